@@ -1,0 +1,171 @@
+"""Which certificates open the door: hostile clients at an enrolled server, impostors before an enrolled client."""
+
+import datetime
+from collections.abc import Callable
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    Credentials,
+    Issuer,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Validity,
+    Workload,
+    check,
+    control,
+    expect,
+    spiffe_id,
+)
+
+HOUR = datetime.timedelta(hours=1)
+Minted = Callable[[MeshUnderTest, str], Credentials]
+
+
+def good(mesh: MeshUnderTest, identity: str) -> Credentials:
+    """A certificate as the mesh itself would issue it."""
+    return mesh.authority.issue(identity, HOUR.total_seconds())
+
+
+def of_another_authority(_mesh: MeshUnderTest, identity: str) -> Credentials:
+    """The right identity, from a root that the mesh was never told of."""
+    return Issuer.self_signed("stranger root").intermediate("stranger issuer").leaf([identity], Validity.of(HOUR))
+
+
+def expired(mesh: MeshUnderTest, identity: str) -> Credentials:
+    """Right in all but that it ended an hour ago."""
+    now = datetime.datetime.now(datetime.UTC)
+    return mesh.authority.issuer.leaf([identity], Validity(now - 2 * HOUR, now - HOUR))
+
+
+def not_yet_valid(mesh: MeshUnderTest, identity: str) -> Credentials:
+    """Right in all but that it begins in an hour."""
+    now = datetime.datetime.now(datetime.UTC)
+    return mesh.authority.issuer.leaf([identity], Validity(now + HOUR, now + 2 * HOUR))
+
+
+def of_another_trust_domain(mesh: MeshUnderTest, identity: str) -> Credentials:
+    """The same path and the same root, in a trust domain that is no alias of the mesh's."""
+    foreign = identity.replace(mesh.authority.trust_domain, "foreign.example", 1)
+    return mesh.authority.issuer.leaf([foreign], Validity.of(HOUR))
+
+
+def of_another_service_account(mesh: MeshUnderTest, _identity: str) -> Credentials:
+    """A good certificate of somebody else in the same namespace."""
+    return good(mesh, spiffe_id(mesh.authority.trust_domain, "grey", "somebody-else"))
+
+
+def of_another_namespace(mesh: MeshUnderTest, identity: str) -> Credentials:
+    """A good certificate of the same service account in another namespace."""
+    return good(mesh, identity.replace("/ns/grey/", "/ns/green/"))
+
+
+def without_identity(mesh: MeshUnderTest, _identity: str) -> Credentials:
+    """Issued by the mesh's authority, but naming nobody."""
+    return mesh.authority.issuer.leaf([], Validity.of(HOUR))
+
+
+async def client_is_refused(mesh: MeshUnderTest, outsider: Workload, server: Workload, hostile: Minted) -> None:
+    """A TLS client with this certificate does not get through to an enrolled server; with a good one it does."""
+    identity = mesh.identity_of(outsider)
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        control(await mesh.knock(outsider, server, good(mesh, identity))).answered()
+        refused = await mesh.knock(outsider, server, hostile(mesh, identity))
+        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(await server.saw(refused)).nothing()
+
+
+async def server_is_refused(mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted) -> None:
+    """An enrolled client's data plane does not talk to a server with this certificate; with a good one it does."""
+    identity = mesh.identity_of(impostor)
+    await mesh.impersonate(impostor, good(mesh, identity))
+    control(await client.get(impostor)).answered()
+    await mesh.impersonate(impostor, hostile(mesh, identity))
+    refused = await client.get(impostor)
+    expect(refused).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)
+    expect(await impostor.saw(refused)).nothing()
+
+
+@check(MUST, "mtls.strict", needs={Capability.STRICT_MTLS})
+async def test_client_without_certificate_is_refused(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload
+) -> None:
+    """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused.
+
+    > A server that requires client authentication sends certificate_required to a client that sends none.
+    """
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        control(await client.get(server)).answered()
+        refused = await mesh.knock(outsider, server, None)
+        control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
+        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(await server.saw(refused)).nothing()
+
+
+@check(MUST, "mtls.trusted-root", needs={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
+async def test_certificate_of_another_authority_is_refused(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
+) -> None:
+    """A peer whose certificate was signed by an authority that the mesh does not trust is refused, as client and server.
+
+    > Validation MUST be done by standard X.509 path validation against the bundle of the trust domain.
+    """
+    await client_is_refused(mesh, outsider, server, of_another_authority)
+    await server_is_refused(mesh, client, impostor, of_another_authority)
+
+
+@pytest.mark.parametrize("hostile", [expired, not_yet_valid], ids=["expired", "not-yet-valid"])
+@check(MUST, "mtls.validity-period", needs={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
+async def test_expired_certificate_is_refused(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload, hostile: Minted
+) -> None:
+    """A peer whose certificate has expired, or is not yet valid, is refused, as client and as server.
+
+    > The certificate validity period includes the current time.
+    """
+    await client_is_refused(mesh, outsider, server, hostile)
+    await server_is_refused(mesh, client, impostor, hostile)
+
+
+@check(MUST, "mtls.trust-domain", needs={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
+async def test_other_trust_domain_is_refused(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
+) -> None:
+    """A peer of another trust domain is refused even where both domains share a root, as client and as server."""
+    await client_is_refused(mesh, outsider, server, of_another_trust_domain)
+    await server_is_refused(mesh, client, impostor, of_another_trust_domain)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [of_another_service_account, of_another_namespace, without_identity],
+    ids=["other-service-account", "other-namespace", "no-identity"],
+)
+@check(MUST, "mtls.server-identity", needs={Capability.SERVER_IDENTITY, Capability.CUSTOM_AUTHORITY})
+async def test_impostor_server_is_refused(
+    mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted
+) -> None:
+    """A client's data plane refuses a server whose certificate comes from the right authority but names another service.
+
+    Not a single octet of the request reaches the impostor's application.
+    """
+    await server_is_refused(mesh, client, impostor, hostile)
+
+
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1"])
+@check(MUST, "mtls.protocol-floor", needs={Capability.MTLS, Capability.CUSTOM_AUTHORITY})
+async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: Workload, version: str) -> None:
+    """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
+
+    > Implementations MUST NOT negotiate TLS version 1.0 [or] 1.1.
+    """
+    credentials = good(mesh, mesh.identity_of(outsider))
+    served = control(await mesh.knock(outsider, server, credentials)).answered()
+    if served.tls:
+        mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
+    refused = await mesh.knock(outsider, server, credentials, minimum=version, maximum=version)
+    expect(refused).refused(mesh.documented.peer_refused_as)
+    expect(await server.saw(refused)).nothing()

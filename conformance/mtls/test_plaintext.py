@@ -1,0 +1,110 @@
+"""Who is let in without TLS."""
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Namespace,
+    Via,
+    WholeMesh,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+SCOPES = {
+    # id: what the policy is about, seen from the server
+    "workload": lambda server: server,
+    "namespace": lambda server: Namespace(server.namespace),
+    "mesh": lambda _server: WholeMesh(),
+}
+
+STRICT_PORTS = {
+    # id: ports declared strict in one policy; all others stay permissive
+    "first-and-second": ("http", "http-alt"),
+    "second-and-first": ("http-alt", "http"),
+    "http-and-grpc": ("http", "grpc"),
+    "http-grpc-tcp": ("http-alt", "grpc", "tcp"),
+}
+
+
+@pytest.mark.parametrize("via", Via, ids=str)
+@pytest.mark.parametrize("scope", SCOPES)
+@check(MUST, "mtls.strict", needs={Capability.STRICT_MTLS})
+async def test_plaintext_is_refused(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, scope: str, via: Via
+) -> None:
+    """A workload under strict mutual TLS refuses a plaintext connection, by service name and by workload address.
+
+    The connection is turned away by the mesh and never reaches the application, whether the policy is about the
+    workload, its namespace or the whole mesh. Enrolled clients are served meanwhile.
+
+    > STRICT: Connection is an mTLS tunnel (TLS with client cert must be presented).
+    """
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        control(await outsider.get(server, via=via)).answered()
+    async with mesh.policy(MutualTls(SCOPES[scope](server), Mode.STRICT)):
+        control(await client.get(server, via=via)).answered()
+        refused = await outsider.get(server, via=via)
+        expect(refused).refused(mesh.documented.plaintext_refused_as)
+        expect(await server.saw(refused)).nothing()
+
+
+@pytest.mark.parametrize("ports", STRICT_PORTS)
+@check(MUST, "mtls.strict-port", needs={Capability.PORT_LEVEL_MTLS, Capability.PERMISSIVE_MTLS})
+async def test_plaintext_is_refused_on_every_strict_port(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, ports: str
+) -> None:
+    """Where several ports are declared strict, each of them refuses plaintext, and the others still accept it.
+
+    Not only the first port of the list, and not only a connection that would match all of them at once.
+    """
+    strict = STRICT_PORTS[ports]
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        for port in strict:
+            control(await outsider.get(server, port)).answered()
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE, {port: Mode.STRICT for port in strict})):
+        for port in strict:
+            refused = await outsider.get(server, port)
+            expect(refused, port).refused(mesh.documented.plaintext_refused_as)
+            expect(await server.saw(refused), port).nothing()
+        expect(await outsider.get(server, "tcp-banner"), "a port that is not listed").answered()
+
+
+@pytest.mark.parametrize("port", ["grpc", "tcp", "tcp-banner"])
+@check(MUST, "mtls.strict", needs={Capability.STRICT_MTLS})
+async def test_plaintext_is_refused_for_tcp_and_grpc(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, port: str
+) -> None:
+    """Strict mutual TLS holds for gRPC, for opaque TCP, and for TCP where the server speaks first."""
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        control(await outsider.get(server, port)).answered()
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        control(await client.get(server, port)).answered()
+        refused = await outsider.get(server, port)
+        expect(refused).refused(mesh.documented.plaintext_refused_as)
+        expect(await server.saw(refused)).nothing()
+
+
+@pytest.mark.parametrize("port", ["http", "grpc", "tcp"])
+@check(MUST, "mtls.permissive", needs={Capability.PERMISSIVE_MTLS})
+async def test_permissive_accepts_both(
+    mesh: MeshUnderTest, server: Workload, client: Workload, outsider: Workload, port: str
+) -> None:
+    """Under permissive mutual TLS an outsider's plaintext is served, and an enrolled client is served over TLS.
+
+    The enrolled client is authenticated where the mesh tells identities, and cannot be read on the wire.
+    """
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        expect(await outsider.get(server, port)).answered()
+        async with mesh.wire(client, server, port) as wire:
+            served = expect(await client.get(server, port)).answered()
+            expect(await wire.look_for(served.request_id)).unreadable()
+        for attempt in await server.saw(served):
+            if port != "tcp":
+                expect(mesh.peer_identity(attempt), "the caller's identity").equals(mesh.identity_of(client))

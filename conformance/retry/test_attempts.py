@@ -1,0 +1,110 @@
+"""How often a failed request is tried, counted in the server's ledger."""
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Body,
+    Capability,
+    MeshUnderTest,
+    Retry,
+    Unsupported,
+    Workload,
+    check,
+    control,
+    expect,
+    octets,
+    sha256,
+)
+
+BOUNDARY = [(limit, failures) for limit in (1, 2, 3) for failures in range(limit + 2)]
+"""(retries allowed, failures in a row): below the limit, at it, and one above."""
+
+STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504)
+NEVER_LISTED = 418
+
+SIZES = (0, 1, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 1024 * 1024)
+WAYS = {
+    # id: how the body is sent
+    "sized": {},
+    "chunked": {"chunked": True},
+    "late": {"body_delay": 0.05},
+}
+
+
+@pytest.mark.parametrize(("limit", "failures"), BOUNDARY)
+@check(MUST, "retry.limit", needs={Capability.RETRY})
+async def test_attempts_are_limit_plus_one(
+    mesh: MeshUnderTest, server: Workload, client: Workload, limit: int, failures: int
+) -> None:
+    """With n retries allowed, a request is tried at most n + 1 times, and no more often than it fails.
+
+    The server fails 0 to n + 1 times in a row; its ledger has the exact number of attempts, the boundary included.
+
+    > attempts: the maximum number of times an individual request should be retried.
+    """
+    control(await client.get(server)).answered()
+    async with mesh.policy(Retry(server, limit, statuses=frozenset({503}))):
+        request_id = await server.answers(*[503] * failures)
+        answer = await client.get(server, request_id=request_id)
+        expect(await server.saw(answer)).count(min(failures, limit) + 1)
+        expect(answer).answered(200 if failures <= limit else 503)
+
+
+@check(MUST, "retry.exhausted", needs={Capability.RETRY})
+async def test_exhausted_returns_the_last_answer(mesh: MeshUnderTest, server: Workload, client: Workload) -> None:
+    """After the last attempt the client gets that attempt's status and body, or the error that the mesh documents."""
+    last = Body(text="the third and last answer\n")
+    answers = (Answer(status=502), Answer(status=503), Answer(status=502, body=last))
+    control(await client.get(server, request_id=await server.answers(answers[2]))).answered(502)
+    async with mesh.policy(Retry(server, 2, statuses=frozenset({502, 503}))):
+        answer = await client.get(server, request_id=await server.answers(*answers))
+    expect(await server.saw(answer)).count(3)
+    if mesh.documented.exhausted_statuses:
+        expect(answer).answered(mesh.documented.exhausted_statuses)
+    else:
+        expect(answer).answered(502)
+        expect(answer).body(len(last.text), sha256(last.text.encode()))
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@check(MUST, "retry.conditions", needs={Capability.RETRY})
+async def test_only_listed_conditions(mesh: MeshUnderTest, server: Workload, client: Workload, status: int) -> None:
+    """A status that is listed is retried; the same status, not listed, is tried once."""
+    if status not in mesh.documented.retriable_statuses:
+        raise Unsupported(f"status {status} cannot be listed for retries")
+    async with mesh.policy(Retry(server, 1, statuses=frozenset({status}))):
+        listed = await client.get(server, request_id=await server.answers(status))
+        expect(await server.saw(listed), f"{status}, listed").count(2)
+        expect(listed).answered()
+    unlisted = frozenset(STATUSES) - {status} & frozenset(mesh.documented.retriable_statuses)
+    async with mesh.policy(Retry(server, 1, statuses=unlisted)):
+        answer = await client.get(server, request_id=await server.answers(status))
+        expect(await server.saw(answer), f"{status}, not listed").count(1)
+        expect(answer).answered(status)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", SIZES)
+@check(MUST, "retry.body", needs={Capability.RETRY})
+async def test_request_body_is_intact_on_every_attempt(
+    mesh: MeshUnderTest, server: Workload, client: Workload, size: int, way: str
+) -> None:
+    """On every attempt the application receives the whole body as it was sent: same length, same SHA-256.
+
+    Sizes around the usual buffer limits; with a length, in chunks, and with a body that comes after the head.
+    """
+    limit = mesh.documented.retry_body_limit
+    if limit is not None and size > limit:
+        raise Unsupported(f"bodies above {limit} octets are not retried")
+    digest = sha256(octets(7, size))
+    plain = control(await client.post(server, Body(length=size, seed=7), **WAYS[way])).answered()
+    control(await server.saw(plain)).bodies(size, digest)
+    async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):
+        request_id = await server.answers(503)
+        answer = await client.post(server, Body(length=size, seed=7), request_id=request_id, **WAYS[way])
+        attempts = await server.saw(answer)
+        expect(attempts).bodies(size, digest)
+        expect(attempts).count(2)
+        expect(answer).answered()

@@ -1,0 +1,171 @@
+"""What makes the mesh try again: every documented failure under a policy, and the defaults under none."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Behaviour,
+    Body,
+    Capability,
+    Ending,
+    Exchange,
+    Failure,
+    MeshUnderTest,
+    Protocol,
+    Retry,
+    Unsupported,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+GRPC = {
+    # failure: its gRPC status
+    Failure.GRPC_CANCELLED: 1,
+    Failure.GRPC_DEADLINE_EXCEEDED: 4,
+    Failure.GRPC_RESOURCE_EXHAUSTED: 8,
+    Failure.GRPC_INTERNAL: 13,
+    Failure.GRPC_UNAVAILABLE: 14,
+}
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way in which a first attempt fails.
+
+    Attributes:
+        failure: What the policy lists.
+        answer: What the server does with the first attempt; None: nobody listens for a moment.
+        port: Where it is sent.
+        protocol: What is spoken there; None for what the port is declared as.
+    """
+
+    failure: Failure
+    answer: Answer | None
+    port: str = "http"
+    protocol: Protocol | None = None
+
+
+SPELLINGS = {
+    "status": Spelling(Failure.STATUS, Answer(status=503)),
+    "connection-refused": Spelling(Failure.CONNECT, None),
+    "reset": Spelling(Failure.RESET, Answer(behaviour=Behaviour.RESET)),
+    "close": Spelling(Failure.RESET, Answer(behaviour=Behaviour.CLOSE)),
+    "refused-stream": Spelling(
+        Failure.REFUSED_STREAM, Answer(behaviour=Behaviour.REFUSE_STREAM), protocol=Protocol.H2C
+    ),
+} | {
+    f"{failure}-{form}": Spelling(failure, Answer(grpc_status=code, trailers_only=form == "trailers-only"), "grpc")
+    for failure, code in GRPC.items()
+    for form in ("trailers", "trailers-only")
+}
+OUTAGE = 0.2
+"""Seconds for which nobody listens."""
+ENOUGH = 60
+"""Retries that last longer than the outage, whatever the pauses between them."""
+
+DEFAULTS = {
+    # id: (method, failure, status, answer to every attempt)
+    f"{method}-{name}": (method, failure, status, answer)
+    for method in ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+    for name, failure, status, answer in (
+        ("500", Failure.STATUS, 500, Answer(status=500)),
+        ("503", Failure.STATUS, 503, Answer(status=503)),
+        ("429", Failure.STATUS, 429, Answer(status=429)),
+        ("reset", Failure.RESET, 0, Answer(behaviour=Behaviour.RESET)),
+    )
+} | {
+    f"gRPC-{code}": ("gRPC", failure, code, Answer(grpc_status=code, trailers_only=True))
+    for failure, code in GRPC.items()
+}
+
+UNSAFE = {
+    # id: (method, how the application fails)
+    f"{method}-{name}": (method, answer)
+    for method in ("POST", "PATCH")
+    for name, answer in (
+        ("503", Answer(status=503)),
+        ("reset", Answer(behaviour=Behaviour.RESET)),
+        ("stall", Answer(behaviour=Behaviour.STALL)),
+    )
+}
+PAYMENTS = 5
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@check(MUST, "retry.fires", needs={Capability.RETRY, Capability.RETRY_GRPC})
+async def test_fires_for_every_spelling_of_failure(
+    mesh: MeshUnderTest, client: Workload, bystander: Workload, spelling: str
+) -> None:
+    """A retry that is configured for a failure really happens when it fails in that way, however it is spelled.
+
+    A status, a refused connection, one that is reset or closed before the head of an answer, a refused stream, and each
+    gRPC status in trailers and as Trailers-Only. The failing server is outside of the mesh, so that nothing rewrites
+    its failure.
+    """
+    case = SPELLINGS[spelling]
+    if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retriable_failures:
+        raise Unsupported(f"{case.failure} cannot be listed for retries")
+    alone = await fails_once(client, bystander, case)
+    control(was_served(alone), "a failure without retries").equals(False)
+    listed = {"statuses": frozenset({503})} if case.failure is Failure.STATUS else {"on": frozenset({case.failure})}
+    async with mesh.policy(Retry(bystander, 1 if case.answer else ENOUGH, **listed)):
+        retried = await fails_once(client, bystander, case)
+        expect(retried, spelling).answered()
+        expect(await bystander.saw(retried), spelling).count(2 if case.answer else 1)
+
+
+async def fails_once(client: Workload, server: Workload, case: Spelling) -> Exchange:
+    """A request whose first attempt fails as described, and whose next one is served."""
+    how = {"protocol": case.protocol} if case.protocol else {}
+    if case.answer is None:
+        await server.closes(case.port, OUTAGE)
+        return await client.get(server, case.port, **how)
+    return await client.get(server, case.port, request_id=await server.answers(case.answer), **how)
+
+
+def was_served(exchange: Exchange) -> bool:
+    """Whether the application's good answer came through."""
+    return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
+
+
+@pytest.mark.parametrize("case", UNSAFE)
+@check(MUST, "retry.unsafe", needs=set())
+async def test_unsafe_requests_run_at_most_once_by_default(
+    mesh: MeshUnderTest, client: Workload, server: Workload, case: str
+) -> None:
+    """Where nobody asked for retries, a payment is made at most once, however the application fails.
+
+    Numbered POST and PATCH requests meet a 503, a reset connection, and an application that never answers.
+
+    > A proxy MUST NOT automatically retry non-idempotent requests.
+    """
+    method, answer = UNSAFE[case]
+    patience = {"patience": 0.3 * mesh.scale} if answer.behaviour is Behaviour.STALL else {}
+    for number in range(PAYMENTS):
+        request_id = await server.answers(answer, repeat=True)
+        payment = Body(text=f"pay {number}\n")
+        await client.get(server, method=method, body=payment, request_id=request_id, **patience)
+        await server.sees(request_id, patience=mesh.tolerance)
+        attempts = await server.saw(request_id)
+        control(len(attempts), "attempts of a payment").at_least(1)
+        expect(len(attempts), "attempts of a payment").at_most(1)
+
+
+@pytest.mark.parametrize("case", DEFAULTS)
+@check(MUST, "retry.default", needs=set())
+async def test_default_equals_documentation(
+    mesh: MeshUnderTest, client: Workload, server: Workload, case: str
+) -> None:
+    """Under no policy, how often each method is tried for each failure is what the mesh's documentation says."""
+    method, failure, status, answer = DEFAULTS[case]
+    request_id = await server.answers(answer, repeat=True)
+    if method == "gRPC":
+        failed = await client.get(server, "grpc", request_id=request_id)
+    else:
+        failed = await client.get(server, method=method, request_id=request_id)
+    documented = mesh.documented.attempts_by_default(method, failure, status)
+    expect(await server.saw(failed), case).count(documented)

@@ -1,0 +1,119 @@
+"""The authority above the workloads: a new issuer, a second root, and the end of the first."""
+
+import datetime
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    Credentials,
+    Ending,
+    Issuer,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    RequestsPerConnection,
+    Rotation,
+    Validity,
+    Workload,
+    check,
+    control,
+    converge,
+    expect,
+    parsed_chain,
+)
+
+RATE = 100
+"""Requests per second while something is rotated."""
+PORTS = ("http", "grpc", "tcp")
+HOUR = datetime.timedelta(hours=1)
+
+
+def peer(issuer: Issuer | None, identity: str) -> Credentials:
+    """A certificate under one of the authority's issuers."""
+    if issuer is None:
+        raise RuntimeError("there was no rotation yet: rotate first")
+    return issuer.leaf([identity], Validity.of(HOUR))
+
+
+async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
+    """Seconds until the leaf that a workload serves chains to the present issuer; a violation where it does not."""
+    wanted = mesh.authority.issuer.certificate
+
+    async def issuer_seen() -> bool:
+        knock = await mesh.handshake(outsider, workload)
+        return wanted in parsed_chain(knock.tls.chain if knock.tls else ())
+
+    seen, seconds = await converge(issuer_seen, bool, within)
+    expect(seen, f"{workload} under the new issuer within {within:g} s").holds("its leaf chains to the old one")
+    return seconds
+
+
+@check(MUST, "rotation.issuer", needs={Capability.ISSUER_ROTATION}, disruptive=True)
+async def test_issuer_changes_under_load(
+    mesh: MeshUnderTest, client: Workload, server: Workload, renewing: Workload, outsider: Workload
+) -> None:
+    """With a new intermediate under the same root, leaves follow within the documented time, and no request is lost."""
+    within = mesh.documented.issuer_acts_within + mesh.tolerance
+    async with mesh.policy(RequestsPerConnection(server, 1)), client.load(server, RATE) as load:
+        for round_ in range(3):
+            await mesh.rotate(Rotation.ISSUER)
+            seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
+            mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
+        served = await client.get(server)
+    control(served).answered()
+    expect(load.result).clean()
+
+
+@check(MUST, "rotation.overlap", needs={Capability.ROOT_ROTATION, Capability.CUSTOM_AUTHORITY}, disruptive=True)
+async def test_roots_overlap(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, impostor: Workload
+) -> None:
+    """While both roots are announced, peers under either are accepted, in both directions, over HTTP, gRPC and TCP.
+
+    An old client meets a new server and a new client an old server, before and after leaves are issued anew.
+    """
+    await mesh.rotate(Rotation.ROOT_ADD)
+    old, new = mesh.authority.issuer, mesh.authority.next_issuer
+    try:
+        for step in ("issued under the old root", "issued under the new root"):
+            for port in PORTS:
+                expect(await client.get(server, port), f"{port}, {step}").answered()
+                for issuer, age in ((old, "old"), (new, "new")):
+                    caller = peer(issuer, mesh.identity_of(outsider))
+                    expect(await mesh.knock(outsider, server, caller, port), f"{age} client").answered()
+                    await mesh.impersonate(impostor, peer(issuer, mesh.identity_of(impostor)), port)
+                    expect(await client.get(impostor, port), f"{age} server").answered()
+            if mesh.authority.issuer is old:
+                await mesh.rotate(Rotation.ROOT_SWITCH)
+                await follows(mesh, outsider, server, mesh.documented.roots_act_within + mesh.tolerance)
+    finally:
+        await mesh.rotate(Rotation.ROOT_DROP)
+
+
+@check(MUST, "rotation.removal", needs={Capability.ROOT_ROTATION, Capability.CUSTOM_AUTHORITY}, disruptive=True)
+async def test_old_root_is_refused_after_removal(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, impostor: Workload
+) -> None:
+    """Once the old root is no longer announced, a peer under it is refused, as client and as server; new ones are served."""
+    for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH):
+        await mesh.rotate(step)
+    old, new = mesh.authority.previous, mesh.authority.issuer
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        control(await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).answered()
+        await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
+        control(await client.get(impostor)).answered()
+        await mesh.rotate(Rotation.ROOT_DROP)
+        within = mesh.documented.roots_act_within + mesh.tolerance
+
+        async def knock_under_the_old_root() -> Ending:
+            return (await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).ending
+
+        _, seconds = await converge(knock_under_the_old_root, lambda seen: seen is not Ending.ANSWERED, within)
+        mesh.measure("old root refused after (s)", round(seconds, 3))
+        refused = await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))
+        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(await server.saw(refused)).nothing()
+        unreached = await client.get(impostor)
+        expect(unreached).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)
+        expect(await mesh.knock(outsider, server, peer(new, mesh.identity_of(outsider)))).answered()
+        expect(await client.get(server)).answered()

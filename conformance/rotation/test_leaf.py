@@ -1,0 +1,110 @@
+"""Workload certificates: renewed in time, without a loss, and never beyond their issuer."""
+
+import asyncio
+import datetime
+
+from cryptography import x509
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    RequestsPerConnection,
+    Rotation,
+    Workload,
+    check,
+    control,
+    converge,
+    expect,
+    parsed_chain,
+)
+
+RATE = 100
+"""Requests per second while something is rotated."""
+HANDSHAKES = 20
+ISSUER_LIFETIME = 30.0
+
+
+async def served_chain(mesh: MeshUnderTest, outsider: Workload, workload: Workload) -> tuple[x509.Certificate, ...]:
+    """The chain that a workload shows to a new TLS connection, leaf first."""
+    knock = await mesh.handshake(outsider, workload)
+    control(knock.tls is not None, "a handshake").holds(f"no certificate was shown: {knock.detail}")
+    return parsed_chain(knock.tls.chain if knock.tls else ())
+
+
+async def renewed(
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate
+) -> x509.Certificate:
+    """The next certificate of a workload; a violation where it does not come in time."""
+
+    async def leaf() -> x509.Certificate:
+        return (await served_chain(mesh, outsider, workload))[0]
+
+    within = mesh.documented.leaf_renewed_within + mesh.tolerance
+    new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within)
+    expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s").holds("it is the same")
+    early = datetime.datetime.now(datetime.UTC) < old.not_valid_after_utc
+    expect(early, "renewal before expiry").holds(f"the old one ended at {old.not_valid_after_utc}")
+    return new
+
+
+@check(MUST, "rotation.leaf", needs={Capability.LEAF_ROTATION})
+async def test_leaf_is_renewed_before_expiry(mesh: MeshUnderTest, renewing: Workload, outsider: Workload) -> None:
+    """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart."""
+    leaf, *_ = await served_chain(mesh, outsider, renewing)
+    serials = {leaf.serial_number}
+    for _round in range(3):
+        leaf = await renewed(mesh, outsider, renewing, leaf)
+        serials.add(leaf.serial_number)
+    expect(len(serials), "different serial numbers").equals(4)
+
+
+@check(MUST, "rotation.hitless", needs={Capability.LEAF_ROTATION})
+async def test_leaf_renewal_loses_nothing(
+    mesh: MeshUnderTest, client: Workload, renewing: Workload, outsider: Workload
+) -> None:
+    """Through two renewals under load no request is lost, failed or doubled, and an open stream lives on.
+
+    Each request is made on a new connection between the data planes, so that certificates meet all the time.
+    """
+    async with mesh.policy(RequestsPerConnection(renewing, 1)), client.stream(renewing) as stream:
+        leaf, *_ = await served_chain(mesh, outsider, renewing)
+        async with client.load(renewing, RATE) as load:
+            for _round in range(2):
+                leaf = await renewed(mesh, outsider, renewing, leaf)
+        expect(await stream.echo(), "the stream that was open all the while").answered()
+    control(load.result).sent_at_least(RATE // 2)
+    expect(load.result).clean()
+
+
+@check(MUST, "rotation.new-handshakes", needs={Capability.LEAF_ROTATION})
+async def test_new_handshakes_use_the_new_certificate(
+    mesh: MeshUnderTest, renewing: Workload, outsider: Workload
+) -> None:
+    """Once a renewed certificate was served, no new handshake shows an older one."""
+    old, *_ = await served_chain(mesh, outsider, renewing)
+    await renewed(mesh, outsider, renewing, old)
+    chains = await asyncio.gather(*(served_chain(mesh, outsider, renewing) for _ in range(HANDSHAKES)))
+    stale = [leaf for leaf, *_ in chains if leaf.serial_number == old.serial_number]
+    expect(len(stale), f"of {HANDSHAKES} handshakes with the old certificate").equals(0)
+
+
+@check(MUST, "rotation.lifetime", needs={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
+async def test_leaf_never_outlives_its_issuer(
+    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload
+) -> None:
+    """No served certificate is valid for longer than any issuer above it, also when the issuer itself ends soon.
+
+    > The path is valid only while every certificate in it is.
+    """
+    try:
+        for lifetime in (None, ISSUER_LIFETIME):
+            await mesh.rotate(Rotation.ISSUER, lifetime)
+            for workload in (server, renewing):
+                leaf, *above = await served_chain(mesh, outsider, workload)
+                control(len(above), "issuers in the chain").at_least(1)
+                limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
+                actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
+                expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").holds(actual)
+    finally:
+        await mesh.rotate(Rotation.ISSUER)

@@ -1,0 +1,132 @@
+"""How long a client waits: limits that cut, limits that are off, and what both ends learn of it."""
+
+import asyncio
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Capability,
+    Exchange,
+    MeshUnderTest,
+    Retry,
+    Timeout,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+LIMITS = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""Seconds."""
+
+PROTOCOLS = {
+    # id: (port, protocol where it is not the port's own)
+    "http": ("http", {}),
+    "h2c": ("http", {"protocol": "h2c"}),
+    "grpc": ("grpc", {}),
+}
+
+LONG = 3.0
+PATIENT = 16.0
+"""Just above 15 s, the limit that a proxy applies by itself where nobody thought of turning it off."""
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@check(MUST, "timeout.request", needs={Capability.TIMEOUT})
+async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server: Workload, limit: float) -> None:
+    """An answer within the limit passes; a later one is replaced by the documented status once the limit is over.
+
+    > If a request times out, the gateway returns 504 Gateway Timeout.
+    """
+    late = Answer(delay=limit + 2 * mesh.tolerance)
+    async with mesh.policy(Timeout(server, limit)):
+        control(await client.get(server)).answered()
+        cut = await client.get(server, request_id=await server.answers(late))
+        expect(cut).answered(mesh.documented.timeout_status)
+        expect(cut).took(limit, limit + mesh.tolerance)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@check(MUST, "timeout.cancellation", needs={Capability.TIMEOUT})
+async def test_server_sees_the_cancellation(
+    mesh: MeshUnderTest, client: Workload, server: Workload, protocol: str
+) -> None:
+    """When a request is cut, the server learns of it at once, so that it does not work for nobody."""
+    port, how = PROTOCOLS[protocol]
+    control(await client.get(server, port, **how)).answered()
+    request_id = await server.answers(Answer(delay=10 * mesh.tolerance))
+    async with mesh.policy(Timeout(server, 0.2)):
+        cut = await client.get(server, port, request_id=request_id, **how)
+        attempts = await server.sees(request_id, ended=True, patience=mesh.tolerance)
+        control(attempts).count(1)
+        expect(attempts).cancelled()
+        expect((attempts[0].ended or 0) - cut.ended, "seconds from the cut to the cancellation").at_most(mesh.tolerance)
+
+
+@check(MUST, "timeout.all-attempts", needs={Capability.TIMEOUT, Capability.RETRY})
+async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """The limit of a request holds for the first attempt, all retries and the pauses between them together.
+
+    > The entire duration of the request, including retries, must not exceed the request timeout.
+    """
+    limit, pace = 0.5, 0.2
+    request_id = await server.answers(Answer(status=503, delay=pace), repeat=True)
+    async with mesh.policy(Retry(server, 20, statuses=frozenset({503}))):
+        async with mesh.policy(Timeout(server, limit)):
+            cut = await client.get(server, request_id=request_id)
+    attempts = await server.saw(request_id)
+    control(len(attempts), "attempts, so that there was something to bound").at_least(2)
+    expect(cut).answered(mesh.documented.timeout_status)
+    expect(cut).took(limit, limit + mesh.tolerance)
+    after = max(attempt.arrived for attempt in attempts) - cut.ended
+    expect(after, "seconds from the cut to the last attempt's arrival").at_most(0.0)
+
+
+@check(MUST, "timeout.zero", needs={Capability.TIMEOUT})
+async def test_zero_disables(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """A limit of 0 means no limit: an answer after 3 seconds arrives.
+
+    > Setting a timeout to the zero duration disables the timeout completely.
+    """
+    request_id = await server.answers(Answer(delay=LONG))
+    async with mesh.policy(Timeout(server, 0)):
+        answer = await client.get(server, request_id=request_id)
+        expect(answer).answered()
+        control(answer.seconds, "seconds").at_least(LONG)
+
+
+async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
+    """One request over HTTP and one over gRPC that are answered after 16 seconds, between the twins in green."""
+    client, server = await mesh.workload("twin_client"), await mesh.workload("twin_server")
+    patience = PATIENT + 10 * mesh.tolerance
+    ids = [await server.answers(Answer(delay=PATIENT)) for _ in range(2)]
+    calls = [client.get(server, port, request_id=i, patience=patience) for port, i in zip(("http", "grpc"), ids, strict=True)]
+    return list(await asyncio.gather(*calls))
+
+
+@check(MUST, "timeout.default", needs={Capability.TIMEOUT}, head_start=patient_requests)
+async def test_unset_equals_documentation(mesh: MeshUnderTest, head_start: "asyncio.Task[list[Exchange]]") -> None:
+    """Where nobody set a limit there is none but the documented one; above all not a proxy's own 15 seconds."""
+    for answer in await head_start:
+        limit = mesh.documented.default_timeout
+        if limit is None or limit > PATIENT:
+            expect(answer, f"after {PATIENT:g} s").answered()
+            control(answer.seconds, "seconds").at_least(PATIENT)
+        else:
+            expect(answer, f"the documented limit of {limit:g} s").took(limit, limit + mesh.tolerance)
+
+
+@check(MUST, "timeout.grpc", needs={Capability.TIMEOUT_GRPC})
+async def test_grpc_deadline_exceeded(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """A gRPC call that is cut ends with DEADLINE_EXCEEDED, not with UNAVAILABLE and not with an HTTP error.
+
+    > DEADLINE_EXCEEDED: The deadline expired before the operation could complete.
+    """
+    request_id = await server.answers(Answer(delay=10 * mesh.tolerance))
+    control(await client.get(server, "grpc")).answered()
+    async with mesh.policy(Timeout(server, 0.2)):
+        cut = await client.get(server, "grpc", request_id=request_id)
+        expect(cut).answered_grpc(mesh.documented.timeout_grpc_status)
+        expect(cut).took(0.2, 0.2 + mesh.tolerance)

@@ -1,0 +1,117 @@
+"""The fixtures of a check: the mesh, and the workloads of the stage by their role."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.planned import PLANNED
+from pytest_meshcheck.platforms.base import Platform
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.workload import Workload
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.options import MeshName
+    from pytest_meshcheck.run import Run
+
+
+@pytest.fixture(scope="session")
+def mesh_platform(mesh_name: "MeshName", pytestconfig: pytest.Config) -> Platform:
+    """Where the mesh runs, one platform for each mesh; override it to run it elsewhere."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    return Processes(Journal(), timeout_scale=run.settings.mesh_timeout_scale)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mesh_session(
+    mesh_name: "MeshName", mesh_platform: Platform, pytestconfig: pytest.Config
+) -> AsyncIterator[MeshUnderTest]:
+    """The mesh, installed for as long as its checks run."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    subject = MeshUnderTest(run.adapters[mesh_name], mesh_platform, run.settings.mesh_timeout_scale)
+    try:
+        begun = time.monotonic()
+        await subject.adapter.install(mesh_platform)
+        subject.steps["mesh"] = time.monotonic() - begun
+        for check in run.head_starts.get(mesh_name, {}).values():
+            subject.begin_early(check)
+        yield subject
+    finally:
+        await subject.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh(
+    mesh_session: MeshUnderTest, request: pytest.FixtureRequest, pytestconfig: pytest.Config
+) -> AsyncIterator[MeshUnderTest]:
+    """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    planned = request.node.stash.get(PLANNED, None)
+    mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
+    yield mesh_session
+    if run.keeps_evidence(request.node):
+        await mesh_session.capture()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(mesh: MeshUnderTest) -> Workload:
+    """An enrolled workload in blue that calls others."""
+    return await mesh.workload("client")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def other(mesh: MeshUnderTest) -> Workload:
+    """A second enrolled caller in blue, with an identity of its own."""
+    return await mesh.workload("other")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(mesh: MeshUnderTest) -> Workload:
+    """An enrolled workload in blue that is called."""
+    return await mesh.workload("server")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def renewing(mesh: MeshUnderTest) -> Workload:
+    """An enrolled workload in blue whose certificates live as shortly as the mesh allows."""
+    return await mesh.workload("renewing")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def twin_client(mesh: MeshUnderTest) -> Workload:
+    """The client's twin: the same name in another namespace."""
+    return await mesh.workload("twin_client")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def twin_server(mesh: MeshUnderTest) -> Workload:
+    """The server's twin: the same name in another namespace."""
+    return await mesh.workload("twin_server")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def outsider(mesh: MeshUnderTest) -> Workload:
+    """A caller outside of the mesh."""
+    return await mesh.workload("outsider")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bystander(mesh: MeshUnderTest) -> Workload:
+    """A server outside of the mesh."""
+    return await mesh.workload("bystander")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def impostor(mesh: MeshUnderTest) -> Workload:
+    """A server without a data plane that the mesh takes for an enrolled workload; it speaks TLS by itself."""
+    return await mesh.workload("impostor")
+
+
+@pytest.fixture
+def head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
+    """What the check's ``head_start`` comes to; awaiting it waits for its end."""
+    return mesh.early[request.node.stash[PLANNED].check.id]

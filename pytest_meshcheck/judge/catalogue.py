@@ -1,0 +1,192 @@
+"""Checks and requirements: how a test function becomes a citable check."""
+
+import ast
+import functools
+import inspect
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from pytest_meshcheck.judge.verdict import Level
+from pytest_meshcheck.stage.capability import Capability
+
+REQUIREMENTS = "requirements.toml"
+"""The root of a suite is the folder that holds this file."""
+
+CheckFunction = TypeVar("CheckFunction", bound=Callable[..., Awaitable[None]])
+
+
+class CatalogueError(Exception):
+    """A check or a requirement is not written as it has to be; says where and how."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document that a requirement rests on."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One sentence in the words of RFC 2119, with its sources."""
+
+    id: str
+    text: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test function that states one requirement.
+
+    Attributes:
+        id: ``family/name``, from the folder and the function's name.
+        level: How bad a violation is.
+        requirement: What it states.
+        description: Its docstring, as published.
+        needs: The capabilities without which it is unsupported.
+        root: The folder of the suite that it belongs to.
+        head_start: Begun as soon as the stage stands, so that a long wait overlaps with the other checks; the check
+            runs late and awaits it as the fixture ``head_start``.
+        disruptive: It restarts or rotates what others rely on: it runs last.
+    """
+
+    id: str
+    level: Level
+    requirement: Requirement
+    description: str
+    needs: frozenset[Capability]
+    root: Path
+    head_start: Callable[[Any], Awaitable[Any]] | None = None
+    disruptive: bool = False
+
+    @property
+    def family(self) -> str:
+        """The part of the id before the slash."""
+        return self.id.partition("/")[0]
+
+
+def check(
+    level: Level,
+    requirement: str,
+    *,
+    needs: set[Capability] | frozenset[Capability] = frozenset(),
+    head_start: Callable[[Any], Awaitable[Any]] | None = None,
+    disruptive: bool = False,
+) -> Callable[[CheckFunction], CheckFunction]:
+    """Make a test function a check.
+
+    Args:
+        level: MUST, SHOULD or MAY.
+        requirement: An id of the suite's requirements.toml.
+        needs: Capabilities that the mesh has to claim, else the check is unsupported.
+        head_start: A coroutine function over the stage, begun early; see ``Check``.
+        disruptive: Whether it has to run after all others.
+
+    Raises:
+        CatalogueError: No docstring, no such requirement, or not a coroutine function.
+    """
+
+    def register(function: CheckFunction) -> CheckFunction:
+        path = Path(inspect.getfile(function))
+        where = f"{path}:{function.__code__.co_firstlineno}: {function.__name__}"
+        described = Check(
+            id=check_id(path, function.__name__),
+            level=level,
+            requirement=_stated(path, where, requirement),
+            description=_published(where, function),
+            needs=frozenset(needs),
+            root=suite_root(path),
+            head_start=head_start,
+            disruptive=disruptive,
+        )
+        marked = pytest.mark.asyncio(loop_scope="session")(function)
+        return pytest.mark.mesh_check(described)(marked)  # type: ignore[no-any-return]
+
+    return register
+
+
+def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:
+    if not inspect.iscoroutinefunction(function):
+        raise CatalogueError(f"{where}: a check is a coroutine function, write 'async def'")
+    if not function.__doc__:
+        raise CatalogueError(f"{where}: a check needs a docstring, it is the published text")
+    return inspect.cleandoc(function.__doc__)
+
+
+def _stated(path: Path, where: str, requirement: str) -> Requirement:
+    known = requirements(suite_root(path))
+    if requirement not in known:
+        raise CatalogueError(f"{where}: no requirement {requirement!r}; there are {', '.join(sorted(known))}")
+    return known[requirement]
+
+
+def check_id(path: Path, function_name: str) -> str:
+    """``conformance/mtls/test_x.py``, ``test_plaintext_is_refused`` -> ``mtls/plaintext-is-refused``."""
+    return f"{path.parent.name}/{function_name.removeprefix('test_').replace('_', '-')}"
+
+
+def suite_root(path: Path) -> Path:
+    """The nearest folder above a check that holds requirements.toml.
+
+    Raises:
+        CatalogueError: There is none.
+    """
+    for folder in path.resolve().parents:
+        if (folder / REQUIREMENTS).is_file():
+            return folder
+    raise CatalogueError(f"{path}: no {REQUIREMENTS} in any folder above; a suite of checks states its requirements")
+
+
+@functools.cache
+def requirements(root: Path) -> Mapping[str, Requirement]:
+    """The requirements of a suite, by id.
+
+    Raises:
+        CatalogueError: The file is not TOML, or an entry lacks its text or its sources.
+    """
+    path = root / REQUIREMENTS
+    try:
+        entries = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    return {name: _requirement(path, name, entry) for name, entry in _flattened(entries).items()}
+
+
+def _flattened(entries: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in entries.items():
+        if isinstance(value, dict) and "text" not in value:
+            flat |= _flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _requirement(path: Path, name: str, entry: Any) -> Requirement:
+    try:
+        sources = tuple(Source(source["title"], source["url"]) for source in entry["sources"])
+        return Requirement(name, entry["text"], sources)
+    except (KeyError, TypeError) as error:
+        raise CatalogueError(f"{path}: [{name}] needs 'text', and 'sources' with 'title' and 'url': {error}") from error
+
+
+@functools.cache
+def known_ids(root: Path) -> frozenset[str]:
+    """The ids of every check of a suite, read from its sources without importing them."""
+    return frozenset(
+        check_id(path, node.name)
+        for path in sorted(root.rglob("test_*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.AsyncFunctionDef) and any(map(_is_check, node.decorator_list))
+    )
+
+
+def _is_check(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "check"

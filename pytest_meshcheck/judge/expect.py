@@ -1,0 +1,242 @@
+"""What a check may claim of what was seen: ``expect`` judges the mesh, ``control`` judges the check's own stimulus.
+
+Both say the same sentences. One that does not hold is a ``Violation`` under ``expect`` and ``Inconclusive`` under
+``control``: a stimulus that does not work shows nothing about the mesh.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar, overload
+
+from pytest_meshcheck.judge.verdict import Violation
+from pytest_meshcheck.probe.messages import AttemptEnding
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Sight
+
+T = TypeVar("T")
+Fail = Callable[[str, str], NoReturn]
+NOBODY_THERE = (Ending.CONNECT_REFUSED, Ending.UNREACHABLE)
+SHOWN = 5
+"""So many of a list of failures are shown in a message; the evidence has them all."""
+
+
+def _violation(expected: str, actual: str) -> NoReturn:
+    raise Violation(expected, actual)
+
+
+def _inconclusive(expected: str, actual: str) -> NoReturn:
+    raise Inconclusive(f"control failed: expected {expected}, but {actual}")
+
+
+@dataclass(frozen=True)
+class Claims(Generic[T]):
+    """Sentences about something that was seen; each returns it, so that a check can go on with it."""
+
+    seen: T
+    fail: Fail
+    what: str = ""
+
+    def require(self, holds: bool, expected: str, actual: str) -> T:
+        """Fail unless ``holds``."""
+        if not holds:
+            self.fail(f"{self.what}: {expected}" if self.what else expected, actual)
+        return self.seen
+
+
+class ValueClaims(Claims[T]):
+    """Sentences about a value."""
+
+    def equals(self, value: object) -> T:
+        """It is this."""
+        return self.require(self.seen == value, f"{value!r}", f"it is {self.seen!r}")
+
+    def differs_from(self, value: object) -> T:
+        """It is not this."""
+        return self.require(self.seen != value, f"something else than {value!r}", "it is just that")
+
+    def at_most(self, limit: float) -> T:
+        """It is a number that is not greater than this."""
+        return self.require(self.seen <= limit, f"at most {limit:g}", f"it is {self.seen:g}")  # type: ignore[operator]
+
+    def at_least(self, limit: float) -> T:
+        """It is a number that is not smaller than this."""
+        return self.require(self.seen >= limit, f"at least {limit:g}", f"it is {self.seen:g}")  # type: ignore[operator]
+
+    def holds(self, actual: str) -> T:
+        """It is true; ``actual`` says what is the case otherwise."""
+        return self.require(bool(self.seen), "it holds", actual)
+
+
+class ExchangeClaims(Claims[Exchange]):
+    """Sentences about an exchange."""
+
+    def answered(self, status: int | Collection[int] = 200) -> Exchange:
+        """A whole answer came, with this status. Over gRPC 200 stands for OK; over TCP there is only the answer."""
+        statuses = {status} if isinstance(status, int) else set(status)
+        good = self.seen.ending is Ending.ANSWERED and _as_http(self.seen) in {*statuses, None}
+        wanted = " or ".join(str(code) for code in sorted(statuses))
+        return self.require(good, f"an answer with status {wanted}", told(self.seen))
+
+    def answered_grpc(self, status: int) -> Exchange:
+        """A gRPC call ended with this status."""
+        good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
+        return self.require(good, f"an answer with grpc-status {status}", told(self.seen))
+
+    def refused(self, forms: Collection[Ending], statuses: Collection[int] = ()) -> Exchange:
+        """It was turned away, in one of the documented forms. That nobody listens is no refusal."""
+        if self.seen.ending in NOBODY_THERE:
+            _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
+        good = self.seen.ending in forms or (self.seen.ending is Ending.ANSWERED and self.seen.status in statuses)
+        allowed = [*sorted(forms), *(f"status {status}" for status in sorted(statuses))]
+        return self.require(good, f"a refusal ({' or '.join(allowed)})", told(self.seen))
+
+    def body(self, length: int, sha256: str) -> Exchange:
+        """The body is whole and unaltered."""
+        good = (self.seen.body_length, self.seen.body_sha256) == (length, sha256)
+        actual = f"{self.seen.body_length} octets with SHA-256 {self.seen.body_sha256 or 'none'} arrived"
+        return self.require(good, f"a body of {length} octets with SHA-256 {sha256}", actual)
+
+    def took(self, at_least: float, at_most: float) -> Exchange:
+        """It took so many seconds."""
+        good = at_least <= self.seen.seconds <= at_most
+        expected = f"an end after {at_least:.3f} to {at_most:.3f} s"
+        return self.require(good, expected, f"it ended after {self.seen.seconds:.3f} s: {told(self.seen)}")
+
+
+class AttemptsClaims(Claims[tuple[Attempt, ...]]):
+    """Sentences about the attempts that reached an application."""
+
+    def count(self, number: int) -> tuple[Attempt, ...]:
+        """Exactly so many attempts arrived."""
+        return self.require(
+            len(self.seen) == number, f"{number} attempts at the application", f"{len(self.seen)} arrived"
+        )
+
+    def nothing(self) -> tuple[Attempt, ...]:
+        """Nothing reached the application."""
+        return self.require(not self.seen, "nothing to reach the application", f"{len(self.seen)} attempts arrived")
+
+    def bodies(self, length: int, sha256: str) -> tuple[Attempt, ...]:
+        """Every attempt brought the whole body, unaltered."""
+        wrong = [a for a in self.seen if (a.body_length, a.body_sha256) != (length, sha256)]
+        actual = "; ".join(f"attempt {a.number} brought {a.body_length} with {a.body_sha256}" for a in wrong[:SHOWN])
+        return self.require(not wrong, f"{length} octets with SHA-256 {sha256} on every attempt", actual)
+
+    def cancelled(self) -> tuple[Attempt, ...]:
+        """Each attempt was cancelled by the caller's side."""
+        late = [a for a in self.seen if a.ending is not AttemptEnding.CANCELLED]
+        actual = "; ".join(f"attempt {a.number} is {a.ending}" for a in late[:SHOWN]) or "no attempt arrived"
+        return self.require(bool(self.seen) and not late, "the server to see the cancellation", actual)
+
+
+class LoadClaims(Claims[LoadOutcome]):
+    """Sentences about an open-loop load."""
+
+    def clean(self) -> LoadOutcome:
+        """Nothing failed, was lost or came twice."""
+        s = self.seen
+        actual = (
+            f"of {s.sent} requests {len(s.failed)} failed, {len(s.lost)} were lost, {len(s.duplicated)} came twice: "
+            f"{'; '.join(f'{name} {why}' for name, why in s.failed[:SHOWN])}"
+        )
+        return self.require(s.clean, "every request to be served exactly once", actual)
+
+    def sent_at_least(self, number: int) -> LoadOutcome:
+        """The load was long enough to mean something."""
+        return self.require(self.seen.sent >= number, f"at least {number} requests", f"{self.seen.sent} were sent")
+
+
+class SightClaims(Claims[Sight]):
+    """Sentences about what was on the wire."""
+
+    def readable(self, needles: Sequence[str]) -> Sight:
+        """Each of these texts was there in clear."""
+        missing = [needle for needle in needles if needle not in self.seen.found]
+        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} are not there")
+
+    def unreadable(self) -> Sight:
+        """None of the texts was there, though octets went both ways."""
+        if not (self.seen.octets_to_server and self.seen.octets_to_client):
+            _inconclusive("traffic on the wire", "none was recorded")
+        return self.require(not self.seen.found, "nothing readable on the wire", f"found {', '.join(self.seen.found)}")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Finds the sentences that fit what was seen; ``what`` names a value."""
+
+    fail: Fail
+
+    @overload
+    def __call__(self, seen: Exchange, what: str = "") -> ExchangeClaims: ...
+    @overload
+    def __call__(self, seen: tuple[Attempt, ...], what: str = "") -> AttemptsClaims: ...
+    @overload
+    def __call__(self, seen: LoadOutcome, what: str = "") -> LoadClaims: ...
+    @overload
+    def __call__(self, seen: Sight, what: str = "") -> SightClaims: ...
+    @overload
+    def __call__(self, seen: Any, what: str = "") -> ValueClaims[Any]: ...
+    def __call__(self, seen: Any, what: str = "") -> Claims[Any]:
+        """Turn what was seen into something to claim of it."""
+        for kind, claims in KINDS:
+            if isinstance(seen, kind):
+                return claims(seen, self.fail, what)
+        if isinstance(seen, tuple) and all(isinstance(entry, Attempt) for entry in seen):
+            return AttemptsClaims(seen, self.fail, what)
+        return ValueClaims(seen, self.fail, what)
+
+
+KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
+    (Exchange, ExchangeClaims),
+    (LoadOutcome, LoadClaims),
+    (Sight, SightClaims),
+)
+
+expect = Judge(_violation)
+"""Judges the mesh by what was seen; a sentence that does not hold is a ``Violation``."""
+
+control = Judge(_inconclusive)
+"""Proves that the stimulus works; a sentence that does not hold is ``Inconclusive``."""
+
+
+async def converge(
+    observe: Callable[[], Awaitable[T]], marker: Callable[[T], bool], within: float, in_a_row: int = 1
+) -> tuple[T, float]:
+    """Observe until ``marker`` held ``in_a_row`` times running, or ``within`` seconds are over.
+
+    Returns the newest observation and the seconds until the marker began to hold; the check judges both. Observations
+    made before are not held against the mesh; whatever comes after this is.
+    """
+    begun = time.monotonic()
+    run, since = 0, 0.0
+    while True:
+        seen = await observe()
+        elapsed = time.monotonic() - begun
+        if marker(seen):
+            since = since if run else elapsed
+            run += 1
+        else:
+            run = 0
+        if run >= in_a_row or elapsed > within:
+            return seen, since if run else elapsed
+        await asyncio.sleep(0.01)
+
+
+def told(exchange: Exchange) -> str:
+    """One line on how an exchange ended."""
+    parts = [f"it was {exchange.ending}"]
+    if exchange.status is not None:
+        parts.append(f"status {exchange.status}")
+    if exchange.grpc_status is not None:
+        parts.append(f"grpc-status {exchange.grpc_status}")
+    parts += [part for part in (exchange.detail, exchange.body_start[:80].strip()) if part]
+    return ", ".join(parts)
+
+
+def _as_http(exchange: Exchange) -> int | None:
+    if exchange.protocol is Protocol.GRPC:
+        return 200 if exchange.grpc_status == 0 else 500
+    return exchange.status

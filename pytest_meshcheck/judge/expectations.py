@@ -1,0 +1,79 @@
+"""Known violations of a mesh: a TOML file with a reason and a link for each."""
+
+import re
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+TABLE = "known"
+
+
+class ExpectationsError(Exception):
+    """The file cannot be used; the message begins with file and line."""
+
+
+@dataclass(frozen=True)
+class KnownViolation:
+    """One entry, ``[[known]]``.
+
+    Attributes:
+        check: A check's id, with or without parameters; without, it covers all of them.
+        reason: Why the mesh does this, in a sentence.
+        link: Where that is written: an issue, a page of documentation.
+    """
+
+    check: str
+    reason: str
+    link: str
+
+    def covers(self, check_id: str) -> bool:
+        """Whether a check with these parameters is meant."""
+        return check_id == self.check or check_id.partition("[")[0] == self.check
+
+
+def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> tuple[KnownViolation, ...]:
+    """The known violations in a file.
+
+    Args:
+        path: The TOML file.
+        known_ids: The ids of all checks, without parameters; None leaves unknown ids be.
+
+    Raises:
+        ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
+    """
+    try:
+        text = path.read_text()
+        tables = tomllib.loads(text)
+    except OSError as error:
+        raise ExpectationsError(f"{path}: cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ExpectationsError(f"{path}: not TOML: {error}") from error
+    if unknown := set(tables) - {TABLE}:
+        key = sorted(unknown)[0]
+        raise ExpectationsError(f"{path}:{_line(text, key)}: unknown key {key!r}; the only one is [[{TABLE}]]")
+    lines = [number for number, line in enumerate(text.split("\n"), 1) if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line)]
+    entries = tables.get(TABLE, [])
+    if not isinstance(entries, list) or len(entries) != len(lines):
+        raise ExpectationsError(f"{path}:{_line(text, TABLE)}: write each entry as a table of its own, [[{TABLE}]]")
+    return tuple(_entry(f"{path}:{line}", entry, known_ids) for line, entry in zip(lines, entries, strict=True))
+
+
+def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None) -> KnownViolation:
+    wanted = [field.name for field in fields(KnownViolation)]
+    if sorted(entry) != sorted(wanted) or not all(isinstance(value, str) and value for value in entry.values()):
+        raise ExpectationsError(f"{where}: an entry has exactly {', '.join(wanted)}, each a text; it has {entry!r}")
+    known = KnownViolation(**entry)
+    name = known.check.partition("[")[0]
+    if known_ids is not None and name not in known_ids:
+        near = [i for i in sorted(known_ids) if i.partition("/")[0] == name.partition("/")[0]] or sorted(known_ids)
+        raise ExpectationsError(f"{where}: no check {name!r}; there are {', '.join(near)}")
+    return known
+
+
+def _line(text: str, word: str) -> int:
+    for number, line in enumerate(text.split("\n"), 1):
+        if word in line:
+            return number
+    return 1

@@ -1,0 +1,66 @@
+"""Levels, verdicts, and the result of one check."""
+
+import enum
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Level(enum.StrEnum):
+    """How bad a violation is, in the words of RFC 2119."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+    MAY = "MAY"
+    """Records a fact or a figure and never fails a mesh."""
+
+
+class Verdict(enum.StrEnum):
+    """What a check ends in."""
+
+    CONFORMS = "conforms"
+    VIOLATES = "violates"
+    INCONCLUSIVE = "inconclusive"
+    """A control failed, or platform, mesh or probe broke: nothing is known."""
+    UNSUPPORTED = "unsupported"
+    """The mesh does not claim what the check needs."""
+    KNOWN_VIOLATION = "known-violation"
+    """Listed in the expectations, with reason and link, and it still violates."""
+    FIXED = "fixed"
+    """Listed in the expectations, but it conforms: the entry is to be removed."""
+    NOT_RUN = "not-run"
+
+
+class Violation(AssertionError):
+    """The mesh does not do what the requirement says; nothing else raises this."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(f"expected {expected}, but {actual}")
+        self.expected = expected
+        self.actual = actual
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict of one check with one set of parameters."""
+
+    id: str
+    """``family/name``, with ``[parameters]`` where there are some."""
+    verdict: Verdict
+    level: Level
+    requirement: str
+    """The requirement's id in requirements.toml."""
+    description: str
+    """The published text of the check: its docstring."""
+    seconds: float
+    needs: tuple[str, ...] = ()
+    expected: str = ""
+    actual: str = ""
+    reason: str = ""
+    """Why it is inconclusive, unsupported or a known violation."""
+    link: str = ""
+    evidence: str = ""
+    """Folder of the evidence, relative to the report's."""
+    reproduce: str = ""
+    """One command that runs this check again."""
+    measured: Mapping[str, float | int | str] = {}
+    """What was observed along the way, e.g. ``policy acts after (s)``."""

@@ -1,0 +1,1 @@
+"""The things under test: one adapter per service mesh."""

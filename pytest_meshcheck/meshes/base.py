@@ -1,0 +1,171 @@
+"""The seam between the suite and a service mesh: a vendor writes one class with these members."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.observation import Attempt, Ending
+from pytest_meshcheck.stage.pki import Authority
+from pytest_meshcheck.stage.policy import Failure, Policy
+from pytest_meshcheck.stage.workload import Address, Workload, WorkloadSpec
+
+
+class Rotation(enum.StrEnum):
+    """What a mesh can be told to rotate. A change of root is the three root steps, in this order."""
+
+    LEAF = "leaf"
+    """Every workload gets a new certificate now."""
+    ISSUER = "issuer"
+    """A new intermediate under the same root."""
+    ROOT_ADD = "root-add"
+    """Announce a second root; leaves stay under the first."""
+    ROOT_SWITCH = "root-switch"
+    """Issue under the second root; both stay announced."""
+    ROOT_DROP = "root-drop"
+    """Announce the second root alone."""
+
+
+@dataclass(frozen=True)
+class TlsEndpoint:
+    """Where a TLS handshake meets the data plane of a workload."""
+
+    address: Address
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Default:
+    """One row of the table of default retries: what happens to a request under no policy.
+
+    Attributes:
+        method: An HTTP method, or ``gRPC``.
+        failure: How each attempt fails.
+        status: The HTTP status, or the gRPC status, of the failing attempts; 0 where there is none.
+        attempts: How many attempts reach the application.
+    """
+
+    method: str
+    failure: Failure
+    status: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Documented:
+    """What the mesh's documentation promises, with the sources. Seconds throughout.
+
+    Attributes:
+        plaintext_refused_as: The forms in which plaintext is refused under strict mutual TLS.
+        peer_refused_as: The forms in which a TLS peer is refused.
+        upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
+        identity_headers: Headers by which a server's application is told the caller's identity.
+        timeout_status: HTTP status after a request timeout.
+        timeout_grpc_status: gRPC status after a request timeout.
+        exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
+        retriable_statuses: HTTP statuses that a retry policy can list.
+        retriable_failures: Other failures that a retry policy can list.
+        default_attempts: Attempts under no policy; what is not in the table is tried once.
+        default_timeout: The limit of a request under no policy; None: there is none.
+        retry_body_limit: Octets of a request body above which a request is not retried; None: none documented.
+        leaf_lifetime: The shortest lifetime of workload certificates that the mesh can be set to.
+        leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
+        issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
+        roots_act_within: From a change of the roots until every data plane goes by it.
+        policy_acts_within: From applying a policy until every data plane goes by it.
+        tls_minimum: The lowest TLS version that is accepted.
+        sources: Field name to URL.
+    """
+
+    plaintext_refused_as: frozenset[Ending]
+    peer_refused_as: frozenset[Ending]
+    upstream_refused_statuses: frozenset[int] = frozenset({503})
+    identity_headers: tuple[str, ...] = ("x-forwarded-client-cert",)
+    timeout_status: int = 504
+    timeout_grpc_status: int = 4
+    exhausted_statuses: frozenset[int] = frozenset()
+    retriable_statuses: tuple[int, ...] = ()
+    retriable_failures: frozenset[Failure] = frozenset()
+    default_attempts: Sequence[Default] = ()
+    default_timeout: float | None = None
+    retry_body_limit: int | None = None
+    leaf_lifetime: float = 3600.0
+    leaf_renewed_within: float = 1800.0
+    issuer_acts_within: float = 60.0
+    roots_act_within: float = 60.0
+    policy_acts_within: float = 10.0
+    tls_minimum: str = "TLSv1.2"
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
+        """How many attempts of a request that keeps failing like this reach the application, under no policy."""
+        for row in self.default_attempts:
+            if (row.method, row.failure, row.status) == (method, failure, status):
+                return row.attempts
+        return 1
+
+
+class Mesh(Protocol):
+    """One service mesh under test.
+
+    ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
+    a mesh's name to decide what to do.
+    """
+
+    name: str
+    version: str
+    claims: Mapping[Capability, Claim]
+    documented: Documented
+    authority: Authority
+
+    async def install(self, platform: Platform) -> None:
+        """Install the mesh and wait until it is really ready."""
+
+    async def upgrade(self, version: str) -> None:
+        """Move to another version, in place."""
+
+    async def uninstall(self) -> None:
+        """Remove what ``install`` made."""
+
+    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
+        """The labels that make a workload part of the mesh; empty for one that is not to be."""
+
+    def render(self, policy: Policy) -> list[Manifest]:
+        """The policy in the mesh's own resources.
+
+        Raises:
+            Unsupported: The mesh cannot express it.
+        """
+
+    async def settled(self) -> None:
+        """Return once every data plane runs the newest configuration.
+
+        Raises:
+            Inconclusive: One of them rejects it, is gone or takes too long; says which, and why.
+        """
+
+    def identity_of(self, workload: WorkloadSpec) -> str:
+        """The identity in the workload's certificate: a SPIFFE URI, or a DNS name."""
+
+    def peer_identity(self, attempt: Attempt) -> str | None:
+        """The caller's identity as the server's application was told it; None where it was told none."""
+
+    def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
+        """Where to knock with a TLS handshake of one's own."""
+
+    async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
+        """Begin a rotation; ``settled`` tells when the data planes have it.
+
+        ``lifetime`` is that of a new issuer, in seconds; None for what the authority does by default.
+        """
+
+    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+        """The authority issues nothing while the block runs."""
+
+    async def diagnose(self, directory: Path) -> None:
+        """Write the state of control and data planes into ``directory``, without any secret."""

@@ -1,0 +1,32 @@
+"""What an Envoy process is started with; everything else it reads from files that are replaced while it runs."""
+
+import json
+from pathlib import Path
+
+from pytest_meshcheck.meshes.envoy.envoyjson import source
+
+ADMIN_SOCKET = "admin.sock"
+LONGEST_SOCKET_PATH = 107
+"""Octets that Linux allows in the path of a Unix socket."""
+
+
+def bootstrap(workload: str) -> str:
+    """The bootstrap configuration of a workload's sidecar; paths are relative to the directory that it runs in."""
+    return json.dumps(
+        {
+            "node": {"id": workload, "cluster": "meshcheck"},
+            "admin": {"address": {"pipe": {"path": ADMIN_SOCKET}}},
+            "dynamic_resources": {"lds_config": source("listeners"), "cds_config": source("clusters")},
+        }
+    )
+
+
+def command(binary: Path, workload: str) -> list[str]:
+    """The command that starts a sidecar. One worker: a listener update is done once that one has it."""
+    return [
+        str(binary),
+        *("--config-yaml", bootstrap(workload)),
+        *("--concurrency", "1"),
+        "--disable-hot-restart",
+        *("--log-level", "warning"),
+    ]

@@ -1,0 +1,96 @@
+"""The certificate of one workload, renewed in time, without a restart of anything."""
+
+import asyncio
+from collections.abc import Callable
+
+from pytest_meshcheck.probe.messages import Credentials
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.pki import Authority
+
+DEFAULT_LIFETIME = 3600.0
+SHORTEST_LIFETIME = 3.0
+"""Seconds. Shorter ones could end, in the whole seconds of X.509, before they are renewed."""
+
+RENEWED_AFTER = 1 / 3
+"""The part of its life after which a certificate is renewed, so that a missed renewal leaves time for more."""
+
+
+class Certificate:
+    """What a workload shows of itself.
+
+    Attributes:
+        uri: The workload's SPIFFE ID.
+        lifetime: Seconds that each certificate lives.
+    """
+
+    def __init__(
+        self, authority: Authority, uri: str, lifetime: float, in_service: asyncio.Event, renewed: Callable[[], None]
+    ) -> None:
+        """Nothing is issued yet.
+
+        Args:
+            authority: Who issues.
+            uri: The workload's SPIFFE ID.
+            lifetime: Seconds.
+            in_service: Set while the authority issues.
+            renewed: Called after each renewal.
+        """
+        self.uri = uri
+        self.lifetime = lifetime
+        self._authority = authority
+        self._in_service = in_service
+        self._renewed = renewed
+        self._credentials: Credentials | None = None
+        self._renewal: asyncio.Task[None] | None = None
+
+    @property
+    def credentials(self) -> Credentials:
+        """The newest certificate, with its key."""
+        if self._credentials is None:
+            raise Inconclusive(f"the authority has issued nothing to {self.uri}")
+        return self._credentials
+
+    async def begin(self, patience: float) -> None:
+        """Have the first certificate issued, and renew it from then on.
+
+        Raises:
+            Inconclusive: The authority is out of service for longer than ``patience`` seconds.
+        """
+        try:
+            await asyncio.wait_for(self._in_service.wait(), patience)
+        except TimeoutError as late:
+            raise Inconclusive(f"the authority is out of service: no certificate for {self.uri}") from late
+        self.renew()
+
+    def renew(self) -> None:
+        """Have a new certificate issued now, or as soon as the authority is in service again."""
+        if self._in_service.is_set():
+            self._issue()
+        self._schedule(self.lifetime * RENEWED_AFTER if self._in_service.is_set() else 0.0)
+
+    def check(self) -> None:
+        """Raise Inconclusive if the renewals have broken down."""
+        if self._renewal is not None and self._renewal.done() and not self._renewal.cancelled():
+            error = self._renewal.exception()
+            if error is not None:
+                raise Inconclusive(f"the certificate of {self.uri} is no longer renewed: {error}") from error
+
+    def end(self) -> None:
+        """Renew no more."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+
+    def _issue(self) -> None:
+        self._credentials = self._authority.issue(self.uri, self.lifetime)
+
+    def _schedule(self, delay: float) -> None:
+        self.end()
+        self._renewal = asyncio.create_task(self._keep_renewing(delay))
+
+    async def _keep_renewing(self, delay: float) -> None:
+        while True:
+            await asyncio.sleep(delay)
+            await self._in_service.wait()
+            self._issue()
+            self._renewed()
+            delay = self.lifetime * RENEWED_AFTER

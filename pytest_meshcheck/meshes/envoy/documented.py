@@ -1,0 +1,96 @@
+"""What the embedded mesh claims and promises, with the sources in Envoy's documentation."""
+
+from collections.abc import Mapping
+
+from pytest_meshcheck.meshes.base import Default, Documented
+from pytest_meshcheck.meshes.envoy.certificates import SHORTEST_LIFETIME
+from pytest_meshcheck.meshes.envoy.policies import CONDITIONS
+from pytest_meshcheck.meshes.envoy.routes import RETRY_BODY_LIMIT
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.policy import Failure
+
+DOCS = "https://www.envoyproxy.io/docs/envoy/latest"
+TLS = f"{DOCS}/intro/arch_overview/security/ssl"
+TLS_API = f"{DOCS}/api-v3/extensions/transport_sockets/tls/v3/common.proto"
+ROUTER = f"{DOCS}/configuration/http/http_filters/router_filter"
+ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
+SDS = f"{DOCS}/configuration/security/secret"
+TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
+XFCC = f"{DOCS}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"
+LOCAL_REPLY = f"{DOCS}/configuration/http/http_conn_man/local_reply"
+
+SUPPORTED: Mapping[Capability, str] = {
+    Capability.MTLS: TLS,
+    Capability.STRICT_MTLS: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
+    Capability.PERMISSIVE_MTLS: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
+    Capability.PORT_LEVEL_MTLS: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
+    Capability.CONFIDENTIALITY: TLS,
+    Capability.CUSTOM_AUTHORITY: SDS,
+    Capability.SERVER_IDENTITY: TLS_API,
+    Capability.PEER_IDENTITY: XFCC,
+    Capability.RETRY: ROUTER,
+    Capability.RETRY_GRPC: ROUTER,
+    Capability.PER_TRY_TIMEOUT: ROUTE_API,
+    Capability.TIMEOUT: TIMEOUTS,
+    Capability.TIMEOUT_GRPC: LOCAL_REPLY,
+    Capability.LEAF_ROTATION: SDS,
+    Capability.ISSUER_ROTATION: SDS,
+    Capability.ROOT_ROTATION: SDS,
+    Capability.CA_OUTAGE: SDS,
+}
+
+CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
+    Capability.KUBERNETES: Claim(False, DOCS, "the embedded mesh runs as local processes"),
+    Capability.PROXY_RESTART: Claim(False, DOCS, "a sidecar lives as long as its workload"),
+}
+
+STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511)
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+BROKEN = (Failure.CONNECT, Failure.RESET, Failure.REFUSED_STREAM)
+GRPC_FAILURES: Mapping[Failure, int] = {
+    Failure.GRPC_CANCELLED: 1,
+    Failure.GRPC_DEADLINE_EXCEEDED: 4,
+    Failure.GRPC_RESOURCE_EXHAUSTED: 8,
+    Failure.GRPC_INTERNAL: 13,
+    Failure.GRPC_UNAVAILABLE: 14,
+}
+
+DOCUMENTED = Documented(
+    plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+    upstream_refused_statuses=frozenset({503}),
+    timeout_status=504,
+    timeout_grpc_status=4,
+    retriable_statuses=STATUSES,
+    retriable_failures=frozenset(CONDITIONS),
+    default_attempts=(
+        *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
+        *(Default(method, failure, 0, 1) for method in METHODS for failure in BROKEN if failure is not Failure.CONNECT),
+        *(Default("gRPC", failure, status, 1) for failure, status in GRPC_FAILURES.items()),
+    ),
+    default_timeout=None,
+    retry_body_limit=RETRY_BODY_LIMIT,
+    leaf_lifetime=SHORTEST_LIFETIME,
+    leaf_renewed_within=2.0,
+    issuer_acts_within=1.0,
+    roots_act_within=1.0,
+    policy_acts_within=1.0,
+    tls_minimum="TLSv1.2",
+    sources={
+        "plaintext_refused_as": f"{DOCS}/configuration/listeners/stats",
+        "peer_refused_as": TLS,
+        "upstream_refused_statuses": f"{DOCS}/configuration/observability/access_log/usage",
+        "timeout_status": TIMEOUTS,
+        "timeout_grpc_status": LOCAL_REPLY,
+        "retriable_statuses": ROUTER,
+        "retriable_failures": ROUTER,
+        "default_attempts": ROUTER,
+        "default_timeout": ROUTE_API,
+        "retry_body_limit": ROUTE_API,
+        "leaf_renewed_within": SDS,
+        "issuer_acts_within": SDS,
+        "roots_act_within": SDS,
+        "tls_minimum": TLS_API,
+    },
+)

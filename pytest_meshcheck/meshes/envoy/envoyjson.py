@@ -1,0 +1,70 @@
+"""Small pieces of Envoy's v3 API as protobuf-JSON: https://www.envoyproxy.io/docs/envoy/latest/api-v3/api."""
+
+from typing import Any
+
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.workload import Address
+
+Resource = dict[str, Any]
+Resources = dict[str, list[Resource]]
+"""``listeners``, ``clusters``, ``routes``, ``endpoints``, ``secrets`` of one sidecar."""
+
+TYPES = {
+    "listeners": "type.googleapis.com/envoy.config.listener.v3.Listener",
+    "clusters": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+    "routes": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    "endpoints": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "secrets": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+}
+
+NAMES = {"endpoints": "cluster_name"}
+"""The field that holds a resource's name, where it is not ``name``."""
+
+
+def name_of(kind: str, resource: Resource) -> str:
+    """The name of a resource of one kind."""
+    return str(resource[NAMES.get(kind, "name")])
+
+
+def file_of(kind: str, name: str = "") -> str:
+    """The file that a subscription watches, relative to the directory that the sidecar runs in.
+
+    Listeners and clusters are one file each; the other kinds have one per resource, as Envoy wants it.
+    """
+    return f"config/{kind}.json" if kind in ("listeners", "clusters") else f"config/{kind}.{name}.json"
+
+
+def source(kind: str, name: str = "") -> Resource:
+    """Where a resource comes from: a file that is watched."""
+    return {"resource_api_version": "V3", "path_config_source": {"path": file_of(kind, name)}}
+
+
+def typed(type_name: str, **fields: Any) -> Resource:
+    """A message inside of an Any."""
+    return {"@type": f"type.googleapis.com/{type_name}", **fields}
+
+
+def socket_address(address: Address) -> Resource:
+    """A TCP address."""
+    return {"socket_address": {"address": address[0], "port_value": address[1]}}
+
+
+def seconds(value: float) -> str:
+    """A Duration, to the microsecond."""
+    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def checked(workload: str, resources: object) -> Resources:
+    """Resources that were handed in from outside, if they have the form of resources.
+
+    Raises:
+        Inconclusive: They have not; names the part that is wrong.
+    """
+    if not isinstance(resources, dict) or set(resources) != set(TYPES):
+        found = sorted(resources) if isinstance(resources, dict) else type(resources).__name__
+        raise Inconclusive(f"resources for {workload} must be a dict with the keys {', '.join(TYPES)}; got {found}")
+    for kind, entries in resources.items():
+        key = NAMES.get(kind, "name")
+        if not isinstance(entries, list) or not all(isinstance(one, dict) and key in one for one in entries):
+            raise Inconclusive(f"{kind} for {workload} must be a list of dicts that have a {key!r}; got {entries!r:.200}")
+    return resources

@@ -1,0 +1,86 @@
+"""Listeners: where others reach the workload, and where the workload dials services.
+
+Strict and permissive differ in their filter chains alone, and the chain for TLS is the same in both: Envoy then updates
+the listener in place, and connections under mutual TLS never notice
+(https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds).
+"""
+
+from typing import Any
+
+from pytest_meshcheck.meshes.envoy import tls
+from pytest_meshcheck.meshes.envoy.envoyjson import Resource, socket_address, source, typed
+from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, connection_manager
+from pytest_meshcheck.meshes.envoy.protocols import is_http
+from pytest_meshcheck.meshes.envoy.routes import inbound_route
+from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound
+from pytest_meshcheck.stage.policy import Mode
+
+HTTP_ALPN = ("h2", "http/1.1")
+BACKLOG = 4096
+
+TLS_INSPECTOR = {
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
+}
+
+TELL_CALLER: Resource = {
+    "forward_client_cert_details": "SANITIZE_SET",
+    "set_current_client_cert_details": {"uri": True},
+}
+"""Replace what a caller says of itself by what its certificate says (header x-forwarded-client-cert)."""
+
+
+def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource:
+    """One port of the workload. A client that says nothing for 0.1 s is taken for plaintext (server-first)."""
+    filters = [_inbound_filter(inbound, name)]
+    secure = {
+        "name": "mutual-tls",
+        "filter_chain_match": {"transport_protocol": "tls"},
+        "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if is_http(inbound.port) else ()),
+        "filters": filters,
+    }
+    plain = {"name": "plaintext", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": filters}
+    return _listener(
+        name,
+        inbound.listen,
+        listener_filters=[TLS_INSPECTOR],
+        listener_filters_timeout="0.1s",
+        continue_on_listener_filters_timeout=True,
+        filter_chains=[secure] if inbound.mode is Mode.STRICT else [secure, plain],
+    )
+
+
+def outbound_listener(outbound: Outbound) -> Resource:
+    """One port of a service, for this workload alone."""
+    if is_http(outbound.port):
+        rds = {"route_config_name": outbound.name, "config_source": source("routes", outbound.name)}
+        network_filter = connection_manager(outbound.name, rds=rds)
+    else:
+        network_filter = _tcp_proxy(outbound.name)
+    return _listener(outbound.name, outbound.listen, filter_chains=[{"filters": [network_filter]}])
+
+
+def _inbound_filter(inbound: Inbound, name: str) -> Resource:
+    if is_http(inbound.port):
+        return connection_manager(name, route_config=inbound_route(name), **TELL_CALLER)
+    return _tcp_proxy(name)
+
+
+def _tcp_proxy(cluster: str) -> Resource:
+    proxy = typed(
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        stat_prefix=cluster,
+        cluster=cluster,
+        idle_timeout="0s",
+    )
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
+
+
+def _listener(name: str, address: tuple[str, int], **fields: Any) -> Resource:
+    return {
+        "name": name,
+        "address": socket_address(address),
+        "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+        "tcp_backlog_size": BACKLOG,
+        **fields,
+    }

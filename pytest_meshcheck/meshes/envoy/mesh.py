@@ -1,0 +1,262 @@
+"""The embedded mesh: a control plane in this process, and one Envoy per enrolled workload."""
+
+import asyncio
+import copy
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.envoy import binary
+from pytest_meshcheck.meshes.envoy.bootstrap import command
+from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
+from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
+from pytest_meshcheck.meshes.envoy.envoyjson import Resources, checked
+from pytest_meshcheck.meshes.envoy.listeners import HTTP_ALPN
+from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
+from pytest_meshcheck.meshes.envoy.protocols import is_http
+from pytest_meshcheck.meshes.envoy.sidecar import Sidecar
+from pytest_meshcheck.meshes.envoy.translate import translate
+from pytest_meshcheck.meshes.envoy.view import View
+from pytest_meshcheck.meshes.envoy.world import World, identity, is_member
+from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
+from pytest_meshcheck.platforms.addresses import Member
+from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.observation import Attempt
+from pytest_meshcheck.stage.pki import Authority
+from pytest_meshcheck.stage.policy import Policy
+from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+
+TRUST_DOMAIN = "cluster.local"
+PATIENCE = 10.0
+"""Seconds that a sidecar has to take what was published, before the timeout scale."""
+
+PublishHook = Callable[[str, Resources], Resources | None]
+"""Called with ``namespace/name`` and the resources of its sidecar; what it returns is published in their place."""
+
+
+@dataclass
+class DataPlane:
+    """A sidecar with what it was told last."""
+
+    member: Member
+    sidecar: Sidecar
+    certificate: Certificate
+    view: View | None = None
+
+
+class EnvoyMesh:
+    """Real Envoy sidecars as local processes; needs no cluster and no rights.
+
+    Attributes:
+        name: ``envoy``.
+        version: The version of Envoy; empty where none was asked for and none is installed.
+        claims: What it says it can do.
+        documented: What it promises in detail.
+        authority: Issues every certificate in it.
+    """
+
+    name = "envoy"
+    claims = CLAIMS
+    documented = DOCUMENTED
+
+    def __init__(
+        self, version: str | None = None, *, publish_hook: PublishHook | None = None, timeout_scale: float = 1.0
+    ) -> None:
+        self.version = version or binary.installed_version() or ""
+        self.authority = Authority(TRUST_DOMAIN)
+        self._publish_hook = publish_hook
+        self._patience = PATIENCE * timeout_scale
+        self._in_service = asyncio.Event()
+        self._in_service.set()
+        self._planes: dict[str, DataPlane] = {}
+        self._platform: Processes | None = None
+        self._binary: Path | None = None
+
+    def prepare(self) -> None:
+        """See to it that Envoy is there; brings another version than the installed one into the user's cache.
+
+        Raises:
+            MeshUnavailable: It cannot be had; says why, and what to do.
+        """
+        self._binary = binary.obtain(self.version)
+
+    async def install(self, platform: Platform) -> None:
+        """Take over the control plane of a platform of local processes; sidecars come with their workloads.
+
+        Raises:
+            MeshUnavailable: Envoy cannot be had.
+            TypeError: The platform is another one.
+        """
+        if not isinstance(platform, Processes):
+            raise TypeError(f"the embedded mesh runs on local processes, not on {platform}")
+        self.prepare()
+        self._platform = platform
+        platform.control_plane = self
+
+    async def upgrade(self, version: str) -> None:
+        """Restart every sidecar as another version of Envoy."""
+        self._binary, self.version = binary.obtain(version), version
+        for plane in self._planes.values():
+            await self._stop(plane.sidecar)
+        await asyncio.gather(*(self._run(plane.sidecar) for plane in self._planes.values()))
+        await self.settled()
+
+    async def uninstall(self) -> None:
+        """Stop every sidecar and let go of the platform."""
+        for plane in list(self._planes.values()):
+            await self._remove(plane)
+        if self._platform is not None:
+            self._platform.control_plane = None
+        self._platform = None
+
+    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
+        """The label that makes the platform ask for a sidecar."""
+        return {SIDECAR_LABEL: "true"} if workload.enrolment is workload.enrolment.ENROLLED else {}
+
+    def render(self, policy: Policy) -> list[Manifest]:
+        """The policy as a resource of this mesh; it can express all of them."""
+        return [render(policy)]
+
+    async def settled(self) -> None:
+        """Return once every sidecar runs the newest configuration; asks only those that got something new.
+
+        Raises:
+            Inconclusive: One rejects it, has died or takes too long; says which, and why.
+        """
+        self._of_platform().check()
+        for plane in self._planes.values():
+            plane.certificate.check()
+        waits = (plane.sidecar.settled(self._patience) for plane in self._planes.values())
+        faults = [fault for fault in await asyncio.gather(*waits, return_exceptions=True) if fault is not None]
+        for fault in faults:
+            raise fault
+
+    def identity_of(self, workload: WorkloadSpec) -> str:
+        """The workload's SPIFFE ID."""
+        return identity(TRUST_DOMAIN, workload)
+
+    def peer_identity(self, attempt: Attempt) -> str | None:
+        """The SPIFFE ID in the header x-forwarded-client-cert."""
+        return caller(attempt.header(HEADER) or "")
+
+    def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
+        """The inbound listener of the workload's sidecar."""
+        member = self._of_platform().members[str(workload)]
+        alpn = HTTP_ALPN if is_http(member.spec.port(port)) else ()
+        return TlsEndpoint(member.data_plane(port), member.spec.authority, alpn)
+
+    async def rotate(self, what: Rotation) -> None:
+        """Begin a rotation."""
+        steps = {
+            Rotation.ISSUER: self.authority.rotate_issuer,
+            Rotation.ROOT_ADD: self.authority.add_root,
+            Rotation.ROOT_SWITCH: self.authority.switch_root,
+            Rotation.ROOT_DROP: self.authority.drop_root,
+        }
+        if what in steps:
+            steps[what]()
+        if what in (Rotation.LEAF, Rotation.ISSUER, Rotation.ROOT_SWITCH):
+            for plane in self._planes.values():
+                plane.certificate.renew()
+        self.publish()
+
+    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+        """The authority issues nothing while the block runs; what fell due is issued at once afterwards."""
+        return self._outage()
+
+    async def diagnose(self, directory: Path) -> None:
+        """Write configuration, certificates, statistics and logs of every sidecar; never a key."""
+        directory.mkdir(parents=True, exist_ok=True)
+        await asyncio.gather(*(plane.sidecar.diagnose(directory) for plane in self._planes.values()))
+
+    def publish(self, *, force: bool = False) -> None:
+        """Tell every sidecar what has changed for it; with ``force``, ask the hook again where nothing has."""
+        for plane in self._planes.values():
+            view = self._world().view(plane.member, plane.certificate.credentials)
+            if force or view != plane.view:
+                plane.sidecar.publish(self._resources(view))
+                plane.view = view
+
+    async def admit(self, member: Member) -> None:
+        """Start the sidecar of a workload, and tell the others where the workload is."""
+        if member.sidecar:
+            plane = await self._enter(member)
+            self.publish()
+            await self._run(plane.sidecar)
+        else:
+            self.publish()
+        await self.settled()
+
+    async def dismiss(self, member: Member) -> None:
+        """Stop the sidecar of a workload, and tell the others that the workload is gone."""
+        plane = self._planes.get(str(member))
+        if plane is not None:
+            await self._remove(plane)
+        self.publish()
+
+    async def changed(self) -> None:
+        """Publish what has changed on the platform."""
+        self.publish()
+
+    def _of_platform(self) -> Processes:
+        if self._platform is None:
+            raise Inconclusive("the embedded mesh is not installed")
+        return self._platform
+
+    def _world(self) -> World:
+        platform = self._of_platform()
+        return World(
+            trust_domain=TRUST_DOMAIN,
+            roots=self.authority.bundle(),
+            members=tuple(platform.members.values()),
+            policies=PolicySet(platform.resources.values()),
+            endpoint=platform.endpoint_address,
+        )
+
+    def _resources(self, view: View) -> Resources:
+        resources = translate(view)
+        if self._publish_hook is None:
+            return resources
+        published = self._publish_hook(view.workload, copy.deepcopy(resources))
+        return resources if published is None else checked(view.workload, published)
+
+    async def _enter(self, member: Member) -> DataPlane:
+        lifetime = member.spec.leaf_lifetime or DEFAULT_LIFETIME
+        uri = self.identity_of(member.spec)
+        certificate = Certificate(self.authority, uri, lifetime, self._in_service, self.publish)
+        await certificate.begin(self._patience)
+        directory = self._of_platform().directory / str(member).replace("/", ".")
+        plane = DataPlane(member, Sidecar(str(member), directory), certificate)
+        self._planes[str(member)] = plane
+        return plane
+
+    async def _remove(self, plane: DataPlane) -> None:
+        del self._planes[str(plane.member)]
+        plane.certificate.end()
+        await self._stop(plane.sidecar)
+        shutil.rmtree(plane.sidecar.directory)
+
+    async def _run(self, sidecar: Sidecar) -> None:
+        if self._binary is None:
+            raise Inconclusive("the embedded mesh is not installed")
+        argv = command(self._binary, sidecar.workload)
+        name = f"sidecar of {sidecar.workload}"
+        sidecar.runs_as(await self._of_platform().spawn(name, argv, cwd=sidecar.directory))
+
+    async def _stop(self, sidecar: Sidecar) -> None:
+        sidecar.close()
+        if sidecar.child is not None:
+            await self._of_platform().discard(sidecar.child)
+
+    @asynccontextmanager
+    async def _outage(self) -> AsyncIterator[None]:
+        self._in_service.clear()
+        try:
+            yield
+        finally:
+            self._in_service.set()

@@ -1,0 +1,98 @@
+"""The embedded mesh's own small resources: how policies become them, and which of them hold for whom."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_meshcheck.meshes.envoy.view import Retries
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.stage.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Named,
+    Namespace,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    Timeout,
+    WholeMesh,
+)
+
+EVERY = "*"
+"""In place of a namespace or of a name: all of them."""
+
+DEFAULT_MODE = Mode.PERMISSIVE
+
+CONDITIONS: Mapping[Failure, str] = {
+    Failure.CONNECT: "connect-failure",
+    Failure.RESET: "reset",
+    Failure.REFUSED_STREAM: "refused-stream",
+    Failure.GRPC_CANCELLED: "cancelled",
+    Failure.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
+    Failure.GRPC_INTERNAL: "internal",
+    Failure.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
+    Failure.GRPC_UNAVAILABLE: "unavailable",
+}
+"""Failures as Envoy's ``retry_on`` names them; the statuses are a list of their own."""
+
+
+def render(policy: Policy) -> Manifest:
+    """A policy as a resource: plain data that JSON can hold."""
+    match policy:
+        case MutualTls(target, mode, ports):
+            spec = {"mode": mode and str(mode), "ports": {name: str(mode) for name, mode in sorted(ports.items())}}
+            return _manifest("MutualTls", target, spec)
+        case Retry(target, attempts, statuses, on, per_try):
+            conditions = sorted(str(failure) for failure in on - {Failure.STATUS})
+            spec = {"attempts": attempts, "statuses": sorted(statuses), "on": conditions, "perTry": per_try}
+            return _manifest("Retry", target, spec)
+        case Timeout(target, request):
+            return _manifest("Timeout", target, {"request": request})
+        case RequestsPerConnection(target, limit):
+            return _manifest("ConnectionPool", target, {"requestsPerConnection": limit})
+
+
+class PolicySet:
+    """The resources that are applied; asks for what holds for one workload or service."""
+
+    def __init__(self, manifests: Iterable[Manifest]) -> None:
+        self._specs: dict[tuple[str, str, str], Mapping[str, Any]] = {
+            (manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]): manifest["spec"]
+            for manifest in manifests
+        }
+
+    def mode(self, namespace: str, name: str, port: str) -> Mode:
+        """The mode of one port; the narrower scope wins: port, workload, namespace, mesh."""
+        scopes = ((namespace, name), (namespace, EVERY), (EVERY, EVERY))
+        specs = [spec for spec in (self._specs.get(("MutualTls", *scope)) for scope in scopes) if spec is not None]
+        asked = [mode for spec in specs for mode in (spec["ports"].get(port), spec["mode"]) if mode is not None]
+        return Mode(asked[0]) if asked else DEFAULT_MODE
+
+    def retries(self, namespace: str, name: str) -> Retries | None:
+        """The retries of a service; None where there are none."""
+        spec = self._specs.get(("Retry", namespace, name))
+        if spec is None or spec["attempts"] == 0:
+            return None
+        conditions = tuple(CONDITIONS[Failure(failure)] for failure in spec["on"])
+        return Retries(spec["attempts"], tuple(spec["statuses"]), conditions, spec["perTry"])
+
+    def timeout(self, namespace: str, name: str) -> float:
+        """Seconds that a request to a service may take; 0 for no limit."""
+        spec = self._specs.get(("Timeout", namespace, name))
+        return float(spec["request"]) if spec is not None else 0.0
+
+    def requests_per_connection(self, namespace: str, name: str) -> int | None:
+        """Requests after which a connection to a service is given up; None for no limit."""
+        spec = self._specs.get(("ConnectionPool", namespace, name))
+        return int(spec["requestsPerConnection"]) if spec is not None else None
+
+
+def _manifest(kind: str, target: Named | Namespace | WholeMesh, spec: Mapping[str, Any]) -> Manifest:
+    match target:
+        case WholeMesh():
+            namespace, name = EVERY, EVERY
+        case Namespace(namespace):
+            name = EVERY
+        case _:
+            namespace, name = target.namespace, target.name
+    return {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": spec}

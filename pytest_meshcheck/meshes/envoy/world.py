@@ -1,0 +1,70 @@
+"""What the control plane knows of all workloads, and what one sidecar has to know of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.meshes.envoy.policies import PolicySet
+from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound, View
+from pytest_meshcheck.platforms.addresses import Member
+from pytest_meshcheck.probe.messages import Credentials
+from pytest_meshcheck.stage.pki import spiffe_id
+from pytest_meshcheck.stage.workload import Address, Enrolment, Port, WorkloadSpec
+
+
+@dataclass(frozen=True)
+class World:
+    """All workloads, and what holds for them.
+
+    Attributes:
+        trust_domain: The mesh's trust domain.
+        roots: The announced roots as PEM.
+        members: Every workload that runs, in the mesh or not.
+        policies: What is applied.
+        endpoint: Where a client's sidecar reaches a server's port: (client, server, port name) -> address.
+    """
+
+    trust_domain: str
+    roots: bytes
+    members: Sequence[Member]
+    policies: PolicySet
+    endpoint: Callable[[Member, Member, str], Address]
+
+    def view(self, member: Member, credentials: Credentials) -> View:
+        """What the sidecar of one member has to know."""
+        return View(
+            workload=str(member),
+            trust_domain=self.trust_domain,
+            credentials=credentials,
+            roots=self.roots,
+            inbound=tuple(self._inbound(member, port) for port in member.spec.ports),
+            outbound=tuple(
+                self._outbound(member, server, port) for server in self.members for port in server.spec.ports
+            ),
+        )
+
+    def _inbound(self, member: Member, port: Port) -> Inbound:
+        mode = self.policies.mode(member.spec.namespace, member.spec.name, port.name)
+        return Inbound(port, member.data_plane(port.name), member.application(port.name), mode)
+
+    def _outbound(self, client: Member, server: Member, port: Port) -> Outbound:
+        target = server.spec.namespace, server.spec.name
+        return Outbound(
+            service=server.spec.authority,
+            port=port,
+            listen=client.outbound(server, port.name),
+            endpoint=self.endpoint(client, server, port.name),
+            identity=identity(self.trust_domain, server.spec) if is_member(server.spec) else None,
+            retries=self.policies.retries(*target),
+            timeout=self.policies.timeout(*target),
+            requests_per_connection=self.policies.requests_per_connection(*target),
+        )
+
+
+def is_member(spec: WorkloadSpec) -> bool:
+    """Whether the mesh takes a workload for one of its own; a feigned one is told of, but has no sidecar."""
+    return spec.enrolment in (Enrolment.ENROLLED, Enrolment.FEIGNED)
+
+
+def identity(trust_domain: str, spec: WorkloadSpec) -> str:
+    """The SPIFFE ID of a workload."""
+    return spiffe_id(trust_domain, spec.namespace, spec.service_account)

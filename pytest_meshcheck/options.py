@@ -1,0 +1,159 @@
+"""Options: each is ``--mesh...`` on the command line with a twin in the ini file, which the command line overrules."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LEVELS = ("must", "should", "may")
+ARTIFACTS = ("on-violation", "always", "never")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        flag: As on the command line; the ini twin is the same without dashes in front, underscores for the others.
+        help: What ``pytest --help`` says.
+        parse: From the given text to the value; a ValueError says what is valid.
+        default: The value where nothing is given.
+        metavar: The word for its value in the help; None for a switch.
+        many: It may be given several times.
+    """
+
+    flag: str
+    help: str
+    parse: Callable[[str], Any]
+    default: Any
+    metavar: str | None
+    many: bool = False
+
+    @property
+    def ini(self) -> str:
+        """The name in the ini file."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class MeshName:
+    """``NAME[@VERSION]``."""
+
+    name: str
+    version: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+
+def _mesh(text: str) -> MeshName:
+    name, at, version = text.partition("@")
+    if not name or (at and not version):
+        raise ValueError("write NAME or NAME@VERSION")
+    return MeshName(name, version or None)
+
+
+def _one_of(*valid: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in valid:
+            raise ValueError(f"valid are {', '.join(valid)}")
+        return text.lower()
+
+    return parse
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0.1 <= scale <= 100:
+        raise ValueError("a number from 0.1 to 100 is valid")
+    return scale
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{nearest} is not a directory; name another one")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"{nearest} is not writable; name another directory")
+    return path
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+OPTIONS = (
+    Option("--mesh", "Mesh to judge, several one after the other.", _mesh, (), "NAME[@VERSION]", many=True),
+    Option("--mesh-level", f"Checks to run: {', '.join(LEVELS)} and above.", _one_of(*LEVELS), "may", "LEVEL"),
+    Option("--mesh-expectations", "Known violations (TOML).", _file, None, "FILE"),
+    Option("--mesh-baseline", "A report.json to compare with.", _file, None, "FILE"),
+    Option("--mesh-report", "Where reports go.", _directory, Path("meshcheck-report"), "DIR"),
+    Option("--mesh-artifacts", f"Keep evidence {', '.join(ARTIFACTS)}.", _one_of(*ARTIFACTS), ARTIFACTS[0], "WHEN"),
+    Option("--mesh-timeout-scale", "Multiplies every patience and tolerance.", _scale, 1.0, "FACTOR"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options say; a field per option, ``mesh`` being the meshes."""
+
+    mesh: tuple[MeshName, ...]
+    mesh_level: str
+    mesh_expectations: Path | None
+    mesh_baseline: Path | None
+    mesh_report: Path
+    mesh_artifacts: str
+    mesh_timeout_scale: float
+
+
+def add(parser: pytest.Parser) -> None:
+    """Declare the options; costs nothing more than that."""
+    group = parser.getgroup("meshcheck", "service mesh conformance")
+    for option in OPTIONS:
+        group.addoption(
+            option.flag,
+            action="append" if option.many else "store",
+            dest=option.ini,
+            metavar=option.metavar,
+            default=None,
+            help=f"{option.help} (ini: {option.ini})",
+        )
+        parser.addini(option.ini, option.help, type="args" if option.many else "string", default=None)
+    group.addoption("--mesh-list", action="store_true", dest="mesh_list", help="List the meshes there are, and end.")
+
+
+def settings(config: pytest.Config) -> Settings:
+    """The settings of this run.
+
+    Raises:
+        pytest.UsageError: A value is not valid; the message lists the valid ones.
+    """
+    values = {option.ini: _value(config, option) for option in OPTIONS}
+    return Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
+
+
+def _value(config: pytest.Config, option: Option) -> Any:
+    given, where = config.getoption(option.ini), option.flag
+    if given is None:
+        given, where = config.getini(option.ini), f"ini {option.ini}"
+    if option.many:
+        return tuple(_parsed(option, where, text) for text in given or ())
+    return _parsed(option, where, given) if given else option.default
+
+
+def _parsed(option: Option, where: str, text: str) -> Any:
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{where}={text}: {error}.") from error

@@ -1,0 +1,36 @@
+"""What a collected test item is to a conformance run."""
+
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.judge.catalogue import Check, Requirement
+from pytest_meshcheck.judge.expectations import KnownViolation
+from pytest_meshcheck.judge.verdict import Result
+from pytest_meshcheck.options import MeshName
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A check with its parameters, on one mesh."""
+
+    check: Check
+    id: str
+    mesh: MeshName
+    known: KnownViolation | None = None
+
+
+PLANNED = pytest.StashKey[Planned]()
+VIOLATED = pytest.StashKey[bool]()
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """What was collected of one check, as handed from a worker to the process that keeps the score."""
+
+    mesh: str
+    result: Result
+    """With the verdict ``not-run``."""
+    requirement: Requirement
+    root: str
+    """The folder of the suite."""

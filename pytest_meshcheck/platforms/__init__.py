@@ -1,0 +1,1 @@
+"""Where workloads run: local processes today, clusters next."""

@@ -1,0 +1,54 @@
+"""What a platform does for a mesh and a stage, whatever it is made of."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_meshcheck.probe.messages import ServerTls
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.observation import Sight
+from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+
+Manifest = Mapping[str, Any]
+"""One resource of a mesh, as plain data: ``kind``, ``metadata`` (``namespace``, ``name``), ``spec``."""
+
+
+class Wire(Protocol):
+    """The bytes between two workloads' data planes, or between two probes where there are none."""
+
+    async def look_for(self, *needles: str) -> Sight:
+        """Which of these texts were seen, in either direction, since the recording began."""
+
+
+class Platform(Protocol):
+    """Runs workloads and holds a mesh's resources. One platform serves one session of one mesh."""
+
+    journal: Journal
+
+    async def start(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Workload:
+        """Start a workload and wait until it serves; ``labels`` come from ``Mesh.enrolment``."""
+
+    async def serve(self, workload: Workload, port: str, tls: ServerTls | None = None) -> None:
+        """Open a port of a feigned workload, which serves nothing by itself; with TLS where ``tls`` is given."""
+
+    async def stop(self, workload: Workload) -> None:
+        """Stop a workload and forget it."""
+
+    async def apply(self, manifests: Sequence[Manifest]) -> None:
+        """Create or replace resources of the mesh."""
+
+    async def delete(self, manifests: Sequence[Manifest]) -> None:
+        """Remove resources of the mesh; those that are gone already are no error."""
+
+    def wire(self, client: Workload, server: Workload, port: str) -> AbstractAsyncContextManager[Wire]:
+        """Record what goes over the network between two workloads while the block runs."""
+
+    async def diagnose(self, directory: Path) -> None:
+        """Write logs and state of everything that runs into ``directory``, without any secret."""
+
+    async def close(self) -> None:
+        """Stop and remove everything that this platform made."""
+
+    def __str__(self) -> str:
+        """For headers and reports, e.g. ``local processes``."""

@@ -1,0 +1,104 @@
+"""Child processes that never outlive this one, and that are missed when they die."""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_meshcheck.stage.faults import Inconclusive
+
+PR_SET_PDEATHSIG = 1
+LOG_TAIL = 12
+"""Lines of a dead process's log that are shown."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Child:
+    """A process of ours with its log.
+
+    Attributes:
+        name: For messages, e.g. ``sidecar of blue/server``.
+        process: The process; stdin and stdout are pipes where that was asked for.
+        log: Where its stderr goes.
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.name = name
+        self.process = process
+        self.log = log
+        self._stopping = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.returncode is None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ended by itself."""
+        return not self.alive and not self._stopping
+
+    async def stop(self) -> None:
+        """Kill it and wait for its end; nothing that we start has anything to save."""
+        self._stopping = True
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        await self.process.wait()
+
+    def check(self) -> None:
+        """Raise Inconclusive if it ended by itself."""
+        if self.lost:
+            raise Inconclusive(self.obituary())
+
+    def obituary(self) -> str:
+        """How it ended, with the last lines of its log."""
+        return f"the {self.name} died ({_manner(self.process.returncode)}); its log ends:\n{tail(self.log)}"
+
+
+async def spawn(
+    name: str, argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, pipes: bool = False
+) -> Child:
+    """Start a child that the kernel kills when the thread that starts it ends; call this from the main thread.
+
+    Raises:
+        Inconclusive: The program cannot be run.
+    """
+    stdio = asyncio.subprocess.PIPE if pipes else asyncio.subprocess.DEVNULL
+    with log.open("ab") as stderr:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=stdio, stdout=stdio, stderr=stderr, env=dict(env), cwd=cwd, preexec_fn=_die_with(os.getpid())
+            )
+        except OSError as error:
+            raise Inconclusive(f"the {name} cannot be started: {argv[0]}: {error.strerror}") from error
+    return Child(name, process, log)
+
+
+def tail(log: Path, lines: int = LOG_TAIL) -> str:
+    """The last lines of a log."""
+    text = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
+    return "\n".join(text) or "(empty)"
+
+
+class _die_with:  # noqa: N801 - it is used as a function
+    """Runs in the child between fork and exec, hence with nothing left to look up or to allocate."""
+
+    def __init__(self, parent: int) -> None:
+        self.parent = parent
+
+    def __call__(self) -> None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != self.parent:
+            os._exit(1)
+
+
+def _manner(returncode: int | None) -> str:
+    if returncode is not None and returncode < 0:
+        return f"signal {signal.Signals(-returncode).name}"
+    return f"exit code {returncode}"

@@ -1,0 +1,72 @@
+"""Recording the bytes between two data planes, by a relay in their path."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.probe.control import Probe, ProbeLost
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.observation import Sight
+from pytest_meshcheck.stage.workload import Address
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One relay of the recorder.
+
+    Attributes:
+        client: Whose connections it takes.
+        server: Where they go to.
+        port: The name of the server's port.
+        recorder: The probe that relays.
+    """
+
+    client: str
+    server: str
+    port: str
+    recorder: Probe
+
+    @property
+    def name(self) -> str:
+        """What the recorder calls it."""
+        return f"{self.client} -> {self.server} {self.port}"
+
+    async def begin(self, listen: Address, forward: Address) -> None:
+        """Start to relay."""
+        await self._call(m.Record(name=self.name, listen=listen, forward=forward))
+
+    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Search what was relayed so far."""
+        reply = await self._call(m.LookFor(name=self.name, needles=needles))
+        if not isinstance(reply, m.Seen):
+            raise Inconclusive(f"the wire recorder answered {reply} when asked what it saw of {self.name}")
+        return reply.sight
+
+    async def end(self) -> None:
+        """Stop to relay; connections under way are closed."""
+        await self._call(m.StopRecording(name=self.name))
+
+    async def _call(self, command: m.Command) -> msgspec.Struct:
+        try:
+            reply = await self.recorder.call(command)
+        except ProbeLost as lost:
+            raise Inconclusive(f"the wire recorder is gone: {lost}") from lost
+        if isinstance(reply, m.Failed):
+            raise Inconclusive(f"the wire recorder could not do {type(command).__name__}: {reply.error}")
+        return reply
+
+
+@dataclass(frozen=True)
+class RecordedWire:
+    """What a check sees of a recording."""
+
+    recording: Recording
+    journal: Journal
+
+    async def look_for(self, *needles: str) -> Sight:
+        """Which of these texts were seen, in either direction, since the recording began."""
+        sight = await self.recording.look_for(needles)
+        self.journal.add("wire", f"{self.recording.client} -> {self.recording.server}", sight)
+        return sight

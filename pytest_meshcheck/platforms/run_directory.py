@@ -1,0 +1,61 @@
+"""The private directory of one run, and the removal of those that dead runs left behind."""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+NAME = re.compile(r"meshcheck-[0-9a-f]{8}")
+LOCK = "lock"
+
+
+class RunDirectory:
+    """A directory of mode 0700, alive as long as the process that made it holds the lock file in it.
+
+    Attributes:
+        path: The directory, ``<parent>/meshcheck-<id>``.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        parent = parent or Path(tempfile.gettempdir())
+        remove_dead_runs(parent)
+        fresh = Path(tempfile.mkdtemp(prefix=".meshcheck-", dir=parent))
+        self._lock = os.open(fresh / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # It gets its name only once it is locked: nobody can take it for dead in between.
+        self.path = fresh.rename(parent / f"meshcheck-{secrets.token_hex(4)}")
+
+    def close(self) -> None:
+        """Remove the directory."""
+        if self.path.exists():
+            shutil.rmtree(self.path)
+            os.close(self._lock)
+
+
+def remove_dead_runs(parent: Path) -> list[Path]:
+    """Remove run directories of this user that no process holds; returns them."""
+    candidates = (path for path in parent.glob("meshcheck-*") if NAME.fullmatch(path.name))
+    dead = [path for path in candidates if _is_dead(path)]
+    for path in dead:
+        # Another run may be removing the same one.
+        shutil.rmtree(path, ignore_errors=True)
+    return dead
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        if path.is_symlink() or path.stat().st_uid != os.getuid():
+            return False
+        lock = os.open(path / LOCK, os.O_RDWR)
+    except (FileNotFoundError, PermissionError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True

@@ -1,0 +1,48 @@
+"""The plugin as every pytest run of the environment loads it: options, and nothing beyond the standard library.
+
+All that judges a mesh is imported once a mesh is selected.
+"""
+
+import pytest
+
+from pytest_meshcheck import hookspecs, options
+
+NO_MESH = "these checks judge a service mesh, and none is selected: add --mesh=NAME; there are {names}."
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    options.add(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Bring in the rest of the plugin, but only when a mesh is selected."""
+    config.addinivalue_line("markers", "mesh_check(check): a conformance check; made by @check.")
+    settings = options.settings(config)
+    if settings.mesh and not config.option.help and not config.getoption("mesh_list"):
+        from pytest_meshcheck import run  # noqa: PLC0415 - costs every other run of pytest nothing
+
+        run.begin(config, settings)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer ``--mesh-list``."""
+    if not config.getoption("mesh_list"):
+        return None
+    from pytest_meshcheck import run  # noqa: PLC0415 - as above
+
+    return run.list_meshes(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say what is missing where checks are collected without a mesh."""
+    if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):
+        from pytest_meshcheck import run  # noqa: PLC0415 - as above
+
+        raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(run.registry(config).entries))))

@@ -1,0 +1,5 @@
+"""What the probe itself could not do."""
+
+
+class ProbeFault(Exception):
+    """The probe could not carry out a command. It is reported as ``Failed``, never as an observation."""

@@ -1,0 +1,39 @@
+"""What all servers of a probe share: its scripts and its ledger."""
+
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.probe.ledger import Entry, Head, Ledger
+from pytest_meshcheck.probe.messages import Answer, SetScript
+
+UNSCRIPTED = Answer()
+SCRIPTS = 10_000
+"""Scripts kept; beyond it the oldest go."""
+
+
+@dataclass
+class Service:
+    """Decides what is answered to an attempt, and writes it down."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    _scripts: dict[str, SetScript] = field(default_factory=dict)
+
+    def script(self, script: SetScript) -> None:
+        """Answer the attempts of an id so from now on."""
+        self._scripts.pop(script.request_id, None)
+        self._scripts[script.request_id] = script
+        if len(self._scripts) > SCRIPTS:
+            del self._scripts[next(iter(self._scripts))]
+
+    def arrive(self, head: Head) -> tuple[Entry, Answer]:
+        """Write down an attempt that begins now, and say how to answer it."""
+        entry, number = self.ledger.arrive(head)
+        return entry, self.answer(head.request_id, number)
+
+    def answer(self, request_id: str, number: int) -> Answer:
+        """The answer to the attempt of this number, from 1."""
+        script = self._scripts.get(request_id)
+        if script is None or not script.answers:
+            return UNSCRIPTED
+        if number <= len(script.answers):
+            return script.answers[number - 1]
+        return script.answers[-1] if script.repeat else UNSCRIPTED

@@ -1,0 +1,1 @@
+"""Results on paper: report.json, and what is made from it."""

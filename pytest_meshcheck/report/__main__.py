@@ -1,0 +1,52 @@
+"""``python -m pytest_meshcheck.report REPORT.json... --output DIR``: many reports on one page."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_meshcheck.report import matrix
+from pytest_meshcheck.report.files import ReportNotWritten
+from pytest_meshcheck.report.model import ReportUnreadable, load
+
+BAD_INPUT = 2
+NOT_WRITTEN = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Merge the reports that are named and say where the page is; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        merged = matrix.merge([load(path) for path in options.reports])
+        page = matrix.write(merged, options.output)
+    except ReportUnreadable as error:
+        return _failed(str(error), BAD_INPUT)
+    except ReportNotWritten as error:
+        return _failed(f"{error.path} could not be written: {error.reason}", NOT_WRITTEN)
+    sys.stdout.write(f"{page}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_meshcheck.report", description="Merge report.json files into one page: checks by mesh."
+    )
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT.json", help="report.json of one run")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("meshcheck-matrix"),
+        metavar="DIR",
+        help="where matrix.html, matrix.md and matrix.json go (default: %(default)s)",
+    )
+    return parser
+
+
+def _failed(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"error: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Compares a run with an earlier one, check by check: the verdict on an upgrade."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_meshcheck.judge.verdict import Verdict
+from pytest_meshcheck.report.model import Change, CheckChange, Comparison, Report, ReportUnreadable, load
+
+RANK: Mapping[Verdict, int] = {
+    Verdict.CONFORMS: 2,
+    Verdict.FIXED: 2,
+    Verdict.UNSUPPORTED: 1,
+    Verdict.KNOWN_VIOLATION: 0,
+    Verdict.VIOLATES: 0,
+}
+"""What is better, as a user of the mesh has it: it does it; it says that it does not; it says so and does not.
+
+Expectations change what a run ends in, not what the mesh does: a violation is one, known or not. Inconclusive and
+not-run have no rank, as nothing is known of the mesh.
+"""
+
+
+class BaselineUnreadable(Exception):
+    """The baseline is not a report that can be read; names the file and says why."""
+
+
+def load_baseline(path: Path) -> Report:
+    """Read the report.json of an earlier run.
+
+    Raises:
+        BaselineUnreadable: It is missing, not JSON, or not a report of this layout.
+    """
+    try:
+        return load(path / "report.json" if path.is_dir() else path)
+    except ReportUnreadable as error:
+        raise BaselineUnreadable(
+            f"the baseline cannot be read: {error}. Give the report.json of an earlier run."
+        ) from error
+
+
+def compare(baseline: Report, report: Report) -> Comparison:
+    """Compare each check of two reports; those of this report come first, then those that are gone."""
+    before = {result.id: result.verdict for result in baseline.results}
+    now = {result.id: result.verdict for result in report.results}
+    changes = tuple(_change(check_id, before.get(check_id), now.get(check_id)) for check_id in {**now, **before})
+    return Comparison(mesh=baseline.mesh, started=baseline.started, changes=changes)
+
+
+def _change(check_id: str, before: Verdict | None, now: Verdict | None) -> CheckChange:
+    return CheckChange(id=check_id, before=before, now=now, change=_direction(before, now))
+
+
+def _direction(before: Verdict | None, now: Verdict | None) -> Change:
+    if before is None:
+        return Change.NEW
+    if now is None:
+        return Change.GONE
+    if before not in RANK or now not in RANK:
+        return Change.UNKNOWN
+    difference = RANK[now] - RANK[before]
+    return Change.SAME if difference == 0 else Change.BETTER if difference > 0 else Change.WORSE
+
+
+def of_change(comparison: Comparison, change: Change) -> list[CheckChange]:
+    """The checks that changed in one way."""
+    return [item for item in comparison.changes if item.change is change]
+
+
+def summary(comparison: Comparison) -> str:
+    """One line, e.g. ``against envoy 1.36.2: 1 worse, 2 better, 31 same``."""
+    found = Counter(item.change for item in comparison.changes)
+    order = (Change.WORSE, Change.BETTER, Change.SAME, Change.NEW, Change.GONE, Change.UNKNOWN)
+    parts = [f"{found[change]} {change}" for change in order if found[change]] or ["no check in either"]
+    return f"against {comparison.mesh}: {', '.join(parts)}"

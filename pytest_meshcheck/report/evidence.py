@@ -1,0 +1,151 @@
+"""The evidence of one verdict, as files: what was sent, seen and set up, without any secret."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from pytest_meshcheck.report.files import make_directory, remove, replace
+from pytest_meshcheck.report.redaction import redact
+from pytest_meshcheck.stage.journal import Entry
+
+LONGEST = 120
+"""Characters in the path of an evidence folder, relative to the report."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._=+,@\[\]-]+")
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry of the journal as plain data, without secrets."""
+
+    wall: float
+    kind: str
+    subject: str
+    observation: Any
+
+    @property
+    def time(self) -> str:
+        """When, in UTC, to the millisecond."""
+        return datetime.fromtimestamp(self.wall, UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def folder(check_id: str) -> PurePosixPath:
+    """Where the evidence of a check lies, relative to the report: at most 120 characters, unique, safe to create."""
+    parts = [_safe(part) for part in check_id.split("/", 1)]
+    path = "/".join(parts)
+    if path == check_id and len(path) <= LONGEST:
+        return PurePosixPath(path)
+    digest = hashlib.sha256(check_id.encode()).hexdigest()[:8]
+    family = parts[0][: LONGEST // 3] if len(parts) == 2 else ""
+    room = LONGEST - len(family) - len(digest) - 2
+    return PurePosixPath(family) / f"{parts[-1][:room]}-{digest}"
+
+
+def _safe(part: str) -> str:
+    return _UNSAFE.sub("-", part).lstrip(".") or "-"
+
+
+def write_evidence(directory: Path, entries: Iterable[Entry]) -> None:
+    """Write what happened during a check into a folder of its own; files of an earlier run are replaced.
+
+    ``observations.jsonl`` has every entry, ``exchanges.md`` is for reading, ``manifests.json`` has the policies as
+    they were rendered, and ``wire.txt`` the octets that were recorded. The last two exist where there are such entries.
+
+    Raises:
+        ReportNotWritten: A file or the folder cannot be written.
+    """
+    records = [_record(entry) for entry in entries]
+    make_directory(directory)
+    for name, render in _FILES.items():
+        text = render(records)
+        if text:
+            replace(directory / name, text.encode())
+        else:
+            remove(directory / name)
+
+
+def _record(entry: Entry) -> Record:
+    return Record(entry.wall, str(redact(entry.kind)), str(redact(entry.subject)), redact(entry.observation))
+
+
+def _observations(records: Sequence[Record]) -> str:
+    lines = (msgspec.json.encode(record).decode() for record in records)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _manifests(records: Sequence[Record]) -> str:
+    policies = [
+        {"time": record.time, "subject": record.subject, "manifests": record.observation}
+        for record in records
+        if record.kind == "policy"
+    ]
+    return msgspec.json.format(msgspec.json.encode(policies), indent=2).decode() + "\n" if policies else ""
+
+
+def _wire(records: Sequence[Record]) -> str:
+    sections = [
+        f"{record.time}  {record.subject}\n{_summary(record)}\n\n{hexdump(octets)}"
+        for record in records
+        if record.kind == "wire"
+        for octets in _octets(record.observation)
+    ]
+    return "\n".join(sections)
+
+
+def _octets(observation: Any) -> Iterator[bytes]:
+    values = observation.values() if isinstance(observation, Mapping) else [observation]
+    yield from (value for value in values if isinstance(value, bytes))
+
+
+def hexdump(octets: bytes) -> str:
+    """Sixteen octets a line: offset, hexadecimal, and ASCII with a dot for what cannot be printed."""
+    rows = (octets[start : start + 16] for start in range(0, len(octets), 16))
+    return "".join(
+        f"{number * 16:08x}  {row.hex(' '):<47}  {''.join(chr(o) if 32 <= o < 127 else '.' for o in row)}\n"
+        for number, row in enumerate(rows)
+    )
+
+
+def _exchanges(records: Sequence[Record]) -> str:
+    lines = ["# What happened, in order", ""]
+    for record in records:
+        lines += [f"- `{record.time}` **{record.kind}** {record.subject}", *_points(record), ""]
+    return "\n".join(lines)
+
+
+def _points(record: Record) -> list[str]:
+    several = record.observation if isinstance(record.observation, list) else [record.observation]
+    return [f"    - {_line(item)}" for item in several] or ["    - nothing"]
+
+
+def _summary(record: Record) -> str:
+    return _line(record.observation)
+
+
+def _line(observation: Any) -> str:
+    if not isinstance(observation, Mapping):
+        return str(observation)
+    return ", ".join(f"{key} {_short(value)}" for key, value in observation.items() if _tells(value))
+
+
+def _tells(value: Any) -> bool:
+    return value not in (None, "", [], {}) and not isinstance(value, bytes)
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+_FILES: Mapping[str, Callable[[Sequence[Record]], str]] = {
+    "observations.jsonl": _observations,
+    "exchanges.md": _exchanges,
+    "manifests.json": _manifests,
+    "wire.txt": _wire,
+}

@@ -1,0 +1,83 @@
+"""Writes files whole or not at all, and says which one could not be written."""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+class ReportNotWritten(Exception):
+    """A file of the report could not be written; what was there before is as it was."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} could not be written: {reason}. Choose another directory with --mesh-report, or free space there."
+        )
+        self.path = path
+        self.reason = reason
+
+    @classmethod
+    def because(cls, path: Path, error: OSError) -> "ReportNotWritten":
+        """For an error of the operating system."""
+        return cls(path, error.strerror or str(error))
+
+
+def make_directory(directory: Path) -> None:
+    """Create a directory with its parents; one that exists is fine.
+
+    Raises:
+        ReportNotWritten: It cannot be created.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportNotWritten.because(directory, error) from error
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a file in place in one step: a reader sees the old one or the new one, never a part.
+
+    Raises:
+        ReportNotWritten: The disk is full, or the directory cannot be written to.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise ReportNotWritten.because(path, error) from error
+    finally:
+        _remove(unfinished)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add to the end of a file, which is created where there is none.
+
+    Raises:
+        ReportNotWritten: The disk is full, or the file cannot be written to.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+    except OSError as error:
+        raise ReportNotWritten.because(path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file; one that is not there is fine.
+
+    Raises:
+        ReportNotWritten: It cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ReportNotWritten.because(path, error) from error
+
+
+def _remove(unfinished: Path) -> None:
+    # The directory itself may be what is missing or unwritable; that error is being raised already.
+    with contextlib.suppress(OSError):
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""The JSON Schema of report.json; ``python -m pytest_meshcheck.report.schema`` prints it."""
+
+import sys
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from pytest_meshcheck.report.model import SCHEMA, Report
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def generate() -> dict[str, Any]:
+    """The schema as the structs have it."""
+    schema = msgspec.json.schema(Report)
+    return {"$schema": DIALECT, "title": f"report.json of pytest-meshcheck, layout {SCHEMA}", **schema}
+
+
+def text() -> str:
+    """The generated schema as the text of the shipped file."""
+    return msgspec.json.format(msgspec.json.encode(generate()), indent=2).decode() + "\n"
+
+
+def shipped() -> str:
+    """The text of the shipped file."""
+    return resources.files("pytest_meshcheck.report").joinpath("schema.json").read_text("utf-8")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

@@ -1,0 +1,268 @@
+"""A pytest run with a mesh selected: which checks there are, in which order, and what their outcomes mean."""
+
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.judge.catalogue import CatalogueError, Check, known_ids
+from pytest_meshcheck.judge.expectations import ExpectationsError, KnownViolation, read_expectations
+from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned
+from pytest_meshcheck.report import evidence
+from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
+from pytest_meshcheck.scorekeeper import COLLECTED, RESULT, ScoreKeeper, report_directory
+from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
+
+LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
+
+
+def registry(config: pytest.Config) -> Registry:
+    """The meshes that can be asked for; UsageError where two have one name."""
+    try:
+        meshes = Registry.installed()
+        config.hook.pytest_meshcheck_register_mesh(registry=meshes)
+    except RegistryError as error:
+        raise pytest.UsageError(str(error)) from error
+    return meshes
+
+
+def list_meshes(config: pytest.Config) -> int:
+    """Print the meshes there are, and where they come from."""
+    for entry in sorted(registry(config).entries.values(), key=lambda entry: entry.name):
+        sys.stdout.write(f"{entry.name}  from {entry.origin}\n")
+    return 0
+
+
+def begin(config: pytest.Config, settings: Settings) -> None:
+    """Turn this pytest run into a conformance run.
+
+    Raises:
+        pytest.UsageError: A mesh or the expectations cannot be used; nothing was created yet.
+    """
+    meshes = registry(config)
+    try:
+        adapters = {
+            name: meshes.create(name.name, Order(name.version, settings.mesh_timeout_scale, config.hook))
+            for name in dict.fromkeys(settings.mesh)
+        }
+        if settings.mesh_expectations:
+            read_expectations(settings.mesh_expectations)
+        baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
+    except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
+        raise pytest.UsageError(str(error)) from error
+    scores = None
+    if not hasattr(config, "workerinput"):
+        scores = ScoreKeeper(settings, adapters, baseline)
+        config.pluginmanager.register(scores, "meshcheck-scores")
+    config.pluginmanager.register(Run(config, settings, adapters, scores), "meshcheck-run")
+    config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
+
+
+@dataclass(eq=False)
+class Run:
+    """The hooks of a conformance run, in every process of it."""
+
+    config: pytest.Config
+    settings: Settings
+    adapters: dict[MeshName, Mesh]
+    scores: ScoreKeeper | None
+    planned: list[Planned] = field(default_factory=list)
+    head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
+    _sigterm: Any = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run what asks for the mesh once per mesh, one mesh after the other."""
+        if "mesh_name" in metafunc.fixturenames:
+            metafunc.parametrize("mesh_name", list(self.adapters), ids=str, scope="session")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
+        """Name the checks before ``-k`` and ``-m`` select, and order what is left."""
+        for item in items:
+            self._plan(item)
+        result = yield
+        meshes = list(self.adapters)
+        items.sort(key=lambda item: _order(item, meshes))
+        self._select_level(items)
+        for item in items:
+            if (planned := item.stash.get(PLANNED, None)) and planned.check.head_start:
+                self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
+        return result
+
+    def _plan(self, item: pytest.Item) -> None:
+        marker = item.get_closest_marker("mesh_check")
+        if marker is None or not isinstance(item, pytest.Function):
+            return
+        check: Check = marker.args[0]
+        mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
+        parameters = item.callspec.id.removeprefix(str(mesh)).removeprefix("-")
+        identifier = f"{check.id}[{parameters}]" if parameters else check.id
+        known = next((entry for entry in self._known_for(check, mesh) if entry.covers(identifier)), None)
+        planned = Planned(check, identifier, mesh, known)
+        item.stash[PLANNED] = planned
+        item.extra_keyword_matches |= {check.id, identifier}
+        self.planned.append(planned)
+        if known:
+            reason = f"{known.reason} ({known.link})"
+            item.add_marker(pytest.mark.xfail(raises=Violation, strict=True, reason=reason))
+
+    def _known_for(self, check: Check, mesh: MeshName) -> tuple[KnownViolation, ...]:
+        shipped = check.root / "expectations" / f"{mesh.name}.toml"
+        path = self.settings.mesh_expectations or (shipped if shipped.is_file() else None)
+        if path is None:
+            return ()
+        try:
+            return read_expectations(path, known_ids(check.root))
+        except (ExpectationsError, CatalogueError) as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _select_level(self, items: list[pytest.Item]) -> None:
+        levels = LEVELS[self.settings.mesh_level]
+        low = [item for item in items if (p := item.stash.get(PLANNED, None)) and p.check.level not in levels]
+        if low:
+            items[:] = [item for item in items if item not in low]
+            self.config.hook.pytest_deselected(items=low)
+
+    def pytest_sessionstart(self) -> None:
+        """End in an orderly way on SIGTERM, as on Ctrl-C."""
+        self._sigterm = signal.signal(signal.SIGTERM, _as_interrupt)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand what was collected to whoever keeps the score."""
+        signal.signal(signal.SIGTERM, self._sigterm)
+        collected = [
+            Collected(str(p.mesh), _result(p, Verdict.NOT_RUN, 0.0), p.check.requirement, str(p.check.root))
+            for p in self.planned
+        ]
+        if self.scores:
+            self.scores.collected(collected)
+        else:
+            self.config.workeroutput[COLLECTED] = msgspec.json.encode(collected).decode()  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip what the mesh does not claim."""
+        planned = item.stash.get(PLANNED, None)
+        if planned is None:
+            return
+        claims = self.adapters[planned.mesh].claims
+        for capability in sorted(planned.check.needs):
+            claim = claims.get(capability)
+            if claim is None or not claim.supported:
+                why = f"{claim.note} ({claim.source})" if claim else "the adapter says nothing of it"
+                pytest.skip(f"needs {capability}: {why}")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Give the outcome its meaning."""
+        report: pytest.TestReport = yield
+        planned = item.stash.get(PLANNED, None)
+        if planned is None or call.when == "teardown" or (call.when == "setup" and report.passed):
+            return report
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, Unsupported):
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+        verdict = verdict_of(report, error)
+        if verdict is Verdict.INCONCLUSIVE:
+            # pytest calls an error what fails outside of the call; JUnit, summary and --lf go by this
+            report.when = "setup"
+        item.stash[VIOLATED] = verdict in (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION)
+        self._attach(item, report, verdict, error)
+        return report
+
+    def _attach(
+        self,
+        item: pytest.Item,
+        report: pytest.TestReport,
+        verdict: Verdict,
+        error: BaseException | None,
+    ) -> None:
+        planned = item.stash[PLANNED]
+        mesh = getattr(item, "funcargs", {}).get("mesh")
+        result = replace_result(_result(planned, verdict, report.duration), error, report, mesh)
+        if mesh is not None and self.keeps_evidence(item):
+            folder = self.evidence_folder(planned)
+            evidence.write_evidence(folder, mesh.journal.entries)
+            relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
+            result = msgspec.structs.replace(result, evidence=str(relative))
+            report.sections.append(("meshcheck evidence", str(folder)))
+        report.user_properties += [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
+        setattr(report, RESULT, (str(planned.mesh), encode(result), dict(mesh.steps) if mesh else {}))
+
+    def keeps_evidence(self, item: pytest.Item) -> bool:
+        """Whether the evidence of this check is kept, now that it has a verdict."""
+        wanted = self.settings.mesh_artifacts
+        return wanted == "always" or (wanted == "on-violation" and item.stash.get(VIOLATED, False))
+
+    def evidence_folder(self, planned: Planned) -> Path:
+        """Where the evidence of a check goes."""
+        return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
+
+
+def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
+    """The verdict that an outcome of pytest stands for; every error but a Violation is inconclusive."""
+    if hasattr(report, "wasxfail"):
+        return Verdict.KNOWN_VIOLATION
+    if report.outcome == "passed":
+        return Verdict.CONFORMS
+    if report.outcome == "skipped":
+        return Verdict.UNSUPPORTED
+    if error is None:
+        return Verdict.FIXED
+    return Verdict.VIOLATES if isinstance(error, Violation) else Verdict.INCONCLUSIVE
+
+
+def encode(result: Result) -> str:
+    """A result as JSON."""
+    return msgspec.json.encode(result).decode()
+
+
+def replace_result(result: Result, error: BaseException | None, report: pytest.TestReport, mesh: Any) -> Result:
+    """The result with what its verdict is about."""
+    if isinstance(error, Violation):
+        result = msgspec.structs.replace(result, expected=error.expected, actual=error.actual)
+    elif isinstance(report.longrepr, tuple):
+        result = msgspec.structs.replace(result, reason=report.longrepr[2].removeprefix("Skipped: "))
+    elif error is not None:
+        result = msgspec.structs.replace(
+            result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
+        )
+    return msgspec.structs.replace(result, measured=dict(mesh.measured)) if mesh else result
+
+
+def _result(planned: Planned, verdict: Verdict, seconds: float) -> Result:
+    known = planned.known
+    return Result(
+        id=planned.id,
+        verdict=verdict,
+        level=planned.check.level,
+        requirement=planned.check.requirement.id,
+        description=planned.check.description,
+        seconds=round(seconds, 4),
+        needs=tuple(sorted(planned.check.needs)),
+        reason=known.reason if known else "",
+        link=known.link if known else "",
+        reproduce=f"pytest --mesh={planned.mesh} -k '{planned.id}'",
+    )
+
+
+def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
+    planned = item.stash.get(PLANNED, None)
+    if planned is None:
+        return (-1, False, False)
+    return (meshes.index(planned.mesh), planned.check.disruptive, planned.check.head_start is not None)
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)

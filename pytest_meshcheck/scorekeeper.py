@@ -1,0 +1,174 @@
+"""Keeps the score of a run: collects results from every process, writes the reports, closes the terminal summary."""
+
+import datetime
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.judge.catalogue import Requirement
+from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.planned import Collected
+from pytest_meshcheck.report.baseline import compare
+from pytest_meshcheck.report.model import MeshVersion, Report, Source, observe
+from pytest_meshcheck.report.model import Requirement as PublishedRequirement
+from pytest_meshcheck.report.terminal import lines
+from pytest_meshcheck.stage.capability import Capability
+
+RESULT = "meshcheck_result"
+"""The attribute of a test report that carries mesh, result and start-up steps, so that xdist passes them on."""
+
+COLLECTED = "meshcheck_collected"
+"""Where a worker of xdist puts what it collected."""
+
+KILL_TABLE = "kill_table.json"
+"""In the folder of a suite: the id of each check with the defects that it was seen to catch."""
+
+JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
+
+
+def report_directory(settings: Settings, adapter: Mesh) -> Path:
+    """Where the reports of one mesh go."""
+    return settings.mesh_report.absolute() / f"{adapter.name}-{adapter.version}"
+
+
+@dataclass
+class Score:
+    """The results on one mesh, by id of the check."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
+    requirements: dict[str, Requirement] = field(default_factory=dict)
+    roots: set[Path] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class ScoreKeeper:
+    """The hooks of the process that the user started; under xdist that is the controller."""
+
+    settings: Settings
+    adapters: Mapping[MeshName, Mesh]
+    baseline: Report | None = None
+    platform: str = "local processes"
+    scores: dict[str, Score] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    complete: bool = True
+    written: dict[str, Path] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    reports: dict[str, Report] = field(default_factory=dict)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in the result of one check."""
+        if not hasattr(report, RESULT):
+            return
+        mesh, result, steps = getattr(report, RESULT)
+        score = self.scores.setdefault(mesh, Score())
+        decoded = msgspec.json.decode(result, type=Result)
+        score.results[decoded.id] = decoded
+        score.steps |= steps
+
+    def collected(self, collected: Iterable[Collected]) -> None:
+        """Take in what there was to judge; what has no verdict by now was not run."""
+        for one in collected:
+            score = self.scores.setdefault(one.mesh, Score())
+            score.results.setdefault(one.result.id, one.result)
+            score.requirements[one.requirement.id] = one.requirement
+            score.roots.add(Path(one.root))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take in what a worker of xdist had collected."""
+        self.complete = self.complete and error is None
+        collected = getattr(node, "workeroutput", {}).get(COLLECTED, "[]")
+        self.collected(msgspec.json.decode(collected, type=list[Collected]))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+        """Write the reports; a run that judged nothing ends with exit code 5."""
+        judged = [r for score in self.scores.values() for r in score.results.values() if r.verdict in JUDGED]
+        ran = [r for score in self.scores.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
+        if ran and not judged and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        self.complete = self.complete and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if ran:
+            self._write()
+
+    def _write(self) -> None:
+        from pytest_meshcheck.report.writer import ReportNotWritten, write  # noqa: PLC0415 - renders at the end only
+
+        for name, adapter in self.adapters.items():
+            if not (score := self.scores.get(str(name))):
+                continue
+            directory = report_directory(self.settings, adapter)
+            report = self._report(adapter, score)
+            self.reports[str(name)] = report
+            try:
+                summary = os.environ.get("GITHUB_STEP_SUMMARY")
+                self.written[str(name)] = write(report, directory, Path(summary) if summary else None)
+            except ReportNotWritten as error:
+                self.troubles.append(str(error))
+
+    def _report(self, adapter: Mesh, score: Score) -> Report:
+        results = tuple(sorted(score.results.values(), key=lambda result: result.id))
+        report = Report(
+            meshcheck=version("pytest-meshcheck"),
+            mesh=MeshVersion(adapter.name, adapter.version),
+            platform=self.platform,
+            started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
+            seconds=round(time.time() - self.started, 3),
+            level=Level(self.settings.mesh_level.upper()),
+            timeout_scale=self.settings.mesh_timeout_scale,
+            complete=self.complete,
+            capabilities=observe(adapter.claims, results),
+            steps={name: round(seconds, 3) for name, seconds in score.steps.items()},
+            results=results,
+            requirements={name: _published(requirement) for name, requirement in score.requirements.items()},
+            defects=kill_table(score.roots),
+        )
+        if self.baseline is None:
+            return report
+        return msgspec.structs.replace(report, baseline=compare(self.baseline, report))
+
+    def pytest_report_header(self) -> list[str]:
+        """One line per mesh."""
+        return [self._header(adapter) for adapter in self.adapters.values()]
+
+    def _header(self, adapter: Mesh) -> str:
+        claimed = sum(claim.supported for claim in adapter.claims.values())
+        parts = (
+            f"{adapter.name}@{adapter.version} on {self.platform}",
+            f"level={self.settings.mesh_level}",
+            f"{claimed}/{len(Capability)} capabilities",
+        )
+        return f"meshcheck: {', '.join(parts)}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The verdict per family, each violation in full, and where the report is."""
+        for name, report in self.reports.items():
+            terminalreporter.section(f"mesh conformance: {report.mesh}")
+            for text, markup in lines(report, self.written.get(name)):
+                terminalreporter.write_line(text, **markup)
+        for trouble in self.troubles:
+            terminalreporter.write_line(f"meshcheck: {trouble}", red=True)
+
+
+def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
+    """The defects that each check was seen to catch, from the suites that say so."""
+    table: dict[str, tuple[str, ...]] = {}
+    for root in roots:
+        if (path := root / KILL_TABLE).is_file():
+            table |= msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[str, ...]])
+    return table
+
+
+def _published(requirement: Requirement) -> PublishedRequirement:
+    sources = tuple(Source(source.title, source.url) for source in requirement.sources)
+    return PublishedRequirement(requirement.text, sources)

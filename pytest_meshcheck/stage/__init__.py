@@ -1,0 +1,1 @@
+"""The nouns of a check: workloads, policies, observations, capabilities, certificates."""

@@ -1,0 +1,13 @@
+"""What can go wrong that is not the mesh's fault."""
+
+
+class Inconclusive(Exception):
+    """The check could not judge: a control failed, or the platform, the mesh or a probe broke."""
+
+
+class Unsupported(Exception):
+    """The mesh has no way to express what was asked of it; says what, why and where that is documented."""
+
+
+class MeshUnavailable(Exception):
+    """The mesh that was asked for cannot be had on this machine; says why, and the next step. Nothing was made yet."""

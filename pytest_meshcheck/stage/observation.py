@@ -1,0 +1,57 @@
+"""What was seen, joined: the client's exchanges with the servers' attempts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.probe.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
+
+__all__ = ["Attempt", "Ending", "Exchange", "LoadOutcome", "Protocol", "Sight", "Tls", "join"]
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """An open-loop load, joined with the ledgers of the servers it went to. Entries are request ids with the reason.
+
+    Attributes:
+        sent: Requests sent.
+        failed: Those without a good answer, with what the client saw instead.
+        lost: Those that the client saw answered, but that no server has in its ledger.
+        duplicated: Those that reached an application more than once, with the number of attempts.
+        lateness: The greatest delay of a request behind its schedule, in seconds: the client's fault, not the mesh's.
+        slowest: The longest time from due to answered, in seconds.
+    """
+
+    sent: int
+    failed: tuple[tuple[str, str], ...]
+    lost: tuple[str, ...]
+    duplicated: tuple[tuple[str, int], ...]
+    lateness: float
+    slowest: float
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing failed, was lost or came twice."""
+        return not (self.failed or self.lost or self.duplicated)
+
+
+def join(result: LoadResult, attempts: Sequence[Attempt]) -> LoadOutcome:
+    """Join what the client saw of a load with what the servers saw of it."""
+    seen = Counter(attempt.request_id for attempt in attempts)
+    failed, lost, duplicated = [], [], []
+    for number, ending in enumerate(result.endings):
+        request_id = f"{result.request_id}-{number}"
+        if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
+            failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
+        elif not seen[request_id]:
+            lost.append(request_id)
+        if seen[request_id] > 1:
+            duplicated.append((request_id, seen[request_id]))
+    return LoadOutcome(
+        sent=len(result.endings),
+        failed=tuple(failed),
+        lost=tuple(lost),
+        duplicated=tuple(duplicated),
+        lateness=max((begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)), default=0.0),
+        slowest=max((end - due for due, end in zip(result.scheduled, result.ended, strict=True)), default=0.0),
+    )

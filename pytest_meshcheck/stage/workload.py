@@ -1,0 +1,292 @@
+"""Workloads: what they are, and what a check can do with them."""
+
+import enum
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.probe.control import Probe, ProbeLost
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.observation import LoadOutcome, join
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Enrolment(enum.StrEnum):
+    """Whether a workload is part of the mesh."""
+
+    ENROLLED = "enrolled"
+    UNENROLLED = "unenrolled"
+    FEIGNED = "feigned"
+    """No data plane, but the mesh is told that there is one: an impostor that speaks TLS by itself."""
+
+
+class Via(enum.StrEnum):
+    """How a server is addressed."""
+
+    SERVICE = "service"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A declared port of a workload and of the service of the same name in front of it."""
+
+    name: str
+    protocol: m.Protocol
+    server_first: bool = False
+
+
+PORTS = (
+    Port("http", m.Protocol.HTTP1),
+    Port("http-alt", m.Protocol.HTTP1),
+    Port("grpc", m.Protocol.GRPC),
+    Port("tcp", m.Protocol.TCP),
+    Port("tcp-banner", m.Protocol.TCP, server_first=True),
+)
+"""What every workload serves."""
+
+
+@dataclass(frozen=True)
+class WorkloadSpec:
+    """A workload, and the service of the same name in front of it, before it runs.
+
+    Attributes:
+        namespace: Plain name of the namespace; a cluster adds the run id.
+        name: Name of the workload, its service and its service account.
+        enrolment: Whether it is part of the mesh.
+        leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
+        ports: What it serves.
+    """
+
+    namespace: str
+    name: str
+    enrolment: Enrolment = Enrolment.ENROLLED
+    leaf_lifetime: float | None = None
+    ports: tuple[Port, ...] = PORTS
+
+    @property
+    def service_account(self) -> str:
+        """Each workload has a service account of its own, of its own name."""
+        return self.name
+
+    @property
+    def authority(self) -> str:
+        """The name that clients address it by."""
+        return f"{self.name}.{self.namespace}"
+
+    def port(self, name: str) -> Port:
+        """The port of that name; a KeyError names the declared ones."""
+        for port in self.ports:
+            if port.name == name:
+                return port
+        raise KeyError(
+            f"{self.namespace}/{self.name} has no port {name!r}; it has {', '.join(p.name for p in self.ports)}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+Address = tuple[str, int]
+Resolver = Callable[[WorkloadSpec, WorkloadSpec, str, Via], Address]
+"""Where a client dials to reach a server's port: (client, server, port name, via) -> address."""
+
+UNARY_PATH = "/meshcheck.Probe/Unary"
+KIND_PATHS = {
+    "unary": UNARY_PATH,
+    "client-stream": "/meshcheck.Probe/ClientStream",
+    "server-stream": "/meshcheck.Probe/ServerStream",
+    "bidi": "/meshcheck.Probe/Bidi",
+}
+
+
+def new_id() -> str:
+    """A request id that no other run uses."""
+    return secrets.token_hex(6)
+
+
+@dataclass
+class Load:
+    """A load under way; ``outcome`` is there once the block that it was started in is left."""
+
+    request_id: str
+    outcome: LoadOutcome | None = None
+
+    @property
+    def result(self) -> LoadOutcome:
+        """The outcome; RuntimeError while the load is still under way."""
+        if self.outcome is None:
+            raise RuntimeError("the load is still under way: leave its block first")
+        return self.outcome
+
+
+@dataclass
+class Stream:
+    """A long-lived stream from a client to a server."""
+
+    client: "Workload"
+    request_id: str
+
+    async def echo(self, length: int = 64) -> m.Exchange:
+        """Send octets and wait for their echo."""
+        return await self.client.exchange(
+            m.EchoOnStream(request_id=self.request_id, body=m.Body(length=length, seed=1))
+        )
+
+
+@dataclass
+class Workload:
+    """A running probe with a service account.
+
+    Attributes:
+        spec: What was asked for.
+        probe: The control connection to its probe.
+        journal: Where everything that it sees is written down.
+        resolve: Where it dials.
+        instance: Tells replicas apart in ledgers.
+    """
+
+    spec: WorkloadSpec
+    probe: Probe
+    journal: Journal
+    resolve: Resolver
+    instance: str
+    patience: float = 10.0
+
+    @property
+    def namespace(self) -> str:
+        """The namespace's plain name."""
+        return self.spec.namespace
+
+    @property
+    def name(self) -> str:
+        """The name of workload and service."""
+        return self.spec.name
+
+    def __str__(self) -> str:
+        return str(self.spec)
+
+    async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:
+        """Send one request, by default GET / over HTTP/1.1; keywords are the fields of ``messages.Request``.
+
+        The protocol follows the port: HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
+        """
+        return await self.exchange(m.Send(request=self.request(server, port, via, **request)), server)
+
+    def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
+        """The request that ``get`` would send."""
+        declared = server.spec.port(port)
+        defaults: dict[str, Any] = {
+            "request_id": new_id(),
+            "address": self.resolve(self.spec, server.spec, port, via),
+            "protocol": declared.protocol,
+            "server_first": declared.server_first,
+            "authority": server.spec.authority,
+            "patience": self.patience,
+        }
+        if declared.protocol is m.Protocol.GRPC:
+            defaults["path"] = KIND_PATHS[fields.get("kind", "unary")]
+        return m.Request(**(defaults | fields))
+
+    async def post(self, server: "Workload", body: m.Body, port: str = "http", **request: Any) -> m.Exchange:
+        """Send one POST with a body."""
+        return await self.get(server, port, method="POST", body=body, **request)
+
+    async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
+        """Make a TLS handshake and nothing more; the exchange tells the alert, and the chain shown."""
+        request = m.Request(
+            request_id=new_id(), address=address, protocol=m.Protocol.TLS, tls=tls, patience=self.patience
+        )
+        return await self.exchange(m.Send(request=request))
+
+    async def exchange(self, command: m.Command, server: "Workload | None" = None) -> m.Exchange:
+        """Have the probe make an exchange and write it down."""
+        reply = await self.ask(command, m.Exchanged)
+        self.journal.add("exchange", f"{self} -> {server or 'address'}", reply.exchange)
+        return reply.exchange
+
+    async def answers(self, *answers: m.Answer | int, repeat: bool = False) -> str:
+        """Script the answers to one request, attempt by attempt; statuses stand for answers. Returns the request's id.
+
+        Attempts beyond the list get 200, or with ``repeat`` the last of the list.
+        """
+        request_id = new_id()
+        script = tuple(answer if isinstance(answer, m.Answer) else status(answer) for answer in answers)
+        await self.ask(m.SetScript(request_id=request_id, answers=script, repeat=repeat), m.Done)
+        return request_id
+
+    async def closes(self, port: str, seconds: float) -> None:
+        """Stop listening on a port, and listen again after so many seconds; connections meanwhile are refused."""
+        await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
+
+    async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
+        """The attempts of an exchange, or of a request id, that reached this application.
+
+        For an exchange over TCP, connections that never said an id and arrived during it count as well.
+        """
+        request_id = exchange if isinstance(exchange, str) else exchange.request_id
+        attempts = (await self.ask(m.ReadLedger(request_id=request_id), m.Ledger)).attempts
+        if not isinstance(exchange, str) and exchange.protocol in (m.Protocol.TCP, m.Protocol.TLS):
+            anonymous = await self.ask(m.ReadLedger(since=exchange.started), m.Ledger)
+            attempts += tuple(a for a in anonymous.attempts if not a.request_id and a.arrived <= exchange.ended)
+        self.journal.add("attempts", f"{self}", attempts)
+        return attempts
+
+    async def sees(
+        self, request_id: str, count: int = 1, *, ended: bool = False, patience: float | None = None
+    ) -> tuple[m.Attempt, ...]:
+        """Wait until ``count`` attempts have arrived, with ``ended`` have ended; what there is when patience ends."""
+        command = m.AwaitAttempt(request_id=request_id, count=count, ended=ended, patience=patience or self.patience)
+        attempts = (await self.ask(command, m.Ledger)).attempts
+        self.journal.add("attempts", f"{self}", attempts)
+        return attempts
+
+    @asynccontextmanager
+    async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
+        """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
+        load = Load(new_id())
+        template = self.request(server, port, **request)
+        plan = m.LoadPlan(request_id=load.request_id, template=template, rate=rate)
+        await self.ask(m.StartLoad(plan=plan), m.Done)
+        try:
+            yield load
+        finally:
+            result = (await self.ask(m.FinishLoad(request_id=load.request_id), m.Loaded)).result
+            ledger = await server.ask(m.ReadLedger(request_id=f"{load.request_id}-", prefix=True), m.Ledger)
+            load.outcome = join(result, ledger.attempts)
+            self.journal.add("load", f"{self} -> {server}", load.outcome)
+
+    @asynccontextmanager
+    async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:
+        """A stream that is kept open while the block runs: TCP echo, or bidirectional gRPC."""
+        kind = {"kind": "bidi"} if server.spec.port(port).protocol is m.Protocol.GRPC else {}
+        opening = self.request(server, port, **(kind | request))
+        opened = await self.exchange(m.OpenStream(request=opening), server)
+        if opened.ending is not m.Ending.ANSWERED:
+            raise Inconclusive(f"the stream from {self} to {server} did not open: {opened.ending} {opened.detail}")
+        try:
+            yield Stream(self, opening.request_id)
+        finally:
+            await self.ask(m.CloseStream(request_id=opening.request_id), m.Done)
+
+    async def ask(self, command: m.Command, expected: type[R]) -> R:
+        """Send a command to the probe; a lost probe, or one that cannot do it, is inconclusive."""
+        try:
+            reply = await self.probe.call(command)
+        except ProbeLost as lost:
+            raise Inconclusive(f"the probe of {self} is gone: {lost}") from lost
+        if not isinstance(reply, expected):
+            raise Inconclusive(f"the probe of {self} could not do {type(command).__name__}: {reply}")
+        return reply
+
+
+def status(code: int) -> m.Answer:
+    """An answer with this status and a body that names it."""
+    return m.Answer(status=code, body=m.Body(text=f"scripted {code}\n"))
