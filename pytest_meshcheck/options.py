@@ -1,11 +1,10 @@
 """Options: each is ``--mesh...`` on the command line with a twin in the ini file, which the command line overrules."""
 
-import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -32,6 +31,11 @@ class Option:
     default: Any
     metavar: str | None
     many: bool = False
+
+    @property
+    def ini_type(self) -> Literal["args", "string"]:
+        """How pytest reads the ini twin."""
+        return "args" if self.many else "string"
 
     @property
     def ini(self) -> str:
@@ -129,7 +133,7 @@ def add(parser: pytest.Parser) -> None:
             default=None,
             help=f"{option.help} (ini: {option.ini})",
         )
-        parser.addini(option.ini, option.help, type="args" if option.many else "string", default=None)
+        parser.addini(option.ini, option.help, type=option.ini_type, default=None)
     group.addoption("--mesh-list", action="store_true", dest="mesh_list", help="List the meshes there are, and end.")
 
 
@@ -139,8 +143,7 @@ def settings(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: A value is not valid; the message lists the valid ones.
     """
-    values = {option.ini: _value(config, option) for option in OPTIONS}
-    return Settings(**{field.name: values[field.name] for field in dataclasses.fields(Settings)})
+    return Settings(**{option.ini: _value(config, option) for option in OPTIONS})
 
 
 def _value(config: pytest.Config, option: Option) -> Any:

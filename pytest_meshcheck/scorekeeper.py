@@ -32,6 +32,7 @@ COLLECTED = "meshcheck_collected"
 KILL_TABLE = "kill_table.json"
 """In the folder of a suite: the id of each check with the defects that it was seen to catch."""
 
+NOT_WRITTEN = "(not written)"
 JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
 
 
@@ -104,14 +105,13 @@ class ScoreKeeper:
     def _write(self) -> None:
         from pytest_meshcheck.report.writer import ReportNotWritten, write  # noqa: PLC0415 - renders at the end only
 
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
         for name, adapter in self.adapters.items():
             if not (score := self.scores.get(str(name))):
                 continue
-            directory = report_directory(self.settings, adapter)
-            report = self._report(adapter, score)
-            self.reports[str(name)] = report
+            report = self.reports[str(name)] = self._report(adapter, score)
             try:
-                summary = os.environ.get("GITHUB_STEP_SUMMARY")
+                directory = report_directory(self.settings, adapter)
                 self.written[str(name)] = write(report, directory, Path(summary) if summary else None)
             except ReportNotWritten as error:
                 self.troubles.append(str(error))
@@ -127,7 +127,7 @@ class ScoreKeeper:
             level=Level(self.settings.mesh_level.upper()),
             timeout_scale=self.settings.mesh_timeout_scale,
             complete=self.complete,
-            capabilities=observe(adapter.claims, results),
+            capabilities=observe({str(name): claim for name, claim in adapter.claims.items()}, results),
             steps={name: round(seconds, 3) for name, seconds in score.steps.items()},
             results=results,
             requirements={name: _published(requirement) for name, requirement in score.requirements.items()},
@@ -154,7 +154,7 @@ class ScoreKeeper:
         """The verdict per family, each violation in full, and where the report is."""
         for name, report in self.reports.items():
             terminalreporter.section(f"mesh conformance: {report.mesh}")
-            for text, markup in lines(report, self.written.get(name)):
+            for text, markup in lines(report, self.written.get(name, Path(NOT_WRITTEN))):
                 terminalreporter.write_line(text, **markup)
         for trouble in self.troubles:
             terminalreporter.write_line(f"meshcheck: {trouble}", red=True)

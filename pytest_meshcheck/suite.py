@@ -9,7 +9,7 @@ from pytest_meshcheck.judge.expect import control, converge, expect  # noqa: E40
 from pytest_meshcheck.judge.subject import MeshUnderTest  # noqa: E402
 from pytest_meshcheck.judge.verdict import Level  # noqa: E402
 from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint  # noqa: E402
-from pytest_meshcheck.probe.body import octets, sha256  # noqa: E402
+from pytest_meshcheck.probe.body import octets  # noqa: E402
 from pytest_meshcheck.probe.messages import (  # noqa: E402
     Answer,
     Behaviour,
@@ -78,6 +78,5 @@ __all__ = [
     "expect",
     "octets",
     "parsed_chain",
-    "sha256",
     "spiffe_id",
 ]

@@ -12,19 +12,28 @@ from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.platforms.base import Manifest, Platform, Wire
-from pytest_meshcheck.probe.messages import ClientTls, Credentials, ServerTls
+from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Attempt, Exchange
+from pytest_meshcheck.stage.observation import Attempt, Exchange, Protocol
 from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.workload import UNARY_PATH, Enrolment, Workload, WorkloadSpec
 
 SHORTEST = 0.0
 """As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
 
 TOLERANCE = 1.0
 """Time limits are proven by the order of events; this bound only has to tell "cut" from "not cut"."""
+
+EMPTY_CALL = {
+    "protocol": Protocol.H2C,
+    "method": "POST",
+    "path": UNARY_PATH,
+    "headers": (("content-type", "application/grpc"), ("te", "trailers")),
+    "body": Body(text="\0\0\0\0\0"),
+}
+"""A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
 
 STAGE = {
     # fixture: what it is
@@ -171,11 +180,14 @@ class MeshUnderTest:
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
-        Keywords are the fields of ``ClientTls``.
+        Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
         """
         endpoint = self.endpoint(server, port)
-        spoken = ClientTls(credentials=credentials, server_name=endpoint.server_name, alpn=endpoint.alpn, **tls)
-        return await caller.get(server, port, address=endpoint.address, tls=spoken)
+        request = EMPTY_CALL if server.spec.port(port).protocol is Protocol.GRPC else {}
+        unwanted = "http/1.1" if request else "h2"
+        alpn = tuple(name for name in endpoint.alpn if name != unwanted)
+        spoken = ClientTls(credentials=credentials, server_name=endpoint.server_name, alpn=alpn, **tls)
+        return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""

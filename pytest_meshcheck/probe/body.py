@@ -1,4 +1,4 @@
-"""Bodies: octets made from a seed, so that both ends can check megabytes without sending them over the control stream."""
+"""Bodies: octets made from a seed, so that both ends know megabytes that control never carries."""
 
 import hashlib
 

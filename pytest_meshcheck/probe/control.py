@@ -43,7 +43,8 @@ class Probe:
         if self._lost is not None:
             raise ProbeLost(self._lost)
         number = next(self._numbers)
-        reply = self._waiting[number] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = reply
         try:
             self._writer.write(framed(Call(number, command)))
             return await reply

@@ -6,6 +6,7 @@ from pytest_meshcheck.probe.body import content, halves
 from pytest_meshcheck.probe.inbound import Inbound, PeerGone
 from pytest_meshcheck.probe.ledger import Entry, Head
 from pytest_meshcheck.probe.messages import REQUEST_ID_HEADER, Answer, AttemptEnding, Behaviour, Protocol, joined
+from pytest_meshcheck.probe.octets import from_octets, to_octets
 from pytest_meshcheck.probe.service import Service
 
 HEAD_LIMIT = 1 << 20
@@ -35,10 +36,11 @@ class Http1Server:
             self._reject(error)
 
     async def _next(self) -> h11.Event | type[h11.PAUSED]:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
+        while True:
+            event = self._http.next_event()
+            if not isinstance(event, type) or event is h11.PAUSED:
+                return event
             self._http.receive_data(await self._inbound.read())
-        assert event is not h11.NEED_DATA
-        return event
 
     async def _attempt(self, request: h11.Request) -> None:
         entry, answer = self._service.arrive(self._head(request))
@@ -56,7 +58,7 @@ class Http1Server:
             await self._read_body(entry)
 
     def _head(self, request: h11.Request) -> Head:
-        headers = latin1(request.headers.raw_items())
+        headers = from_octets(request.headers.raw_items())
         return Head(
             protocol=Protocol.HTTP1,
             port=self._port,
@@ -85,7 +87,7 @@ class Http1Server:
             await self._inbound.write(self._http.send(h11.Data(data=first)) or b"")
             await self._inbound.pause(answer.body_delay)
         data = self._http.send(h11.Data(data=body)) or b""
-        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else octet_pairs(answer.trailers))) or b""
+        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_octets(answer.trailers))) or b""
         if self._inbound.gone:
             raise PeerGone(self._inbound.gone)
         # Written down before the last octets go out: whoever has the answer finds the attempt ended.
@@ -128,19 +130,9 @@ BEHAVIOURS = {
 
 def response_headers(answer: Answer, length: int, bodiless: bool) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with those that frame its body; trailers need chunks."""
-    headers = octet_pairs(answer.headers)
+    headers = to_octets(answer.headers)
     if answer.trailers and not bodiless:
         return [*headers, (b"transfer-encoding", b"chunked")]
     if answer.status in BODILESS:
         return headers
     return [*headers, (b"content-length", str(length).encode())]
-
-
-def octet_pairs(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
-    """Headers as octets."""
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-def latin1(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-    """Headers as text, octet by octet."""
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)

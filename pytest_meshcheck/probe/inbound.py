@@ -122,6 +122,13 @@ class Inbound(asyncio.Protocol):
         """Close the connection in order, after all that was written."""
         self.transport.close()
 
+    def finish(self) -> None:
+        """Say nothing more, and leave the rest of the closing to the peer, so that it sees no reset; not under TLS."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
     async def _run(self) -> None:
         try:
             await self._serve(self)

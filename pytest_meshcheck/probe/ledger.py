@@ -59,9 +59,7 @@ class Entry:
 
     def attempt(self) -> Attempt:
         """The attempt as it stands."""
-        return msgspec.structs.replace(
-            self._attempt, body_length=self._length, body_sha256=self._digest.hexdigest()
-        )
+        return msgspec.structs.replace(self._attempt, body_length=self._length, body_sha256=self._digest.hexdigest())
 
     def identify(self, request_id: str) -> None:
         """Say whose attempt it is, where that was not known from the beginning."""
@@ -83,9 +81,7 @@ class Entry:
     def end(self, ending: AttemptEnding, detail: str = "") -> None:
         """The attempt ended; the first ending stands."""
         if self.open:
-            self._attempt = msgspec.structs.replace(
-                self._attempt, ending=ending, detail=detail, ended=time.monotonic()
-            )
+            self._attempt = msgspec.structs.replace(self._attempt, ending=ending, detail=detail, ended=time.monotonic())
             self._ledger.changed(self.request_id)
 
 

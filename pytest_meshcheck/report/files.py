@@ -10,7 +10,8 @@ class ReportNotWritten(Exception):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"{path} could not be written: {reason}. Choose another directory with --mesh-report, or free space there."
+            f"{path} could not be written: {reason}. Make room or allow writing there, or choose another place "
+            "(--mesh-report DIR)."
         )
         self.path = path
         self.reason = reason

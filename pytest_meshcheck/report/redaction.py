@@ -43,25 +43,34 @@ SECRET_NAMES = frozenset(
 
 _NAMES = "|".join(re.escape(name).replace(r"\-", "[-_]") for name in sorted(SECRET_NAMES))
 
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+"""The start of a word; a line break may have been escaped before it, as ``repr`` does."""
+
 _KEY_BLOCK = re.compile(r"-+ ?BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-*|\Z)", re.DOTALL)
 """A PEM block of any kind of private key; one that was cut off ends with the text."""
 
 _KEY_TAIL = re.compile(r"\A.*END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-*", re.DOTALL)
 """The rest of a PEM block whose beginning was cut off."""
 
+_BEARER = re.compile(
+    rf"{_START}([Bb]earer|BEARER)\s+(?!\[)"
+    r"(?:(?=[^\s]*[0-9A-Z_~+/=])[A-Za-z0-9._~+/=-]{6,}|[A-Za-z0-9._~+/=-]{20,})"
+)
+"""What follows the scheme and is not a word of prose."""
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 
 _SUBSTITUTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (_KEY_BLOCK, PRIVATE_KEY),
     (_KEY_TAIL, PRIVATE_KEY),
-    (re.compile(rf"(?i)\b({_NAMES})([\"']?\s*[:=]\s*)(?!\[redacted)[^\r\n]+"), rf"\1\2{REDACTED}"),
-    (re.compile(r"(?i)\b(bearer|basic)\s+(?!\[)[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {REDACTED}"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
+    (re.compile(rf"(?i){_START}({_NAMES})([\"']?\s*[:=]\s*)(?!\[redacted)[^\r\n]+"), rf"\1\2{REDACTED}"),
+    (_BEARER, rf"\1 {REDACTED}"),
+    (re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?"), REDACTED),
     (re.compile(r"(://[^/\s:@]+:)[^/\s@]+@"), rf"\1{REDACTED}@"),
 )
 
-_CONFIG_KIND = re.compile(r"[\"']?\bkind[\"']?\s*:\s*[\"']?Config\b")
-_CONFIG_PART = re.compile(r"[\"']?\b(?:clusters|users|contexts|current-context)[\"']?\s*:")
+_CONFIG_KIND = re.compile(rf"[\"']?{_START}kind[\"']?\s*:\s*[\"']?Config\b")
+_CONFIG_PART = re.compile(rf"[\"']?{_START}(?:clusters|users|contexts|current-context)[\"']?\s*:")
 
 
 def redact_text(text: str) -> str:

@@ -34,21 +34,23 @@ STYLE: Mapping[Verdict, Markup] = {
 PLAIN: Markup = {}
 
 
-def lines(report: Report, report_path: Path) -> list[Line]:
+def lines(report: Report, report_path: Path | None) -> list[Line]:
     """The summary: families, then what needs attention, the comparison with the baseline, and where the report is.
 
-    Each line comes with the keywords for ``TerminalReporter.write_line``.
+    Each line comes with the keywords for ``TerminalReporter.write_line``. ``report_path`` is that of report.html, None
+    where it could not be written.
     """
+    home = report_path.parent if report_path else Path()
     return [
         *_families(report),
-        *_apart(report, Verdict.VIOLATES, report_path.parent),
-        *_apart(report, Verdict.FIXED, report_path.parent),
-        *_apart(report, Verdict.INCONCLUSIVE, report_path.parent),
-        *_apart(report, Verdict.KNOWN_VIOLATION, report_path.parent),
+        *_apart(report, Verdict.VIOLATES, home),
+        *_apart(report, Verdict.FIXED, home),
+        *_apart(report, Verdict.INCONCLUSIVE, home),
+        *_apart(report, Verdict.KNOWN_VIOLATION, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
         (f"score: {score(report.results).sentence}. {headline(report)}", {"bold": True}),
-        (f"report: {report_path}", PLAIN),
+        *([(f"report: {report_path}", PLAIN)] if report_path else ()),
     ]
 
 

@@ -10,7 +10,7 @@ from pytest_meshcheck.report.files import ReportNotWritten, append, make_directo
 from pytest_meshcheck.report.model import Report, encode
 from pytest_meshcheck.report.redaction import redact
 
-__all__ = ["ReportNotWritten", "append_summary", "without_secrets", "write"]
+__all__ = ["ReportNotWritten", "without_secrets", "write"]
 
 FILES: Mapping[str, Callable[[Report], bytes]] = {
     "report.json": encode,
@@ -21,8 +21,13 @@ FILES: Mapping[str, Callable[[Report], bytes]] = {
 """In this order, so that what was judged is safe before anything is made from it."""
 
 
-def write(report: Report, directory: Path) -> Path:
+def write(report: Report, directory: Path, summary: Path | None = None) -> Path:
     """Write report.json, report.md, report.html and badge.json, each in one step; returns the path of report.html.
+
+    Args:
+        report: What to write; secrets that a message carried into it are taken out.
+        directory: Created where it is missing; other files in it are left alone.
+        summary: A file to which report.md is added, e.g. the one that ``$GITHUB_STEP_SUMMARY`` names.
 
     Raises:
         ReportNotWritten: A file cannot be written; those before it are whole, and so are those of an earlier run.
@@ -31,16 +36,9 @@ def write(report: Report, directory: Path) -> Path:
     make_directory(directory)
     for name, render in FILES.items():
         replace(directory / name, render(clean))
+    if summary:
+        append(summary, FILES["report.md"](clean) + b"\n")
     return directory / "report.html"
-
-
-def append_summary(report: Report, summary: Path) -> None:
-    """Add report.md to the summary of a job, e.g. the file that ``$GITHUB_STEP_SUMMARY`` names.
-
-    Raises:
-        ReportNotWritten: The file cannot be written to.
-    """
-    append(summary, (markdown.render(without_secrets(report)) + "\n").encode())
 
 
 def without_secrets(report: Report) -> Report:

@@ -10,12 +10,25 @@ LONGEST_SOCKET_PATH = 107
 """Octets that Linux allows in the path of a Unix socket."""
 
 
+KEPT_STATISTICS = (
+    *({"prefix": prefix} for prefix in ("listener_manager.", "cluster_manager.", "server.", "sds.")),
+    *({"suffix": suffix} for suffix in (".version_text", ".update_rejected", ".update_failure")),
+    *({"suffix": suffix} for suffix in (".no_filter_chain_match", ".upstream_rq_retry", ".upstream_rq_timeout")),
+    *({"contains": part} for part in (".ssl.connection_error", ".ssl.fail_verify")),
+)
+"""All others are left out: Envoy goes through every one of them for each answer, and ``settled`` asks often."""
+
+
 def bootstrap(workload: str) -> str:
     """The bootstrap configuration of a workload's sidecar; paths are relative to the directory that it runs in."""
     return json.dumps(
         {
             "node": {"id": workload, "cluster": "meshcheck"},
             "admin": {"address": {"pipe": {"path": ADMIN_SOCKET}}},
+            "stats_config": {
+                "use_all_default_tags": False,
+                "stats_matcher": {"inclusion_list": {"patterns": list(KEPT_STATISTICS)}},
+            },
             "dynamic_resources": {"lds_config": source("listeners"), "cds_config": source("clusters")},
         }
     )

@@ -1,10 +1,12 @@
 """Clusters and their endpoints: the application behind a sidecar, and the services that it can call."""
 
+from functools import lru_cache
+
 from pytest_meshcheck.meshes.envoy import tls
-from pytest_meshcheck.meshes.envoy.envoyjson import Resource, socket_address, source
+from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, socket_address, source
 from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, upstream_options
 from pytest_meshcheck.meshes.envoy.protocols import is_http
-from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound
+from pytest_meshcheck.meshes.envoy.view import Inbound, Service
 from pytest_meshcheck.stage.workload import Address
 
 CONNECT_TIMEOUT = "5s"
@@ -14,30 +16,32 @@ UNLIMITED = {"thresholds": [{limit: NO_LIMIT for limit in LIMITS}]}
 """Envoy's defaults (1024; 3 retries at a time) would answer a load by itself."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def inbound_cluster(inbound: Inbound, name: str) -> Resource:
     """The application, in the clear."""
-    cluster = _cluster(name) | {"type": "STATIC", "load_assignment": _assignment(name, inbound.application)}
+    cluster = _cluster(name) | {"type": "STATIC", "load_assignment": endpoints(name, inbound.application)}
     if is_http(inbound.port):
         cluster["typed_extension_protocol_options"] = upstream_options()
     return cluster
 
 
-def outbound_cluster(outbound: Outbound) -> Resource:
+@lru_cache(maxsize=REMEMBERED)
+def outbound_cluster(service: Service) -> Resource:
     """A service: mutual TLS towards a member of the mesh, in the clear towards others."""
-    cluster = _cluster(outbound.name) | {
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": source("endpoints", outbound.name)},
-    }
-    if is_http(outbound.port):
-        cluster["typed_extension_protocol_options"] = upstream_options(outbound.requests_per_connection)
-    if outbound.identity is not None:
-        cluster["transport_socket"] = tls.upstream(outbound.identity, outbound.service)
+    name = service.resource
+    cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": source("endpoints", name)}}
+    if is_http(service.port):
+        cluster["typed_extension_protocol_options"] = upstream_options(service.requests_per_connection)
+    if service.identity is not None:
+        cluster["transport_socket"] = tls.upstream(service.identity, service.name)
     return cluster
 
 
-def endpoints(outbound: Outbound) -> Resource:
-    """The one endpoint of a service."""
-    return _assignment(outbound.name, outbound.endpoint)
+@lru_cache(maxsize=REMEMBERED)
+def endpoints(name: str, address: Address) -> Resource:
+    """The one endpoint of a cluster."""
+    endpoint = {"endpoint": {"address": socket_address(address)}}
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
 
 
 def _cluster(name: str) -> Resource:
@@ -48,7 +52,3 @@ def _cluster(name: str) -> Resource:
         "circuit_breakers": UNLIMITED,
     }
 
-
-def _assignment(name: str, address: Address) -> Resource:
-    endpoint = {"endpoint": {"address": socket_address(address)}}
-    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}

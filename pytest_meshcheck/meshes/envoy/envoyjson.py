@@ -17,6 +17,9 @@ TYPES = {
     "secrets": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
 }
 
+REMEMBERED = 4096
+"""Resources of one sort that are kept: most of a publication is what was published before, as the same object."""
+
 NAMES = {"endpoints": "cluster_name"}
 """The field that holds a resource's name, where it is not ``name``."""
 

@@ -5,15 +5,17 @@ the listener in place, and connections under mutual TLS never notice
 (https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds).
 """
 
+from functools import lru_cache
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy import tls
-from pytest_meshcheck.meshes.envoy.envoyjson import Resource, socket_address, source, typed
+from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, socket_address, source, typed
 from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, connection_manager
 from pytest_meshcheck.meshes.envoy.protocols import is_http
 from pytest_meshcheck.meshes.envoy.routes import inbound_route
-from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound
+from pytest_meshcheck.meshes.envoy.view import Inbound
 from pytest_meshcheck.stage.policy import Mode
+from pytest_meshcheck.stage.workload import Address
 
 HTTP_ALPN = ("h2", "http/1.1")
 BACKLOG = 4096
@@ -30,6 +32,7 @@ TELL_CALLER: Resource = {
 """Replace what a caller says of itself by what its certificate says (header x-forwarded-client-cert)."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource:
     """One port of the workload. A client that says nothing for 0.1 s is taken for plaintext (server-first)."""
     filters = [_inbound_filter(inbound, name)]
@@ -50,14 +53,15 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
     )
 
 
-def outbound_listener(outbound: Outbound) -> Resource:
+@lru_cache(maxsize=REMEMBERED)
+def outbound_listener(name: str, listen: Address, *, http: bool) -> Resource:
     """One port of a service, for this workload alone."""
-    if is_http(outbound.port):
-        rds = {"route_config_name": outbound.name, "config_source": source("routes", outbound.name)}
-        network_filter = connection_manager(outbound.name, rds=rds)
+    if http:
+        rds = {"route_config_name": name, "config_source": source("routes", name)}
+        network_filter = connection_manager(name, rds=rds)
     else:
-        network_filter = _tcp_proxy(outbound.name)
-    return _listener(outbound.name, outbound.listen, filter_chains=[{"filters": [network_filter]}])
+        network_filter = _tcp_proxy(name)
+    return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])
 
 
 def _inbound_filter(inbound: Inbound, name: str) -> Resource:
@@ -76,7 +80,7 @@ def _tcp_proxy(cluster: str) -> Resource:
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
 
 
-def _listener(name: str, address: tuple[str, int], **fields: Any) -> Resource:
+def _listener(name: str, address: Address, **fields: Any) -> Resource:
     return {
         "name": name,
         "address": socket_address(address),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
@@ -27,7 +28,7 @@ from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.pki import Authority
+from pytest_meshcheck.stage.pki import Authority, Validity
 from pytest_meshcheck.stage.policy import Policy
 from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
 
@@ -108,8 +109,7 @@ class EnvoyMesh:
 
     async def uninstall(self) -> None:
         """Stop every sidecar and let go of the platform."""
-        for plane in list(self._planes.values()):
-            await self._remove(plane)
+        await asyncio.gather(*(self._remove(plane) for plane in self._planes.values()))
         if self._platform is not None:
             self._platform.control_plane = None
         self._platform = None
@@ -150,10 +150,11 @@ class EnvoyMesh:
         alpn = HTTP_ALPN if is_http(member.spec.port(port)) else ()
         return TlsEndpoint(member.data_plane(port), member.spec.authority, alpn)
 
-    async def rotate(self, what: Rotation) -> None:
+    async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation."""
+        validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
         steps = {
-            Rotation.ISSUER: self.authority.rotate_issuer,
+            Rotation.ISSUER: lambda: self.authority.rotate_issuer(validity),
             Rotation.ROOT_ADD: self.authority.add_root,
             Rotation.ROOT_SWITCH: self.authority.switch_root,
             Rotation.ROOT_DROP: self.authority.drop_root,
@@ -176,11 +177,15 @@ class EnvoyMesh:
 
     def publish(self, *, force: bool = False) -> None:
         """Tell every sidecar what has changed for it; with ``force``, ask the hook again where nothing has."""
+        world = self._world()
         for plane in self._planes.values():
-            view = self._world().view(plane.member, plane.certificate.credentials)
+            view = world.view(plane.member, plane.certificate.credentials)
             if force or view != plane.view:
-                plane.sidecar.publish(self._resources(view))
+                plane.sidecar.stage(self._resources(view))
                 plane.view = view
+        # All at once: a sidecar that is awake already would be in the way of writing for the next.
+        for plane in self._planes.values():
+            plane.sidecar.release()
 
     async def admit(self, member: Member) -> None:
         """Start the sidecar of a workload, and tell the others where the workload is."""
@@ -223,7 +228,7 @@ class EnvoyMesh:
         if self._publish_hook is None:
             return resources
         published = self._publish_hook(view.workload, copy.deepcopy(resources))
-        return resources if published is None else checked(view.workload, published)
+        return resources if published is None else checked(view.workload, copy.deepcopy(published))
 
     async def _enter(self, member: Member) -> DataPlane:
         lifetime = member.spec.leaf_lifetime or DEFAULT_LIFETIME

@@ -1,17 +1,22 @@
 """Putting resources where a sidecar's subscriptions look for them: files that are replaced as a whole."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+
+import msgspec
 
 from pytest_meshcheck.meshes.envoy.envoyjson import TYPES, Resource, Resources, file_of, name_of
 
 ORDER = ("secrets", "endpoints", "clusters", "routes", "listeners")
 """What is referred to comes before what refers to it."""
 
+STAGED = ".staged"
+
 IN_ONE_FILE = ("clusters", "listeners")
+WATCHED_FROM_THE_START = tuple(file_of(kind) for kind in IN_ONE_FILE)
+"""The files that the bootstrap configuration refers to; what they do not refer to has no subscription."""
 
 STATISTICS = {
     "listeners": "listener_manager.lds",
@@ -48,53 +53,70 @@ class Publication:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
         self.current: dict[str, Published] = {}
-        self._contents: dict[str, str] = {}
+        self._directory = directory
+        self._contents: dict[str, list[Resource]] = {}
+        self._staged: dict[str, None] = {}
+        self._subscribed: set[str] = set()
         self._count = 0
         (directory / "config").mkdir(parents=True)
 
-    def publish(self, resources: Resources) -> list[Published]:
-        """Replace the files whose content has changed; returns those that a subscription is there for."""
-        referring = json.dumps([resources["listeners"], resources["clusters"]])
-        files = [file for kind in ORDER for file in _files(kind, resources[kind])]
-        published = [self._replace(*file) for file in files if self._contents.get(_path(file)) != file[2]]
-        heard = [one for one in published if one.path in referring or one.path in ROOTS_OF_ALL]
+    def stage(self, resources: Resources) -> list[Published]:
+        """Write what has changed next to its place; returns those files that a subscription is there for."""
+        files = list(_files(resources))
+        written = [self._write(file) for file in files if self._contents.get(file.path) != file.resources]
+        if any(one.path in WATCHED_FROM_THE_START for one in written):
+            self._subscribed = {*WATCHED_FROM_THE_START, *_paths([resources["listeners"], resources["clusters"]])}
+        self._contents = {file.path: file.resources for file in files}
+        self.current = {path: one for path, one in self.current.items() if path in self._contents}
+        heard = [one for one in written if one.path in self._subscribed]
         self.current |= {one.path: one for one in heard}
-        self._forget_all_but({_path(file) for file in files})
         return heard
 
-    def _forget_all_but(self, paths: set[str]) -> None:
-        for path in self._contents.keys() - paths:
-            (self._directory / path).unlink()
-            del self._contents[path]
-            self.current.pop(path, None)
+    def release(self) -> None:
+        """Put in place what was staged."""
+        for path in self._staged:
+            (self._directory / f"{path}{STAGED}").rename(self._directory / path)
+        self._staged.clear()
 
-    def _replace(self, kind: str, name: str, content: str) -> Published:
+    def _write(self, file: "_File") -> Published:
         self._count += 1
-        digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-        version = f"{self._count}-{digest}"
-        path = file_of(kind, name)
-        target = self._directory / path
-        fresh = target.with_suffix(".new")
-        fresh.write_text(f'{{"version_info":"{version}","resources":{content}}}')
-        fresh.replace(target)
-        self._contents[path] = content
-        return Published(f"{kind} {name}".strip(), path, STATISTICS[kind].format(name=name), version)
+        typed = [{"@type": TYPES[file.kind], **resource} for resource in file.resources]
+        version = f"{self._count}-{sha256(msgspec.json.encode(typed)).hexdigest()[:12]}"
+        content = msgspec.json.encode({"version_info": version, "resources": typed})
+        (self._directory / f"{file.path}{STAGED}").write_bytes(content)
+        # A dict, because a file that is staged twice is put in place once, in the order of the first time.
+        self._staged[file.path] = None
+        statistics = STATISTICS[file.kind].format(name=file.name)
+        return Published(f"{file.kind} {file.name}".strip(), file.path, statistics, version)
 
 
-ROOTS_OF_ALL = frozenset(file_of(kind) for kind in IN_ONE_FILE)
-"""The files that the bootstrap configuration refers to."""
+@dataclass(frozen=True)
+class _File:
+    kind: str
+    name: str
+    resources: list[Resource]
+
+    @property
+    def path(self) -> str:
+        return file_of(self.kind, self.name)
 
 
-def _files(kind: str, resources: list[Resource]) -> Iterator[tuple[str, str, str]]:
-    typed = [{"@type": TYPES[kind], **resource} for resource in resources]
-    if kind in IN_ONE_FILE:
-        yield kind, "", json.dumps(typed)
-        return
-    for resource, message in zip(resources, typed, strict=True):
-        yield kind, name_of(kind, resource), json.dumps([message])
+def _files(resources: Resources) -> Iterator[_File]:
+    for kind in ORDER:
+        if kind in IN_ONE_FILE:
+            yield _File(kind, "", resources[kind])
+        else:
+            yield from (_File(kind, name_of(kind, resource), [resource]) for resource in resources[kind])
 
 
-def _path(file: tuple[str, str, str]) -> str:
-    return file_of(file[0], file[1])
+def _paths(node: object) -> Iterator[str]:
+    """Every path of a file that resources subscribe to."""
+    if isinstance(node, dict):
+        if isinstance(source := node.get("path_config_source"), dict):
+            yield source["path"]
+        for value in node.values():
+            yield from _paths(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _paths(value)

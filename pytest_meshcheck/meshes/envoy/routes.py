@@ -1,8 +1,10 @@
 """Route configurations: one catch-all route per outbound port, with its timeout and its retries."""
 
-from pytest_meshcheck.meshes.envoy.envoyjson import Resource, seconds
+from functools import lru_cache
+
+from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, seconds
 from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT
-from pytest_meshcheck.meshes.envoy.view import Outbound, Retries
+from pytest_meshcheck.meshes.envoy.view import Retries, Service
 
 BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
 """Seconds between attempts: fully jittered, from 0 to at most 5 ms before the first retry, never above 50 ms."""
@@ -11,12 +13,14 @@ RETRY_BODY_LIMIT = 1024 * 1024
 """Octets of a request body up to which it is kept for a retry."""
 
 
-def outbound_route(outbound: Outbound) -> Resource:
+@lru_cache(maxsize=REMEMBERED)
+def outbound_route(service: Service) -> Resource:
     """The route configuration of an outbound HTTP port."""
-    action: Resource = {"cluster": outbound.name, "timeout": seconds(outbound.timeout)}
-    if outbound.retries is not None:
-        action["retry_policy"] = _retry_policy(outbound.retries)
-    return {"name": outbound.name, "virtual_hosts": [_everything(action)]}
+    name = service.resource
+    action: Resource = {"cluster": name, "timeout": seconds(service.timeout)}
+    if service.retries is not None:
+        action["retry_policy"] = _retry_policy(service.retries)
+    return {"name": name, "virtual_hosts": [_everything(action)]}
 
 
 def inbound_route(cluster: str) -> Resource:

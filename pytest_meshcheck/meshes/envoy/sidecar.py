@@ -67,13 +67,17 @@ class Sidecar:
         self._refusals.clear()
         self._pending = dict(self._publication.current)
 
-    def publish(self, resources: Resources) -> None:
-        """Replace what has changed."""
+    def stage(self, resources: Resources) -> None:
+        """Write what has changed; it is published by ``release``."""
         if self._child is not None and not self._pending:
             self._log_offset = self._child.log.stat().st_size
-        for published in self._publication.publish(resources):
+        for published in self._publication.stage(resources):
             self._pending[published.path] = published
             self._rejected.pop(published.path, None)
+
+    def release(self) -> None:
+        """Publish what was staged."""
+        self._publication.release()
 
     async def settled(self, patience: float) -> None:
         """Wait until the newest configuration is in force.

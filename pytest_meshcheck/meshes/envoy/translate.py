@@ -11,17 +11,18 @@ from pytest_meshcheck.meshes.envoy.view import Inbound, View
 
 def translate(view: View) -> Resources:
     """The resources of one sidecar, as protobuf-JSON; parts of it are shared: copy it before you change it."""
+    services = [outbound.service for outbound in view.outbound]
     return {
         "listeners": [
             *(inbound_listener(inbound, _name(inbound), view.trust_domain) for inbound in view.inbound),
-            *(outbound_listener(outbound) for outbound in view.outbound),
+            *(outbound_listener(out.service.resource, out.listen, http=is_http(out.service.port)) for out in view.outbound),
         ],
         "clusters": [
             *(inbound_cluster(inbound, _name(inbound)) for inbound in view.inbound),
-            *(outbound_cluster(outbound) for outbound in view.outbound),
+            *(outbound_cluster(service) for service in services),
         ],
-        "routes": [outbound_route(outbound) for outbound in view.outbound if is_http(outbound.port)],
-        "endpoints": [endpoints(outbound) for outbound in view.outbound],
+        "routes": [outbound_route(service) for service in services if is_http(service.port)],
+        "endpoints": [endpoints(out.service.resource, out.endpoint) for out in view.outbound],
         "secrets": tls.secrets(view),
     }
 

@@ -35,33 +35,44 @@ class Inbound:
 
 
 @dataclass(frozen=True)
-class Outbound:
-    """One port of a service that the workload can call.
+class Service:
+    """One port of a service, as every caller sees it.
 
     Attributes:
-        service: ``name.namespace``, also the SNI.
+        name: ``name.namespace``, also the SNI.
         port: The declared port.
-        listen: Where the workload dials.
-        endpoint: Where the server is.
         identity: What the server's certificate must say; None for a server outside of the mesh.
         retries: None where nothing is retried.
         timeout: Seconds for a request; 0 for no limit.
         requests_per_connection: None for no limit.
     """
 
-    service: str
+    name: str
     port: Port
-    listen: Address
-    endpoint: Address
     identity: str | None
     retries: Retries | None = None
     timeout: float = 0.0
     requests_per_connection: int | None = None
 
     @property
-    def name(self) -> str:
-        """Name of its listener, cluster and route configuration."""
-        return f"outbound.{self.service}.{self.port.name}"
+    def resource(self) -> str:
+        """The name of its listener, cluster and route configuration."""
+        return f"outbound.{self.name}.{self.port.name}"
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """One port of a service that the workload can call.
+
+    Attributes:
+        service: What is called.
+        listen: Where the workload dials.
+        endpoint: Where the server is.
+    """
+
+    service: Service
+    listen: Address
+    endpoint: Address
 
 
 @dataclass(frozen=True)

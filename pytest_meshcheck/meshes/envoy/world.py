@@ -1,10 +1,11 @@
 """What the control plane knows of all workloads, and what one sidecar has to know of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pytest_meshcheck.meshes.envoy.policies import PolicySet
-from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound, View
+from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound, Service, View
 from pytest_meshcheck.platforms.addresses import Member
 from pytest_meshcheck.probe.messages import Credentials
 from pytest_meshcheck.stage.pki import spiffe_id
@@ -38,26 +39,31 @@ class World:
             roots=self.roots,
             inbound=tuple(self._inbound(member, port) for port in member.spec.ports),
             outbound=tuple(
-                self._outbound(member, server, port) for server in self.members for port in server.spec.ports
+                Outbound(
+                    service, member.outbound(server, service.port.name), self.endpoint(member, server, service.port.name)
+                )
+                for server, service in self._services
             ),
         )
+
+    @cached_property
+    def _services(self) -> tuple[tuple[Member, Service], ...]:
+        return tuple((server, service) for server in self.members for service in self._services_of(server.spec))
 
     def _inbound(self, member: Member, port: Port) -> Inbound:
         mode = self.policies.mode(member.spec.namespace, member.spec.name, port.name)
         return Inbound(port, member.data_plane(port.name), member.application(port.name), mode)
 
-    def _outbound(self, client: Member, server: Member, port: Port) -> Outbound:
-        target = server.spec.namespace, server.spec.name
-        return Outbound(
-            service=server.spec.authority,
-            port=port,
-            listen=client.outbound(server, port.name),
-            endpoint=self.endpoint(client, server, port.name),
-            identity=identity(self.trust_domain, server.spec) if is_member(server.spec) else None,
-            retries=self.policies.retries(*target),
-            timeout=self.policies.timeout(*target),
-            requests_per_connection=self.policies.requests_per_connection(*target),
-        )
+    def _services_of(self, spec: WorkloadSpec) -> Iterator[Service]:
+        target = spec.namespace, spec.name
+        common = {
+            "identity": identity(self.trust_domain, spec) if is_member(spec) else None,
+            "retries": self.policies.retries(*target),
+            "timeout": self.policies.timeout(*target),
+            "requests_per_connection": self.policies.requests_per_connection(*target),
+        }
+        for port in spec.ports:
+            yield Service(spec.authority, port, **common)
 
 
 def is_member(spec: WorkloadSpec) -> bool:

@@ -1,6 +1,6 @@
 """A report with every verdict in it, and hostile text in every place that takes text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
@@ -119,17 +119,17 @@ RESULTS = (
 
 
 @pytest.fixture
-def make_result():
+def make_result() -> Callable[..., Result]:
     return result
 
 
 @pytest.fixture
-def hostile():
+def hostile() -> str:
     return HOSTILE
 
 
 @pytest.fixture
-def make_report():
+def make_report() -> Callable[..., Report]:
     """A function that makes a report from results."""
 
     def make(*results: Result, **more: object) -> Report:
@@ -149,7 +149,7 @@ def make_report():
 
 
 @pytest.fixture
-def sample(make_report) -> Report:
+def sample(make_report: Callable[..., Report]) -> Report:
     """Every verdict, a baseline, and hostile text."""
     full = make_report(
         *RESULTS,

@@ -1,0 +1,5 @@
+"""``python -m pytest_meshcheck.probe``."""
+
+from pytest_meshcheck.probe.program import main
+
+main()

@@ -1,0 +1,86 @@
+"""The ports that a probe serves."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pytest_meshcheck.probe.credentials import server_context
+from pytest_meshcheck.probe.fault import ProbeFault
+from pytest_meshcheck.probe.http1_server import Http1Server
+from pytest_meshcheck.probe.inbound import Inbound
+from pytest_meshcheck.probe.messages import Listen, Protocol
+from pytest_meshcheck.probe.service import Service
+from pytest_meshcheck.probe.tcp_server import TcpServer
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What an HTTP/2 client says first (RFC 9113, 3.4)."""
+
+BACKLOG = 1024
+
+
+@dataclass
+class Listeners:
+    """What listens, by the names of the ports."""
+
+    service: Service
+    _open: dict[str, asyncio.Server] = field(default_factory=dict)
+
+    async def open(self, port: Listen) -> None:
+        """Listen on a port; ProbeFault where that is not possible."""
+        if port.port in self._open:
+            raise ProbeFault(f"port {port.port!r} is served already; open are {', '.join(self._open)}")
+        serve = serving(port, self.service)
+        host, number = port.address
+        try:
+            self._open[port.port] = await asyncio.get_running_loop().create_server(
+                partial(Inbound, serve),
+                host,
+                number,
+                backlog=BACKLOG,
+                reuse_address=True,
+                ssl=None if port.tls is None else server_context(port.tls),
+            )
+        except OSError as error:
+            raise ProbeFault(f"cannot listen on {host}:{number} for port {port.port!r}: {error}") from error
+
+    def close(self, name: str) -> None:
+        """Stop listening on a port; connections that exist go on. ProbeFault where it is not open."""
+        try:
+            server = self._open.pop(name)
+        except KeyError:
+            raise ProbeFault(f"port {name!r} is not open; open are {', '.join(self._open) or 'none'}") from None
+        server.close()
+
+
+def serving(port: Listen, service: Service) -> Callable[[Inbound], Coroutine[Any, Any, None]]:
+    """What serves one connection of a port; ProbeFault where nothing does."""
+    if port.protocol is Protocol.TCP:
+        return partial(serve_tcp, service, port)
+    if port.protocol in (Protocol.HTTP1, Protocol.H2C, Protocol.GRPC):
+        return partial(serve_http, service, port)
+    raise ProbeFault(f"port {port.port!r}: {port.protocol} is not served; http/1.1, h2c, grpc and tcp are")
+
+
+async def serve_tcp(service: Service, port: Listen, inbound: Inbound) -> None:
+    """Serve a TCP connection."""
+    await TcpServer(inbound, service, port.port, server_first=port.server_first).run()
+
+
+async def serve_http(service: Service, port: Listen, inbound: Inbound) -> None:
+    """Serve HTTP/1.1, or HTTP/2 to a client that begins with its preface."""
+    start = b""
+    while PREFACE.startswith(start) and len(start) < len(PREFACE):
+        data = await inbound.read()
+        if not data:
+            return
+        start += data
+    inbound.put_back(start)
+    if not start.startswith(PREFACE):
+        await Http1Server(inbound, service, port.port).run()
+        return
+    # Loaded when first spoken: it takes longer than all else that a probe starts with.
+    from pytest_meshcheck.probe.http2_server import Http2Server  # noqa: PLC0415
+
+    await Http2Server(inbound, service, port.port).run()

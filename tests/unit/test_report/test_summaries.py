@@ -1,0 +1,174 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.judge.verdict import Result, Verdict
+from pytest_meshcheck.report import markdown
+from pytest_meshcheck.report.badge import badge
+from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, summary
+from pytest_meshcheck.report.description import Block, blocks
+from pytest_meshcheck.report.model import Change, Report, encode
+from pytest_meshcheck.report.terminal import lines
+
+MakeResult = Callable[..., Result]
+MakeReport = Callable[..., Report]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "message", "color"),
+    [
+        ((Verdict.CONFORMS, Verdict.CONFORMS), "2/2 conform", "brightgreen"),
+        ((Verdict.CONFORMS, Verdict.UNSUPPORTED), "1/1 conform, partial", "brightgreen"),
+        ((Verdict.CONFORMS, Verdict.VIOLATES), "1 violates", "red"),
+        ((Verdict.CONFORMS, Verdict.KNOWN_VIOLATION), "1/2 conform", "yellow"),
+        ((Verdict.CONFORMS, Verdict.INCONCLUSIVE), "1/1 conform, 1 inconclusive", "orange"),
+        ((Verdict.FIXED,), "1/1 conform, 1 fixed", "orange"),
+        ((Verdict.UNSUPPORTED,), "nothing judged, partial", "lightgrey"),
+        ((), "nothing judged", "lightgrey"),
+    ],
+)
+def test_the_badge_tells_the_outcome(
+    verdicts: tuple[Verdict, ...], message: str, color: str, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    made = badge(make_report(*(make_result(f"a/{n}", verdict, "r") for n, verdict in enumerate(verdicts))))
+    assert (made.message, made.color) == (message, color)
+
+
+def test_an_interrupted_run_has_no_green_badge(make_report: MakeReport, make_result: MakeResult) -> None:
+    made = badge(make_report(make_result("a/b", Verdict.CONFORMS, "r"), complete=False))
+    assert (made.message, made.color) == ("1/1 conform, interrupted", "orange")
+
+
+def test_the_badge_is_an_endpoint_of_shields(sample: Report) -> None:
+    assert msgspec.to_builtins(badge(sample)) == {
+        "schemaVersion": 1,
+        "label": "meshcheck",
+        "message": "1 violates, partial",
+        "color": "red",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change"),
+    [
+        (Verdict.CONFORMS, Verdict.VIOLATES, Change.WORSE),
+        (Verdict.CONFORMS, Verdict.UNSUPPORTED, Change.WORSE),
+        (Verdict.UNSUPPORTED, Verdict.VIOLATES, Change.WORSE),
+        (Verdict.VIOLATES, Verdict.UNSUPPORTED, Change.BETTER),
+        (Verdict.KNOWN_VIOLATION, Verdict.FIXED, Change.BETTER),
+        (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Change.SAME),
+        (Verdict.CONFORMS, Verdict.FIXED, Change.SAME),
+        (Verdict.CONFORMS, Verdict.INCONCLUSIVE, Change.UNKNOWN),
+        (Verdict.NOT_RUN, Verdict.VIOLATES, Change.UNKNOWN),
+        (None, Verdict.VIOLATES, Change.NEW),
+        (Verdict.VIOLATES, None, Change.GONE),
+    ],
+)
+def test_a_check_is_compared_with_the_baseline(
+    before: Verdict | None, now: Verdict | None, change: Change, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    reports = [make_report(*([make_result("a/b", verdict, "r")] if verdict else [])) for verdict in (before, now)]
+    (item,) = compare(*reports).changes
+    assert (item.id, item.before, item.now, item.change) == ("a/b", before, now, change)
+
+
+def test_the_comparison_has_a_summary_line(sample: Report) -> None:
+    assert sample.baseline
+    assert summary(sample.baseline) == "against envoy 1.36.2: 1 worse, 1 better, 1 same, 8 new, 1 gone"
+
+
+def test_a_baseline_is_read_from_its_file_or_its_directory(sample: Report, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(encode(sample))
+    assert load_baseline(tmp_path / "report.json") == load_baseline(tmp_path) == sample
+
+
+def test_a_baseline_that_cannot_be_read_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(
+        BaselineUnreadable, match=r"none\.json: No such file .* Give the report\.json of an earlier run"
+    ):
+        load_baseline(tmp_path / "none.json")
+
+
+def texts(report: Report, path: Path | None = Path("out/report.html")) -> str:
+    return "\n".join(text for text, _ in lines(report, path))
+
+
+def test_the_terminal_groups_by_family(sample: Report) -> None:
+    assert "mtls        3 conform    1 violates    0 inconclusive    0 unsupported" in texts(sample)
+    assert "1 unsupported (ca-outage)" in texts(sample)
+
+
+def test_the_terminal_tells_all_of_a_violation(sample: Report) -> None:
+    text = texts(sample)
+    for expected in (
+        "VIOLATES  mtls/expired-certificate-is-refused  MUST mtls.lifetime",
+        "requirement  A peer whose certificate is expired MUST be refused.",
+        "expected     the handshake is refused: the certificate expired 40 s ago",
+        "actual       200 over TLSv1.3",
+        "evidence     out/mtls/expired-certificate-is-refused/",
+        "reproduce    pytest --mesh=envoy@1.40.0 -k 'mtls/expired-certificate-is-refused'",
+    ):
+        assert expected in text
+
+
+def test_the_terminal_tells_what_else_needs_attention(sample: Report) -> None:
+    text = texts(sample)
+    assert "FIXED  timeout/covers-all-attempts" in text
+    assert "INCONCLUSIVE  rotation/root-is-replaced" in text
+    assert "CLAIMED, BUT NOT SO  strict-mtls: mtls/expired-certificate-is-refused" in text
+    assert "WORSE   mtls/expired-certificate-is-refused: conforms -> violates" in text
+    assert text.endswith("report: out/report.html")
+
+
+def test_the_terminal_names_no_report_that_is_not_there(sample: Report) -> None:
+    assert "report:" not in texts(sample, None)
+
+
+def test_the_terminal_marks_a_violating_family_red(sample: Report) -> None:
+    assert next(markup for text, markup in lines(sample, None) if text.startswith("mtls ")) == {"red": True}
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_markdown_has_every_verdict(verdict: Verdict, sample: Report) -> None:
+    assert f"{markdown.SYMBOLS[verdict]} {verdict} |" in markdown.render(sample)
+
+
+def test_markdown_escapes_outside_of_code(make_report: MakeReport, make_result: MakeResult, hostile: str) -> None:
+    report = make_report(make_result("a/b", Verdict.INCONCLUSIVE, "r", reason=hostile), platform=hostile)
+    text = markdown.render(report)
+    assert "<script>" not in text.replace("\\<", "")
+    assert "\\*\\*bold\\*\\*" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [("a`b", "``a`b``"), ("`a`", "`` `a` ``"), ("a|b", r"`a\|b`"), ("a\n b", "`a b`"), ("<b>", "`<b>`"), ("", "")],
+)
+def test_code_shows_any_text(text: str, rendered: str) -> None:
+    assert markdown.code(text) == rendered
+
+
+def test_only_a_web_address_becomes_a_link() -> None:
+    assert markdown.link("a", "https://a.example/(b)") == "[a](https://a.example/%28b%29)"
+    assert markdown.link("a", "javascript:alert(1)") == "a javascript:alert(1)"
+
+
+def test_a_description_is_paragraphs_and_quotations() -> None:
+    docstring = """First line.
+
+        Second
+        paragraph.
+
+        > Quoted
+        > sentence.
+        >
+        > Another.
+        """
+    assert list(blocks(docstring)) == [
+        Block("First line."),
+        Block("Second paragraph."),
+        Block("Quoted sentence.", quoted=True),
+        Block("Another.", quoted=True),
+    ]
