@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     MeshUnderTest,
     Mode,
     MutualTls,
+    RequestsPerConnection,
     Validity,
     Workload,
     check,
@@ -81,10 +82,11 @@ async def client_is_refused(mesh: MeshUnderTest, outsider: Workload, server: Wor
 async def server_is_refused(mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted) -> None:
     """An enrolled client's data plane does not talk to a server with this certificate; with a good one it does."""
     identity = mesh.identity_of(impostor)
-    await mesh.impersonate(impostor, good(mesh, identity))
-    control(await client.get(impostor)).answered()
-    await mesh.impersonate(impostor, hostile(mesh, identity))
-    refused = await client.get(impostor)
+    async with mesh.policy(RequestsPerConnection(impostor, 1)):
+        await mesh.impersonate(impostor, good(mesh, identity))
+        control(await client.get(impostor)).answered()
+        await mesh.impersonate(impostor, hostile(mesh, identity))
+        refused = await client.get(impostor)
     expect(refused).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)
     expect(await impostor.saw(refused)).nothing()
 

@@ -15,6 +15,7 @@ from pytest_meshcheck.suite import (
     Failure,
     MeshUnderTest,
     Protocol,
+    RequestsPerConnection,
     Retry,
     Unsupported,
     Workload,
@@ -47,6 +48,11 @@ class Spelling:
     answer: Answer | None
     port: str = "http"
     protocol: Protocol | None = None
+
+    @property
+    def in_trailers(self) -> bool:
+        """Whether the failure is a gRPC status that comes after the head of the answer."""
+        return self.port == "grpc" and self.answer is not None and not self.answer.trailers_only
 
 
 SPELLINGS = {
@@ -109,10 +115,14 @@ async def test_fires_for_every_spelling_of_failure(
     case = SPELLINGS[spelling]
     if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retriable_failures:
         raise Unsupported(f"{case.failure} cannot be listed for retries")
-    alone = await fails_once(client, bystander, case)
-    control(was_served(alone), "a failure without retries").equals(False)
+    if case.in_trailers and not mesh.documented.retries_status_in_trailers:
+        raise Unsupported(f"a gRPC status in trailers is not retried ({mesh.documented.source('retries_status_in_trailers')})")
+    async with mesh.policy(RequestsPerConnection(bystander, 1)):
+        alone = await fails_once(client, bystander, case)
+        control(was_served(alone), "a failure without retries").equals(False)
     listed = {"statuses": frozenset({503})} if case.failure is Failure.STATUS else {"on": frozenset({case.failure})}
-    async with mesh.policy(Retry(bystander, 1 if case.answer else ENOUGH, **listed)):
+    retry = Retry(bystander, 1 if case.answer else ENOUGH, **listed)
+    async with mesh.policy(retry, RequestsPerConnection(bystander, 1)):
         retried = await fails_once(client, bystander, case)
         expect(retried, spelling).answered()
         expect(await bystander.saw(retried), spelling).count(2 if case.answer else 1)

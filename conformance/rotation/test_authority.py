@@ -1,6 +1,7 @@
 """The authority above the workloads: a new issuer, a second root, and the end of the first."""
 
 import datetime
+import itertools
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -76,13 +77,13 @@ async def test_roots_overlap(
     old, new = mesh.authority.issuer, mesh.authority.next_issuer
     try:
         for step in ("issued under the old root", "issued under the new root"):
-            for port in PORTS:
-                expect(await client.get(server, port), f"{port}, {step}").answered()
-                for issuer, age in ((old, "old"), (new, "new")):
+            async with mesh.policy(RequestsPerConnection(impostor, 1), RequestsPerConnection(server, 1)):
+                for port, (issuer, age) in itertools.product(PORTS, ((old, "old"), (new, "new"))):
+                    expect(await client.get(server, port), f"{port}, {step}").answered()
                     caller = peer(issuer, mesh.identity_of(outsider))
-                    expect(await mesh.knock(outsider, server, caller, port), f"{age} client").answered()
+                    expect(await mesh.knock(outsider, server, caller, port), f"{port}, {age} client").answered()
                     await mesh.impersonate(impostor, peer(issuer, mesh.identity_of(impostor)), port)
-                    expect(await client.get(impostor, port), f"{age} server").answered()
+                    expect(await client.get(impostor, port), f"{port}, {age} server").answered()
             if mesh.authority.issuer is old:
                 await mesh.rotate(Rotation.ROOT_SWITCH)
                 await follows(mesh, outsider, server, mesh.documented.roots_act_within + mesh.tolerance)
@@ -98,7 +99,7 @@ async def test_old_root_is_refused_after_removal(
     for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH):
         await mesh.rotate(step)
     old, new = mesh.authority.previous, mesh.authority.issuer
-    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+    async with mesh.policy(MutualTls(server, Mode.STRICT), RequestsPerConnection(impostor, 1)):
         control(await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).answered()
         await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
         control(await client.get(impostor)).answered()

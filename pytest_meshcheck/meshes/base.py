@@ -70,6 +70,7 @@ class Documented:
         exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
         retriable_statuses: HTTP statuses that a retry policy can list.
         retriable_failures: Other failures that a retry policy can list.
+        retries_status_in_trailers: Whether a gRPC status is retried also where it comes after the head of the answer.
         default_attempts: Attempts under no policy; what is not in the table is tried once.
         default_timeout: The limit of a request under no policy; None: there is none.
         retry_body_limit: Octets of a request body above which a request is not retried; None: none documented.
@@ -91,6 +92,7 @@ class Documented:
     exhausted_statuses: frozenset[int] = frozenset()
     retriable_statuses: tuple[int, ...] = ()
     retriable_failures: frozenset[Failure] = frozenset()
+    retries_status_in_trailers: bool = True
     default_attempts: Sequence[Default] = ()
     default_timeout: float | None = None
     retry_body_limit: int | None = None
@@ -101,6 +103,10 @@ class Documented:
     policy_acts_within: float = 10.0
     tls_minimum: str = "TLSv1.2"
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, field_name: str) -> str:
+        """Where the mesh's documentation says so; empty where the adapter names no source."""
+        return self.sources.get(field_name, "")
 
     def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
         """How many attempts of a request that keeps failing like this reach the application, under no policy."""

@@ -73,7 +73,13 @@ async def spawn(
     with log.open("ab") as stderr:
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv, stdin=stdio, stdout=stdio, stderr=stderr, env=dict(env), cwd=cwd, preexec_fn=_die_with(os.getpid())
+                *argv,
+                stdin=stdio,
+                stdout=stdio,
+                stderr=stderr,
+                env=dict(env),
+                cwd=cwd,
+                preexec_fn=_die_with(os.getpid()),
             )
         except OSError as error:
             raise Inconclusive(f"the {name} cannot be started: {argv[0]}: {error.strerror}") from error

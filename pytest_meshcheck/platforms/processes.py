@@ -99,7 +99,9 @@ class Processes:
         self.check()
         member = self._enter(spec, labels)
         try:
-            (probe, child), _ = await asyncio.gather(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
+            (probe, child), _ = await asyncio.gather(
+                self._start_probe(f"probe of {spec}", str(spec)), self._admit(member)
+            )
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             self._workloads[str(spec)] = workload, child
             if spec.enrolment is not Enrolment.FEIGNED:

@@ -57,7 +57,10 @@ class Agent:
         return m.Done()
 
     async def _close_listener(self, command: m.CloseListener) -> m.Reply:
-        self._listeners.close(command.port)
+        if command.seconds is None:
+            self._listeners.close(command.port)
+        else:
+            self._listeners.close_for(command.port, command.seconds)
         return m.Done()
 
     async def _set_script(self, command: m.SetScript) -> m.Reply:

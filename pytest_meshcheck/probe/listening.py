@@ -25,33 +25,46 @@ class Listeners:
     """What listens, by the names of the ports."""
 
     service: Service
-    _open: dict[str, asyncio.Server] = field(default_factory=dict)
+    _open: dict[str, tuple[Listen, asyncio.Server]] = field(default_factory=dict)
+    _reopening: dict[str, tuple[Listen, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def open(self, port: Listen) -> None:
-        """Listen on a port; ProbeFault where that is not possible."""
-        if port.port in self._open:
-            raise ProbeFault(f"port {port.port!r} is served already; open are {', '.join(self._open)}")
+        """Listen on a port, in place of what listened there; ProbeFault where that is not possible."""
         serve = serving(port, self.service)
+        tls = None if port.tls is None else server_context(port.tls)
+        if port.port in self._open or port.port in self._reopening:
+            self.close(port.port)
         host, number = port.address
         try:
-            self._open[port.port] = await asyncio.get_running_loop().create_server(
-                partial(Inbound, serve),
-                host,
-                number,
-                backlog=BACKLOG,
-                reuse_address=True,
-                ssl=None if port.tls is None else server_context(port.tls),
+            server = await asyncio.get_running_loop().create_server(
+                partial(Inbound, serve), host, number, backlog=BACKLOG, reuse_address=True, ssl=tls
             )
         except OSError as error:
             raise ProbeFault(f"cannot listen on {host}:{number} for port {port.port!r}: {error}") from error
+        self._open[port.port] = port, server
 
-    def close(self, name: str) -> None:
+    def close(self, name: str) -> Listen:
         """Stop listening on a port; connections that exist go on. ProbeFault where it is not open."""
+        if name in self._reopening:
+            port, reopening = self._reopening.pop(name)
+            reopening.cancel()
+            return port
         try:
-            server = self._open.pop(name)
+            port, server = self._open.pop(name)
         except KeyError:
             raise ProbeFault(f"port {name!r} is not open; open are {', '.join(self._open) or 'none'}") from None
         server.close()
+        return port
+
+    def close_for(self, name: str, seconds: float) -> None:
+        """Stop listening on a port for so many seconds from now."""
+        port = self.close(name)
+        self._reopening[name] = port, asyncio.create_task(self._reopen(port, seconds))
+
+    async def _reopen(self, port: Listen, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        del self._reopening[port.port]
+        await self.open(port)
 
 
 def serving(port: Listen, service: Service) -> Callable[[Inbound], Coroutine[Any, Any, None]]:

@@ -301,7 +301,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Serve(msgspec.Struct, frozen=True, tag=True):
-    """Open these ports; answers ``Done`` once all of them accept connections."""
+    """Open these ports, in place of those of the same names; answers ``Done`` once all of them accept connections."""
 
     instance: str
     ports: tuple[Listen, ...]

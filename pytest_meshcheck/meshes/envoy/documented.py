@@ -64,6 +64,7 @@ DOCUMENTED = Documented(
     timeout_grpc_status=4,
     retriable_statuses=STATUSES,
     retriable_failures=frozenset(CONDITIONS),
+    retries_status_in_trailers=False,
     default_attempts=(
         *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
         *(Default(method, failure, 0, 1) for method in METHODS for failure in BROKEN if failure is not Failure.CONNECT),
@@ -85,6 +86,7 @@ DOCUMENTED = Documented(
         "timeout_grpc_status": LOCAL_REPLY,
         "retriable_statuses": ROUTER,
         "retriable_failures": ROUTER,
+        "retries_status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
         "default_attempts": ROUTER,
         "default_timeout": ROUTE_API,
         "retry_body_limit": ROUTE_API,

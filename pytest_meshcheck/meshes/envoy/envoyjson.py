@@ -69,5 +69,7 @@ def checked(workload: str, resources: object) -> Resources:
     for kind, entries in resources.items():
         key = NAMES.get(kind, "name")
         if not isinstance(entries, list) or not all(isinstance(one, dict) and key in one for one in entries):
-            raise Inconclusive(f"{kind} for {workload} must be a list of dicts that have a {key!r}; got {entries!r:.200}")
+            raise Inconclusive(
+                f"{kind} for {workload} must be a list of dicts that have a {key!r}; got {entries!r:.200}"
+            )
     return resources

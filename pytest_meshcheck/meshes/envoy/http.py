@@ -20,16 +20,12 @@ ROUTER = {
     "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
 }
 
-TIMED_OUT_CALL: Resource = {
+_TIMED_OUT_CALL: Resource = {
     "filter": {
         "and_filter": {
             "filters": [
                 {"response_flag_filter": {"flags": ["UT"]}},
-                {
-                    "header_filter": {
-                        "header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
-                    }
-                },
+                {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}},
             ]
         }
     },
@@ -37,6 +33,7 @@ TIMED_OUT_CALL: Resource = {
         {"header": {"key": "grpc-status", "value": "4"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
     ],
 }
+LOCAL_REPLIES: Resource = {"mappers": [_TIMED_OUT_CALL]}
 """A gRPC caller learns of a timeout as DEADLINE_EXCEEDED; by itself Envoy makes UNAVAILABLE of the status 504."""
 
 
@@ -52,7 +49,6 @@ def connection_manager(stat_prefix: str, **fields: Any) -> Resource:
         server_header_transformation="PASS_THROUGH",
         generate_request_id=False,
         proxy_100_continue=True,
-        local_reply_config={"mappers": [TIMED_OUT_CALL]},
         http_filters=[ROUTER],
         **fields,
     )

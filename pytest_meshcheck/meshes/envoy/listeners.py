@@ -10,10 +10,11 @@ from typing import Any
 
 from pytest_meshcheck.meshes.envoy import tls
 from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, socket_address, source, typed
-from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, connection_manager
+from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
 from pytest_meshcheck.meshes.envoy.protocols import is_http
 from pytest_meshcheck.meshes.envoy.routes import inbound_route
-from pytest_meshcheck.meshes.envoy.view import Inbound
+from pytest_meshcheck.meshes.envoy.view import Inbound, Service
+from pytest_meshcheck.probe.messages import Protocol
 from pytest_meshcheck.stage.policy import Mode
 from pytest_meshcheck.stage.workload import Address
 
@@ -54,11 +55,13 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
 
 
 @lru_cache(maxsize=REMEMBERED)
-def outbound_listener(name: str, listen: Address, *, http: bool) -> Resource:
+def outbound_listener(service: Service, listen: Address) -> Resource:
     """One port of a service, for this workload alone."""
-    if http:
+    name = service.resource
+    if is_http(service.port):
         rds = {"route_config_name": name, "config_source": source("routes", name)}
-        network_filter = connection_manager(name, rds=rds)
+        replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol is Protocol.GRPC else {}
+        network_filter = connection_manager(name, rds=rds, **replies)
     else:
         network_filter = _tcp_proxy(name)
     return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])

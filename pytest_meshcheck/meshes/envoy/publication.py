@@ -1,5 +1,6 @@
 """Putting resources where a sidecar's subscriptions look for them: files that are replaced as a whole."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +18,8 @@ STAGED = ".staged"
 IN_ONE_FILE = ("clusters", "listeners")
 WATCHED_FROM_THE_START = tuple(file_of(kind) for kind in IN_ONE_FILE)
 """The files that the bootstrap configuration refers to; what they do not refer to has no subscription."""
+
+REFERENCE = re.compile(rb'"path_config_source":\{"path":"([^"]*)"')
 
 STATISTICS = {
     "listeners": "listener_manager.lds",
@@ -57,7 +60,7 @@ class Publication:
         self._directory = directory
         self._contents: dict[str, list[Resource]] = {}
         self._staged: dict[str, None] = {}
-        self._subscribed: set[str] = set()
+        self._references: dict[str, set[str]] = {}
         self._count = 0
         (directory / "config").mkdir(parents=True)
 
@@ -65,11 +68,10 @@ class Publication:
         """Write what has changed next to its place; returns those files that a subscription is there for."""
         files = list(_files(resources))
         written = [self._write(file) for file in files if self._contents.get(file.path) != file.resources]
-        if any(one.path in WATCHED_FROM_THE_START for one in written):
-            self._subscribed = {*WATCHED_FROM_THE_START, *_paths([resources["listeners"], resources["clusters"]])}
         self._contents = {file.path: file.resources for file in files}
         self.current = {path: one for path, one in self.current.items() if path in self._contents}
-        heard = [one for one in written if one.path in self._subscribed]
+        subscribed = set(WATCHED_FROM_THE_START).union(*self._references.values())
+        heard = [one for one in written if one.path in subscribed]
         self.current |= {one.path: one for one in heard}
         return heard
 
@@ -85,6 +87,8 @@ class Publication:
         version = f"{self._count}-{sha256(msgspec.json.encode(typed)).hexdigest()[:12]}"
         content = msgspec.json.encode({"version_info": version, "resources": typed})
         (self._directory / f"{file.path}{STAGED}").write_bytes(content)
+        if file.kind in IN_ONE_FILE:
+            self._references[file.path] = {path.decode() for path in REFERENCE.findall(content)}
         # A dict, because a file that is staged twice is put in place once, in the order of the first time.
         self._staged[file.path] = None
         statistics = STATISTICS[file.kind].format(name=file.name)
@@ -108,15 +112,3 @@ def _files(resources: Resources) -> Iterator[_File]:
             yield _File(kind, "", resources[kind])
         else:
             yield from (_File(kind, name_of(kind, resource), [resource]) for resource in resources[kind])
-
-
-def _paths(node: object) -> Iterator[str]:
-    """Every path of a file that resources subscribe to."""
-    if isinstance(node, dict):
-        if isinstance(source := node.get("path_config_source"), dict):
-            yield source["path"]
-        for value in node.values():
-            yield from _paths(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _paths(value)

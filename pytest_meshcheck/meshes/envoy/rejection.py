@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-LOGGED = re.compile(r"^\[[^]]*\]\[\d+\]\[\w+\]\[[\w.]+\] \[[^]]*\] (?P<message>.*(?:reject|fail|error|invalid).*)$", re.I | re.M)
+LOGGED = re.compile(
+    r"^\[[^]]*\]\[\d+\]\[\w+\]\[[\w.]+\] \[[^]]*\] (?P<message>.*(?:reject|fail|error|invalid).*)$", re.I | re.M
+)
 
 
 def reasons(config_dump: bytes, log: str) -> str:

@@ -74,6 +74,9 @@ class Sidecar:
         for published in self._publication.stage(resources):
             self._pending[published.path] = published
             self._rejected.pop(published.path, None)
+        current = self._publication.current
+        self._pending = {path: one for path, one in self._pending.items() if path in current}
+        self._rejected = {path: why for path, why in self._rejected.items() if path in current}
 
     def release(self) -> None:
         """Publish what was staged."""

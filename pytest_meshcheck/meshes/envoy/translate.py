@@ -15,7 +15,7 @@ def translate(view: View) -> Resources:
     return {
         "listeners": [
             *(inbound_listener(inbound, _name(inbound), view.trust_domain) for inbound in view.inbound),
-            *(outbound_listener(out.service.resource, out.listen, http=is_http(out.service.port)) for out in view.outbound),
+            *(outbound_listener(out.service, out.listen) for out in view.outbound),
         ],
         "clusters": [
             *(inbound_cluster(inbound, _name(inbound)) for inbound in view.inbound),

@@ -40,7 +40,9 @@ class World:
             inbound=tuple(self._inbound(member, port) for port in member.spec.ports),
             outbound=tuple(
                 Outbound(
-                    service, member.outbound(server, service.port.name), self.endpoint(member, server, service.port.name)
+                    service,
+                    member.outbound(server, service.port.name),
+                    self.endpoint(member, server, service.port.name),
                 )
                 for server, service in self._services
             ),

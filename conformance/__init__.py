@@ -1,0 +1,1 @@
+"""The conformance suite: what is required of a service mesh."""

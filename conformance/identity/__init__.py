@@ -1,0 +1,1 @@
+"""Who a workload is, and who it is told to be called by."""

@@ -1,0 +1,1 @@
+"""Mutual TLS: who is let in, and what can be read on the way."""

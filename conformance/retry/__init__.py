@@ -1,0 +1,1 @@
+"""Retries: how often, on what, and with which body."""

@@ -1,0 +1,1 @@
+"""Renewal and replacement of certificates, without losing a request."""

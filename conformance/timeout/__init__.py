@@ -1,0 +1,1 @@
+"""Time limits: of a request, and of a single attempt."""

@@ -1,0 +1,3 @@
+"""For all tests of the project."""
+
+pytest_plugins = ("pytester",)

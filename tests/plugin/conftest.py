@@ -1,0 +1,218 @@
+"""Small suites of checks, and runs of pytest over them."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# A pytest run inside of this process forgets what it imported, and some of it can be loaded only once.
+import pytest_meshcheck.fixtures
+import pytest_meshcheck.report.writer
+import pytest_meshcheck.run  # noqa: F401 - see above
+
+REQUIREMENTS = """
+[demo.rule]
+text = "A mesh MUST do what it says."
+sources = [{ title = "The rule", url = "https://example.org/rule" }]
+"""
+
+IMPORTS = """
+import asyncio, os, pathlib, signal
+import pytest
+from pytest_meshcheck.suite import *
+"""
+
+CONFORMS = '''
+@check(MUST, "demo.rule")
+async def test_conforms(mesh):
+    """It does."""
+    expect(1).equals(1)
+'''
+
+VIOLATES = '''
+@check(MUST, "demo.rule")
+async def test_violates(mesh):
+    """It does not."""
+    expect(1, "one").equals(2)
+'''
+
+INCONCLUSIVE = '''
+@check(MUST, "demo.rule")
+async def test_inconclusive(mesh):
+    """Nobody knows."""
+    control(1).equals(2)
+'''
+
+UNSUPPORTED = '''
+@check(MUST, "demo.rule", needs={Capability.KUBERNETES})
+async def test_unsupported(mesh):
+    """It needs a cluster."""
+    expect(1).equals(2)
+'''
+
+SERVED = '''
+@check(MUST, "demo.rule", needs={Capability.STRICT_MTLS})
+async def test_served(mesh, client, server):
+    """An enrolled client is served under strict mutual TLS."""
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        expect(await client.get(server)).answered()
+'''
+
+PATIENCE = 60.0
+TOKEN = "MESHCHECK_TEST_RUN"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of pytest that has ended."""
+
+    code: int
+    output: str
+
+    def has(self, *texts: str) -> bool:
+        """Whether all of these texts were printed; prints what was, for a failing test to show."""
+        print(self.output)
+        return all(text in self.output for text in texts)
+
+
+@dataclass
+class Suite:
+    """A suite of checks with a folder of its own, and runs over it as separate processes, each with a session of its own.
+
+    Every process of a run is known by a token in its environment.
+    """
+
+    path: Path
+    temporary: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def write(self, checks: str, conftest: str = "", **files: str) -> "Suite":
+        """Replace the suite; ``files`` are by name, with ``_`` for the dot."""
+        (self.path / "demo").mkdir(exist_ok=True)
+        (self.path / "requirements.toml").write_text(REQUIREMENTS)
+        (self.path / "demo" / "test_demo.py").write_text(IMPORTS + textwrap.dedent(checks))
+        (self.path / "conftest.py").write_text(textwrap.dedent(conftest))
+        for name, text in files.items():
+            (self.path / name.replace("_", ".")).write_text(textwrap.dedent(text))
+        return self
+
+    def start(self, *args: str, **env: str) -> "subprocess.Popen[str]":
+        """Start a run; standard error comes with standard output."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "GITHUB", "COV"))}
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
+            cwd=self.path,
+            env={**inherited, "TMPDIR": str(self.temporary), TOKEN: self.token, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *args: str, mesh: str = "envoy", **env: str) -> Finished:
+        """Run to the end."""
+        return self.finish(self.start(f"--mesh={mesh}", *args, **env))
+
+    def finish(self, process: "subprocess.Popen[str]") -> Finished:
+        """Wait for the end of a run."""
+        try:
+            output, _ = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            pytest.fail(f"the run did not end within {PATIENCE} s:\n{output}")
+        return Finished(process.returncode, output)
+
+    @property
+    def directory(self) -> Path:
+        """Where the report on the embedded mesh is."""
+        (found,) = (self.path / "meshcheck-report").glob("envoy-*")
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """The content of report.json."""
+        content: dict[str, Any] = json.loads((self.directory / "report.json").read_text())
+        return content
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The results by the check's id."""
+        return {result["id"]: result for result in self.report()["results"]}
+
+    def verdicts(self) -> dict[str, str]:
+        """The verdicts by the check's id."""
+        return {name: result["verdict"] for name, result in self.results().items()}
+
+    def processes(self) -> list[str]:
+        """The command lines of what still runs of any run over this suite."""
+        return [_command(process) for process in Path("/proc").glob("[0-9]*") if self._is_ours(process)]
+
+    def run_directories(self) -> list[Path]:
+        """What runs have left where temporary files go."""
+        return [path for path in self.temporary.iterdir() if "meshcheck" in path.name]
+
+    def _is_ours(self, process: Path) -> bool:
+        try:
+            return f"{TOKEN}={self.token}".encode() in (process / "environ").read_bytes()
+        except OSError:
+            return False
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Iterator[Suite]:
+    """A suite where pytester runs."""
+    yield from _made(pytester.path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """A suite for all tests of a module, to be run once and looked at often."""
+    yield from _made(tmp_path_factory.mktemp("shared"))
+
+
+def _made(path: Path) -> Iterator[Suite]:
+    # The path of a Unix socket may have 107 octets, fewer than a path of pytest's often has.
+    temporary = Path(tempfile.mkdtemp(prefix="mc-"))
+    suite = Suite(path, temporary)
+    yield suite
+    left = suite.processes()
+    shutil.rmtree(temporary)
+    assert not left, f"still running: {left}"
+
+
+@pytest.fixture
+def pytest_in(suite: Suite, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """Runs pytest over the suite inside of this process: quick, for what needs no process of its own."""
+
+    def run(*args: str) -> pytest.RunResult:
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", *args)
+
+    return run
+
+
+def eventually(holds: Callable[[], bool], within: float = 10.0) -> bool:
+    """Whether something comes to hold within so many seconds."""
+    end = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
