@@ -114,4 +114,4 @@ async def impostor(mesh: MeshUnderTest) -> Workload:
 @pytest.fixture
 def head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
     """What the check's ``head_start`` comes to; awaiting it waits for its end."""
-    return mesh.early[request.node.stash[PLANNED].check.id]
+    return mesh.head_start(request.node.stash[PLANNED].check)

@@ -160,7 +160,7 @@ class Run:
             claim = claims.get(capability)
             if claim is None or not claim.supported:
                 why = f"{claim.note} ({claim.source})" if claim else "the adapter says nothing of it"
-                pytest.skip(f"needs {capability}: {why}")
+                raise Unsupported(f"needs {capability}: {why}")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -197,7 +197,9 @@ class Run:
             relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
             result = msgspec.structs.replace(result, evidence=str(relative))
             report.sections.append(("meshcheck evidence", str(folder)))
-        report.user_properties += [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
+        properties = [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
+        report.user_properties += properties
+        item.user_properties += properties  # JUnit reads them off the report on the teardown, which is made from these
         setattr(report, RESULT, (str(planned.mesh), encode(result), dict(mesh.steps) if mesh else {}))
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
@@ -217,7 +219,7 @@ def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdic
     if report.outcome == "passed":
         return Verdict.CONFORMS
     if report.outcome == "skipped":
-        return Verdict.UNSUPPORTED
+        return Verdict.UNSUPPORTED if isinstance(error, Unsupported) else Verdict.NOT_RUN
     if error is None:
         return Verdict.FIXED
     return Verdict.VIOLATES if isinstance(error, Violation) else Verdict.INCONCLUSIVE

@@ -1,5 +1,6 @@
 """What makes the mesh try again: every documented failure under a policy, and the defaults under none."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -155,14 +156,17 @@ async def test_unsafe_requests_run_at_most_once_by_default(
     """
     method, answer = UNSAFE[case]
     patience = {"patience": 0.3 * mesh.scale} if answer.behaviour is Behaviour.STALL else {}
-    for number in range(PAYMENTS):
-        request_id = await server.answers(answer, repeat=True)
-        payment = Body(text=f"pay {number}\n")
-        await client.get(server, method=method, body=payment, request_id=request_id, **patience)
-        await server.sees(request_id, patience=mesh.tolerance)
-        attempts = await server.saw(request_id)
-        control(len(attempts), "attempts of a payment").at_least(1)
-        expect(len(attempts), "attempts of a payment").at_most(1)
+    payments = [await server.answers(answer, repeat=True) for _ in range(PAYMENTS)]
+    bodies = [Body(text=f"pay {number}\n") for number in range(PAYMENTS)]
+    await asyncio.gather(
+        *(
+            client.get(server, method=method, body=body, request_id=payment, **patience)
+            for payment, body in zip(payments, bodies, strict=True)
+        )
+    )
+    for payment in payments:
+        control(len(await server.sees(payment, patience=mesh.tolerance)), "attempts of a payment").at_least(1)
+        expect(len(await server.saw(payment)), "attempts of a payment").at_most(1)
 
 
 @pytest.mark.parametrize("case", DEFAULTS)

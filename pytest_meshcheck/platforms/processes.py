@@ -74,7 +74,7 @@ class Processes:
         self.plan = AddressPlan.reserve()
         self._run = RunDirectory(directory)
         self._children: list[Child] = []
-        self._workloads: dict[str, tuple[Workload, Child]] = {}
+        self._probes: dict[str, Child] = {}
         self._last_number = 0
         self._recordings: dict[tuple[str, str], Recording] = {}
         self._recorder: asyncio.Task[Probe] | None = None
@@ -99,11 +99,8 @@ class Processes:
         self.check()
         member = self._enter(spec, labels)
         try:
-            (probe, child), _ = await asyncio.gather(
-                self._start_probe(f"probe of {spec}", str(spec)), self._admit(member)
-            )
+            probe, _ = await asyncio.gather(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
-            self._workloads[str(spec)] = workload, child
             if spec.enrolment is not Enrolment.FEIGNED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
         except BaseException:
@@ -171,9 +168,7 @@ class Processes:
 
     async def diagnose(self, directory: Path) -> None:
         """Copy the logs of everything that runs."""
-        directory.mkdir(parents=True, exist_ok=True)
-        for log in self.directory.glob("*.log"):
-            shutil.copyfile(log, directory / log.name)
+        _copy_logs(self.directory, directory)
 
     async def close(self) -> None:
         """Kill every process, remove the run directory and give the addresses back."""
@@ -181,7 +176,7 @@ class Processes:
             self._recorder.cancel()
         await asyncio.gather(*(child.stop() for child in self._children))
         self._children.clear()
-        self._workloads.clear()
+        self._probes.clear()
         self.members.clear()
         self._run.close()
         self.plan.close()
@@ -196,7 +191,7 @@ class Processes:
 
     async def _leave(self, name: str) -> None:
         member = self.members.pop(name, None)
-        _, child = self._workloads.pop(name, (None, None))
+        child = self._probes.pop(name, None)
         if child is not None:
             await self.discard(child)
         if member is not None and self.control_plane is not None:
@@ -210,11 +205,11 @@ class Processes:
         if self.control_plane is not None:
             await self.control_plane.changed()
 
-    async def _start_probe(self, name: str, instance: str) -> tuple[Probe, Child]:
-        child = await self.spawn(name, PROBE, pipes=True)
+    async def _start_probe(self, name: str, of: str) -> Probe:
+        child = self._probes[of] = await self.spawn(name, PROBE, pipes=True)
         if child.process.stdin is None or child.process.stdout is None:
             raise Inconclusive(f"the {name} has no pipes")
-        return Probe.over(child.process.stdin, child.process.stdout), child
+        return Probe.over(child.process.stdin, child.process.stdout)
 
     def _listen(self, member: Member, port: str, tls: m.ServerTls | None = None) -> m.Listen:
         declared = member.spec.port(port)
@@ -237,7 +232,7 @@ class Processes:
         if key in self._recordings:
             raise ValueError(f"port {port} of {server} is being recorded already: leave that block first")
         if self._recorder is None:
-            self._recorder = asyncio.create_task(self._start_recorder())
+            self._recorder = asyncio.create_task(self._start_probe("wire recorder", "recorder"))
         recording = Recording(str(client), str(server), port, await self._recorder)
         await recording.begin(target.recorder(port), target.data_plane(port))
         self._recordings[key] = recording
@@ -249,14 +244,16 @@ class Processes:
             await self._rerouted()
             await recording.end()
 
-    async def _start_recorder(self) -> Probe:
-        probe, _ = await self._start_probe("wire recorder", "recorder")
-        return probe
-
     async def _rerouted(self) -> None:
         if self.control_plane is not None:
             await self.control_plane.changed()
             await self.control_plane.settled()
+
+
+def _copy_logs(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for log in source.glob("*.log"):
+        shutil.copyfile(log, target / log.name)
 
 
 def _key(manifest: Manifest) -> ResourceKey:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 NAME = re.compile(r"meshcheck-[0-9a-f]{8}")
 LOCK = "lock"
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a private directory of an unpredictable name is made in it
 
 
 class RunDirectory:
@@ -21,7 +20,7 @@ class RunDirectory:
     """
 
     def __init__(self, parent: Path | None = None) -> None:
-        parent = parent or usual_parent()
+        parent = parent or Path(tempfile.gettempdir())
         remove_dead_runs(parent)
         fresh = Path(tempfile.mkdtemp(prefix=".meshcheck-", dir=parent))
         self._lock = os.open(fresh / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
@@ -34,13 +33,6 @@ class RunDirectory:
         if self.path.exists():
             shutil.rmtree(self.path)
             os.close(self._lock)
-
-
-def usual_parent() -> Path:
-    """``TMPDIR`` where that is set, else memory: no key ever reaches a disk, and files are replaced without waiting."""
-    if "TMPDIR" not in os.environ and os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
-        return SHARED_MEMORY
-    return Path(tempfile.gettempdir())
 
 
 def remove_dead_runs(parent: Path) -> list[Path]:

@@ -71,7 +71,7 @@ class Agent:
         return m.Exchanged(await exchange(command.request))
 
     async def _start_load(self, command: m.StartLoad) -> m.Reply:
-        self._loads.start(command.plan)
+        await self._loads.start(command.plan)
         return m.Done()
 
     async def _finish_load(self, command: m.FinishLoad) -> m.Reply:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -25,11 +26,15 @@ MODULES = {
 """Who speaks what; loaded when first needed, since a probe that never does must start fast."""
 
 
-def speaker(protocol: Protocol) -> Speaker:
+async def speaker(protocol: Protocol) -> Speaker:
     """What makes an exchange of this protocol: it returns once a whole answer came, or raises ``Ended``."""
     if protocol is Protocol.TLS:
         return handshake_only
-    speak: Speaker = importlib.import_module(f"pytest_meshcheck.probe.{MODULES[protocol]}").speak
+    name = f"{__package__}.{MODULES[protocol]}"
+    # Beside the event loop, since others are under way whose times are measured.
+    if name not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, name)
+    speak: Speaker = sys.modules[name].speak
     return speak
 
 
@@ -39,7 +44,7 @@ async def exchange(request: Request) -> Exchange:
     Raises:
         ProbeFault: The request makes no sense, or this machine cannot make it.
     """
-    speak = speaker(request.protocol)
+    speak = await speaker(request.protocol)
     return await observe(Observed(request), request.patience, lambda observed: speak(request, observed))
 
 

@@ -91,7 +91,6 @@ async def read_answer(wire: Connection, http: h11.Connection, observed: Observed
                 observed.informational += (event.status_code,)
             elif isinstance(event, h11.Response):
                 observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
-                observed.begun = True
             elif isinstance(event, h11.Data):
                 observed.body(event.data)
             else:
@@ -105,9 +104,8 @@ async def read_answer(wire: Connection, http: h11.Connection, observed: Observed
 
 async def feed(wire: Connection, http: h11.Connection, observed: Observed) -> None:
     """Hand over what the peer sent next."""
+    observed.begun = observed.status is not None or bool(http.trailing_data[0])
     data = await wire.receive()
-    if not data and observed.status is None and not http.trailing_data[0]:
+    if not data and not observed.begun:
         raise observed.cut("the peer closed the connection", reset=False)
-    if data and http.their_state is h11.SEND_RESPONSE:
-        observed.begun = observed.begun or not observed.informational
     http.receive_data(data)

@@ -54,6 +54,10 @@ class Http1Server:
             entry.end(AttemptEnding.CANCELLED, str(gone))
         except h11.RemoteProtocolError as error:
             entry.end(AttemptEnding.CANCELLED, f"the request broke off: {error}")
+            return
+        except h11.LocalProtocolError as error:
+            entry.end(AttemptEnding.CUT, f"HTTP/1.1 has no such answer as the script's: {error}")
+            raise
         if answer.behaviour is Behaviour.EARLY and self._http.their_state is h11.SEND_BODY:
             await self._read_body(entry)
 

@@ -18,6 +18,8 @@ from pytest_meshcheck.probe.observed import Ended, Observed
 from pytest_meshcheck.probe.octets import from_octets, regular, to_octets
 
 STREAM = 1
+FRAME_HEADER = 9
+SETTINGS = 4
 WINDOW = 1 << 20
 
 
@@ -89,10 +91,14 @@ class Http2Client:
             await self._flush()
 
     async def _read(self) -> None:
+        start = b""
         while not self._whole:
             data = await self._wire.receive()
             if not data:
                 raise self._observed.cut("the peer closed the connection", reset=False)
+            if len(start) < FRAME_HEADER:
+                start += data[:FRAME_HEADER]
+                expect_settings(start)
             try:
                 events = self._http.receive_data(data)
             except h2.exceptions.ProtocolError as error:
@@ -155,6 +161,12 @@ def request_headers(request: Request, body: bytes) -> list[tuple[str, str]]:
         *((name.lower(), value) for name, value in request.headers),
     ]
     return [*headers, ("content-length", str(len(body)))] if body and not request.chunked else headers
+
+
+def expect_settings(start: bytes) -> None:
+    """A server's first frame is SETTINGS (RFC 9113, 3.4); h2 would take anything else for a frame to wait for."""
+    if len(start) > 3 and start[3] != SETTINGS:
+        raise Ended(Ending.MALFORMED, f"not HTTP/2: {start!r}")
 
 
 def ignore(_event: h2.events.Event) -> None:

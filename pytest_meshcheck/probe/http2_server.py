@@ -11,6 +11,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from pytest_meshcheck.probe.grpc_messages import CompressedMessage
 from pytest_meshcheck.probe.http2_answer import Stream, respond
 from pytest_meshcheck.probe.http2_errors import error_name
 from pytest_meshcheck.probe.inbound import Inbound, PeerGone
@@ -90,8 +91,14 @@ class Http2Server:
     def _data(self, event: h2.events.DataReceived) -> None:
         self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         stream = self._streams.get(event.stream_id)
-        if stream is not None:
+        if stream is None:
+            return
+        try:
             stream.received(event.data)
+        except CompressedMessage:
+            stream.entry.end(AttemptEnding.CUT, "a gRPC message came compressed, which was not offered")
+            self.refuse(stream, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            self._streams.pop(event.stream_id).cancel("")
 
     def _end(self, event: h2.events.StreamEnded) -> None:
         stream = self._streams.get(event.stream_id)

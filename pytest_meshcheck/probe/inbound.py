@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, cast
 
 HIGH_WATER = 1 << 20
@@ -131,7 +132,9 @@ class Inbound(asyncio.Protocol):
 
     async def _run(self) -> None:
         try:
-            await self._serve(self)
+            # Servers write down what the peer's going cut short; for the connection itself it is just the end.
+            with suppress(PeerGone):
+                await self._serve(self)
         finally:
             self.close()
 

@@ -91,13 +91,14 @@ class Loads:
 
     _under_way: dict[str, Load] = field(default_factory=dict)
 
-    def start(self, plan: LoadPlan) -> None:
+    async def start(self, plan: LoadPlan) -> None:
         """Begin a load; ProbeFault where the plan makes no sense."""
         if plan.rate <= 0:
             raise ProbeFault(f"a load needs a rate above 0 per second, not {plan.rate}")
         if plan.request_id in self._under_way:
             raise ProbeFault(f"load {plan.request_id!r} is under way already")
-        speaker(plan.template.protocol)
+        # Loaded before the first arrival is due.
+        await speaker(plan.template.protocol)
         self._under_way[plan.request_id] = Load(plan, exchange)
 
     async def finish(self, request_id: str) -> LoadResult:

@@ -90,7 +90,7 @@ class ClientTls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server port speaks TLS by itself; a client certificate is asked for and any is accepted."""
+    """How a server port speaks TLS by itself; no client certificate is asked for."""
 
     credentials: Credentials
     alpn: tuple[str, ...] = ("http/1.1", "h2")
@@ -108,8 +108,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one attempt."""
 
     status: int = 200
+    """Over gRPC, anything but 200 is an HTTP answer without gRPC in it."""
     headers: tuple[tuple[str, str], ...] = ()
     body: Body = Body(text="served\n")
+    """Over gRPC the message; left as it is, the request's messages come back."""
     trailers: tuple[tuple[str, str], ...] = ()
     informational: tuple[int, ...] = ()
     """1xx statuses sent before the answer."""
@@ -125,7 +127,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
-    """One port to serve. ``protocol`` HTTP1 serves HTTP/1.1 and h2c side by side; TCP echoes."""
+    """One port to serve.
+
+    HTTP1, H2C and GRPC all serve HTTP/1.1, h2c and gRPC side by side, by what the client speaks; TCP echoes.
+    """
 
     port: str
     """The port's name."""
@@ -156,7 +161,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 10.0
     """Seconds after which the client gives up (``Ending.TIMED_OUT``)."""
     deadline: float | None = None
-    """gRPC: seconds, sent as ``grpc-timeout``."""
+    """gRPC: seconds, sent as ``grpc-timeout``. Its passing at the client is ``Ending.TIMED_OUT`` with gRPC status 4."""
     kind: str = "unary"
     """gRPC: ``unary``, ``client-stream``, ``server-stream`` or ``bidi``."""
     messages: int = 1
@@ -230,7 +235,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     """Empty for a TCP connection that never said its id."""
     number: int
-    """1 for the first attempt of this id that this instance saw."""
+    """1 for the first attempt of this id that this instance saw; 0 while a TCP connection has not said its id."""
     instance: str
     port: str
     protocol: Protocol
@@ -239,7 +244,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body_length: int = 0
+    """Octets received so far: of the body, over gRPC of the messages in it, over TCP of what followed the id line."""
     body_sha256: str = ""
+    """Of the same octets, also where there are none."""
     peer: tuple[str, int] | None = None
     ending: AttemptEnding = AttemptEnding.OPEN
     detail: str = ""

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -17,12 +18,14 @@ from pytest_meshcheck.probe.messages import Call, Failed, Return
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent dies."""
 
+FILES = 65_536
 STREAM_LIMIT = 1 << 20
 
 
 def main() -> None:
     """Run until standard input ends."""
     die_with_parent()
+    open_as_many_as_allowed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the controller, which then ends us.
     commands, replies = take_standard_streams()
     asyncio.run(converse(commands, replies))
@@ -40,6 +43,12 @@ def die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit("the controller ended while the probe started")
+
+
+def open_as_many_as_allowed() -> None:
+    """Raise the limit of open files to what this user may have: a load on a stalled server holds thousands."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most != resource.RLIM_INFINITY else FILES, most))
 
 
 def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:

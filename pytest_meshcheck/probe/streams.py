@@ -1,12 +1,11 @@
 """Streams that stay open: TCP echo, and bidirectional gRPC."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 from pytest_meshcheck.probe.body import content
-from pytest_meshcheck.probe.client import connection, observe
+from pytest_meshcheck.probe.client import connection, observe, speaker
 from pytest_meshcheck.probe.connection import Connection
 from pytest_meshcheck.probe.fault import ProbeFault
 from pytest_meshcheck.probe.messages import Body, Exchange, Protocol, Request
@@ -56,8 +55,7 @@ class Streams:
         if request.protocol not in (Protocol.TCP, Protocol.GRPC):
             raise ProbeFault(f"streams are tcp or grpc, not {request.protocol}")
         if request.protocol is Protocol.GRPC:
-            # Loaded when first needed: it is heavy.
-            await asyncio.to_thread(__import__, "pytest_meshcheck.probe.grpc_client")
+            await speaker(request.protocol)
         return await observe(Observed(request), request.patience, lambda observed: self._begin(request, observed))
 
     async def echo(self, request_id: str, body: Body, patience: float) -> Exchange:

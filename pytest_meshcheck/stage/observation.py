@@ -1,12 +1,30 @@
 """What was seen, joined: the client's exchanges with the servers' attempts."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.probe.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
 
-__all__ = ["Attempt", "Ending", "Exchange", "LoadOutcome", "Protocol", "Sight", "Tls", "join"]
+__all__ = ["Attempt", "Ending", "Exchange", "LoadOutcome", "Protocol", "Sight", "Spread", "Tls", "join"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Percentiles of a set of figures."""
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """The spread of these values; all zero where there are none. Each is one of the values (nearest rank)."""
+        ranked = sorted(values) or [0.0]
+        at = [ranked[max(0, math.ceil(len(ranked) * part) - 1)] for part in (0.5, 0.9, 0.99, 1.0)]
+        return cls(*at)
 
 
 @dataclass(frozen=True)
@@ -18,16 +36,16 @@ class LoadOutcome:
         failed: Those without a good answer, with what the client saw instead.
         lost: Those that the client saw answered, but that no server has in its ledger.
         duplicated: Those that reached an application more than once, with the number of attempts.
-        lateness: The greatest delay of a request behind its schedule, in seconds: the client's fault, not the mesh's.
-        slowest: The longest time from due to answered, in seconds.
+        lateness: How far requests were sent behind their schedule, in seconds: the client's fault, not the mesh's.
+        latency: From due to answered, in seconds, so that a stall shows in every request that it delays.
     """
 
     sent: int
     failed: tuple[tuple[str, str], ...]
     lost: tuple[str, ...]
     duplicated: tuple[tuple[str, int], ...]
-    lateness: float
-    slowest: float
+    lateness: Spread
+    latency: Spread
 
     @property
     def clean(self) -> bool:
@@ -52,6 +70,6 @@ def join(result: LoadResult, attempts: Sequence[Attempt]) -> LoadOutcome:
         failed=tuple(failed),
         lost=tuple(lost),
         duplicated=tuple(duplicated),
-        lateness=max((begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)), default=0.0),
-        slowest=max((end - due for due, end in zip(result.scheduled, result.ended, strict=True)), default=0.0),
+        lateness=Spread.of([begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)]),
+        latency=Spread.of([end - due for due, end in zip(result.scheduled, result.ended, strict=True)]),
     )

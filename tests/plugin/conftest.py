@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 # A pytest run inside of this process forgets what it imported, and some of it can be loaded only once.
-import pytest_meshcheck.fixtures
+import pytest_meshcheck.judge.subject
 import pytest_meshcheck.report.writer
 import pytest_meshcheck.run  # noqa: F401 - see above
 
@@ -34,42 +34,58 @@ import pytest
 from pytest_meshcheck.suite import *
 """
 
-CONFORMS = '''
+CHECKS = {
+    "conforms": '''
 @check(MUST, "demo.rule")
 async def test_conforms(mesh):
     """It does."""
     expect(1).equals(1)
-'''
-
-VIOLATES = '''
+''',
+    "violates": '''
 @check(MUST, "demo.rule")
 async def test_violates(mesh):
     """It does not."""
     expect(1, "one").equals(2)
-'''
-
-INCONCLUSIVE = '''
+''',
+    "inconclusive": '''
 @check(MUST, "demo.rule")
 async def test_inconclusive(mesh):
     """Nobody knows."""
     control(1).equals(2)
-'''
-
-UNSUPPORTED = '''
+''',
+    "unsupported": '''
 @check(MUST, "demo.rule", needs={Capability.KUBERNETES})
 async def test_unsupported(mesh):
     """It needs a cluster."""
     expect(1).equals(2)
-'''
-
-SERVED = '''
+''',
+    "served": '''
 @check(MUST, "demo.rule", needs={Capability.STRICT_MTLS})
 async def test_served(mesh, client, server):
     """An enrolled client is served under strict mutual TLS."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         expect(await client.get(server)).answered()
-'''
+''',
+    "refused": '''
+@check(MUST, "demo.rule", needs={Capability.STRICT_MTLS})
+async def test_refused(mesh, outsider, server):
+    """An outsider is refused under strict mutual TLS."""
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        control(await outsider.get(server)).answered()
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        expect(await outsider.get(server)).refused(mesh.documented.plaintext_refused_as)
+''',
+    "parameters": '''
+@pytest.mark.parametrize("size", [1, 2, 3])
+@check(SHOULD, "demo.rule")
+async def test_parameters(mesh, size):
+    """It does for every size."""
+    expect(size).at_most(2)
+''',
+}
+"""Checks by what becomes of them."""
 
+Quick = Callable[..., pytest.RunResult]
 PATIENCE = 60.0
 TOKEN = "MESHCHECK_TEST_RUN"
 
@@ -89,7 +105,7 @@ class Finished:
 
 @dataclass
 class Suite:
-    """A suite of checks with a folder of its own, and runs over it as separate processes, each with a session of its own.
+    """A suite of checks in a folder of its own, and runs over it, each a process with a session of its own.
 
     Every process of a run is known by a token in its environment.
     """
@@ -98,11 +114,13 @@ class Suite:
     temporary: Path
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    def write(self, checks: str, conftest: str = "", **files: str) -> "Suite":
-        """Replace the suite; ``files`` are by name, with ``_`` for the dot."""
+    def write(self, *checks: str, conftest: str = "", **files: str) -> "Suite":
+        """Replace the suite: ``CHECKS`` by name, or the text of others; file names have ``_`` for the dot."""
         (self.path / "demo").mkdir(exist_ok=True)
         (self.path / "requirements.toml").write_text(REQUIREMENTS)
-        (self.path / "demo" / "test_demo.py").write_text(IMPORTS + textwrap.dedent(checks))
+        (self.path / "demo" / "test_demo.py").write_text(
+            IMPORTS + "".join(textwrap.dedent(CHECKS.get(check, check)) for check in checks)
+        )
         (self.path / "conftest.py").write_text(textwrap.dedent(conftest))
         for name, text in files.items():
             (self.path / name.replace("_", ".")).write_text(textwrap.dedent(text))
@@ -158,6 +176,13 @@ class Suite:
         """The command lines of what still runs of any run over this suite."""
         return [_command(process) for process in Path("/proc").glob("[0-9]*") if self._is_ours(process)]
 
+    def is_gone(self, within: float = 10.0) -> bool:
+        """Whether no process is left after so many seconds."""
+        end = time.monotonic() + within
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.02)
+        return not self.processes()
+
     def run_directories(self) -> list[Path]:
         """What runs have left where temporary files go."""
         return [path for path in self.temporary.iterdir() if "meshcheck" in path.name]
@@ -199,20 +224,10 @@ def _made(path: Path) -> Iterator[Suite]:
 
 
 @pytest.fixture
-def pytest_in(suite: Suite, pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+def quick(suite: Suite, pytester: pytest.Pytester) -> Quick:
     """Runs pytest over the suite inside of this process: quick, for what needs no process of its own."""
 
     def run(*args: str) -> pytest.RunResult:
         return pytester.runpytest_inprocess("-p", "no:cacheprovider", *args)
 
     return run
-
-
-def eventually(holds: Callable[[], bool], within: float = 10.0) -> bool:
-    """Whether something comes to hold within so many seconds."""
-    end = time.monotonic() + within
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

@@ -12,7 +12,7 @@ from pytest_meshcheck.stage.workload import Address
 CONNECT_TIMEOUT = "5s"
 NO_LIMIT = 1_000_000
 LIMITS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-UNLIMITED = {"thresholds": [{limit: NO_LIMIT for limit in LIMITS}]}
+UNLIMITED = {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]}
 """Envoy's defaults (1024; 3 retries at a time) would answer a load by itself."""
 
 

@@ -21,7 +21,7 @@ from pytest_meshcheck.meshes.envoy.protocols import is_http
 from pytest_meshcheck.meshes.envoy.sidecar import Sidecar
 from pytest_meshcheck.meshes.envoy.translate import translate
 from pytest_meshcheck.meshes.envoy.view import View
-from pytest_meshcheck.meshes.envoy.world import World, identity, is_member
+from pytest_meshcheck.meshes.envoy.world import World, identity
 from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.platforms.addresses import Member
 from pytest_meshcheck.platforms.base import Manifest, Platform
@@ -30,7 +30,7 @@ from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import Authority, Validity
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
 
 TRUST_DOMAIN = "cluster.local"
 PATIENCE = 10.0
@@ -116,7 +116,7 @@ class EnvoyMesh:
 
     def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
         """The label that makes the platform ask for a sidecar."""
-        return {SIDECAR_LABEL: "true"} if workload.enrolment is workload.enrolment.ENROLLED else {}
+        return {SIDECAR_LABEL: "true"} if workload.enrolment is Enrolment.ENROLLED else {}
 
     def render(self, policy: Policy) -> list[Manifest]:
         """The policy as a resource of this mesh; it can express all of them."""
@@ -172,7 +172,6 @@ class EnvoyMesh:
 
     async def diagnose(self, directory: Path) -> None:
         """Write configuration, certificates, statistics and logs of every sidecar; never a key."""
-        directory.mkdir(parents=True, exist_ok=True)
         await asyncio.gather(*(plane.sidecar.diagnose(directory) for plane in self._planes.values()))
 
     def publish(self, *, force: bool = False) -> None:

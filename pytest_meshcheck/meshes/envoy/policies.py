@@ -40,12 +40,12 @@ def render(policy: Policy) -> Manifest:
     """A policy as a resource: plain data that JSON can hold."""
     match policy:
         case MutualTls(target, mode, ports):
-            spec = {"mode": mode and str(mode), "ports": {name: str(mode) for name, mode in sorted(ports.items())}}
-            return _manifest("MutualTls", target, spec)
+            modes = {name: str(ports[name]) for name in sorted(ports)}
+            return _manifest("MutualTls", target, {"mode": mode and str(mode), "ports": modes})
         case Retry(target, attempts, statuses, on, per_try):
             conditions = sorted(str(failure) for failure in on - {Failure.STATUS})
-            spec = {"attempts": attempts, "statuses": sorted(statuses), "on": conditions, "perTry": per_try}
-            return _manifest("Retry", target, spec)
+            retry = {"attempts": attempts, "statuses": sorted(statuses), "on": conditions, "perTry": per_try}
+            return _manifest("Retry", target, retry)
         case Timeout(target, request):
             return _manifest("Timeout", target, {"request": request})
         case RequestsPerConnection(target, limit):

@@ -1,5 +1,6 @@
 """Putting resources where a sidecar's subscriptions look for them: files that are replaced as a whole."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,7 +87,10 @@ class Publication:
         typed = [{"@type": TYPES[file.kind], **resource} for resource in file.resources]
         version = f"{self._count}-{sha256(msgspec.json.encode(typed)).hexdigest()[:12]}"
         content = msgspec.json.encode({"version_info": version, "resources": typed})
-        (self._directory / f"{file.path}{STAGED}").write_bytes(content)
+        with (self._directory / f"{file.path}{STAGED}").open("wb") as staged:
+            # With its blocks allocated, ext4 does not write the file out when it replaces another one.
+            os.posix_fallocate(staged.fileno(), 0, len(content))
+            staged.write(content)
         if file.kind in IN_ONE_FILE:
             self._references[file.path] = {path.decode() for path in REFERENCE.findall(content)}
         # A dict, because a file that is staged twice is put in place once, in the order of the first time.

@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, seconds
-from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT
 from pytest_meshcheck.meshes.envoy.view import Retries, Service
 
 BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
@@ -30,7 +29,7 @@ def inbound_route(cluster: str) -> Resource:
 
 def _everything(action: Resource) -> Resource:
     route = {"match": {"prefix": "/"}, "route": action}
-    return {"name": "all", "domains": ["*"], "routes": [route], "request_body_buffer_limit": BUFFER_LIMIT}
+    return {"name": "all", "domains": ["*"], "routes": [route], "request_body_buffer_limit": RETRY_BODY_LIMIT}
 
 
 def _retry_policy(retries: Retries) -> Resource:

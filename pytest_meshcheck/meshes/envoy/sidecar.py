@@ -23,6 +23,9 @@ QUIET = {
 }
 """Gauges of an Envoy that has nothing under way (https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats)."""
 
+REFUSALS = ("update_rejected", "update_failure")
+"""Counters of a subscription for what is not valid, and for what cannot be read at all."""
+
 FEW = 8
 """Up to this many subscriptions are asked for by name; for more, all of them are asked for."""
 
@@ -90,7 +93,7 @@ class Sidecar:
         """
         clock = asyncio.get_running_loop().time
         deadline, pause = clock() + patience, FIRST_PAUSE
-        while not await self._has_settled():
+        while not await self._has_settled() and not self._rejected:
             if clock() > deadline:
                 waiting = ", ".join(published.subject for published in self._pending.values()) or "warming resources"
                 raise Inconclusive(f"the sidecar of {self.workload} did not take {waiting} within {patience} s")
@@ -102,12 +105,11 @@ class Sidecar:
     async def diagnose(self, directory: Path) -> None:
         """Write its configuration, certificates and statistics."""
         for name, target in DUMPS.items():
-            file = directory / f"{self.workload.replace('/', '.')}.{name}"
             try:
                 content = await self._admin.get(target)
             except OSError as error:
                 content = f"the sidecar does not answer: {error}\n".encode()
-            file.write_bytes(content)
+            _write(directory, f"{self.workload.replace('/', '.')}.{name}", content)
 
     def close(self) -> None:
         """Close the connection to it; stopping the process is the platform's part."""
@@ -125,8 +127,8 @@ class Sidecar:
             return False
         if any(stats.get(gauge) != value for gauge, value in QUIET.items()):
             return False
-        for published in list(self._pending.values()):
-            await self._judge(published, stats)
+        for published in self._take(stats):
+            self._rejected[published.path] = await self._rejection(published)
         return not self._pending
 
     def _pattern(self) -> str:
@@ -135,17 +137,26 @@ class Sidecar:
         gauges = "|".join(re.escape(gauge) for gauge in QUIET)
         return rf"^(({subscriptions})\.(version_text|update_rejected|update_failure)|{gauges})$"
 
-    async def _judge(self, published: Published, stats: dict[str, str]) -> None:
-        prefix = published.statistics
-        refusals = sum(int(stats.get(f"{prefix}.{counter}", 0)) for counter in ("update_rejected", "update_failure"))
-        if stats.get(f"{prefix}.version_text") == published.version:
-            del self._pending[published.path]
-        elif refusals > self._refusals.get(prefix, 0):
-            del self._pending[published.path]
-            self._rejected[published.path] = await self._rejection(published)
-        self._refusals[prefix] = refusals
+    def _take(self, stats: dict[str, str]) -> list[Published]:
+        """Cross off what Envoy has decided on; returns what it rejects."""
+        rejected = []
+        for path, published in list(self._pending.items()):
+            prefix = published.statistics
+            refusals = sum(int(stats.get(f"{prefix}.{counter}", 0)) for counter in REFUSALS)
+            if stats.get(f"{prefix}.version_text") == published.version:
+                del self._pending[path]
+            elif refusals > self._refusals.get(prefix, 0):
+                del self._pending[path]
+                rejected.append(published)
+            self._refusals[prefix] = refusals
+        return rejected
 
     async def _rejection(self, published: Published) -> str:
         log = self._child.log.read_bytes()[self._log_offset :].decode(errors="replace") if self._child else ""
         why = reasons(await self._admin.get("/config_dump"), log)
         return f"the sidecar of {self.workload} rejects {published.subject}: {why}"
+
+
+def _write(directory: Path, name: str, content: bytes) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(content)

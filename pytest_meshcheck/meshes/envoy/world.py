@@ -58,14 +58,15 @@ class World:
 
     def _services_of(self, spec: WorkloadSpec) -> Iterator[Service]:
         target = spec.namespace, spec.name
-        common = {
-            "identity": identity(self.trust_domain, spec) if is_member(spec) else None,
-            "retries": self.policies.retries(*target),
-            "timeout": self.policies.timeout(*target),
-            "requests_per_connection": self.policies.requests_per_connection(*target),
-        }
         for port in spec.ports:
-            yield Service(spec.authority, port, **common)
+            yield Service(
+                name=spec.authority,
+                port=port,
+                identity=identity(self.trust_domain, spec) if is_member(spec) else None,
+                retries=self.policies.retries(*target),
+                timeout=self.policies.timeout(*target),
+                requests_per_connection=self.policies.requests_per_connection(*target),
+            )
 
 
 def is_member(spec: WorkloadSpec) -> bool:

@@ -136,3 +136,11 @@ def misbehaving() -> Any:
 @pytest.fixture
 def unused() -> Address:
     return free_address()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def started() -> AsyncIterator[tuple[asyncio.subprocess.Process, Probe]]:
+    process, probe = await start()
+    yield process, probe
+    await probe.close()
+    await process.wait()

@@ -1,6 +1,7 @@
 """HTTP/2 with prior knowledge, and gRPC, from probe to probe."""
 
 import hashlib
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ GRPC = m.Protocol.GRPC
 
 @pytest.mark.parametrize("length", [0, 1, 65_537, 1 << 20])
 @pytest.mark.parametrize("delay", [0, 0.02])
-async def test_bodies_arrive_whole(pair, length, delay):
+async def test_bodies_arrive_whole(pair: Any, length: int, delay: float) -> None:
     request_id = f"h2-{length}-{delay}"
     await pair.script(request_id, m.Answer(body=m.Body(length=length, seed=8), body_delay=delay))
     body = m.Body(length=length, seed=7)
@@ -27,7 +28,7 @@ async def test_bodies_arrive_whole(pair, length, delay):
     assert (seen.status, attempt.protocol, attempt.authority) == (200, H2C, "server")
 
 
-async def test_headers_trailers_and_informational_statuses_arrive(pair):
+async def test_headers_trailers_and_informational_statuses_arrive(pair: Any) -> None:
     answer = m.Answer(headers=(("X-One", "\xe9"),), trailers=(("x-end", "z"),), informational=(103,))
     await pair.script("h2-trailers", answer)
     seen = await pair.send("h2-trailers", protocol=H2C, headers=(("X-Q", "\xe9"),))
@@ -44,7 +45,9 @@ async def test_headers_trailers_and_informational_statuses_arrive(pair):
         (B.CLOSE, m.Ending.CLOSED, "the peer closed the connection"),
     ],
 )
-async def test_the_server_cuts_streams_as_scripted(pair, behaviour, ending, detail):
+async def test_the_server_cuts_streams_as_scripted(
+    pair: Any, behaviour: m.Behaviour, ending: m.Ending, detail: str
+) -> None:
     await pair.script(f"h2-{behaviour}", m.Answer(behaviour=behaviour))
     seen = await pair.send(f"h2-{behaviour}", protocol=H2C)
     (attempt,) = await pair.ledger(f"h2-{behaviour}")
@@ -54,7 +57,7 @@ async def test_the_server_cuts_streams_as_scripted(pair, behaviour, ending, deta
 
 @pytest.mark.parametrize("protocol", [H2C, GRPC])
 @pytest.mark.parametrize("answer", [m.Answer(behaviour=B.STALL), m.Answer(delay=60), m.Answer(body_delay=60)])
-async def test_a_client_that_gives_up_is_noticed_at_once(pair, protocol, answer):
+async def test_a_client_that_gives_up_is_noticed_at_once(pair: Any, protocol: m.Protocol, answer: m.Answer) -> None:
     request_id = f"{protocol}-gives-up-{answer.behaviour}-{answer.delay}"
     await pair.script(request_id, answer)
     seen = await pair.send(request_id, protocol=protocol, patience=0.3)
@@ -64,7 +67,7 @@ async def test_a_client_that_gives_up_is_noticed_at_once(pair, protocol, answer)
     assert attempt.ended - seen.started < 30
 
 
-async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair):
+async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair: Any) -> None:
     await pair.script("h2-early", m.Answer(status=413, behaviour=B.EARLY))
     seen = await pair.send(
         "h2-early", protocol=H2C, method="POST", body=m.Body(length=1000), body_delay=60, patience=20
@@ -76,7 +79,7 @@ async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair):
     ("kind", "sent", "echoed", "messages"),
     [("unary", 1, 1, 1), ("client-stream", 3, 3, 1), ("server-stream", 1, 3, 3), ("bidi", 3, 3, 3)],
 )
-async def test_grpc_echoes_every_kind_of_call(pair, kind, sent, echoed, messages):
+async def test_grpc_echoes_every_kind_of_call(pair: Any, kind: str, sent: int, echoed: int, messages: int) -> None:
     seen = await pair.send(f"grpc-{kind}", "grpc", protocol=GRPC, kind=kind, messages=3, body=m.Body(length=1000))
     (attempt,) = await pair.ledger(f"grpc-{kind}")
     assert (seen.ending, seen.grpc_status, seen.messages) == (m.Ending.ANSWERED, 0, messages)
@@ -85,13 +88,13 @@ async def test_grpc_echoes_every_kind_of_call(pair, kind, sent, echoed, messages
     assert attempt.ending is m.AttemptEnding.ANSWERED
 
 
-async def test_grpc_carries_a_large_message(pair):
+async def test_grpc_carries_a_large_message(pair: Any) -> None:
     seen = await pair.send("grpc-large", "grpc", protocol=GRPC, body=m.Body(length=5 << 20, seed=3))
     assert seen.body_sha256 == hashlib.sha256(octets(3, 5 << 20)).hexdigest()
 
 
 @pytest.mark.parametrize("trailers_only", [False, True])
-async def test_grpc_fails_as_scripted(pair, trailers_only):
+async def test_grpc_fails_as_scripted(pair: Any, trailers_only: bool) -> None:
     request_id = f"grpc-14-{trailers_only}"
     answer = m.Answer(
         grpc_status=14, grpc_message="down: 100 % ü", trailers_only=trailers_only, trailers=(("x-end", "z"),)
@@ -103,12 +106,12 @@ async def test_grpc_fails_as_scripted(pair, trailers_only):
 
 
 @pytest.mark.parametrize("quoted", ["upstream: Connection refused", "disconnect/reset; Socket closed"])
-async def test_what_a_peer_says_is_not_taken_for_what_the_client_saw(pair, quoted):
+async def test_what_a_peer_says_is_not_taken_for_what_the_client_saw(pair: Any, quoted: str) -> None:
     await pair.script(quoted, m.Answer(grpc_status=14, grpc_message=quoted))
     assert (await pair.send(quoted, "grpc", protocol=GRPC)).ending is m.Ending.ANSWERED
 
 
-async def test_an_http_status_in_place_of_a_grpc_status_is_told(pair):
+async def test_an_http_status_in_place_of_a_grpc_status_is_told(pair: Any) -> None:
     await pair.script("grpc-http", m.Answer(status=503))
     seen = await pair.send("grpc-http", "grpc", protocol=GRPC)
     assert (seen.ending, seen.status, seen.grpc_status) == (m.Ending.ANSWERED, 503, 14)
@@ -118,14 +121,16 @@ async def test_an_http_status_in_place_of_a_grpc_status_is_told(pair):
     ("behaviour", "ending"),
     [(B.RESET, m.Ending.RESET), (B.REFUSE_STREAM, m.Ending.RESET), (B.CLOSE, m.Ending.CLOSED)],
 )
-async def test_grpc_calls_are_cut_as_scripted_and_never_retried(pair, behaviour, ending):
+async def test_grpc_calls_are_cut_as_scripted_and_never_retried(
+    pair: Any, behaviour: m.Behaviour, ending: m.Ending
+) -> None:
     await pair.script(f"grpc-{behaviour}", m.Answer(behaviour=behaviour))
     seen = await pair.send(f"grpc-{behaviour}", "grpc", protocol=GRPC)
     assert seen.ending is ending
     assert len(await pair.ledger(f"grpc-{behaviour}")) == 1
 
 
-async def test_a_deadline_reaches_the_server_and_its_passing_cancels(pair):
+async def test_a_deadline_reaches_the_server_and_its_passing_cancels(pair: Any) -> None:
     await pair.script("deadline", m.Answer(behaviour=B.STALL))
     seen = await pair.send("deadline", "grpc", protocol=GRPC, deadline=0.3)
     (attempt,) = await pair.ended("deadline")
@@ -134,15 +139,15 @@ async def test_a_deadline_reaches_the_server_and_its_passing_cancels(pair):
     assert (attempt.ending, attempt.detail) == (m.AttemptEnding.CANCELLED, "RST_STREAM CANCEL")
 
 
-async def test_grpc_to_nobody(pair, unused):
+async def test_grpc_to_nobody(pair: Any, unused: tuple[str, int]) -> None:
     assert (await pair.send("grpc-nobody", unused, protocol=GRPC)).ending is m.Ending.CONNECT_REFUSED
 
 
-async def test_grpc_to_something_else(pair):
+async def test_grpc_to_something_else(pair: Any) -> None:
     assert (await pair.send("grpc-else", "tcp", protocol=GRPC)).ending is m.Ending.MALFORMED
 
 
-async def test_grpc_status_in_trailers_is_read_over_plain_http2(pair):
+async def test_grpc_status_in_trailers_is_read_over_plain_http2(pair: Any) -> None:
     answer = m.Answer(grpc_status=7, grpc_message="no")
     await pair.script("h2-grpc", answer)
     seen = await pair.send("h2-grpc", protocol=H2C, method="POST", headers=(("content-type", "application/grpc"),))

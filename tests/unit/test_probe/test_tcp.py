@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import socket
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"
 
 @pytest.mark.parametrize("length", [1, 65_537, 1 << 22])
 @pytest.mark.parametrize("port", ["tcp", "banner"])
-async def test_what_is_sent_comes_back(pair, length, port):
+async def test_what_is_sent_comes_back(pair: Any, length: int, port: str) -> None:
     request_id = f"{port}-{length}"
     seen = await pair.send(
         request_id, port, protocol=TCP, server_first=port == "banner", body=m.Body(length=length, seed=5)
@@ -30,7 +31,7 @@ async def test_what_is_sent_comes_back(pair, length, port):
     assert attempt.ending is m.AttemptEnding.ANSWERED
 
 
-async def test_a_client_without_body_still_says_enough(pair):
+async def test_a_client_without_body_still_says_enough(pair: Any) -> None:
     assert (await pair.send("tcp-empty", "tcp", protocol=TCP)).body_start == "meshcheck"
 
 
@@ -38,7 +39,7 @@ async def test_a_client_without_body_still_says_enough(pair):
     ("behaviour", "ending"),
     [(B.RESET, m.Ending.RESET), (B.CLOSE, m.Ending.CLOSED), (B.STALL, m.Ending.TIMED_OUT)],
 )
-async def test_the_server_cuts_connections_as_scripted(pair, behaviour, ending):
+async def test_the_server_cuts_connections_as_scripted(pair: Any, behaviour: m.Behaviour, ending: m.Ending) -> None:
     await pair.script(f"tcp-{behaviour}", m.Answer(behaviour=behaviour))
     seen = await pair.send(f"tcp-{behaviour}", "tcp", protocol=TCP, patience=0.3 if behaviour is B.STALL else 20)
     (attempt,) = await pair.ended(f"tcp-{behaviour}")
@@ -46,7 +47,7 @@ async def test_the_server_cuts_connections_as_scripted(pair, behaviour, ending):
     assert attempt.ending in (m.AttemptEnding.CUT, m.AttemptEnding.CANCELLED)
 
 
-async def test_half_close_is_honoured(pair):
+async def test_half_close_is_honoured(pair: Any) -> None:
     reader, writer = await asyncio.open_connection(*pair.ports["tcp"])
     writer.write(b"meshcheck-id:half\nall of it")
     writer.write_eof()
@@ -54,7 +55,7 @@ async def test_half_close_is_honoured(pair):
     writer.close()
 
 
-async def test_a_connection_that_never_says_its_id_is_written_down(pair):
+async def test_a_connection_that_never_says_its_id_is_written_down(pair: Any) -> None:
     reader, writer = await asyncio.open_connection(*pair.ports["tcp"])
     local = writer.get_extra_info("sockname")
     writer.write(b"hello there\n")
@@ -64,15 +65,15 @@ async def test_a_connection_that_never_says_its_id_is_written_down(pair):
     writer.close()
 
 
-async def test_nobody_listens(pair, unused):
+async def test_nobody_listens(pair: Any, unused: tuple[str, int]) -> None:
     assert (await pair.send("nobody", unused)).ending is m.Ending.CONNECT_REFUSED
 
 
-async def test_no_such_name(pair):
+async def test_no_such_name(pair: Any) -> None:
     assert (await pair.send("nowhere", ("no-such-host.invalid", 80))).ending is m.Ending.UNREACHABLE
 
 
-async def test_no_answer_to_the_connection_attempt(pair):
+async def test_no_answer_to_the_connection_attempt(pair: Any) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         fillers = [socket.socket() for _ in range(4)]
@@ -99,13 +100,15 @@ async def test_no_answer_to_the_connection_attempt(pair):
         (b"SSH-2.0-x\r\n\r\n", "silent", m.Ending.MALFORMED),
     ],
 )
-async def test_how_an_exchange_over_http1_ends(pair, peers, misbehaving, said, then, ending):
+async def test_how_an_exchange_over_http1_ends(
+    pair: Any, *, peers: Any, misbehaving: Any, said: bytes, then: str, ending: m.Ending
+) -> None:
     async with peers(misbehaving(said, then=then)) as address:
         seen = await pair.send("ends", address, patience=0.5 if then == "silent" else 20)
     assert seen.ending is ending, seen.detail
 
 
-async def test_a_reset_within_an_answer_truncates_it(pair, peers, misbehaving):
+async def test_a_reset_within_an_answer_truncates_it(pair: Any, peers: Any, misbehaving: Any) -> None:
     async with peers(misbehaving(HEAD, then="reset")) as address:
         seen = await pair.send("reset-within", address)
     # The kernel may drop octets that a reset overtakes.
@@ -114,8 +117,10 @@ async def test_a_reset_within_an_answer_truncates_it(pair, peers, misbehaving):
 
 @pytest.mark.parametrize("protocol", [m.Protocol.H2C, TCP])
 @pytest.mark.parametrize(("then", "ending"), [("close", m.Ending.CLOSED), ("reset", m.Ending.RESET)])
-async def test_how_other_exchanges_end(pair, peers, misbehaving, protocol, then, ending):
-    async def one_read(reader, writer):
+async def test_how_other_exchanges_end(
+    pair: Any, *, peers: Any, misbehaving: Any, protocol: m.Protocol, then: str, ending: m.Ending
+) -> None:
+    async def one_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # All of the request is read first: closing with unread octets would reset the connection.
         if protocol is m.Protocol.H2C:
             await reader.readuntil(b"\x00\x00\x00\x01")
@@ -125,14 +130,15 @@ async def test_how_other_exchanges_end(pair, peers, misbehaving, protocol, then,
         assert (await pair.send("other", address, protocol=protocol)).ending is ending
 
 
-async def test_http2_against_something_else_is_malformed(pair, peers, misbehaving):
+async def test_http2_against_something_else_is_malformed(pair: Any, peers: Any, misbehaving: Any) -> None:
     async with peers(misbehaving(b"HTTP/1.1 400 Bad Request\r\n\r\n", then="silent")) as address:
         assert (await pair.send("h2-else", address, protocol=m.Protocol.H2C)).ending is m.Ending.MALFORMED
 
 
-async def test_a_wrong_banner_is_malformed(pair, peers):
-    async def greets(_reader, writer):
+async def test_a_wrong_banner_is_malformed(pair: Any, peers: Any) -> None:
+    async def greets(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail\r\n")
+        writer.close()
 
     async with peers(greets) as address:
         seen = await pair.send("banner", address, protocol=TCP, server_first=True)
@@ -140,8 +146,8 @@ async def test_a_wrong_banner_is_malformed(pair, peers):
     assert "220 mail" in seen.detail
 
 
-async def test_an_answer_is_read_although_the_write_fails(pair, peers):
-    async def refuses(reader, writer):
+async def test_an_answer_is_read_although_the_write_fails(pair: Any, peers: Any) -> None:
+    async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
         writer.close()
@@ -152,7 +158,7 @@ async def test_an_answer_is_read_although_the_write_fails(pair, peers):
 
 
 @pytest.mark.parametrize(("port", "protocol"), [("tcp", TCP), ("grpc", m.Protocol.GRPC)])
-async def test_a_stream_stays_open_and_echoes(pair, port, protocol):
+async def test_a_stream_stays_open_and_echoes(pair: Any, port: str, protocol: m.Protocol) -> None:
     request = m.Request(
         request_id=f"stream-{port}", address=pair.ports[port], protocol=protocol, kind="bidi", authority="server"
     )
@@ -170,14 +176,14 @@ async def test_a_stream_stays_open_and_echoes(pair, port, protocol):
 
 
 @pytest.mark.parametrize(("behaviour", "ending"), [(B.RESET, m.Ending.RESET), (B.CLOSE, m.Ending.CLOSED)])
-async def test_a_stream_that_does_not_open_says_why(pair, behaviour, ending):
+async def test_a_stream_that_does_not_open_says_why(pair: Any, behaviour: m.Behaviour, ending: m.Ending) -> None:
     await pair.script(f"no-{behaviour}", m.Answer(behaviour=behaviour))
     request = m.Request(request_id=f"no-{behaviour}", address=pair.ports["tcp"], protocol=TCP)
     assert (await pair.client.call(m.OpenStream(request))).exchange.ending is ending
 
 
-async def test_a_stream_whose_peer_went_says_so(pair, peers):
-    async def once(reader, writer):
+async def test_a_stream_whose_peer_went_says_so(pair: Any, peers: Any) -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         data = await reader.readuntil(b"meshcheck")
         writer.write(data.partition(b"\n")[2] if b"\n" in data else data)
         await reader.read(1)

@@ -1,0 +1,1 @@
+"""An adapter by which pytest-meshcheck judges the mesh acme."""

@@ -1,0 +1,97 @@
+"""The adapter: how the suite installs, configures and observes acme."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from acme_mesh import policies
+from acme_mesh.claims import CLAIMS, DOCS, DOCUMENTED
+from acme_mesh.control_plane import AcmeControlPlane
+from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
+from pytest_meshcheck.stage.observation import Attempt
+from pytest_meshcheck.stage.policy import Policy
+from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+
+VERSION = "1.0.0"
+
+
+def acme(order: Order) -> Mesh:
+    """The mesh that ``--mesh=acme`` asks for.
+
+    Raises:
+        MeshUnavailable: It cannot be had in that version, or not on this machine.
+    """
+    if order.version not in (None, VERSION):
+        raise MeshUnavailable(f"there is no acme {order.version}; there is {VERSION}")
+    return AcmeMesh(embedded_mesh(replace(order, version=None)))
+
+
+class AcmeMesh:
+    """The mesh acme on local processes."""
+
+    name = "acme"
+    version = VERSION
+    claims = CLAIMS
+    documented = DOCUMENTED
+
+    def __init__(self, embedded: EnvoyMesh) -> None:
+        self.authority = embedded.authority
+        self._embedded = embedded
+
+    async def install(self, platform: Platform) -> None:
+        """Put acme's control plane in front of the embedded mesh."""
+        if not isinstance(platform, Processes):
+            raise TypeError(f"acme runs on local processes, not on {platform}")
+        await self._embedded.install(platform)
+        platform.control_plane = AcmeControlPlane(platform, self._embedded)
+
+    async def upgrade(self, version: str) -> None:
+        """There is one version of acme."""
+        raise Unsupported(f"acme {VERSION} cannot become {version}: it is the only version ({DOCS})")
+
+    async def uninstall(self) -> None:
+        """Remove what ``install`` made."""
+        await self._embedded.uninstall()
+
+    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
+        """The label that makes a workload part of the mesh."""
+        return self._embedded.enrolment(workload)
+
+    def render(self, policy: Policy) -> list[Manifest]:
+        """The policy in acme's resources."""
+        return policies.render(policy)
+
+    async def settled(self) -> None:
+        """Every data plane runs the newest configuration."""
+        await self._embedded.settled()
+
+    def identity_of(self, workload: WorkloadSpec) -> str:
+        """The SPIFFE ID in the workload's certificate."""
+        return self._embedded.identity_of(workload)
+
+    def peer_identity(self, attempt: Attempt) -> str | None:
+        """The caller's SPIFFE ID as the server was told it."""
+        return self._embedded.peer_identity(attempt)
+
+    def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
+        """The inbound listener of the workload's data plane."""
+        return self._embedded.endpoint(workload, port)
+
+    async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
+        """Begin a rotation."""
+        await self._embedded.rotate(what, lifetime)
+
+    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+        """The authority issues nothing while the block runs."""
+        return self._embedded.authority_outage()
+
+    async def diagnose(self, directory: Path) -> None:
+        """The configuration, certificates and statistics of every data plane."""
+        await self._embedded.diagnose(directory)

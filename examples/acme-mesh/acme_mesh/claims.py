@@ -1,0 +1,67 @@
+"""What acme claims to do, and what its documentation promises."""
+
+from collections.abc import Mapping
+
+from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.policy import Failure
+
+DOCS = "https://docs.acme.example/1.0"
+PEERING = f"{DOCS}/peering"
+TRAFFIC = f"{DOCS}/traffic"
+CERTIFICATES = f"{DOCS}/certificates"
+
+SUPPORTED: Mapping[Capability, str] = {
+    Capability.MTLS: PEERING,
+    Capability.STRICT_MTLS: PEERING,
+    Capability.PERMISSIVE_MTLS: PEERING,
+    Capability.CONFIDENTIALITY: PEERING,
+    Capability.SERVER_IDENTITY: PEERING,
+    Capability.PEER_IDENTITY: f"{PEERING}#who-calls",
+    Capability.RETRY: TRAFFIC,
+    Capability.RETRY_GRPC: TRAFFIC,
+    Capability.PER_TRY_TIMEOUT: TRAFFIC,
+    Capability.TIMEOUT: TRAFFIC,
+    Capability.TIMEOUT_GRPC: TRAFFIC,
+    Capability.CUSTOM_AUTHORITY: f"{CERTIFICATES}#bring-your-own",
+    Capability.LEAF_ROTATION: CERTIFICATES,
+    Capability.ISSUER_ROTATION: CERTIFICATES,
+    Capability.ROOT_ROTATION: CERTIFICATES,
+    Capability.CA_OUTAGE: CERTIFICATES,
+}
+
+CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
+    Capability.PORT_LEVEL_MTLS: Claim(False, f"{PEERING}#limits", "an AcmePeering is about whole workloads"),
+    Capability.PROXY_RESTART: Claim(False, DOCS, "a data plane lives as long as its workload"),
+    Capability.KUBERNETES: Claim(False, DOCS, "acme runs as local processes"),
+}
+
+RETRIABLE = (429, 500, 502, 503, 504)
+
+DOCUMENTED = Documented(
+    plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+    retriable_statuses=RETRIABLE,
+    retriable_failures=frozenset(Failure) - {Failure.STATUS},
+    retries_status_in_trailers=False,
+    retry_body_limit=1024 * 1024,
+    leaf_lifetime=3.0,
+    leaf_renewed_within=2.0,
+    issuer_acts_within=1.0,
+    roots_act_within=1.0,
+    policy_acts_within=1.0,
+    sources={
+        "plaintext_refused_as": f"{PEERING}#refusals",
+        "peer_refused_as": f"{PEERING}#refusals",
+        "retriable_statuses": f"{TRAFFIC}#again-on",
+        "retriable_failures": f"{TRAFFIC}#again-on",
+        "retries_status_in_trailers": f"{TRAFFIC}#again-on",
+        "default_attempts": f"{TRAFFIC}#defaults",
+        "retry_body_limit": f"{TRAFFIC}#limits",
+        "leaf_lifetime": CERTIFICATES,
+        "leaf_renewed_within": CERTIFICATES,
+        "issuer_acts_within": CERTIFICATES,
+        "roots_act_within": CERTIFICATES,
+    },
+)

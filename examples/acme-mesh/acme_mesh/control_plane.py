@@ -1,0 +1,95 @@
+"""acme itself: a control plane that runs the embedded mesh by acme's resources.
+
+A vendor's mesh has its own; of an adapter only ``policies`` and ``adapter`` are needed.
+"""
+
+from dataclasses import dataclass
+
+from acme_mesh.policies import ACCEPTS, AGAIN_ON, EVERY
+from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.platforms.addresses import Member
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.policy import (
+    Failure,
+    MutualTls,
+    Namespace,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    Timeout,
+    WholeMesh,
+)
+from pytest_meshcheck.stage.workload import WorkloadSpec
+
+MODES = {tuple(accepts): mode for mode, accepts in ACCEPTS.items()}
+FAILURES: dict[str, Failure] = {word: failure for failure, word in AGAIN_ON.items()}
+
+
+@dataclass(frozen=True)
+class AcmeControlPlane:
+    """Watches acme's resources and keeps the embedded mesh's own up to date with them."""
+
+    platform: Processes
+    embedded: EnvoyMesh
+
+    async def admit(self, member: Member) -> None:
+        """A workload starts."""
+        await self.embedded.admit(member)
+
+    async def dismiss(self, member: Member) -> None:
+        """A workload has stopped."""
+        await self.embedded.dismiss(member)
+
+    async def changed(self) -> None:
+        """Resources, or the addresses of endpoints, have changed."""
+        resources = self.platform.resources
+        written = [resource for resource in resources.values() if resource["kind"] in MEANINGS]
+        resources.clear()
+        for manifest in (*written, *(self._translated(resource) for resource in written)):
+            metadata = manifest["metadata"]
+            resources[manifest["kind"], metadata["namespace"], metadata["name"]] = manifest
+        await self.embedded.changed()
+
+    async def settled(self) -> None:
+        """Wait until every data plane has what was published."""
+        await self.embedded.settled()
+
+    def _translated(self, resource: Manifest) -> Manifest:
+        (manifest,) = self.embedded.render(MEANINGS[resource["kind"]](resource))
+        return manifest
+
+
+def peering(resource: Manifest) -> Policy:
+    """What an AcmePeering asks for."""
+    namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
+    mode = MODES[tuple(resource["spec"]["accepts"])]
+    if namespace == EVERY:
+        return MutualTls(WholeMesh(), mode)
+    return MutualTls(Namespace(namespace) if name == EVERY else WorkloadSpec(namespace, name), mode)
+
+
+def traffic(resource: Manifest) -> Policy:
+    """What an AcmeTraffic asks for."""
+    spec = resource["spec"]
+    service = WorkloadSpec(resource["metadata"]["namespace"], spec["service"])
+    if "within" in spec:
+        return Timeout(service, seconds(spec["within"]))
+    if "requestsPerConnection" in spec:
+        return RequestsPerConnection(service, spec["requestsPerConnection"])
+    again = spec["againOn"]
+    return Retry(
+        service,
+        spec["tries"] - 1,
+        statuses=frozenset(int(word) for word in again if word not in FAILURES),
+        on=frozenset(FAILURES[word] for word in again if word in FAILURES),
+        per_try=seconds(spec["eachWithin"]) if "eachWithin" in spec else None,
+    )
+
+
+def seconds(duration: str) -> float:
+    """``250ms`` in seconds."""
+    return int(duration.removesuffix("ms")) / 1000
+
+
+MEANINGS = {"AcmePeering": peering, "AcmeTraffic": traffic}

@@ -1,0 +1,97 @@
+"""acme's policy language: ``AcmePeering`` says who may connect, ``AcmeTraffic`` how a service is called."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from acme_mesh.claims import PEERING, RETRIABLE, TRAFFIC
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Named,
+    Namespace,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    Timeout,
+    WholeMesh,
+)
+
+EVERY = "*"
+"""In place of a namespace or of a workload: all of them."""
+
+ACCEPTS: Mapping[Mode, list[str]] = {Mode.STRICT: ["mtls"], Mode.PERMISSIVE: ["mtls", "plaintext"]}
+
+AGAIN_ON: Mapping[Failure, str] = {
+    Failure.CONNECT: "no-connection",
+    Failure.RESET: "broken-connection",
+    Failure.REFUSED_STREAM: "refused-stream",
+    Failure.GRPC_CANCELLED: "grpc:1",
+    Failure.GRPC_DEADLINE_EXCEEDED: "grpc:4",
+    Failure.GRPC_RESOURCE_EXHAUSTED: "grpc:8",
+    Failure.GRPC_INTERNAL: "grpc:13",
+    Failure.GRPC_UNAVAILABLE: "grpc:14",
+}
+
+
+def render(policy: Policy) -> list[Manifest]:
+    """A policy in acme's resources.
+
+    Raises:
+        Unsupported: acme cannot express it.
+    """
+    match policy:
+        case MutualTls():
+            return peering(policy)
+        case Retry():
+            return [tries(policy)]
+        case Timeout(target, request):
+            return [traffic(target, "deadline", {"within": milliseconds(request)})]
+        case RequestsPerConnection(target, limit):
+            return [traffic(target, "connections", {"requestsPerConnection": limit})]
+
+
+def peering(policy: MutualTls) -> list[Manifest]:
+    """Who may connect. A mode that is inherited needs no resource."""
+    if policy.ports:
+        raise Unsupported(f"an AcmePeering cannot tell ports apart ({PEERING}#limits)")
+    if policy.mode is None:
+        return []
+    namespace, name = scope(policy.target)
+    metadata = {"namespace": namespace, "name": name}
+    return [{"kind": "AcmePeering", "metadata": metadata, "spec": {"accepts": ACCEPTS[policy.mode]}}]
+
+
+def tries(policy: Retry) -> Manifest:
+    """How often a request is tried; acme counts the first try as well."""
+    if foreign := policy.statuses - set(RETRIABLE):
+        raise Unsupported(f"acme does not try again on status {min(foreign)} ({TRAFFIC}#again-on)")
+    again = sorted(map(str, policy.statuses)) + sorted(AGAIN_ON[failure] for failure in policy.on - {Failure.STATUS})
+    spec: dict[str, Any] = {"tries": policy.attempts + 1, "againOn": again}
+    if policy.per_try is not None:
+        spec["eachWithin"] = milliseconds(policy.per_try)
+    return traffic(policy.target, "tries", spec)
+
+
+def traffic(target: Named, aspect: str, spec: Mapping[str, Any]) -> Manifest:
+    """One aspect of how a service is called; a service can have a resource for each."""
+    metadata = {"namespace": target.namespace, "name": f"{target.name}.{aspect}"}
+    return {"kind": "AcmeTraffic", "metadata": metadata, "spec": {"service": target.name, **spec}}
+
+
+def scope(target: Named | Namespace | WholeMesh) -> tuple[str, str]:
+    """Namespace and workload that a peering is about."""
+    match target:
+        case WholeMesh():
+            return EVERY, EVERY
+        case Namespace(namespace):
+            return namespace, EVERY
+        case _:
+            return target.namespace, target.name
+
+
+def milliseconds(seconds: float) -> str:
+    """A duration as acme writes it, in whole milliseconds such as ``250ms``; 0 is no limit."""
+    return f"{round(seconds * 1000)}ms"

@@ -1,0 +1,35 @@
+"""That acme's claims are complete and have sources."""
+
+from dataclasses import fields
+
+import pytest
+
+from acme_mesh.adapter import VERSION, acme
+from acme_mesh.claims import CLAIMS, DOCUMENTED
+from acme_mesh.policies import AGAIN_ON
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import MeshUnavailable
+
+
+def test_every_capability_is_claimed_or_denied_with_a_source() -> None:
+    assert set(CLAIMS) == set(Capability)
+    assert all(claim.source.startswith("https://docs.acme.example/") for claim in CLAIMS.values())
+    assert all(claim.note for claim in CLAIMS.values() if not claim.supported)
+
+
+def test_sources_are_of_promises_that_exist() -> None:
+    assert set(DOCUMENTED.sources) <= {field.name for field in fields(DOCUMENTED)}
+
+
+def test_every_promised_failure_has_a_word() -> None:
+    assert DOCUMENTED.retriable_failures == set(AGAIN_ON)
+
+
+def test_another_version_is_refused_before_anything_is_made() -> None:
+    class NoHooks:
+        def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, object]) -> None:
+            raise AssertionError(workload, resources)
+
+    with pytest.raises(MeshUnavailable, match=f"no acme 9.9; there is {VERSION}"):
+        acme(Order("9.9", 1.0, NoHooks()))

@@ -1,0 +1,1 @@
+"""The planted defects by family; each module has a table ``DEFECTS``."""

@@ -1,0 +1,97 @@
+"""Data planes and authorities that are wrong about who somebody is."""
+
+from typing import Any
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.meshes.faulty import issuing
+
+SECOND_NAME = "spiffe://cluster.local/ns/blue/sa/second"
+ONE_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+CERTIFICATE_END = "-----END CERTIFICATE-----\n"
+
+
+def header_details(inbound: str, outbound: str) -> Plant:
+    """What connection managers do with the header that tells the caller: at the server, and at the client."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for listeners, details in ((parts.inbound(resources), inbound), (parts.outbound(resources), outbound)):
+            for manager in parts.managers(*listeners):
+                manager["forward_client_cert_details"] = details
+
+    return plant
+
+
+class OneCertificatePerName:
+    """Workloads of the same name share the certificate of the first of them."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, workload: str, resources: Resources) -> None:
+        identity = parts.secret(resources, "identity")
+        name = workload.rpartition("/")[2]
+        identity["tls_certificate"] = self._first.setdefault(name, identity["tls_certificate"])
+
+
+def leaf_without_intermediate(_workload: str, resources: Resources) -> None:
+    chain = parts.chain_of(resources)
+    chain["inline_string"] = chain["inline_string"].partition(CERTIFICATE_END)[0] + CERTIFICATE_END
+
+
+def two_names(leaf: x509.Certificate) -> x509.ExtensionType:
+    (uri,) = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return x509.SubjectAlternativeName([uri, x509.UniformResourceIdentifier(SECOND_NAME)])
+
+
+def an_authority(_leaf: x509.Certificate) -> x509.ExtensionType:
+    return x509.BasicConstraints(ca=True, path_length=None)
+
+
+def for_clients_alone(_leaf: x509.Certificate) -> x509.ExtensionType:
+    return ONE_USAGE
+
+
+SEES = "identity/server-sees-the-callers-identity"
+SVID = "identity/svid-is-well-formed"
+CLAIMED = "identity/claimed-identity-headers-are-not-trusted"
+
+DEFECTS = {
+    "identity-header-passed-through": Defect(
+        "The header that tells the caller's identity reaches the application as the client wrote it.",
+        (f"{CLAIMED}[enrolled]", f"{CLAIMED}[outsider]"),
+        header_details("ALWAYS_FORWARD_ONLY", "ALWAYS_FORWARD_ONLY"),
+    ),
+    "identity-header-appended-to": Defect(
+        "What the mesh says of a caller is appended to what the caller says of itself.",
+        (f"{CLAIMED}[enrolled]",),
+        header_details("APPEND_FORWARD", "ALWAYS_FORWARD_ONLY"),
+    ),
+    "no-identity-told": Defect(
+        "The server's application is not told who calls.",
+        (f"{SEES}[http]", f"{SEES}[grpc]"),
+        header_details("SANITIZE", "SANITIZE"),
+    ),
+    "identities-mixed-up": Defect(
+        "Workloads of the same name in different namespaces are given one certificate.",
+        (f"{SEES}[http]", f"{SEES}[grpc]"),
+        OneCertificatePerName(),
+    ),
+    "leaf-without-intermediate": Defect(
+        "Workloads serve their certificate without the intermediate that signed it.", (SVID,), leaf_without_intermediate
+    ),
+    "svid-with-two-names": Defect(
+        "Certificates of workloads have two URI SANs.", (SVID,), mesh=issuing("TwoNames", two_names)
+    ),
+    "svid-that-can-sign": Defect(
+        "Certificates of workloads are those of an authority (cA is true).", (SVID,), mesh=issuing("CanSign", an_authority)
+    ),
+    "svid-for-clients-alone": Defect(
+        "Certificates of workloads cannot authenticate a server (extended key usage).",
+        (SVID,),
+        mesh=issuing("ForClientsAlone", for_clients_alone),
+    ),
+}

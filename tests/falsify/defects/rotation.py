@@ -1,0 +1,184 @@
+"""Certificates that are renewed too late, too long, or at the cost of the traffic."""
+
+import copy
+from typing import Any
+
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.defects.identity import leaf_without_intermediate
+from tests.falsify.meshes.faulty import IssuerNotFollowed, LeafOutlivesIssuer, NoOverlap
+
+OTHER_IDENTITY = "other-identity"
+SOURCE_PORTS = range(1024, 65536)
+A_TENTH_OF_THE_LOAD = {"name": "x-meshcheck-id", "string_match": {"safe_regex": {"regex": "[0-9a-f]+-[0-9]*7"}}}
+"""Requests of a load are numbered, others are not."""
+
+
+class Certificates:
+    """The certificates that were due to be published, by workload, the newest last."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, list[dict[str, Any]]] = {}
+
+    def until_now(self, workload: str, resources: Resources) -> list[dict[str, Any]]:
+        """Those of a workload, with the one that is due now."""
+        due = self._due.setdefault(workload, [])
+        newest = copy.deepcopy(parts.secret(resources, "identity")["tls_certificate"])
+        if newest not in due:
+            due.append(newest)
+        return due
+
+
+def only_the_first(number: int) -> Plant:
+    """Publish so many certificates of each workload, and no later ones."""
+    certificates = Certificates()
+
+    def plant(workload: str, resources: Resources) -> None:
+        due = certificates.until_now(workload, resources)
+        parts.secret(resources, "identity")["tls_certificate"] = due[:number][-1]
+
+    return plant
+
+
+def stale_for_some() -> Plant:
+    """Show the certificate before the newest to every second source port; Linux gives clients every second one."""
+    certificates = Certificates()
+
+    def plant(workload: str, resources: Resources) -> None:
+        before = certificates.until_now(workload, resources)[-2:][0]
+        resources["secrets"].append({"name": OTHER_IDENTITY, "tls_certificate": before})
+        for listener in parts.inbound(resources):
+            chain = copy.deepcopy(parts.secure_chain(listener))
+            chain["name"] = OTHER_IDENTITY
+            chain["filter_chain_match"]["source_ports"] = [port for port in SOURCE_PORTS if port // 2 % 2]
+            shows_other_identity(chain["transport_socket"]["typed_config"])
+            listener["filter_chains"].append(chain)
+
+    return plant
+
+
+def shows_other_identity(context: dict[str, Any]) -> None:
+    """Take the certificate of a TLS context from the other secret."""
+    (secret,) = context["common_tls_context"]["tls_certificate_sds_secret_configs"]
+    secret["name"] = OTHER_IDENTITY
+    secret["sds_config"]["path_config_source"] = {"path": f"config/secrets.{OTHER_IDENTITY}.json"}
+
+
+def renewed_without_intermediate() -> Plant:
+    """On HTTP ports, every certificate but the first comes without the intermediate that signed it."""
+    certificates = Certificates()
+
+    def plant(workload: str, resources: Resources) -> None:
+        renewed = len(certificates.until_now(workload, resources)) > 1
+        identity = copy.deepcopy(parts.secret(resources, "identity"))
+        if renewed:
+            leaf_without_intermediate(workload, resources)
+        broken = parts.secret(resources, "identity")
+        broken["name"] = OTHER_IDENTITY
+        resources["secrets"].append(identity)
+        for listener in parts.inbound(resources):
+            if list(parts.managers(listener)):
+                shows_other_identity(parts.secure_chain(listener)["transport_socket"]["typed_config"])
+
+    return plant
+
+
+def streams_cut(_workload: str, resources: Resources) -> None:
+    for listener in parts.inbound(resources):
+        for proxy in parts.proxies(listener):
+            proxy["max_downstream_connection_duration"] = "0.5s"
+
+
+def for_a_tenth(**route: Any) -> Plant:
+    """Treat a tenth of a load's requests like this, at the server."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for manager in parts.managers(*parts.inbound(resources)):
+            (host,) = manager["route_config"]["virtual_hosts"]
+            usual = host["routes"][-1]
+            match = {"prefix": "/", "headers": [A_TENTH_OF_THE_LOAD]}
+            host["routes"].insert(0, {"match": match} | (route or {"route": mirrored(usual["route"])}))
+
+    return plant
+
+
+def mirrored(action: dict[str, Any]) -> dict[str, Any]:
+    """The same route, with a copy of each request to the same application."""
+    return action | {"request_mirror_policies": [{"cluster": action["cluster"]}]}
+
+
+def roots_frozen() -> Plant:
+    """Announce the roots that were announced first, for ever."""
+    first: list[Any] = []
+
+    def plant(_workload: str, resources: Resources) -> None:
+        roots = parts.secret(resources, "roots")
+        first.append(roots["validation_context"])
+        roots["validation_context"] = copy.deepcopy(first[0])
+
+    return plant
+
+
+def roots_kept() -> Plant:
+    """Announce every root that was ever announced."""
+    ever: dict[str, str] = {}
+
+    def plant(_workload: str, resources: Resources) -> None:
+        trusted = parts.secret(resources, "roots")["validation_context"]["trusted_ca"]
+        ever[trusted["inline_string"]] = ""
+        trusted["inline_string"] = "".join(ever)
+
+    return plant
+
+
+RENEWED = "rotation/leaf-is-renewed-before-expiry"
+HITLESS = "rotation/leaf-renewal-loses-nothing"
+NEW_HANDSHAKES = "rotation/new-handshakes-use-the-new-certificate"
+LIFETIME = "rotation/leaf-never-outlives-its-issuer"
+ISSUER = "rotation/issuer-changes-under-load"
+OVERLAP = "rotation/roots-overlap"
+REMOVAL = "rotation/old-root-is-refused-after-removal"
+
+DEFECTS = {
+    "leaf-never-renewed": Defect(
+        "A workload keeps its first certificate for ever.", (RENEWED, NEW_HANDSHAKES), only_the_first(1)
+    ),
+    "second-renewal-missed": Defect("A certificate is renewed once and never again.", (RENEWED,), only_the_first(2)),
+    "stale-certificate-for-some": Defect(
+        "Some handshakes are still shown the certificate before the newest.", (NEW_HANDSHAKES,), stale_for_some()
+    ),
+    "renewed-without-intermediate": Defect(
+        "Renewed certificates come without their intermediate, so that clients refuse them.",
+        (HITLESS,),
+        renewed_without_intermediate(),
+    ),
+    "open-streams-cut": Defect("An open stream is cut within a second.", (HITLESS,), streams_cut),
+    "load-fails-in-part": Defect(
+        "One request in ten of a load is answered with 503.",
+        (HITLESS, ISSUER),
+        for_a_tenth(direct_response={"status": 503}),
+    ),
+    "load-lost-in-part": Defect(
+        "One request in ten of a load is answered by the proxy and never reaches the application.",
+        (HITLESS, ISSUER),
+        for_a_tenth(direct_response={"status": 200}),
+    ),
+    "load-doubled-in-part": Defect(
+        "One request in ten of a load reaches the application twice.", (HITLESS, ISSUER), for_a_tenth()
+    ),
+    "issuer-not-followed": Defect(
+        "After a change of the issuer, certificates under the old one are kept until they are due.",
+        (ISSUER,),
+        mesh=IssuerNotFollowed,
+    ),
+    "leaf-outlives-issuer": Defect(
+        "A certificate gets its whole lifetime even where its issuer ends before.", (LIFETIME,), mesh=LeafOutlivesIssuer
+    ),
+    "second-root-never-announced": Defect("A root that is added is never announced.", (OVERLAP,), roots_frozen()),
+    "old-root-dropped-at-once": Defect(
+        "As soon as certificates are issued under the new root, the old one is no longer announced.",
+        (OVERLAP,),
+        mesh=NoOverlap,
+    ),
+    "old-root-kept": Defect("A root that is removed stays trusted.", (REMOVAL,), roots_kept()),
+}

@@ -1,0 +1,95 @@
+"""Data planes whose limits come too early, too late, not at all, or hold for something else."""
+
+from collections.abc import Callable
+
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.meshes.silent import CancellationKept
+
+OFF = "0s"
+FLOOR = 2.0
+
+
+def limit_changed(change: Callable[[float], float]) -> Plant:
+    """Change every limit that is set, in seconds."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for action in parts.actions(resources):
+            if action["timeout"] != OFF:
+                action["timeout"] = f"{change(float(action['timeout'].removesuffix('s'))):.6f}s"
+
+    return plant
+
+
+def limit_where_off(limit: str | None) -> Plant:
+    """A limit where there is to be none; None for what Envoy does where it is told nothing: 15 seconds."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for action in parts.actions(resources):
+            if action["timeout"] == OFF:
+                del action["timeout"]
+                action.update({"timeout": limit} if limit else {})
+
+    return plant
+
+
+def per_attempt(_workload: str, resources: Resources) -> None:
+    for action in parts.actions(resources):
+        if "retry_policy" in action and action["timeout"] != OFF:
+            action["retry_policy"]["per_try_timeout"] = action["timeout"]
+            action["timeout"] = OFF
+
+
+def as_unavailable(_workload: str, resources: Resources) -> None:
+    for manager in parts.managers(*parts.outbound(resources)):
+        del manager["local_reply_config"]
+
+
+def as_bad_gateway(_workload: str, resources: Resources) -> None:
+    timed_out = {"filter": {"response_flag_filter": {"flags": ["UT"]}}, "status_code": 502}
+    for manager in parts.managers(*parts.outbound(resources)):
+        manager["local_reply_config"]["mappers"].append(timed_out)
+
+
+CUT = "timeout/slow-answer-is-cut"
+CANCELLATION = "timeout/server-sees-the-cancellation"
+ALL_ATTEMPTS = "timeout/covers-all-attempts"
+ZERO = "timeout/zero-disables"
+UNSET = "timeout/unset-equals-documentation"
+GRPC = "timeout/grpc-deadline-exceeded"
+
+DEFECTS = {
+    "timeout-ignored": Defect(
+        "A limit is accepted and ignored.", (f"{CUT}[0.05]", f"{CUT}[0.5]", ALL_ATTEMPTS), limit_changed(lambda _limit: 0.0)
+    ),
+    "timeout-too-early": Defect(
+        "A request is cut after half of its limit.", (f"{CUT}[0.2]", f"{CUT}[0.5]"), limit_changed(lambda limit: limit / 2)
+    ),
+    "timeout-too-late": Defect(
+        f"Limits below {FLOOR:g} seconds are taken for {FLOOR:g} seconds.",
+        (f"{CUT}[0.05]", f"{CUT}[0.5]", GRPC),
+        limit_changed(lambda limit: max(limit, FLOOR)),
+    ),
+    "timeout-per-attempt": Defect(
+        "The limit of a request holds for each of its attempts, not for all of them.", (ALL_ATTEMPTS,), per_attempt
+    ),
+    "timeout-as-502": Defect(
+        "A request that is cut is answered with another status than documented.",
+        (f"{CUT}[0.05]", ALL_ATTEMPTS),
+        as_bad_gateway,
+    ),
+    "zero-is-one-second": Defect(
+        "A limit of zero is taken for a limit of one second.", (ZERO, UNSET), limit_where_off("1s")
+    ),
+    "hidden-15-seconds": Defect(
+        "Where nobody set a limit, the proxy's own 15 seconds hold.", (UNSET,), limit_where_off(None)
+    ),
+    "grpc-timeout-as-unavailable": Defect(
+        "A gRPC call that is cut ends with UNAVAILABLE in place of DEADLINE_EXCEEDED.", (GRPC,), as_unavailable
+    ),
+    "cancellation-kept-from-server": Defect(
+        "The application is not told that its caller has given up.",
+        (f"{CANCELLATION}[http]", f"{CANCELLATION}[h2c]", f"{CANCELLATION}[grpc]"),
+        mesh=CancellationKept,
+    ),
+}

@@ -1,0 +1,122 @@
+"""The parts of a sidecar's Envoy resources that defects change.
+
+Both filter chains of an inbound listener share their filters, so each connection manager is found once.
+"""
+
+from typing import Any
+
+from tests.falsify.defect import Resources
+
+Part = dict[str, Any]
+
+MANAGER = "envoy.filters.network.http_connection_manager"
+TCP_PROXY = "envoy.filters.network.tcp_proxy"
+
+
+def inbound(resources: Resources) -> list[Part]:
+    """The listeners where others reach the workload."""
+    return [listener for listener in resources["listeners"] if listener["name"].startswith("inbound.")]
+
+
+def outbound(resources: Resources) -> list[Part]:
+    """The listeners where the workload dials services."""
+    return [listener for listener in resources["listeners"] if listener["name"].startswith("outbound.")]
+
+
+def port_of(listener: Part) -> str:
+    """The name of the port that a listener is for."""
+    return str(listener["name"].rpartition(".")[2])
+
+
+def secure_chain(listener: Part) -> Part:
+    """The filter chain for TLS of an inbound listener."""
+    return next(chain for chain in listener["filter_chains"] if "transport_socket" in chain)
+
+
+def plaintext_chains(listener: Part) -> list[Part]:
+    """The filter chains of an inbound listener that take plaintext; a strict port has none."""
+    return [chain for chain in listener["filter_chains"] if "transport_socket" not in chain]
+
+
+def server_contexts(resources: Resources) -> list[Part]:
+    """The TLS contexts by which the workload is reached."""
+    return [secure_chain(listener)["transport_socket"]["typed_config"] for listener in inbound(resources)]
+
+
+def client_contexts(resources: Resources) -> list[Part]:
+    """The TLS contexts by which the workload reaches others."""
+    sockets = (cluster.get("transport_socket") for cluster in resources["clusters"])
+    return [socket["typed_config"] for socket in sockets if socket]
+
+
+def validation(context: Part) -> Part:
+    """What a TLS context asks of a peer's certificate, beyond the roots."""
+    common = context["common_tls_context"]
+    default: Part = common["combined_validation_context"]["default_validation_context"]
+    return default
+
+
+def managers(*listeners: Part) -> list[Part]:
+    """The HTTP connection managers in listeners."""
+    return _filters(MANAGER, listeners)
+
+
+def proxies(*listeners: Part) -> list[Part]:
+    """The TCP proxies in listeners."""
+    return _filters(TCP_PROXY, listeners)
+
+
+def _filters(name: str, listeners: tuple[Part, ...]) -> list[Part]:
+    chains = (chain for listener in listeners for chain in listener["filter_chains"])
+    found = (one["typed_config"] for chain in chains for one in chain["filters"] if one["name"] == name)
+    return list({id(config): config for config in found}.values())
+
+
+def actions(resources: Resources) -> list[Part]:
+    """The route actions towards services."""
+    return [route["route"] for _, route in outbound_routes(resources)]
+
+
+def outbound_routes(resources: Resources) -> list[tuple[str, Part]]:
+    """The routes towards services, each with the name of its route configuration."""
+    return [
+        (configuration["name"], route)
+        for configuration in resources["routes"]
+        for host in configuration["virtual_hosts"]
+        for route in host["routes"]
+    ]
+
+
+def retry_policies(resources: Resources) -> list[Part]:
+    """The retry policies that are in force."""
+    return [action["retry_policy"] for action in actions(resources) if "retry_policy" in action]
+
+
+def listeners_that_retry(resources: Resources) -> list[Part]:
+    """The outbound listeners whose route has a retry policy."""
+    names = {name for name, route in outbound_routes(resources) if "retry_policy" in route["route"]}
+    return [listener for listener in outbound(resources) if listener["name"] in names]
+
+
+def secret(resources: Resources, name: str) -> Part:
+    """The secret of that name: ``identity`` or ``roots``."""
+    return next(one for one in resources["secrets"] if one["name"] == name)
+
+
+def chain_of(resources: Resources) -> Part:
+    """Where the PEM of the workload's certificate chain is: ``inline_string``."""
+    chain: Part = secret(resources, "identity")["tls_certificate"]["certificate_chain"]
+    return chain
+
+
+def lua(source: str) -> Part:
+    """An HTTP filter that runs a script."""
+    name = "envoy.filters.http.lua"
+    kind = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+    return {"name": name, "typed_config": {"@type": kind, "default_source_code": {"inline_string": source}}}
+
+
+def script(source: str, *listeners: Part) -> None:
+    """Run a Lua script on every request of these listeners, before all other filters."""
+    for manager in managers(*listeners):
+        manager["http_filters"] = [lua(source), *manager["http_filters"]]

@@ -1,0 +1,24 @@
+"""Every planted defect by its name, and which defects kill a check."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_meshcheck.judge.catalogue import known_ids
+from tests.falsify.defect import Defects
+from tests.falsify.defects import identity, mtls, retry, rotation, timeout
+
+ROOT = Path(__file__).parents[2]
+SUITE = ROOT / "conformance"
+FAMILIES = (identity, mtls, retry, rotation, timeout)
+
+DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in family.DEFECTS.items()}
+
+
+def checks() -> tuple[str, ...]:
+    """The ids of all checks of the suite."""
+    return tuple(sorted(known_ids(SUITE)))
+
+
+def killers() -> Mapping[str, tuple[str, ...]]:
+    """By check, the names of the defects that have to kill it."""
+    return {check: tuple(name for name, defect in DEFECTS.items() if check in defect.checks) for check in checks()}

@@ -1,0 +1,64 @@
+"""What the documents show is what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck import options
+from pytest_meshcheck.judge.catalogue import known_ids
+from pytest_meshcheck.judge.expectations import read_expectations
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md")
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("DEVELOPMENT.md", "python"))
+def test_the_check_that_is_grown_is_one_of_the_suite(block: str) -> None:
+    suite = [path.read_text() for path in (ROOT / "conformance").rglob("test_*.py")]
+    assert any(block.strip() in source for source in suite)
+
+
+@pytest.mark.parametrize("block", blocks("DEVELOPMENT.md", "toml"))
+def test_the_requirement_that_is_grown_is_one_of_the_suite(block: str) -> None:
+    assert block.strip() in (ROOT / "conformance" / "requirements.toml").read_text()
+
+
+@pytest.mark.parametrize("block", blocks("README.md", "toml"))
+def test_the_expectations_shown_can_be_read(block: str, tmp_path: Path) -> None:
+    (tmp_path / "known.toml").write_text(block)
+    assert read_expectations(tmp_path / "known.toml", known_ids(ROOT / "conformance"))
+
+
+def test_every_option_is_documented_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(--mesh[a-z-]*)` \|.*\| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert set(rows) == {option.flag for option in options.OPTIONS}
+    for option in options.OPTIONS:
+        default = option.default
+        if isinstance(default, float):
+            default = f"{default:g}"
+        assert not default or f"`{default}`" in rows[option.flag], option.flag
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_to_files_lead_somewhere(document: str) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text())
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_readme_commands_are_what_ci_runs() -> None:
+    commands = [block.strip() for block in blocks("README.md", "console") if block.startswith("pip install")]
+    script = (ROOT / ".ci" / "run").read_text()
+    assert len(commands) == 2
+    for command in commands:
+        install, _, run = command.partition(" && ")
+        assert install in script, install
+        assert re.search(rf"\b{re.escape(run)}\b", script), run
+
+
+def test_every_check_of_the_first_wave_is_there() -> None:
+    assert len(known_ids(ROOT / "conformance")) >= 34

@@ -1,0 +1,101 @@
+"""From what a sidecar has to know to Envoy's resources."""
+
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
+from pytest_meshcheck.meshes.envoy.translate import translate
+from pytest_meshcheck.meshes.envoy.view import View
+from pytest_meshcheck.meshes.envoy.world import World
+from pytest_meshcheck.meshes.envoy.xfcc import caller
+from pytest_meshcheck.platforms.addresses import AddressPlan, Member
+from pytest_meshcheck.probe.messages import Credentials, Protocol
+from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.stage.workload import Enrolment, Port, WorkloadSpec
+from tests.unit.golden import agrees_with
+
+PORTS = (Port("http", Protocol.HTTP1), Port("grpc", Protocol.GRPC), Port("tcp", Protocol.TCP))
+CLIENT = WorkloadSpec("blue", "client", ports=PORTS[:1])
+SERVER = WorkloadSpec("blue", "server", ports=PORTS)
+BYSTANDER = WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED, ports=PORTS[:1])
+
+
+def view(of: WorkloadSpec, *policies: Policy) -> View:
+    guard = socket.socket()
+    guard.close()
+    plan = AddressPlan(network=7, base=18080, guard=guard)
+    specs = (CLIENT, SERVER, BYSTANDER)
+    members = [
+        Member(spec, number, spec.enrolment is Enrolment.ENROLLED, plan) for number, spec in enumerate(specs, start=1)
+    ]
+    world = World(
+        trust_domain="cluster.local",
+        roots=b"ROOTS",
+        members=members,
+        policies=PolicySet(render(policy) for policy in policies),
+        endpoint=lambda _client, server, port: server.data_plane(port),
+    )
+    return world.view(members[specs.index(of)], Credentials(chain=b"CHAIN", key=b"KEY"))
+
+
+EVERYTHING = (
+    MutualTls(SERVER, Mode.STRICT, {"http": Mode.PERMISSIVE}),
+    Retry(SERVER, 2, frozenset({503}), frozenset({Failure.RESET}), 0.25),
+    Timeout(SERVER, 0.5),
+    RequestsPerConnection(SERVER, 1),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "workload", "policies"),
+    [("client", CLIENT, ()), ("client-under-policies", CLIENT, EVERYTHING), ("server-under-policies", SERVER, EVERYTHING)],
+)
+def test_resources_are_as_written_down(name: str, workload: WorkloadSpec, policies: tuple[Policy, ...]) -> None:
+    agrees_with(f"translate-{name}", translate(view(workload, *policies)))
+
+
+def listener(resources: dict[str, list[dict[str, Any]]], name: str) -> dict[str, Any]:
+    return next(one for one in resources["listeners"] if one["name"] == name)
+
+
+def test_strict_and_permissive_differ_in_filter_chains_alone() -> None:
+    strict = listener(translate(view(SERVER, MutualTls(SERVER, Mode.STRICT))), "inbound.http")
+    permissive = listener(translate(view(SERVER)), "inbound.http")
+    assert strict["filter_chains"] == permissive["filter_chains"][:1]
+    assert {**strict, "filter_chains": []} == {**permissive, "filter_chains": []}
+
+
+def test_a_policy_for_one_service_leaves_the_views_of_others_alone() -> None:
+    assert view(CLIENT, MutualTls(SERVER, Mode.STRICT)) == view(CLIENT)
+    assert view(CLIENT, Timeout(SERVER, 1.0)) != view(CLIENT)
+
+
+def test_a_server_outside_of_the_mesh_is_called_in_the_clear() -> None:
+    clusters = {cluster["name"]: cluster for cluster in translate(view(CLIENT))["clusters"]}
+    assert "transport_socket" not in clusters["outbound.bystander.grey.http"]
+    assert "transport_socket" in clusters["outbound.server.blue.http"]
+
+
+def test_new_credentials_change_secrets_alone() -> None:
+    before = view(SERVER)
+    old, new = translate(before), translate(replace(before, credentials=Credentials(chain=b"NEW", key=b"KEY")))
+    assert old["secrets"] != new["secrets"]
+    assert {**old, "secrets": []} == {**new, "secrets": []}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", None),
+        ("By=spiffe://a/s;Hash=00;URI=spiffe://a/c", "spiffe://a/c"),
+        ('By=spiffe://a/s;Hash=00;Subject="O=x, URI=spiffe://fake;y";URI=spiffe://a/c', "spiffe://a/c"),
+        ("URI=spiffe://first,By=spiffe://a/s;URI=spiffe://last", "spiffe://last"),
+        ('Hash=00;uri="spiffe://a/c"', "spiffe://a/c"),
+        ("By=spiffe://a/s;Hash=00", None),
+    ],
+)
+def test_the_caller_is_read_from_the_last_element(header: str, expected: str | None) -> None:
+    assert caller(header) == expected
