@@ -97,6 +97,9 @@ def _file(text: str) -> Path:
     return path
 
 
+PATHS = (_directory, _file)
+"""Values that are paths; in the ini file they begin where it lies, as everywhere in pytest."""
+
 OPTIONS = (
     Option("--mesh", "Mesh to judge, several one after the other.", _mesh, (), "NAME[@VERSION]", many=True),
     Option("--mesh-level", f"Checks to run: {', '.join(LEVELS)} and above.", _one_of(*LEVELS), "may", "LEVEL"),
@@ -147,16 +150,23 @@ def settings(config: pytest.Config) -> Settings:
 
 
 def _value(config: pytest.Config, option: Option) -> Any:
-    given, where = config.getoption(option.ini), option.flag
+    where, folder, given = option.flag, Path(), config.getoption(option.ini)
     if given is None:
-        given, where = config.getini(option.ini), f"ini {option.ini}"
-    if option.many:
-        return tuple(_parsed(option, where, text) for text in given or ())
-    return _parsed(option, where, given) if given else option.default
+        (where, folder), given = _ini(config, option), config.getini(option.ini)
+        if not given:
+            return option.default
+    values = tuple(_parsed(option, where, folder, text) for text in (given if option.many else [given]))
+    return values if option.many else values[0]
 
 
-def _parsed(option: Option, where: str, text: str) -> Any:
+def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
+    """Where the ini twin is set, for messages, and the folder that paths in it begin from."""
+    file = config.inipath
+    return (f"{file}: {option.ini}", file.parent) if file else (f"ini {option.ini}", Path())
+
+
+def _parsed(option: Option, where: str, folder: Path, text: str) -> Any:
     try:
-        return option.parse(text)
+        return option.parse(str(folder / text) if option.parse in PATHS else text)
     except ValueError as error:
         raise pytest.UsageError(f"{where}={text}: {error}.") from error

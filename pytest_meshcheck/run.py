@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -10,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_meshcheck.judge.catalogue import CatalogueError, Check, known_ids
-from pytest_meshcheck.judge.expectations import ExpectationsError, KnownViolation, read_expectations
+from pytest_meshcheck.judge.catalogue import Check
+from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectations
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
+from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
@@ -59,12 +61,23 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
     except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
         raise pytest.UsageError(str(error)) from error
+    _refuse_twins(adapters)
     scores = None
     if not hasattr(config, "workerinput"):
         scores = ScoreKeeper(settings, adapters, baseline)
         config.pluginmanager.register(scores, "meshcheck-scores")
     config.pluginmanager.register(Run(config, settings, adapters, scores), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
+
+
+def _refuse_twins(adapters: Mapping[MeshName, Mesh]) -> None:
+    """One mesh in one version has one report."""
+    seen: dict[str, MeshName] = {}
+    for name, adapter in adapters.items():
+        mesh = f"{adapter.name} {adapter.version}"
+        if mesh in seen:
+            raise pytest.UsageError(f"--mesh={seen[mesh]} and --mesh={name} are the same mesh, {mesh}; name it once")
+        seen[mesh] = name
 
 
 @dataclass(eq=False)
@@ -77,7 +90,11 @@ class Run:
     scores: ScoreKeeper | None
     planned: list[Planned] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
+    known: KnownViolations = field(init=False)
     _sigterm: Any = None
+
+    def __post_init__(self) -> None:
+        self.known = KnownViolations(self.settings.mesh_expectations)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -90,6 +107,8 @@ class Run:
         """Name the checks before ``-k`` and ``-m`` select, and order what is left."""
         for item in items:
             self._plan(item)
+        if not self._collects_a_part():
+            self.known.refuse_unknown_parameters(self.planned)
         result = yield
         meshes = list(self.adapters)
         items.sort(key=lambda item: _order(item, meshes))
@@ -99,6 +118,9 @@ class Run:
                 self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
         return result
 
+    def _collects_a_part(self) -> bool:
+        return self.config.getoption("lf", False) or any("::" in argument for argument in self.config.args)
+
     def _plan(self, item: pytest.Item) -> None:
         marker = item.get_closest_marker("mesh_check")
         if marker is None or not isinstance(item, pytest.Function):
@@ -107,7 +129,7 @@ class Run:
         mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
         parameters = item.callspec.id.removeprefix(str(mesh)).removeprefix("-")
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
-        known = next((entry for entry in self._known_for(check, mesh) if entry.covers(identifier)), None)
+        known = self.known.find(check, identifier, mesh)
         planned = Planned(check, identifier, mesh, known)
         item.stash[PLANNED] = planned
         item.extra_keyword_matches |= {check.id, identifier}
@@ -115,16 +137,6 @@ class Run:
         if known:
             reason = f"{known.reason} ({known.link})"
             item.add_marker(pytest.mark.xfail(raises=Violation, strict=True, reason=reason))
-
-    def _known_for(self, check: Check, mesh: MeshName) -> tuple[KnownViolation, ...]:
-        shipped = check.root / "expectations" / f"{mesh.name}.toml"
-        path = self.settings.mesh_expectations or (shipped if shipped.is_file() else None)
-        if path is None:
-            return ()
-        try:
-            return read_expectations(path, known_ids(check.root))
-        except (ExpectationsError, CatalogueError) as error:
-            raise pytest.UsageError(str(error)) from error
 
     def _select_level(self, items: list[pytest.Item]) -> None:
         levels = LEVELS[self.settings.mesh_level]

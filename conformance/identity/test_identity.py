@@ -49,7 +49,9 @@ async def test_server_sees_the_callers_identity(
 
 
 @check(MUST, "identity.svid", needs={Capability.MTLS})
-async def test_svid_is_well_formed(mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload) -> None:
+async def test_svid_is_well_formed(
+    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
+) -> None:
     """The certificate that an enrolled workload serves is a well-formed X.509-SVID of its service account.
 
     > An X.509 SVID MUST contain exactly one URI SAN. […] Leaf certificates MUST set the cA field to false […] and MUST
@@ -75,6 +77,7 @@ async def test_svid_is_well_formed(mesh: MeshUnderTest, server: Workload, renewi
         valid = leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc
         expect(valid, "valid now").holds(f"from {leaf.not_valid_before_utc} to {leaf.not_valid_after_utc}")
         expect(chains_to(leaf, above, mesh.authority.roots), "a chain to an announced root").holds("it does not chain")
+        control(await client.get(workload), "a call with that certificate").answered()
 
 
 def chains_to(leaf: x509.Certificate, above: list[x509.Certificate], roots: Sequence[x509.Certificate]) -> bool:

@@ -47,6 +47,8 @@ async def test_attempts_are_limit_plus_one(
     """
     control(await client.get(server)).answered()
     async with mesh.policy(Retry(server, limit, statuses=frozenset({503}))):
+        once_failed = await client.get(server, request_id=await server.answers(503))
+        expect(await server.saw(once_failed), "one failure").count(2)
         request_id = await server.answers(*[503] * failures)
         answer = await client.get(server, request_id=request_id)
         expect(await server.saw(answer)).count(min(failures, limit) + 1)

@@ -143,8 +143,15 @@ def was_served(exchange: Exchange) -> bool:
     return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
 
 
+async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """Control: the mesh is in the way of these requests and can retry them, so that it means something if it does not."""
+    async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):
+        retried = await client.get(server, request_id=await server.answers(503))
+    control(await server.saw(retried), "a retry by policy").count(2)
+
+
 @pytest.mark.parametrize("case", UNSAFE)
-@check(MUST, "retry.unsafe", needs=set())
+@check(MUST, "retry.unsafe", needs={Capability.RETRY})
 async def test_unsafe_requests_run_at_most_once_by_default(
     mesh: MeshUnderTest, client: Workload, server: Workload, case: str
 ) -> None:
@@ -154,6 +161,7 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 
     > A proxy MUST NOT automatically retry non-idempotent requests.
     """
+    await retries_where_told(mesh, client, server)
     method, answer = UNSAFE[case]
     patience = {"patience": 0.3 * mesh.scale} if answer.behaviour is Behaviour.STALL else {}
     payments = [await server.answers(answer, repeat=True) for _ in range(PAYMENTS)]
@@ -170,11 +178,12 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 
 
 @pytest.mark.parametrize("case", DEFAULTS)
-@check(MUST, "retry.default", needs=set())
+@check(MUST, "retry.default", needs={Capability.RETRY})
 async def test_default_equals_documentation(
     mesh: MeshUnderTest, client: Workload, server: Workload, case: str
 ) -> None:
     """Under no policy, how often each method is tried for each failure is what the mesh's documentation says."""
+    await retries_where_told(mesh, client, server)
     method, failure, status, answer = DEFAULTS[case]
     request_id = await server.answers(answer, repeat=True)
     if method == "gRPC":

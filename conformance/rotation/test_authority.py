@@ -25,6 +25,8 @@ from pytest_meshcheck.suite import (
 
 RATE = 100
 """Requests per second while something is rotated."""
+SERVED = 20
+"""Requests one after the other that have to be served under each issuer, beside the load."""
 PORTS = ("http", "grpc", "tcp")
 HOUR = datetime.timedelta(hours=1)
 
@@ -60,8 +62,9 @@ async def test_issuer_changes_under_load(
             await mesh.rotate(Rotation.ISSUER)
             seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
-        served = await client.get(server)
-    control(served).answered()
+            for _ in range(SERVED):
+                expect(await client.get(server), f"under issuer {round_ + 1}").answered()
+    control(load.result).sent_at_least(SERVED)
     expect(load.result).clean()
 
 

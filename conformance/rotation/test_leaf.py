@@ -49,7 +49,9 @@ async def renewed(
 
 
 @check(MUST, "rotation.leaf", needs={Capability.LEAF_ROTATION})
-async def test_leaf_is_renewed_before_expiry(mesh: MeshUnderTest, renewing: Workload, outsider: Workload) -> None:
+async def test_leaf_is_renewed_before_expiry(
+    mesh: MeshUnderTest, renewing: Workload, outsider: Workload, client: Workload
+) -> None:
     """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart."""
     leaf, *_ = await served_chain(mesh, outsider, renewing)
     serials = {leaf.serial_number}
@@ -57,6 +59,7 @@ async def test_leaf_is_renewed_before_expiry(mesh: MeshUnderTest, renewing: Work
         leaf = await renewed(mesh, outsider, renewing, leaf)
         serials.add(leaf.serial_number)
     expect(len(serials), "different serial numbers").equals(4)
+    control(await client.get(renewing), "a call afterwards").answered()
 
 
 @check(MUST, "rotation.hitless", needs={Capability.LEAF_ROTATION})
@@ -79,7 +82,7 @@ async def test_leaf_renewal_loses_nothing(
 
 @check(MUST, "rotation.new-handshakes", needs={Capability.LEAF_ROTATION})
 async def test_new_handshakes_use_the_new_certificate(
-    mesh: MeshUnderTest, renewing: Workload, outsider: Workload
+    mesh: MeshUnderTest, renewing: Workload, outsider: Workload, client: Workload
 ) -> None:
     """Once a renewed certificate was served, no new handshake shows an older one."""
     old, *_ = await served_chain(mesh, outsider, renewing)
@@ -87,11 +90,12 @@ async def test_new_handshakes_use_the_new_certificate(
     chains = await asyncio.gather(*(served_chain(mesh, outsider, renewing) for _ in range(HANDSHAKES)))
     stale = [leaf for leaf, *_ in chains if leaf.serial_number == old.serial_number]
     expect(len(stale), f"of {HANDSHAKES} handshakes with the old certificate").equals(0)
+    control(await client.get(renewing), "a call afterwards").answered()
 
 
 @check(MUST, "rotation.lifetime", needs={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_leaf_never_outlives_its_issuer(
-    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload
+    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
 ) -> None:
     """No served certificate is valid for longer than any issuer above it, also when the issuer itself ends soon.
 
@@ -106,5 +110,6 @@ async def test_leaf_never_outlives_its_issuer(
                 limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
                 actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
                 expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").holds(actual)
+                control(await client.get(workload), "a call with that certificate").answered()
     finally:
         await mesh.rotate(Rotation.ISSUER)

@@ -9,6 +9,7 @@ from pytest_meshcheck.suite import (
     MUST,
     Answer,
     Capability,
+    Ending,
     Exchange,
     MeshUnderTest,
     Retry,
@@ -64,6 +65,7 @@ async def test_server_sees_the_cancellation(
     async with mesh.policy(Timeout(server, 0.2)):
         cut = await client.get(server, port, request_id=request_id, **how)
         attempts = await server.sees(request_id, ended=True, patience=mesh.tolerance)
+        control(cut.ending, "the end of the request, which is not the client's own").equals(Ending.ANSWERED)
         control(attempts).count(1)
         expect(attempts).cancelled()
         expect((attempts[0].ended or 0) - cut.ended, "seconds from the cut to the cancellation").at_most(mesh.tolerance)
@@ -77,15 +79,21 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
     """
     limit, pace = 0.5, 0.2
     request_id = await server.answers(Answer(status=503, delay=pace), repeat=True)
-    async with mesh.policy(Retry(server, 20, statuses=frozenset({503}))):
-        async with mesh.policy(Timeout(server, limit)):
-            cut = await client.get(server, request_id=request_id)
+    async with mesh.policy(Retry(server, 20, statuses=frozenset({503}))), mesh.policy(Timeout(server, limit)):
+        cut = await client.get(server, request_id=request_id)
     attempts = await server.saw(request_id)
     control(len(attempts), "attempts, so that there was something to bound").at_least(2)
     expect(cut).answered(mesh.documented.timeout_status)
     expect(cut).took(limit - TICK, limit + mesh.tolerance)
     after = max(attempt.arrived for attempt in attempts) - cut.ended
     expect(after, "seconds from the cut to the last attempt's arrival").at_most(0.0)
+
+
+async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """Control: the mesh is in the way and cuts where it is told to, so that it means something if it does not."""
+    async with mesh.policy(Timeout(server, LIMITS[0])):
+        cut = await client.get(server, request_id=await server.answers(Answer(delay=LIMITS[0] + mesh.tolerance)))
+    control(cut, f"under a limit of {LIMITS[0]:g} s").answered(mesh.documented.timeout_status)
 
 
 async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
@@ -102,6 +110,7 @@ async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange
     > Setting a timeout to the zero duration disables the timeout completely.
     """
     answer = await head_start
+    await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("other"))
     expect(answer).answered()
     control(answer.seconds, "seconds").at_least(LONG - TICK)
 
@@ -118,7 +127,9 @@ async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
 @check(MUST, "timeout.default", needs={Capability.TIMEOUT}, head_start=patient_requests)
 async def test_unset_equals_documentation(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
     """Where nobody set a limit there is none but the documented one; above all not a proxy's own 15 seconds."""
-    for answer in await head_start:
+    answers = await head_start
+    await limit_acts(mesh, await mesh.workload("twin_client"), await mesh.workload("twin_server"))
+    for answer in answers:
         limit = mesh.documented.default_timeout
         if limit is None or limit > PATIENT:
             expect(answer, f"after {PATIENT:g} s").answered()

@@ -4,7 +4,7 @@ import ast
 import functools
 import inspect
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,9 @@ from pytest_meshcheck.stage.capability import Capability
 
 REQUIREMENTS = "requirements.toml"
 """The root of a suite is the folder that holds this file."""
+
+SOURCES = "test_*.py"
+"""The files of a suite that checks are in."""
 
 CheckFunction = TypeVar("CheckFunction", bound=Callable[..., Awaitable[None]])
 
@@ -90,14 +93,14 @@ def check(
         disruptive: Whether it has to run after all others.
 
     Raises:
-        CatalogueError: No docstring, no such requirement, or not a coroutine function.
+        CatalogueError: No docstring, no such requirement, not a coroutine function, or its id is taken.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
         path = Path(inspect.getfile(function))
         where = f"{path}:{function.__code__.co_firstlineno}: {function.__name__}"
         described = Check(
-            id=check_id(path, function.__name__),
+            id=_only(path, function.__name__),
             level=level,
             requirement=_stated(path, where, requirement),
             description=_published(where, function),
@@ -125,6 +128,11 @@ def _stated(path: Path, where: str, requirement: str) -> Requirement:
     if requirement not in known:
         raise CatalogueError(f"{where}: no requirement {requirement!r}; there are {', '.join(sorted(known))}")
     return known[requirement]
+
+
+def _only(path: Path, function_name: str) -> str:
+    _ids_in(path.resolve().parent)  # raises where two are called the same
+    return check_id(path, function_name)
 
 
 def check_id(path: Path, function_name: str) -> str:
@@ -177,16 +185,44 @@ def _requirement(path: Path, name: str, entry: Any) -> Requirement:
         raise CatalogueError(f"{path}: [{name}] needs 'text', and 'sources' with 'title' and 'url': {error}") from error
 
 
-@functools.cache
 def known_ids(root: Path) -> frozenset[str]:
-    """The ids of every check of a suite, read from its sources without importing them."""
-    return frozenset(
-        check_id(path, node.name)
-        for path in sorted(root.rglob("test_*.py"))
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.AsyncFunctionDef) and any(map(_is_check, node.decorator_list))
-    )
+    """The ids of every check of a suite, read from its sources without importing them.
+
+    Raises:
+        CatalogueError: Two checks have one id, or a source cannot be read.
+    """
+    folders = {path.parent for path in root.rglob(SOURCES)}
+    return frozenset(identifier for folder in folders for identifier in _ids_in(folder))
+
+
+@functools.cache
+def _ids_in(folder: Path) -> frozenset[str]:
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob(SOURCES)):
+        for name, line in _checks_in(path):
+            identifier, where = check_id(path, name), f"{path}:{line}"
+            if identifier in found:
+                raise CatalogueError(
+                    f"{where}: the id {identifier!r} is taken by {found[identifier]}; rename one of the two functions"
+                )
+            found[identifier] = where
+    return frozenset(found)
+
+
+def _checks_in(path: Path) -> Iterator[tuple[str, int]]:
+    try:
+        tree = ast.parse(path.read_text())
+    except (SyntaxError, ValueError) as error:
+        raise CatalogueError(f"{path}: cannot be read: {error}") from error
+    for node in tree.body:
+        if isinstance(node, ast.AsyncFunctionDef) and any(map(_is_check, node.decorator_list)):
+            yield node.name, node.lineno
 
 
 def _is_check(decorator: ast.expr) -> bool:
-    return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id == "check"
+    if not isinstance(decorator, ast.Call):
+        return False
+    named = decorator.func
+    return (isinstance(named, ast.Name) and named.id == "check") or (
+        isinstance(named, ast.Attribute) and named.attr == "check"
+    )

@@ -3,11 +3,12 @@
 import re
 import tomllib
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 TABLE = "known"
+KEYS = ("check", "reason", "link")
 
 
 class ExpectationsError(Exception):
@@ -22,11 +23,18 @@ class KnownViolation:
         check: A check's id, with or without parameters; without, it covers all of them.
         reason: Why the mesh does this, in a sentence.
         link: Where that is written: an issue, a page of documentation.
+        where: File and line of the entry.
     """
 
     check: str
     reason: str
     link: str
+    where: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The check's id without parameters."""
+        return self.check.partition("[")[0]
 
     def covers(self, check_id: str) -> bool:
         """Whether a check with these parameters is meant."""
@@ -61,11 +69,10 @@ def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> t
 
 
 def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None) -> KnownViolation:
-    wanted = [field.name for field in fields(KnownViolation)]
-    if sorted(entry) != sorted(wanted) or not all(isinstance(value, str) and value for value in entry.values()):
-        raise ExpectationsError(f"{where}: an entry has exactly {', '.join(wanted)}, each a text; it has {entry!r}")
-    known = KnownViolation(**entry)
-    name = known.check.partition("[")[0]
+    if sorted(entry) != sorted(KEYS) or not all(isinstance(value, str) and value for value in entry.values()):
+        raise ExpectationsError(f"{where}: an entry has exactly {', '.join(KEYS)}, each a text; it has {entry!r}")
+    known = KnownViolation(**entry, where=where)
+    name = known.whole
     if known_ids is not None and name not in known_ids:
         near = [i for i in sorted(known_ids) if i.partition("/")[0] == name.partition("/")[0]] or sorted(known_ids)
         raise ExpectationsError(f"{where}: no check {name!r}; there are {', '.join(near)}")

@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_meshcheck.platforms.redaction import redacted
 from pytest_meshcheck.stage.faults import Inconclusive
 
 PR_SET_PDEATHSIG = 1
 LOG_TAIL = 12
 """Lines of a dead process's log that are shown."""
+
+LONGEST_LINE = 500
+"""Characters of each of them."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -88,8 +92,8 @@ async def spawn(
 
 def tail(log: Path, lines: int = LOG_TAIL) -> str:
     """The last lines of a log."""
-    text = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else []
-    return "\n".join(text) or "(empty)"
+    text = redacted(log.read_text(errors="replace")) if log.exists() else ""
+    return "\n".join(line[:LONGEST_LINE] for line in text.splitlines()[-lines:]) or "(empty)"
 
 
 class _die_with:  # noqa: N801 - it is used as a function

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,6 +13,7 @@ from pytest_meshcheck.platforms.addresses import AddressPlan, Member, next_numbe
 from pytest_meshcheck.platforms.base import Manifest, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
+from pytest_meshcheck.platforms.redaction import redacted
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import Probe
@@ -253,7 +253,7 @@ class Processes:
 def _copy_logs(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for log in source.glob("*.log"):
-        shutil.copyfile(log, target / log.name)
+        (target / log.name).write_text(redacted(log.read_text(errors="replace")))
 
 
 def _key(manifest: Manifest) -> ResourceKey:

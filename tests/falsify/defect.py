@@ -10,8 +10,6 @@ Resources = dict[str, list[dict[str, Any]]]
 Plant = Callable[[str, Resources], None]
 """Changes the resources of one sidecar, ``namespace/name``, in place before they are published."""
 
-SOUND_MESH = "envoy"
-
 
 @dataclass(frozen=True)
 class Defect:

@@ -85,6 +85,8 @@ async def test_parameters(mesh, size):
 }
 """Checks by what becomes of them."""
 
+INI = "[pytest]\nasyncio_default_fixture_loop_scope = session\n"
+
 Quick = Callable[..., pytest.RunResult]
 PATIENCE = 60.0
 TOKEN = "MESHCHECK_TEST_RUN"
@@ -122,7 +124,7 @@ class Suite:
             IMPORTS + "".join(textwrap.dedent(CHECKS.get(check, check)) for check in checks)
         )
         (self.path / "conftest.py").write_text(textwrap.dedent(conftest))
-        for name, text in files.items():
+        for name, text in {"pytest_ini": INI, **files}.items():
             (self.path / name.replace("_", ".")).write_text(textwrap.dedent(text))
         return self
 

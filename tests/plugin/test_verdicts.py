@@ -83,7 +83,7 @@ VERDICTS = {
 
 
 @pytest.fixture(scope="module")
-def run(shared: Suite):
+def run(shared: Suite) -> Finished:
     """A run with every verdict in it."""
     shared.write("conforms", "violates", "inconclusive", "unsupported", MORE, known_toml=KNOWN)
     return shared.run("-rA", "--mesh-expectations=known.toml")

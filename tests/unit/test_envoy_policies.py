@@ -1,6 +1,7 @@
 """Policies as resources of the embedded mesh, and which of them hold for whom."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,26 +19,36 @@ from pytest_meshcheck.stage.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.stage.workload import WorkloadSpec
-from tests.unit.golden import agrees_with
 
 SERVER = WorkloadSpec("blue", "server")
-POLICIES: dict[str, Policy] = {
-    "mutual-tls-of-the-mesh": MutualTls(WholeMesh(), Mode.STRICT),
-    "mutual-tls-of-a-namespace": MutualTls(Namespace("blue"), Mode.PERMISSIVE),
-    "mutual-tls-of-a-port": MutualTls(SERVER, None, {"tcp": Mode.STRICT, "http": Mode.PERMISSIVE}),
-    "retry": Retry(SERVER, 3, frozenset({503, 409}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),
-    "timeout": Timeout(SERVER, 0.05),
-    "requests-per-connection": RequestsPerConnection(SERVER, 1),
-}
+RENDERED: list[tuple[Policy, str, str, str, dict[str, Any]]] = [
+    (MutualTls(WholeMesh(), Mode.STRICT), "MutualTls", "*", "*", {"mode": "strict", "ports": {}}),
+    (MutualTls(Namespace("blue"), Mode.PERMISSIVE), "MutualTls", "blue", "*", {"mode": "permissive", "ports": {}}),
+    (
+        MutualTls(SERVER, None, {"tcp": Mode.STRICT, "http": Mode.PERMISSIVE}),
+        *("MutualTls", "blue", "server"),
+        {"mode": None, "ports": {"http": "permissive", "tcp": "strict"}},
+    ),
+    (
+        Retry(SERVER, 3, frozenset({503, 409}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),
+        *("Retry", "blue", "server"),
+        {"attempts": 3, "statuses": [409, 503], "on": ["reset"], "perTry": 0.25},
+    ),
+    (Timeout(SERVER, 0.05), "Timeout", "blue", "server", {"request": 0.05}),
+    (RequestsPerConnection(SERVER, 1), "ConnectionPool", "blue", "server", {"requestsPerConnection": 1}),
+]
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_policy_is_rendered_as_written_down(name: str) -> None:
-    agrees_with(f"render-{name}", render(POLICIES[name]))
+@pytest.mark.parametrize(("policy", "kind", "namespace", "name", "spec"), RENDERED)
+def test_a_policy_becomes_one_resource(
+    policy: Policy, kind: str, namespace: str, name: str, spec: dict[str, Any]
+) -> None:
+    manifest = {"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": spec}
+    assert render(policy) == manifest
 
 
 def test_rendered_policies_survive_json() -> None:
-    manifests = [render(policy) for policy in POLICIES.values()]
+    manifests = [render(policy) for policy, *_ in RENDERED]
     assert json.loads(json.dumps(manifests)) == manifests
 
 

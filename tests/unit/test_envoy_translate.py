@@ -1,7 +1,10 @@
 """From what a sidecar has to know to Envoy's resources."""
 
+import json
+import os
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +18,8 @@ from pytest_meshcheck.platforms.addresses import AddressPlan, Member
 from pytest_meshcheck.probe.messages import Credentials, Protocol
 from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
 from pytest_meshcheck.stage.workload import Enrolment, Port, WorkloadSpec
-from tests.unit.golden import agrees_with
 
+GOLDEN = Path(__file__).parent / "golden"
 PORTS = (Port("http", Protocol.HTTP1), Port("grpc", Protocol.GRPC), Port("tcp", Protocol.TCP))
 CLIENT = WorkloadSpec("blue", "client", ports=PORTS[:1])
 SERVER = WorkloadSpec("blue", "server", ports=PORTS)
@@ -51,10 +54,19 @@ EVERYTHING = (
 
 @pytest.mark.parametrize(
     ("name", "workload", "policies"),
-    [("client", CLIENT, ()), ("client-under-policies", CLIENT, EVERYTHING), ("server-under-policies", SERVER, EVERYTHING)],
+    [
+        ("client", CLIENT, ()),
+        ("client-under-policies", CLIENT, EVERYTHING),
+        ("server-under-policies", SERVER, EVERYTHING),
+    ],
 )
 def test_resources_are_as_written_down(name: str, workload: WorkloadSpec, policies: tuple[Policy, ...]) -> None:
-    agrees_with(f"translate-{name}", translate(view(workload, *policies)))
+    """With UPDATE_GOLDEN=1 in the environment they are written down anew: read the difference before you keep it."""
+    actual = translate(view(workload, *policies))
+    file = GOLDEN / f"translate-{name}.json"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(json.dumps(actual, indent=2) + "\n")
+    assert actual == json.loads(file.read_text())
 
 
 def listener(resources: dict[str, list[dict[str, Any]]], name: str) -> dict[str, Any]:

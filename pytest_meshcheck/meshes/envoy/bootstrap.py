@@ -35,11 +35,12 @@ def bootstrap(workload: str) -> str:
 
 
 def command(binary: Path, workload: str) -> list[str]:
-    """The command that starts a sidecar. One worker: a listener update is done once that one has it."""
+    """The command that starts a sidecar: with one worker, and deaf to nothing that a publication says."""
     return [
         str(binary),
         *("--config-yaml", bootstrap(workload)),
         *("--concurrency", "1"),
         "--disable-hot-restart",
+        "--reject-unknown-dynamic-fields",
         *("--log-level", "warning"),
     ]

@@ -1,13 +1,14 @@
 """The embedded mesh: a control plane in this process, and one Envoy per enrolled workload."""
 
 import asyncio
-import copy
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+
+import msgspec
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy import binary
@@ -226,7 +227,7 @@ class EnvoyMesh:
         resources = translate(view)
         if self._publish_hook is None:
             return resources
-        published = self._publish_hook(view.workload, copy.deepcopy(resources))
+        published = self._publish_hook(view.workload, msgspec.json.decode(msgspec.json.encode(resources)))
         return resources if published is None else checked(view.workload, copy.deepcopy(published))
 
     async def _enter(self, member: Member) -> DataPlane:

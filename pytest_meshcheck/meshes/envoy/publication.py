@@ -14,7 +14,8 @@ from pytest_meshcheck.meshes.envoy.envoyjson import TYPES, Resource, Resources, 
 ORDER = ("secrets", "endpoints", "clusters", "routes", "listeners")
 """What is referred to comes before what refers to it."""
 
-STAGED = ".staged"
+STAGED = "staged"
+"""Where files are written: outside of the watched directory, as each write there would wake the sidecar."""
 
 IN_ONE_FILE = ("clusters", "listeners")
 WATCHED_FROM_THE_START = tuple(file_of(kind) for kind in IN_ONE_FILE)
@@ -63,7 +64,8 @@ class Publication:
         self._staged: dict[str, None] = {}
         self._references: dict[str, set[str]] = {}
         self._count = 0
-        (directory / "config").mkdir(parents=True)
+        for name in ("config", STAGED):
+            (directory / name).mkdir(parents=True)
 
     def stage(self, resources: Resources) -> list[Published]:
         """Write what has changed next to its place; returns those files that a subscription is there for."""
@@ -79,7 +81,7 @@ class Publication:
     def release(self) -> None:
         """Put in place what was staged."""
         for path in self._staged:
-            (self._directory / f"{path}{STAGED}").rename(self._directory / path)
+            (self._directory / STAGED / Path(path).name).rename(self._directory / path)
         self._staged.clear()
 
     def _write(self, file: "_File") -> Published:
@@ -87,7 +89,7 @@ class Publication:
         typed = [{"@type": TYPES[file.kind], **resource} for resource in file.resources]
         version = f"{self._count}-{sha256(msgspec.json.encode(typed)).hexdigest()[:12]}"
         content = msgspec.json.encode({"version_info": version, "resources": typed})
-        with (self._directory / f"{file.path}{STAGED}").open("wb") as staged:
+        with (self._directory / STAGED / Path(file.path).name).open("wb") as staged:
             # With its blocks allocated, ext4 does not write the file out when it replaces another one.
             os.posix_fallocate(staged.fileno(), 0, len(content))
             staged.write(content)

@@ -87,7 +87,9 @@ DEFECTS = {
         "Certificates of workloads have two URI SANs.", (SVID,), mesh=issuing("TwoNames", two_names)
     ),
     "svid-that-can-sign": Defect(
-        "Certificates of workloads are those of an authority (cA is true).", (SVID,), mesh=issuing("CanSign", an_authority)
+        "Certificates of workloads are those of an authority (cA is true).",
+        (SVID,),
+        mesh=issuing("CanSign", an_authority),
     ),
     "svid-for-clients-alone": Defect(
         "Certificates of workloads cannot authenticate a server (extended key usage).",

@@ -42,13 +42,13 @@ def per_attempt(_workload: str, resources: Resources) -> None:
 
 def as_unavailable(_workload: str, resources: Resources) -> None:
     for manager in parts.managers(*parts.outbound(resources)):
-        del manager["local_reply_config"]
+        manager.pop("local_reply_config", None)
 
 
 def as_bad_gateway(_workload: str, resources: Resources) -> None:
     timed_out = {"filter": {"response_flag_filter": {"flags": ["UT"]}}, "status_code": 502}
     for manager in parts.managers(*parts.outbound(resources)):
-        manager["local_reply_config"]["mappers"].append(timed_out)
+        manager["local_reply_config"] = {"mappers": [timed_out]}
 
 
 CUT = "timeout/slow-answer-is-cut"
@@ -60,10 +60,14 @@ GRPC = "timeout/grpc-deadline-exceeded"
 
 DEFECTS = {
     "timeout-ignored": Defect(
-        "A limit is accepted and ignored.", (f"{CUT}[0.05]", f"{CUT}[0.5]", ALL_ATTEMPTS), limit_changed(lambda _limit: 0.0)
+        "A limit is accepted and ignored.",
+        (f"{CUT}[0.05]", f"{CUT}[0.5]", ALL_ATTEMPTS),
+        limit_changed(lambda _limit: 0.0),
     ),
     "timeout-too-early": Defect(
-        "A request is cut after half of its limit.", (f"{CUT}[0.2]", f"{CUT}[0.5]"), limit_changed(lambda limit: limit / 2)
+        "A request is cut after half of its limit.",
+        (f"{CUT}[0.2]", f"{CUT}[0.5]"),
+        limit_changed(lambda limit: limit / 2),
     ),
     "timeout-too-late": Defect(
         f"Limits below {FLOOR:g} seconds are taken for {FLOOR:g} seconds.",

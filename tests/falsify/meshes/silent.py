@@ -20,7 +20,8 @@ class Relay:
     def __init__(self, application: Address) -> None:
         self._application = application
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def listen(self) -> Address:
         """Where the sidecar has to connect in place of the application."""
@@ -34,13 +35,14 @@ class Relay:
             self._server.close()
         for task in self._tasks:
             task.cancel()
+        for writer in self._writers:
+            writer.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_application, to_application = await asyncio.open_connection(*self._application)
+        self._writers += [writer, to_application]
         for passing in (requests(reader, to_application), answers(from_application, writer)):
-            task = asyncio.create_task(passing)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.append(asyncio.create_task(passing))
 
 
 async def requests(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,7 +50,7 @@ async def requests(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     start = await reader.read(len(PREFACE))
     writer.write(start)
     try:
-        while PREFACE == start:
+        while start == PREFACE:
             head = await reader.readexactly(FRAME_HEAD)
             frame = head + await reader.readexactly(int.from_bytes(head[:3]))
             if head[3] != RST_STREAM:

