@@ -51,10 +51,14 @@ async def mesh(
     """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(PLANNED, None)
+    await mesh_session.heal()
     mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
     yield mesh_session
     if run.keeps_evidence(request.node):
-        await mesh_session.capture()
+        try:
+            await mesh_session.capture()
+        except OSError as error:
+            run.troubles.append(f"the state of the mesh could not be kept: {error}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -34,3 +34,11 @@ class Collected(msgspec.Struct, frozen=True):
     requirement: Requirement
     root: str
     """The folder of the suite."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a process of a run tells the one that keeps the score, once it is done."""
+
+    collected: list[Collected] = []
+    troubles: list[str] = []
+    """What could not be kept, and why."""

@@ -1,5 +1,7 @@
 """A pytest run with a mesh selected: which checks there are, in which order, and what their outcomes mean."""
 
+import contextlib
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -18,11 +20,13 @@ from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned
+from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
-from pytest_meshcheck.scorekeeper import COLLECTED, RESULT, ScoreKeeper, report_directory
+from pytest_meshcheck.report.files import ReportNotWritten
+from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
 from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
+from pytest_meshcheck.stage.journal import Journal
 
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
 
@@ -90,6 +94,7 @@ class Run:
     scores: ScoreKeeper | None
     planned: list[Planned] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
     known: KnownViolations = field(init=False)
     _sigterm: Any = None
 
@@ -149,17 +154,23 @@ class Run:
         """End in an orderly way on SIGTERM, as on Ctrl-C."""
         self._sigterm = signal.signal(signal.SIGTERM, _as_interrupt)
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Hand what was collected to whoever keeps the score."""
-        signal.signal(signal.SIGTERM, self._sigterm)
+    def pytest_unconfigure(self) -> None:
+        """Leave SIGTERM as it was."""
+        if self._sigterm is not None:
+            signal.signal(signal.SIGTERM, self._sigterm)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Hand what was collected to whoever keeps the score, before anything ends that may go wrong."""
         collected = [
             Collected(str(p.mesh), _result(p, Verdict.NOT_RUN, 0.0), p.check.requirement, str(p.check.root))
             for p in self.planned
         ]
+        told = Told(collected, self.troubles)
         if self.scores:
-            self.scores.collected(collected)
+            self.scores.take(told)
         else:
-            self.config.workeroutput[COLLECTED] = msgspec.json.encode(collected).decode()  # type: ignore[attr-defined]
+            self.config.workeroutput[TOLD] = msgspec.json.encode(told).decode()  # type: ignore[attr-defined]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -167,6 +178,8 @@ class Run:
         planned = item.stash.get(PLANNED, None)
         if planned is None:
             return
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.evidence_folder(planned))  # of an earlier run
         claims = self.adapters[planned.mesh].claims
         for capability in sorted(planned.check.needs):
             claim = claims.get(capability)
@@ -204,15 +217,22 @@ class Run:
         mesh = getattr(item, "funcargs", {}).get("mesh")
         result = replace_result(_result(planned, verdict, report.duration), error, report, mesh)
         if mesh is not None and self.keeps_evidence(item):
-            folder = self.evidence_folder(planned)
-            evidence.write_evidence(folder, mesh.journal.entries)
-            relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
-            result = msgspec.structs.replace(result, evidence=str(relative))
-            report.sections.append(("meshcheck evidence", str(folder)))
+            result = self._with_evidence(result, planned, mesh.journal, report)
         properties = [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
         report.user_properties += properties
         item.user_properties += properties  # JUnit reads them off the report on the teardown, which is made from these
         setattr(report, RESULT, (str(planned.mesh), encode(result), dict(mesh.steps) if mesh else {}))
+
+    def _with_evidence(self, result: Result, planned: Planned, journal: Journal, report: pytest.TestReport) -> Result:
+        folder = self.evidence_folder(planned)
+        try:
+            evidence.write_evidence(folder, journal.entries)
+        except ReportNotWritten as error:
+            self.troubles.append(str(error))
+            return result
+        report.sections.append(("meshcheck evidence", str(folder)))
+        relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
+        return msgspec.structs.replace(result, evidence=str(relative))
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""

@@ -16,7 +16,7 @@ from pytest_meshcheck.judge.catalogue import Requirement
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.planned import Collected
+from pytest_meshcheck.planned import Told
 from pytest_meshcheck.report.baseline import compare
 from pytest_meshcheck.report.model import MeshVersion, Report, Source, observe
 from pytest_meshcheck.report.model import Requirement as PublishedRequirement
@@ -26,8 +26,8 @@ from pytest_meshcheck.stage.capability import Capability
 RESULT = "meshcheck_result"
 """The attribute of a test report that carries mesh, result and start-up steps, so that xdist passes them on."""
 
-COLLECTED = "meshcheck_collected"
-"""Where a worker of xdist puts what it collected."""
+TOLD = "meshcheck_told"
+"""Where a worker of xdist puts what it has to tell."""
 
 KILL_TABLE = "kill_table.json"
 """In the folder of a suite: the id of each check with the defects that it was seen to catch."""
@@ -76,9 +76,10 @@ class ScoreKeeper:
         score.results[decoded.id] = decoded
         score.steps |= steps
 
-    def collected(self, collected: Iterable[Collected]) -> None:
+    def take(self, told: Told) -> None:
         """Take in what there was to judge; what has no verdict by now was not run."""
-        for one in collected:
+        self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
+        for one in told.collected:
             score = self.scores.setdefault(one.mesh, Score())
             score.results.setdefault(one.result.id, one.result)
             score.requirements[one.requirement.id] = one.requirement
@@ -88,12 +89,18 @@ class ScoreKeeper:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take in what a worker of xdist had collected."""
         self.complete = self.complete and error is None
-        collected = getattr(node, "workeroutput", {}).get(COLLECTED, "[]")
-        self.collected(msgspec.json.decode(collected, type=list[Collected]))
+        told = getattr(node, "workeroutput", {}).get(TOLD, "{}")
+        self.take(msgspec.json.decode(told, type=Told))
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-        """Write the reports; a run that judged nothing ends with exit code 5."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Any:
+        """Write the reports, also where the end of the session goes wrong; a run that judged nothing exits with 5."""
+        try:
+            return (yield)
+        finally:
+            self._conclude(session, exitstatus)
+
+    def _conclude(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
         judged = [r for score in self.scores.values() for r in score.results.values() if r.verdict in JUDGED]
         ran = [r for score in self.scores.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
         if ran and not judged and exitstatus == pytest.ExitCode.OK:
@@ -103,13 +110,17 @@ class ScoreKeeper:
             self._write()
 
     def _write(self) -> None:
-        from pytest_meshcheck.report.writer import ReportNotWritten, write  # noqa: PLC0415 - renders at the end only
+        from pytest_meshcheck.report.writer import (  # noqa: PLC0415 - renders at the end only
+            ReportNotWritten,
+            without_secrets,
+            write,
+        )
 
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         for name, adapter in self.adapters.items():
             if not (score := self.scores.get(str(name))):
                 continue
-            report = self.reports[str(name)] = self._report(adapter, score)
+            report = self.reports[str(name)] = without_secrets(self._report(adapter, score))
             try:
                 directory = report_directory(self.settings, adapter)
                 self.written[str(name)] = write(report, directory, Path(summary) if summary else None)

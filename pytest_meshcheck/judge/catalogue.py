@@ -1,6 +1,7 @@
 """Checks and requirements: how a test function becomes a citable check."""
 
 import ast
+import asyncio
 import functools
 import inspect
 import tomllib
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pytest_meshcheck.judge.verdict import Level
+from pytest_meshcheck.judge.verdict import Level, Violation
 from pytest_meshcheck.stage.capability import Capability
 
 REQUIREMENTS = "requirements.toml"
@@ -109,10 +110,30 @@ def check(
             head_start=head_start,
             disruptive=disruptive,
         )
-        marked = pytest.mark.asyncio(loop_scope="session")(function)
+        marked = pytest.mark.asyncio(loop_scope="session")(_fair(function))
         return pytest.mark.mesh_check(described)(marked)  # type: ignore[no-any-return]
 
     return register
+
+
+def _fair(function: CheckFunction) -> CheckFunction:
+    """Nothing is held against a mesh while something that it runs on is dead, and Ctrl-C ends what it meets."""
+
+    @functools.wraps(function)
+    async def judged(**fixtures: Any) -> None:
+        __tracebackhide__ = True
+        try:
+            await function(**fixtures)
+        except Exception as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # What fails while a cancelled check tidies up would else take the place of the interruption
+                raise asyncio.CancelledError from error
+            if isinstance(error, Violation) and "mesh" in fixtures:
+                await fixtures["mesh"].vouch()
+            raise
+
+    return judged  # type: ignore[return-value]
 
 
 def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:

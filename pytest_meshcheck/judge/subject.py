@@ -26,7 +26,7 @@ SHORTEST = 0.0
 TOLERANCE = 1.0
 """Time limits are proven by the order of events; this bound only has to tell "cut" from "not cut"."""
 
-EMPTY_CALL = {
+EMPTY_CALL: dict[str, Any] = {
     "protocol": Protocol.H2C,
     "method": "POST",
     "path": UNARY_PATH,
@@ -34,6 +34,9 @@ EMPTY_CALL = {
     "body": Body(text="\0\0\0\0\0"),
 }
 """A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+
+NOTICED = 0.05
+"""Seconds within which the death of a process is noticed after its effects can be seen."""
 
 STAGE = {
     # fixture: what it is
@@ -127,6 +130,18 @@ class MeshUnderTest:
         self.journal.add("head start", check.id, result)
         return result
 
+    async def vouch(self) -> None:
+        """Raise Inconclusive where a process of the stage has died: then nothing is known of the mesh."""
+        await asyncio.sleep(NOTICED)
+        self.platform.check()
+
+    async def heal(self) -> None:
+        """Clear away what has died or did not start; it is started anew when it is next asked for."""
+        dead = await self.platform.clear_dead()
+        for role, start in list(self._started.items()):
+            if str(STAGE[role]) in dead or (start.done() and (start.cancelled() or start.exception())):
+                del self._started[role]
+
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
         if role not in self._started:
@@ -158,7 +173,7 @@ class MeshUnderTest:
             await self.adapter.settled()
             yield
         except Violation as violation:
-            await self.capture()
+            await self._keep_for(violation)
             await self._undo_after(violation, manifests)
             raise
         except BaseException:
@@ -166,6 +181,13 @@ class MeshUnderTest:
             raise
         await self.platform.delete(manifests)
         await self.adapter.settled()
+
+    async def _keep_for(self, violation: Violation) -> None:
+        """Keep the state under the policy without losing the violation, should there be no place for it."""
+        try:
+            await self.capture()
+        except OSError as trouble:
+            violation.add_note(f"and the state of the mesh could not be kept: {trouble}")
 
     async def _undo_after(self, violation: Violation, manifests: Sequence[Manifest]) -> None:
         """Undo without losing the violation, should the undoing fail as well."""
@@ -189,7 +211,7 @@ class MeshUnderTest:
         Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
         """
         endpoint = self.endpoint(server, port)
-        request = EMPTY_CALL if server.spec.port(port).protocol is Protocol.GRPC else {}
+        request: dict[str, Any] = EMPTY_CALL if server.spec.port(port).protocol is Protocol.GRPC else {}
         unwanted = "http/1.1" if request else "h2"
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         spoken = ClientTls(credentials=credentials, server_name=endpoint.server_name, alpn=alpn, **tls)
@@ -213,7 +235,11 @@ class MeshUnderTest:
         await self.adapter.settled()
 
     async def capture(self) -> None:
-        """Keep the state of mesh and platform as evidence, once per check."""
+        """Keep the state of mesh and platform as evidence, once per check.
+
+        Raises:
+            OSError: There is no place for it.
+        """
         if self.evidence is None or self.evidence.exists():
             return
         self.evidence.mkdir(parents=True)

@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,12 +28,14 @@ class Child:
         name: For messages, e.g. ``sidecar of blue/server``.
         process: The process; stdin and stdout are pipes where that was asked for.
         log: Where its stderr goes.
+        reader: Ends whatever reads its stdout, so that no pipe outlives it; None where nothing does.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
         self.process = process
         self.log = log
+        self.reader: Callable[[], Awaitable[None]] | None = None
         self._stopping = False
 
     @property
@@ -54,6 +56,8 @@ class Child:
         if self.process.stdin is not None:
             self.process.stdin.close()
         await self.process.wait()
+        if self.reader is not None:
+            await self.reader()
 
     def check(self) -> None:
         """Raise Inconclusive if it ended by itself."""

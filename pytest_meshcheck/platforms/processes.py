@@ -27,6 +27,7 @@ SIDECAR_LABEL = "meshcheck.dev/sidecar"
 PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe")
 """The command that starts a probe."""
 
+RECORDER = "wire recorder"
 ResourceKey = tuple[str, str, str]
 """Kind, namespace, name."""
 
@@ -115,6 +116,18 @@ class Processes:
     async def stop(self, workload: Workload) -> None:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
         await self._leave(str(workload))
+
+    async def clear_dead(self) -> Sequence[str]:
+        """Stop what is left of workloads that lost their probe or their sidecar; returns them as ``namespace/name``."""
+        dead = [child for child in self._children if child.lost]
+        names = sorted({child.name.partition(" of ")[2] for child in dead} & self.members.keys())
+        for name in names:
+            await self._leave(name)
+        for child in dead:
+            if child.name == RECORDER:
+                await self.discard(child)
+                self._recorder = None
+        return names
 
     async def apply(self, manifests: Sequence[Manifest]) -> None:
         """Create or replace resources of the mesh; of two for the same thing, the last applied wins."""
@@ -209,7 +222,9 @@ class Processes:
         child = self._probes[of] = await self.spawn(name, PROBE, pipes=True)
         if child.process.stdin is None or child.process.stdout is None:
             raise Inconclusive(f"the {name} has no pipes")
-        return Probe.over(child.process.stdin, child.process.stdout)
+        probe = Probe.over(child.process.stdin, child.process.stdout)
+        child.reader = probe.close
+        return probe
 
     def _listen(self, member: Member, port: str, tls: m.ServerTls | None = None) -> m.Listen:
         declared = member.spec.port(port)
@@ -232,7 +247,7 @@ class Processes:
         if key in self._recordings:
             raise ValueError(f"port {port} of {server} is being recorded already: leave that block first")
         if self._recorder is None:
-            self._recorder = asyncio.create_task(self._start_probe("wire recorder", "recorder"))
+            self._recorder = asyncio.create_task(self._start_probe(RECORDER, "recorder"))
         recording = Recording(str(client), str(server), port, await self._recorder)
         await recording.begin(target.recorder(port), target.data_plane(port))
         self._recordings[key] = recording

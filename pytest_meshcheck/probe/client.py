@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -25,17 +24,19 @@ MODULES = {
 }
 """Who speaks what; loaded when first needed, since a probe that never does must start fast."""
 
+_loaded: dict[Protocol, Speaker] = {}
+
 
 async def speaker(protocol: Protocol) -> Speaker:
     """What makes an exchange of this protocol: it returns once a whole answer came, or raises ``Ended``."""
     if protocol is Protocol.TLS:
         return handshake_only
-    name = f"{__package__}.{MODULES[protocol]}"
-    # Beside the event loop, since others are under way whose times are measured.
-    if name not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, name)
-    speak: Speaker = sys.modules[name].speak
-    return speak
+    if protocol not in _loaded:
+        # Beside the event loop, since others are under way whose times are measured. Not by a look at sys.modules,
+        # where a module is from the beginning of its import on.
+        module = await asyncio.to_thread(importlib.import_module, f"{__package__}.{MODULES[protocol]}")
+        _loaded[protocol] = module.speak
+    return _loaded[protocol]
 
 
 async def exchange(request: Request) -> Exchange:

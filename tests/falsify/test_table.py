@@ -1,5 +1,7 @@
 """The table of defects is whole, and what is published of it is up to date."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.falsify.publish import published
@@ -31,5 +33,5 @@ def test_defect_is_in_one_place(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", published(), ids=lambda path: path.name)
-def test_published_table_is_up_to_date(path: str) -> None:
+def test_published_table_is_up_to_date(path: Path) -> None:
     assert published()[path] == path.read_text(), "run: python -m tests.falsify.publish"

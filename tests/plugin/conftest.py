@@ -117,15 +117,16 @@ class Suite:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def write(self, *checks: str, conftest: str = "", **files: str) -> "Suite":
-        """Replace the suite: ``CHECKS`` by name, or the text of others; file names have ``_`` for the dot."""
-        (self.path / "demo").mkdir(exist_ok=True)
+        """Replace the suite: ``CHECKS`` by name, or the text of others; file names end in ``_`` and their suffix."""
+        folder = self.path / "demo"
+        folder.mkdir(exist_ok=True)
         (self.path / "requirements.toml").write_text(REQUIREMENTS)
-        (self.path / "demo" / "test_demo.py").write_text(
-            IMPORTS + "".join(textwrap.dedent(CHECKS.get(check, check)) for check in checks)
-        )
-        (self.path / "conftest.py").write_text(textwrap.dedent(conftest))
-        for name, text in {"pytest_ini": INI, **files}.items():
-            (self.path / name.replace("_", ".")).write_text(textwrap.dedent(text))
+        if checks:
+            texts = [textwrap.dedent(CHECKS.get(check, check)) for check in checks]
+            (folder / "test_demo.py").write_text(IMPORTS + "".join(texts))
+        for name, text in {"pytest_ini": INI, "conftest_py": conftest, **files}.items():
+            stem, _, suffix = name.rpartition("_")
+            (self.path / f"{stem}.{suffix}").write_text(textwrap.dedent(text))
         return self
 
     def start(self, *args: str, **env: str) -> "subprocess.Popen[str]":

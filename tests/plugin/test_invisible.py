@@ -18,14 +18,14 @@ def pytest_unconfigure():
 
 
 def test_nothing_is_printed(suite: Suite, quick: Quick) -> None:
-    suite.write(ORDINARY)
+    suite.write(test_ordinary_py=ORDINARY)
     result = quick()
     result.assert_outcomes(passed=1)
     assert [line for line in result.outlines if "meshcheck" in line and not line.startswith("plugins: ")] == []
 
 
 def test_nothing_is_made(suite: Suite) -> None:
-    suite.write(ORDINARY)
+    suite.write(test_ordinary_py=ORDINARY)
     before = set(suite.path.rglob("*"))
     suite.finish(suite.start("-p", "no:cacheprovider", PYTHONDONTWRITEBYTECODE="1"))
     assert set(suite.path.rglob("*")) == before
@@ -39,14 +39,14 @@ def modules(suite: Suite, *args: str) -> set[str]:
 
 
 def test_nothing_is_imported_but_the_standard_library(suite: Suite) -> None:
-    suite.write(ORDINARY, conftest=MODULES)
+    suite.write(test_ordinary_py=ORDINARY, conftest=MODULES)
     more = modules(suite, "-p", "no:asyncio") - modules(suite, "-p", "no:asyncio", "-p", "no:meshcheck")
     assert more - {"pytest_meshcheck"} <= sys.stdlib_module_names
 
 
 def test_of_itself_it_imports_the_options_and_no_more(suite: Suite) -> None:
     tell = MODULES.replace('{name.partition(".")[0] for name in sys.modules}', "sys.modules")
-    suite.write(ORDINARY, conftest=tell)
+    suite.write(test_ordinary_py=ORDINARY, conftest=tell)
     ours = {name for name in modules(suite) if name.startswith("pytest_meshcheck")}
     assert ours == {
         "pytest_meshcheck",
@@ -57,21 +57,21 @@ def test_of_itself_it_imports_the_options_and_no_more(suite: Suite) -> None:
 
 
 def test_its_fixtures_are_not_there(suite: Suite, quick: Quick) -> None:
-    suite.write(ORDINARY)
+    suite.write(test_ordinary_py=ORDINARY)
     quick("--fixtures").stdout.no_fnmatch_line("*twin_client*")
 
 
 @pytest.mark.parametrize("option", ["--help", "--markers", "--fixtures", "--collect-only", "--version"])
 @pytest.mark.parametrize("mesh", [(), ("--mesh=envoy",)], ids=["without", "with"])
 def test_pytest_s_own_questions_are_answered(suite: Suite, quick: Quick, option: str, mesh: tuple[str, ...]) -> None:
-    suite.write(ORDINARY)
+    suite.write(test_ordinary_py=ORDINARY)
     result = quick(option, *mesh)
     assert result.ret == 0
     assert not result.stderr.str()
 
 
 def test_an_unknown_mesh_does_not_keep_the_help_away(suite: Suite, quick: Quick) -> None:
-    suite.write(ORDINARY)
+    suite.write(test_ordinary_py=ORDINARY)
     result = quick("--help", "--mesh=envoi")
     result.stdout.fnmatch_lines(["*service mesh conformance*"])
 
@@ -81,7 +81,7 @@ def test_markers_tell_what_the_marker_is(quick: Quick) -> None:
 
 
 def test_every_fixture_is_described(suite: Suite, quick: Quick) -> None:
-    suite.write(ORDINARY)
+    suite.write(test_ordinary_py=ORDINARY)
     result = quick("--fixtures", "--mesh=envoy")
     result.stdout.fnmatch_lines(
         ["*fixtures defined from pytest_meshcheck.fixtures*", "mesh -- *", "*The mesh under test*"]

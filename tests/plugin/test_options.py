@@ -267,7 +267,6 @@ importlib.metadata.distribution = without_envoy
 
 def test_envoy_missing_names_the_extra(suite: Suite, pytester: pytest.Pytester) -> None:
     suite.write("conforms", without_envoy_py=WITHOUT_ENVOY)
-    (suite.path / "without.envoy.py").rename(suite.path / "without_envoy.py")
     pytester.syspathinsert()
     result = pytester.runpytest_subprocess("-p", "without_envoy", "--mesh=envoy")
     usage_error(result, suite, "ERROR: Envoy is not installed*pytest-meshcheck[[]local]*")

@@ -21,9 +21,10 @@ LEAK = '''
 async def test_leaks(mesh, client, server):
     """A key gets into everything that is kept."""
     minted = mesh.authority.issue("spiffe://cluster.local/ns/blue/sa/client", 3600.0)
-    mesh.measure("credentials", minted.key)
+    key = minted.key.decode()
+    mesh.measure("credentials", key)
     await mesh.knock(client, server, minted)
-    expect(minted.key, minted.key).equals(minted.key + "!")
+    expect(key, key).equals("another")
 '''
 
 
@@ -117,8 +118,7 @@ def test_no_private_key_is_kept(suite: Suite, quick: Quick, artifacts: str) -> N
 
 def test_no_private_key_is_printed(suite: Suite, quick: Quick) -> None:
     suite.write(LEAK)
-    summary = quick("--mesh=envoy", "--tb=no").stdout.str().partition("mesh conformance")[2]
-    assert "PRIVATE KEY-----\n" not in summary
+    assert "PRIVATE KEY" not in quick("--mesh=envoy", "--tb=no").stdout.str()
 
 
 def folders(suite: Suite) -> list[str]:

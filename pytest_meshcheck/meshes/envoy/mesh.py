@@ -227,8 +227,8 @@ class EnvoyMesh:
         resources = translate(view)
         if self._publish_hook is None:
             return resources
-        published = self._publish_hook(view.workload, msgspec.json.decode(msgspec.json.encode(resources)))
-        return resources if published is None else checked(view.workload, copy.deepcopy(published))
+        published = self._publish_hook(view.workload, _copied(resources))
+        return resources if published is None else checked(view.workload, _copied(published))
 
     async def _enter(self, member: Member) -> DataPlane:
         lifetime = member.spec.leaf_lifetime or DEFAULT_LIFETIME
@@ -265,3 +265,9 @@ class EnvoyMesh:
             yield
         finally:
             self._in_service.set()
+
+
+def _copied(resources: Resources) -> Resources:
+    """A copy of plain data, several times faster than ``copy.deepcopy``."""
+    copied: Resources = msgspec.json.decode(msgspec.json.encode(resources))
+    return copied

@@ -9,6 +9,7 @@ from tests.falsify.defects.identity import leaf_without_intermediate
 from tests.falsify.meshes.faulty import IssuerNotFollowed, LeafOutlivesIssuer, NoOverlap
 
 OTHER_IDENTITY = "other-identity"
+OTHER_ROOTS = "other-roots"
 SOURCE_PORTS = range(1024, 65536)
 A_TENTH_OF_THE_LOAD = {"name": "x-meshcheck-id", "string_match": {"safe_regex": {"regex": "[0-9a-f]+-[0-9]*7"}}}
 """Requests of a load are numbered, others are not."""
@@ -60,8 +61,13 @@ def stale_for_some() -> Plant:
 def shows_other_identity(context: dict[str, Any]) -> None:
     """Take the certificate of a TLS context from the other secret."""
     (secret,) = context["common_tls_context"]["tls_certificate_sds_secret_configs"]
-    secret["name"] = OTHER_IDENTITY
-    secret["sds_config"]["path_config_source"] = {"path": f"config/secrets.{OTHER_IDENTITY}.json"}
+    refer(secret, OTHER_IDENTITY)
+
+
+def refer(secret: dict[str, Any], name: str) -> None:
+    """Have a reference to a secret name this one."""
+    secret["name"] = name
+    secret["sds_config"]["path_config_source"] = {"path": f"config/secrets.{name}.json"}
 
 
 def renewed_without_intermediate() -> Plant:
@@ -131,6 +137,22 @@ def roots_kept() -> Plant:
     return plant
 
 
+def roots_kept_by_clients() -> Plant:
+    """Announce every root that was ever announced, to what calls others alone."""
+    keep = roots_kept()
+
+    def plant(workload: str, resources: Resources) -> None:
+        announced = copy.deepcopy(parts.secret(resources, "roots"))
+        keep(workload, resources)
+        parts.secret(resources, "roots")["name"] = OTHER_ROOTS
+        resources["secrets"].append(announced)
+        for context in parts.client_contexts(resources):
+            validation = context["common_tls_context"]["combined_validation_context"]
+            refer(validation["validation_context_sds_secret_config"], OTHER_ROOTS)
+
+    return plant
+
+
 RENEWED = "rotation/leaf-is-renewed-before-expiry"
 HITLESS = "rotation/leaf-renewal-loses-nothing"
 NEW_HANDSHAKES = "rotation/new-handshakes-use-the-new-certificate"
@@ -181,4 +203,7 @@ DEFECTS = {
         mesh=NoOverlap,
     ),
     "old-root-kept": Defect("A root that is removed stays trusted.", (REMOVAL,), roots_kept()),
+    "old-root-kept-by-clients": Defect(
+        "A root that is removed stays trusted by what calls others.", (REMOVAL,), roots_kept_by_clients()
+    ),
 }
