@@ -178,7 +178,7 @@ class Run:
         planned = item.stash.get(PLANNED, None)
         if planned is None:
             return
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(self.evidence_folder(planned))  # of an earlier run
         claims = self.adapters[planned.mesh].claims
         for capability in sorted(planned.check.needs):

@@ -1,16 +1,12 @@
 """The names that a suite author needs, in one place."""
 
-import pytest
-
-pytest.register_assert_rewrite("pytest_meshcheck.judge.expect")
-
-from pytest_meshcheck.judge.catalogue import check  # noqa: E402 - after the rewriting is asked for
-from pytest_meshcheck.judge.expect import control, converge, expect  # noqa: E402
-from pytest_meshcheck.judge.subject import MeshUnderTest  # noqa: E402
-from pytest_meshcheck.judge.verdict import Level  # noqa: E402
-from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint  # noqa: E402
-from pytest_meshcheck.probe.body import octets  # noqa: E402
-from pytest_meshcheck.probe.messages import (  # noqa: E402
+from pytest_meshcheck.judge.catalogue import check
+from pytest_meshcheck.judge.expect import control, converge, expect
+from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.judge.verdict import Level
+from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.probe.body import octets
+from pytest_meshcheck.probe.messages import (
     Answer,
     Behaviour,
     Body,
@@ -18,11 +14,11 @@ from pytest_meshcheck.probe.messages import (  # noqa: E402
     Credentials,
     ServerTls,
 )
-from pytest_meshcheck.stage.capability import Capability  # noqa: E402
-from pytest_meshcheck.stage.faults import Inconclusive, Unsupported  # noqa: E402
-from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol  # noqa: E402
-from pytest_meshcheck.stage.pki import Issuer, Validity, parsed_chain, spiffe_id  # noqa: E402
-from pytest_meshcheck.stage.policy import (  # noqa: E402
+from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
+from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
+from pytest_meshcheck.stage.pki import Issuer, Validity, parsed_chain, spiffe_id
+from pytest_meshcheck.stage.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -32,7 +28,7 @@ from pytest_meshcheck.stage.policy import (  # noqa: E402
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import Port, Via, Workload  # noqa: E402
+from pytest_meshcheck.stage.workload import Port, Via, Workload
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
 

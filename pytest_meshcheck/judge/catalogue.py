@@ -183,7 +183,7 @@ def requirements(root: Path) -> Mapping[str, Requirement]:
     path = root / REQUIREMENTS
     try:
         entries = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path}: {error}") from error
     return {name: _requirement(path, name, entry) for name, entry in _flattened(entries).items()}
 

@@ -75,7 +75,9 @@ class ExchangeClaims(Claims[Exchange]):
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
         """A whole answer came, with this status. Over gRPC 200 stands for OK; over TCP there is only the answer."""
         statuses = {status} if isinstance(status, int) else set(status)
-        good = self.seen.ending is Ending.ANSWERED and _as_http(self.seen) in {*statuses, None}
+        good = self.seen.ending is Ending.ANSWERED and (
+            self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
+        )
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require(good, f"an answer with status {wanted}", told(self.seen))
 
@@ -207,8 +209,9 @@ async def converge(
 ) -> tuple[T, float]:
     """Observe until ``marker`` held ``in_a_row`` times running, or ``within`` seconds are over.
 
-    Returns the newest observation and the seconds until the marker began to hold; the check judges both. Observations
-    made before are not held against the mesh; whatever comes after this is.
+    Returns the newest observation and the seconds until the marker began to hold, which are more than ``within`` where
+    it never held for long enough; the check judges both. Observations made before are not held against the mesh;
+    whatever comes after this is.
     """
     begun = time.monotonic()
     run, since = 0, 0.0
@@ -221,7 +224,7 @@ async def converge(
         else:
             run = 0
         if run >= in_a_row or elapsed > within:
-            return seen, since if run else elapsed
+            return seen, since if run >= in_a_row else elapsed
         await asyncio.sleep(0.01)
 
 

@@ -56,7 +56,7 @@ def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> t
         tables = tomllib.loads(text)
     except OSError as error:
         raise ExpectationsError(f"{path}: cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectationsError(f"{path}: not TOML: {error}") from error
     if unknown := set(tables) - {TABLE}:
         key = sorted(unknown)[0]

@@ -35,9 +35,6 @@ EMPTY_CALL: dict[str, Any] = {
 }
 """A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
 
-NOTICED = 0.05
-"""Seconds within which the death of a process is noticed after its effects can be seen."""
-
 STAGE = {
     # fixture: what it is
     "client": WorkloadSpec("blue", "client"),
@@ -132,8 +129,7 @@ class MeshUnderTest:
 
     async def vouch(self) -> None:
         """Raise Inconclusive where a process of the stage has died: then nothing is known of the mesh."""
-        await asyncio.sleep(NOTICED)
-        self.platform.check()
+        await self.platform.vouch()
 
     async def heal(self) -> None:
         """Clear away what has died or did not start; it is started anew when it is next asked for."""

@@ -35,8 +35,8 @@ class Platform(Protocol):
     async def stop(self, workload: Workload) -> None:
         """Stop a workload and forget it."""
 
-    def check(self) -> None:
-        """Raise Inconclusive if something that runs for this platform has died; says which, how, and its log's end."""
+    async def vouch(self) -> None:
+        """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""
 
     async def clear_dead(self) -> Sequence[str]:
         """Stop what is left of the workloads that have died, and return them as ``namespace/name``.

@@ -44,6 +44,16 @@ class Child:
         return self.process.returncode is None
 
     @property
+    def ending(self) -> bool:
+        """Whether its end has begun: the kernel takes its memory first, then closes its sockets, and tells us last."""
+        if not self.alive:
+            return False
+        try:
+            return Path(f"/proc/{self.process.pid}/statm").read_text().startswith("0 ")
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    @property
     def lost(self) -> bool:
         """Whether it ended by itself."""
         return not self.alive and not self._stopping
@@ -87,6 +97,8 @@ async def spawn(
                 stderr=stderr,
                 env=dict(env),
                 cwd=cwd,
+                # Ctrl-C is for us: a data plane that it ends as well would look as if it had died by itself
+                process_group=0,
                 preexec_fn=_die_with(os.getpid()),
             )
         except OSError as error:

@@ -117,8 +117,14 @@ class Processes:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
         await self._leave(str(workload))
 
+    async def vouch(self) -> None:
+        """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
+        await self._notice_ends()
+        self.check()
+
     async def clear_dead(self) -> Sequence[str]:
         """Stop what is left of workloads that lost their probe or their sidecar; returns them as ``namespace/name``."""
+        await self._notice_ends()
         dead = [child for child in self._children if child.lost]
         names = sorted({child.name.partition(" of ")[2] for child in dead} & self.members.keys())
         for name in names:
@@ -193,6 +199,9 @@ class Processes:
         self.members.clear()
         self._run.close()
         self.plan.close()
+
+    async def _notice_ends(self) -> None:
+        await asyncio.gather(*(child.process.wait() for child in self._children if child.ending))
 
     def _enter(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Member:
         if str(spec) in self.members:

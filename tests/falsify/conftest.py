@@ -1,12 +1,11 @@
-"""Runs of the suite are made ahead, one per processor at a time, while the tests judge those that are done."""
+"""Runs of the suite are made ahead, some at a time, while the tests judge those that are done."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.falsify.judged import Run, Verdicts
+from tests.falsify.judged import AT_A_TIME, Run, Verdicts
 
 Begin = Callable[[Run], "Future[Verdicts]"]
 
@@ -15,7 +14,7 @@ Begin = Callable[[Run], "Future[Verdicts]"]
 def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begin]:
     """Begins a run, unless it is begun. Under xdist, where workers share the tests, nothing is begun ahead."""
     futures: dict[Run, Future[Verdicts]] = {}
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
 
         def begin(run: Run) -> "Future[Verdicts]":
             if run not in futures:

@@ -14,6 +14,9 @@ from pytest_meshcheck.report.model import Report
 from tests.falsify.table import DEFECTS, ROOT
 
 SOUND_MESH = "envoy"
+AT_A_TIME = len(os.sched_getaffinity(0)) + 1
+"""Runs; one more than processors, as a run waits a good part of its time."""
+
 PATIENCE = 600.0
 """Seconds after which a run is given up."""
 

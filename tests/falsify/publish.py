@@ -1,14 +1,13 @@
 """Publishes the kill table from a run of every defect: ``python -m tests.falsify.publish``."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.falsify.judged import planted, survivors
+from tests.falsify.judged import AT_A_TIME, planted, survivors
 from tests.falsify.table import DEFECTS, FAMILIES, ROOT, SUITE, killers
 
 FOR_REPORTS = SUITE / "kill_table.json"
@@ -58,7 +57,7 @@ def page() -> str:
 
 def main() -> int:
     """Run every defect, and write the table if each is seen by all checks that have to see it."""
-    with TemporaryDirectory() as place, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with TemporaryDirectory() as place, ThreadPoolExecutor(AT_A_TIME) as pool:
         runs = {name: pool.submit(planted(name).verdicts, Path(place) / name) for name in DEFECTS}
         missed = {name: left for name, run in runs.items() if (left := survivors(name, run.result()))}
     for name, left in missed.items():

@@ -7,20 +7,26 @@ from typing import Any
 
 from pytest_meshcheck.platforms.redaction import redacted
 
-LOGGED = re.compile(
-    r"^\[[^]]*\]\[\d+\]\[\w+\]\[[\w.]+\] \[[^]]*\] (?P<message>.*(?:reject|fail|error|invalid).*)$", re.I | re.M
-)
+ENTRY = re.compile(r"^\[[^]]*\]\[\d+\]\[\w+\]\[[\w.]+\] \[[^]]*\] ", re.M)
+"""What each entry of the log begins with; an entry has many lines where Envoy quotes a resource."""
 
-
+FAULT = re.compile(r".*(reject|fail|error|invalid)", re.I)
 LONGEST = 600
-"""Characters of a reason; Envoy quotes the whole file where it cannot parse it."""
+"""Characters of a reason; Envoy quotes the whole resource before it says what is wrong with it."""
+
+BEGINNING = 100
+"""Of which so many are the beginning, where it is cut."""
 
 
 def reasons(config_dump: bytes, log: str) -> str:
     """The error states in a configuration dump, or else what the log says since the publication; keys redacted."""
     stated = list(dict.fromkeys(_error_states(json.loads(config_dump))))
-    logged = [match["message"][:LONGEST] for match in LOGGED.finditer(redacted(log))]
+    logged = [_cut(entry.strip()) for entry in ENTRY.split(redacted(log))[1:] if FAULT.match(entry)]
     return "; ".join(stated or logged) or "Envoy gives no reason"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:BEGINNING]} [...] {text[BEGINNING - LONGEST :]}"
 
 
 def _error_states(node: Any) -> Iterator[str]:

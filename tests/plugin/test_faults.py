@@ -1,0 +1,290 @@
+"""What breaks beneath a check is never held against the mesh, is named, and costs as little as can be."""
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.platforms import addresses
+from tests.plugin.conftest import Quick, Suite
+
+KILL = """
+def kill(name):
+    killed = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            mine = int((process / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+            folder = os.readlink(process / "cwd")
+            command = (process / "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+        if mine and name in command + folder:
+            os.kill(int(process.name), signal.SIGKILL)
+            killed.append(process)
+    assert killed
+"""
+
+# A kill, and what is asked of the mesh afterwards: with and without a policy, which asks the mesh itself.
+KILLED = (
+    KILL
+    + '''
+@check(MUST, "demo.rule")
+async def test_{name}(mesh, client, server):
+    """A process is killed in its middle."""
+    control(await client.get(server)).answered()
+    kill("{victim}")
+    {then}
+'''
+)
+
+ASKED = "expect(await client.get(server)).answered()"
+UNDER_POLICY = """async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        expect(await client.get(server)).answered()"""
+
+
+@pytest.mark.parametrize("then", [ASKED, UNDER_POLICY], ids=["asked", "under-policy"])
+def test_a_killed_sidecar_is_inconclusive_with_its_log(suite: Suite, quick: Quick, then: str) -> None:
+    suite.write(KILLED.format(name="killed", victim="blue.server", then=then))
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    reason = suite.results()["demo/killed"]["reason"]
+    assert reason.startswith("the sidecar of blue/server died (signal SIGKILL); its log ends:\n")
+
+
+def test_killed_probes_are_inconclusive(suite: Suite, quick: Quick) -> None:
+    suite.write(KILLED.format(name="killed", victim="pytest_meshcheck.probe", then=ASKED))
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    assert "probe of blue/" in suite.results()["demo/killed"]["reason"]
+
+
+@pytest.mark.parametrize("victim", ["blue.server", "blue.client", "pytest_meshcheck.probe"])
+def test_a_death_costs_one_check(suite: Suite, quick: Quick, victim: str) -> None:
+    suite.write("refused", KILLED.format(name="killed", victim=victim, then=ASKED), "served")
+    quick("--mesh=envoy").assert_outcomes(passed=2, errors=1)
+    assert suite.verdicts() == {
+        "demo/refused": "conforms",
+        "demo/killed": "inconclusive",
+        "demo/served": "conforms",
+    }
+
+
+def test_a_violation_on_a_dead_stage_is_no_violation(suite: Suite, quick: Quick) -> None:
+    suite.write(
+        KILLED.format(name="killed", victim="blue.server", then="await client.get(server)\n    expect(1).equals(2)")
+    )
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    assert suite.verdicts() == {"demo/killed": "inconclusive"}
+
+
+GARBAGE = """
+def pytest_meshcheck_envoy_resources(workload, resources):
+    if workload == "blue/server":
+        resources["listeners"][0]["{field}"] = {value}
+    return resources
+"""
+
+NONSENSE = """
+def pytest_meshcheck_envoy_resources(workload, resources):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [("address", "{}", "ListenerValidationError.Address"), ("no_such_field", "1", "no_such_field")],
+    ids=["invalid", "unknown-field"],
+)
+def test_a_rejected_configuration_names_resource_and_reason(
+    suite: Suite, quick: Quick, field: str, value: str, why: str
+) -> None:
+    suite.write("served", conftest=GARBAGE.format(field=field, value=value))
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    reason = suite.results()["demo/served"]["reason"]
+    assert "the sidecar of blue/server rejects listeners" in reason
+    assert why in reason
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("return {}", "listeners"),
+        ("return 7", "got int"),
+        ("raise RuntimeError('a defect of the defect')", "RuntimeError: a defect of the defect"),
+    ],
+    ids=["empty", "number", "raises"],
+)
+def test_a_hook_that_is_wrong_is_inconclusive(suite: Suite, quick: Quick, body: str, why: str) -> None:
+    suite.write("served", "conforms", conftest=NONSENSE.format(body=body))
+    quick("--mesh=envoy").assert_outcomes(errors=1, passed=1)
+    assert why in suite.results()["demo/served"]["reason"]
+
+
+FAILING = """
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.suite import Inconclusive
+
+class Failing(EnvoyMesh):
+    name = "failing"
+
+    async def {step}(self, *args):
+        raise Inconclusive("no control plane after 60 s")
+
+def failing(order):
+    mesh = Failing(order.version)
+    mesh.prepare()
+    return mesh
+
+def pytest_meshcheck_register_mesh(registry):
+    registry.register("failing", failing)
+"""
+
+
+def test_a_mesh_that_does_not_start_is_inconclusive(suite: Suite) -> None:
+    suite.write("conforms", "served", "unsupported", conftest=FAILING.format(step="install"))
+    run = suite.run(mesh="failing")
+    assert run.has("1 skipped, 2 errors")
+    assert run.has("no control plane after 60 s")
+    assert suite.run_directories() == []
+
+
+def test_a_mesh_that_does_not_end_loses_nothing(suite: Suite) -> None:
+    suite.write("conforms", "served", conftest=FAILING.format(step="uninstall"))
+    run = suite.run(mesh="failing")
+    assert run.code == 1
+    assert run.has("no control plane after 60 s", "score: 2/2 conform")
+    assert suite.is_gone()
+    assert suite.run_directories() == []
+
+
+def test_a_mesh_that_does_not_end_after_exitfirst_loses_nothing(suite: Suite) -> None:
+    suite.write("violates", "served", conftest=FAILING.format(step="uninstall"))
+    run = suite.run("-x", mesh="failing")
+    assert run.code != 0
+    assert list((suite.path / "meshcheck-report").glob("failing-*/report.json"))
+    assert run.has("no control plane after 60 s")
+
+
+def test_no_place_for_evidence_is_said_and_the_violation_stays(suite: Suite) -> None:
+    suite.write("violates", "conforms")
+    suite.run("-k", "conforms")
+    (suite.directory / "demo").write_text("a file where the folder of the family has to be")
+    run = suite.run()
+    assert run.code == 1
+    assert run.has("could not be written", "the state of the mesh could not be kept", "VIOLATES  demo/violates")
+    assert suite.verdicts() == {"demo/violates": "violates", "demo/conforms": "conforms"}
+
+
+def test_no_place_for_evidence_under_a_policy_leaves_the_violation(suite: Suite) -> None:
+    suite.write(
+        "conforms",
+        "served",
+        conftest=NONSENSE.format(body='for r in resources["routes"]: r["virtual_hosts"] = []\n    return resources'),
+    )
+    suite.run("-k", "conforms")
+    (suite.directory / "demo").write_text("a file where the folder of the family has to be")
+    run = suite.run("-n2")
+    assert run.code == 1
+    assert run.has("could not be written", "the state of the mesh could not be kept")
+    assert suite.verdicts() == {"demo/served": "violates", "demo/conforms": "conforms"}
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with no room."""
+    disk = tmp_path / "full"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no right to mount a file system: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_said_and_what_was_judged_is_printed(suite: Suite, full_disk: Path) -> None:
+    suite.write("conforms", "violates", "served")
+    run = suite.run(f"--mesh-report={full_disk}")
+    assert run.code == 1
+    assert run.has("VIOLATES  demo/violates", "No space left on device", "Make room", "score: 2/3 conform")
+
+
+def test_a_full_disk_fails_nothing_that_conforms(suite: Suite, full_disk: Path) -> None:
+    suite.write("conforms", "served")
+    run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
+    assert run.code == 0, run.output
+    assert run.has("No space left on device", "score: 2/2 conform")
+    assert "report: " not in run.output.partition("score:")[2].partition("\n")[2] or run.has("(not written)")
+
+
+def test_a_limit_on_file_size_is_said(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.write(
+        "conforms",
+        "violates",
+        conftest="""
+        import resource, signal
+
+        def pytest_sessionfinish():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    """,
+    )
+    run = suite.run("-p", "no:cacheprovider")
+    assert run.code == 1
+    assert run.has("report.json could not be written: File too large", "VIOLATES  demo/violates", "(not written)")
+    assert not list((suite.path / "meshcheck-report").rglob("report.json"))
+
+
+def test_a_summary_of_a_job_that_cannot_be_written_is_said(suite: Suite) -> None:
+    suite.write("conforms")
+    run = suite.run(GITHUB_STEP_SUMMARY=str(suite.path))
+    assert run.code == 0
+    assert run.has("could not be written", "score: 1/1 conform")
+    assert suite.verdicts() == {"demo/conforms": "conforms"}
+
+
+def test_ports_in_use_are_gone_around(suite: Suite) -> None:
+    suite.write("served")
+    with socket.socket() as taken:
+        # Every address of the machine, on the first port that a run would take; unless another run has it already.
+        with contextlib.suppress(OSError):
+            taken.bind(("0.0.0.0", addresses.PORT_BASES[0]))
+        run = suite.run()
+    assert run.code == 0, run.output
+
+
+def test_two_runs_side_by_side(suite: Suite) -> None:
+    suite.write("served", "refused")
+    first, second = (suite.start("--mesh=envoy", f"--mesh-report={name}") for name in ("one", "two"))
+    assert [suite.finish(run).code for run in (first, second)] == [0, 0]
+
+
+CRASH = '''
+@check(MUST, "demo.rule")
+async def test_crashes(mesh, client, server):
+    """It takes its process down."""
+    os._exit(7)
+'''
+
+
+def test_a_crashed_worker_is_said_and_the_others_go_on(suite: Suite) -> None:
+    suite.write("conforms", "served", CRASH, "refused")
+    run = suite.run("-n2")
+    assert run.code == 1, run.output
+    assert run.has("test_crashes")
+    verdicts = suite.verdicts()
+    assert verdicts.pop("demo/crashes") in ("not-run", "inconclusive")
+    assert verdicts == {"demo/conforms": "conforms", "demo/served": "conforms", "demo/refused": "conforms"}
+    assert suite.report()["complete"] is False
+    assert suite.is_gone()
+
+
+def test_a_path_too_long_for_a_socket_names_the_remedy(suite: Suite) -> None:
+    long = suite.temporary / ("x" * 60) / ("y" * 60)
+    long.mkdir(parents=True)
+    suite.write("served")
+    run = suite.run(TMPDIR=str(long))
+    assert run.has("set TMPDIR to a shorter directory")
+    assert suite.verdicts() == {"demo/served": "inconclusive"}

@@ -1,0 +1,294 @@
+"""Every sentence about what was seen can hold, and can fail."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.judge.expect import control, converge, expect
+from pytest_meshcheck.judge.verdict import Violation
+from pytest_meshcheck.probe.messages import AttemptEnding, Sight
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Spread
+
+
+def exchange(ending: Ending = Ending.ANSWERED, protocol: Protocol = Protocol.HTTP1, **seen: Any) -> Exchange:
+    defaults = {"request_id": "r", "started": 1.0, "ended": 1.5, "wall": 0.0}
+    return Exchange(ending=ending, protocol=protocol, **{**defaults, **seen})
+
+
+def attempt(number: int = 1, ending: AttemptEnding = AttemptEnding.ANSWERED, **seen: Any) -> Attempt:
+    defaults = {"request_id": "r", "instance": "i", "port": "http", "protocol": Protocol.HTTP1, "arrived": 1.0}
+    return Attempt(number=number, ending=ending, wall=0.0, **{**defaults, **seen})
+
+
+def sight(*found: str, to_server: int = 9, to_client: int = 9) -> Sight:
+    return Sight(connections=1, octets_to_server=to_server, octets_to_client=to_client, found=found, excerpt=b"")
+
+
+def load(**wrong: Any) -> LoadOutcome:
+    right = {
+        "sent": 10,
+        "failed": (),
+        "lost": (),
+        "duplicated": (),
+        "lateness": Spread.of([]),
+        "latency": Spread.of([]),
+    }
+    return LoadOutcome(**{**right, **wrong})
+
+
+ANSWERED = exchange(status=200, body_length=3, body_sha256="abc")
+GRPC = exchange(protocol=Protocol.GRPC, status=200, grpc_status=0)
+UNAVAILABLE = exchange(protocol=Protocol.GRPC, status=200, grpc_status=14)
+RESET = exchange(Ending.RESET, detail="Connection reset by peer")
+FORMS = frozenset({Ending.RESET})
+Sentence = Callable[[Any], object]
+
+# seen, sentence
+HOLDS: dict[str, tuple[object, Sentence]] = {
+    "equals": (1, lambda c: c.equals(1)),
+    "differs": (1, lambda c: c.differs_from(2)),
+    "at most": (1.0, lambda c: c.at_most(1.0)),
+    "at least": (1.0, lambda c: c.at_least(1.0)),
+    "holds": (True, lambda c: c.holds("it is not")),
+    "answered": (ANSWERED, lambda c: c.answered()),
+    "answered with one of several": (exchange(status=204), lambda c: c.answered({200, 204})),
+    "answered over gRPC": (GRPC, lambda c: c.answered()),
+    "answered over TCP": (exchange(protocol=Protocol.TCP), lambda c: c.answered()),
+    "grpc-status": (UNAVAILABLE, lambda c: c.answered_grpc(14)),
+    "refused": (RESET, lambda c: c.refused(FORMS)),
+    "refused by status": (exchange(status=403), lambda c: c.refused(FORMS, {403})),
+    "body": (ANSWERED, lambda c: c.body(3, "abc")),
+    "took": (ANSWERED, lambda c: c.took(0.5, 0.5)),
+    "count": ((attempt(1), attempt(2)), lambda c: c.count(2)),
+    "nothing": ((), lambda c: c.nothing()),
+    "bodies": ((attempt(body_length=3, body_sha256="abc"),), lambda c: c.bodies(3, "abc")),
+    "cancelled": ((attempt(ending=AttemptEnding.CANCELLED),), lambda c: c.cancelled()),
+    "clean": (load(), lambda c: c.clean()),
+    "sent at least": (load(), lambda c: c.sent_at_least(10)),
+    "readable": (sight("a", "b"), lambda c: c.readable(["a", "b"])),
+    "unreadable": (sight(), lambda c: c.unreadable()),
+}
+
+# seen, sentence, what is expected, what is the case
+FAILS: dict[str, tuple[object, Sentence, str, str]] = {
+    "equals": (1, lambda c: c.equals(2), "2", "it is 1"),
+    "differs": (1, lambda c: c.differs_from(1), "something else than 1", "it is just that"),
+    "at most": (1.5, lambda c: c.at_most(1.0), "at most 1", "it is 1.5"),
+    "at least": (0.5, lambda c: c.at_least(1.0), "at least 1", "it is 0.5"),
+    "holds": ("", lambda c: c.holds("it is empty"), "it holds", "it is empty"),
+    "answered": (
+        exchange(status=503, body_start="no healthy upstream\n"),
+        lambda c: c.answered(),
+        "an answer with status 200",
+        "it was answered, status 503, no healthy upstream",
+    ),
+    "answered without a status": (exchange(), lambda c: c.answered(), "an answer with status 200", "it was answered"),
+    "cut off after its head": (
+        exchange(Ending.RESET, status=200),
+        lambda c: c.answered(),
+        "an answer with status 200",
+        "it was reset, status 200",
+    ),
+    "answered with one of several": (
+        exchange(status=500),
+        lambda c: c.answered({204, 200}),
+        "an answer with status 200 or 204",
+        "it was answered, status 500",
+    ),
+    "answered over gRPC": (
+        UNAVAILABLE,
+        lambda c: c.answered(),
+        "an answer with status 200",
+        "it was answered, status 200, grpc-status 14",
+    ),
+    "answered over TCP": (
+        exchange(Ending.RESET, protocol=Protocol.TCP),
+        lambda c: c.answered(),
+        "an answer with status 200",
+        "it was reset",
+    ),
+    "grpc-status": (
+        UNAVAILABLE,
+        lambda c: c.answered_grpc(4),
+        "an answer with grpc-status 4",
+        "it was answered, status 200, grpc-status 14",
+    ),
+    "refused": (ANSWERED, lambda c: c.refused(FORMS), "a refusal (reset)", "it was answered, status 200"),
+    "refused in another form": (
+        exchange(Ending.TIMED_OUT),
+        lambda c: c.refused(FORMS, {403}),
+        "a refusal (reset or status 403)",
+        "it was timed-out",
+    ),
+    "body too short": (
+        ANSWERED,
+        lambda c: c.body(4, "abc"),
+        "a body of 4 octets with SHA-256 abc",
+        "3 octets with SHA-256 abc arrived",
+    ),
+    "body altered": (
+        ANSWERED,
+        lambda c: c.body(3, "abd"),
+        "a body of 3 octets with SHA-256 abd",
+        "3 octets with SHA-256 abc arrived",
+    ),
+    "too quick": (
+        ANSWERED,
+        lambda c: c.took(0.6, 1.0),
+        "an end after 0.600 to 1.000 s",
+        "it ended after 0.500 s: it was answered, status 200",
+    ),
+    "too slow": (
+        ANSWERED,
+        lambda c: c.took(0.1, 0.4),
+        "an end after 0.100 to 0.400 s",
+        "it ended after 0.500 s: it was answered, status 200",
+    ),
+    "too many attempts": ((attempt(1), attempt(2)), lambda c: c.count(1), "1 attempts at the application", "2 arrived"),
+    "too few attempts": ((), lambda c: c.count(1), "1 attempts at the application", "0 arrived"),
+    "something": (
+        (attempt(),),
+        lambda c: c.nothing(),
+        "nothing to reach the application",
+        "1 attempts arrived",
+    ),
+    "one body of several": (
+        (attempt(1, body_length=3, body_sha256="abc"), attempt(2, body_length=2, body_sha256="ab")),
+        lambda c: c.bodies(3, "abc"),
+        "3 octets with SHA-256 abc on every attempt",
+        "attempt 2 brought 2 with ab",
+    ),
+    "not cancelled": (
+        (attempt(1, AttemptEnding.CANCELLED), attempt(2, AttemptEnding.OPEN)),
+        lambda c: c.cancelled(),
+        "the server to see the cancellation",
+        "attempt 2 is open",
+    ),
+    "nothing to cancel": ((), lambda c: c.cancelled(), "the server to see the cancellation", "no attempt arrived"),
+    "failed": (
+        load(failed=(("r-1", "reset 0"),)),
+        lambda c: c.clean(),
+        "every request to be served exactly once",
+        "of 10 requests 1 failed, 0 were lost, 0 came twice: r-1 reset 0",
+    ),
+    "lost": (
+        load(lost=("r-1",)),
+        lambda c: c.clean(),
+        "every request to be served exactly once",
+        "of 10 requests 0 failed, 1 were lost, 0 came twice: ",
+    ),
+    "came twice": (
+        load(duplicated=(("r-1", 2),)),
+        lambda c: c.clean(),
+        "every request to be served exactly once",
+        "of 10 requests 0 failed, 0 were lost, 1 came twice: ",
+    ),
+    "sent too few": (load(), lambda c: c.sent_at_least(11), "at least 11 requests", "10 were sent"),
+    "a canary is missing": (
+        sight("a"),
+        lambda c: c.readable(["a", "b"]),
+        "2 canaries on the wire",
+        "1 are not there",
+    ),
+    "readable": (sight("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
+}
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_a_sentence_that_holds_returns_what_was_seen(name: str) -> None:
+    seen, sentence = HOLDS[name]
+    assert sentence(expect(seen)) is seen
+    assert sentence(control(seen)) is seen
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_a_sentence_that_fails_is_a_violation(name: str) -> None:
+    seen, sentence, expected, actual = FAILS[name]
+    with pytest.raises(Violation) as failure:
+        sentence(expect(seen))
+    assert (failure.value.expected, failure.value.actual) == (expected, actual)
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_a_control_that_fails_is_inconclusive(name: str) -> None:
+    seen, sentence, expected, actual = FAILS[name]
+    with pytest.raises(Inconclusive) as failure:
+        sentence(control(seen))
+    assert str(failure.value) == f"control failed: expected {expected}, but {actual}"
+
+
+@pytest.mark.parametrize("ending", [Ending.CONNECT_REFUSED, Ending.UNREACHABLE])
+def test_nobody_there_is_no_refusal(ending: Ending) -> None:
+    with pytest.raises(Inconclusive, match=r"nobody listens at \('127.0.0.1', 1\)"):
+        expect(exchange(ending, remote=("127.0.0.1", 1))).refused({ending})
+
+
+@pytest.mark.parametrize("silent", [{"to_server": 0}, {"to_client": 0}])
+def test_silence_is_not_confidential(silent: dict[str, int]) -> None:
+    with pytest.raises(Inconclusive, match="none was recorded"):
+        expect(sight(**silent)).unreadable()
+
+
+def test_a_value_is_called_what_it_is() -> None:
+    with pytest.raises(Violation, match="expected the status: 2, but it is 1"):
+        expect(1, "the status").equals(2)
+
+
+def test_a_long_list_of_failures_is_cut() -> None:
+    failed = tuple((f"r-{number}", "reset") for number in range(9))
+    with pytest.raises(Violation) as failure:
+        expect(load(failed=failed)).clean()
+    assert failure.value.actual.count("reset") == 5
+
+
+def observations(*values: int) -> Callable[[], Any]:
+    """Tells one value after the other, and then the last one."""
+    left = list(values)
+
+    async def observe() -> int:
+        await asyncio.sleep(0)
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return observe
+
+
+@pytest.mark.asyncio
+async def test_converges_on_the_first_marker() -> None:
+    seen, seconds = await converge(observations(0, 0, 1), bool, within=10)
+    assert seen == 1
+    assert 0 < seconds <= 10
+
+
+@pytest.mark.asyncio
+async def test_converges_on_several_in_a_row() -> None:
+    told: list[int] = []
+    observe = observations(0, 1, 0, 1, 1, 1, 0)
+
+    async def tell() -> int:
+        told.append(await observe())
+        return told[-1]
+
+    assert (await converge(tell, bool, within=10, in_a_row=3))[0] == 1
+    assert told == [0, 1, 0, 1, 1, 1]
+
+
+@pytest.mark.asyncio
+async def test_what_never_converges_ends() -> None:
+    seen, seconds = await converge(observations(0), bool, within=0.05)
+    assert seen == 0
+    assert seconds > 0.05
+
+
+@pytest.mark.asyncio
+async def test_what_holds_too_late_to_be_sure_has_not_converged() -> None:
+    values = observations(*([0] * 3), 1)
+    started = asyncio.get_running_loop().time()
+
+    async def flapping() -> int:
+        return await values() if asyncio.get_running_loop().time() - started > 0.05 else 0
+
+    _, seconds = await converge(flapping, bool, within=0.05, in_a_row=1000)
+    assert seconds > 0.05

@@ -1,0 +1,90 @@
+"""The file of known violations."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.judge.expectations import ExpectationsError, KnownViolation, read_expectations
+
+ENTRY = """
+[[known]]
+check = "{check}"
+reason = "It was never built."
+link = "https://example.org/issues/7"
+"""
+
+IDS = frozenset({"mtls/a", "mtls/b", "retry/c"})
+
+
+def written(tmp_path: Path, content: str) -> Path:
+    """The content as a file."""
+    path = tmp_path / "known.toml"
+    path.write_text(content)
+    return path
+
+
+def test_entries_are_read_in_order(tmp_path: Path) -> None:
+    path = written(tmp_path, ENTRY.format(check="mtls/a") + "# and\n" + ENTRY.format(check="retry/c[1]"))
+    first, second = read_expectations(path, IDS)
+    assert first == KnownViolation("mtls/a", "It was never built.", "https://example.org/issues/7", f"{path}:2")
+    assert (second.check, second.where) == ("retry/c[1]", f"{path}:8")
+
+
+def test_an_empty_file_knows_nothing(tmp_path: Path) -> None:
+    assert read_expectations(written(tmp_path, "# nothing yet\n"), IDS) == ()
+
+
+# content, what is said
+REFUSED = {
+    "known = [": "not TOML: ",
+    "[known]\ncheck = 'mtls/a'": ":1: write each entry as a table of its own, [[known]]",
+    "known = [{ check = 'mtls/a' }]": ":1: write each entry as a table of its own, [[known]]",
+    "\n[[know]]\n": ":2: unknown key 'know'; the only one is [[known]]",
+    "[[known]]\ncheck = 'mtls/a'\nreason = 'r'": ":1: an entry has exactly check, reason, link, each a text; it has {",
+    "[[known]]\ncheck = 'mtls/a'\nreason = ''\nlink = 'l'": ":1: an entry has exactly check, reason, link",
+    "[[known]]\ncheck = 'mtls/a'\nreason = 3\nlink = 'l'": ":1: an entry has exactly check, reason, link",
+    "[[known]]\ncheck = 'mtls/a'\nreason = 'r'\nlink = 'l'\nwhere = 'w'": ":1: an entry has exactly check, reason",
+    ENTRY.format(check="mtls/z"): ":2: no check 'mtls/z'; there are mtls/a, mtls/b",
+    ENTRY.format(check="nothing/z"): ":2: no check 'nothing/z'; there are mtls/a, mtls/b, retry/c",
+}
+
+
+@pytest.mark.parametrize("content", REFUSED)
+def test_refused(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(ExpectationsError) as refusal:
+        read_expectations(path, IDS)
+    assert str(refusal.value).startswith(str(path))
+    assert REFUSED[content] in str(refusal.value)
+
+
+def test_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "known.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ExpectationsError, match=r"known.toml: not TOML: "):
+        read_expectations(path, IDS)
+
+
+def test_a_directory_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ExpectationsError, match="cannot be read: Is a directory"):
+        read_expectations(tmp_path, IDS)
+
+
+def test_ids_that_are_not_known_yet_are_let_be(tmp_path: Path) -> None:
+    assert len(read_expectations(written(tmp_path, ENTRY.format(check="any/check")))) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "check", "covers"),
+    [
+        ("mtls/a", "mtls/a", True),
+        ("mtls/a", "mtls/a[1]", True),
+        ("mtls/a[1]", "mtls/a[1]", True),
+        ("mtls/a[1]", "mtls/a[2]", False),
+        ("mtls/a[1]", "mtls/a", False),
+        ("mtls/a", "mtls/a-b", False),
+        ("mtls/a", "mtls/a-b[1]", False),
+    ],
+)
+def test_covers(entry: str, check: str, covers: bool) -> None:
+    assert KnownViolation(entry, "r", "l").covers(check) is covers
