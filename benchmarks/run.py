@@ -15,12 +15,28 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.suite import Mode, MutualTls
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
+
+
+STAMP = """
+import time
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    print("AT", time.time())
+"""
 
 
 @dataclass(frozen=True)
@@ -56,10 +72,9 @@ def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, subprocess.Complete
 
 def first_check() -> list[Figure]:
     """From ``pytest`` to the first check running."""
-    script = "import time, pytest\n@pytest.hookimpl(trylast=True)\ndef pytest_runtest_call():\n    print('AT', time.time())"
     seconds = []
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "stamp.py").write_text(script)
+        Path(directory, "stamp.py").write_text(STAMP)
         for _ in range(5):
             begun = time.time()
             done = subprocess.run(
@@ -91,7 +106,7 @@ def wave() -> list[Figure]:
         Figure("first wave, one process (s)", alone, 20.0),
         Figure("first wave, -n 2, part of one process", together / alone, 0.6),
         Figure("first wave without the check that waits 16 s, one process (s)", alone_short),
-        Figure("first wave without the check that waits 16 s, -n 2, part of one process", together_short / alone_short, 0.6),
+        Figure("the same with -n 2, part of one process", together_short / alone_short, 0.6),
         Figure("memory of the whole run, proportional set size (MB)", peak.megabytes, 1000.0),
     ]
 
@@ -111,9 +126,7 @@ def unused() -> list[Figure]:
 
 def _difference(arguments: Sequence[str], cwd: Path) -> float:
     """The median difference of pairs, run in turn, so that a drift of the machine's speed cancels out."""
-    pairs = [
-        timed(*arguments, cwd=cwd)[0] - timed("-p", "no:meshcheck", *arguments, cwd=cwd)[0] for _ in range(15)
-    ]
+    pairs = [timed(*arguments, cwd=cwd)[0] - timed("-p", "no:meshcheck", *arguments, cwd=cwd)[0] for _ in range(15)]
     return statistics.median(pairs)
 
 
@@ -123,9 +136,7 @@ def policy() -> list[Figure]:
 
 
 async def _policy() -> list[Figure]:
-    from pytest_meshcheck.suite import Mode, MutualTls
-
-    async def measure(mesh: "MeshUnderTest") -> list[Figure]:
+    async def measure(mesh: MeshUnderTest) -> list[Figure]:
         server, _client = await asyncio.gather(mesh.workload("server"), mesh.workload("client"))
         before = _processes()
         seconds = []
@@ -151,13 +162,11 @@ def load() -> list[Figure]:
 
 
 async def _load(rate: float, seconds: float) -> list[Figure]:
-    from pytest_meshcheck.stage.observation import LoadOutcome
-
-    async def measure(mesh: "MeshUnderTest") -> list[Figure]:
+    async def measure(mesh: MeshUnderTest) -> list[Figure]:
         server, client = await asyncio.gather(mesh.workload("server"), mesh.workload("client"))
         async with client.load(server, rate) as running:
             await asyncio.sleep(seconds)
-        outcome: LoadOutcome = running.result
+        outcome = running.result
         bad = len(outcome.failed) + len(outcome.lost) + len(outcome.duplicated)
         return [
             Figure(f"requests sent at {rate:g}/s for {seconds:g} s", outcome.sent),
@@ -171,12 +180,7 @@ async def _load(rate: float, seconds: float) -> list[Figure]:
     return await _with_mesh(measure)
 
 
-async def _with_mesh(measure: Callable[["MeshUnderTest"], "asyncio.Future[list[Figure]]"]) -> list[Figure]:
-    from pytest_meshcheck.judge.subject import MeshUnderTest
-    from pytest_meshcheck.meshes.envoy import EnvoyMesh
-    from pytest_meshcheck.platforms.processes import Processes
-    from pytest_meshcheck.stage.journal import Journal
-
+async def _with_mesh(measure: Callable[[MeshUnderTest], Awaitable[list[Figure]]]) -> list[Figure]:
     adapter, platform = EnvoyMesh(), Processes(Journal())
     mesh = MeshUnderTest(adapter, platform)
     try:

@@ -3,9 +3,14 @@
 All that judges a mesh is imported once a mesh is selected.
 """
 
+import warnings
+
 import pytest
 
 from pytest_meshcheck import hookspecs, options
+
+LOOP_SCOPE_UNSET = 'The configuration option "asyncio_default_fixture_loop_scope" is unset'
+"""A warning of pytest-asyncio that does not concern checks: all of their fixtures say in which loop they run."""
 
 NO_MESH = "these checks judge a service mesh, and none is selected: add --mesh=NAME; there are {names}."
 
@@ -20,6 +25,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Bring in the rest of the plugin, but only when a mesh is selected."""
     config.addinivalue_line("markers", "mesh_check(check): a conformance check; made by @check.")
@@ -27,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.mesh and not config.option.help and not config.getoption("mesh_list"):
         from pytest_meshcheck import run  # noqa: PLC0415 - costs every other run of pytest nothing
 
+        warnings.filterwarnings("ignore", message=LOOP_SCOPE_UNSET)
         run.begin(config, settings)
 
 

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,8 +25,11 @@ from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
-from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.journal import Journal
+
+OUTCOMES = (Violation, Inconclusive)
+"""What a check ends in by design; any other exception is shown with its whole traceback."""
 
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
 
@@ -202,6 +205,8 @@ class Run:
         if verdict is Verdict.INCONCLUSIVE:
             # pytest calls an error what fails outside of the call; JUnit, summary and --lf go by this
             report.when = "setup"
+        if isinstance(error, OUTCOMES) and call.excinfo and self.config.getoption("tbstyle") == "auto":
+            report.longrepr = call.excinfo.getrepr(style="short", funcargs=False, tbfilter=_of_suite(planned.check))
         item.stash[VIOLATED] = verdict in (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION)
         self._attach(item, report, verdict, error)
         return report
@@ -296,6 +301,15 @@ def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
     if planned is None:
         return (-1, False, False)
     return (meshes.index(planned.mesh), planned.check.disruptive, planned.check.head_start is not None)
+
+
+def _of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:
+    """Keeps the lines of a traceback that a suite author wrote; what is below them is ours and says nothing new."""
+
+    def lines(raised: pytest.ExceptionInfo[BaseException]) -> Any:
+        return raised.traceback.filter(lambda entry: Path(entry.path).is_relative_to(check.root))
+
+    return lines
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -54,8 +54,11 @@ async def test_svid_is_well_formed(
 ) -> None:
     """The certificate that an enrolled workload serves is a well-formed X.509-SVID of its service account.
 
-    > An X.509 SVID MUST contain exactly one URI SAN. […] Leaf certificates MUST set the cA field to false […] and MUST
-    > set digitalSignature.
+    > An X.509 SVID MUST contain exactly one URI SAN, and by extension, exactly one SPIFFE ID.
+
+    > […] leaf certificates MUST set the cA field to false.
+
+    > Leaf SVIDs MUST set digitalSignature.
 
     It can authenticate both clients and servers, is valid now, and its chain ends in the announced root.
     """

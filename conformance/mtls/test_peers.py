@@ -97,7 +97,8 @@ async def test_client_without_certificate_is_refused(
 ) -> None:
     """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused.
 
-    > A server that requires client authentication sends certificate_required to a client that sends none.
+    > If the client does not send any certificates […], the server MAY at its discretion either continue the handshake
+    > without client authentication or abort the handshake with a "certificate_required" alert.
     """
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server)).answered()
@@ -111,9 +112,12 @@ async def test_client_without_certificate_is_refused(
 async def test_certificate_of_another_authority_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
 ) -> None:
-    """A peer whose certificate was signed by an authority that the mesh does not trust is refused, as client and server.
+    """A peer whose certificate was signed by an authority that the mesh does not trust is refused.
 
-    > Validation MUST be done by standard X.509 path validation against the bundle of the trust domain.
+    This holds for clients and for servers.
+
+    > The validation of trust in a given SVID is based on standard X.509 path validation, and MUST follow RFC 5280 path
+    > validation semantics.
     """
     await client_is_refused(mesh, outsider, server, of_another_authority)
     await server_is_refused(mesh, client, impostor, of_another_authority)
@@ -150,7 +154,9 @@ async def test_other_trust_domain_is_refused(
 async def test_impostor_server_is_refused(
     mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted
 ) -> None:
-    """A client's data plane refuses a server whose certificate comes from the right authority but names another service.
+    """A client's data plane refuses a server whose certificate names another service than the one that is called.
+
+    The certificate is otherwise good, from the right authority.
 
     Not a single octet of the request reaches the impostor's application.
     """
@@ -162,7 +168,9 @@ async def test_impostor_server_is_refused(
 async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: Workload, version: str) -> None:
     """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
 
-    > Implementations MUST NOT negotiate TLS version 1.0 [or] 1.1.
+    > Implementations MUST NOT negotiate TLS version 1.0.
+
+    > Implementations MUST NOT negotiate TLS version 1.1.
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     served = control(await mesh.knock(outsider, server, credentials)).answered()

@@ -68,7 +68,7 @@ async def test_plaintext_is_refused_on_every_strict_port(
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         for port in strict:
             control(await outsider.get(server, port)).answered()
-    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE, {port: Mode.STRICT for port in strict})):
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE, dict.fromkeys(strict, Mode.STRICT))):
         for port in strict:
             refused = await outsider.get(server, port)
             expect(refused, port).refused(mesh.documented.plaintext_refused_as)

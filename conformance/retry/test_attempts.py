@@ -43,7 +43,8 @@ async def test_attempts_are_limit_plus_one(
 
     The server fails 0 to n + 1 times in a row; its ledger has the exact number of attempts, the boundary included.
 
-    > attempts: the maximum number of times an individual request should be retried.
+    > Attempts specifies the maximum number of times an individual request from the gateway to a backend should be
+    > retried.
     """
     control(await client.get(server)).answered()
     async with mesh.policy(Retry(server, limit, statuses=frozenset({503}))):

@@ -34,6 +34,7 @@ GRPC = {
     Failure.GRPC_UNAVAILABLE: 14,
 }
 
+
 @dataclass(frozen=True)
 class Spelling:
     """One way in which a first attempt fails.
@@ -117,7 +118,8 @@ async def test_fires_for_every_spelling_of_failure(
     if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retriable_failures:
         raise Unsupported(f"{case.failure} cannot be listed for retries")
     if case.in_trailers and not mesh.documented.retries_status_in_trailers:
-        raise Unsupported(f"a gRPC status in trailers is not retried ({mesh.documented.source('retries_status_in_trailers')})")
+        source = mesh.documented.source("retries_status_in_trailers")
+        raise Unsupported(f"a gRPC status in trailers is not retried ({source})")
     async with mesh.policy(RequestsPerConnection(bystander, 1)):
         alone = await fails_once(client, bystander, case)
         control(was_served(alone), "a failure without retries").equals(False)
@@ -144,7 +146,7 @@ def was_served(exchange: Exchange) -> bool:
 
 
 async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """Control: the mesh is in the way of these requests and can retry them, so that it means something if it does not."""
+    """Control: the mesh is in the way of these requests and can retry them; only then it means something if not."""
     async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):
         retried = await client.get(server, request_id=await server.answers(503))
     control(await server.saw(retried), "a retry by policy").count(2)
@@ -179,9 +181,7 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 
 @pytest.mark.parametrize("case", DEFAULTS)
 @check(MUST, "retry.default", needs={Capability.RETRY})
-async def test_default_equals_documentation(
-    mesh: MeshUnderTest, client: Workload, server: Workload, case: str
-) -> None:
+async def test_default_equals_documentation(mesh: MeshUnderTest, client: Workload, server: Workload, case: str) -> None:
     """Under no policy, how often each method is tried for each failure is what the mesh's documentation says."""
     await retries_where_told(mesh, client, server)
     method, failure, status, answer = DEFAULTS[case]

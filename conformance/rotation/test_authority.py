@@ -98,7 +98,10 @@ async def test_roots_overlap(
 async def test_old_root_is_refused_after_removal(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, impostor: Workload
 ) -> None:
-    """Once the old root is no longer announced, a peer under it is refused, as client and as server; new ones are served."""
+    """Once the old root is no longer announced, a peer under it is refused, as client and as server.
+
+    Peers under the new root are served.
+    """
     for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH):
         await mesh.rotate(step)
     old, new = mesh.authority.previous, mesh.authority.issuer

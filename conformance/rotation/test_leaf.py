@@ -101,7 +101,7 @@ async def test_leaf_never_outlives_its_issuer(
 ) -> None:
     """No served certificate is valid for longer than any issuer above it, also when the issuer itself ends soon.
 
-    > The path is valid only while every certificate in it is.
+    > The certificate validity period includes the current time. [for every certificate of the path]
     """
     try:
         for lifetime in (None, ISSUER_LIFETIME):
