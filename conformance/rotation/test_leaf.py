@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+from collections.abc import Awaitable
 
 from cryptography import x509
 
@@ -22,6 +23,8 @@ from pytest_meshcheck.suite import (
 RATE = 100
 """Requests per second while something is rotated."""
 HANDSHAKES = 20
+UNHURRIED = 0.05
+"""Seconds between two looks at a certificate, where other checks run meanwhile."""
 ISSUER_LIFETIME = 30.0
 
 
@@ -33,7 +36,7 @@ async def served_chain(mesh: MeshUnderTest, outsider: Workload, workload: Worklo
 
 
 async def renewed(
-    mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate, every: float = 0.01
 ) -> x509.Certificate:
     """The next certificate of a workload; a violation where it does not come in time."""
 
@@ -41,23 +44,28 @@ async def renewed(
         return (await served_chain(mesh, outsider, workload))[0]
 
     within = mesh.documented.leaf_renewed_within + mesh.tolerance
-    new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within)
+    new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=every)
     expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s").holds("it is the same")
     early = datetime.datetime.now(datetime.UTC) < old.not_valid_after_utc
     expect(early, "renewal before expiry").holds(f"the old one ended at {old.not_valid_after_utc}")
     return new
 
 
-@check(MUST, "rotation.leaf", needs={Capability.LEAF_ROTATION})
+async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
+    """The certificates of one workload through three renewals."""
+    renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
+    leaves = [(await served_chain(mesh, outsider, renewing))[0]]
+    for _round in range(3):
+        leaves.append(await renewed(mesh, outsider, renewing, leaves[-1], every=UNHURRIED))
+    return leaves
+
+
+@check(MUST, "rotation.leaf", needs={Capability.LEAF_ROTATION}, head_start=four_leaves)
 async def test_leaf_is_renewed_before_expiry(
-    mesh: MeshUnderTest, renewing: Workload, outsider: Workload, client: Workload
+    mesh: MeshUnderTest, renewing: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:
     """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart."""
-    leaf, *_ = await served_chain(mesh, outsider, renewing)
-    serials = {leaf.serial_number}
-    for _round in range(3):
-        leaf = await renewed(mesh, outsider, renewing, leaf)
-        serials.add(leaf.serial_number)
+    serials = {leaf.serial_number for leaf in await head_start}
     expect(len(serials), "different serial numbers").equals(4)
     control(await client.get(renewing), "a call afterwards").answered()
 
@@ -80,16 +88,23 @@ async def test_leaf_renewal_loses_nothing(
     expect(load.result).clean()
 
 
-@check(MUST, "rotation.new-handshakes", needs={Capability.LEAF_ROTATION})
-async def test_new_handshakes_use_the_new_certificate(
-    mesh: MeshUnderTest, renewing: Workload, outsider: Workload, client: Workload
-) -> None:
-    """Once a renewed certificate was served, no new handshake shows an older one."""
+async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:
+    """What new handshakes show, one after the other, across a renewal."""
+    renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
     old, *_ = await served_chain(mesh, outsider, renewing)
-    seen = [old, await renewed(mesh, outsider, renewing, old)]
+    seen = [old, await renewed(mesh, outsider, renewing, old, every=UNHURRIED)]
     for _ in range(HANDSHAKES):
         leaf, *_ = await served_chain(mesh, outsider, renewing)
         seen.append(leaf)
+    return seen
+
+
+@check(MUST, "rotation.new-handshakes", needs={Capability.LEAF_ROTATION}, head_start=leaves_in_a_row)
+async def test_new_handshakes_use_the_new_certificate(
+    mesh: MeshUnderTest, renewing: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
+) -> None:
+    """Once a renewed certificate was served, no new handshake shows an older one."""
+    seen = await head_start
     stale = [new for old, new in itertools.pairwise(seen) if new.not_valid_after_utc < old.not_valid_after_utc]
     expect(len(stale), f"of {len(seen)} certificates in a row those that are older than the one before").equals(0)
     control(await client.get(renewing), "a call afterwards").answered()

@@ -205,9 +205,14 @@ control = Judge(_inconclusive)
 
 
 async def converge(
-    observe: Callable[[], Awaitable[T]], marker: Callable[[T], bool], within: float, in_a_row: int = 1
+    observe: Callable[[], Awaitable[T]],
+    marker: Callable[[T], bool],
+    within: float,
+    *,
+    in_a_row: int = 1,
+    every: float = 0.01,
 ) -> tuple[T, float]:
-    """Observe until ``marker`` held ``in_a_row`` times running, or ``within`` seconds are over.
+    """Observe, with ``every`` seconds between, until ``marker`` held ``in_a_row`` times or ``within`` seconds are over.
 
     Returns the newest observation and the seconds until the marker began to hold, which are more than ``within`` where
     it never held for long enough; the check judges both. Observations made before are not held against the mesh;
@@ -225,7 +230,7 @@ async def converge(
             run = 0
         if run >= in_a_row or elapsed > within:
             return seen, since if run >= in_a_row else elapsed
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)
 
 
 def told(exchange: Exchange) -> str:

@@ -39,10 +39,10 @@ STAGE = {
     # fixture: what it is
     "client": WorkloadSpec("blue", "client"),
     "other": WorkloadSpec("blue", "other"),
-    "server": WorkloadSpec("blue", "server"),
-    "renewing": WorkloadSpec("blue", "renewing", leaf_lifetime=SHORTEST),
+    "server": WorkloadSpec("blue", "server", calls=False),
+    "renewing": WorkloadSpec("blue", "renewing", leaf_lifetime=SHORTEST, calls=False),
     "twin_client": WorkloadSpec("green", "client"),
-    "twin_server": WorkloadSpec("green", "server"),
+    "twin_server": WorkloadSpec("green", "server", calls=False),
     "outsider": WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED),
     "bystander": WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED),
     "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),

@@ -63,6 +63,7 @@ class WorkloadSpec:
         enrolment: Whether it is part of the mesh.
         leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
         ports: What it serves.
+        calls: Whether it calls others; the data plane of one that never does need not know of them.
     """
 
     namespace: str
@@ -70,6 +71,7 @@ class WorkloadSpec:
     enrolment: Enrolment = Enrolment.ENROLLED
     leaf_lifetime: float | None = None
     ports: tuple[Port, ...] = PORTS
+    calls: bool = True
 
     @property
     def service_account(self) -> str:

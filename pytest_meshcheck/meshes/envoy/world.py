@@ -38,15 +38,13 @@ class World:
             credentials=credentials,
             roots=self.roots,
             inbound=tuple(self._inbound(member, port) for port in member.spec.ports),
-            outbound=tuple(
-                Outbound(
-                    service,
-                    member.outbound(server, service.port.name),
-                    self.endpoint(member, server, service.port.name),
-                )
-                for server, service in self._services
-            ),
+            outbound=tuple(self._outbounds(member)) if member.spec.calls else (),
         )
+
+    def _outbounds(self, client: Member) -> Iterator[Outbound]:
+        for server, service in self._services:
+            port = service.port.name
+            yield Outbound(service, client.outbound(server, port), self.endpoint(client, server, port))
 
     @cached_property
     def _services(self) -> tuple[tuple[Member, Service], ...]:
