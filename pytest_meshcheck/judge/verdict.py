@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pytest_meshcheck.stage.redaction import redacted
+
 
 class Level(enum.StrEnum):
     """How bad a violation is, in the words of RFC 2119."""
@@ -35,9 +37,9 @@ class Violation(AssertionError):
     """The mesh does not do what the requirement says; nothing else raises this."""
 
     def __init__(self, expected: str, actual: str) -> None:
-        super().__init__(f"expected {expected}, but {actual}")
-        self.expected = expected
-        self.actual = actual
+        self.expected = redacted(expected)
+        self.actual = redacted(actual)
+        super().__init__(f"expected {self.expected}, but {self.actual}")
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

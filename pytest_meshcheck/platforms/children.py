@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_meshcheck.platforms.redaction import redacted
 from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.redaction import redacted
 
 PR_SET_PDEATHSIG = 1
 LOG_TAIL = 12

@@ -13,12 +13,12 @@ from pytest_meshcheck.platforms.addresses import AddressPlan, Member, next_numbe
 from pytest_meshcheck.platforms.base import Manifest, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
-from pytest_meshcheck.platforms.redaction import redacted
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import Probe
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.redaction import redacted
 from pytest_meshcheck.stage.workload import Address, Enrolment, Via, Workload, WorkloadSpec
 
 SIDECAR_LABEL = "meshcheck.dev/sidecar"

@@ -1,8 +1,13 @@
 """What can go wrong that is not the mesh's fault."""
 
+from pytest_meshcheck.stage.redaction import redacted
+
 
 class Inconclusive(Exception):
     """The check could not judge: a control failed, or the platform, the mesh or a probe broke."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class Unsupported(Exception):

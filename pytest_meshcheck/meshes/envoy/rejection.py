@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_meshcheck.platforms.redaction import redacted
+from pytest_meshcheck.stage.redaction import redacted
 
 ENTRY = re.compile(r"^\[[^]]*\]\[\d+\]\[\w+\]\[[\w.]+\] \[[^]]*\] ", re.M)
 """What each entry of the log begins with; an entry has many lines where Envoy quotes a resource."""
