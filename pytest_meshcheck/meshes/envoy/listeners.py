@@ -1,7 +1,7 @@
 """Listeners: where others reach the workload, and where the workload dials services.
 
 Strict and permissive differ in their filter chains alone, and the chain for TLS is the same in both: Envoy then updates
-the listener in place, and connections under mutual TLS never notice
+the listener in place, and connections under mutual TLS never notice; a server-first port has another timeout as well
 (https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds).
 """
 
@@ -26,6 +26,12 @@ TLS_INSPECTOR = {
     "typed_config": typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
 }
 
+SILENT_IS_CLOSED: Resource = {"listener_filters_timeout": "10s"}
+"""A client that says nothing cannot be told to speak TLS or not; one on a busy machine may need a while to say it."""
+
+SILENT_IS_PLAINTEXT: Resource = {"listener_filters_timeout": "0.1s", "continue_on_listener_filters_timeout": True}
+"""Where the server speaks first and plaintext is allowed, a silent client is one that waits for the server."""
+
 TELL_CALLER: Resource = {
     "forward_client_cert_details": "SANITIZE_SET",
     "set_current_client_cert_details": {"uri": True},
@@ -35,7 +41,8 @@ TELL_CALLER: Resource = {
 
 @lru_cache(maxsize=REMEMBERED)
 def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource:
-    """One port of the workload. A client that says nothing for 0.1 s is taken for plaintext (server-first)."""
+    """One port of the workload."""
+    strict = inbound.mode is Mode.STRICT
     filters = [_inbound_filter(inbound, name)]
     secure = {
         "name": "mutual-tls",
@@ -48,9 +55,8 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
         name,
         inbound.listen,
         listener_filters=[TLS_INSPECTOR],
-        listener_filters_timeout="0.1s",
-        continue_on_listener_filters_timeout=True,
-        filter_chains=[secure] if inbound.mode is Mode.STRICT else [secure, plain],
+        **(SILENT_IS_PLAINTEXT if inbound.port.server_first and not strict else SILENT_IS_CLOSED),
+        filter_chains=[secure] if strict else [secure, plain],
     )
 
 
