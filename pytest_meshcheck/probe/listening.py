@@ -1,6 +1,7 @@
 """The ports that a probe serves."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,14 +35,12 @@ class Listeners:
         tls = None if port.tls is None else server_context(port.tls)
         if port.port in self._open or port.port in self._reopening:
             self.close(port.port)
-        host, number = port.address
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                partial(Inbound, serve), host, number, backlog=BACKLOG, reuse_address=True, ssl=tls
-            )
-        except OSError as error:
-            raise ProbeFault(f"cannot listen on {host}:{number} for port {port.port!r}: {error}") from error
+        # Until it is among the open ones nothing is awaited that would let another command in between.
+        server = await asyncio.get_running_loop().create_server(
+            partial(Inbound, serve), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
+        )
         self._open[port.port] = port, server
+        await server.start_serving()
 
     def close(self, name: str) -> Listen:
         """Stop listening on a port; connections that exist go on. ProbeFault where it is not open."""
@@ -65,6 +64,16 @@ class Listeners:
         await asyncio.sleep(seconds)
         del self._reopening[port.port]
         await self.open(port)
+
+
+def listening(port: Listen) -> socket.socket:
+    """A socket that listens; ProbeFault where that is not possible."""
+    host, number = port.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, number), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ProbeFault(f"cannot listen on {host}:{number} for port {port.port!r}: {error}") from error
 
 
 def serving(port: Listen, service: Service) -> Callable[[Inbound], Coroutine[Any, Any, None]]:

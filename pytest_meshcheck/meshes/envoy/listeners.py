@@ -26,17 +26,26 @@ TLS_INSPECTOR = {
     "typed_config": typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
 }
 
-SILENT_IS_CLOSED: Resource = {"listener_filters_timeout": "10s"}
-"""A client that says nothing cannot be told to speak TLS or not; one on a busy machine may need a while to say it."""
+AWAITED: Resource = {"listener_filters_timeout": "10s"}
+"""A client speaks first; on a busy machine it may need a while."""
 
 SILENT_IS_PLAINTEXT: Resource = {"listener_filters_timeout": "0.1s", "continue_on_listener_filters_timeout": True}
 """Where the server speaks first and plaintext is allowed, a silent client is one that waits for the server."""
+
+SILENT_IS_REFUSED: Resource = {"listener_filters_timeout": "0.5s"}
+"""Where it is not allowed, such a client learns soon that it waits in vain."""
 
 TELL_CALLER: Resource = {
     "forward_client_cert_details": "SANITIZE_SET",
     "set_current_client_cert_details": {"uri": True},
 }
 """Replace what a caller says of itself by what its certificate says (header x-forwarded-client-cert)."""
+
+
+def _silence(server_first: bool, strict: bool) -> Resource:
+    if not server_first:
+        return AWAITED
+    return SILENT_IS_REFUSED if strict else SILENT_IS_PLAINTEXT
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -55,7 +64,7 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
         name,
         inbound.listen,
         listener_filters=[TLS_INSPECTOR],
-        **(SILENT_IS_PLAINTEXT if inbound.port.server_first and not strict else SILENT_IS_CLOSED),
+        **_silence(inbound.port.server_first, strict),
         filter_chains=[secure] if strict else [secure, plain],
     )
 
