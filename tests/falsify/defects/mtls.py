@@ -24,6 +24,7 @@ def ask_for_no_certificate(context: dict[str, Any]) -> None:
 
 
 def accept_plaintext(listener: dict[str, Any]) -> None:
+    listener |= {"listener_filters_timeout": "0.1s", "continue_on_listener_filters_timeout": True}
     if not parts.plaintext_chains(listener):
         filters = parts.secure_chain(listener)["filters"]
         match = {"transport_protocol": "raw_buffer"}
