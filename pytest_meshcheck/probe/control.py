@@ -1,12 +1,25 @@
 """The controller's end of a probe: calls over a byte stream, replies in any order."""
 
 import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
 from itertools import count
 
 import msgspec
 
+from pytest_meshcheck.probe.conversation import Writer
 from pytest_meshcheck.probe.framing import framed, next_message
-from pytest_meshcheck.probe.messages import Call, Command, Reply, Return
+from pytest_meshcheck.probe.messages import Call, Command, Hello, Reply, Return, Welcome
+
+REDIAL = 30.0
+"""Seconds within which a broken stream is replaced, or the probe is lost."""
+
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds between the attempts; the last one from then on."""
+
+Stream = tuple[asyncio.StreamReader, Writer]
+Dial = Callable[[], Awaitable[Stream]]
+"""Makes a stream to a probe's socket. It raises OSError where that may still come right, ProbeLost where it never will."""
 
 
 class ProbeLost(Exception):
@@ -14,18 +27,21 @@ class ProbeLost(Exception):
 
 
 class Probe:
-    """A running probe. To be used from the event loop that made it; made with ``Probe.over``."""
+    """A running probe. To be used from the event loop that made it; made with ``Probe.over`` or ``Probe.at``."""
 
-    def __init__(self, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
+    def __init__(self, writer: Writer, reader: asyncio.StreamReader) -> None:
         self._writer = writer
         self._reader = reader
         self._numbers = count(1)
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._waiting: dict[int, tuple[Call, asyncio.Future[Reply]]] = {}
         self._lost: str | None = None
+        self._closing = False
         self._listener: asyncio.Task[None] | None = None
+        self._redial: Callable[[], Awaitable[Stream]] | None = None
+        self._broken: str | None = None
 
     @classmethod
-    def over(cls, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> "Probe":
+    def over(cls, writer: Writer, reader: asyncio.StreamReader) -> "Probe":
         """Speak to the probe whose standard input is ``writer`` and whose standard output is ``reader``.
 
         Needs a running event loop.
@@ -33,6 +49,26 @@ class Probe:
         probe = cls(writer, reader)
         probe._listener = asyncio.create_task(probe._listen())
         return probe
+
+    @classmethod
+    async def at(cls, dial: Dial) -> "Probe":
+        """Speak to the probe whose socket ``dial`` leads to. A stream that breaks is replaced, and no reply is lost.
+
+        Raises:
+            OSError: There is no way to it.
+            ProbeLost: It does not answer as a probe does.
+        """
+        session = secrets.token_hex(8)
+        stream, incarnation = await _greeted(dial, session)
+        probe = cls(stream[1], stream[0])
+        probe._redial = lambda: _greeted_again(dial, session, incarnation)
+        probe._listener = asyncio.create_task(probe._listen())
+        return probe
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the probe cannot be spoken to now; None where it can."""
+        return self._lost or self._broken
 
     async def call(self, command: Command) -> Reply:
         """Send a command and wait for its reply. A caller may be cancelled at any time.
@@ -44,18 +80,23 @@ class Probe:
             raise ProbeLost(self._lost)
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = reply
+        call = Call(number, command, settled=min(self._waiting, default=number))
+        self._waiting[number] = call, reply
         try:
-            self._writer.write(framed(Call(number, command)))
+            if self._broken is None:
+                self._writer.write(framed(call))
             return await reply
         finally:
             del self._waiting[number]
 
     async def close(self) -> None:
-        """End the stream, which ends the probe, and wait until its own end is closed.
+        """End the stream, which ends a child, and wait until its own end is closed.
 
         Callers under way get ``ProbeLost``.
         """
+        self._closing = True
+        if self._broken and self._listener is not None:
+            self._listener.cancel()
         if not self._writer.is_closing():
             self._writer.close()
         if self._listener is not None:
@@ -64,25 +105,78 @@ class Probe:
     async def _listen(self) -> None:
         why = "its stream ended"
         try:
-            await self._distribute()
-        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as broken:
-            why = f"its stream broke: {broken!r}"
+            while True:
+                why = await self._distribute()
+                if self._closing or self._redial is None:
+                    return
+                self._broken = why
+                await self._renew(self._redial)
+                self._broken = None
+        except (OSError, ProbeLost) as gone:
+            why = f"{why}, and {gone}"
         except asyncio.CancelledError:
-            why = "the controller's event loop ended"
+            why = why if self._closing else "the controller's event loop ended"
             raise
         finally:
             self._lose(why)
 
-    async def _distribute(self) -> None:
+    async def _renew(self, redial: Callable[[], Awaitable[Stream]]) -> None:
+        """Replace the stream and send again what has no reply."""
+        self._writer.close()
+        self._reader, self._writer = await _patiently(redial)
+        for call, _ in self._waiting.values():
+            self._writer.write(framed(call))
+
+    async def _distribute(self) -> str:
+        """Hand out replies until the stream ends; returns how it ended."""
         decoder = msgspec.msgpack.Decoder(Return)
-        while (message := await next_message(self._reader, decoder)) is not None:
-            waiting = self._waiting.get(message.number)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message.reply)
+        try:
+            while (message := await next_message(self._reader, decoder)) is not None:
+                _, waiting = self._waiting.get(message.number, (None, None))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message.reply)
+        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as broken:
+            return f"its stream broke: {broken!r}"
+        return "its stream ended"
 
     def _lose(self, why: str) -> None:
         self._lost = why
         self._writer.close()
-        for waiting in self._waiting.values():
+        for _, waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ProbeLost(why))
+
+
+async def _greeted(dial: Dial, session: str) -> tuple[Stream, str]:
+    """A stream over which both sides have said who they are, and the incarnation of the probe."""
+    reader, writer = await dial()
+    writer.write(framed(Hello(session)))
+    try:
+        welcome = await next_message(reader, msgspec.msgpack.Decoder(Welcome))
+    except (asyncio.IncompleteReadError, msgspec.DecodeError) as broken:
+        writer.close()
+        raise ConnectionError(f"the probe was not heard: {broken!r}") from broken
+    if welcome is None:
+        writer.close()
+        raise ConnectionError("the stream ended before the probe was heard")
+    return (reader, writer), welcome.incarnation
+
+
+async def _greeted_again(dial: Dial, session: str, expected: str) -> Stream:
+    stream, incarnation = await _greeted(dial, session)
+    if incarnation != expected:
+        stream[1].close()
+        raise ProbeLost("it was started anew meanwhile, and has forgotten what it saw")
+    return stream
+
+
+async def _patiently(redial: Callable[[], Awaitable[Stream]]) -> Stream:
+    until = asyncio.get_running_loop().time() + REDIAL
+    for attempt in count():
+        try:
+            return await redial()
+        except OSError:
+            if asyncio.get_running_loop().time() > until:
+                raise
+        await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+    raise AssertionError("unreachable")

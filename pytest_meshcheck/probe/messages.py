@@ -470,6 +470,22 @@ class Call(msgspec.Struct, frozen=True):
 
     number: int
     command: Command
+    settled: int = 0
+    """The controller waits for no reply to a call of a lower number any more."""
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """What a controller says first on a socket; over pipes a probe has one controller only, and nothing is said."""
+
+    session: str
+    """The same for all streams of one controller."""
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """The answer to it."""
+
+    incarnation: str
+    """Another one means that the probe was started anew, and has forgotten everything."""
 
 
 class Return(msgspec.Struct, frozen=True):

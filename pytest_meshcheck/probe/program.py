@@ -1,28 +1,39 @@
-"""The program: reads commands from standard input, replies on standard output, lives no longer than its parent."""
+"""The program. Without arguments it is a child: it reads commands from standard input, replies on standard output, and
+lives no longer than its parent. With ``--socket`` it takes controllers on a Unix socket until it gets SIGTERM."""
 
+import argparse
 import asyncio
 import ctypes
 import os
 import resource
 import signal
 import sys
-import traceback
+from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
-from pytest_meshcheck.probe.agent import Agent
-from pytest_meshcheck.probe.framing import framed, next_message
-from pytest_meshcheck.probe.messages import Call, Failed, Return
+from pytest_meshcheck.probe.conversation import Conversation
+from pytest_meshcheck.probe.endpoint import STREAM_LIMIT, serve
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent dies."""
 
 FILES = 65_536
-STREAM_LIMIT = 1 << 20
 
 
 def main() -> None:
+    """Run until standard input ends, or with ``--socket`` until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_meshcheck.probe", description=__doc__)
+    parser.add_argument("--socket", type=Path, help="take controllers on this Unix socket")
+    parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on serving after SIGTERM")
+    arguments = parser.parse_args()
+    if arguments.socket:
+        open_as_many_as_allowed()
+        asyncio.run(serve(arguments.socket, arguments.drain))
+    else:
+        be_a_child()
+
+
+def be_a_child() -> None:
     """Run until standard input ends."""
     die_with_parent()
     open_as_many_as_allowed()
@@ -59,27 +70,11 @@ def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 async def converse(commands: BinaryIO, replies: BinaryIO) -> None:
-    """Carry out commands, each in a task of its own, until the stream of them ends."""
+    """Carry out commands until the stream of them ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=STREAM_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     await loop.connect_read_pipe(lambda: protocol, commands)
     transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, replies)
     writer = asyncio.StreamWriter(transport, flow, None, loop)
-    decoder = msgspec.msgpack.Decoder(Call)
-    agent = Agent()
-    under_way: set[asyncio.Task[None]] = set()
-    while (call := await next_message(reader, decoder)) is not None:
-        task = asyncio.create_task(reply(agent, call, writer))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-
-
-async def reply(agent: Agent, call: Call, writer: asyncio.StreamWriter) -> None:
-    """Carry out one command and reply to it."""
-    try:
-        answer = await agent.obey(call.command)
-    except Exception as error:  # noqa: BLE001  A defect of the probe must reach the controller, not end the others.
-        traceback.print_exc()
-        answer = Failed(f"{type(call.command).__name__}: {error!r}")
-    writer.write(framed(Return(call.number, answer)))
+    await Conversation().over(reader, writer)

@@ -1,0 +1,110 @@
+"""A probe behind a Unix socket: controllers come and go, what it knows stays."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def program(path: Path) -> Any:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pytest_meshcheck.probe", "--socket", path, "--drain", "0"
+    )
+
+
+class Relayed:
+    """Dials through the relay, as into a pod, and can break what it dialled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.relays: list[Any] = []
+
+    async def __call__(self) -> Stream:
+        argv = (sys.executable, "-m", "pytest_meshcheck.probe.relay", str(self.path))
+        relay = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        self.relays.append(relay)
+        assert relay.stdin is not None
+        assert relay.stdout is not None
+        return relay.stdout, relay.stdin
+
+    async def break_it(self) -> None:
+        self.relays[-1].kill()
+        await self.relays[-1].wait()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def dial(tmp_path: Path) -> AsyncIterator[Relayed]:
+    process = await program(tmp_path / "control")
+    dial = Relayed(tmp_path / "control")
+    yield dial
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+    for relay in dial.relays:
+        await relay.wait()
+
+
+async def test_calls_are_answered_through_the_relay(dial: Relayed) -> None:
+    probe = await Probe.at(dial)
+    assert await probe.call(m.ReadLedger()) == m.Ledger(())
+    await probe.close()
+
+
+async def test_a_reply_that_a_broken_stream_swallowed_comes_over_the_next(dial: Relayed) -> None:
+    probe = await Probe.at(dial)
+    waiting = asyncio.create_task(probe.call(m.AwaitAttempt(request_id="nobody", patience=1.5)))
+    assert await probe.call(m.ReadLedger()) == m.Ledger(())
+    await dial.break_it()
+    assert await asyncio.wait_for(waiting, 30) == m.Ledger(())
+    assert len(dial.relays) == 2
+    await probe.close()
+
+
+async def test_a_command_is_carried_out_once_though_it_is_sent_twice(dial: Relayed) -> None:
+    probe = await Probe.at(dial)
+    begun = m.StartLoad(m.LoadPlan(request_id="l", template=request(), rate=1.0, seconds=1.5))
+    assert await probe.call(begun) == m.Done()
+    finishing = asyncio.create_task(probe.call(m.FinishLoad("l")))
+    assert await probe.call(m.ReadLedger("none")) == m.Ledger(())
+    await dial.break_it()
+    # Carried out twice, the second would fail: there is no such load any more.
+    reply = await asyncio.wait_for(finishing, 30)
+    assert isinstance(reply, m.Loaded), reply
+    await probe.close()
+
+
+async def test_the_next_controller_starts_from_one(dial: Relayed) -> None:
+    first = await Probe.at(dial)
+    await first.call(m.SetScript("scripted", ()))
+    await first.close()
+    second = await Probe.at(dial)
+    assert await second.call(m.ReadLedger()) == m.Ledger(())
+    await second.close()
+
+
+async def test_a_probe_that_was_started_anew_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    process = await program(path)
+    dial = Relayed(path)
+    probe = await Probe.at(dial)
+    process.kill()
+    await process.wait()
+    path.unlink()
+    process = await program(path)
+    with pytest.raises(ProbeLost, match="started anew"):
+        await asyncio.wait_for(probe.call(m.ReadLedger()), 30)
+    process.terminate()
+    await process.wait()
+
+
+def request() -> m.Request:
+    return m.Request(request_id="r", authority="nobody", address=("127.0.0.1", 9), patience=1.0)
