@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.meshes.base import Home, home_of
 from pytest_meshcheck.planned import PLANNED
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.processes import Processes
@@ -15,6 +16,7 @@ from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.workload import Workload
 
 if TYPE_CHECKING:
+    from pytest_meshcheck.cluster import Cluster
     from pytest_meshcheck.options import MeshName
     from pytest_meshcheck.run import Run
 
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
 def mesh_platform(mesh_name: "MeshName", pytestconfig: pytest.Config) -> Platform:
     """Where the mesh runs, one platform for each mesh; override it to run it elsewhere."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    return Processes(Journal(), timeout_scale=run.settings.mesh_timeout_scale)
+    scale = run.settings.mesh_timeout_scale
+    if home_of(run.adapters[mesh_name]) is Home.PROCESSES:
+        return Processes(Journal(), timeout_scale=scale)
+    from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
+
+    cluster: Cluster = pytestconfig.pluginmanager.get_plugin("meshcheck-cluster")  # type: ignore[assignment]
+    position = list(run.adapters).index(mesh_name)
+    parts = [cluster.worker, f"m{position}" if position else ""]
+    return Kubernetes(Journal(), cluster.attachment, "-".join(filter(None, parts)), scale)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

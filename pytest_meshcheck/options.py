@@ -9,6 +9,8 @@ from typing import Any, Literal
 import pytest
 
 LEVELS = ("must", "should", "may")
+KEEP = ("never", "on-failure", "always")
+PROBE_BASE = "docker.io/library/python:3.11-slim"
 ARTIFACTS = ("on-violation", "always", "never")
 
 
@@ -97,6 +99,16 @@ def _file(text: str) -> Path:
     return path
 
 
+WHERE = {
+    "mesh_kubeconfig",
+    "mesh_context",
+    "mesh_kind_config",
+    "mesh_kind_image",
+    "mesh_probe_image",
+    "mesh_probe_base",
+}
+"""Options, by their ini twins, without which a run on a cluster is another one."""
+
 PATHS = (_directory, _file)
 """Values that are paths; in the ini file they begin where it lies, as everywhere in pytest."""
 
@@ -108,6 +120,13 @@ OPTIONS = (
     Option("--mesh-report", "Where reports go.", _directory, Path("meshcheck-report"), "DIR"),
     Option("--mesh-artifacts", f"Keep evidence {', '.join(ARTIFACTS)}.", _one_of(*ARTIFACTS), ARTIFACTS[0], "WHEN"),
     Option("--mesh-timeout-scale", "Multiplies every patience and tolerance.", _scale, 1.0, "FACTOR"),
+    Option("--mesh-kubeconfig", "Run on the cluster of this kubeconfig.", _file, None, "FILE"),
+    Option("--mesh-context", "Run on the cluster of this context; by default on kind.", str, None, "NAME"),
+    Option("--mesh-kind-config", "Configuration of the kind cluster.", _file, None, "FILE"),
+    Option("--mesh-kind-image", "Node image of the kind cluster.", str, None, "IMAGE"),
+    Option("--mesh-keep", f"Keep the kind cluster: {', '.join(KEEP)}.", _one_of(*KEEP), KEEP[0], "WHEN"),
+    Option("--mesh-probe-image", "A built image of the probe, which the nodes can pull.", str, None, "IMAGE"),
+    Option("--mesh-probe-base", "What the probe image is built from.", str, PROBE_BASE, "IMAGE"),
 )
 
 
@@ -122,6 +141,19 @@ class Settings:
     mesh_report: Path
     mesh_artifacts: str
     mesh_timeout_scale: float
+    mesh_kubeconfig: Path | None
+    mesh_context: str | None
+    mesh_kind_config: Path | None
+    mesh_kind_image: str | None
+    mesh_keep: str
+    mesh_probe_image: str | None
+    mesh_probe_base: str
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The options that name the cluster and the probe, as they were given, to be given again."""
+        given = [(option, getattr(self, option.ini)) for option in OPTIONS if option.ini in WHERE]
+        return tuple(f"{option.flag}={value}" for option, value in given if value != option.default)
 
 
 def add(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectations
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
-from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
@@ -27,6 +27,9 @@ from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.journal import Journal
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.cluster import Cluster
 
 OUTCOMES = (Violation, Inconclusive)
 """What a check ends in by design; any other exception is shown with its whole traceback."""
@@ -69,12 +72,29 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
         raise pytest.UsageError(str(error)) from error
     _refuse_twins(adapters)
+    cluster = _cluster(config, settings, adapters)
     scores = None
     if not hasattr(config, "workerinput"):
         scores = ScoreKeeper(settings, adapters, baseline)
         config.pluginmanager.register(scores, "meshcheck-scores")
+        if cluster is not None:
+            cluster.keep_score(scores)
     config.pluginmanager.register(Run(config, settings, adapters, scores), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
+
+
+def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
+    """The cluster of the run, where one of the meshes runs on Kubernetes; UsageError where it cannot be had."""
+    if all(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+        return None
+    from pytest_meshcheck.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
+
+    try:
+        cluster = Cluster.of(config, settings)
+    except MeshUnavailable as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(cluster, "meshcheck-cluster")
+    return cluster
 
 
 def _refuse_twins(adapters: Mapping[MeshName, Mesh]) -> None:
@@ -166,7 +186,7 @@ class Run:
     def pytest_sessionfinish(self) -> None:
         """Hand what was collected to whoever keeps the score, before anything ends that may go wrong."""
         collected = [
-            Collected(str(p.mesh), _result(p, Verdict.NOT_RUN, 0.0), p.check.requirement, str(p.check.root))
+            Collected(str(p.mesh), self._result(p, Verdict.NOT_RUN, 0.0), p.check.requirement, str(p.check.root))
             for p in self.planned
         ]
         told = Told(collected, self.troubles)
@@ -220,7 +240,7 @@ class Run:
     ) -> None:
         planned = item.stash[PLANNED]
         mesh = getattr(item, "funcargs", {}).get("mesh")
-        result = replace_result(_result(planned, verdict, report.duration), error, report, mesh)
+        result = replace_result(self._result(planned, verdict, report.duration), error, report, mesh)
         if mesh is not None and self.keeps_evidence(item):
             result = self._with_evidence(result, planned, mesh.journal, report)
         properties = [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
@@ -238,6 +258,22 @@ class Run:
         report.sections.append(("meshcheck evidence", str(folder)))
         relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
         return msgspec.structs.replace(result, evidence=str(relative))
+
+    def _result(self, planned: Planned, verdict: Verdict, seconds: float) -> Result:
+        known = planned.known
+        where = self.settings.where if home_of(self.adapters[planned.mesh]) is Home.KUBERNETES else ()
+        return Result(
+            id=planned.id,
+            verdict=verdict,
+            level=planned.check.level,
+            requirement=planned.check.requirement.id,
+            description=planned.check.description,
+            seconds=round(seconds, 4),
+            needs=tuple(sorted(planned.check.needs)),
+            reason=known.reason if known else "",
+            link=known.link if known else "",
+            reproduce=" ".join(("pytest", f"--mesh={planned.mesh}", *where, f"-k '{planned.id}'")),
+        )
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""
@@ -278,22 +314,6 @@ def replace_result(result: Result, error: BaseException | None, report: pytest.T
             result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
         )
     return msgspec.structs.replace(result, measured=dict(mesh.measured)) if mesh else result
-
-
-def _result(planned: Planned, verdict: Verdict, seconds: float) -> Result:
-    known = planned.known
-    return Result(
-        id=planned.id,
-        verdict=verdict,
-        level=planned.check.level,
-        requirement=planned.check.requirement.id,
-        description=planned.check.description,
-        seconds=round(seconds, 4),
-        needs=tuple(sorted(planned.check.needs)),
-        reason=known.reason if known else "",
-        link=known.link if known else "",
-        reproduce=f"pytest --mesh={planned.mesh} -k '{planned.id}'",
-    )
 
 
 def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:

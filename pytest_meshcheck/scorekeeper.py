@@ -14,7 +14,7 @@ import pytest
 
 from pytest_meshcheck.judge.catalogue import Requirement
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict
-from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.planned import Told
 from pytest_meshcheck.report.baseline import compare
@@ -58,7 +58,8 @@ class ScoreKeeper:
     settings: Settings
     adapters: Mapping[MeshName, Mesh]
     baseline: Report | None = None
-    platform: str = "local processes"
+    platforms: dict[MeshName, str] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     complete: bool = True
@@ -120,28 +121,28 @@ class ScoreKeeper:
         for name, adapter in self.adapters.items():
             if not (score := self.scores.get(str(name))):
                 continue
-            report = self.reports[str(name)] = without_secrets(self._report(adapter, score))
+            report = self.reports[str(name)] = without_secrets(self._report(name, adapter, score))
             try:
                 directory = report_directory(self.settings, adapter)
                 self.written[str(name)] = write(report, directory, Path(summary) if summary else None)
             except ReportNotWritten as error:
                 self.troubles.append(str(error))
 
-    def _report(self, adapter: Mesh, score: Score) -> Report:
+    def _report(self, name: MeshName, adapter: Mesh, score: Score) -> Report:
         results = tuple(sorted(score.results.values(), key=lambda result: result.id))
         report = Report(
             meshcheck=version("pytest-meshcheck"),
             mesh=MeshVersion(adapter.name, adapter.version),
-            platform=self.platform,
+            platform=self._platform(name, adapter),
             started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
             seconds=round(time.time() - self.started, 3),
             level=Level(self.settings.mesh_level.upper()),
             timeout_scale=self.settings.mesh_timeout_scale,
             complete=self.complete,
-            capabilities=observe({str(name): claim for name, claim in adapter.claims.items()}, results),
-            steps={name: round(seconds, 3) for name, seconds in score.steps.items()},
+            capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),
+            steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
             results=results,
-            requirements={name: _published(requirement) for name, requirement in score.requirements.items()},
+            requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
             defects=kill_table(score.roots),
         )
         if self.baseline is None:
@@ -150,12 +151,18 @@ class ScoreKeeper:
 
     def pytest_report_header(self) -> list[str]:
         """One line per mesh."""
-        return [self._header(adapter) for adapter in self.adapters.values()]
+        return [self._header(name, adapter) for name, adapter in self.adapters.items()]
 
-    def _header(self, adapter: Mesh) -> str:
+    def _platform(self, name: MeshName, adapter: Mesh) -> str:
+        return self.platforms.get(name, str(home_of(adapter)))
+
+    def _shared_steps(self, adapter: Mesh) -> dict[str, float]:
+        return {} if home_of(adapter) is Home.PROCESSES else self.steps
+
+    def _header(self, name: MeshName, adapter: Mesh) -> str:
         claimed = sum(claim.supported for claim in adapter.claims.values())
         parts = (
-            f"{adapter.name}@{adapter.version} on {self.platform}",
+            f"{adapter.name}@{adapter.version} on {self._platform(name, adapter)}",
             f"level={self.settings.mesh_level}",
             f"{claimed}/{len(Capability)} capabilities",
         )

@@ -135,7 +135,7 @@ class MeshUnderTest:
         """Clear away what has died or did not start; it is started anew when it is next asked for."""
         dead = await self.platform.clear_dead()
         for role, start in list(self._started.items()):
-            if str(STAGE[role]) in dead or (start.done() and (start.cancelled() or start.exception())):
+            if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
                 del self._started[role]
 
     async def workload(self, role: str) -> Workload:
@@ -144,8 +144,12 @@ class MeshUnderTest:
             self._started[role] = asyncio.ensure_future(self._start(role))
         return await asyncio.shield(self._started[role])
 
+    def _spec(self, role: str) -> WorkloadSpec:
+        planned = STAGE[role]
+        return replace(planned, namespace=self.platform.namespace(planned.namespace))
+
     async def _start(self, role: str) -> Workload:
-        spec = STAGE[role]
+        spec = self._spec(role)
         if spec.leaf_lifetime == SHORTEST:
             spec = replace(spec, leaf_lifetime=self.documented.leaf_lifetime)
         begun = time.monotonic()

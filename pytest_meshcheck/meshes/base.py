@@ -116,8 +116,17 @@ class Documented:
         return 1
 
 
+class Home(enum.StrEnum):
+    """What a mesh runs on."""
+
+    PROCESSES = "local processes"
+    KUBERNETES = "kubernetes"
+
+
 class Mesh(Protocol):
     """One service mesh under test.
+
+    An adapter may have one more member, ``runs_on: Home``; one without it runs on local processes.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
@@ -175,3 +184,8 @@ class Mesh(Protocol):
 
     async def diagnose(self, directory: Path) -> None:
         """Write the state of control and data planes into ``directory``, without any secret."""
+
+
+def home_of(adapter: Mesh) -> Home:
+    """What a mesh runs on."""
+    return Home(getattr(adapter, "runs_on", Home.PROCESSES))

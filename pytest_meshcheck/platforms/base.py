@@ -26,6 +26,9 @@ class Platform(Protocol):
 
     journal: Journal
 
+    def namespace(self, plain: str) -> str:
+        """What a namespace of the stage is called here; the same for every plain name that is the same."""
+
     async def start(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Workload:
         """Start a workload and wait until it serves; ``labels`` come from ``Mesh.enrolment``."""
 

@@ -1,6 +1,7 @@
 """Recording the bytes between two data planes, by a relay in their path."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,10 @@ class Recording:
         """Start to relay."""
         await self._call(m.Record(name=self.name, listen=listen, forward=forward))
 
+    async def watch(self, client: str, servers: tuple[str, ...], canaries: tuple[str, ...]) -> None:
+        """Start to capture what goes between these addresses, once canaries to those of this node are seen."""
+        await self._call(m.Capture(name=self.name, client=client, servers=servers, canaries=canaries))
+
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
         """Search what was relayed so far."""
         reply = await self._call(m.LookFor(name=self.name, needles=needles))
@@ -58,11 +63,26 @@ class Recording:
         return reply
 
 
+class Recorded(Protocol):
+    """A recording of one wire."""
+
+    @property
+    def client(self) -> str:
+        """Whose connections are recorded."""
+
+    @property
+    def server(self) -> str:
+        """Where they go to."""
+
+    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Search what was recorded so far."""
+
+
 @dataclass(frozen=True)
 class RecordedWire:
     """What a check sees of a recording."""
 
-    recording: Recording
+    recording: Recorded
     journal: Journal
 
     async def look_for(self, *needles: str) -> Sight:

@@ -38,6 +38,7 @@ class Agent:
             m.ReadLedger: self._read_ledger,
             m.AwaitAttempt: self._await_attempt,
             m.Record: self._record,
+            m.Capture: self._capture,
             m.LookFor: self._look_for,
             m.StopRecording: self._stop_recording,
         }
@@ -99,6 +100,10 @@ class Agent:
 
     async def _record(self, command: m.Record) -> m.Reply:
         await self._recorders.record(command.name, command.listen, command.forward)
+        return m.Done()
+
+    async def _capture(self, command: m.Capture) -> m.Reply:
+        await self._recorders.capture(command)
         return m.Done()
 
     async def _look_for(self, command: m.LookFor) -> m.Reply:

@@ -19,7 +19,7 @@ PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 Stream = tuple[asyncio.StreamReader, Writer]
 Dial = Callable[[], Awaitable[Stream]]
-"""Makes a stream to a probe's socket. It raises OSError where that may still come right, ProbeLost where it never will."""
+"""Makes a stream to a probe's socket; OSError where that may still come right, ProbeLost where it never will."""
 
 
 class ProbeLost(Exception):
@@ -69,6 +69,11 @@ class Probe:
     def trouble(self) -> str | None:
         """Why the probe cannot be spoken to now; None where it can."""
         return self._lost or self._broken
+
+    @property
+    def lost(self) -> bool:
+        """Whether the probe can never be spoken to again."""
+        return self._lost is not None
 
     async def call(self, command: Command) -> Reply:
         """Send a command and wait for its reply. A caller may be cancelled at any time.

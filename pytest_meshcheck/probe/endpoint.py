@@ -1,4 +1,4 @@
-"""A probe that is controlled over a Unix socket: the server mode, for probes that are not children of their controller."""
+"""A probe that is controlled over a Unix socket, as one that is no child of its controller."""
 
 import asyncio
 import secrets

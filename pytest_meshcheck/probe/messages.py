@@ -397,6 +397,17 @@ class Record(msgspec.Struct, frozen=True, tag=True):
     forward: tuple[str, int]
 
 
+class Capture(msgspec.Struct, frozen=True, tag=True):
+    """Keep what goes by on every interface, from and to these addresses; answers ``Done`` once a canary was seen."""
+
+    name: str
+    client: str
+    servers: tuple[str, ...]
+    """The server's own address, and that of its service."""
+    canaries: tuple[str, ...]
+    """Addresses to send canaries to: those that run here."""
+
+
 class LookFor(msgspec.Struct, frozen=True, tag=True):
     """Search what a recorder has seen so far; answers ``Seen``."""
 
@@ -423,6 +434,7 @@ Command = (
     | ReadLedger
     | AwaitAttempt
     | Record
+    | Capture
     | LookFor
     | StopRecording
 )

@@ -1,5 +1,8 @@
-"""The program. Without arguments it is a child: it reads commands from standard input, replies on standard output, and
-lives no longer than its parent. With ``--socket`` it takes controllers on a Unix socket until it gets SIGTERM."""
+"""The program.
+
+Without arguments it is a child: it reads commands from standard input, replies on standard output, and lives no longer
+than its parent. With ``--socket`` it takes controllers on a Unix socket until it gets SIGTERM.
+"""
 
 import argparse
 import asyncio

@@ -3,7 +3,9 @@
 import asyncio
 import socket
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.fault import ProbeFault
 from pytest_meshcheck.probe.inbound import ABORTIVE
 from pytest_meshcheck.probe.messages import Sight
@@ -99,16 +101,25 @@ class Recorder:
         sink.shutdown(socket.SHUT_WR)
 
 
+class Witness(Protocol):
+    """What records: a relay, or a capture."""
+
+    def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Which needles were seen so far."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
 @dataclass
 class Recorders:
     """The recorders, by their names."""
 
-    _recording: dict[str, Recorder] = field(default_factory=dict)
+    _recording: dict[str, Witness] = field(default_factory=dict)
 
     async def record(self, name: str, listen: tuple[str, int], forward: tuple[str, int]) -> None:
         """Begin to relay and record; ProbeFault where that is not possible."""
-        if name in self._recording:
-            raise ProbeFault(f"recorder {name!r} is at work already")
+        self._refuse_second(name)
         try:
             listener = socket.create_server(
                 listen, family=socket.AF_INET6 if ":" in listen[0] else socket.AF_INET, backlog=BACKLOG
@@ -117,6 +128,23 @@ class Recorders:
             raise ProbeFault(f"recorder {name!r} cannot listen on {listen[0]}:{listen[1]}: {error}") from error
         listener.setblocking(False)
         self._recording[name] = Recorder(listener, forward)
+
+    async def capture(self, command: m.Capture) -> None:
+        """Begin to capture packets; ProbeFault where that is not possible."""
+        # Only privileged probes on nodes do this; and what captures builds on what is here.
+        from pytest_meshcheck.probe.capture import Capture  # noqa: PLC0415
+
+        self._refuse_second(command.name)
+        capture = self._recording[command.name] = Capture(command.client, command.servers)
+        try:
+            await capture.prove(command.canaries)
+        except BaseException:
+            self.stop(command.name)
+            raise
+
+    def _refuse_second(self, name: str) -> None:
+        if name in self._recording:
+            raise ProbeFault(f"recorder {name!r} is at work already")
 
     def look_for(self, name: str, needles: tuple[str, ...]) -> Sight:
         """Search what a recorder saw so far."""
@@ -127,7 +155,7 @@ class Recorders:
         self._named(name).stop()
         del self._recording[name]
 
-    def _named(self, name: str) -> Recorder:
+    def _named(self, name: str) -> Witness:
         try:
             return self._recording[name]
         except KeyError:

@@ -58,7 +58,7 @@ class WorkloadSpec:
     """A workload, and the service of the same name in front of it, before it runs.
 
     Attributes:
-        namespace: Plain name of the namespace; a cluster adds the run id.
+        namespace: Name of the namespace: a plain one in a plan, that of ``Platform.namespace`` once it is started.
         name: Name of the workload, its service and its service account.
         enrolment: Whether it is part of the mesh.
         leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
@@ -164,7 +164,7 @@ class Workload:
 
     @property
     def namespace(self) -> str:
-        """The namespace's plain name."""
+        """The namespace's name."""
         return self.spec.namespace
 
     @property

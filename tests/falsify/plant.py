@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.meshes.registry import Registry
+from pytest_meshcheck.meshes.base import Home
+from pytest_meshcheck.meshes.none import NoMesh
+from pytest_meshcheck.meshes.registry import Order, Registry
 from tests.falsify.meshes import faulty
-from tests.falsify.meshes.nothing import NoMesh
 from tests.falsify.meshes.refusing import RefuseAll
 from tests.falsify.table import DEFECTS
 
@@ -26,11 +27,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_meshcheck_register_mesh(registry: Registry) -> None:
     """Offer the meshes that no check may conform on, and each faulty mesh under the name of its defect."""
-    registry.register("none", NoMesh.create)
+    registry.register("no-mesh", no_mesh)
     registry.register("refuse-all", faulty.factory(RefuseAll, "refuse-all"))
     for name, defect in DEFECTS.items():
         if defect.mesh:
             registry.register(name, faulty.factory(defect.mesh, name))
+
+
+def no_mesh(_order: Order) -> NoMesh:
+    """The mesh ``none`` without a cluster."""
+    return NoMesh(name="no-mesh", runs_on=Home.PROCESSES)
 
 
 class Planted:

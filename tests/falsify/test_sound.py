@@ -22,7 +22,7 @@ def test_sound_mesh_conforms(verdicts: Verdicts) -> None:
     assert set(rest.values()) <= {Verdict.UNSUPPORTED}, rest
 
 
-@pytest.mark.parametrize("run", [Run(name, name, IMPATIENT) for name in ("none", "refuse-all")], ids=str)
+@pytest.mark.parametrize("run", [Run(name, name, IMPATIENT) for name in ("no-mesh", "refuse-all")], ids=str)
 def test_no_check_conforms_on_a_mesh_that_is_none(verdicts: Verdicts) -> None:
     assert without_parameters(verdicts) == set(checks())
     assert not {check for check, verdict in verdicts.items() if verdict is Verdict.CONFORMS}

@@ -44,6 +44,13 @@ VALUES = {
     "mesh_report": ("one", "two"),
     "mesh_artifacts": ("always", "never"),
     "mesh_timeout_scale": ("2", "3"),
+    "mesh_kubeconfig": ("one.toml", "two.toml"),
+    "mesh_context": ("near", "far"),
+    "mesh_kind_config": ("one.toml", "two.toml"),
+    "mesh_kind_image": ("node:1", "node:2"),
+    "mesh_keep": ("on-failure", "always"),
+    "mesh_probe_image": ("probe:1", "probe:2"),
+    "mesh_probe_base": ("python:1", "python:2"),
 }
 
 Told = Callable[..., str]
@@ -147,7 +154,7 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
 
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
     suite.write("conforms", conftest=ACME)
-    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, envoy")
+    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, envoy, none")
 
 
 def test_a_path_in_the_ini_begins_where_the_ini_is(told: Told, pytester: pytest.Pytester) -> None:
@@ -228,7 +235,7 @@ def test_checks_without_a_mesh_list_the_meshes(suite: Suite, quick: Quick) -> No
     usage_error(
         quick(),
         suite,
-        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, envoy.",
+        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, envoy, none.",
     )
 
 
@@ -236,7 +243,13 @@ def test_meshes_are_listed_with_their_origin(suite: Suite, quick: Quick) -> None
     suite.write("conforms", conftest=ACME)
     result = quick("--mesh-list")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["acme  from hook (conftest:acme)", "envoy  from package pytest-meshcheck (*)"])
+    result.stdout.fnmatch_lines(
+        [
+            "acme  from hook (conftest:acme)",
+            "envoy  from package pytest-meshcheck (*)",
+            "none  from package pytest-meshcheck (*)",
+        ]
+    )
 
 
 def test_listing_meshes_runs_nothing(suite: Suite, quick: Quick) -> None:

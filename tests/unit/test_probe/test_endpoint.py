@@ -31,7 +31,9 @@ class Relayed:
 
     async def __call__(self) -> Stream:
         argv = (sys.executable, "-m", "pytest_meshcheck.probe.relay", str(self.path))
-        relay = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        relay = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
         self.relays.append(relay)
         assert relay.stdin is not None
         assert relay.stdout is not None

@@ -1,0 +1,259 @@
+"""The cluster of a run: had by the process that the user started, attached to by every process that runs checks."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.meshes.base import Home, home_of
+from pytest_meshcheck.options import Settings
+from pytest_meshcheck.platforms import kind
+from pytest_meshcheck.platforms.kind import Kind
+from pytest_meshcheck.platforms.kubernetes.api import Api, contexts
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.images import probe_image
+from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
+from pytest_meshcheck.scorekeeper import ScoreKeeper
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+
+ATTACHMENT = "meshcheck_cluster"
+"""Where a worker of xdist finds its cluster."""
+
+KIND_CONTEXT = "kind-"
+KUBECONFIG = "kubeconfig"
+
+R = TypeVar("R")
+
+
+@dataclass(eq=False)
+class Cluster:
+    """The hooks that have a cluster ready before the first check, and gone after the last.
+
+    Attributes:
+        worker: The worker of xdist that this process is; empty where it is none.
+    """
+
+    config: pytest.Config
+    settings: Settings
+    worker: str = ""
+    run: str = field(default_factory=lambda: secrets.token_hex(3))
+    steps: dict[str, float] = field(default_factory=dict)
+    _attachment: Attachment | None = None
+    _folder: Path | None = None
+    _kind: Kind | None = None
+    _scores: ScoreKeeper | None = None
+    _exit: int = 0
+
+    @classmethod
+    def of(cls, config: pytest.Config, settings: Settings) -> "Cluster":
+        """The cluster that the settings ask for; nothing is created yet.
+
+        Raises:
+            MeshUnavailable: It cannot be had.
+        """
+        given: dict[str, Any] | None = getattr(config, "workerinput", None)
+        if given is not None:
+            attachment = msgspec.json.decode(given[ATTACHMENT], type=Attachment)
+            return cls(config, settings, worker=given["workerid"], run=attachment.run, _attachment=attachment)
+        cluster = cls(config, settings)
+        if not config.option.collectonly:
+            cluster.look_before()
+        return cluster
+
+    @property
+    def attachment(self) -> Attachment:
+        """How to get to the cluster; Inconclusive where there is none."""
+        if self._attachment is None:
+            raise Inconclusive("there is no cluster yet: it is made when checks are run")
+        return self._attachment
+
+    @property
+    def existing(self) -> bool:
+        """Whether the user named a cluster."""
+        return bool(self.settings.mesh_context or self.settings.mesh_kubeconfig)
+
+    def keep_score(self, scores: ScoreKeeper) -> None:
+        """Tell the score keeper where the checks run, and how long each step takes."""
+        self._scores = scores
+        scores.steps = self.steps
+        where = f"context {self._context_of_user}" if self.existing else "a kind cluster"
+        self._tell_platform(where)
+
+    def look_before(self) -> None:
+        """Find out whether the cluster can be had, before anything is created; MeshUnavailable says why not."""
+        settings = self.settings
+        if not self.existing:
+            kind.require()
+            return
+        asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
+        if settings.mesh_probe_image is None and self._kind_of_context() is None:
+            raise MeshUnavailable(
+                "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "
+                "(only into kind clusters of this machine an image can be loaded that is built here)"
+            )
+
+    def pytest_sessionstart(self) -> None:
+        """With xdist the workers need the cluster as soon as they begin."""
+        if not self.worker and self.config.getoption("dist", "no") != "no" and not self.config.option.collectonly:
+            self._have()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Without xdist it is made once it is known that there is something to run."""
+        wanted = session.items and not session.testsfailed and not self.config.option.collectonly
+        if not self.worker and self._attachment is None and wanted:
+            self._have()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist where the cluster is."""
+        node.workerinput[ATTACHMENT] = msgspec.json.encode(self.attachment).decode()
+
+    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
+        """Remember how it ended."""
+        self._exit = int(exitstatus)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing behind but what is to be kept."""
+        if self.worker:
+            return
+        try:
+            if self._kind is not None:
+                self._leave_kind(self._kind)
+            elif self._attachment is not None:
+                self._leave_cluster(self._attachment)
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder)
+
+    def _have(self) -> None:
+        try:
+            self._attachment = self._attach_to_existing() if self.existing else self._attach_to_kind()
+        except (Inconclusive, MeshUnavailable) as trouble:
+            pytest.exit(f"meshcheck: {trouble}", returncode=pytest.ExitCode.INTERNAL_ERROR)
+        self._tell_platform(self._attachment.description)
+
+    def _attach_to_existing(self) -> Attachment:
+        settings = self.settings
+        version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
+        image = self._step("probe image ready", "probe image", self._built_image)
+        return Attachment(
+            run=self.run,
+            image=self._on_nodes(image, self._kind_of_context(), settings.mesh_kubeconfig, settings.mesh_context),
+            description=f"context {self._context_of_user} (Kubernetes {version})",
+            kubeconfig_file=str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else "",
+            context=settings.mesh_context,
+        )
+
+    def _attach_to_kind(self) -> Attachment:
+        settings = self.settings
+        stays = settings.mesh_keep == "always"
+        image, configuration = settings.mesh_kind_image, settings.mesh_kind_config
+        name = kind.kept_name(image, configuration) if stays else f"meshcheck-{self.run}"
+        cluster = self._kind = Kind(name, image, configuration)
+        self._folder = Path(tempfile.mkdtemp(prefix="meshcheck-cluster-"))
+        kubeconfig = self._folder / KUBECONFIG
+        with ThreadPoolExecutor(1) as pool, cluster.reserved() if stays else nullcontext():
+            image_ahead = pool.submit(self._built_image)
+            if stays and cluster.exists():
+                self._step(f"kind cluster {name} found", "cluster", lambda: cluster.write_kubeconfig(kubeconfig))
+            else:
+                self._step(f"kind cluster {name} created", "cluster", lambda: cluster.create(kubeconfig))
+            probe = self._step("probe image ready", "probe image", image_ahead.result)
+        return Attachment(
+            run=self.run,
+            image=self._on_nodes(probe, cluster, kubeconfig, cluster.context),
+            description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
+            kubeconfig_file=str(kubeconfig),
+            context=cluster.context,
+            transient=not stays,
+        )
+
+    def _built_image(self) -> str:
+        return self.settings.mesh_probe_image or probe_image(self.settings.mesh_probe_base)
+
+    def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
+        """The probe image that was built here, on every node of a kind cluster."""
+        if self.settings.mesh_probe_image:
+            return image
+        if cluster is not None and not asyncio.run(_is_on_nodes(image, kubeconfig, context)):
+            self._step("probe image loaded", "image load", lambda: cluster.load(image))
+        return image
+
+    def _leave_kind(self, cluster: Kind) -> None:
+        attachment, keep = self._attachment, self.settings.mesh_keep
+        if keep == "always":
+            if attachment is not None:
+                self._leave_cluster(attachment)
+            return
+        failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if keep == "on-failure" and failed and attachment is not None:
+            self._say(
+                f"kind cluster {cluster.name} is kept: kind export kubeconfig --name {cluster.name}, then "
+                f"--mesh-context={cluster.context}; kind delete cluster --name {cluster.name} removes it"
+            )
+            return
+        if self._folder is not None and (trouble := cluster.delete(self._folder / KUBECONFIG)):
+            self._say(trouble)
+
+    def _leave_cluster(self, attachment: Attachment) -> None:
+        left = asyncio.run(remove_namespaces(attachment))
+        if left:
+            self._say(f"these namespaces are still being deleted: {', '.join(left)}")
+
+    def _kind_of_context(self) -> Kind | None:
+        """The kind cluster of this machine that the user's context leads to."""
+        context = self._context_of_user
+        name = context.removeprefix(KIND_CONTEXT)
+        return Kind(name) if context.startswith(KIND_CONTEXT) and name in kind.clusters() else None
+
+    @property
+    def _context_of_user(self) -> str:
+        return self.settings.mesh_context or next(iter(contexts(self.settings.mesh_kubeconfig)), "")
+
+    def _step(self, done: str, name: str, work: Callable[[], R]) -> R:
+        begun = time.monotonic()
+        result = work()
+        self.steps[name] = time.monotonic() - begun
+        self._say(f"{done} in {self.steps[name]:.1f} s")
+        return result
+
+    def _say(self, text: str) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(f"meshcheck: {text}")
+
+    def _tell_platform(self, where: str) -> None:
+        if self._scores is not None:
+            for name, adapter in self._scores.adapters.items():
+                if home_of(adapter) is Home.KUBERNETES:
+                    self._scores.platforms[name] = where
+
+
+async def _version(kubeconfig: Path | None, context: str | None) -> str:
+    api = await Api.connect(kubeconfig, context)
+    try:
+        return await api.version()
+    finally:
+        await api.close()
+
+
+async def _is_on_nodes(image: str, kubeconfig: Path | None, context: str | None) -> bool:
+    """Whether every node says that it has an image; one that came just now may not be told of yet."""
+    api = await Api.connect(kubeconfig, context)
+    try:
+        nodes, _ = await api.items("/api/v1/nodes")
+    finally:
+        await api.close()
+    return all(any(image in there["names"] for there in node["status"].get("images", [])) for node in nodes)

@@ -1,0 +1,170 @@
+"""Clusters of kind: Kubernetes in containers of this machine (https://kind.sigs.k8s.io)."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+
+OLDEST = (0, 20)
+"""The oldest kind whose clusters run Kubernetes 1.27, from where sidecar containers begin."""
+
+READY_WITHIN = 180
+"""Seconds that kind waits for the control plane."""
+
+DAEMON_ANSWERS_WITHIN = 10.0
+KEPT = "meshcheck-kept"
+INSTALL = "https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind cluster, before it is there.
+
+    Attributes:
+        name: Its name.
+        image: The node image; None for kind's own default.
+        config: A kind configuration; None for one node.
+    """
+
+    name: str
+    image: str | None = None
+    config: Path | None = None
+
+    @property
+    def context(self) -> str:
+        """What kind calls its context in a kubeconfig."""
+        return f"kind-{self.name}"
+
+    def create(self, kubeconfig: Path) -> None:
+        """Create it and wait for its control plane; whatever interrupts that removes it again.
+
+        Raises:
+            Inconclusive: kind cannot create it; says why.
+        """
+        command = ["kind", "create", "cluster", "--name", self.name, "--kubeconfig", str(kubeconfig)]
+        command += ["--wait", f"{READY_WITHIN}s", *(["--image", self.image] if self.image else [])]
+        command += ["--config", str(self.config)] if self.config else []
+        try:
+            created = _run(command)
+        except BaseException:
+            self.delete(kubeconfig)
+            raise
+        if created.returncode:
+            self.delete(kubeconfig)
+            raise Inconclusive(f"kind cannot create the cluster {self.name}: {_complaint(created.stderr)}")
+
+    def load(self, image: str) -> None:
+        """Bring an image of this machine onto every node.
+
+        Raises:
+            Inconclusive: It cannot be loaded.
+        """
+        loaded = _run(["kind", "load", "docker-image", image, "--name", self.name])
+        if loaded.returncode:
+            raise Inconclusive(f"the image {image} cannot be loaded into {self.name}: {_complaint(loaded.stderr)}")
+
+    def exists(self) -> bool:
+        """Whether there is a cluster of that name."""
+        return self.name in clusters()
+
+    def write_kubeconfig(self, kubeconfig: Path) -> None:
+        """Write the kubeconfig of a cluster that is there."""
+        written = _run(["kind", "export", "kubeconfig", "--name", self.name, "--kubeconfig", str(kubeconfig)])
+        if written.returncode:
+            raise Inconclusive(f"the kind cluster {self.name} has no kubeconfig: {_complaint(written.stderr)}")
+
+    def delete(self, kubeconfig: Path) -> str:
+        """Delete it, also half of it; returns what went wrong, empty where nothing did."""
+        deleted = _run(["kind", "delete", "cluster", "--name", self.name, "--kubeconfig", str(kubeconfig)])
+        return f"the kind cluster {self.name} is left: {_complaint(deleted.stderr)}" if deleted.returncode else ""
+
+    @contextlib.contextmanager
+    def reserved(self) -> Iterator[None]:
+        """No other run of this user creates or removes a cluster of this name while the block runs."""
+        path = Path(tempfile.gettempdir()) / f"{self.name}-{os.getuid()}.lock"
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def kept_name(image: str | None, config: Path | None) -> str:
+    """The name of a cluster that is kept for the next run that wants the same."""
+    content = config.read_bytes() if config else b""
+    wanted = hashlib.sha256((image or "").encode() + b"\0" + content)
+    return f"{KEPT}-{wanted.hexdigest()[:6]}"
+
+
+def clusters() -> list[str]:
+    """The kind clusters of this machine; empty where there is no kind."""
+    if shutil.which("kind") is None:
+        return []
+    return _run(["kind", "get", "clusters"]).stdout.split()
+
+
+def require() -> None:
+    """Make sure that clusters can be created.
+
+    Raises:
+        MeshUnavailable: kind or docker is missing or too old, or docker does not answer; says what to do.
+    """
+    version = _version(_tool(["kind", "version"], f"install it ({INSTALL})"))
+    if version < OLDEST:
+        found, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
+        raise MeshUnavailable(f"kind {found} is too old, {wanted} or newer is needed: update it ({INSTALL})")
+    _tool(["docker", "version", "--format", "{{.Server.Version}}"], "start docker, or get the right to use it")
+
+
+def _tool(command: Sequence[str], advice: str) -> str:
+    advice = f"{advice}, or name a cluster that exists with --mesh-context or --mesh-kubeconfig"
+    try:
+        ran = _run(command, DAEMON_ANSWERS_WITHIN)
+    except FileNotFoundError as missing:
+        raise MeshUnavailable(f"no program {command[0]} on the PATH: {advice}") from missing
+    except subprocess.TimeoutExpired as late:
+        raise MeshUnavailable(f"{command[0]} does not answer in {DAEMON_ANSWERS_WITHIN:.0f} s: {advice}") from late
+    if ran.returncode:
+        raise MeshUnavailable(f"{command[0]} does not work: {_complaint(ran.stderr)}: {advice}")
+    return ran.stdout
+
+
+def _version(text: str) -> tuple[int, ...]:
+    found = re.search(r"v(\d+)\.(\d+)", text)
+    if found is None:
+        raise MeshUnavailable(f"kind tells no version but {text.strip()!r}: update it ({INSTALL})")
+    return int(found[1]), int(found[2])
+
+
+def _run(command: Sequence[str], patience: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run to the end; Ctrl-C is for us, not for it, and ends it nevertheless."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=patience)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _complaint(text: str) -> str:
+    """The lines of kind that say what is wrong, without its progress."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not re.match(r"\s*[•✓✗]", line)]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return " ".join((errors or lines)[-3:]) or "it said nothing"

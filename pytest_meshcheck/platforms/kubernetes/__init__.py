@@ -1,0 +1,1 @@
+"""Workloads as pods of a Kubernetes cluster."""

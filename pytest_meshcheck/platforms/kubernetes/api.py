@@ -1,0 +1,252 @@
+"""The API server: resources as plain data, applied by the server, watched rather than polled."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes_asyncio import config
+from kubernetes_asyncio.client import ApiClient, ApiException, Configuration
+from kubernetes_asyncio.config.config_exception import ConfigException
+from yaml import YAMLError
+
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+
+FIELD_MANAGER = "meshcheck"
+REACHABLE_WITHIN = 10.0
+"""Seconds within which an API server answers, or there is none."""
+
+BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
+"""What the client raises for files that are no kubeconfig."""
+
+UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
+GONE = 404
+
+Object = dict[str, Any]
+
+
+class Api:
+    """One cluster's API server. To be used from the event loop that made it; made with ``Api.connect``."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._client = ApiClient(configuration)
+        self._kinds: dict[str, asyncio.Task[dict[str, Object]]] = {}
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None, context: str | None) -> "Api":
+        """The cluster of a context, by default the current one.
+
+        Raises:
+            MeshUnavailable: The kubeconfig cannot be used, or has no such context.
+        """
+        configuration = Configuration()
+        if context is not None and context not in (known := contexts(kubeconfig)):
+            raise MeshUnavailable(
+                f"{_called(kubeconfig)} has no context {context!r}; it has {', '.join(known) or 'none'}"
+            )
+        try:
+            await config.load_kube_config(
+                str(kubeconfig) if kubeconfig else None, context, configuration, persist_config=False
+            )
+        except BROKEN as error:
+            raise MeshUnavailable(f"{_called(kubeconfig)} cannot be used: {error}") from error
+        return cls(configuration)
+
+    async def version(self) -> str:
+        """The version of Kubernetes.
+
+        Raises:
+            MeshUnavailable: The API server does not answer in time, or refuses.
+        """
+        host = self.configuration.host
+        try:
+            async with asyncio.timeout(REACHABLE_WITHIN):
+                return str((await self.request("GET", "/version"))["gitVersion"])
+        except ApiException as error:
+            raise MeshUnavailable(f"the API server {host} refuses: {_reason(error)}; check the credentials") from error
+        except UNREACHABLE as error:
+            why = f"no answer within {REACHABLE_WITHIN:.0f} s" if isinstance(error, TimeoutError) else str(error)
+            raise MeshUnavailable(f"the API server {host} cannot be reached: {why}; is the cluster running?") from error
+
+    async def apply(self, manifest: Manifest) -> Object:
+        """Create a resource or change it into this, by server-side apply.
+
+        Raises:
+            Inconclusive: The server rejects it; says what and why.
+        """
+        path = await self._path(manifest)
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        try:
+            return await self.request("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+        except ApiException as error:
+            raise Inconclusive(f"the API server rejects {_described(manifest)}: {_reason(error)}") from error
+
+    async def delete(self, manifest: Manifest, grace: int | None = None) -> None:
+        """Delete a resource, with what it owns; one that is gone already is no error."""
+        query = [("propagationPolicy", "Background")]
+        if grace is not None:
+            query.append(("gracePeriodSeconds", str(grace)))
+        try:
+            await self.request("DELETE", await self._path(manifest), query)
+        except ApiException as error:
+            if error.status != GONE:
+                raise Inconclusive(f"{_described(manifest)} cannot be deleted: {_reason(error)}") from error
+
+    async def items(self, path: str, selector: str = "") -> tuple[list[Object], str]:
+        """The resources under a path that have these labels, and the version of the list."""
+        listed = await self.request("GET", path, [("labelSelector", selector)] if selector else [])
+        return listed["items"], listed["metadata"]["resourceVersion"]
+
+    async def until(
+        self, path: str, selector: str, met: Callable[[Sequence[Object]], bool], within: float
+    ) -> list[Object]:
+        """Watch the resources under a path until they, taken together, are as wanted.
+
+        Args:
+            path: E.g. ``/api/v1/namespaces/blue/pods``.
+            selector: Their labels.
+            met: Told all of them, at first and at each change; what it raises ends the watch.
+            within: Seconds.
+
+        Raises:
+            TimeoutError: They were not, within that time.
+        """
+        async with asyncio.timeout(within):
+            while True:
+                listed, version = await self.items(path, selector)
+                current = {item["metadata"]["uid"]: item for item in listed}
+                if met(list(current.values())):
+                    return list(current.values())
+                async with aclosing(self.events(path, selector, version)) as events:
+                    async for event, item in events:
+                        current.pop(item["metadata"]["uid"], None)
+                        if event != "DELETED":
+                            current[item["metadata"]["uid"]] = item
+                        if met(list(current.values())):
+                            return list(current.values())
+
+    async def events(self, path: str, selector: str, version: str) -> AsyncGenerator[tuple[str, Object], None]:
+        """What changes under a path, until the server ends the watch or no longer knows that version."""
+        query = [("watch", "true"), ("resourceVersion", version), ("labelSelector", selector)]
+        response = await self._call("GET", path, query)
+        pending = b""
+        try:
+            async for chunk in response.content.iter_any():
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    yield event["type"], event["object"]
+        finally:
+            # Closed in an orderly way, the TLS connection would outlive the event loop.
+            if response.connection is not None and response.connection.transport is not None:
+                response.connection.transport.abort()
+            response.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One request; ApiException where the server does not grant it."""
+        response = await self._call(method, path, query, body, content_type)
+        async with response:
+            answered: Object = await response.json()
+            return answered
+
+    async def text(self, path: str, query: Sequence[tuple[str, str]] = ()) -> str:
+        """One request for text, e.g. for a log."""
+        async with await self._call("GET", path, query) as response:
+            return str(await response.text(errors="replace"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for task in self._kinds.values():
+            task.cancel()
+        await self._client.close()
+        await asyncio.sleep(0)  # what was aborted is closed in the next round of the event loop
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        return await self._client.call_api(
+            path,
+            method,
+            query_params=list(query),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _return_http_data_only=True,
+        )
+
+    async def _path(self, manifest: Manifest) -> str:
+        version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
+        if version not in self._kinds:
+            self._kinds[version] = asyncio.create_task(self._discover(version))
+        try:
+            resource = (await asyncio.shield(self._kinds[version]))[kind]
+        except (ApiException, KeyError) as unknown:
+            self._kinds.pop(version, None)  # its definition may come later
+            raise Inconclusive(f"the cluster knows no {kind} of {version}: is its definition installed?") from unknown
+        scope = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
+        return f"{group(version)}{scope}/{resource['name']}/{metadata['name']}"
+
+    async def _discover(self, version: str) -> dict[str, Object]:
+        listed = await self.request("GET", group(version))
+        return {resource["kind"]: resource for resource in listed["resources"] if "/" not in resource["name"]}
+
+
+def contexts(kubeconfig: Path | None) -> list[str]:
+    """The names of the contexts of a kubeconfig, the current one first.
+
+    Raises:
+        MeshUnavailable: The kubeconfig cannot be used.
+    """
+    try:
+        listed, current = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)
+    except BROKEN as error:
+        raise MeshUnavailable(f"{_called(kubeconfig)} cannot be used: {error}") from error
+    names = [str(context["name"]) for context in listed or []]
+    return sorted(names, key=lambda name: name != (current or {}).get("name"))
+
+
+def _called(kubeconfig: Path | None) -> str:
+    return str(kubeconfig or "the default kubeconfig")
+
+
+def group(version: str) -> str:
+    """The path of an API version, e.g. ``apps/v1``."""
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Labels as the API wants to be asked for them."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _described(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
+
+
+def _reason(error: ApiException) -> str:
+    try:
+        message = json.loads(error.body or "{}")["message"]
+    except (TypeError, ValueError, KeyError):
+        message = error.reason
+    return f"{error.status} {message}"

@@ -1,0 +1,26 @@
+"""How each process of a run finds its cluster."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A cluster that is there, and the probe image that its nodes have or can pull."""
+
+    run: str
+    """Id of the run, in the names of namespaces and in labels."""
+    image: str
+    description: str
+    """For headers and reports."""
+    kubeconfig_file: str = ""
+    """Empty for the default one."""
+    context: str | None = None
+    """None for the current one."""
+    transient: bool = False
+    """The cluster itself goes away at the end."""
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The kubeconfig; None for the default one."""
+        return Path(self.kubeconfig_file) if self.kubeconfig_file else None

@@ -1,0 +1,156 @@
+"""The probe's image: built once for each content, from a base image that has Python.
+
+A build has no network: the packages are brought in as wheels.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest_meshcheck
+from pytest_meshcheck.platforms.kubernetes.manifests import PYTHON
+from pytest_meshcheck.stage.faults import MeshUnavailable
+
+REPOSITORY = "localhost/meshcheck/probe"
+"""Names no registry: such an image is never pulled."""
+
+PACKAGES = ("cryptography", "grpcio", "h11", "h2", "msgspec")
+"""What a probe needs, in the versions at hand, so that both ends of a control stream are the same."""
+
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""An image's architecture, and the machine in the names of wheels."""
+
+GLIBCS = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
+
+DOCKERFILE = """\
+FROM {base}
+USER 0
+COPY wheels /opt/wheels
+RUN python3 -m venv /opt/meshcheck \\
+ && {python} -m pip install --no-cache-dir --no-index --find-links /opt/wheels {packages} \\
+ && rm -rf /opt/wheels
+COPY pytest_meshcheck /opt/meshcheck/src/pytest_meshcheck
+ENV PYTHONPATH=/opt/meshcheck/src PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+RUN {python} -m compileall -q /opt/meshcheck/src
+USER 65532
+"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an image is made of.
+
+    Attributes:
+        base: The base image, with ``python3``, its ``venv`` and pip.
+        python: The base image's version of Python, e.g. ``3.11``.
+        architecture: The base image's, e.g. ``amd64``.
+    """
+
+    base: str
+    python: str
+    architecture: str
+
+    @property
+    def dockerfile(self) -> str:
+        """The whole of it."""
+        return DOCKERFILE.format(base=self.base, python=PYTHON, packages=" ".join(requirements()))
+
+    @property
+    def tag(self) -> str:
+        """The image's name; it changes with whatever goes into it."""
+        digest = hashlib.sha256(f"{self.dockerfile}\0{self.python}\0{self.architecture}".encode())
+        for path in sources():
+            digest.update(f"\0{path.relative_to(_package())}\0".encode() + path.read_bytes())
+        return f"{REPOSITORY}:{digest.hexdigest()[:12]}"
+
+
+def requirements() -> list[str]:
+    """The packages with their versions."""
+    return [f"{name}=={version(name)}" for name in PACKAGES]
+
+
+def sources() -> Iterator[Path]:
+    """The modules of the probe."""
+    yield _package() / "__init__.py"
+    yield from sorted((_package() / "probe").rglob("*.py"))
+
+
+def probe_image(base: str) -> str:
+    """The name of the probe's image on this machine, built unless it is there.
+
+    Raises:
+        MeshUnavailable: Docker is missing, the base image cannot be had or used, or the build fails.
+    """
+    recipe = Recipe(base, *_inspected(base))
+    if _docker("image", "inspect", recipe.tag).returncode:
+        with tempfile.TemporaryDirectory(prefix="meshcheck-image-") as folder:
+            _build(recipe, Path(folder))
+    return recipe.tag
+
+
+def _inspected(base: str) -> tuple[str, str]:
+    """Version of Python and architecture of a base image, which is pulled where it is not there."""
+    asked = "import sys; print('%d.%d' % sys.version_info[:2])"
+    ran = _docker("run", "--rm", "--network=none", "--entrypoint", "python3", base, "-c", asked)
+    if ran.returncode:
+        raise MeshUnavailable(
+            f"the base image {base} of the probe cannot be used: {_last_lines(ran)}; "
+            "name one that has python3 with --mesh-probe-base, or a built probe image with --mesh-probe-image"
+        )
+    inspected = json.loads(_docker("image", "inspect", base).stdout)
+    return ran.stdout.strip(), inspected[0]["Architecture"]
+
+
+def _build(recipe: Recipe, folder: Path) -> None:
+    for path in sources():
+        target = folder / "pytest_meshcheck" / path.relative_to(_package())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    (folder / "Dockerfile").write_text(recipe.dockerfile)
+    _download(recipe, folder / "wheels")
+    built = _docker("build", "--quiet", "--tag", recipe.tag, str(folder))
+    if built.returncode:
+        raise MeshUnavailable(f"the probe image cannot be built from {recipe.base}: {_last_lines(built)}")
+
+
+def _download(recipe: Recipe, folder: Path) -> None:
+    machine = MACHINES.get(recipe.architecture, recipe.architecture)
+    platforms = [f"--platform={glibc}_{machine}" for glibc in GLIBCS]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
+    target = ["--only-binary=:all:", f"--python-version={recipe.python}", "--implementation=cp", *platforms]
+    ran = _run([*command, *target, *requirements()])
+    if ran.returncode:
+        raise MeshUnavailable(
+            f"the packages of the probe image cannot be downloaded for Python {recipe.python} on {machine}: "
+            f"{_last_lines(ran)}; name a built probe image with --mesh-probe-image"
+        )
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return _run(["docker", *arguments])
+    except FileNotFoundError as missing:
+        raise MeshUnavailable(
+            "no program docker on the PATH, with which the probe image is built: "
+            "install it, or name a built probe image with --mesh-probe-image"
+        ) from missing
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def _last_lines(ran: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in (ran.stderr or ran.stdout).splitlines() if line.strip()]
+    return " ".join(lines[-3:]) or f"exit code {ran.returncode}"
+
+
+def _package() -> Path:
+    return Path(pytest_meshcheck.__file__).parent

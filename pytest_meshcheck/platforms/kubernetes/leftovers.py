@@ -1,0 +1,37 @@
+"""Making sure that nothing of a run is left in a cluster."""
+
+from collections.abc import Sequence
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.manifests import RUN
+from pytest_meshcheck.stage.faults import Inconclusive
+
+NAMESPACES = "/api/v1/namespaces"
+GONE_WITHIN = 60.0
+
+
+async def remove_namespaces(attachment: Attachment) -> list[str]:
+    """Delete the namespaces of a run and wait until they are gone; returns the names of those that are not."""
+    api = await Api.connect(attachment.kubeconfig, attachment.context)
+    selector = f"{RUN}={attachment.run}"
+    left: list[str] = []
+
+    def none_left(namespaces: Sequence[Object]) -> bool:
+        left[:] = [namespace["metadata"]["name"] for namespace in namespaces]
+        return not left
+
+    try:
+        found, _ = await api.items(NAMESPACES, selector)
+        for namespace in found:
+            await api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace["metadata"]})
+        await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
+    except TimeoutError:
+        return left
+    except (*UNREACHABLE, ApiException, Inconclusive) as error:
+        return [f"those labelled {selector} ({error})"]
+    finally:
+        await api.close()
+    return []

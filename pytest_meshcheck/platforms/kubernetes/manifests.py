@@ -1,0 +1,206 @@
+"""What a workload is made of on Kubernetes; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.probe.messages import Protocol
+from pytest_meshcheck.stage.workload import Port, WorkloadSpec
+
+RUN = "meshcheck.dev/run"
+WORKER = "meshcheck.dev/worker"
+WORKLOAD = "app.kubernetes.io/name"
+CONTAINER = "probe"
+PYTHON = "/opt/meshcheck/bin/python"
+SOCKET_FOLDER = "/run/meshcheck"
+SOCKET = f"{SOCKET_FOLDER}/control"
+RELAY = (PYTHON, "-m", "pytest_meshcheck.probe.relay", SOCKET)
+DRAIN = 1
+"""Seconds that a probe goes on serving after SIGTERM, while others still learn that it goes."""
+
+GRACE = 5
+"""Seconds after which the kubelet kills it."""
+
+USER = 65532
+"""Anybody but root, and none of the users whose traffic a mesh exempts."""
+
+NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banner": 9001}
+"""Port numbers by name; they are the same on services and on pods."""
+
+FIRST_OTHER = 10080
+"""The first number of declared ports that have other names, in their order."""
+
+APPLICATION_PROTOCOLS = {Protocol.HTTP1: "http", Protocol.H2C: "kubernetes.io/h2c", Protocol.GRPC: "grpc"}
+"""https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol"""
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Whose things these are.
+
+    Attributes:
+        run: Id of the run.
+        worker: Which of its processes; empty where there is one.
+        image: The probe's image.
+        pull_policy: When the kubelet pulls it.
+    """
+
+    run: str
+    worker: str
+    image: str
+    pull_policy: str = "IfNotPresent"
+
+    @property
+    def suffix(self) -> str:
+        """What follows the plain name of a namespace."""
+        return f"{self.run}-{self.worker}" if self.worker else self.run
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What all that belongs to this process is labelled with."""
+        return {RUN: self.run} | ({WORKER: self.worker} if self.worker else {})
+
+    def namespace(self, plain: str) -> str:
+        """The name of a namespace in the cluster."""
+        return f"{plain}-{self.suffix}"
+
+
+def port_number(spec: WorkloadSpec, name: str) -> int:
+    """The number of a declared port."""
+    port = spec.port(name)
+    return NUMBERS.get(name) or FIRST_OTHER + spec.ports.index(port)
+
+
+def namespace(owner: Ownership, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+    """A namespace, by its name in the cluster."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": owner.labels | dict(labels or {})},
+    }
+
+
+def workload(owner: Ownership, spec: WorkloadSpec, labels: Mapping[str, str]) -> list[Manifest]:
+    """A workload's service account, service and deployment; ``labels`` are what the mesh wants on its pods."""
+    return [service_account(owner, spec), service(owner, spec), deployment(owner, spec, labels)]
+
+
+def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:
+    """A service account that may do nothing."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(owner, spec, spec.service_account),
+    }
+
+
+def service(owner: Ownership, spec: WorkloadSpec) -> Manifest:
+    """The service in front of a workload; names and application protocols tell a mesh what is spoken."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(owner, spec, spec.name),
+        "spec": {"selector": {WORKLOAD: spec.name}, "ports": [_service_port(spec, port) for port in spec.ports]},
+    }
+
+
+def deployment(owner: Ownership, spec: WorkloadSpec, labels: Mapping[str, str]) -> Manifest:
+    """A deployment of one probe."""
+    pod_labels = owner.labels | {WORKLOAD: spec.name} | dict(labels)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(owner, spec, spec.name),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {WORKLOAD: spec.name}},
+            "template": {"metadata": {"labels": pod_labels}, "spec": pod(owner, spec)},
+        },
+    }
+
+
+def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
+    """A pod with one probe; it satisfies the restricted Pod Security Standard."""
+    return {
+        "serviceAccountName": spec.service_account,
+        "terminationGracePeriodSeconds": GRACE,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": owner.image,
+                "imagePullPolicy": owner.pull_policy,
+                "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
+                "args": ["--socket", SOCKET, "--drain", str(DRAIN)],
+                "ports": [
+                    {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"}
+                    for port in spec.ports
+                ],
+                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                    "readOnlyRootFilesystem": True,
+                },
+                "volumeMounts": [{"name": "control", "mountPath": SOCKET_FOLDER}],
+            }
+        ],
+        "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+    }
+
+
+def watchers(owner: Ownership) -> list[Manifest]:
+    """One privileged probe in the network of each node: it sees what all interfaces carry."""
+    home = owner.namespace("wire")
+    labels = owner.labels | {WORKLOAD: "wire"}
+    return [
+        namespace(owner, home, {"pod-security.kubernetes.io/enforce": "privileged"}),
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "wire", "namespace": home, "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": {WORKLOAD: "wire"}},
+                "template": {"metadata": {"labels": labels}, "spec": _watcher(owner)},
+            },
+        },
+    ]
+
+
+def _watcher(owner: Ownership) -> Manifest:
+    return {
+        "hostNetwork": True,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": owner.image,
+                "imagePullPolicy": owner.pull_policy,
+                "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
+                "args": ["--socket", SOCKET, "--drain", "0"],
+                "securityContext": {"privileged": True, "runAsUser": 0},
+                "volumeMounts": [{"name": "control", "mountPath": SOCKET_FOLDER}],
+            }
+        ],
+        "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+    }
+
+
+def _metadata(owner: Ownership, spec: WorkloadSpec, name: str) -> Manifest:
+    return {"name": name, "namespace": spec.namespace, "labels": owner.labels | {WORKLOAD: spec.name}}
+
+
+def _service_port(spec: WorkloadSpec, port: Port) -> Manifest:
+    number = port_number(spec, port.name)
+    declared = {"name": port.name, "port": number, "targetPort": number, "protocol": "TCP"}
+    application = APPLICATION_PROTOCOLS.get(port.protocol)
+    return declared | ({"appProtocol": application} if application else {})

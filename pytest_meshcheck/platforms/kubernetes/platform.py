@@ -1,0 +1,373 @@
+"""The platform of a Kubernetes cluster: each workload a deployment with a service and a service account of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.platforms.base import Manifest, Wire
+from pytest_meshcheck.platforms.kubernetes import manifests
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, WORKLOAD, Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.pods import Pods, fate, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.wire import Captures
+from pytest_meshcheck.platforms.recording import RecordedWire, Recording
+from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.redaction import redacted
+from pytest_meshcheck.stage.workload import Address, Enrolment, Via, Workload, WorkloadSpec
+
+STARTS_WITHIN = 90.0
+"""Seconds from the first resource of a workload until it serves."""
+
+GONE_WITHIN = 30.0
+ANSWERS_WITHIN = 5.0
+"""Seconds that a probe has to show that it is alive."""
+
+STILL_THERE = m.ReadLedger("nobody")
+"""Asks a probe for nothing."""
+
+ROUTED_WITHIN = 20.0
+"""Seconds until every node routes to a service that has an endpoint."""
+
+ONE_TRY = 1.0
+PAUSE = 0.05
+LOG_LINES = 500
+
+
+@dataclass(frozen=True)
+class Running:
+    """A workload that runs.
+
+    Attributes:
+        spec: What was asked for.
+        pod: Its pod as it was once the probe answered.
+        service_address: The address of its service in the cluster.
+        probe: Its control connection.
+    """
+
+    spec: WorkloadSpec
+    pod: Object
+    service_address: str
+    probe: Probe
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name of the pod."""
+        return self.pod["metadata"]["namespace"], self.pod["metadata"]["name"]
+
+    @property
+    def address(self) -> str:
+        """The pod's address."""
+        return str(self.pod["status"]["podIP"])
+
+    @property
+    def node(self) -> str:
+        """Where it runs."""
+        return str(self.pod["spec"]["nodeName"])
+
+
+class Kubernetes:
+    """One part of a run in a cluster; it touches nothing but namespaces of its own.
+
+    Attributes:
+        journal: Where workloads write down what they see.
+        owner: Whose things these are.
+        running: The workloads that run now, by ``namespace/name``.
+    """
+
+    def __init__(self, journal: Journal, attachment: Attachment, part: str = "", timeout_scale: float = 1.0) -> None:
+        self.journal = journal
+        self.owner = Ownership(attachment.run, part, attachment.image)
+        self.timeout_scale = timeout_scale
+        self.running: dict[str, Running] = {}
+        self._attachment = attachment
+        self._connection: asyncio.Task[tuple[Api, Executor, Pods]] | None = None
+        self._namespaces: dict[str, asyncio.Task[None]] = {}
+        self._watchers: asyncio.Task[dict[str, Probe]] | None = None
+
+    def __str__(self) -> str:
+        return self._attachment.description
+
+    def namespace(self, plain: str) -> str:
+        """The namespace's name in the cluster."""
+        return self.owner.namespace(plain)
+
+    async def start(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Workload:
+        """Start a workload and wait until it serves, by its own address and by that of its service.
+
+        Raises:
+            ValueError: One of that name runs already.
+            Inconclusive: It does not start; says what its pod waits for.
+        """
+        if str(spec) in self.running:
+            raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
+        await self._make_namespace(spec.namespace)
+        _, service, _ = await self._apply_all(manifests.workload(self.owner, spec, labels))
+        pod = await self._ready_pod(spec.namespace, spec.name)
+        probe = await self._probe_of(pod)
+        self.running[str(spec)] = Running(spec, pod, service["spec"]["clusterIP"], probe)
+        instance = pod["metadata"]["name"]
+        workload = Workload(spec, probe, self.journal, self.resolve, instance, 10.0 * self.timeout_scale)
+        if spec.enrolment is not Enrolment.FEIGNED:
+            await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
+            await self._routed(workload, spec.ports[0].name)
+        return workload
+
+    async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
+        """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
+        await self._open(workload, [self._listen(workload.spec, port, tls)])
+
+    async def stop(self, workload: Workload) -> None:
+        """Stop a workload and wait until its pod is gone; one that is stopped already is no error."""
+        await self._remove(str(workload), workload.spec)
+
+    async def vouch(self) -> None:
+        """Raise Inconclusive unless every probe answers now, and no pod or container is known to have ended."""
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN * self.timeout_scale):
+                await asyncio.gather(*(running.probe.call(STILL_THERE) for running in self.running.values()))
+        except (TimeoutError, ProbeLost):
+            self.check()
+            raise Inconclusive("a probe does not answer; which one is in trouble is not known") from None
+        self.check()
+
+    async def clear_dead(self) -> Sequence[str]:
+        """Remove workloads whose pod is gone, or whose containers started anew; returns them as ``namespace/name``."""
+        dead = [(name, running.spec) for name, running in self.running.items() if self._is_dead(running)]
+        for name, spec in dead:
+            await self._remove(name, spec)
+        return [name for name, _ in dead]
+
+    def check(self) -> None:
+        """Raise Inconclusive if a workload has lost its probe or a container, or cannot be spoken to right now."""
+        for name, running in self.running.items():
+            if why := self._fate_of(running) or running.probe.trouble:
+                raise Inconclusive(f"{name} is not as it was started: {why}")
+
+    async def apply(self, manifests: Sequence[Manifest]) -> None:
+        """Create or replace resources of the mesh."""
+        await self._apply_all(manifests)
+
+    async def delete(self, manifests: Sequence[Manifest]) -> None:
+        """Remove resources of the mesh; those that are gone already are no error."""
+        api = (await self._connected())[0]
+        await asyncio.gather(*(api.delete(manifest) for manifest in manifests))
+
+    def resolve(self, _client: WorkloadSpec, server: WorkloadSpec, port: str, via: Via) -> Address:
+        """Where a client dials: the address of the service, or that of the pod."""
+        running = self.running[str(server)]
+        return (running.service_address if via is Via.SERVICE else running.address), port_number(server, port)
+
+    def wire(self, client: Workload, server: Workload, port: str) -> AbstractAsyncContextManager[Wire]:
+        """Capture what all interfaces of the two workloads' nodes carry between them while the block runs."""
+        return self._wire(client, server, port)
+
+    async def diagnose(self, directory: Path) -> None:
+        """Write the logs of all containers, the pods and the events of the run's namespaces."""
+        directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs while evidence is kept
+        api, _, pods = await self._connected()
+        for (namespace, name), pod in pods.known.items():
+            for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+                log = await _log(api, namespace, name, container["name"])
+                (directory / f"{namespace}.{name}.{container['name']}.log").write_text(redacted(log))
+        for namespace in self._namespaces:
+            events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
+            lines = [f"{e.get('lastTimestamp')} {e['involvedObject'].get('name')} {e.get('message')}" for e in events]
+            (directory / f"{namespace}.events.log").write_text(redacted("\n".join(lines) + "\n"))
+
+    async def close(self) -> None:
+        """Have the namespaces deleted, and close every connection. Whoever ends the run waits until they are gone."""
+        if self._connection is None:
+            return
+        api, executor, pods = await self._connected()
+        try:
+            if not self._attachment.transient:
+                homes = [manifests.namespace(self.owner, name) for name in self._namespaces]
+                await asyncio.gather(*(api.delete(home) for home in homes))
+        finally:
+            watchers = [self._watchers] if self._watchers else []
+            for task in (*self._namespaces.values(), *watchers):
+                task.cancel()
+            await asyncio.gather(*(running.probe.close() for running in self.running.values()))
+            for task in watchers:
+                if task.done() and not task.cancelled() and not task.exception():
+                    await asyncio.gather(*(probe.close() for probe in task.result().values()))
+            self.running.clear()
+            await pods.close()
+            await executor.close()
+            await api.close()
+
+    async def _connected(self) -> tuple[Api, Executor, Pods]:
+        if self._connection is None:
+            self._connection = asyncio.create_task(self._connect())
+        return await asyncio.shield(self._connection)
+
+    async def _connect(self) -> tuple[Api, Executor, Pods]:
+        api = await Api.connect(self._attachment.kubeconfig, self._attachment.context)
+        return api, Executor(api.configuration), Pods(api, selector(self.owner.labels))
+
+    async def _make_namespace(self, name: str) -> None:
+        if name not in self._namespaces:
+            manifest = manifests.namespace(self.owner, name)
+            self._namespaces[name] = asyncio.ensure_future(self._apply_one(manifest))
+        await asyncio.shield(self._namespaces[name])
+
+    async def _apply_one(self, manifest: Manifest) -> None:
+        await self._apply_all([manifest])
+
+    async def _apply_all(self, wanted: Sequence[Manifest]) -> list[Object]:
+        api = (await self._connected())[0]
+        try:
+            return list(await asyncio.gather(*(api.apply(manifest) for manifest in wanted)))
+        except UNREACHABLE as error:
+            raise Inconclusive(f"the API server cannot be reached: {error!r}") from error
+
+    async def _ready_pod(self, namespace: str, name: str) -> Object:
+        """The ready pod of a workload; Inconclusive where there is none in time, or never will be."""
+        pods = (await self._connected())[2]
+        found: list[Object] = []
+
+        def is_there(known: Mapping[tuple[str, str], Object]) -> bool:
+            found[:] = _of(known, namespace, name)
+            for pod in found:
+                if why := obstacle(pod):
+                    raise Inconclusive(f"{namespace}/{name} cannot start: {why}")
+            found.sort(key=ready, reverse=True)
+            return bool(found) and ready(found[0])
+
+        try:
+            await pods.until(is_there, STARTS_WITHIN * self.timeout_scale)
+        except TimeoutError as late:
+            state = progress(found[0]) if found else "no pod was made; the events of its ReplicaSet say why"
+            seconds = STARTS_WITHIN * self.timeout_scale
+            raise Inconclusive(f"{namespace}/{name} is not ready after {seconds:.0f} s: {state}") from late
+        return found[0]
+
+    async def _probe_of(self, pod: Object) -> Probe:
+        executor = (await self._connected())[1]
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+        async def dial() -> Stream:
+            return await executor.open(namespace, name, CONTAINER, RELAY)
+
+        try:
+            return await Probe.at(dial)
+        except (OSError, ProbeLost) as error:
+            raise Inconclusive(f"the probe in {namespace}/{name} cannot be spoken to: {error}") from error
+
+    def _listen(self, spec: WorkloadSpec, port: str, tls: m.ServerTls | None = None) -> m.Listen:
+        declared = spec.port(port)
+        return m.Listen(
+            port=port,
+            address=("0.0.0.0", port_number(spec, port)),  # noqa: S104 - a pod has one network of its own
+            protocol=declared.protocol,
+            server_first=declared.server_first,
+            tls=tls,
+        )
+
+    async def _open(self, workload: Workload, ports: Sequence[m.Listen]) -> None:
+        await workload.ask(m.Serve(instance=workload.instance, ports=tuple(ports)), m.Done)
+
+    async def _routed(self, workload: Workload, port: str) -> None:
+        """Wait until a workload reaches itself through its service: then the nodes route to it."""
+        request = workload.request(workload, port, patience=ONE_TRY)
+        until = asyncio.get_running_loop().time() + ROUTED_WITHIN * self.timeout_scale
+        while (seen := (await workload.ask(m.Send(request), m.Exchanged)).exchange).ending is not m.Ending.ANSWERED:
+            if asyncio.get_running_loop().time() > until:
+                how = f"{seen.ending} {seen.detail}".strip()
+                raise Inconclusive(f"{workload} does not reach itself through its service: {how}")
+            await asyncio.sleep(PAUSE)
+
+    def _is_dead(self, running: Running) -> bool:
+        return running.probe.lost or self._fate_of(running) is not None
+
+    def _fate_of(self, running: Running) -> str | None:
+        if self._connection is None or not self._connection.done():
+            return None
+        return fate(running.pod, self._connection.result()[2].known.get(running.key))
+
+    async def _remove(self, name: str, spec: WorkloadSpec) -> None:
+        running = self.running.pop(name, None)
+        if running is None:
+            return
+        await running.probe.close()
+        api, _, pods = await self._connected()
+        made = manifests.workload(self.owner, spec, {})
+        await asyncio.gather(*(api.delete(manifest) for manifest in made))
+        try:
+            await pods.until(lambda known: not _of(known, spec.namespace, spec.name), GONE_WITHIN * self.timeout_scale)
+        except TimeoutError as late:
+            raise Inconclusive(f"the pod of {name} does not go away") from late
+
+    @asynccontextmanager
+    async def _wire(self, client: Workload, server: Workload, port: str) -> AsyncIterator[Wire]:
+        self.check()
+        ends = self.running[str(client)], self.running[str(server)]
+        watchers = await self._watching()
+        async with AsyncExitStack() as stack:
+            captures = []
+            for node in dict.fromkeys(end.node for end in ends):
+                capture = Recording(str(client), str(server), port, watchers[node])
+                near = tuple(end.address for end in ends if end.node == node)
+                await capture.watch(ends[0].address, (ends[1].address, ends[1].service_address), near)
+                stack.push_async_callback(capture.end)
+                captures.append(capture)
+            yield RecordedWire(Captures(str(client), str(server), captures), self.journal)
+
+    async def _watching(self) -> dict[str, Probe]:
+        if self._watchers is None or (self._watchers.done() and _in_trouble(self._watchers)):
+            self._watchers = asyncio.create_task(self._start_watchers())
+        return await asyncio.shield(self._watchers)
+
+    async def _start_watchers(self) -> dict[str, Probe]:
+        """A probe on each node that a workload runs on."""
+        home, daemons = manifests.watchers(self.owner)
+        name = home["metadata"]["name"]
+        if name not in self._namespaces:
+            self._namespaces[name] = asyncio.ensure_future(self._apply_one(home))
+        await asyncio.shield(self._namespaces[name])
+        await self._apply_all([daemons])
+        nodes = {running.node for running in self.running.values()}
+        pods = (await self._connected())[2]
+
+        def everywhere(known: Mapping[tuple[str, str], Object]) -> bool:
+            mine = _of(known, name, "wire")
+            for pod in mine:
+                if why := obstacle(pod):
+                    raise Inconclusive(f"nothing can be captured: {why}")
+            return nodes <= {pod["spec"].get("nodeName") for pod in mine if ready(pod)}
+
+        try:
+            await pods.until(everywhere, STARTS_WITHIN * self.timeout_scale)
+        except TimeoutError as late:
+            raise Inconclusive(f"nothing can be captured: no privileged pod runs on each of {sorted(nodes)}") from late
+        return {pod["spec"]["nodeName"]: await self._probe_of(pod) for pod in _of(pods.known, name, "wire")}
+
+
+def _in_trouble(watchers: "asyncio.Task[dict[str, Probe]]") -> bool:
+    return watchers.cancelled() or bool(watchers.exception()) or any(p.trouble for p in watchers.result().values())
+
+
+def _of(known: Mapping[tuple[str, str], Object], namespace: str, name: str) -> list[Object]:
+    """The pods of one workload."""
+    return [pod for (where, _), pod in known.items() if where == namespace and _label(pod) == name]
+
+
+def _label(pod: Object) -> str:
+    return str(pod["metadata"].get("labels", {}).get(WORKLOAD, ""))
+
+
+async def _log(api: Api, namespace: str, pod: str, container: str) -> str:
+    query = [("container", container), ("tailLines", str(LOG_LINES))]
+    try:
+        return await api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+    except ApiException as error:
+        return f"no log: {error.status} {error.reason}\n"

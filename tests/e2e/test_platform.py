@@ -1,0 +1,142 @@
+"""Workloads on a real cluster: reached, captured, killed, and cut off for a while."""
+
+import asyncio
+import statistics
+import subprocess
+import time
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+
+from .conftest import Given
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NOTICED_WITHIN = 20.0
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pair(platform: Kubernetes) -> tuple[Workload, Workload]:
+    """A client and a server."""
+    specs = [WorkloadSpec(platform.namespace("blue"), name) for name in ("client", "server")]
+    client, server = await asyncio.gather(*(platform.start(spec, {}) for spec in specs))
+    return client, server
+
+
+@pytest.mark.parametrize("via", Via, ids=str)
+@pytest.mark.parametrize("port", ["http", "http-alt", "grpc", "tcp", "tcp-banner"])
+async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], port: str, via: Via) -> None:
+    client, server = pair
+    answered = await client.get(server, port, via=via)
+    assert answered.ending is m.Ending.ANSWERED
+    assert [attempt.port for attempt in await server.saw(answered)] == [port]
+
+
+async def test_control_is_quick(pair: tuple[Workload, Workload]) -> None:
+    probe, seconds = pair[0].probe, []
+    for _ in range(100):
+        begun = time.perf_counter()
+        await probe.call(m.ReadLedger("nobody"))
+        seconds.append(time.perf_counter() - begun)
+    assert statistics.median(seconds) < 0.05
+
+
+async def test_large_messages_survive_the_stream(pair: tuple[Workload, Workload]) -> None:
+    client, server = pair
+    text = "".join(map(chr, range(1, 0x800))) * 2000
+    request_id = await server.answers(m.Answer(body=m.Body(text=text)))
+    assert (await client.get(server, request_id=request_id)).body_length == len(text.encode())
+
+
+@pytest.mark.parametrize("port", ["http", "tcp", "grpc"])
+async def test_what_is_sent_in_the_clear_is_captured(
+    platform: Kubernetes, pair: tuple[Workload, Workload], port: str
+) -> None:
+    client, server = pair
+    async with platform.wire(client, server, port) as wire:
+        answered = await client.get(server, port)
+        sight = await wire.look_for(answered.request_id, "never sent")
+    # HTTP/2 compresses headers, but not those that are new to it beyond recognition: the id is in the clear.
+    assert sight.found == (answered.request_id,)
+    assert sight.connections == 1
+    assert sight.octets_to_server
+    assert sight.octets_to_client
+
+
+async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
+    client, server = pair
+    async with platform.wire(client, server, "http") as wire:
+        sight = await wire.look_for("anything")
+    assert (sight.found, sight.connections) == ((), 0)
+
+
+async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
+    client, _ = pair
+    feigned = await platform.start(WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.FEIGNED), {})
+    assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
+    await platform.serve(feigned, "http")
+    assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
+    await platform.stop(feigned)
+
+
+async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform: Kubernetes, given: Given) -> None:
+    spec = WorkloadSpec(platform.namespace("grey"), "victim")
+    await platform.start(spec, {})
+    namespace, pod = platform.running[str(spec)].key
+    kubectl(given, "delete", "pod", pod, "--namespace", namespace, "--grace-period=0", "--force")
+    await asyncio.wait_for(missed(platform), NOTICED_WITHIN)
+    with pytest.raises(Inconclusive, match=f"{spec} is not as it was started: "):
+        platform.check()
+    assert await platform.clear_dead() == [str(spec)]
+    platform.check()
+    await platform.start(spec, {})
+
+
+async def test_a_stream_that_breaks_costs_no_reply(
+    platform: Kubernetes, pair: tuple[Workload, Workload], given: Given
+) -> None:
+    client, _ = pair
+    namespace, pod = platform.running[str(client)].key
+    waiting = asyncio.create_task(client.probe.call(m.AwaitAttempt("nobody", patience=3.0)))
+    await client.probe.call(m.ReadLedger("nobody"))
+    relays = "import os, pathlib, signal\n" + (
+        "for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
+        " if b'probe.relay' in path.read_bytes() and int(path.parent.name) != os.getpid():\n"
+        "  os.kill(int(path.parent.name), signal.SIGKILL)"
+    )
+    kubectl(given, "exec", "--namespace", namespace, pod, "--container", CONTAINER, "--", PYTHON, "-c", relays)
+    assert await asyncio.wait_for(waiting, 30) == m.Ledger(())
+    assert client.probe.trouble is None
+
+
+async def test_an_image_that_is_not_there_is_named(platform: Kubernetes) -> None:
+    from dataclasses import replace  # noqa: PLC0415
+
+    sound, platform.owner = platform.owner, replace(platform.owner, image="localhost/no-such-image:1")
+    try:
+        with pytest.raises(Inconclusive, match=r"container probe of image localhost/no-such-image:1: ImagePullBackOff"):
+            await platform.start(WorkloadSpec(platform.namespace("grey"), "pictureless"), {})
+    finally:
+        platform.owner = sound
+
+
+async def missed(platform: Kubernetes) -> None:
+    """Return once a check of the platform fails."""
+    while True:
+        try:
+            platform.check()
+        except Inconclusive:
+            return
+        await asyncio.sleep(0.05)
+
+
+def kubectl(given: Given, *arguments: str) -> None:
+    """Do something to the cluster behind the platform's back."""
+    config = [f"--kubeconfig={given.kubeconfig}"] if given.kubeconfig else []
+    subprocess.run(["kubectl", *config, f"--context={given.context}", *arguments], check=True, capture_output=True)

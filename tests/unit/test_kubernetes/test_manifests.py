@@ -1,0 +1,52 @@
+"""What is applied, whole: ``golden/`` holds what the functions have to return."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.platforms.kubernetes import manifests
+from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.probe.messages import Protocol
+from pytest_meshcheck.stage.workload import Port, WorkloadSpec
+
+OWNER = Ownership("c0ffee", "gw1", "localhost/meshcheck/probe:1")
+SERVER = WorkloadSpec("blue-c0ffee-gw1", "server")
+GOLDEN = {
+    # file: what it holds
+    "namespace": [manifests.namespace(OWNER, OWNER.namespace("blue"))],
+    "workload": manifests.workload(OWNER, SERVER, {"mesh.example/inject": "true"}),
+    "watchers": manifests.watchers(OWNER),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden(name: str) -> None:
+    expected = json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
+    assert GOLDEN[name] == expected, f"if that is as it should be, write it into golden/{name}.json"
+
+
+@pytest.mark.parametrize("manifest", [one for several in GOLDEN.values() for one in several], ids=lambda m: m["kind"])
+def test_all_that_is_made_bears_the_run(manifest: dict[str, Any]) -> None:
+    labels = manifest["metadata"]["labels"]
+    assert (labels[manifests.RUN], labels[manifests.WORKER]) == ("c0ffee", "gw1")
+
+
+def test_a_namespace_of_a_run_without_workers() -> None:
+    assert Ownership("c0ffee", "", "image").namespace("blue") == "blue-c0ffee"
+
+
+def test_a_selector_does_not_change_with_the_labels_of_a_mesh() -> None:
+    # Deployments cannot change their selector: a workload that is enrolled later would be refused.
+    plain, enrolled = (manifests.deployment(OWNER, SERVER, labels) for labels in ({}, {"mesh": "on"}))
+    assert plain["spec"]["selector"] == enrolled["spec"]["selector"]
+
+
+def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
+    spec = WorkloadSpec("blue", "server", ports=(Port("http", Protocol.HTTP1), Port("extra", Protocol.H2C)))
+    service, deployment = manifests.service(OWNER, spec), manifests.deployment(OWNER, spec, {})
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    declared = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == declared
+    assert declared == {"http": 8080, "extra": manifests.FIRST_OTHER + 1}
