@@ -10,7 +10,7 @@ import pytest
 
 LEVELS = ("must", "should", "may")
 KEEP = ("never", "on-failure", "always")
-PROBE_BASE = "docker.io/library/python:3.11-slim"
+PROBE_BASE = "python:3.11-slim"
 ARTIFACTS = ("on-violation", "always", "never")
 
 

@@ -1,6 +1,7 @@
 """Which certificates open the door: hostile clients at an enrolled server, impostors before an enrolled client."""
 
 import datetime
+import re
 from collections.abc import Callable
 
 import pytest
@@ -61,7 +62,7 @@ def of_another_service_account(mesh: MeshUnderTest, _identity: str) -> Credentia
 
 def of_another_namespace(mesh: MeshUnderTest, identity: str) -> Credentials:
     """A good certificate of the same service account in another namespace."""
-    return good(mesh, identity.replace("/ns/grey/", "/ns/green/"))
+    return good(mesh, re.sub("/ns/[^/]+/", "/ns/elsewhere/", identity))
 
 
 def without_identity(mesh: MeshUnderTest, _identity: str) -> Credentials:

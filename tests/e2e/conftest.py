@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def given(pytestconfig: pytest.Config) -> Given:
     """The cluster that was named."""
     file = pytestconfig.getoption("mesh_kubeconfig")
-    base = pytestconfig.getoption("mesh_probe_base") or os.environ.get(PROBE_BASE, "docker.io/library/python:3.11-slim")
+    base = pytestconfig.getoption("mesh_probe_base") or os.environ.get(PROBE_BASE, "python:3.11-slim")
     return Given(_context(pytestconfig), Path(file).absolute() if file else None, base)
 
 
