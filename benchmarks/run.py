@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
 
 
+SAMPLED = 4.0
+"""Seconds between two looks at the memory of all processes, which take time from the run that they look at."""
+
 STAMP = """
 import time
 import pytest
@@ -206,7 +209,7 @@ class Peak:
         self._sampler.join()
 
     def _sample(self) -> None:
-        while not self._over.wait(1.0):
+        while not self._over.wait(SAMPLED):
             self.megabytes = max(self.megabytes, sum(map(_proportional_kilobytes, _processes())) / 1000)
 
 
