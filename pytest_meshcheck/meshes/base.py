@@ -78,8 +78,6 @@ class Documented:
         leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
         issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
         roots_act_within: From a change of the roots until every data plane goes by it.
-        policy_acts_within: From applying a policy until every data plane goes by it.
-        tls_minimum: The lowest TLS version that is accepted.
         sources: Field name to URL.
     """
 
@@ -100,8 +98,6 @@ class Documented:
     leaf_renewed_within: float = 1800.0
     issuer_acts_within: float = 60.0
     roots_act_within: float = 60.0
-    policy_acts_within: float = 10.0
-    tls_minimum: str = "TLSv1.2"
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, field_name: str) -> str:

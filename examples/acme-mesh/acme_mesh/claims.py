@@ -50,7 +50,6 @@ DOCUMENTED = Documented(
     leaf_renewed_within=2.0,
     issuer_acts_within=1.0,
     roots_act_within=1.0,
-    policy_acts_within=1.0,
     sources={
         "plaintext_refused_as": f"{PEERING}#refusals",
         "peer_refused_as": f"{PEERING}#refusals",

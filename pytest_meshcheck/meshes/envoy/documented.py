@@ -76,8 +76,6 @@ DOCUMENTED = Documented(
     leaf_renewed_within=2.0,
     issuer_acts_within=1.0,
     roots_act_within=1.0,
-    policy_acts_within=1.0,
-    tls_minimum="TLSv1.2",
     sources={
         "plaintext_refused_as": f"{DOCS}/configuration/listeners/stats",
         "peer_refused_as": TLS,
@@ -93,6 +91,5 @@ DOCUMENTED = Documented(
         "leaf_renewed_within": SDS,
         "issuer_acts_within": SDS,
         "roots_act_within": SDS,
-        "tls_minimum": TLS_API,
     },
 )
