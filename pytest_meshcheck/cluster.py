@@ -31,6 +31,7 @@ ATTACHMENT = "meshcheck_cluster"
 
 KIND_CONTEXT = "kind-"
 KUBECONFIG = "kubeconfig"
+TURNS = "turns"
 
 R = TypeVar("R")
 
@@ -81,6 +82,13 @@ class Cluster:
     def existing(self) -> bool:
         """Whether the user named a cluster."""
         return bool(self.settings.mesh_context or self.settings.mesh_kubeconfig)
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this run's own."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="meshcheck-cluster-"))
+        return self._folder
 
     def keep_score(self, scores: ScoreKeeper) -> None:
         """Tell the score keeper where the checks run, and how long each step takes."""
@@ -153,6 +161,7 @@ class Cluster:
             description=f"context {self._context_of_user} (Kubernetes {version})",
             kubeconfig_file=str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else "",
             context=settings.mesh_context,
+            turns=str(self.folder / TURNS),
         )
 
     def _attach_to_kind(self) -> Attachment:
@@ -161,8 +170,7 @@ class Cluster:
         image, configuration = settings.mesh_kind_image, settings.mesh_kind_config
         name = kind.kept_name(image, configuration) if stays else f"meshcheck-{self.run}"
         cluster = self._kind = Kind(name, image, configuration)
-        self._folder = Path(tempfile.mkdtemp(prefix="meshcheck-cluster-"))
-        kubeconfig = self._folder / KUBECONFIG
+        kubeconfig = self.folder / KUBECONFIG
         with ThreadPoolExecutor(1) as pool, cluster.reserved() if stays else nullcontext():
             image_ahead = pool.submit(self._built_image)
             if stays and cluster.exists():
@@ -176,6 +184,7 @@ class Cluster:
             description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
             kubeconfig_file=str(kubeconfig),
             context=cluster.context,
+            turns=str(self.folder / TURNS),
             transient=not stays,
         )
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.meshes.base import Home, home_of
 from pytest_meshcheck.planned import PLANNED
 from pytest_meshcheck.platforms.base import Platform
@@ -42,11 +43,15 @@ async def mesh_session(
 ) -> AsyncIterator[MeshUnderTest]:
     """The mesh, installed for as long as its checks run."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    subject = MeshUnderTest(run.adapters[mesh_name], mesh_platform, run.settings.mesh_timeout_scale)
+    turns = Turns(run.turns_of(mesh_name))
+    subject = MeshUnderTest(run.adapters[mesh_name], mesh_platform, run.settings.mesh_timeout_scale, turns=turns)
     try:
         begun = time.monotonic()
-        await subject.adapter.install(mesh_platform)
+        with turns.taken(alone=True):
+            await subject.adapter.install(mesh_platform)
         subject.steps["mesh"] = time.monotonic() - begun
+        if subject.documented.policies_act_within:
+            subject.begin_stage(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
             subject.begin_early(check)
         yield subject
@@ -61,14 +66,15 @@ async def mesh(
     """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(PLANNED, None)
-    await mesh_session.heal()
-    mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
-    yield mesh_session
-    if run.keeps_evidence(request.node):
-        try:
-            await mesh_session.capture()
-        except OSError as error:
-            run.troubles.append(f"the state of the mesh could not be kept: {error}")
+    with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
+        await mesh_session.heal()
+        mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
+        yield mesh_session
+        if run.keeps_evidence(request.node):
+            try:
+                await mesh_session.capture()
+            except OSError as error:
+                run.troubles.append(f"the state of the mesh could not be kept: {error}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ import pytest
 
 from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectations
+from pytest_meshcheck.judge.subject import STAGE
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of
@@ -79,7 +80,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
-    config.pluginmanager.register(Run(config, settings, adapters, scores), "meshcheck-run")
+    config.pluginmanager.register(Run(config, settings, adapters, scores, cluster=cluster), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
 
 
@@ -117,6 +118,8 @@ class Run:
     scores: ScoreKeeper | None
     planned: list[Planned] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
+    roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
+    cluster: "Cluster | None" = None
     troubles: list[str] = field(default_factory=list)
     known: KnownViolations = field(init=False)
     _sigterm: Any = None
@@ -142,9 +145,20 @@ class Run:
         items.sort(key=lambda item: _order(item, meshes))
         self._select_level(items)
         for item in items:
-            if (planned := item.stash.get(PLANNED, None)) and planned.check.head_start:
-                self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
+            if planned := item.stash.get(PLANNED, None):
+                self._prepare(planned, getattr(item, "fixturenames", ()))
         return result
+
+    def _prepare(self, planned: Planned, fixtures: Sequence[str]) -> None:
+        """Remember what can be begun before the check itself."""
+        if planned.check.head_start:
+            self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
+        self.roles.setdefault(planned.mesh, {}).update({role: None for role in fixtures if role in STAGE})
+
+    def turns_of(self, mesh: MeshName) -> Path | None:
+        """The lock by which the processes of this run take turns on a mesh that they share; None: they do not."""
+        on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
+        return self.cluster.attachment.turns_file if self.cluster and on_cluster else None
 
     def _collects_a_part(self) -> bool:
         return self.config.getoption("lf", False) or any("::" in argument for argument in self.config.args)

@@ -16,7 +16,6 @@ from pytest_meshcheck.suite import (
     Failure,
     MeshUnderTest,
     Protocol,
-    RequestsPerConnection,
     Retry,
     Unsupported,
     Workload,
@@ -115,13 +114,11 @@ async def test_fires_for_every_spelling_of_failure(
     if case.in_trailers and not mesh.documented.retries_status_in_trailers:
         source = mesh.documented.source("retries_status_in_trailers")
         raise Unsupported(f"a gRPC status in trailers is not retried ({source})")
-    fresh = () if case.answer else (RequestsPerConnection(bystander, 1),)
-    async with mesh.policy(*fresh):
-        alone = await fails_once(client, bystander, case)
-        control(was_served(alone), "a failure without retries").equals(False)
+    alone = await fails_once(client, bystander, case)
+    control(was_served(alone), "a failure without retries").equals(False)
     listed = {"statuses": frozenset({503})} if case.failure is Failure.STATUS else {"on": frozenset({case.failure})}
     retry = Retry(bystander, 1 if case.answer else ENOUGH, **listed)
-    async with mesh.policy(retry, *fresh):
+    async with mesh.policy(retry):
         retried = await fails_once(client, bystander, case)
         expect(retried, spelling).answered()
         expect(await bystander.saw(retried), spelling).count(2 if case.answer else 1)

@@ -12,7 +12,6 @@ from pytest_meshcheck.suite import (
     MeshUnderTest,
     Mode,
     MutualTls,
-    RequestsPerConnection,
     Rotation,
     Validity,
     Workload,
@@ -20,7 +19,6 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
-    parsed_chain,
 )
 
 RATE = 100
@@ -29,6 +27,7 @@ SERVED = 20
 """Requests one after the other that have to be served under each issuer, beside the load."""
 PORTS = ("http", "grpc", "tcp")
 HOUR = datetime.timedelta(hours=1)
+ISSUER_LIFETIME = 30.0
 
 
 def peer(issuer: Issuer | None, identity: str) -> Credentials:
@@ -43,8 +42,7 @@ async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, w
     wanted = mesh.authority.issuer.certificate
 
     async def issuer_seen() -> bool:
-        knock = await mesh.handshake(outsider, workload)
-        return wanted in parsed_chain(knock.tls.chain if knock.tls else ())
+        return wanted in await mesh.served_chain(outsider, workload)
 
     seen, seconds = await converge(issuer_seen, bool, within)
     expect(seen, f"{workload} under the new issuer within {within:g} s").holds("its leaf chains to the old one")
@@ -57,7 +55,7 @@ async def test_issuer_changes_under_load(
 ) -> None:
     """With a new intermediate under the same root, leaves follow within the documented time, and no request is lost."""
     within = mesh.documented.issuer_acts_within + mesh.tolerance
-    async with mesh.policy(RequestsPerConnection(server, 1)), client.load(server, RATE) as load:
+    async with mesh.policy(*mesh.fresh_connections(server)), client.load(server, RATE) as load:
         for round_ in range(3):
             await mesh.rotate(Rotation.ISSUER)
             seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
@@ -80,7 +78,7 @@ async def test_roots_overlap(
     old, new = mesh.authority.issuer, mesh.authority.next_issuer
     try:
         for step in ("issued under the old root", "issued under the new root"):
-            async with mesh.policy(RequestsPerConnection(impostor, 1), RequestsPerConnection(server, 1)):
+            async with mesh.policy(*mesh.fresh_connections(server)):
                 for port, (issuer, age) in itertools.product(PORTS, ((old, "old"), (new, "new"))):
                     expect(await client.get(server, port), f"{port}, {step}").answered()
                     caller = peer(issuer, mesh.identity_of(outsider))
@@ -105,7 +103,7 @@ async def test_old_root_is_refused_after_removal(
     for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH):
         await mesh.rotate(step)
     old, new = mesh.authority.previous, mesh.authority.issuer
-    async with mesh.policy(MutualTls(server, Mode.STRICT), RequestsPerConnection(impostor, 1)):
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).answered()
         await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
         control(await client.get(impostor)).answered()
@@ -120,7 +118,31 @@ async def test_old_root_is_refused_after_removal(
         refused = await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))
         expect(refused).refused(mesh.documented.peer_refused_as)
         expect(await server.saw(refused)).nothing()
+        await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
         unreached = await client.get(impostor)
         expect(unreached).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)
         expect(await mesh.knock(outsider, server, peer(new, mesh.identity_of(outsider)))).answered()
         expect(await client.get(server)).answered()
+
+
+@check(MUST, "rotation.lifetime", needs={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
+async def test_leaf_never_outlives_its_issuer(
+    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
+) -> None:
+    """No served certificate is valid for longer than any issuer above it, also when the issuer itself ends soon.
+
+    > The certificate validity period includes the current time. [for every certificate of the path]
+    """
+    try:
+        for lifetime in (None, ISSUER_LIFETIME):
+            await mesh.rotate(Rotation.ISSUER, lifetime)
+            for workload in (server, renewing):
+                await follows(mesh, outsider, workload, mesh.documented.issuer_acts_within + mesh.tolerance)
+                leaf, *above = await mesh.served_chain(outsider, workload)
+                control(len(above), "issuers in the chain").at_least(1)
+                limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
+                actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
+                expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").holds(actual)
+                control(await client.get(workload), "a call with that certificate").answered()
+    finally:
+        await mesh.rotate(Rotation.ISSUER)

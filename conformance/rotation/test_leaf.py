@@ -10,14 +10,11 @@ from pytest_meshcheck.suite import (
     MUST,
     Capability,
     MeshUnderTest,
-    RequestsPerConnection,
-    Rotation,
     Workload,
     check,
     control,
     converge,
     expect,
-    parsed_chain,
 )
 
 RATE = 100
@@ -25,14 +22,6 @@ RATE = 100
 HANDSHAKES = 20
 UNHURRIED = 0.05
 """Seconds between two looks at a certificate, where other checks run meanwhile."""
-ISSUER_LIFETIME = 30.0
-
-
-async def served_chain(mesh: MeshUnderTest, outsider: Workload, workload: Workload) -> tuple[x509.Certificate, ...]:
-    """The chain that a workload shows to a new TLS connection, leaf first."""
-    knock = await mesh.handshake(outsider, workload)
-    control(knock.tls is not None, "a handshake").holds(f"no certificate was shown: {knock.detail}")
-    return parsed_chain(knock.tls.chain if knock.tls else ())
 
 
 async def renewed(
@@ -41,7 +30,7 @@ async def renewed(
     """The next certificate of a workload; a violation where it does not come in time."""
 
     async def leaf() -> x509.Certificate:
-        return (await served_chain(mesh, outsider, workload))[0]
+        return (await mesh.served_chain(outsider, workload))[0]
 
     within = mesh.documented.leaf_renewed_within + mesh.tolerance
     new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=every)
@@ -54,7 +43,7 @@ async def renewed(
 async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
     """The certificates of one workload through three renewals."""
     renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
-    leaves = [(await served_chain(mesh, outsider, renewing))[0]]
+    leaves = [(await mesh.served_chain(outsider, renewing))[0]]
     for _round in range(3):
         leaves.append(await renewed(mesh, outsider, renewing, leaves[-1], every=UNHURRIED))
     return leaves
@@ -76,10 +65,11 @@ async def test_leaf_renewal_loses_nothing(
 ) -> None:
     """Through two renewals under load no request is lost, failed or doubled, and an open stream lives on.
 
-    Each request is made on a new connection between the data planes, so that certificates meet all the time.
+    Where the mesh can bound the reuse of connections, each request is made on a new one, so that certificates meet all
+    the time.
     """
-    async with mesh.policy(RequestsPerConnection(renewing, 1)), client.stream(renewing) as stream:
-        leaf, *_ = await served_chain(mesh, outsider, renewing)
+    async with mesh.policy(*mesh.fresh_connections(renewing)), client.stream(renewing) as stream:
+        leaf, *_ = await mesh.served_chain(outsider, renewing)
         async with client.load(renewing, RATE) as load:
             for _round in range(2):
                 leaf = await renewed(mesh, outsider, renewing, leaf)
@@ -91,10 +81,10 @@ async def test_leaf_renewal_loses_nothing(
 async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:
     """What new handshakes show, one after the other, across a renewal."""
     renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
-    old, *_ = await served_chain(mesh, outsider, renewing)
+    old, *_ = await mesh.served_chain(outsider, renewing)
     seen = [old, await renewed(mesh, outsider, renewing, old, every=UNHURRIED)]
     for _ in range(HANDSHAKES):
-        leaf, *_ = await served_chain(mesh, outsider, renewing)
+        leaf, *_ = await mesh.served_chain(outsider, renewing)
         seen.append(leaf)
     return seen
 
@@ -108,25 +98,3 @@ async def test_new_handshakes_use_the_new_certificate(
     stale = [new for old, new in itertools.pairwise(seen) if new.not_valid_after_utc < old.not_valid_after_utc]
     expect(len(stale), f"of {len(seen)} certificates in a row those that are older than the one before").equals(0)
     control(await client.get(renewing), "a call afterwards").answered()
-
-
-@check(MUST, "rotation.lifetime", needs={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
-async def test_leaf_never_outlives_its_issuer(
-    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
-) -> None:
-    """No served certificate is valid for longer than any issuer above it, also when the issuer itself ends soon.
-
-    > The certificate validity period includes the current time. [for every certificate of the path]
-    """
-    try:
-        for lifetime in (None, ISSUER_LIFETIME):
-            await mesh.rotate(Rotation.ISSUER, lifetime)
-            for workload in (server, renewing):
-                leaf, *above = await served_chain(mesh, outsider, workload)
-                control(len(above), "issuers in the chain").at_least(1)
-                limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
-                actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
-                expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").holds(actual)
-                control(await client.get(workload), "a call with that certificate").answered()
-    finally:
-        await mesh.rotate(Rotation.ISSUER)

@@ -2,22 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from pytest_meshcheck.judge.catalogue import Check
+from pytest_meshcheck.judge.in_force import InForce
+from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.verdict import Violation
+from pytest_meshcheck.judge.witness import Question, as_now, calls, doors, marks, unconvinced
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.platforms.base import Manifest, Platform, Wire
+from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
+from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Attempt, Exchange, Protocol
-from pytest_meshcheck.stage.pki import Authority
-from pytest_meshcheck.stage.policy import Policy
+from pytest_meshcheck.stage.pki import Authority, parsed_chain
+from pytest_meshcheck.stage.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
 from pytest_meshcheck.stage.workload import UNARY_PATH, Enrolment, Workload, WorkloadSpec
 
 SHORTEST = 0.0
@@ -62,6 +68,7 @@ class MeshUnderTest:
         evidence: Where the state of the mesh is kept when the check that runs now finds a violation.
         measured: What the check that runs now observed along the way.
         early: The head starts under way, by the id of their check.
+        turns: Keeps what touches the whole mesh apart from other processes that use the same mesh.
     """
 
     adapter: Mesh
@@ -71,7 +78,18 @@ class MeshUnderTest:
     evidence: Path | None = None
     measured: dict[str, float | int | str] = field(default_factory=dict)
     early: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
+    in_force: InForce = field(init=False)
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.in_force = InForce(self.adapter, self.platform)
+
+    @property
+    def running(self) -> list[Workload]:
+        """The workloads of the stage that run now."""
+        starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
+        return [start.result() for start in starts if start.exception() is None]
 
     @property
     def journal(self) -> Journal:
@@ -96,6 +114,15 @@ class MeshUnderTest:
     def identity_of(self, workload: Workload) -> str:
         """The identity in a workload's certificate."""
         return self.adapter.identity_of(workload.spec)
+
+    def identity_in_stage(self, namespace: str, name: str) -> str:
+        """The identity that a workload would have in a namespace of the stage, by its plain name."""
+        return self.adapter.identity_of(WorkloadSpec(self.platform.namespace(namespace), name))
+
+    def claims(self, capability: Capability) -> bool:
+        """Whether the mesh claims to be able to do this."""
+        claim = self.adapter.claims.get(capability)
+        return claim is not None and claim.supported
 
     def peer_identity(self, attempt: Attempt) -> str | None:
         """The caller's identity as the server was told it."""
@@ -138,6 +165,11 @@ class MeshUnderTest:
             if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
                 del self._started[role]
 
+    def begin_stage(self, roles: Iterable[str]) -> None:
+        """Start these workloads side by side, ahead of the checks that ask for them."""
+        for role in roles:
+            self._started.setdefault(role, asyncio.ensure_future(self._start(role)))
+
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
         if role not in self._started:
@@ -155,8 +187,16 @@ class MeshUnderTest:
         begun = time.monotonic()
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
         await self.adapter.settled()
+        if self.documented.policies_act_within:
+            await self._introduce(workload)
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
+
+    async def _introduce(self, newcomer: Workload) -> None:
+        """Wait until the data planes of callers know the newcomer, and its own knows the others."""
+        questions = calls(newcomer, self.running)
+        if left := await unconvinced(questions, self.documented.policies_act_within, self.scale):
+            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
 
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:
@@ -166,21 +206,56 @@ class MeshUnderTest:
             Unsupported: The mesh cannot express one of them.
             Inconclusive: A data plane does not take them.
         """
-        manifests = [manifest for policy in policies for manifest in self.adapter.render(policy)]
-        self.journal.add("policy", ", ".join(type(policy).__name__ for policy in policies), manifests)
-        try:
-            await self.platform.apply(manifests)
-            await self.adapter.settled()
-            yield
-        except Violation as violation:
-            await self._keep_for(violation)
-            await self._undo_after(violation, manifests)
-            raise
-        except BaseException:
-            await self.platform.delete(manifests)
-            raise
-        await self.platform.delete(manifests)
+        async with self._alone_for(policies):
+            doors = await self._doors(policies)
+            before = await as_now(doors, self.scale)
+            try:
+                await self._put_in_force(policies, doors)
+                yield
+            except Violation as violation:
+                await self._keep_for(violation)
+                await self._undo_after(violation, policies, before)
+                raise
+            except BaseException:
+                await self.in_force.remove(policies)
+                raise
+            await self._undo(policies, before)
+
+    async def _put_in_force(self, policies: Sequence[Policy], doors: Sequence[Question]) -> None:
+        """Policies that do not come to act are left to the check: what it sees then is the mesh's doing."""
+        name, begun = ", ".join(type(policy).__name__ for policy in policies), time.monotonic()
+        manifests = await self.in_force.add(policies)
+        self.journal.add("policy", name, manifests)
         await self.adapter.settled()
+        if self.documented.policies_act_within:
+            questions = [*doors, *marks(self.in_force.policies, policies, self.running)]
+            left = await unconvinced(questions, self.documented.policies_act_within, self.scale)
+            seconds = round(time.monotonic() - begun, 3)
+            self.journal.add("policy acts", name, f"not after {seconds} s: {left[0]}" if left else f"after {seconds} s")
+
+    async def _undo(self, policies: Sequence[Policy], before: Sequence[Question]) -> None:
+        """Take policies back; Inconclusive where the mesh goes on acting by them."""
+        await self.in_force.remove(policies)
+        await self.adapter.settled()
+        if self.documented.policies_act_within:
+            questions = [*before, *marks(self.in_force.policies, policies, self.running)]
+            if left := await unconvinced(questions, self.documented.policies_act_within, self.scale):
+                raise Inconclusive(f"policies that were taken back go on acting, as {left[0]} shows")
+
+    async def _doors(self, policies: Sequence[Policy]) -> list[Question]:
+        """What to ask outsiders about, where it has to be waited for."""
+        mutual_tls = [policy for policy in policies if isinstance(policy, MutualTls)]
+        if not (mutual_tls and self.documented.policies_act_within):
+            return []
+        outsider = await self.workload("outsider")
+        return [question for policy in mutual_tls for question in doors(policy, outsider, self.running)]
+
+    @asynccontextmanager
+    async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
+        """What is about the whole mesh must not meet the checks of other processes on the same mesh."""
+        wide = any(isinstance(policy, MutualTls) and isinstance(policy.target, WholeMesh) for policy in policies)
+        async with self.turns.alone() if wide else nullcontext():
+            yield
 
     async def _keep_for(self, violation: Violation) -> None:
         """Keep the state under the policy without losing the violation, should there be no place for it."""
@@ -189,11 +264,10 @@ class MeshUnderTest:
         except OSError as trouble:
             violation.add_note(f"and the state of the mesh could not be kept: {trouble}")
 
-    async def _undo_after(self, violation: Violation, manifests: Sequence[Manifest]) -> None:
+    async def _undo_after(self, violation: Violation, policies: Sequence[Policy], before: Sequence[Question]) -> None:
         """Undo without losing the violation, should the undoing fail as well."""
-        await self.platform.delete(manifests)
         try:
-            await self.adapter.settled()
+            await self._undo(policies, before)
         except Inconclusive as trouble:
             violation.add_note(f"and the policy could not be undone: {trouble}")
 
@@ -222,6 +296,21 @@ class MeshUnderTest:
         endpoint = self.endpoint(server, port)
         return await caller.handshake(endpoint.address, ClientTls(server_name=endpoint.server_name, alpn=endpoint.alpn))
 
+    async def served_chain(self, caller: Workload, server: Workload) -> tuple[x509.Certificate, ...]:
+        """The certificates that a workload's data plane shows to a new TLS connection, leaf first.
+
+        Raises:
+            Inconclusive: It shows none.
+        """
+        knock = await self.handshake(caller, server)
+        if knock.tls is None:
+            raise Inconclusive(f"{server} shows no certificate to {caller}: {knock.ending} {knock.detail}".rstrip())
+        return parsed_chain(knock.tls.chain)
+
+    def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
+        """The policy by which each request to a server meets its certificate, where the mesh can do that."""
+        return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
+
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on."""
         await self.platform.serve(impostor, port, ServerTls(credentials=credentials))
@@ -247,7 +336,7 @@ class MeshUnderTest:
         await self.platform.diagnose(self.evidence)
 
     async def close(self) -> None:
-        """Stop the stage and remove the mesh."""
+        """Stop the stage, and remove the mesh where this process made it for itself."""
         tasks = (*self.early.values(), *self._started.values())
         for task in tasks:
             task.cancel()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.observation import Attempt, Ending
 from pytest_meshcheck.stage.pki import Authority
@@ -78,6 +78,8 @@ class Documented:
         leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
         issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
         roots_act_within: From a change of the roots until every data plane goes by it.
+        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
+            0 where ``settled`` knows exactly.
         sources: Field name to URL.
     """
 
@@ -98,6 +100,7 @@ class Documented:
     leaf_renewed_within: float = 1800.0
     issuer_acts_within: float = 60.0
     roots_act_within: float = 60.0
+    policies_act_within: float = 0.0
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, field_name: str) -> str:
@@ -143,14 +146,16 @@ class Mesh(Protocol):
     async def uninstall(self) -> None:
         """Remove what ``install`` made."""
 
-    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
-        """The labels that make a workload part of the mesh; empty for one that is not to be."""
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
+        """The labels and annotations that make a workload part of the mesh, or keep it out."""
 
-    def render(self, policy: Policy) -> list[Manifest]:
-        """The policy in the mesh's own resources.
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Everything that is in force, in the mesh's own resources; of two resources of one name the last counts.
+
+        Several policies about one service may have to share a resource.
 
         Raises:
-            Unsupported: The mesh cannot express it.
+            Unsupported: The mesh cannot express one of them.
         """
 
     async def settled(self) -> None:

@@ -4,7 +4,7 @@ It takes every policy and every rotation, and tells nobody. A check that conform
 than a mesh.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_meshcheck.meshes.base import Documented, Home, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
@@ -46,11 +46,11 @@ class NoMesh:
     async def uninstall(self) -> None:
         """Nothing is there."""
 
-    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """No workload is told of anything."""
-        return {}
+        return Metadata()
 
-    def render(self, policy: Policy) -> list[Manifest]:
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """Every policy is taken, and comes to nothing."""
         return []
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,14 @@ from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
 
 Manifest = Mapping[str, Any]
 """One resource of a mesh, as plain data: ``kind``, ``metadata`` (``namespace``, ``name``), ``spec``."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a mesh wants on a workload that is, or is not, to be part of it: on pods their labels and annotations."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wire(Protocol):
@@ -29,8 +38,8 @@ class Platform(Protocol):
     def namespace(self, plain: str) -> str:
         """What a namespace of the stage is called here; the same for every plain name that is the same."""
 
-    async def start(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Workload:
-        """Start a workload and wait until it serves; ``labels`` come from ``Mesh.enrolment``."""
+    async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
+        """Start a workload and wait until it serves; ``metadata`` comes from ``Mesh.enrolment``."""
 
     async def serve(self, workload: Workload, port: str, tls: ServerTls | None = None) -> None:
         """Open a port of a feigned workload, which serves nothing by itself; with TLS where ``tls`` is given."""

@@ -3,14 +3,14 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
 import pytest_meshcheck
 from pytest_meshcheck.platforms.addresses import AddressPlan, Member, next_number
-from pytest_meshcheck.platforms.base import Manifest, Wire
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.platforms.run_directory import RunDirectory
@@ -92,7 +92,7 @@ class Processes:
         """The plain name: nothing else is called so."""
         return plain
 
-    async def start(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Workload:
+    async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, and until the mesh has admitted it.
 
         A feigned workload serves nothing yet: ``serve`` opens its ports.
@@ -102,7 +102,7 @@ class Processes:
             Inconclusive: It does not start.
         """
         self.check()
-        member = self._enter(spec, labels)
+        member = self._enter(spec, metadata)
         try:
             probe, _ = await asyncio.gather(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
@@ -207,11 +207,11 @@ class Processes:
     async def _notice_ends(self) -> None:
         await asyncio.gather(*(child.process.wait() for child in self._children if child.ending))
 
-    def _enter(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Member:
+    def _enter(self, spec: WorkloadSpec, metadata: Metadata) -> Member:
         if str(spec) in self.members:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
         self._last_number = next_number(self._last_number, (member.number for member in self.members.values()))
-        member = Member(spec, self._last_number, labels.get(SIDECAR_LABEL) == "true", self.plan)
+        member = Member(spec, self._last_number, metadata.labels.get(SIDECAR_LABEL) == "true", self.plan)
         self.members[str(spec)] = member
         return member
 

@@ -120,7 +120,7 @@ class Inbound(asyncio.Protocol):
         self.transport.abort()
 
     def close(self) -> None:
-        """Close the connection in order, after all that was written."""
+        """Close the connection in order, after all that was written; one that is closed already is no error."""
         self.transport.close()
 
     def finish(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,11 +23,26 @@ BACKLOG = 1024
 
 
 @dataclass
+class Listener:
+    """A port that is open, and the connections that were accepted on it."""
+
+    port: Listen
+    server: asyncio.Server
+    connections: "weakref.WeakSet[Inbound]"
+
+    def close(self) -> None:
+        """Stop listening, and close what was accepted, as a server that is stopped does."""
+        self.server.close()
+        for connection in list(self.connections):
+            connection.close()
+
+
+@dataclass
 class Listeners:
     """What listens, by the names of the ports."""
 
     service: Service
-    _open: dict[str, tuple[Listen, asyncio.Server]] = field(default_factory=dict)
+    _open: dict[str, Listener] = field(default_factory=dict)
     _reopening: dict[str, tuple[Listen, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def open(self, port: Listen) -> None:
@@ -35,28 +51,34 @@ class Listeners:
         tls = None if port.tls is None else server_context(port.tls)
         if port.port in self._open or port.port in self._reopening:
             self.close(port.port)
+        connections: weakref.WeakSet[Inbound] = weakref.WeakSet()
+
+        async def accepted(inbound: Inbound) -> None:
+            connections.add(inbound)
+            await serve(inbound)
+
         # Until it is among the open ones nothing is awaited that would let another command in between.
         server = await asyncio.get_running_loop().create_server(
-            partial(Inbound, serve), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
+            partial(Inbound, accepted), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
         )
-        self._open[port.port] = port, server
+        self._open[port.port] = Listener(port, server, connections)
         await server.start_serving()
 
     def close(self, name: str) -> Listen:
-        """Stop listening on a port; connections that exist go on. ProbeFault where it is not open."""
+        """Stop serving a port. ProbeFault where it is not open."""
         if name in self._reopening:
             port, reopening = self._reopening.pop(name)
             reopening.cancel()
             return port
         try:
-            port, server = self._open.pop(name)
+            listener = self._open.pop(name)
         except KeyError:
             raise ProbeFault(f"port {name!r} is not open; open are {', '.join(self._open) or 'none'}") from None
-        server.close()
-        return port
+        listener.close()
+        return listener.port
 
     def close_for(self, name: str, seconds: float) -> None:
-        """Stop listening on a port for so many seconds from now."""
+        """Stop serving a port for so many seconds from now."""
         port = self.close(name)
         self._reopening[name] = port, asyncio.create_task(self._reopen(port, seconds))
 

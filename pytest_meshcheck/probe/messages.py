@@ -315,11 +315,11 @@ class Serve(msgspec.Struct, frozen=True, tag=True):
 
 
 class CloseListener(msgspec.Struct, frozen=True, tag=True):
-    """Stop listening on a port, by its name; answers ``Done`` once connections are refused."""
+    """Stop serving a port, by its name: close its connections and refuse new ones; answers ``Done`` once that is so."""
 
     port: str
     seconds: float | None = None
-    """Listen again after so many seconds; None: not again."""
+    """Serve it again after so many seconds; None: not again."""
 
 
 class SetScript(msgspec.Struct, frozen=True, tag=True):

@@ -33,6 +33,8 @@ class Capability(enum.StrEnum):
     """A whole HTTP request can be given a time limit."""
     TIMEOUT_GRPC = "timeout-grpc"
     """A whole gRPC call can be given a time limit."""
+    CONNECTION_REUSE = "connection-reuse"
+    """How long connections between data planes are reused can be bounded."""
     LEAF_ROTATION = "leaf-rotation"
     """Workload certificates are renewed before they expire, without a restart."""
     ISSUER_ROTATION = "issuer-rotation"

@@ -75,8 +75,8 @@ class Issuer:
         certificate = builder.sign(self.key, hashes.SHA256())
         return Issuer(certificate, key, (certificate, *self.chain), self.root)
 
-    def leaf(self, uris: Sequence[str], validity: Validity) -> Credentials:
-        """A leaf with exactly these URI SANs and this validity; nothing is clamped or checked."""
+    def leaf(self, identities: Sequence[str], validity: Validity) -> Credentials:
+        """A leaf with exactly these URIs or DNS names as SANs, and this validity; nothing is clamped or checked."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(x509.Name([]), self.certificate.subject, key, validity)
         builder = (
@@ -85,8 +85,8 @@ class Issuer:
             .add_extension(x509.ExtendedKeyUsage(BOTH_USAGES), critical=False)
             .add_extension(self._key_identifier(), critical=False)
         )
-        if uris:
-            names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        if identities:
+            names = [_san(identity) for identity in identities]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         certificate = builder.sign(self.key, hashes.SHA256())
         return Credentials(chain=pem(certificate, *self.chain), key=_key_pem(key))
@@ -119,12 +119,12 @@ class Authority:
         """The announced roots as PEM."""
         return pem(*self.roots)
 
-    def issue(self, uri: str, lifetime: float) -> Credentials:
+    def issue(self, identity: str, lifetime: float) -> Credentials:
         """A leaf of ``lifetime`` seconds, cut so that it never outlives an issuer above it (RFC 5280 6.1)."""
         wanted = Validity.of(datetime.timedelta(seconds=lifetime))
         above = (*self.issuer.chain, self.issuer.root)
         limit = min(certificate.not_valid_after_utc for certificate in above)
-        return self.issuer.leaf([uri], Validity(wanted.not_before, min(wanted.not_after, limit)))
+        return self.issuer.leaf([identity], Validity(wanted.not_before, min(wanted.not_after, limit)))
 
     def rotate_issuer(self, validity: Validity | None = None) -> None:
         """A new intermediate under the same root."""
@@ -175,6 +175,10 @@ def pem(*certificates: x509.Certificate) -> bytes:
 def parsed_chain(chain: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     """The DER certificates of a handshake, parsed."""
     return tuple(x509.load_der_x509_certificate(der) for der in chain)
+
+
+def _san(identity: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(identity) if "://" in identity else x509.DNSName(identity)
 
 
 def _name(common_name: str) -> x509.Name:

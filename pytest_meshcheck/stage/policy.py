@@ -1,7 +1,8 @@
 """Mesh-neutral statements of intent; a mesh renders each into resources of its own."""
 
 import enum
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -116,3 +117,26 @@ class RequestsPerConnection:
 
 
 Policy = MutualTls | Retry | Timeout | RequestsPerConnection
+
+MARK = "x-meshcheck-policies"
+"""Header of an answer by which a client's data plane shows which policies it goes by, where a mesh can set headers."""
+
+
+def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[Policy]]:
+    """The policies that clients' data planes go by, by namespace and name of the service that they are about."""
+    found: dict[tuple[str, str], list[Policy]] = {}
+    for policy in policies:
+        if not isinstance(policy, MutualTls):
+            found.setdefault((policy.target.namespace, policy.target.name), []).append(policy)
+    return found
+
+
+def mark(policies: Sequence[Policy]) -> str:
+    """The value of ``MARK`` for the policies about one service: another one where any of them differs."""
+    texts = [f"{type(policy).__name__} {_values(policy)}" for policy in policies]
+    return hashlib.sha256("; ".join(texts).encode()).hexdigest()[:12]
+
+
+def _values(policy: Policy) -> str:
+    values = {name: value for name, value in vars(policy).items() if name != "target"}
+    return repr({name: sorted(value) if isinstance(value, frozenset) else value for name, value in values.items()})

@@ -225,7 +225,7 @@ class Workload:
         return request_id
 
     async def closes(self, port: str, seconds: float) -> None:
-        """Stop listening on a port, and listen again after so many seconds; connections meanwhile are refused."""
+        """Stop serving a port, and serve it again after so many seconds; connections are closed, new ones refused."""
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
 
     async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:

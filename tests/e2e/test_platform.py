@@ -8,6 +8,7 @@ import time
 import pytest
 import pytest_asyncio
 
+from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.probe import messages as m
@@ -25,7 +26,7 @@ NOTICED_WITHIN = 20.0
 async def pair(platform: Kubernetes) -> tuple[Workload, Workload]:
     """A client and a server."""
     specs = [WorkloadSpec(platform.namespace("blue"), name) for name in ("client", "server")]
-    client, server = await asyncio.gather(*(platform.start(spec, {}) for spec in specs))
+    client, server = await asyncio.gather(*(platform.start(spec, Metadata()) for spec in specs))
     return client, server
 
 
@@ -78,7 +79,7 @@ async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tupl
 
 async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, _ = pair
-    feigned = await platform.start(WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.FEIGNED), {})
+    feigned = await platform.start(WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.FEIGNED), Metadata())
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
     await platform.serve(feigned, "http")
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
@@ -87,7 +88,7 @@ async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, p
 
 async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform: Kubernetes, given: Given) -> None:
     spec = WorkloadSpec(platform.namespace("grey"), "victim")
-    await platform.start(spec, {})
+    await platform.start(spec, Metadata())
     namespace, pod = platform.running[str(spec)].key
     kubectl(given, "delete", "pod", pod, "--namespace", namespace, "--grace-period=0", "--force")
     await asyncio.wait_for(missed(platform), NOTICED_WITHIN)
@@ -95,7 +96,7 @@ async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform
         platform.check()
     assert await platform.clear_dead() == [str(spec)]
     platform.check()
-    await platform.start(spec, {})
+    await platform.start(spec, Metadata())
 
 
 async def test_a_stream_that_breaks_costs_no_reply(
@@ -121,7 +122,7 @@ async def test_an_image_that_is_not_there_is_named(platform: Kubernetes) -> None
     sound, platform.owner = platform.owner, replace(platform.owner, image="localhost/no-such-image:1")
     try:
         with pytest.raises(Inconclusive, match=r"container probe of image localhost/no-such-image:1: ImagePullBackOff"):
-            await platform.start(WorkloadSpec(platform.namespace("grey"), "pictureless"), {})
+            await platform.start(WorkloadSpec(platform.namespace("grey"), "pictureless"), Metadata())
     finally:
         platform.owner = sound
 

@@ -45,7 +45,7 @@ class Rig:
         return list(await asyncio.gather(*starts))
 
     async def apply(self, policy: Policy) -> None:
-        await self.platform.apply(self.mesh.render(policy))
+        await self.platform.apply(self.mesh.render([policy]))
         await self.mesh.settled()
 
 
@@ -118,7 +118,7 @@ async def test_deleting_a_policy_undoes_it(rig: Rig) -> None:
     policy = Retry(SERVER, 1, frozenset({503}))
     await rig.apply(policy)
     retried = await client.get(server, request_id=await server.answers(503))
-    await rig.platform.delete(rig.mesh.render(policy))
+    await rig.platform.delete(rig.mesh.render([policy]))
     await rig.mesh.settled()
     once = await client.get(server, request_id=await server.answers(503))
     assert (retried.status, once.status) == (200, 503)

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from pytest_meshcheck.platforms import addresses
 from pytest_meshcheck.platforms.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
+from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.platforms.run_directory import RunDirectory, remove_dead_runs
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -23,6 +24,7 @@ from pytest_meshcheck.stage.observation import Ending
 from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
 
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
+PLAIN = Metadata()
 BYSTANDER = WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED)
 
 
@@ -43,7 +45,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Processes]:
 
 @pytest.mark.asyncio
 async def test_workloads_without_a_mesh_reach_each_other(platform: Processes) -> None:
-    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, {}), platform.start(BYSTANDER, {}))
+    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     exchange = await outsider.get(bystander)
     assert exchange.status == 200
     assert len(await bystander.saw(exchange)) == 1
@@ -51,7 +53,7 @@ async def test_workloads_without_a_mesh_reach_each_other(platform: Processes) ->
 
 @pytest.mark.asyncio
 async def test_a_recording_sees_what_is_sent_in_the_clear(platform: Processes) -> None:
-    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, {}), platform.start(BYSTANDER, {}))
+    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     async with platform.wire(outsider, bystander, "http") as wire:
         await outsider.get(bystander, headers=(("x-canary", "sesame"),))
         sight = await wire.look_for("sesame", "absent")
@@ -63,26 +65,26 @@ async def test_a_recording_sees_what_is_sent_in_the_clear(platform: Processes) -
 
 @pytest.mark.asyncio
 async def test_a_name_is_taken_once(platform: Processes) -> None:
-    await platform.start(OUTSIDER, {})
+    await platform.start(OUTSIDER, PLAIN)
     with pytest.raises(ValueError, match="grey/outsider runs already"):
-        await platform.start(OUTSIDER, {})
+        await platform.start(OUTSIDER, PLAIN)
 
 
 @pytest.mark.asyncio
 async def test_a_stopped_workload_is_gone_and_can_be_started_again(platform: Processes) -> None:
-    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, {}), platform.start(BYSTANDER, {}))
+    outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     request = outsider.request(bystander)
     await platform.stop(bystander)
     await platform.stop(bystander)
     with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
         caller.connect(request.address)
-    again = await platform.start(BYSTANDER, {})
+    again = await platform.start(BYSTANDER, PLAIN)
     assert (await outsider.get(again)).ending is Ending.ANSWERED
 
 
 @pytest.mark.asyncio
 async def test_a_probe_that_dies_is_named_with_the_signal(platform: Processes) -> None:
-    outsider = await platform.start(OUTSIDER, {})
+    outsider = await platform.start(OUTSIDER, PLAIN)
     child = next(child for child in platform._children if child.name == "probe of grey/outsider")
     os.kill(child.process.pid, signal.SIGKILL)
     await child.process.wait()
@@ -98,7 +100,7 @@ async def test_a_probe_that_cannot_start_leaves_no_workload(
 ) -> None:
     monkeypatch.setattr("pytest_meshcheck.platforms.processes.PROBE", (sys.executable, "-c", "raise SystemExit(3)"))
     with pytest.raises(Inconclusive, match="grey/outsider"):
-        await platform.start(OUTSIDER, {})
+        await platform.start(OUTSIDER, PLAIN)
     assert platform.members == {}
     platform.check()
 
@@ -106,7 +108,7 @@ async def test_a_probe_that_cannot_start_leaves_no_workload(
 @pytest.mark.asyncio
 async def test_closing_leaves_nothing(tmp_path: Path) -> None:
     platform = Processes(Journal(), tmp_path)
-    await platform.start(OUTSIDER, {})
+    await platform.start(OUTSIDER, PLAIN)
     pids = [child.process.pid for child in platform._children]
     assert platform.directory.stat().st_mode & 0o777 == 0o700
     await platform.close()
@@ -117,7 +119,7 @@ async def test_closing_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_diagnosis_keeps_the_logs(platform: Processes, tmp_path: Path) -> None:
-    await platform.start(OUTSIDER, {})
+    await platform.start(OUTSIDER, PLAIN)
     await platform.diagnose(tmp_path / "evidence")
     assert [file.name for file in (tmp_path / "evidence").iterdir()] == ["probe-of-grey.outsider.log"]
 
@@ -125,13 +127,14 @@ async def test_diagnosis_keeps_the_logs(platform: Processes, tmp_path: Path) -> 
 ORPHANS = """
 import asyncio, sys
 from pathlib import Path
+from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
 
 async def main():
     platform = Processes(Journal(), Path(sys.argv[1]))
-    await platform.start(WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED), {})
+    await platform.start(WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED), Metadata())
     print(*(child.process.pid for child in platform._children), flush=True)
     await asyncio.Event().wait()
 

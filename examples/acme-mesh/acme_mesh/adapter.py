@@ -1,18 +1,18 @@
 """The adapter: how the suite installs, configures and observes acme."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from acme_mesh import policies
 from acme_mesh.claims import CLAIMS, DOCS, DOCUMENTED
 from acme_mesh.control_plane import AcmeControlPlane
+from acme_mesh.policies import render as rendered
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Attempt
@@ -60,13 +60,13 @@ class AcmeMesh:
         """Remove what ``install`` made."""
         await self._embedded.uninstall()
 
-    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """The label that makes a workload part of the mesh."""
         return self._embedded.enrolment(workload)
 
-    def render(self, policy: Policy) -> list[Manifest]:
-        """The policy in acme's resources."""
-        return policies.render(policy)
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """The policies in acme's resources, each in its own."""
+        return [manifest for policy in policies for manifest in rendered(policy)]
 
     async def settled(self) -> None:
         """Every data plane runs the newest configuration."""

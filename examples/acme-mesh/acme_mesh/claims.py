@@ -25,6 +25,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.TIMEOUT: TRAFFIC,
     Capability.TIMEOUT_GRPC: TRAFFIC,
     Capability.CUSTOM_AUTHORITY: f"{CERTIFICATES}#bring-your-own",
+    Capability.CONNECTION_REUSE: TRAFFIC,
     Capability.LEAF_ROTATION: CERTIFICATES,
     Capability.ISSUER_ROTATION: CERTIFICATES,
     Capability.ROOT_ROTATION: CERTIFICATES,

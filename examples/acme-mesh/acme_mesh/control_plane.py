@@ -56,7 +56,7 @@ class AcmeControlPlane:
         await self.embedded.settled()
 
     def _translated(self, resource: Manifest) -> Manifest:
-        (manifest,) = self.embedded.render(MEANINGS[resource["kind"]](resource))
+        (manifest,) = self.embedded.render([MEANINGS[resource["kind"]](resource)])
         return manifest
 
 

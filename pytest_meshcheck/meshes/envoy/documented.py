@@ -34,6 +34,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.PER_TRY_TIMEOUT: ROUTE_API,
     Capability.TIMEOUT: TIMEOUTS,
     Capability.TIMEOUT_GRPC: LOCAL_REPLY,
+    Capability.CONNECTION_REUSE: f"{DOCS}/api-v3/config/core/v3/protocol.proto",
     Capability.LEAF_ROTATION: SDS,
     Capability.ISSUER_ROTATION: SDS,
     Capability.ROOT_ROTATION: SDS,

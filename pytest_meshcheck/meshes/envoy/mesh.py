@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +25,7 @@ from pytest_meshcheck.meshes.envoy.view import View
 from pytest_meshcheck.meshes.envoy.world import World, identity
 from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.platforms.addresses import Member
-from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt
@@ -115,13 +115,13 @@ class EnvoyMesh:
             self._platform.control_plane = None
         self._platform = None
 
-    def enrolment(self, workload: WorkloadSpec) -> Mapping[str, str]:
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """The label that makes the platform ask for a sidecar."""
-        return {SIDECAR_LABEL: "true"} if workload.enrolment is Enrolment.ENROLLED else {}
+        return Metadata({SIDECAR_LABEL: "true"} if workload.enrolment is Enrolment.ENROLLED else {})
 
-    def render(self, policy: Policy) -> list[Manifest]:
-        """The policy as a resource of this mesh; it can express all of them."""
-        return [render(policy)]
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Each policy as a resource of this mesh; it can express all of them."""
+        return [render(policy) for policy in policies]
 
     async def settled(self) -> None:
         """Return once every sidecar runs the newest configuration; asks only those that got something new.

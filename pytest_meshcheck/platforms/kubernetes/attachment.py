@@ -17,8 +17,15 @@ class Attachment(msgspec.Struct, frozen=True):
     """Empty for the default one."""
     context: str | None = None
     """None for the current one."""
+    turns: str = ""
+    """File of the lock by which the processes of the run keep out of each other's way; empty: there is one process."""
     transient: bool = False
     """The cluster itself goes away at the end."""
+
+    @property
+    def turns_file(self) -> Path | None:
+        """The lock's file; None where there is one process."""
+        return Path(self.turns) if self.turns else None
 
     @property
     def kubeconfig(self) -> Path | None:

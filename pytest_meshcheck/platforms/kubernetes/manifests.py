@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.probe.messages import Protocol
 from pytest_meshcheck.stage.workload import Port, WorkloadSpec
 
@@ -30,8 +31,9 @@ NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banne
 FIRST_OTHER = 10080
 """The first number of declared ports that have other names, in their order."""
 
-APPLICATION_PROTOCOLS = {Protocol.HTTP1: "http", Protocol.H2C: "kubernetes.io/h2c", Protocol.GRPC: "grpc"}
-"""https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol"""
+APPLICATION_PROTOCOLS = {Protocol.H2C: "kubernetes.io/h2c"}
+"""Only what names cannot tell: meshes differ in what they take ``http`` and ``grpc`` for, and Linkerd does not look
+into what it does not know; https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol"""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def namespace(owner: Ownership, name: str, labels: Mapping[str, str] | None = No
     }
 
 
-def workload(owner: Ownership, spec: WorkloadSpec, labels: Mapping[str, str]) -> list[Manifest]:
-    """A workload's service account, service and deployment; ``labels`` are what the mesh wants on its pods."""
-    return [service_account(owner, spec), service(owner, spec), deployment(owner, spec, labels)]
+def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:
+    """A workload's service account, service and deployment; ``metadata`` is what the mesh wants on its pods."""
+    return [service_account(owner, spec), service(owner, spec), deployment(owner, spec, metadata)]
 
 
 def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:
@@ -104,9 +106,11 @@ def service(owner: Ownership, spec: WorkloadSpec) -> Manifest:
     }
 
 
-def deployment(owner: Ownership, spec: WorkloadSpec, labels: Mapping[str, str]) -> Manifest:
+def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
     """A deployment of one probe."""
-    pod_labels = owner.labels | {WORKLOAD: spec.name} | dict(labels)
+    pod_metadata: dict[str, Any] = {"labels": owner.labels | {WORKLOAD: spec.name} | dict(metadata.labels)}
+    if metadata.annotations:
+        pod_metadata["annotations"] = dict(metadata.annotations)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -114,7 +118,7 @@ def deployment(owner: Ownership, spec: WorkloadSpec, labels: Mapping[str, str]) 
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": {WORKLOAD: spec.name}},
-            "template": {"metadata": {"labels": pod_labels}, "spec": pod(owner, spec)},
+            "template": {"metadata": pod_metadata, "spec": pod(owner, spec)},
         },
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.platforms.base import Manifest, Wire
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
@@ -100,7 +100,7 @@ class Kubernetes:
         """The namespace's name in the cluster."""
         return self.owner.namespace(plain)
 
-    async def start(self, spec: WorkloadSpec, labels: Mapping[str, str]) -> Workload:
+    async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, by its own address and by that of its service.
 
         Raises:
@@ -110,7 +110,7 @@ class Kubernetes:
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
         await self._make_namespace(spec.namespace)
-        _, service, _ = await self._apply_all(manifests.workload(self.owner, spec, labels))
+        _, service, _ = await self._apply_all(manifests.workload(self.owner, spec, metadata))
         pod = await self._ready_pod(spec.namespace, spec.name)
         probe = await self._probe_of(pod)
         self.running[str(spec)] = Running(spec, pod, service["spec"]["clusterIP"], probe)
@@ -300,7 +300,7 @@ class Kubernetes:
             return
         await running.probe.close()
         api, _, pods = await self._connected()
-        made = manifests.workload(self.owner, spec, {})
+        made = manifests.workload(self.owner, spec, Metadata())
         await asyncio.gather(*(api.delete(manifest) for manifest in made))
         try:
             await pods.until(lambda known: not _of(known, spec.namespace, spec.name), GONE_WITHIN * self.timeout_scale)

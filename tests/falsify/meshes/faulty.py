@@ -1,6 +1,6 @@
 """The embedded mesh with one fault in its control plane."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from cryptography import x509
@@ -31,13 +31,16 @@ def factory(mesh_class: type[EnvoyMesh], name: str) -> Factory:
     return create
 
 
+def is_wide(policy: Policy) -> bool:
+    """Whether a policy for mutual TLS is about more than one workload."""
+    return isinstance(policy, MutualTls) and isinstance(policy.target, (Namespace, WholeMesh))
+
+
 class WideScopesIgnored(EnvoyMesh):
     """Takes only such policies for mutual TLS that are about one workload."""
 
-    def render(self, policy: Policy) -> list[Manifest]:
-        if isinstance(policy, MutualTls) and isinstance(policy.target, (Namespace, WholeMesh)):
-            return []
-        return super().render(policy)
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        return super().render([policy for policy in policies if not is_wide(policy)])
 
 
 class LavishAuthority(Authority):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
 from pytest_meshcheck.probe.messages import Protocol
@@ -16,7 +17,9 @@ SERVER = WorkloadSpec("blue-c0ffee-gw1", "server")
 GOLDEN = {
     # file: what it holds
     "namespace": [manifests.namespace(OWNER, OWNER.namespace("blue"))],
-    "workload": manifests.workload(OWNER, SERVER, {"mesh.example/inject": "true"}),
+    "workload": manifests.workload(
+        OWNER, SERVER, Metadata({"mesh.example/inject": "true"}, {"mesh.example/lifetime": "60s"})
+    ),
     "watchers": manifests.watchers(OWNER),
 }
 
@@ -39,13 +42,13 @@ def test_a_namespace_of_a_run_without_workers() -> None:
 
 def test_a_selector_does_not_change_with_the_labels_of_a_mesh() -> None:
     # Deployments cannot change their selector: a workload that is enrolled later would be refused.
-    plain, enrolled = (manifests.deployment(OWNER, SERVER, labels) for labels in ({}, {"mesh": "on"}))
+    plain, enrolled = (manifests.deployment(OWNER, SERVER, Metadata(labels)) for labels in ({}, {"mesh": "on"}))
     assert plain["spec"]["selector"] == enrolled["spec"]["selector"]
 
 
 def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     spec = WorkloadSpec("blue", "server", ports=(Port("http", Protocol.HTTP1), Port("extra", Protocol.H2C)))
-    service, deployment = manifests.service(OWNER, spec), manifests.deployment(OWNER, spec, {})
+    service, deployment = manifests.service(OWNER, spec), manifests.deployment(OWNER, spec, Metadata())
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     declared = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == declared

@@ -1,0 +1,49 @@
+"""Whose turn it is on a mesh that several processes of a run share: what touches the whole mesh is done alone."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Turns:
+    """A lock that checks share, and that some have to themselves.
+
+    Attributes:
+        file: The lock's file; None where no other process uses the same mesh.
+    """
+
+    file: Path | None = None
+    _held: int | None = None
+    _alone: bool = False
+
+    @contextmanager
+    def taken(self, *, alone: bool) -> Iterator[None]:
+        """Hold the lock for one check; waits while somebody has it alone, or with ``alone`` while anybody has it."""
+        if self.file is None:
+            yield
+            return
+        self._held = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600)
+        self._alone = alone
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(self._held)
+            self._held = None
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Have the lock alone within a check that shares it; other checks may come in between before that."""
+        if self._held is None or self._alone:
+            yield
+            return
+        await asyncio.to_thread(fcntl.flock, self._held, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._held, fcntl.LOCK_SH)
