@@ -11,6 +11,7 @@ import pytest
 LEVELS = ("must", "should", "may")
 KEEP = ("never", "on-failure", "always")
 PROBE_BASE = "python:3.11-slim"
+SCHEMES = ("https", "http", "oci")
 ARTIFACTS = ("on-violation", "always", "never")
 
 
@@ -99,6 +100,22 @@ def _file(text: str) -> Path:
     return path
 
 
+def _charts(text: str) -> str:
+    if "://" not in text:
+        if not Path(text).is_dir():
+            raise ValueError(
+                "there is no such directory; valid is a directory, or a URL of https://, http:// or oci://"
+            )
+        return text
+    scheme, _, rest = text.partition("://")
+    if scheme not in SCHEMES:
+        raise ValueError(f"valid are a directory and URLs of {', '.join(f'{valid}://' for valid in SCHEMES)}")
+    if "@" in rest.partition("/")[0]:
+        # the URL is in reports and in the arguments of helm
+        raise ValueError("a URL is not to hold credentials; fetch the charts into a directory and name that")
+    return text
+
+
 WHERE = {
     "mesh_kubeconfig",
     "mesh_context",
@@ -106,11 +123,13 @@ WHERE = {
     "mesh_kind_image",
     "mesh_probe_image",
     "mesh_probe_base",
+    "mesh_charts",
+    "mesh_values",
 }
 """Options, by their ini twins, without which a run on a cluster is another one."""
 
-PATHS = (_directory, _file)
-"""Values that are paths; in the ini file they begin where it lies, as everywhere in pytest."""
+PATHS = (_directory, _file, _charts)
+"""Values that are paths, unless they are URLs; in the ini file they begin where it lies, as everywhere in pytest."""
 
 OPTIONS = (
     Option("--mesh", "Mesh to judge, several one after the other.", _mesh, (), "NAME[@VERSION]", many=True),
@@ -127,6 +146,8 @@ OPTIONS = (
     Option("--mesh-keep", f"Keep the kind cluster: {', '.join(KEEP)}.", _one_of(*KEEP), KEEP[0], "WHEN"),
     Option("--mesh-probe-image", "A built image of the probe, which the nodes can pull.", str, None, "IMAGE"),
     Option("--mesh-probe-base", "What the probe image is built from.", str, PROBE_BASE, "IMAGE"),
+    Option("--mesh-charts", "Where the Helm charts of the mesh come from.", _charts, None, "DIR|URL"),
+    Option("--mesh-values", "Values for the Helm charts of the mesh, by chart (YAML).", _file, None, "FILE"),
 )
 
 
@@ -148,6 +169,8 @@ class Settings:
     mesh_keep: str
     mesh_probe_image: str | None
     mesh_probe_base: str
+    mesh_charts: str | None
+    mesh_values: Path | None
 
     @property
     def where(self) -> tuple[str, ...]:
@@ -199,6 +222,6 @@ def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
 
 def _parsed(option: Option, where: str, folder: Path, text: str) -> Any:
     try:
-        return option.parse(str(folder / text) if option.parse in PATHS else text)
+        return option.parse(str(folder / text) if option.parse in PATHS and "://" not in text else text)
     except ValueError as error:
         raise pytest.UsageError(f"{where}={text}: {error}.") from error

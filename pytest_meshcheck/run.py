@@ -5,7 +5,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -59,12 +59,13 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     """Turn this pytest run into a conformance run.
 
     Raises:
-        pytest.UsageError: A mesh or the expectations cannot be used; nothing was created yet.
+        pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
     """
     meshes = registry(config)
+    ordered = Order(None, settings.mesh_timeout_scale, config.hook, settings.mesh_charts, _chart_values(settings))
     try:
         adapters = {
-            name: meshes.create(name.name, Order(name.version, settings.mesh_timeout_scale, config.hook))
+            name: meshes.create(name.name, replace(ordered, version=name.version))
             for name in dict.fromkeys(settings.mesh)
         }
         if settings.mesh_expectations:
@@ -82,6 +83,21 @@ def begin(config: pytest.Config, settings: Settings) -> None:
             cluster.keep_score(scores)
     config.pluginmanager.register(Run(config, settings, adapters, scores, cluster=cluster), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
+
+
+def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """The values that were given for charts, by chart; UsageError where they cannot be used."""
+    if settings.mesh_values is None:
+        return {}
+    from pytest_meshcheck.platforms.kubernetes.values import (  # noqa: PLC0415 - other runs need no YAML
+        ValuesUnreadable,
+        read_values,
+    )
+
+    try:
+        return read_values(settings.mesh_values)
+    except ValuesUnreadable as error:
+        raise pytest.UsageError(f"--mesh-values: {error}") from error
 
 
 def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":

@@ -1,6 +1,6 @@
 """Which meshes there are: entry points of installed packages, and what hooks register."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -29,11 +29,15 @@ class Order:
         version: The version after ``@``; None for the mesh's default.
         timeout_scale: What every patience is to be multiplied by.
         hooks: The hooks of this pytest run.
+        charts: Directory or URL of the Helm charts; None for the mesh's own repository.
+        values: By the name of a chart, or ``*`` for every chart: what overrules the values that the adapter gives it.
     """
 
     version: str | None
     timeout_scale: float
     hooks: Hooks
+    charts: str | None = None
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 Factory = Callable[[Order], Mesh]

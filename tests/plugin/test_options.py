@@ -51,6 +51,8 @@ VALUES = {
     "mesh_keep": ("on-failure", "always"),
     "mesh_probe_image": ("probe:1", "probe:2"),
     "mesh_probe_base": ("python:1", "python:2"),
+    "mesh_charts": ("one", "two"),
+    "mesh_values": ("one.toml", "two.toml"),
 }
 
 Told = Callable[..., str]
@@ -78,6 +80,7 @@ def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
         suite.write("def test_ordinary(): pass", conftest=TELL.format(name=name), pytest_ini=f"{INI}{line}")
         for file in ("one.toml", "two.toml"):
             (suite.path / file).touch()
+            (suite.path / file).with_suffix("").mkdir(exist_ok=True)
         (line,) = [line for line in quick("-s", *args).outlines if "settings:" in line]
         return line.partition("settings: ")[2]
 

@@ -1,0 +1,52 @@
+"""Values of charts that the user gives: a YAML file, a mapping from the name of a chart to values for it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+EVERY_CHART = "*"
+"""Stands for the name of every chart."""
+
+SHAPE = "valid is a mapping from the name of a chart, or '*' for every chart, to values for it"
+
+
+class ValuesUnreadable(Exception):
+    """The file cannot be used; the message says where and what is valid."""
+
+
+def read_values(path: Path) -> dict[str, dict[str, Any]]:
+    """The values by chart.
+
+    Raises:
+        ValuesUnreadable: It is no such file.
+    """
+    try:
+        read = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise ValuesUnreadable(f"{path}: {_where(error)}; {SHAPE}.") from error
+    if not isinstance(read, dict):
+        raise ValuesUnreadable(f"{path} holds {_named(read)}; {SHAPE}.")
+    for chart, values in read.items():
+        if not isinstance(chart, str):
+            raise ValuesUnreadable(f"{path}: {chart!r} is no name of a chart but {_named(chart)}; {SHAPE}.")
+        if not isinstance(values, dict):
+            raise ValuesUnreadable(f"{path}: {chart} is {_named(values)}; {SHAPE}.")
+    return read
+
+
+def overrides(values: Mapping[str, Mapping[str, Any]], chart: str) -> tuple[Mapping[str, Any], ...]:
+    """What overrules an adapter's values for a chart: what is for every chart, then what is for this one."""
+    return tuple(values[name] for name in (EVERY_CHART, chart) if name in values)
+
+
+def _where(error: Exception) -> str:
+    """A YAML error without the lines that it quotes, which can hold keys."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
+
+
+def _named(value: object) -> str:
+    return {"NoneType": "nothing", "list": "a list", "str": "text"}.get(type(value).__name__, type(value).__name__)
