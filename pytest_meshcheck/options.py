@@ -24,7 +24,7 @@ class Option:
         help: What ``pytest --help`` says.
         parse: From the given text to the value; a ValueError says what is valid.
         default: The value where nothing is given.
-        metavar: The word for its value in the help; None for a switch.
+        metavar: The word for its value in the help; None for a switch, which takes no value and is not parsed.
         many: It may be given several times.
     """
 
@@ -36,8 +36,10 @@ class Option:
     many: bool = False
 
     @property
-    def ini_type(self) -> Literal["args", "string"]:
+    def ini_type(self) -> Literal["args", "bool", "string"]:
         """How pytest reads the ini twin."""
+        if self.metavar is None:
+            return "bool"
         return "args" if self.many else "string"
 
     @property
@@ -125,6 +127,8 @@ WHERE = {
     "mesh_probe_base",
     "mesh_charts",
     "mesh_values",
+    "mesh_installed",
+    "mesh_allow_disruption",
 }
 """Options, by their ini twins, without which a run on a cluster is another one."""
 
@@ -148,6 +152,8 @@ OPTIONS = (
     Option("--mesh-probe-base", "What the probe image is built from.", str, PROBE_BASE, "IMAGE"),
     Option("--mesh-charts", "Where the Helm charts of the mesh come from.", _charts, None, "DIR|URL"),
     Option("--mesh-values", "Values for the Helm charts of the mesh, by chart (YAML).", _file, None, "FILE"),
+    Option("--mesh-installed", "Judge the mesh that is in the cluster already.", bool, False, None),
+    Option("--mesh-allow-disruption", "Disrupt also a mesh that was there already.", bool, False, None),
 )
 
 
@@ -171,26 +177,25 @@ class Settings:
     mesh_probe_base: str
     mesh_charts: str | None
     mesh_values: Path | None
+    mesh_installed: bool
+    mesh_allow_disruption: bool
 
     @property
     def where(self) -> tuple[str, ...]:
         """The options that name the cluster and the probe, as they were given, to be given again."""
         given = [(option, getattr(self, option.ini)) for option in OPTIONS if option.ini in WHERE]
-        return tuple(f"{option.flag}={value}" for option, value in given if value != option.default)
+        changed = [(option, value) for option, value in given if value != option.default]
+        return tuple(option.flag if option.metavar is None else f"{option.flag}={value}" for option, value in changed)
 
 
 def add(parser: pytest.Parser) -> None:
     """Declare the options; costs nothing more than that."""
     group = parser.getgroup("meshcheck", "service mesh conformance")
     for option in OPTIONS:
-        group.addoption(
-            option.flag,
-            action="append" if option.many else "store",
-            dest=option.ini,
-            metavar=option.metavar,
-            default=None,
-            help=f"{option.help} (ini: {option.ini})",
-        )
+        how: dict[str, Any] = {"action": "append" if option.many else "store", "metavar": option.metavar}
+        if option.metavar is None:
+            how = {"action": "store_true"}
+        group.addoption(option.flag, dest=option.ini, default=None, help=f"{option.help} (ini: {option.ini})", **how)
         parser.addini(option.ini, option.help, type=option.ini_type, default=None)
     group.addoption("--mesh-list", action="store_true", dest="mesh_list", help="List the meshes there are, and end.")
 
@@ -210,6 +215,8 @@ def _value(config: pytest.Config, option: Option) -> Any:
         (where, folder), given = _ini(config, option), config.getini(option.ini)
         if not given:
             return option.default
+    if option.metavar is None:
+        return bool(given)
     values = tuple(_parsed(option, where, folder, text) for text in (given if option.many else [given]))
     return values if option.many else values[0]
 

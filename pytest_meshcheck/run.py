@@ -62,7 +62,14 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
     """
     meshes = registry(config)
-    ordered = Order(None, settings.mesh_timeout_scale, config.hook, settings.mesh_charts, _chart_values(settings))
+    ordered = Order(
+        None,
+        settings.mesh_timeout_scale,
+        config.hook,
+        charts=settings.mesh_charts,
+        installed=settings.mesh_installed,
+        values=_chart_values(settings),
+    )
     try:
         adapters = {
             name: meshes.create(name.name, replace(ordered, version=name.version))

@@ -30,6 +30,7 @@ class Order:
         timeout_scale: What every patience is to be multiplied by.
         hooks: The hooks of this pytest run.
         charts: Directory or URL of the Helm charts; None for the mesh's own repository.
+        installed: Whether the mesh is in the cluster already, and is to be judged as it is.
         values: By the name of a chart, or ``*`` for every chart: what overrules the values that the adapter gives it.
     """
 
@@ -37,6 +38,7 @@ class Order:
     timeout_scale: float
     hooks: Hooks
     charts: str | None = None
+    installed: bool = False
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

@@ -89,7 +89,7 @@ class Issuer:
             names = [_san(identity) for identity in identities]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         certificate = builder.sign(self.key, hashes.SHA256())
-        return Credentials(chain=pem(certificate, *self.chain), key=_key_pem(key))
+        return Credentials(chain=pem(certificate, *self.chain), key=key_pem(key))
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -104,12 +104,14 @@ class Authority:
         issuer: The intermediate that signs leaves now.
         previous: The intermediate before it; None until there was a rotation.
         next_issuer: The intermediate under a root that was added, until it is switched to.
+        root_issuers: What signs intermediates, by the certificates of all roots there ever were.
+        generation: How many issuers there were; it makes their names differ.
     """
 
     def __init__(self, trust_domain: str) -> None:
         self.trust_domain = trust_domain
-        self._generation = 0
-        self._root_issuers: dict[x509.Certificate, Issuer] = {}
+        self.generation = 0
+        self.root_issuers: dict[x509.Certificate, Issuer] = {}
         self.issuer = self._new_root_and_issuer()
         self.previous: Issuer | None = None
         self.roots: tuple[x509.Certificate, ...] = (self.issuer.root,)
@@ -128,9 +130,9 @@ class Authority:
 
     def rotate_issuer(self, validity: Validity | None = None) -> None:
         """A new intermediate under the same root."""
-        parent = self._root_issuers[self.issuer.root]
-        self._generation += 1
-        self._become(parent.intermediate(f"issuer {self._generation}", validity))
+        parent = self.root_issuers[self.issuer.root]
+        self.generation += 1
+        self._become(parent.intermediate(f"issuer {self.generation}", validity))
 
     def add_root(self) -> None:
         """Announce a second root beside the first; leaves are still issued under the first."""
@@ -156,10 +158,10 @@ class Authority:
         self.previous, self.issuer = self.issuer, issuer
 
     def _new_root_and_issuer(self) -> Issuer:
-        self._generation += 1
-        root = Issuer.self_signed(f"{self.trust_domain} root {self._generation}")
-        self._root_issuers[root.certificate] = root
-        return root.intermediate(f"issuer {self._generation}")
+        self.generation += 1
+        root = Issuer.self_signed(f"{self.trust_domain} root {self.generation}")
+        self.root_issuers[root.certificate] = root
+        return root.intermediate(f"issuer {self.generation}")
 
 
 def spiffe_id(trust_domain: str, namespace: str, service_account: str) -> str:
@@ -221,7 +223,8 @@ def _key_usage(
     )
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -14,6 +14,7 @@ from pytest_meshcheck.probe.control import Probe, ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import LoadOutcome, join
+from pytest_meshcheck.stage.policy import Named
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -287,6 +288,15 @@ class Workload:
         if not isinstance(reply, expected):
             raise Inconclusive(f"the probe of {self} could not do {type(command).__name__}: {reply}")
         return reply
+
+
+def spec_of(target: Named) -> WorkloadSpec:
+    """The plan of what a policy is about; TypeError where that is no workload, so that its ports are not known."""
+    if isinstance(target, WorkloadSpec):
+        return target
+    if isinstance(target, Workload):
+        return target.spec
+    raise TypeError(f"a policy for single ports is about a workload, not about {target!r}")
 
 
 def status(code: int) -> m.Answer:

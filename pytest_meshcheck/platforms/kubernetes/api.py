@@ -25,6 +25,8 @@ BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
 
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 GONE = 404
+REFUSED = 400
+TOO_OLD = 410
 
 Object = dict[str, Any]
 
@@ -133,7 +135,12 @@ class Api:
     async def events(self, path: str, selector: str, version: str) -> AsyncGenerator[tuple[str, Object], None]:
         """What changes under a path, until the server ends the watch or no longer knows that version."""
         query = [("watch", "true"), ("resourceVersion", version), ("labelSelector", selector)]
-        response = await self._call("GET", path, query)
+        try:
+            response = await self._call("GET", path, query)
+        except ApiException as error:
+            if error.status == TOO_OLD:
+                return
+            raise
         pending = b""
         try:
             async for chunk in response.content.iter_any():
@@ -163,6 +170,15 @@ class Api:
             answered: Object = await response.json()
             return answered
 
+    async def read(self, path: str) -> Object | None:
+        """One resource; None where there is none. ApiException where the server does not grant it."""
+        try:
+            return await self.request("GET", path)
+        except ApiException as error:
+            if error.status == GONE:
+                return None
+            raise
+
     async def text(self, path: str, query: Sequence[tuple[str, str]] = ()) -> str:
         """One request for text, e.g. for a log."""
         async with await self._call("GET", path, query) as response:
@@ -183,7 +199,7 @@ class Api:
         body: Any = None,
         content_type: str = "application/json",
     ) -> Any:
-        return await self._client.call_api(
+        response = await self._client.call_api(
             path,
             method,
             query_params=list(query),
@@ -193,6 +209,12 @@ class Api:
             _preload_content=False,
             _return_http_data_only=True,
         )
+        if response.status >= REFUSED:  # without preloading the client takes every answer for a good one
+            async with response:
+                refused = ApiException(status=response.status, reason=response.reason)
+                refused.body = await response.text(errors="replace")
+                raise refused
+        return response
 
     async def _path(self, manifest: Manifest) -> str:
         version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]

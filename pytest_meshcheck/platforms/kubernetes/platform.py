@@ -6,12 +6,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, WORKLOAD, Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.pods import Pods, fate, obstacle, progress, ready
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
@@ -21,7 +20,6 @@ from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.redaction import redacted
 from pytest_meshcheck.stage.workload import Address, Enrolment, Via, Workload, WorkloadSpec
 
 STARTS_WITHIN = 90.0
@@ -39,7 +37,6 @@ ROUTED_WITHIN = 20.0
 
 ONE_TRY = 1.0
 PAUSE = 0.05
-LOG_LINES = 500
 
 
 @dataclass(frozen=True)
@@ -99,6 +96,15 @@ class Kubernetes:
     def namespace(self, plain: str) -> str:
         """The namespace's name in the cluster."""
         return self.owner.namespace(plain)
+
+    @property
+    def attachment(self) -> Attachment:
+        """The cluster."""
+        return self._attachment
+
+    async def api(self) -> Api:
+        """The cluster's API server, for what a mesh has to do there."""
+        return (await self._connected())[0]
 
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, by its own address and by that of its service.
@@ -172,16 +178,10 @@ class Kubernetes:
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers, the pods and the events of the run's namespaces."""
-        directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs while evidence is kept
         api, _, pods = await self._connected()
-        for (namespace, name), pod in pods.known.items():
-            for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
-                log = await _log(api, namespace, name, container["name"])
-                (directory / f"{namespace}.{name}.{container['name']}.log").write_text(redacted(log))
+        await write_logs(api, directory, list(pods.known.values()))
         for namespace in self._namespaces:
-            events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
-            lines = [f"{e.get('lastTimestamp')} {e['involvedObject'].get('name')} {e.get('message')}" for e in events]
-            (directory / f"{namespace}.events.log").write_text(redacted("\n".join(lines) + "\n"))
+            await write_events(api, directory, namespace)
 
     async def close(self) -> None:
         """Have the namespaces deleted, and close every connection. Whoever ends the run waits until they are gone."""
@@ -363,11 +363,3 @@ def _of(known: Mapping[tuple[str, str], Object], namespace: str, name: str) -> l
 
 def _label(pod: Object) -> str:
     return str(pod["metadata"].get("labels", {}).get(WORKLOAD, ""))
-
-
-async def _log(api: Api, namespace: str, pod: str, container: str) -> str:
-    query = [("container", container), ("tailLines", str(LOG_LINES))]
-    try:
-        return await api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
-    except ApiException as error:
-        return f"no log: {error.status} {error.reason}\n"

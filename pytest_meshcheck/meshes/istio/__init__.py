@@ -1,0 +1,1 @@
+"""Istio, with sidecars or ambient."""

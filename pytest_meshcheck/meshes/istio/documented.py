@@ -1,0 +1,105 @@
+"""What Istio claims and promises, with the sources in its documentation."""
+
+from collections.abc import Mapping
+
+from pytest_meshcheck.meshes.base import Default, Documented
+from pytest_meshcheck.meshes.istio.policies import CONDITIONS
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.policy import Failure
+
+DOCS = "https://istio.io/latest/docs"
+PEER_AUTHENTICATION = f"{DOCS}/reference/config/security/peer_authentication"
+SECURITY = f"{DOCS}/concepts/security"
+VIRTUAL_SERVICE = f"{DOCS}/reference/config/networking/virtual-service"
+DESTINATION_RULE = f"{DOCS}/reference/config/networking/destination-rule"
+TRAFFIC = f"{DOCS}/concepts/traffic-management"
+MESH_CONFIG = f"{DOCS}/reference/config/istio.mesh.v1alpha1"
+PLUGGED = f"{DOCS}/tasks/security/cert-management/plugin-ca-cert"
+AGENT = f"{DOCS}/reference/commands/pilot-agent"
+DISCOVERY = f"{DOCS}/reference/commands/pilot-discovery"
+ENVOY = "https://www.envoyproxy.io/docs/envoy/latest"
+ROUTER = f"{ENVOY}/configuration/http/http_filters/router_filter"
+
+LEAF_LIFETIME = 20.0
+"""Seconds; the agent renews at half of it, and knows no shortest lifetime."""
+
+STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511)
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+
+SUPPORTED: Mapping[Capability, str] = {
+    Capability.MTLS: SECURITY,
+    Capability.STRICT_MTLS: PEER_AUTHENTICATION,
+    Capability.PERMISSIVE_MTLS: PEER_AUTHENTICATION,
+    Capability.PORT_LEVEL_MTLS: PEER_AUTHENTICATION,
+    Capability.CONFIDENTIALITY: SECURITY,
+    Capability.CUSTOM_AUTHORITY: PLUGGED,
+    Capability.SERVER_IDENTITY: f"{SECURITY}/#secure-naming",
+    Capability.PEER_IDENTITY: f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
+    Capability.RETRY: VIRTUAL_SERVICE,
+    Capability.RETRY_GRPC: VIRTUAL_SERVICE,
+    Capability.PER_TRY_TIMEOUT: VIRTUAL_SERVICE,
+    Capability.TIMEOUT: VIRTUAL_SERVICE,
+    Capability.TIMEOUT_GRPC: VIRTUAL_SERVICE,
+    Capability.CONNECTION_REUSE: DESTINATION_RULE,
+    Capability.LEAF_ROTATION: AGENT,
+    Capability.ISSUER_ROTATION: PLUGGED,
+    Capability.ROOT_ROTATION: DISCOVERY,
+    Capability.KUBERNETES: f"{DOCS}/setup",
+}
+
+CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
+    Capability.CA_OUTAGE: Claim(False, DISCOVERY, "istiod is configuration server and authority in one"),
+    Capability.PROXY_RESTART: Claim(False, AGENT, "a sidecar lives as long as its pod"),
+}
+
+TWICE = 3
+"""Attempts of what is retried by default: "retry twice before returning the error"."""
+
+DOCUMENTED = Documented(
+    plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+    upstream_refused_statuses=frozenset({503}),
+    identity_headers=("x-forwarded-client-cert",),
+    timeout_status=504,
+    timeout_grpc_status=4,
+    retriable_statuses=STATUSES,
+    retriable_failures=frozenset(CONDITIONS),
+    retries_status_in_trailers=False,
+    default_attempts=(
+        *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
+        *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
+        *(Default(method, Failure.REFUSED_STREAM, 0, TWICE) for method in METHODS),
+        Default("gRPC", Failure.GRPC_CANCELLED, 1, TWICE),
+        Default("gRPC", Failure.GRPC_DEADLINE_EXCEEDED, 4, 1),
+        Default("gRPC", Failure.GRPC_RESOURCE_EXHAUSTED, 8, 1),
+        Default("gRPC", Failure.GRPC_INTERNAL, 13, 1),
+        Default("gRPC", Failure.GRPC_UNAVAILABLE, 14, TWICE),
+    ),
+    default_timeout=None,
+    retry_body_limit=1024 * 1024,
+    leaf_lifetime=LEAF_LIFETIME,
+    leaf_renewed_within=LEAF_LIFETIME * 0.75,
+    issuer_acts_within=LEAF_LIFETIME * 0.75 + 5.0,
+    roots_act_within=15.0,
+    policies_act_within=10.0,
+    sources={
+        "plaintext_refused_as": PEER_AUTHENTICATION,
+        "peer_refused_as": SECURITY,
+        "upstream_refused_statuses": f"{SECURITY}/#secure-naming",
+        "identity_headers": f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
+        "timeout_status": VIRTUAL_SERVICE,
+        "timeout_grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
+        "retriable_statuses": VIRTUAL_SERVICE,
+        "retriable_failures": VIRTUAL_SERVICE,
+        "retries_status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
+        "default_attempts": f"{TRAFFIC}/#retries",
+        "default_timeout": f"{TRAFFIC}/#timeouts",
+        "retry_body_limit": f"{ENVOY}/api-v3/config/route/v3/route_components.proto",
+        "leaf_lifetime": AGENT,
+        "leaf_renewed_within": AGENT,
+        "issuer_acts_within": PLUGGED,
+        "roots_act_within": DISCOVERY,
+        "policies_act_within": f"{DOCS}/ops/configuration/mesh/config-resource-ready",
+    },
+)

@@ -1,0 +1,53 @@
+"""What a cluster tells of pods when something went wrong: logs, events, and what they wait for; without secrets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.pods import obstacle, progress, ready
+from pytest_meshcheck.stage.redaction import redacted
+
+LOG_LINES = 500
+LATEST = 3
+
+
+async def write_logs(api: Api, directory: Path, pods: Sequence[Object]) -> None:
+    """Write the ends of the logs of all containers, a file each."""
+    directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs while evidence is kept
+    for pod in pods:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            log = await _log(api, namespace, name, container["name"])
+            (directory / f"{namespace}.{name}.{container['name']}.log").write_text(redacted(log))
+
+
+async def write_events(api: Api, directory: Path, namespace: str) -> None:
+    """Write the events of a namespace."""
+    events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
+    lines = [f"{event.get('lastTimestamp')} {_told(event)}" for event in events]
+    (directory / f"{namespace}.events.log").write_text(redacted("\n".join(lines) + "\n"))
+
+
+async def trouble(api: Api, namespace: str) -> str:
+    """In one line what the pods of a namespace that are not ready wait for, and its latest warnings."""
+    pods, _ = await api.items(f"/api/v1/namespaces/{namespace}/pods")
+    waiting = [
+        f"pod {pod['metadata']['name']}: {obstacle(pod) or progress(pod)}" for pod in pods if not ready(pod)
+    ] or [f"{len(pods)} pods, all ready"]
+    events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
+    warnings = [_told(event) for event in events if event.get("type") == "Warning"][-LATEST:]
+    return redacted("; ".join([*waiting, *warnings]))
+
+
+def _told(event: Object) -> str:
+    return f"{event['involvedObject'].get('name')} {event.get('message')}"
+
+
+async def _log(api: Api, namespace: str, pod: str, container: str) -> str:
+    query = [("container", container), ("tailLines", str(LOG_LINES))]
+    try:
+        return await api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+    except ApiException as error:
+        return f"no log: {error.status} {error.reason}\n"
