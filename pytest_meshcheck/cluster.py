@@ -1,9 +1,8 @@
 """The cluster of a run: had by the process that the user started, attached to by every process that runs checks."""
 
 import asyncio
+import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,17 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, contexts
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.images import probe_image
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
+from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
+from pytest_meshcheck.platforms.registration import (
+    KeptCluster,
+    NamedCluster,
+    OwnCluster,
+    Registration,
+    Where,
+    records_folder,
+    reserved,
+)
+from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.scorekeeper import ScoreKeeper
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
@@ -50,7 +60,8 @@ class Cluster:
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     steps: dict[str, float] = field(default_factory=dict)
     _attachment: Attachment | None = None
-    _folder: Path | None = None
+    _folder: RunDirectory | None = None
+    _registration: Registration | None = None
     _kind: Kind | None = None
     _scores: ScoreKeeper | None = None
     _exit: int = 0
@@ -87,8 +98,8 @@ class Cluster:
     def folder(self) -> Path:
         """A folder of this run's own."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="meshcheck-cluster-"))
-        return self._folder
+            self._folder = RunDirectory()
+        return self._folder.path
 
     def keep_score(self, scores: ScoreKeeper) -> None:
         """Tell the score keeper where the checks run, and how long each step takes."""
@@ -100,6 +111,7 @@ class Cluster:
     def look_before(self) -> None:
         """Find out whether the cluster can be had, before anything is created; MeshUnavailable says why not."""
         settings = self.settings
+        records_folder()
         if not self.existing:
             kind.require()
             return
@@ -136,15 +148,15 @@ class Cluster:
         if self.worker:
             return
         try:
-            if self._kind is not None:
-                self._leave_kind(self._kind)
-            elif self._attachment is not None:
-                self._leave_cluster(self._attachment)
+            if self._is_left_clean() and self._registration is not None:
+                self._registration.end()
         finally:
             if self._folder is not None:
-                shutil.rmtree(self._folder)
+                self._folder.close()
 
     def _have(self) -> None:
+        if left := left_by_dead_runs():
+            self._say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
         try:
             self._attachment = self._attach_to_existing() if self.existing else self._attach_to_kind()
         except (Inconclusive, MeshUnavailable) as trouble:
@@ -153,13 +165,15 @@ class Cluster:
 
     def _attach_to_existing(self) -> Attachment:
         settings = self.settings
+        kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
+        self._register(NamedCluster(self._context_of_user, kubeconfig_file or os.environ.get("KUBECONFIG", "")))
         version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
         image = self._step("probe image ready", "probe image", self._built_image)
         return Attachment(
             run=self.run,
             image=self._on_nodes(image, self._kind_of_context(), settings.mesh_kubeconfig, settings.mesh_context),
             description=f"context {self._context_of_user} (Kubernetes {version})",
-            kubeconfig_file=str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else "",
+            kubeconfig_file=kubeconfig_file,
             context=settings.mesh_context,
             turns=str(self.folder / TURNS),
         )
@@ -171,12 +185,15 @@ class Cluster:
         name = kind.kept_name(image, configuration) if stays else f"meshcheck-{self.run}"
         cluster = self._kind = Kind(name, image, configuration)
         kubeconfig = self.folder / KUBECONFIG
-        with ThreadPoolExecutor(1) as pool, cluster.reserved() if stays else nullcontext():
+        self._register(OwnCluster(name))
+        with ThreadPoolExecutor(1) as pool, reserved(name) if stays else nullcontext():
             image_ahead = pool.submit(self._built_image)
-            if stays and cluster.exists():
+            if stays and finished(cluster):
                 self._step(f"kind cluster {name} found", "cluster", lambda: cluster.write_kubeconfig(kubeconfig))
             else:
                 self._step(f"kind cluster {name} created", "cluster", lambda: cluster.create(kubeconfig))
+            if stays:
+                self._register(KeptCluster(name))
             probe = self._step("probe image ready", "probe image", image_ahead.result)
         return Attachment(
             run=self.run,
@@ -199,32 +216,40 @@ class Cluster:
             self._step("probe image loaded", "image load", lambda: cluster.load(image))
         return image
 
-    def _leave_kind(self, cluster: Kind) -> None:
-        attachment, keep = self._attachment, self.settings.mesh_keep
-        if keep == "always":
-            if attachment is not None:
-                self._leave_cluster(attachment)
-            return
+    def _register(self, where: Where) -> None:
+        earlier, self._registration = self._registration, Registration.begin(self.run, where)
+        if earlier is not None:
+            earlier.end()
+
+    def _is_left_clean(self) -> bool:
+        """Remove what is not to be kept; whether all of it is gone."""
+        if self._kind is None or self.settings.mesh_keep == "always":
+            return self._attachment is None or self._leave_cluster(self._attachment)
+        return self._leave_kind(self._kind)
+
+    def _leave_kind(self, cluster: Kind) -> bool:
         failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if keep == "on-failure" and failed and attachment is not None:
+        if self.settings.mesh_keep == "on-failure" and failed and self._attachment is not None:
             self._say(
                 f"kind cluster {cluster.name} is kept: kind export kubeconfig --name {cluster.name}, then "
                 f"--mesh-context={cluster.context}; kind delete cluster --name {cluster.name} removes it"
             )
-            return
-        if self._folder is not None and (trouble := cluster.delete(self._folder / KUBECONFIG)):
-            self._say(trouble)
+            return True
+        if trouble := cluster.delete(self.folder / KUBECONFIG):
+            self._say(f"{trouble}; `meshcheck clean` tries again")
+        return not trouble
 
-    def _leave_cluster(self, attachment: Attachment) -> None:
+    def _leave_cluster(self, attachment: Attachment) -> bool:
         left = asyncio.run(remove_namespaces(attachment))
         if left:
-            self._say(f"these namespaces are still being deleted: {', '.join(left)}")
+            self._say(f"these namespaces are still being deleted: {', '.join(left)}; `meshcheck clean` tries again")
+        return not left
 
     def _kind_of_context(self) -> Kind | None:
         """The kind cluster of this machine that the user's context leads to."""
         context = self._context_of_user
         name = context.removeprefix(KIND_CONTEXT)
-        return Kind(name) if context.startswith(KIND_CONTEXT) and name in kind.clusters() else None
+        return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
 
     @property
     def _context_of_user(self) -> str:

@@ -99,7 +99,7 @@ async def spawn(
                 cwd=cwd,
                 # Ctrl-C is for us: a data plane that it ends as well would look as if it had died by itself
                 process_group=0,
-                preexec_fn=_die_with(os.getpid()),
+                preexec_fn=DieWith(os.getpid()),
             )
         except OSError as error:
             raise Inconclusive(f"the {name} cannot be started: {argv[0]}: {error.strerror}") from error
@@ -112,13 +112,17 @@ def tail(log: Path, lines: int = LOG_TAIL) -> str:
     return "\n".join(line[:LONGEST_LINE] for line in text.splitlines()[-lines:]) or "(empty)"
 
 
-class _die_with:  # noqa: N801 - it is used as a function
-    """Runs in the child between fork and exec, hence with nothing left to look up or to allocate."""
+class DieWith:
+    """Has the kernel kill a child when the thread of ``parent`` that starts it ends.
+
+    It runs in the child between fork and exec, hence with nothing left to look up or to allocate.
+    """
 
     def __init__(self, parent: int) -> None:
         self.parent = parent
 
     def __call__(self) -> None:
+        """Ask the kernel for it, and end at once where the parent has died before."""
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != self.parent:
             os._exit(1)

@@ -1,18 +1,16 @@
 """Clusters of kind: Kubernetes in containers of this machine (https://kind.sigs.k8s.io)."""
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import re
 import shutil
-import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_meshcheck.platforms.containers import last_lines, provider, run
+from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
 OLDEST = (0, 20)
@@ -22,7 +20,11 @@ READY_WITHIN = 180
 """Seconds that kind waits for the control plane."""
 
 DAEMON_ANSWERS_WITHIN = 10.0
-KEPT = "meshcheck-kept"
+OURS = "meshcheck-"
+KEPT = f"{OURS}kept"
+LABEL = "io.x-k8s.kind.cluster"
+"""What kind labels the containers of a cluster with."""
+
 INSTALL = "https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
 
 
@@ -55,7 +57,7 @@ class Kind:
         command += ["--wait", f"{READY_WITHIN}s", *(["--image", self.image] if self.image else [])]
         command += ["--config", str(self.config)] if self.config else []
         try:
-            created = _run(command)
+            created = run(command)
         except BaseException:
             self.delete(kubeconfig)
             raise
@@ -69,9 +71,12 @@ class Kind:
         Raises:
             Inconclusive: It cannot be loaded.
         """
-        loaded = _run(["kind", "load", "docker-image", image, "--name", self.name])
-        if loaded.returncode:
-            raise Inconclusive(f"the image {image} cannot be loaded into {self.name}: {_complaint(loaded.stderr)}")
+        with contextlib.closing(RunDirectory()) as folder:
+            for command in self._loading(image, folder.path / "image.tar"):
+                loaded = run(command)
+                if loaded.returncode:
+                    why = _complaint(loaded.stderr)
+                    raise Inconclusive(f"the image {image} cannot be loaded into {self.name}: {why}")
 
     def exists(self) -> bool:
         """Whether there is a cluster of that name."""
@@ -79,22 +84,43 @@ class Kind:
 
     def write_kubeconfig(self, kubeconfig: Path) -> None:
         """Write the kubeconfig of a cluster that is there."""
-        written = _run(["kind", "export", "kubeconfig", "--name", self.name, "--kubeconfig", str(kubeconfig)])
+        written = run(["kind", "export", "kubeconfig", "--name", self.name, "--kubeconfig", str(kubeconfig)])
         if written.returncode:
             raise Inconclusive(f"the kind cluster {self.name} has no kubeconfig: {_complaint(written.stderr)}")
 
-    def delete(self, kubeconfig: Path) -> str:
-        """Delete it, also half of it; returns what went wrong, empty where nothing did."""
-        deleted = _run(["kind", "delete", "cluster", "--name", self.name, "--kubeconfig", str(kubeconfig)])
-        return f"the kind cluster {self.name} is left: {_complaint(deleted.stderr)}" if deleted.returncode else ""
+    def delete(self, kubeconfig: Path | None = None) -> str:
+        """Delete it, also half of it; returns what went wrong, empty where nothing did.
 
-    @contextlib.contextmanager
-    def reserved(self) -> Iterator[None]:
-        """No other run of this user creates or removes a cluster of this name while the block runs."""
-        path = Path(tempfile.gettempdir()) / f"{self.name}-{os.getuid()}.lock"
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        Its context goes from that kubeconfig; None stands for the user's.
+        """
+        where = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
+        deleted = run(["kind", "delete", "cluster", "--name", self.name, *where])
+        if why := self._remove_nodes():
+            return f"the kind cluster {self.name} is left: {_complaint(deleted.stderr)}; {why}"
+        return ""
+
+    def _loading(self, image: str, archive: Path) -> list[list[str]]:
+        """Commands that load an image; by itself kind looks for images with docker, whatever runs its nodes.
+
+        https://github.com/kubernetes-sigs/kind/issues/2760
+        """
+        if provider() == "docker":
+            return [["kind", "load", "docker-image", image, "--name", self.name]]
+        return [
+            [provider(), "save", "--output", str(archive), image],
+            ["kind", "load", "image-archive", str(archive), "--name", self.name],
+        ]
+
+    def _remove_nodes(self) -> str:
+        """Remove the containers that kind did not; returns what went wrong, empty where nothing did."""
+        listing = [provider(), "ps", "--all", "--quiet", "--filter", f"label={LABEL}={self.name}"]
+        left = run(listing)
+        if not left.returncode and left.stdout.split():
+            run([provider(), "rm", "--force", "--volumes", *left.stdout.split()])
+            left = run(listing)
+        if left.returncode:
+            return f"{provider()} does not list its containers: {last_lines(left)}"
+        return f"containers {', '.join(left.stdout.split())}" if left.stdout.split() else ""
 
 
 def kept_name(image: str | None, config: Path | None) -> str:
@@ -105,29 +131,36 @@ def kept_name(image: str | None, config: Path | None) -> str:
 
 
 def clusters() -> list[str]:
-    """The kind clusters of this machine; empty where there is no kind."""
-    if shutil.which("kind") is None:
-        return []
-    return _run(["kind", "get", "clusters"]).stdout.split()
+    """The kind clusters of this machine.
+
+    Raises:
+        MeshUnavailable: kind or what runs its nodes is missing, or does not answer.
+    """
+    return _tool(["kind", "get", "clusters"], f"start {provider()}").split()
+
+
+def has(name: str) -> bool:
+    """Whether there is a kind cluster of that name; False where there is no kind."""
+    return shutil.which("kind") is not None and name in clusters()
 
 
 def require() -> None:
     """Make sure that clusters can be created.
 
     Raises:
-        MeshUnavailable: kind or docker is missing or too old, or docker does not answer; says what to do.
+        MeshUnavailable: kind is missing or too old, or what runs its nodes does not answer; says what to do.
     """
     version = _version(_tool(["kind", "version"], f"install it ({INSTALL})"))
     if version < OLDEST:
         found, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
         raise MeshUnavailable(f"kind {found} is too old, {wanted} or newer is needed: update it ({INSTALL})")
-    _tool(["docker", "version", "--format", "{{.Server.Version}}"], "start docker, or get the right to use it")
+    _tool([provider(), "ps", "--quiet"], f"start {provider()}, or get the right to use it")
 
 
 def _tool(command: Sequence[str], advice: str) -> str:
     advice = f"{advice}, or name a cluster that exists with --mesh-context or --mesh-kubeconfig"
     try:
-        ran = _run(command, DAEMON_ANSWERS_WITHIN)
+        ran = run(command, DAEMON_ANSWERS_WITHIN)
     except FileNotFoundError as missing:
         raise MeshUnavailable(f"no program {command[0]} on the PATH: {advice}") from missing
     except subprocess.TimeoutExpired as late:
@@ -142,25 +175,6 @@ def _version(text: str) -> tuple[int, ...]:
     if found is None:
         raise MeshUnavailable(f"kind tells no version but {text.strip()!r}: update it ({INSTALL})")
     return int(found[1]), int(found[2])
-
-
-def _run(command: Sequence[str], patience: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run to the end; Ctrl-C is for us, not for it, and ends it nevertheless."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=patience)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _complaint(text: str) -> str:

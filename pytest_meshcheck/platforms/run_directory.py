@@ -35,10 +35,15 @@ class RunDirectory:
             os.close(self._lock)
 
 
+def dead_runs(parent: Path) -> list[Path]:
+    """The run directories of this user that no process holds."""
+    candidates = (path for path in parent.glob("meshcheck-*") if NAME.fullmatch(path.name))
+    return [path for path in candidates if _is_dead(path)]
+
+
 def remove_dead_runs(parent: Path) -> list[Path]:
     """Remove run directories of this user that no process holds; returns them."""
-    candidates = (path for path in parent.glob("meshcheck-*") if NAME.fullmatch(path.name))
-    dead = [path for path in candidates if _is_dead(path)]
+    dead = dead_runs(parent)
     for path in dead:
         # Another run may be removing the same one.
         shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""``python -m pytest_meshcheck.report REPORT.json... --output DIR``: many reports on one page."""
+"""``meshcheck report REPORT.json... --output DIR``: many reports on one page."""
 
 import argparse
 import sys
@@ -9,13 +9,20 @@ from pytest_meshcheck.report import matrix
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.model import ReportUnreadable, load
 
+SUMMARY = "Merge report.json files into one page: checks by mesh."
 BAD_INPUT = 2
 NOT_WRITTEN = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m pytest_meshcheck.report``; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_meshcheck.report", description=SUMMARY)
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
     """Merge the reports that are named and say where the page is; returns the exit code."""
-    options = _parser().parse_args(arguments)
     try:
         merged = matrix.merge([load(path) for path in options.reports])
         page = matrix.write(merged, options.output)
@@ -27,10 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pytest_meshcheck.report", description="Merge report.json files into one page: checks by mesh."
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which reports, and where to."""
     parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT.json", help="report.json of one run")
     parser.add_argument(
         "--output",
@@ -39,7 +44,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where matrix.html, matrix.md and matrix.json go (default: %(default)s)",
     )
-    return parser
 
 
 def _failed(message: str, code: int) -> int:

@@ -3,19 +3,21 @@
 A build has no network: the packages are brought in as wheels.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest_meshcheck
+from pytest_meshcheck.platforms.containers import last_lines, provider
 from pytest_meshcheck.platforms.kubernetes.manifests import PYTHON
+from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 REPOSITORY = "localhost/meshcheck/probe"
@@ -86,25 +88,25 @@ def probe_image(base: str) -> str:
     """The name of the probe's image on this machine, built unless it is there.
 
     Raises:
-        MeshUnavailable: Docker is missing, the base image cannot be had or used, or the build fails.
+        MeshUnavailable: What builds it is missing, the base image cannot be had or used, or the build fails.
     """
     recipe = Recipe(base, *_inspected(base))
-    if _docker("image", "inspect", recipe.tag).returncode:
-        with tempfile.TemporaryDirectory(prefix="meshcheck-image-") as folder:
-            _build(recipe, Path(folder))
+    if _containers("image", "inspect", recipe.tag).returncode:
+        with contextlib.closing(RunDirectory()) as folder:
+            _build(recipe, folder.path)
     return recipe.tag
 
 
 def _inspected(base: str) -> tuple[str, str]:
     """Version of Python and architecture of a base image, which is pulled where it is not there."""
     asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-    ran = _docker("run", "--rm", "--network=none", "--entrypoint", "python3", base, "-c", asked)
+    ran = _containers("run", "--rm", "--network=none", "--entrypoint", "python3", base, "-c", asked)
     if ran.returncode:
         raise MeshUnavailable(
-            f"the base image {base} of the probe cannot be used: {_last_lines(ran)}; "
+            f"the base image {base} of the probe cannot be used: {last_lines(ran)}; "
             "name one that has python3 with --mesh-probe-base, or a built probe image with --mesh-probe-image"
         )
-    inspected = json.loads(_docker("image", "inspect", base).stdout)
+    inspected = json.loads(_containers("image", "inspect", base).stdout)
     return ran.stdout.strip(), inspected[0]["Architecture"]
 
 
@@ -115,9 +117,9 @@ def _build(recipe: Recipe, folder: Path) -> None:
         shutil.copy(path, target)
     (folder / "Dockerfile").write_text(recipe.dockerfile)
     _download(recipe, folder / "wheels")
-    built = _docker("build", "--quiet", "--tag", recipe.tag, str(folder))
+    built = _containers("build", "--quiet", "--tag", recipe.tag, str(folder))
     if built.returncode:
-        raise MeshUnavailable(f"the probe image cannot be built from {recipe.base}: {_last_lines(built)}")
+        raise MeshUnavailable(f"the probe image cannot be built from {recipe.base}: {last_lines(built)}")
 
 
 def _download(recipe: Recipe, folder: Path) -> None:
@@ -129,27 +131,23 @@ def _download(recipe: Recipe, folder: Path) -> None:
     if ran.returncode:
         raise MeshUnavailable(
             f"the packages of the probe image cannot be downloaded for Python {recipe.python} on {machine}: "
-            f"{_last_lines(ran)}; name a built probe image with --mesh-probe-image"
+            f"{last_lines(ran)}; name a built probe image with --mesh-probe-image"
         )
 
 
-def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _containers(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return _run(["docker", *arguments])
+        return _run([provider(), *arguments])
     except FileNotFoundError as missing:
         raise MeshUnavailable(
-            "no program docker on the PATH, with which the probe image is built: "
+            f"no program {provider()} on the PATH, with which the probe image is built: "
             "install it, or name a built probe image with --mesh-probe-image"
         ) from missing
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run to the end, which Ctrl-C hastens: this is not done in the thread that hears of it."""
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-
-
-def _last_lines(ran: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in (ran.stderr or ran.stdout).splitlines() if line.strip()]
-    return " ".join(lines[-3:]) or f"exit code {ran.returncode}"
 
 
 def _package() -> Path:

@@ -1,20 +1,25 @@
 """Making sure that nothing of a run is left in a cluster."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.manifests import RUN
-from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
 NAMESPACES = "/api/v1/namespaces"
 GONE_WITHIN = 60.0
 
 
 async def remove_namespaces(attachment: Attachment) -> list[str]:
-    """Delete the namespaces of a run and wait until they are gone; returns the names of those that are not."""
+    """Delete the namespaces of a run and wait until they are gone; returns the names of those that are not.
+
+    Raises:
+        MeshUnavailable: The kubeconfig cannot be used, or has no such context.
+    """
     api = await Api.connect(attachment.kubeconfig, attachment.context)
     selector = f"{RUN}={attachment.run}"
     left: list[str] = []
@@ -24,14 +29,35 @@ async def remove_namespaces(attachment: Attachment) -> list[str]:
         return not left
 
     try:
+        await api.version()
         found, _ = await api.items(NAMESPACES, selector)
         for namespace in found:
             await api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace["metadata"]})
         await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
     except TimeoutError:
         return left
-    except (*UNREACHABLE, ApiException, Inconclusive) as error:
+    except (*UNREACHABLE, ApiException, Inconclusive, MeshUnavailable) as error:
         return [f"those labelled {selector} ({error})"]
     finally:
         await api.close()
     return []
+
+
+async def runs_in(kubeconfig: Path | None, context: str | None) -> dict[str, list[str]]:
+    """The runs that have namespaces in a cluster, with the names of those.
+
+    Raises:
+        MeshUnavailable: The cluster cannot be had.
+    """
+    api = await Api.connect(kubeconfig, context)
+    runs: dict[str, list[str]] = {}
+    try:
+        await api.version()
+        found, _ = await api.items(NAMESPACES, RUN)
+    except ApiException as error:
+        raise MeshUnavailable(f"its namespaces cannot be listed: {error.status} {error.reason}") from error
+    finally:
+        await api.close()
+    for namespace in found:
+        runs.setdefault(namespace["metadata"]["labels"][RUN], []).append(namespace["metadata"]["name"])
+    return runs

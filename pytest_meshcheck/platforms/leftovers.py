@@ -1,0 +1,176 @@
+"""What dead runs have left behind, and its removal."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pytest_meshcheck.platforms import kind
+from pytest_meshcheck.platforms.kind import KEPT, OURS, Kind
+from pytest_meshcheck.platforms.kubernetes.api import contexts
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces, runs_in
+from pytest_meshcheck.platforms.registration import (
+    KeptCluster,
+    NamedCluster,
+    OwnCluster,
+    Record,
+    adopted,
+    forget,
+    records,
+    reserved,
+)
+from pytest_meshcheck.platforms.run_directory import RunDirectory, dead_runs
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+
+IS_KEPT = "it is kept for the next run with --mesh-keep=always"
+NO_RECORD = "no record says whose it is: kept on purpose, or of another user or machine"
+NO_CONTEXT = "its context is no longer in the kubeconfig"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that a run left behind.
+
+    Attributes:
+        what: Its name, for messages.
+        remove: Removes it; returns what went wrong, empty where nothing did.
+        doubt: Why somebody may need it; empty where it is certain that nobody does.
+    """
+
+    what: str
+    remove: Callable[[], str]
+    doubt: str = ""
+
+
+def left_by_dead_runs() -> list[str]:
+    """What dead runs of this user made in clusters, for a line at the start of the next one."""
+    return [_described(record) for record in records()[1] if not _is_gone(record)]
+
+
+def finished(cluster: Kind) -> bool:
+    """Whether a cluster that is to be kept is there; one whose creation was cut short is removed. Call it reserved."""
+    for record in records()[1]:
+        if isinstance(record.where, OwnCluster) and record.uses(cluster.name) and not cluster.delete():
+            forget(record)
+    return cluster.exists()
+
+
+def of_dead_runs() -> Iterator[Leftover]:
+    """What this user's records and the folder for temporary files tell."""
+    for record in records()[1]:
+        remove = partial(_remove, record)
+        if _is_gone(record):
+            yield Leftover(f"record of {_described(record)}, which is gone", remove)
+        else:
+            yield Leftover(_described(record), remove, _doubt(record))
+    for path in dead_runs(Path(tempfile.gettempdir())):
+        yield Leftover(f"folder {path}", partial(_remove_folder, path))
+
+
+def of_nobody() -> Iterator[Leftover]:
+    """Kind clusters with a name of ours that no record tells of; MeshUnavailable where they cannot be listed."""
+    if shutil.which("kind") is None:
+        return
+    known = [record for some in records() for record in some]
+    for name in filter(lambda name: name.startswith(OURS), kind.clusters()):
+        if name.startswith(KEPT):
+            if not any(record.uses(name) and isinstance(record.where, OwnCluster) for record in known):
+                yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), IS_KEPT)
+        elif not any(record.uses(name) for record in known):
+            yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), NO_RECORD)
+
+
+def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftover]:
+    """Namespaces of runs in a cluster, but of those that are alive; MeshUnavailable where it cannot be had."""
+    alive, dead = ({record.run for record in some} for some in records())
+    for run, names in sorted(asyncio.run(runs_in(kubeconfig, context)).items()):
+        if run not in alive:
+            there = Attachment(run, "", "", str(kubeconfig or ""), context)
+            what = f"namespaces {', '.join(sorted(names))} of run {run}"
+            yield Leftover(what, partial(_remove_namespaces, there), "" if run in dead else NO_RECORD)
+
+
+def _described(record: Record) -> str:
+    match record.where:
+        case OwnCluster(name):
+            return f"kind cluster {name}"
+        case KeptCluster(name):
+            return f"namespaces of run {record.run} in kind cluster {name}"
+        case NamedCluster(context):
+            return f"namespaces of run {record.run} in context {context}"
+
+
+def _is_gone(record: Record) -> bool:
+    """Whether what a record tells of is certainly there no more."""
+    if isinstance(record.where, NamedCluster) or shutil.which("kind") is None:
+        return False
+    try:
+        return not kind.has(record.where.name)
+    except MeshUnavailable:
+        return False
+
+
+def _doubt(record: Record) -> str:
+    if not isinstance(record.where, NamedCluster):
+        return ""
+    try:
+        known = contexts(Path(record.where.kubeconfig) if record.where.kubeconfig else None)
+    except MeshUnavailable:
+        return NO_CONTEXT
+    return "" if record.where.context in known else NO_CONTEXT
+
+
+def _remove(record: Record) -> str:
+    with adopted(record) as ours:
+        if not ours:
+            return ""  # somebody removes it just now
+        try:
+            trouble = "" if _is_gone(record) or _doubt(record) else _remove_made(record)
+        except (Inconclusive, MeshUnavailable) as error:
+            return str(error)
+        if not trouble:
+            forget(record)
+        return trouble
+
+
+def _remove_made(record: Record) -> str:
+    match record.where:
+        case OwnCluster(name):
+            return _remove_kind(name, record.run)
+        case KeptCluster(name):
+            with contextlib.closing(RunDirectory()) as folder:
+                kubeconfig = folder.path / "kubeconfig"
+                Kind(name).write_kubeconfig(kubeconfig)
+                return _remove_namespaces(Attachment(record.run, "", "", str(kubeconfig)))
+        case NamedCluster(context, kubeconfig):
+            return _remove_namespaces(Attachment(record.run, "", "", kubeconfig, context or None))
+
+
+def _remove_kind(name: str, dead: str = "") -> str:
+    """Remove a cluster that no run uses but the dead one whose record we hold.
+
+    A run that waits for the name has written that down before, and is seen; one that comes later waits for us.
+    """
+    with reserved(name) if name.startswith(KEPT) else contextlib.nullcontext():
+        users = [record.run for record in records()[0] if record.uses(name) and record.run != dead]
+        return f"run {users[0]} uses it" if users else Kind(name).delete()
+
+
+def _remove_namespaces(attachment: Attachment) -> str:
+    left = asyncio.run(remove_namespaces(attachment))
+    return f"still there: {', '.join(left)}" if left else ""
+
+
+def _remove_folder(path: Path) -> str:
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return ""  # another run has removed it
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return ""

@@ -1,0 +1,242 @@
+"""What ``meshcheck clean`` takes for left behind, and what it never touches."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.__main__ import main
+from pytest_meshcheck.platforms import registration
+from pytest_meshcheck.platforms.kind import Kind
+from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
+from pytest_meshcheck.platforms.registration import KeptCluster, NamedCluster, OwnCluster, Registration, Where
+from pytest_meshcheck.platforms.run_directory import RunDirectory
+from pytest_meshcheck.stage.faults import MeshUnavailable
+
+from .conftest import Programs
+
+LIVING = """
+import msgspec, sys
+from pytest_meshcheck.platforms.registration import Record, Registration
+record = msgspec.json.decode(sys.argv[1], type=Record)
+held = Registration.begin(record.run, record.where)
+print("held", flush=True)
+sys.stdin.read()
+"""
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: near
+clusters: [{name: near, cluster: {server: "http://127.0.0.1:9"}}]
+contexts: [{name: near, context: {cluster: near, user: me}}]
+users: [{name: me, user: {token: abc}}]
+"""
+
+Clean = Callable[..., tuple[int, str]]
+
+
+@contextmanager
+def living(run: str, where: Where) -> Iterator["subprocess.Popen[str]"]:
+    """A run that has made this, and lives."""
+    record = registration.msgspec.json.encode(registration.Record(run, where)).decode()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIVING, record], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def dead(run: str, where: Where) -> None:
+    """A run that has made this, and was killed."""
+    with living(run, where) as process:
+        process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture
+def clusters(programs: Programs) -> Path:
+    """What kind says that there is: a line per cluster; one that is deleted goes."""
+    there = programs.path / "clusters"
+    there.touch()
+    delete = f"/bin/grep -vx -- $4 {there} > {there}.new; /bin/mv {there}.new {there}"
+    programs.add("kind", f"case $1 in get) /bin/cat {there};; delete) {delete};; esac")
+    programs.add("docker", "")
+    return there
+
+
+@pytest.fixture
+def clean(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Clean:
+    """Runs ``meshcheck clean``: exit code, and what it says."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["clean", *arguments])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+def test_nothing_is_left(clean: Clean, clusters: Path) -> None:
+    assert clean() == (0, "")
+
+
+def test_the_cluster_of_a_dead_run_is_removed(clean: Clean, clusters: Path, records: Path) -> None:
+    clusters.write_text("mine\nmeshcheck-0a1b2c\n")
+    dead("0a1b2c", OwnCluster("meshcheck-0a1b2c"))
+    assert left_by_dead_runs() == ["kind cluster meshcheck-0a1b2c"]
+    assert clean("--dry-run") == (0, "would be removed: kind cluster meshcheck-0a1b2c\n")
+    assert clean() == (0, "removed: kind cluster meshcheck-0a1b2c\n")
+    assert clusters.read_text() == "mine\n"
+    assert not list(records.glob("*.json"))
+    assert clean() == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all",)], ids=["", "all"])
+def test_the_cluster_of_a_living_run_is_not_touched(clean: Clean, clusters: Path, arguments: tuple[str, ...]) -> None:
+    clusters.write_text("meshcheck-0a1b2c\n")
+    with living("0a1b2c", OwnCluster("meshcheck-0a1b2c")):
+        assert left_by_dead_runs() == []
+        assert clean(*arguments) == (0, "")
+    assert clusters.read_text() == "meshcheck-0a1b2c\n"
+
+
+def test_a_kept_cluster_goes_only_with_all_and_not_while_it_is_used(
+    clean: Clean, clusters: Path, records: Path
+) -> None:
+    clusters.write_text("meshcheck-kept-0a1b2c\n")
+    doubt = "it is kept for the next run with --mesh-keep=always"
+    assert clean() == (0, f"left alone: kind cluster meshcheck-kept-0a1b2c ({doubt}); --all removes it\n")
+    with living("aaaaaa", KeptCluster("meshcheck-kept-0a1b2c")):
+        code, said = clean("--all")
+        assert (code, said) == (1, "error: kind cluster meshcheck-kept-0a1b2c: not removed: run aaaaaa uses it\n")
+    (records / "aaaaaa.kept-cluster.json").unlink()
+    assert clean("--all") == (0, "removed: kind cluster meshcheck-kept-0a1b2c\n")
+    assert clusters.read_text() == ""
+
+
+def test_a_cluster_that_a_living_run_was_pointed_to_is_not_touched(clean: Clean, clusters: Path) -> None:
+    clusters.write_text("meshcheck-0a1b2c\n")
+    dead("0a1b2c", OwnCluster("meshcheck-0a1b2c"))
+    with living("bbbbbb", NamedCluster("kind-meshcheck-0a1b2c")):
+        assert clean()[1] == "error: kind cluster meshcheck-0a1b2c: not removed: run bbbbbb uses it\n"
+    assert clean()[0] == 0
+
+
+def test_a_cluster_without_a_record_may_be_anybodys(clean: Clean, clusters: Path) -> None:
+    clusters.write_text("meshcheck-0a1b2c\n")
+    code, said = clean()
+    assert code == 0
+    assert said.startswith("left alone: kind cluster meshcheck-0a1b2c (no record says whose it is")
+    assert clean("--all", "--dry-run") == (0, "would be removed: kind cluster meshcheck-0a1b2c\n")
+    assert clean("--all") == (0, "removed: kind cluster meshcheck-0a1b2c\n")
+
+
+def test_a_cluster_that_stays_keeps_its_record(clean: Clean, programs: Programs, clusters: Path) -> None:
+    clusters.write_text("meshcheck-0a1b2c\n")
+    dead("0a1b2c", OwnCluster("meshcheck-0a1b2c"))
+    programs.add("docker", "[ $1 = rm ] || echo 0123")
+    code, said = clean()
+    assert code == 1
+    assert "not removed: the kind cluster meshcheck-0a1b2c is left" in said
+    programs.add("docker", "")
+    clusters.write_text("meshcheck-0a1b2c\n")
+    assert clean() == (0, "removed: kind cluster meshcheck-0a1b2c\n")
+
+
+def test_a_kind_that_does_not_answer_makes_nobody_forget(clean: Clean, programs: Programs, records: Path) -> None:
+    dead("0a1b2c", OwnCluster("meshcheck-0a1b2c"))
+    programs.add("kind", "echo 'ERROR: daemon is not running' >&2; exit 1")
+    code, said = clean()
+    assert code == 4
+    assert "kind does not work: ERROR: daemon is not running" in said
+    assert len(list(records.glob("*.json"))) == 1
+
+
+def test_a_creation_that_was_cut_short_is_not_taken_for_a_kept_cluster(clusters: Path, records: Path) -> None:
+    clusters.write_text("meshcheck-kept-0a1b2c\n")
+    assert finished(Kind("meshcheck-kept-0a1b2c"))
+    dead("aaaaaa", OwnCluster("meshcheck-kept-0a1b2c"))
+    assert not finished(Kind("meshcheck-kept-0a1b2c"))
+    assert not list(records.glob("*.json"))
+
+
+def test_the_folder_of_a_dead_run_is_removed(clean: Clean, clusters: Path, tmp_path: Path) -> None:
+    alive, dead = RunDirectory(), RunDirectory()
+    os.close(dead._lock)
+    assert clean() == (0, f"removed: folder {dead.path}\n")
+    assert alive.path.exists()
+    alive.close()
+
+
+def test_namespaces_in_a_cluster_that_is_away_keep_their_record(
+    clean: Clean, clusters: Path, records: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(KUBECONFIG)
+    dead("0a1b2c", NamedCluster("near", str(tmp_path / "config")))
+    assert left_by_dead_runs() == ["namespaces of run 0a1b2c in context near"]
+    code, said = clean()
+    assert code == 1
+    assert "not removed: still there: those labelled meshcheck.dev/run=0a1b2c (the API server http://127.0" in said
+    assert len(list(records.glob("*.json"))) == 1
+
+
+def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
+    clean: Clean, clusters: Path, records: Path, tmp_path: Path
+) -> None:
+    dead("0a1b2c", NamedCluster("far", str(tmp_path / "config")))
+    code, said = clean()
+    assert (code, said.partition(" (")[0]) == (0, "left alone: namespaces of run 0a1b2c in context far")
+    assert clean("--all")[0] == 0
+    assert not list(records.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--kubeconfig", "nowhere"), "error: --kubeconfig nowhere: there is no such file\n"),
+        (("--context", "far"), "error: the default kubeconfig "),
+    ],
+)
+def test_a_cluster_that_cannot_be_had(
+    clean: Clean, clusters: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr("kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "nowhere")
+    code, output = clean(*arguments)
+    assert code == 4
+    assert said in output
+
+
+def test_what_another_version_has_written_down_is_left_to_it(clean: Clean, clusters: Path, records: Path) -> None:
+    records.mkdir(parents=True)
+    (records / "0a1b2c.moon.json").write_text(json.dumps({"run": "0a1b2c", "where": {"type": "moon"}}))
+    assert clean() == (0, "")
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(MeshUnavailable, match="cannot be written: Not a directory; name another place with"):
+        Registration.begin("0a1b2c", OwnCluster("meshcheck-0a1b2c"))
+
+
+def test_no_other_run_touches_a_cluster_that_is_reserved(records: Path) -> None:
+    name = "meshcheck-test"
+    begun = (
+        "import sys; from pytest_meshcheck.platforms.registration import reserved\nwith reserved(sys.argv[1]): print(1)"
+    )
+    with registration.reserved(name):
+        other = subprocess.Popen([sys.executable, "-c", begun, name], stdout=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(1.0)
+    assert other.communicate(timeout=30)[0] == b"1\n"
