@@ -13,15 +13,18 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.meshes.base import Home, home_of
+from pytest_meshcheck.meshes.helm_mesh import HelmMesh
 from pytest_meshcheck.options import Settings
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import Kind
-from pytest_meshcheck.platforms.kubernetes.api import Api, contexts
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, contexts
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.images import probe_image
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
 from pytest_meshcheck.platforms.registration import (
     KeptCluster,
@@ -35,6 +38,7 @@ from pytest_meshcheck.platforms.registration import (
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.scorekeeper import ScoreKeeper
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+from pytest_meshcheck.stage.journal import Journal
 
 ATTACHMENT = "meshcheck_cluster"
 """Where a worker of xdist finds its cluster."""
@@ -241,9 +245,20 @@ class Cluster:
 
     def _leave_cluster(self, attachment: Attachment) -> bool:
         left = asyncio.run(remove_namespaces(attachment))
+        if self.existing:
+            self._uninstall(attachment)
         if left:
             self._say(f"these namespaces are still being deleted: {', '.join(left)}; `meshcheck clean` tries again")
         return not left
+
+    def _uninstall(self, attachment: Attachment) -> None:
+        """Remove the meshes that the processes of this run installed."""
+        for adapter in self._scores.adapters.values() if self._scores else ():
+            if isinstance(adapter, HelmMesh):
+                try:
+                    asyncio.run(_uninstalled(adapter, attachment))
+                except (*UNREACHABLE, ApiException, Inconclusive) as trouble:
+                    self._say(f"{adapter.name} could not be uninstalled: {trouble}")
 
     def _kind_of_context(self) -> Kind | None:
         """The kind cluster of this machine that the user's context leads to."""
@@ -273,6 +288,15 @@ class Cluster:
             for name, adapter in self._scores.adapters.items():
                 if home_of(adapter) is Home.KUBERNETES:
                     self._scores.platforms[name] = where
+
+
+async def _uninstalled(adapter: HelmMesh, attachment: Attachment) -> None:
+    platform = Kubernetes(Journal(), attachment)
+    adapter.bind(platform)
+    try:
+        await adapter.uninstall()
+    finally:
+        await platform.close()
 
 
 async def _version(kubeconfig: Path | None, context: str | None) -> str:

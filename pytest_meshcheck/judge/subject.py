@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, Server
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Attempt, Exchange, Protocol
-from pytest_meshcheck.stage.pki import Authority, parsed_chain
+from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, Protocol
+from pytest_meshcheck.stage.pki import Authority, Issuer, Validity, parsed_chain
 from pytest_meshcheck.stage.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
 from pytest_meshcheck.stage.workload import UNARY_PATH, Enrolment, Workload, WorkloadSpec
 
 SHORTEST = 0.0
 """As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
+
+PAUSE = 0.1
+"""Seconds between two looks at what takes its time."""
 
 TOLERANCE = 1.0
 """Time limits are proven by the order of events; this bound only has to tell "cut" from "not cut"."""
@@ -276,6 +280,25 @@ class MeshUnderTest:
         self.journal.add("rotation", what, lifetime)
         await self.adapter.rotate(what, lifetime)
         await self.adapter.settled()
+        if self.documented.policies_act_within and what is Rotation.ROOT_ADD and self.authority.next_issuer:
+            await self._trusts(self.authority.next_issuer)
+
+    async def _trusts(self, issuer: Issuer) -> None:
+        """Wait until every data plane lets a peer under an issuer in; what does not is left to the check."""
+        outsider = await self.workload("outsider")
+        peer = issuer.leaf([self.identity_of(outsider)], Validity.of(timedelta(hours=1)))
+        servers = [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
+        until = time.monotonic() + self.documented.roots_act_within * self.scale
+
+        async def lets_in(server: Workload) -> None:
+            while (await self.knock(outsider, server, peer)).ending is not Ending.ANSWERED:
+                if time.monotonic() > until:
+                    return
+                await asyncio.sleep(PAUSE)
+
+        begun = time.monotonic()
+        await asyncio.gather(*(lets_in(server) for server in servers))
+        self.journal.add("second root trusted after (s)", "", round(time.monotonic() - begun, 3))
 
     async def knock(
         self, caller: Workload, server: Workload, credentials: Credentials | None, port: str = "http", **tls: Any
@@ -342,6 +365,7 @@ class MeshUnderTest:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            await self.adapter.uninstall()
+            if self.turns.file is None:
+                await self.adapter.uninstall()
         finally:
             await self.platform.close()

@@ -68,7 +68,7 @@ class HelmMesh(ABC):
         self.scale = order.timeout_scale
         self.version = order.version or self.newest
         self.authority = Authority(self.trust_domain)
-        self.claims = dict(claims)
+        self.claims: Mapping[Capability, Claim] = dict(claims)
         self._values = order.values
         self._charts = Charts(self.repository, order.charts)
         self._platform: Kubernetes | None = None
@@ -78,7 +78,8 @@ class HelmMesh(ABC):
             sources = [self._source(release) for release in self.releases()]
             self.version = bare(sources[-1].app_version or sources[-1].version)
         else:
-            self.claims |= {one: replace(self.claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
+            refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
+            self.claims = {**claims, **refused}
 
     @abstractmethod
     def releases(self) -> Sequence[Release]:
