@@ -47,7 +47,7 @@ async def test_server_sees_the_callers_identity(
     expect(len(set(seen)), "different identities").equals(3)
 
 
-@check(MUST, "identity.svid", needs={Capability.MTLS})
+@check(MUST, "identity.svid", needs={Capability.MTLS, Capability.SPIFFE})
 async def test_svid_is_well_formed(
     mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
 ) -> None:

@@ -13,7 +13,17 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.probe.messages import AttemptEnding
 from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Sight
+from pytest_meshcheck.stage.observation import (
+    Answered,
+    Attempt,
+    Ending,
+    Exchange,
+    Form,
+    LoadOutcome,
+    Protocol,
+    Sight,
+    takes_form,
+)
 
 T = TypeVar("T")
 Fail = Callable[[str, str], NoReturn]
@@ -86,13 +96,13 @@ class ExchangeClaims(Claims[Exchange]):
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
         return self.require(good, f"an answer with grpc-status {status}", told(self.seen))
 
-    def refused(self, forms: Collection[Ending], statuses: Collection[int] = ()) -> Exchange:
+    def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
         """It was turned away, in one of the documented forms. That nobody listens is no refusal."""
         if self.seen.ending in NOBODY_THERE:
             _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
-        good = self.seen.ending in forms or (self.seen.ending is Ending.ANSWERED and self.seen.status in statuses)
-        allowed = [*sorted(forms), *(f"status {status}" for status in sorted(statuses))]
-        return self.require(good, f"a refusal ({' or '.join(allowed)})", told(self.seen))
+        allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
+        good = any(takes_form(self.seen, form) for form in allowed)
+        return self.require(good, f"a refusal ({' or '.join(map(str, allowed))})", told(self.seen))
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is whole and unaltered."""

@@ -5,7 +5,7 @@ has to be answered as expected several times in a row. After that nothing is wai
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_meshcheck.probe import messages as m
@@ -20,30 +20,33 @@ ONE_TRY = 2.0
 PAUSE = 0.01
 
 
-def served(exchange: Exchange) -> bool:
+async def served(_server: Workload, exchange: Exchange) -> bool:
     """Whether the application's own answer came."""
     return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
 
 
-def marked(exchange: Exchange) -> str | None:
-    """The policies that the data plane shows that it goes by."""
-    return exchange.header(MARK)
+async def marked(server: Workload, exchange: Exchange) -> str | None:
+    """The policies that the data plane shows that it goes by, in the answer or else in what it sends to the server."""
+    if (shown := exchange.header(MARK)) is not None:
+        return shown
+    attempts = (await server.ask(m.ReadLedger(request_id=exchange.request_id), m.Ledger)).attempts
+    return attempts[-1].header(MARK) if attempts else None
 
 
 @dataclass(frozen=True)
 class Question:
-    """A request, what is looked at in its answer, and what is expected there."""
+    """A request, what is looked at when it has ended, and what is expected there."""
 
     caller: Workload
     server: Workload
     port: str
-    look: Callable[[Exchange], bool | str | None]
+    look: Callable[[Workload, Exchange], Awaitable[bool | str | None]]
     expected: bool | str | None
 
     async def ask(self, scale: float) -> bool | str | None:
-        """What the answer shows now."""
+        """What is seen now."""
         request = self.caller.request(self.server, self.port, patience=ONE_TRY * scale)
-        return self.look((await self.caller.ask(m.Send(request), m.Exchanged)).exchange)
+        return await self.look(self.server, (await self.caller.ask(m.Send(request), m.Exchanged)).exchange)
 
 
 def marks(policies: Sequence[Policy], changed: Sequence[Policy], running: Sequence[Workload]) -> list[Question]:

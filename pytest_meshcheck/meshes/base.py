@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Attempt, Ending
+from pytest_meshcheck.stage.observation import Attempt, Form
 from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.policy import Failure, Policy
 from pytest_meshcheck.stage.workload import Address, Workload, WorkloadSpec
@@ -83,8 +83,8 @@ class Documented:
         sources: Field name to URL.
     """
 
-    plaintext_refused_as: frozenset[Ending]
-    peer_refused_as: frozenset[Ending]
+    plaintext_refused_as: frozenset[Form]
+    peer_refused_as: frozenset[Form]
     upstream_refused_statuses: frozenset[int] = frozenset({503})
     identity_headers: tuple[str, ...] = ("x-forwarded-client-cert",)
     timeout_status: int = 504

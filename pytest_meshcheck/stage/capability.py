@@ -23,6 +23,8 @@ class Capability(enum.StrEnum):
     """A client's data plane checks which service it talks to."""
     PEER_IDENTITY = "peer-identity"
     """A server is told the verified identity of its caller."""
+    SPIFFE = "spiffe"
+    """Workload certificates are X.509-SVIDs: a SPIFFE ID is their one URI SAN."""
     RETRY = "retry"
     """Failed HTTP requests can be retried by policy."""
     RETRY_GRPC = "retry-grpc"

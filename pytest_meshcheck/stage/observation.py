@@ -7,7 +7,43 @@ from dataclasses import dataclass
 
 from pytest_meshcheck.probe.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
 
-__all__ = ["Attempt", "Ending", "Exchange", "LoadOutcome", "Protocol", "Sight", "Spread", "Tls", "join"]
+__all__ = [
+    "Answered",
+    "Attempt",
+    "Ending",
+    "Exchange",
+    "Form",
+    "LoadOutcome",
+    "Protocol",
+    "Sight",
+    "Spread",
+    "Tls",
+    "join",
+    "takes_form",
+]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A refusal that is an answer of the data plane: the HTTP status, or the gRPC status, that it has."""
+
+    status: int | None = None
+    grpc_status: int | None = None
+
+    def __str__(self) -> str:
+        return f"status {self.status}" if self.grpc_status is None else f"grpc-status {self.grpc_status}"
+
+
+Form = Ending | Answered
+"""How a peer can be refused."""
+
+
+def takes_form(exchange: Exchange, form: Form) -> bool:
+    """Whether an exchange ended in this form."""
+    if isinstance(form, Ending):
+        return exchange.ending is form
+    told = exchange.status if form.grpc_status is None else exchange.grpc_status
+    return exchange.ending is Ending.ANSWERED and told == (form.status or form.grpc_status)
 
 
 @dataclass(frozen=True)

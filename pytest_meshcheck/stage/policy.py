@@ -119,7 +119,7 @@ class RequestsPerConnection:
 Policy = MutualTls | Retry | Timeout | RequestsPerConnection
 
 MARK = "x-meshcheck-policies"
-"""Header of an answer by which a client's data plane shows which policies it goes by, where a mesh can set headers."""
+"""Header by which a client's data plane shows which policies it goes by: of the answer, or of what it sends."""
 
 
 def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[Policy]]:

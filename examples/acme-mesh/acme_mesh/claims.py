@@ -19,6 +19,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.CONFIDENTIALITY: PEERING,
     Capability.SERVER_IDENTITY: PEERING,
     Capability.PEER_IDENTITY: f"{PEERING}#who-calls",
+    Capability.SPIFFE: CERTIFICATES,
     Capability.RETRY: TRAFFIC,
     Capability.RETRY_GRPC: TRAFFIC,
     Capability.PER_TRY_TIMEOUT: TRAFFIC,

@@ -29,6 +29,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.CUSTOM_AUTHORITY: SDS,
     Capability.SERVER_IDENTITY: TLS_API,
     Capability.PEER_IDENTITY: XFCC,
+    Capability.SPIFFE: f"{DOCS}/intro/arch_overview/security/ssl",
     Capability.RETRY: ROUTER,
     Capability.RETRY_GRPC: ROUTER,
     Capability.PER_TRY_TIMEOUT: ROUTE_API,

@@ -36,6 +36,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.CUSTOM_AUTHORITY: PLUGGED,
     Capability.SERVER_IDENTITY: f"{SECURITY}/#secure-naming",
     Capability.PEER_IDENTITY: f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
+    Capability.SPIFFE: f"{SECURITY}/#istio-identity",
     Capability.RETRY: VIRTUAL_SERVICE,
     Capability.RETRY_GRPC: VIRTUAL_SERVICE,
     Capability.PER_TRY_TIMEOUT: VIRTUAL_SERVICE,

@@ -1,39 +1,32 @@
 """Istio with a sidecar in each workload's pod."""
 
-import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-
-from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
+from pytest_meshcheck.meshes.readiness import deployments, injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble
+from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt, Protocol
 from pytest_meshcheck.stage.pki import key_pem, pem, spiffe_id
 from pytest_meshcheck.stage.policy import Policy
 from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
 
 SYSTEM = istio.ROOT_NAMESPACE
-DEPLOYMENTS = f"/apis/apps/v1/namespaces/{SYSTEM}/deployments"
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
-SAMPLES = "/api/v1/namespaces/default/pods"
-"""Where pods are tried out that are never created."""
 
 ISTIOD = "app=istiod"
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
-PAUSE = 0.2
 
 INJECTED = {
     # enrolment: labels of a pod
@@ -116,12 +109,13 @@ class IstioMesh(HelmMesh):
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and until its webhook adds a sidecar to a pod."""
-        await self._available(api, "istiod")
-        await self._injects(api)
+        within = INSTALLED_WITHIN * self.scale
+        await rolled_out(api, SYSTEM, ["istiod"], within)
+        await injects(api, Metadata({INJECT: "true"}), lambda container: container["name"] == SIDECAR, within)
 
     async def detect(self, api: Api) -> None:
         """The version that istiod's image says."""
-        istiod = await api.read(f"{DEPLOYMENTS}/istiod")
+        istiod = await api.read(f"{deployments(SYSTEM)}/istiod")
         if istiod is None:
             raise MeshUnavailable(f"there is no istiod in {SYSTEM}: leave --mesh-installed out to have it installed")
         labels = istiod["spec"]["template"]["metadata"].get("labels", {})
@@ -140,51 +134,6 @@ class IstioMesh(HelmMesh):
         """The signer's own root first: only a change of the order makes the agents ask for new certificates."""
         root = self.authority.issuer.root
         return pem(root, *(other for other in self.authority.roots if other != root))
-
-    async def _available(self, api: Api, name: str) -> None:
-        found: list[Object] = []
-
-        def available(deployments: Sequence[Object]) -> bool:
-            found[:] = [one for one in deployments if one["metadata"]["name"] == name]
-            return bool(found) and rolled_out(found[0])
-
-        try:
-            await api.until(DEPLOYMENTS, "", available, INSTALLED_WITHIN * self.scale)
-        except TimeoutError as late:
-            seconds = INSTALLED_WITHIN * self.scale
-            raise Inconclusive(
-                f"{name} in {SYSTEM} is not available after {seconds:.0f} s: {await trouble(api, SYSTEM)}"
-            ) from late
-
-    async def _injects(self, api: Api) -> None:
-        """What the webhook makes of a pod that is never created."""
-        until = asyncio.get_running_loop().time() + INSTALLED_WITHIN * self.scale
-        while True:
-            try:
-                pod = await api.request("POST", SAMPLES, [("dryRun", "All")], _sample())
-                containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
-                if any(container["name"] == SIDECAR for container in containers):
-                    return
-                seen = "it adds no sidecar"
-            except ApiException as error:
-                seen = f"{error.status} {error.reason}"
-            if asyncio.get_running_loop().time() > until:
-                raise Inconclusive(f"istiod's webhook adds no sidecar to pods: {seen}; can the API server reach it?")
-            await asyncio.sleep(PAUSE)
-
-
-def _sample() -> Manifest:
-    metadata = {"generateName": "meshcheck-", "namespace": "default", "labels": {INJECT: "true"}}
-    containers = [{"name": "sample", "image": "none"}]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
-
-
-def rolled_out(deployment: Object) -> bool:
-    """Whether all replicas are of the newest generation, and serve."""
-    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
-    counts = [status.get(field, 0) for field in ("updatedReplicas", "availableReplicas", "replicas")]
-    return bool(seen and counts == [wanted] * 3)
 
 
 def sidecars(order: Order) -> IstioMesh:

@@ -1,0 +1,1 @@
+"""Linkerd on Kubernetes, https://linkerd.io."""

@@ -1,0 +1,97 @@
+"""What Linkerd claims and promises, with the sources."""
+
+from collections.abc import Mapping
+
+from pytest_meshcheck.meshes.base import Default, Documented
+from pytest_meshcheck.meshes.linkerd import sources as at
+from pytest_meshcheck.meshes.linkerd.routes import GRPC_CONDITIONS, RETRIED
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.observation import Answered, Ending, Form
+from pytest_meshcheck.stage.policy import Failure
+
+ANNOTATIONS_SINCE = "edge-24.7.5"
+"""From when retries and timeouts are annotations; before they were part of a ServiceProfile."""
+
+LEAF_LIFETIME = 10.0
+CLOCK_SKEW = 10.0
+"""Seconds. The control plane adds the skew at both ends, and takes 0 for 10 s."""
+
+RENEWED_AT = 0.7
+"""Part of what is left of a certificate's life after which it is renewed."""
+
+SLOW = 3.0
+"""Seconds that issuing may take."""
+
+CLAIMS: Mapping[Capability, Claim] = {
+    Capability.MTLS: Claim(True, at.MTLS),
+    Capability.STRICT_MTLS: Claim(True, at.AUTHORIZATION, since="edge-24.5.2"),
+    Capability.PERMISSIVE_MTLS: Claim(True, at.AUTHORIZATION, since="edge-24.5.2"),
+    Capability.PORT_LEVEL_MTLS: Claim(True, at.AUTHORIZATION, since="edge-24.5.2"),
+    Capability.CONFIDENTIALITY: Claim(True, at.MTLS),
+    Capability.CUSTOM_AUTHORITY: Claim(True, at.CERTIFICATES),
+    Capability.SERVER_IDENTITY: Claim(True, at.MTLS),
+    Capability.PEER_IDENTITY: Claim(True, at.CLIENT_ID),
+    Capability.SPIFFE: Claim(False, at.MTLS, "identities are DNS names, as <account>.<namespace>.serviceaccount"),
+    Capability.RETRY: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
+    Capability.RETRY_GRPC: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
+    Capability.PER_TRY_TIMEOUT: Claim(True, at.RETRIES, "but for the last attempt", since=ANNOTATIONS_SINCE),
+    Capability.TIMEOUT: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
+    Capability.TIMEOUT_GRPC: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
+    Capability.CONNECTION_REUSE: Claim(False, at.LOAD_BALANCING, "proxies keep their connections as long as they can"),
+    Capability.LEAF_ROTATION: Claim(True, at.MTLS),
+    Capability.ISSUER_ROTATION: Claim(True, at.ROTATION),
+    Capability.ROOT_ROTATION: Claim(
+        False, at.ROTATION, "a proxy learns of a root when it starts, and the stage does not restart its workloads yet"
+    ),
+    Capability.CA_OUTAGE: Claim(False, at.ROTATION, "the stage does not stop the identity service yet"),
+    Capability.PROXY_RESTART: Claim(False, at.PROXY, "a proxy lives as long as its pod"),
+    Capability.KUBERNETES: Claim(True, at.INSTALL),
+}
+
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504)
+
+REFUSED: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED, Answered(403), Answered(grpc_status=7)})
+"""HTTP and gRPC callers are told so, others lose their connection. A TLS handshake alone is never refused for lack of a
+certificate: that is for the policy to judge."""
+
+DOCUMENTED = Documented(
+    plaintext_refused_as=REFUSED,
+    peer_refused_as=REFUSED | {Ending.ALERT},
+    upstream_refused_statuses=frozenset({503, 504}),
+    identity_headers=("l5d-client-id",),
+    timeout_status=504,
+    timeout_grpc_status=4,
+    retriable_statuses=STATUSES,
+    retriable_failures=RETRIED - {Failure.STATUS},
+    retries_status_in_trailers=True,
+    default_attempts=(
+        *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
+        *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
+        *(Default("gRPC", failure, 0, 1) for failure in GRPC_CONDITIONS),
+    ),
+    default_timeout=None,
+    retry_body_limit=64 * 1024,
+    leaf_lifetime=LEAF_LIFETIME,
+    leaf_renewed_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + SLOW,
+    issuer_acts_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
+    policies_act_within=30.0,
+    sources={
+        "plaintext_refused_as": at.ERRORS,
+        "peer_refused_as": at.ERRORS,
+        "upstream_refused_statuses": at.OUTBOUND_ERRORS,
+        "identity_headers": at.CLIENT_ID,
+        "timeout_status": at.CUT,
+        "timeout_grpc_status": at.ERRORS,
+        "retriable_statuses": at.RETRIES,
+        "retriable_failures": at.RETRY_CODE,
+        "retries_status_in_trailers": at.RETRY_CODE,
+        "default_attempts": at.RETRIES,
+        "default_timeout": at.TIMEOUTS,
+        "retry_body_limit": at.RETRIES,
+        "leaf_lifetime": at.ISSUED,
+        "leaf_renewed_within": at.REFRESH,
+        "issuer_acts_within": at.ROTATION,
+        "policies_act_within": at.PROPAGATION,
+    },
+)

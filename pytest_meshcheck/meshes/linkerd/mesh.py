@@ -1,0 +1,162 @@
+"""Linkerd with a proxy in each workload's pod."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.linkerd.access import servers
+from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
+from pytest_meshcheck.meshes.linkerd.routes import routes
+from pytest_meshcheck.meshes.readiness import deployments, injects, rolled_out
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.charts import Source
+from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.stage.observation import Attempt
+from pytest_meshcheck.stage.pki import key_pem, pem
+from pytest_meshcheck.stage.policy import Policy
+from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+
+SYSTEM = "linkerd"
+COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
+COMPONENT = "linkerd.io/control-plane-component"
+SIDECAR = "linkerd-proxy"
+ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
+CALLER = "l5d-client-id"
+
+ENROLLED = {"linkerd.io/inject": "enabled"}
+INJECTED: Mapping[Enrolment, Mapping[str, str]] = {
+    # enrolment: annotations of a pod
+    Enrolment.ENROLLED: ENROLLED,
+    Enrolment.UNENROLLED: {"linkerd.io/inject": "disabled"},
+    Enrolment.FEIGNED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS["http"])},
+}
+"""An impostor has a proxy, so that it counts as a member. What is sent to its control port passes that proxy by, as an
+identity is expected there all the same, and nothing listens on it but the impostor: the proxy has no tap."""
+
+DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRoutes": False}
+"""The routes of the Gateway API that policies are rendered into."""
+
+CONTROL_PLANE = {
+    "disableHeartBeat": True,
+    "webhookFailurePolicy": "Fail",
+    "identity": {
+        "externalCA": True,
+        "issuer": {
+            "scheme": "kubernetes.io/tls",
+            "issuanceLifetime": f"{LEAF_LIFETIME:.0f}s",
+            "clockSkewAllowance": f"{CLOCK_SKEW:.0f}s",
+        },
+    },
+}
+"""The authority comes as a Secret and a ConfigMap, not as values; a pod that cannot be injected is not made."""
+
+
+class LinkerdMesh(HelmMesh):
+    """Linkerd; policies are spelled as Server, HTTPRoute and GRPCRoute."""
+
+    name = "linkerd"
+    namespace = SYSTEM
+    repository = "https://helm.linkerd.io/edge"
+    newest = "edge-26.8.3"
+    documented: Documented = DOCUMENTED
+
+    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        super().__init__(order, claims)
+
+    def releases(self) -> Sequence[Release]:
+        """Definitions, then the control plane."""
+        return (
+            Release("linkerd-crds", "linkerd-crds", SYSTEM, DEFINITIONS),
+            Release("linkerd-control-plane", "linkerd-control-plane", SYSTEM, CONTROL_PLANE),
+        )
+
+    def secrets(self) -> Sequence[Manifest]:
+        """The issuer, and the anchors that proxies get when they start."""
+        issuer, anchors = self.authority.issuer, self.authority.bundle().decode()
+        return [
+            secret(
+                SYSTEM,
+                "linkerd-identity-issuer",
+                {"tls.crt": pem(issuer.certificate), "tls.key": key_pem(issuer.key), "ca.crt": anchors},
+            ),
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "linkerd-identity-trust-roots", "namespace": SYSTEM},
+                "data": {"ca-bundle.crt": anchors},
+            },
+        ]
+
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
+        """Injection pod by pod; the lifetime of certificates is that of the whole mesh."""
+        return Metadata(annotations=INJECTED[workload.enrolment])
+
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Servers, and the routes of each service."""
+        return [*servers(policies), *routes(policies)]
+
+    def identity_of(self, workload: WorkloadSpec) -> str:
+        """The DNS name in the workload's certificate."""
+        account = f"{workload.service_account}.{workload.namespace}"
+        return f"{account}.serviceaccount.identity.{SYSTEM}.{self.trust_domain}"
+
+    def peer_identity(self, attempt: Attempt) -> str | None:
+        """What the server's proxy says in the header l5d-client-id."""
+        return attempt.header(CALLER)
+
+    def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
+        """The application's own port; TLS for another name than the workload's identity passes through the proxy."""
+        address = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
+        return TlsEndpoint(address, self.identity_of(workload.spec))
+
+    async def ready(self, api: Api) -> None:
+        """Wait until the control plane serves, and until its webhook adds a proxy with the announced anchors."""
+        within = INSTALLED_WITHIN * self.scale
+        await rolled_out(api, SYSTEM, COMPONENTS, within)
+        await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within)
+
+    async def detect(self, api: Api) -> None:
+        """The version that the destination controller's label says."""
+        found = await api.read(f"{deployments(SYSTEM)}/linkerd-destination")
+        if found is None:
+            raise MeshUnavailable(
+                f"there is no linkerd-destination in {SYSTEM}: leave --mesh-installed out to have it installed"
+            )
+        self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
+
+    async def rotated(self, api: Api, what: Rotation) -> None:
+        """Touch the pods of the identity service: the kubelet then brings them the new Secret at once."""
+        pods, _ = await api.items(f"/api/v1/namespaces/{SYSTEM}/pods", f"{COMPONENT}=identity")
+        for pod in pods:
+            annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}
+            metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
+            await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+
+    def _source(self, release: Release) -> Source:
+        return self._charts.resolve(release.chart, chart_version(self.version))
+
+    def _is_sidecar(self, container: Object) -> bool:
+        anchors = [one.get("value", "") for one in container.get("env", []) if one["name"] == ANCHORS]
+        ours = not self.ours or self.authority.bundle().decode().strip() in map(str.strip, anchors)
+        return bool(container["name"] == SIDECAR and ours)
+
+
+def chart_version(version: str) -> str:
+    """Charts of edge-26.8.3 are called 2026.8.3, and those of definitions tell no other version."""
+    return re.sub(r"^edge-(\d\d)\.", r"20\1.", version)
+
+
+def adapter(order: Order) -> LinkerdMesh:
+    """Linkerd.
+
+    Raises:
+        MeshUnavailable: There are no charts of that version.
+    """
+    return LinkerdMesh(order)

@@ -1,0 +1,138 @@
+"""Retries and timeouts, as annotations of the routes to a service; pure.
+
+Both kinds of policy share a route, so there is one for each port of a service that any of them is about.
+
+https://linkerd.io/2-edge/reference/retries/
+https://linkerd.io/2-edge/reference/timeouts/
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.meshes.linkerd.sources import LOAD_BALANCING, RETRIES, TIMEOUTS
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.manifests import port_number
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.observation import Protocol
+from pytest_meshcheck.stage.policy import (
+    MARK,
+    Failure,
+    MutualTls,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    Timeout,
+    about_service,
+    mark,
+)
+from pytest_meshcheck.stage.workload import Port, WorkloadSpec, spec_of
+
+GRPC_CONDITIONS: Mapping[Failure, str] = {
+    Failure.GRPC_CANCELLED: "cancelled",
+    Failure.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
+    Failure.GRPC_INTERNAL: "internal",
+    Failure.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
+    Failure.GRPC_UNAVAILABLE: "unavailable",
+}
+
+RETRIED = frozenset({Failure.STATUS, Failure.REFUSED_STREAM, *GRPC_CONDITIONS})
+"""What can be retried without retrying more than was asked for. A refused stream is retried wherever anything is."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A kind of route, and the annotation for the retry conditions that it knows."""
+
+    kind: str
+    conditions: str
+
+
+HTTP_ROUTE = Route("HTTPRoute", "retry.linkerd.io/http")
+GRPC_ROUTE = Route("GRPCRoute", "retry.linkerd.io/grpc")
+ROUTES = {Protocol.HTTP1: HTTP_ROUTE, Protocol.H2C: HTTP_ROUTE, Protocol.GRPC: GRPC_ROUTE}
+"""By what a port speaks; with the others there is nothing to try again."""
+
+
+def routes(policies: Sequence[Policy]) -> list[Manifest]:
+    """The routes of every service that a policy is about.
+
+    Raises:
+        Unsupported: Linkerd cannot express one of the policies.
+    """
+    return [
+        _route(_target(about), port, ROUTES[port.protocol], about)
+        for about in about_service(policies).values()
+        for port in _target(about).ports
+        if port.protocol in ROUTES
+    ]
+
+
+def _target(about: Sequence[Policy]) -> WorkloadSpec:
+    (target, *_) = [policy.target for policy in about if not isinstance(policy, MutualTls)]
+    return spec_of(target)
+
+
+def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[Policy]) -> Manifest:
+    """It shows the mark to the server: a GRPCRoute of Linkerd does not change answers."""
+    number = port_number(target, port.name)
+    header = {"name": MARK, "value": mark(about)}
+    rule = {
+        "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [header]}}],
+        "backendRefs": [{"name": target.name, "port": number}],
+    }
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": route.kind,
+        "metadata": {
+            "namespace": target.namespace,
+            "name": f"{target.name}.{port.name}",
+            "annotations": _annotations(route, about),
+        },
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": target.name, "port": number}],
+            "rules": [rule],
+        },
+    }
+
+
+def _annotations(route: Route, about: Sequence[Policy]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for policy in about:
+        match policy:
+            case Timeout(_, seconds):
+                found["timeout.linkerd.io/request"] = _duration(seconds)
+            case Retry():
+                found |= _retries(route, policy)
+            case RequestsPerConnection():
+                raise Unsupported(f"the reuse of connections cannot be bounded ({LOAD_BALANCING})")
+    return found
+
+
+def _retries(route: Route, policy: Retry) -> dict[str, str]:
+    if others := policy.on - RETRIED:
+        raise Unsupported(f"{min(others)} cannot be listed for retries, only answers can ({RETRIES})")
+    conditions = _conditions(route, policy)
+    if not policy.attempts or not (conditions or Failure.REFUSED_STREAM in policy.on):
+        return {}
+    found = {"retry.linkerd.io/limit": str(policy.attempts)}
+    if conditions:
+        found[route.conditions] = ",".join(conditions)
+    if policy.per_try is not None:
+        found["retry.linkerd.io/timeout"] = _duration(policy.per_try)
+    return found
+
+
+def _conditions(route: Route, policy: Retry) -> list[str]:
+    """Those that this kind of route knows; with a blank between them, Linkerd would ignore them all."""
+    if route is GRPC_ROUTE:
+        return sorted(GRPC_CONDITIONS[failure] for failure in policy.on & GRPC_CONDITIONS.keys())
+    return [str(status) for status in sorted(policy.statuses)]
+
+
+def _duration(seconds: float) -> str:
+    """Linkerd takes no fractions, as in 0.5s."""
+    milliseconds = round(seconds * 1000)
+    if not math.isclose(milliseconds, seconds * 1000):
+        raise Unsupported(f"{seconds} s are no whole number of milliseconds ({TIMEOUTS})")
+    return f"{milliseconds}ms"

@@ -1,0 +1,81 @@
+"""When a control plane in a cluster really works: its deployments have rolled out, and its webhook injects."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.evidence import trouble
+from pytest_meshcheck.stage.faults import Inconclusive
+
+SAMPLES = "/api/v1/namespaces/default/pods"
+"""Where pods are tried out that are never created."""
+
+PAUSE = 0.2
+
+
+def deployments(namespace: str) -> str:
+    """The path of a namespace's deployments."""
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+
+
+async def rolled_out(api: Api, namespace: str, names: Sequence[str], within: float) -> None:
+    """Wait until all replicas of these deployments are of the newest generation, and serve.
+
+    Raises:
+        Inconclusive: They are not, within so many seconds; says what their pods wait for.
+    """
+    missing: list[str] = []
+
+    def available(there: Sequence[Object]) -> bool:
+        good = {one["metadata"]["name"] for one in there if _serves(one)}
+        missing[:] = [name for name in names if name not in good]
+        return not missing
+
+    try:
+        await api.until(deployments(namespace), "", available, within)
+    except TimeoutError as late:
+        why = await trouble(api, namespace)
+        listed = ", ".join(missing)
+        raise Inconclusive(f"{listed} in {namespace} is not available after {within:.0f} s: {why}") from late
+
+
+async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float) -> None:
+    """Wait until the webhook adds a container to a pod that is never created.
+
+    Args:
+        api: The cluster.
+        metadata: What the mesh wants on a pod.
+        sidecar: Tells whether a container is what is to be added.
+        within: Seconds.
+
+    Raises:
+        Inconclusive: It does not.
+    """
+    until = asyncio.get_running_loop().time() + within
+    while True:
+        try:
+            pod = await api.request("POST", SAMPLES, [("dryRun", "All")], _sample(metadata))
+            if any(map(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])):
+                return
+            seen = "it adds no such sidecar"
+        except ApiException as error:
+            seen = f"{error.status} {error.reason}"
+        if asyncio.get_running_loop().time() > until:
+            raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
+        await asyncio.sleep(PAUSE)
+
+
+def _serves(deployment: Object) -> bool:
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    counts = [status.get(field, 0) for field in ("updatedReplicas", "availableReplicas", "replicas")]
+    return bool(seen and counts == [wanted] * 3)
+
+
+def _sample(metadata: Metadata) -> Object:
+    about = {"generateName": "meshcheck-", "labels": dict(metadata.labels), "annotations": dict(metadata.annotations)}
+    containers = [{"name": "sample", "image": "none"}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": {"containers": containers}}

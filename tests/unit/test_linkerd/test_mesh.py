@@ -1,0 +1,68 @@
+"""Who is who in Linkerd, and how it is installed."""
+
+import pytest
+from cryptography import x509
+
+from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, DOCUMENTED
+from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh, chart_version
+from pytest_meshcheck.meshes.registry import Hooks, Order
+from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+
+
+class NoHooks:
+    def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, object]) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def mesh() -> LinkerdMesh:
+    hooks: Hooks = NoHooks()
+    return LinkerdMesh(Order("edge-26.8.3", 1.0, hooks, installed=True))
+
+
+def test_an_identity_is_a_dns_name_of_the_service_account(mesh: LinkerdMesh) -> None:
+    name = mesh.identity_of(WorkloadSpec("blue", "server"))
+    assert name == "server.blue.serviceaccount.identity.linkerd.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "annotations"),
+    [
+        (Enrolment.ENROLLED, {"linkerd.io/inject": "enabled"}),
+        (Enrolment.UNENROLLED, {"linkerd.io/inject": "disabled"}),
+        (Enrolment.FEIGNED, {"linkerd.io/inject": "enabled", "config.linkerd.io/control-port": "8080"}),
+    ],
+)
+def test_enrolment_is_annotated(mesh: LinkerdMesh, enrolment: Enrolment, annotations: dict[str, str]) -> None:
+    metadata = mesh.enrolment(WorkloadSpec("blue", "server", enrolment))
+    assert (dict(metadata.annotations), dict(metadata.labels)) == (annotations, {})
+
+
+def test_the_authority_is_a_secret_and_a_config_map(mesh: LinkerdMesh) -> None:
+    mesh.authority.add_root()
+    issuer, anchors = (one.get("stringData") or one["data"] for one in mesh.secrets())
+    assert x509.load_pem_x509_certificate(issuer["tls.crt"].encode()) == mesh.authority.issuer.certificate
+    assert tuple(x509.load_pem_x509_certificates(anchors["ca-bundle.crt"].encode())) == mesh.authority.roots
+    assert "KEY" not in anchors["ca-bundle.crt"]
+
+
+def test_values_hold_no_key(mesh: LinkerdMesh) -> None:
+    assert all("PRIVATE" not in str(release.values) for release in mesh.releases())
+
+
+@pytest.mark.parametrize(
+    ("version", "chart"), [("edge-26.8.3", "2026.8.3"), ("edge-25.10.7", "2025.10.7"), ("stable-2.14", "stable-2.14")]
+)
+def test_versions_of_charts(version: str, chart: str) -> None:
+    assert chart_version(version) == chart
+
+
+def test_every_capability_is_spoken_of_with_a_source() -> None:
+    assert set(CLAIMS) == set(Capability)
+    assert all(claim.source.startswith("https://") for claim in CLAIMS.values())
+    assert all(claim.note for claim in CLAIMS.values() if not claim.supported)
+
+
+def test_promises_have_sources() -> None:
+    assert all(DOCUMENTED.source(name).startswith("https://") for name in DOCUMENTED.sources)
