@@ -43,6 +43,9 @@ class Question:
     look: Callable[[Workload, Exchange], Awaitable[bool | str | None]]
     expected: bool | str | None
 
+    def __str__(self) -> str:
+        return f"{self.caller} -> {self.server} port {self.port}, where {self.look.__name__} is to be {self.expected}"
+
     async def ask(self, scale: float) -> bool | str | None:
         """What is seen now."""
         request = self.caller.request(self.server, self.port, patience=ONE_TRY * scale)
@@ -71,7 +74,7 @@ def doors(policy: MutualTls, outsider: Workload, running: Sequence[Workload]) ->
     for server in running:
         for port in server.spec.ports if _covers(policy, server) else ():
             mode = policy.ports.get(port.name, policy.mode)
-            if mode is not None:
+            if mode is not None and not port.server_first:  # which not every mesh can serve to outsiders
                 asked.append(Question(outsider, server, port.name, served, mode is Mode.PERMISSIVE))
     return asked
 
@@ -86,6 +89,7 @@ def calls(newcomer: Workload, running: Sequence[Workload]) -> list[Question]:
         if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
         if server.spec.enrolment is not Enrolment.FEIGNED
         for port in server.spec.ports
+        if not port.server_first
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Attempt, Form
+from pytest_meshcheck.stage.observation import Attempt, Ending, Form
 from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.policy import Failure, Policy
 from pytest_meshcheck.stage.workload import Address, Workload, WorkloadSpec
@@ -62,6 +62,7 @@ class Documented:
 
     Attributes:
         plaintext_refused_as: The forms in which plaintext is refused under strict mutual TLS.
+        silent_refused_as: The same for a client that says nothing, because the server speaks first.
         peer_refused_as: The forms in which a TLS peer is refused.
         upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
         identity_headers: Headers by which a server's application is told the caller's identity.
@@ -85,6 +86,7 @@ class Documented:
 
     plaintext_refused_as: frozenset[Form]
     peer_refused_as: frozenset[Form]
+    silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
     upstream_refused_statuses: frozenset[int] = frozenset({503})
     identity_headers: tuple[str, ...] = ("x-forwarded-client-cert",)
     timeout_status: int = 504

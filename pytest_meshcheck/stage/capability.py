@@ -13,6 +13,8 @@ class Capability(enum.StrEnum):
     """A workload can be told to refuse everything but mutual TLS."""
     PERMISSIVE_MTLS = "permissive-mtls"
     """A workload can be told to accept mutual TLS and plaintext side by side."""
+    PERMISSIVE_SERVER_FIRST = "permissive-server-first"
+    """Permissive mutual TLS serves plaintext also where the server speaks first."""
     PORT_LEVEL_MTLS = "port-level-mtls"
     """Strictness can be set per port."""
     CONFIDENTIALITY = "confidentiality"

@@ -16,6 +16,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.MTLS: PEERING,
     Capability.STRICT_MTLS: PEERING,
     Capability.PERMISSIVE_MTLS: PEERING,
+    Capability.PERMISSIVE_SERVER_FIRST: PEERING,
     Capability.CONFIDENTIALITY: PEERING,
     Capability.SERVER_IDENTITY: PEERING,
     Capability.PEER_IDENTITY: f"{PEERING}#who-calls",

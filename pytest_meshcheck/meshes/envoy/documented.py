@@ -24,6 +24,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.MTLS: TLS,
     Capability.STRICT_MTLS: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
     Capability.PERMISSIVE_MTLS: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
+    Capability.PERMISSIVE_SERVER_FIRST: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
     Capability.PORT_LEVEL_MTLS: f"{DOCS}/configuration/listeners/listener_filters/tls_inspector",
     Capability.CONFIDENTIALITY: TLS,
     Capability.CUSTOM_AUTHORITY: SDS,

@@ -51,6 +51,11 @@ SUPPORTED: Mapping[Capability, str] = {
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
     Capability.CA_OUTAGE: Claim(False, DISCOVERY, "istiod is configuration server and authority in one"),
+    Capability.PERMISSIVE_SERVER_FIRST: Claim(
+        False,
+        f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
+        "a permissive sidecar waits for the client's first octets to tell TLS from plaintext",
+    ),
     Capability.PROXY_RESTART: Claim(False, AGENT, "a sidecar lives as long as its pod"),
 }
 
@@ -59,6 +64,7 @@ TWICE = 3
 
 DOCUMENTED = Documented(
     plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+    silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED, Ending.TIMED_OUT}),
     peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
     upstream_refused_statuses=frozenset({503}),
     identity_headers=("x-forwarded-client-cert",),
@@ -86,6 +92,7 @@ DOCUMENTED = Documented(
     policies_act_within=10.0,
     sources={
         "plaintext_refused_as": PEER_AUTHENTICATION,
+        "silent_refused_as": f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
         "peer_refused_as": SECURITY,
         "upstream_refused_statuses": f"{SECURITY}/#secure-naming",
         "identity_headers": f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
