@@ -137,6 +137,14 @@ WRONG = {
     "--mesh=@1.36.2": "--mesh=@1.36.2: write NAME or NAME@VERSION.",
     "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: there is no such file.",
     "--mesh-baseline=none.json": "--mesh-baseline=none.json: there is no such file.",
+    "--mesh-values=none.yaml": "--mesh-values=none.yaml: there is no such file.",
+    "--mesh-charts=none": "--mesh-charts=none: there is no such directory; valid is a directory, or *",
+    "--mesh-charts=ftp://charts.invalid": (
+        "--mesh-charts=ftp://charts.invalid: valid are a directory and URLs of https://, http://, oci://."
+    ),
+    "--mesh-charts=https://me:secret@charts.invalid": (
+        "--mesh-charts=https://me:secret@charts.invalid: a URL is not to hold credentials; *"
+    ),
 }
 
 
@@ -164,6 +172,32 @@ def test_a_path_in_the_ini_begins_where_the_ini_is(told: Told, pytester: pytest.
     pytester.mkdir("below")
     assert told("mesh_report", "reports") == str(pytester.path / "reports")
     assert told("mesh_report", "reports", "--rootdir=below") == str(pytester.path / "reports")
+
+
+def test_a_url_in_the_ini_begins_nowhere(told: Told) -> None:
+    assert told("mesh_charts", "oci://charts.invalid/mesh") == "oci://charts.invalid/mesh"
+
+
+def test_charts_and_values_are_where_a_run_takes_place(told: Told) -> None:
+    where = told("where", None, "--mesh-charts=one", "--mesh-values=two.toml", "--mesh-level=must")
+    assert where == "('--mesh-charts=one', '--mesh-values=two.toml')"
+
+
+def test_an_adapter_gets_charts_and_values(suite: Suite, quick: Quick) -> None:
+    tell = ACME.replace("    mesh = ", '    print("order:", order.version, order.charts, order.values)\n    mesh = ', 1)
+    suite.write("conforms", conftest=tell)
+    (suite.path / "values.yaml").write_text("tiny: {a: 1}")
+    version = binary.installed_version()
+    result = quick("--mesh=envoy", f"--mesh=acme@{version}", "--mesh-charts=oci://x/y", "--mesh-values=values.yaml")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines([f"order: {version} oci://x/y {{'tiny': {{'a': 1}}}}"])
+
+
+def test_values_that_cannot_be_used(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    (suite.path / "values.yaml").write_text("tiny: 3")
+    result = quick("--mesh=envoy", "--mesh-values=values.yaml")
+    usage_error(result, suite, "ERROR: --mesh-values: values.yaml: tiny is int; valid is a mapping from the name of *")
 
 
 def test_a_malformed_ini_file(suite: Suite, quick: Quick) -> None:

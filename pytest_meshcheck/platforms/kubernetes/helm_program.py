@@ -73,15 +73,7 @@ async def call(*arguments: str) -> str:
         Inconclusive: It cannot be started.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM,
-            *arguments,
-            env=environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for us, who then end it
-        )
+        process = await _started(*arguments)
     except OSError as error:
         raise Inconclusive(f"{PROGRAM} cannot be started: {error.strerror}") from error
     try:
@@ -100,6 +92,26 @@ def complaint(text: str, lines: int = 3) -> str:
     begins = [number for number, line in enumerate(said) if line.startswith("Error: ")]
     relevant = said[begins[-1] :] if begins else said
     return " ".join(relevant[-lines:]).removeprefix("Error: ") or "it said nothing"
+
+
+async def _started(*arguments: str) -> asyncio.subprocess.Process:
+    """helm, running; a start that is interrupted is completed first, as asyncio would lose what helm has started."""
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            PROGRAM,
+            *arguments,
+            env=environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end(await starting)
+        raise
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
