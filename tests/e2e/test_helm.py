@@ -1,5 +1,6 @@
 """A chart on a real cluster: installed, listed, upgraded and uninstalled."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -35,6 +36,19 @@ data:
   version: {{ .Chart.Version }}
 """
 
+NEVER_READY = """
+{{ if .Values.balanced }}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: example.com/none
+  ports: [{port: 80}]
+{{ end }}
+"""
+
 
 @pytest.fixture(scope="session")
 def charts(tmp_path_factory: pytest.TempPathFactory) -> Charts:
@@ -48,6 +62,7 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Charts:
         )
         (chart / "values.yaml").write_text("kept: 1\ndropped: 2\nlisted: [1, 2]\n")
         (chart / "templates" / "map.yaml").write_text(CONFIG_MAP)
+        (chart / "templates" / "service.yaml").write_text(NEVER_READY)
     return Charts("https://charts.invalid", str(folder))
 
 
@@ -101,6 +116,26 @@ async def test_an_upgrade_without_values_goes_back_to_those_of_the_chart(charts:
     await place.helm.install(Release("mine", "tiny", place.namespace), source)
     assert (await place.written())[1]["kept"] == 1
     assert await place.helm.values("mine", place.namespace) == {}
+
+
+async def test_an_interrupted_installation_can_be_followed_by_another(charts: Charts, place: Place) -> None:
+    source = charts.resolve("tiny", "1.0.0")
+    balanced = Release("mine", "tiny", place.namespace, {"balanced": True})
+    installing = asyncio.create_task(place.helm.install(balanced, source, wait=600))
+    await place.api.until(f"/api/v1/namespaces/{place.namespace}/services", "", bool, within=60)
+    assert [release.status for release in await place.helm.releases(place.namespace)] == ["pending-install"]
+    installing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await installing
+    assert [release.status for release in await place.helm.releases(place.namespace)] == ["failed"]
+    await place.helm.install(Release("mine", "tiny", place.namespace), source)
+    assert await place.helm.releases(place.namespace) == [listed(place, source, 2)]
+
+
+async def test_what_does_not_get_ready_is_inconclusive(charts: Charts, place: Place) -> None:
+    balanced = Release("mine", "tiny", place.namespace, {"balanced": True})
+    with pytest.raises(Inconclusive, match=r"helm cannot install mine \(tiny 1\.0\.0\) in .*: .*"):
+        await place.helm.install(balanced, charts.resolve("tiny", "1.0.0"), wait=1)
 
 
 async def test_an_upgrade_of_nothing(charts: Charts, place: Place) -> None:
