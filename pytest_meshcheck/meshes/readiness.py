@@ -27,19 +27,16 @@ async def rolled_out(api: Api, namespace: str, names: Sequence[str], within: flo
     Raises:
         Inconclusive: They are not, within so many seconds; says what their pods wait for.
     """
-    missing: list[str] = []
+    await _all(api, deployments(namespace), namespace, names, _serves, within)
 
-    def available(there: Sequence[Object]) -> bool:
-        good = {one["metadata"]["name"] for one in there if _serves(one)}
-        missing[:] = [name for name in names if name not in good]
-        return not missing
 
-    try:
-        await api.until(deployments(namespace), "", available, within)
-    except TimeoutError as late:
-        why = await trouble(api, namespace)
-        listed = ", ".join(missing)
-        raise Inconclusive(f"{listed} in {namespace} is not available after {within:.0f} s: {why}") from late
+async def every_node(api: Api, namespace: str, names: Sequence[str], within: float) -> None:
+    """Wait until these daemon sets serve on every node that they are meant for.
+
+    Raises:
+        Inconclusive: They do not, within so many seconds; says what their pods wait for.
+    """
+    await _all(api, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", namespace, names, _on_every_node, within)
 
 
 async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float) -> None:
@@ -66,6 +63,32 @@ async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool
         if asyncio.get_running_loop().time() > until:
             raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
         await asyncio.sleep(PAUSE)
+
+
+async def _all(
+    api: Api, path: str, namespace: str, names: Sequence[str], good: Callable[[Object], bool], within: float
+) -> None:
+    missing: list[str] = []
+
+    def available(there: Sequence[Object]) -> bool:
+        found = {one["metadata"]["name"] for one in there if good(one)}
+        missing[:] = [name for name in names if name not in found]
+        return not missing
+
+    try:
+        await api.until(path, "", available, within)
+    except TimeoutError as late:
+        why = await trouble(api, namespace)
+        listed = ", ".join(missing)
+        raise Inconclusive(f"{listed} in {namespace} is not available after {within:.0f} s: {why}") from late
+
+
+def _on_every_node(daemons: Object) -> bool:
+    status = daemons.get("status", {})
+    seen = status.get("observedGeneration", 0) >= daemons["metadata"]["generation"]
+    wanted = status.get("desiredNumberScheduled", 0)
+    counts = [status.get(field, 0) for field in ("updatedNumberScheduled", "numberAvailable")]
+    return bool(seen and wanted and counts == [wanted] * 2)
 
 
 def _serves(deployment: Object) -> bool:

@@ -32,7 +32,7 @@ def test_every_option_is_in_the_help_with_its_ini_twin(quick: Quick) -> None:
     told = " ".join(quick("--help").stdout.str().split())
     for option in options.OPTIONS:
         assert f"(ini: {option.ini})" in told
-        assert f"{option.flag}={option.metavar}" in told
+        assert (f"{option.flag}={option.metavar}" if option.metavar else option.flag) in told
 
 
 # option: a valid value, another one
@@ -65,8 +65,11 @@ def pytest_collection_finish(session):
 """
 
 
+SWITCHES = ("mesh_installed", "mesh_allow_disruption")
+
+
 def test_values_cover_every_option() -> None:
-    assert set(VALUES) == {option.ini for option in options.OPTIONS}
+    assert {*VALUES, *SWITCHES} == {option.ini for option in options.OPTIONS}
 
 
 @pytest.fixture
@@ -85,6 +88,13 @@ def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
         return line.partition("settings: ")[2]
 
     return tell
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_in_the_ini_or_on_the_command_line(told: Told, name: str) -> None:
+    assert told(name, "true") == "True"
+    assert told(name, None, f"--{name.replace('_', '-')}") == "True"
+    assert told(name, "false") == "False"
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -165,7 +175,7 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
 
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
     suite.write("conforms", conftest=ACME)
-    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, envoy, none")
+    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, *, none")
 
 
 def test_a_path_in_the_ini_begins_where_the_ini_is(told: Told, pytester: pytest.Pytester) -> None:
@@ -272,7 +282,7 @@ def test_checks_without_a_mesh_list_the_meshes(suite: Suite, quick: Quick) -> No
     usage_error(
         quick(),
         suite,
-        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, envoy, none.",
+        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, *, none.",
     )
 
 
@@ -284,6 +294,7 @@ def test_meshes_are_listed_with_their_origin(suite: Suite, quick: Quick) -> None
         [
             "acme  from hook (conftest:acme)",
             "envoy  from package pytest-meshcheck (*)",
+            "istio  from package pytest-meshcheck (*)",
             "none  from package pytest-meshcheck (*)",
         ]
     )

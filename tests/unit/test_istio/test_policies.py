@@ -1,0 +1,113 @@
+"""Policies in Istio's resources, against golden files, and what the API server is told of each."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.meshes.istio import policies as istio
+from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
+from pytest_meshcheck.meshes.istio.mesh import IstioMesh
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.observation import Attempt, Protocol
+from pytest_meshcheck.stage.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Namespace,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    Timeout,
+    WholeMesh,
+)
+from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+
+GOLDEN = Path(__file__).parent / "golden"
+SERVER = WorkloadSpec("blue", "server")
+OTHER = WorkloadSpec("blue", "other")
+
+POLICIES: dict[str, tuple[Policy, ...]] = {
+    "workload": (MutualTls(SERVER, Mode.STRICT),),
+    "ports": (MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT, "tcp": Mode.STRICT}),),
+    "inherits": (MutualTls(SERVER, None, {"grpc": Mode.STRICT}), MutualTls(Namespace("blue"), None)),
+    "namespace": (MutualTls(Namespace("blue"), Mode.STRICT),),
+    "mesh": (MutualTls(WholeMesh(), Mode.STRICT),),
+    "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
+    "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})),),
+    "no-retries": (Retry(SERVER, 0, frozenset({503})),),
+    "timeout": (Timeout(SERVER, 0.05),),
+    "no-limit": (Timeout(SERVER, 0),),
+    "connections": (RequestsPerConnection(SERVER, 1),),
+    "together": (
+        Retry(SERVER, 20, frozenset({503})),
+        Timeout(SERVER, 0.5),
+        RequestsPerConnection(SERVER, 1),
+        Timeout(OTHER, 2),
+    ),
+}
+ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_rendered(name: str) -> None:
+    rendered = IstioMesh(ORDER).render(POLICIES[name])
+    expected = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert rendered == expected, f"if that is as it should be, write it into golden/{name}.json"
+
+
+def test_every_golden_file_is_compared() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(POLICIES)
+
+
+def test_the_policies_of_one_service_share_a_virtual_service() -> None:
+    kinds = [manifest["kind"] for manifest in istio.traffic(POLICIES["together"])]
+    assert kinds == ["DestinationRule", "VirtualService", "VirtualService"]
+
+
+@pytest.mark.parametrize("policy", [Retry(SERVER, 1), Timeout(SERVER, 1), RequestsPerConnection(SERVER, 1)])
+def test_ambient_needs_a_waypoint_for_requests(policy: Policy) -> None:
+    with pytest.raises(Unsupported, match="needs a waypoint"):
+        AmbientMesh(ORDER).render([policy])
+
+
+@pytest.mark.parametrize("mesh", [IstioMesh, AmbientMesh])
+def test_every_capability_has_a_claim_with_a_source(mesh: type[IstioMesh]) -> None:
+    claims = mesh(ORDER).claims
+    assert set(claims) == set(Capability)
+    assert all(claim.source.startswith("https://") for claim in claims.values())
+    assert all(claim.note for claim in claims.values() if not claim.supported)
+
+
+def test_what_was_there_already_has_certificates_of_its_own() -> None:
+    claim = IstioMesh(ORDER).claims[Capability.CUSTOM_AUTHORITY]
+    assert not claim.supported
+    assert "not come from an authority of the suite's" in claim.note
+
+
+@pytest.mark.parametrize(
+    ("enrolment", "labels"),
+    [
+        (Enrolment.ENROLLED, {"sidecar.istio.io/inject": "true"}),
+        (Enrolment.UNENROLLED, {"sidecar.istio.io/inject": "false"}),
+        (Enrolment.FEIGNED, {"sidecar.istio.io/inject": "false", "security.istio.io/tlsMode": "istio"}),
+    ],
+)
+def test_enrolment(enrolment: Enrolment, labels: dict[str, str]) -> None:
+    assert IstioMesh(ORDER).enrolment(WorkloadSpec("blue", "one", enrolment)).labels == labels
+
+
+def test_the_lifetime_of_certificates_is_an_annotation() -> None:
+    annotations = IstioMesh(ORDER).enrolment(WorkloadSpec("blue", "one", leaf_lifetime=30.0)).annotations
+    assert json.loads(annotations["proxy.istio.io/config"]) == {"proxyMetadata": {"SECRET_TTL": "30s"}}
+
+
+def test_identities_are_spiffe_ids() -> None:
+    mesh = IstioMesh(ORDER)
+    told = (("x-forwarded-client-cert", "By=spiffe://a/ns/b/sa/c;Hash=0;URI=spiffe://cluster.local/ns/blue/sa/server"),)
+    attempt = Attempt(
+        request_id="1", number=1, instance="i", port="http", protocol=Protocol.HTTP1, headers=told, arrived=0, wall=0
+    )
+    assert mesh.peer_identity(attempt) == mesh.identity_of(SERVER) == "spiffe://cluster.local/ns/blue/sa/server"
