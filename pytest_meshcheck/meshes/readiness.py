@@ -27,7 +27,7 @@ async def rolled_out(api: Api, namespace: str, names: Sequence[str], within: flo
     Raises:
         Inconclusive: They are not, within so many seconds; says what their pods wait for.
     """
-    await _all(api, deployments(namespace), namespace, names, _serves, within)
+    await _all(api, deployments(namespace), names, _serves, within)
 
 
 async def every_node(api: Api, namespace: str, names: Sequence[str], within: float) -> None:
@@ -36,7 +36,7 @@ async def every_node(api: Api, namespace: str, names: Sequence[str], within: flo
     Raises:
         Inconclusive: They do not, within so many seconds; says what their pods wait for.
     """
-    await _all(api, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", namespace, names, _on_every_node, within)
+    await _all(api, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", names, _on_every_node, within)
 
 
 async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float) -> None:
@@ -65,9 +65,8 @@ async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool
         await asyncio.sleep(PAUSE)
 
 
-async def _all(
-    api: Api, path: str, namespace: str, names: Sequence[str], good: Callable[[Object], bool], within: float
-) -> None:
+async def _all(api: Api, path: str, names: Sequence[str], good: Callable[[Object], bool], within: float) -> None:
+    namespace = path.split("/")[-2]
     missing: list[str] = []
 
     def available(there: Sequence[Object]) -> bool:
