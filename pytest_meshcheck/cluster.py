@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -15,15 +15,17 @@ import msgspec
 import pytest
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.meshes.base import Home, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of, permissions_of
 from pytest_meshcheck.meshes.helm_mesh import HelmMesh
-from pytest_meshcheck.options import Settings
+from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import Kind
+from pytest_meshcheck.platforms.kubernetes.access import lacking
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, contexts
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.images import probe_image
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
+from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFORM
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
 from pytest_meshcheck.platforms.registration import (
@@ -71,8 +73,8 @@ class Cluster:
     _exit: int = 0
 
     @classmethod
-    def of(cls, config: pytest.Config, settings: Settings) -> "Cluster":
-        """The cluster that the settings ask for; nothing is created yet.
+    def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster":
+        """The cluster that the settings ask for, for these meshes; nothing is created yet.
 
         Raises:
             MeshUnavailable: It cannot be had.
@@ -83,7 +85,7 @@ class Cluster:
             return cls(config, settings, worker=given["workerid"], run=attachment.run, _attachment=attachment)
         cluster = cls(config, settings)
         if not config.option.collectonly:
-            cluster.look_before()
+            cluster.look_before(adapters)
         return cluster
 
     @property
@@ -112,14 +114,22 @@ class Cluster:
         where = f"context {self._context_of_user}" if self.existing else "a kind cluster"
         self._tell_platform(where)
 
-    def look_before(self) -> None:
+    def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
         """Find out whether the cluster can be had, before anything is created; MeshUnavailable says why not."""
         settings = self.settings
         records_folder()
         if not self.existing:
             kind.require()
             return
-        asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
+        on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
+        own = PLATFORM if settings.mesh_probe_image else PLATFORM + IMAGE_LOAD
+        permissions = (*own, *(one for mesh in on_cluster.values() for one in permissions_of(mesh)))
+        if not_allowed := asyncio.run(lacking(settings.mesh_kubeconfig, settings.mesh_context, permissions)):
+            meshes = "".join(f" --mesh={name.name}" for name, mesh in on_cluster.items() if permissions_of(mesh))
+            raise MeshUnavailable(
+                f"context {self._context_of_user} may not {', '.join(not_allowed)}: apply the output of "
+                f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
+            )
         if settings.mesh_probe_image is None and self._kind_of_context() is None:
             raise MeshUnavailable(
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "

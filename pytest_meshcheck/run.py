@@ -114,7 +114,7 @@ def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshNa
     from pytest_meshcheck.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
 
     try:
-        cluster = Cluster.of(config, settings)
+        cluster = Cluster.of(config, settings, adapters)
     except MeshUnavailable as error:
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(cluster, "meshcheck-cluster")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
+from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.observation import Attempt, Ending, Form
 from pytest_meshcheck.stage.pki import Authority
@@ -127,7 +128,8 @@ class Home(enum.StrEnum):
 class Mesh(Protocol):
     """One service mesh under test.
 
-    An adapter may have one more member, ``runs_on: Home``; one without it runs on local processes.
+    An adapter may have more members: ``runs_on: Home``, without which it runs on local processes, and
+    ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
@@ -192,3 +194,9 @@ class Mesh(Protocol):
 def home_of(adapter: Mesh) -> Home:
     """What a mesh runs on."""
     return Home(getattr(adapter, "runs_on", Home.PROCESSES))
+
+
+def permissions_of(adapter: Mesh) -> Sequence[Permission]:
+    """What a mesh does in a cluster besides what the platform does there."""
+    permissions: Sequence[Permission] = getattr(adapter, "permissions", ())
+    return permissions

@@ -1,0 +1,56 @@
+"""Whether a run may do in a cluster what it has to do, asked before anything is made.
+
+https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
+from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.stage.faults import MeshUnavailable
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+async def lacking(kubeconfig: Path | None, context: str | None, permissions: Sequence[Permission]) -> list[str]:
+    """What is not allowed in all namespaces, e.g. ``create namespaces``.
+
+    Raises:
+        MeshUnavailable: The cluster cannot be had, or does not say.
+    """
+    api = await Api.connect(kubeconfig, context)
+    try:
+        await api.version()
+        return await _lacking(api, permissions)
+    finally:
+        await api.close()
+
+
+async def _lacking(api: Api, permissions: Sequence[Permission]) -> list[str]:
+    single = [(verb, permission) for permission in dict.fromkeys(permissions) for verb in permission.verbs]
+    try:
+        allowed = await asyncio.gather(*(_may(api, verb, permission) for verb, permission in single))
+    except ApiException as error:
+        raise MeshUnavailable(f"the API server does not say what is allowed: {error.status} {error.reason}") from error
+    except UNREACHABLE as error:
+        raise MeshUnavailable(f"the API server cannot be reached: {error!r}") from error
+    return [f"{verb} {_named(one)}" for (verb, one), may in zip(single, allowed, strict=True) if not may]
+
+
+async def _may(api: Api, verb: str, permission: Permission) -> bool:
+    resource, _, subresource = permission.resource.partition("/")
+    asked = {"group": permission.group, "resource": resource, "subresource": subresource, "verb": verb}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    return bool((await api.request("POST", REVIEWS, body=review))["status"]["allowed"])
+
+
+def _named(permission: Permission) -> str:
+    return f"{permission.resource}.{permission.group}" if permission.group else permission.resource

@@ -1,0 +1,39 @@
+"""What a run may have to do in a cluster; ``rbac.yaml`` grants exactly this."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Some verbs on one resource, in all namespaces.
+
+    Attributes:
+        group: The API group; empty for the core.
+        resource: In the plural, with its subresource, e.g. ``pods/exec``.
+        verbs: E.g. ``create``.
+    """
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+
+
+APPLIED = ("create", "patch")
+"""What server-side apply takes: https://kubernetes.io/docs/reference/using-api/server-side-apply/."""
+
+PLATFORM = (
+    # group, resource, verbs
+    Permission("", "namespaces", (*APPLIED, "delete", "list", "watch")),
+    Permission("", "serviceaccounts", (*APPLIED, "delete")),
+    Permission("", "services", (*APPLIED, "delete")),
+    Permission("apps", "deployments", (*APPLIED, "delete")),
+    Permission("apps", "daemonsets", APPLIED),
+    Permission("", "pods", ("list", "watch")),
+    Permission("", "pods/exec", ("create", "get")),
+    Permission("", "pods/log", ("get",)),
+    Permission("", "events", ("list",)),
+)
+"""What every run does."""
+
+IMAGE_LOAD = (Permission("", "nodes", ("list",)),)
+"""What a run does that brings the probe image onto the nodes itself."""
