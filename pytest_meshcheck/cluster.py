@@ -162,8 +162,8 @@ class Cluster:
         if self.worker:
             return
         try:
-            if self._is_left_clean() and self._registration is not None:
-                self._registration.end()
+            if self._is_left_clean():
+                self._forget()
         finally:
             if self._folder is not None:
                 self._folder.close()
@@ -199,13 +199,12 @@ class Cluster:
         name = kind.kept_name(image, configuration) if stays else f"meshcheck-{self.run}"
         cluster = self._kind = Kind(name, image, configuration)
         kubeconfig = self.folder / KUBECONFIG
-        self._register(OwnCluster(name))
         with ThreadPoolExecutor(1) as pool, reserved(name) if stays else nullcontext():
             image_ahead = pool.submit(self._built_image)
             if stays and finished(cluster):
                 self._step(f"kind cluster {name} found", "cluster", lambda: cluster.write_kubeconfig(kubeconfig))
             else:
-                self._step(f"kind cluster {name} created", "cluster", lambda: cluster.create(kubeconfig))
+                self._step(f"kind cluster {name} created", "cluster", lambda: self._create(cluster, kubeconfig))
             if stays:
                 self._register(KeptCluster(name))
             probe = self._step("probe image ready", "probe image", image_ahead.result)
@@ -235,11 +234,28 @@ class Cluster:
         if earlier is not None:
             earlier.end()
 
+    def _create(self, cluster: Kind, kubeconfig: Path) -> None:
+        """Create a cluster; while no other run can have one of that name, find out whether nothing is left of it."""
+        self._register(OwnCluster(cluster.name))
+        try:
+            cluster.create(kubeconfig)
+        except BaseException:
+            if not cluster.exists():
+                self._forget()
+            raise
+
+    def _forget(self) -> None:
+        if self._registration is not None:
+            self._registration.end()
+            self._registration = None
+
     def _is_left_clean(self) -> bool:
         """Remove what is not to be kept; whether all of it is gone."""
-        if self._kind is None or self.settings.mesh_keep == "always":
+        if self._registration is None:
+            return True
+        if not isinstance(self._registration.record.where, OwnCluster):
             return self._attachment is None or self._leave_cluster(self._attachment)
-        return self._leave_kind(self._kind)
+        return self._kind is not None and self.settings.mesh_keep != "always" and self._leave_kind(self._kind)
 
     def _leave_kind(self, cluster: Kind) -> bool:
         failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
