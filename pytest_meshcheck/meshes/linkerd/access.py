@@ -9,12 +9,16 @@ from typing import Any
 
 from pytest_meshcheck.meshes.linkerd.sources import DEFAULT_POLICY
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS, WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, Policy, WholeMesh
-from pytest_meshcheck.stage.workload import WorkloadSpec, spec_of
+from pytest_meshcheck.stage.workload import PORTS, Port, WorkloadSpec, spec_of
 
 ACCESS = {Mode.STRICT: "all-authenticated", Mode.PERMISSIVE: "all-unauthenticated"}
+
+
+EVERY = "every-workload"
+"""Instead of a workload's name in that of a Server for a whole namespace."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,13 @@ class Door:
 
     namespace: str
     workload: str
-    port: str
+    port: Port
     number: int
+
+    @classmethod
+    def of(cls, spec: WorkloadSpec, port: Port) -> "Door":
+        """A declared port."""
+        return cls(spec.namespace, spec.name, port, port_number(spec, port.name))
 
 
 def servers(policies: Sequence[Policy]) -> list[Manifest]:
@@ -33,46 +42,39 @@ def servers(policies: Sequence[Policy]) -> list[Manifest]:
     Raises:
         Unsupported: A policy is about the whole mesh.
     """
-    doors: dict[Door, Mode] = {}
-    namespaces: dict[str, Mode] = {}
+    own: dict[Door, Mode] = {}
+    wide: dict[Door, Mode] = {}
     for policy in [policy for policy in policies if isinstance(policy, MutualTls)]:
         match policy.target:
             case WholeMesh():
                 raise Unsupported(f"the default policy of the mesh is fixed when a pod is made ({DEFAULT_POLICY})")
             case Namespace(namespace):
-                namespaces |= {namespace: policy.mode} if policy.mode else {}
+                wide |= _modes(policy, WorkloadSpec(namespace, EVERY, ports=PORTS))
             case target:
-                doors |= _modes(policy, spec_of(target))
+                own |= _modes(policy, spec_of(target))
     return [
-        *(_of_workload(door, mode) for door, mode in doors.items()),
-        *(_of_namespace(name, port, mode, list(doors)) for name, mode in namespaces.items() for port in NUMBERS),
+        *(_server(door, {"matchLabels": {WORKLOAD: door.workload}}, mode) for door, mode in own.items()),
+        *(_server(door, _but(door, list(own)), mode) for door, mode in wide.items()),
     ]
 
 
 def _modes(policy: MutualTls, spec: WorkloadSpec) -> dict[Door, Mode]:
-    modes = {port.name: policy.ports.get(port.name, policy.mode) for port in spec.ports}
-    return {
-        Door(spec.namespace, spec.name, port, port_number(spec, port)): mode for port, mode in modes.items() if mode
-    }
+    modes = {Door.of(spec, port): policy.ports.get(port.name, policy.mode) for port in spec.ports}
+    return {door: mode for door, mode in modes.items() if mode}
 
 
-def _of_workload(door: Door, mode: Mode) -> Manifest:
-    selector = {"matchLabels": {WORKLOAD: door.workload}}
-    return _server(door.namespace, f"{door.workload}.{door.port}", selector, door.number, mode)
+def _but(wide: Door, own: Sequence[Door]) -> dict[str, Any]:
+    """Selects every workload but those that have a Server of their own for this port."""
+    others = sorted(one.workload for one in own if (one.namespace, one.number) == (wide.namespace, wide.number))
+    return {"matchExpressions": [{"key": WORKLOAD, "operator": "NotIn", "values": others}]} if others else {}
 
 
-def _of_namespace(namespace: str, port: str, mode: Mode, doors: Sequence[Door]) -> Manifest:
-    """For every workload but those that have a Server of their own for this port."""
-    others = sorted(door.workload for door in doors if (door.namespace, door.number) == (namespace, NUMBERS[port]))
-    expressions = [{"key": WORKLOAD, "operator": "NotIn", "values": others}] if others else []
-    selector = {"matchExpressions": expressions} if expressions else {}
-    return _server(namespace, f"every.{port}", selector, NUMBERS[port], mode)
-
-
-def _server(namespace: str, name: str, selector: Mapping[str, Any], number: int, mode: Mode) -> Manifest:
+def _server(door: Door, selector: Mapping[str, Any], mode: Mode) -> Manifest:
+    """Where the server speaks first there is no protocol to detect, and a Server overrules what is said elsewhere."""
+    opaque = {"proxyProtocol": "opaque"} if door.port.server_first else {}
     return {
         "apiVersion": "policy.linkerd.io/v1beta3",
         "kind": "Server",
-        "metadata": {"namespace": namespace, "name": name},
-        "spec": {"podSelector": selector, "port": number, "accessPolicy": ACCESS[mode]},
+        "metadata": {"namespace": door.namespace, "name": f"{door.workload}.{door.port.name}"},
+        "spec": {"podSelector": selector, "port": door.number, "accessPolicy": ACCESS[mode]} | opaque,
     }

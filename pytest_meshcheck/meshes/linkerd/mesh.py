@@ -21,7 +21,7 @@ from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import key_pem, pem
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.workload import PORTS, Enrolment, Via, Workload, WorkloadSpec
 
 SYSTEM = "linkerd"
 COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
@@ -43,9 +43,13 @@ identity is expected there all the same, and nothing listens on it but the impos
 DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRoutes": False}
 """The routes of the Gateway API that policies are rendered into."""
 
+OPAQUE = "25,587,3306,4444,5432,6379,9300,11211"
+SERVER_FIRST = ",".join(str(NUMBERS[port.name]) for port in PORTS if port.server_first)
+
 CONTROL_PLANE = {
     "disableHeartBeat": True,
     "webhookFailurePolicy": "Fail",
+    "proxy": {"opaquePorts": f"{OPAQUE},{SERVER_FIRST}"},
     "identity": {
         "externalCA": True,
         "issuer": {
@@ -55,7 +59,9 @@ CONTROL_PLANE = {
         },
     },
 }
-"""The authority comes as a Secret and a ConfigMap, not as values; a pod that cannot be injected is not made."""
+"""The authority comes as a Secret and a ConfigMap, not as values. A pod that cannot be injected is not made. Where the
+server speaks first there is no protocol to detect, so those ports join the ones that are opaque by default:
+https://linkerd.io/2-edge/features/protocol-detection/"""
 
 
 class LinkerdMesh(HelmMesh):
