@@ -44,11 +44,7 @@ CLAIMS: Mapping[Capability, Claim] = {
         False, at.ROTATION, "a proxy learns of a root when it starts, and the stage does not restart its workloads yet"
     ),
     Capability.CA_OUTAGE: Claim(False, at.ROTATION, "the stage does not stop the identity service yet"),
-    Capability.PERMISSIVE_SERVER_FIRST: Claim(
-        False,
-        "https://linkerd.io/2-edge/features/protocol-detection/",
-        "a proxy waits for the client's first octets, up to 10 s, unless the port is declared opaque",
-    ),
+    Capability.PERMISSIVE_SERVER_FIRST: Claim(True, at.OPAQUE, "where the port is declared opaque, as it is here"),
     Capability.PROXY_RESTART: Claim(False, at.PROXY, "a proxy lives as long as its pod"),
     Capability.KUBERNETES: Claim(True, at.INSTALL),
 }
@@ -63,7 +59,7 @@ certificate: that is for the policy to judge."""
 DOCUMENTED = Documented(
     plaintext_refused_as=REFUSED,
     peer_refused_as=REFUSED | {Ending.ALERT},
-    silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED, Ending.TIMED_OUT}),
+    silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
     upstream_refused_statuses=frozenset({503, 504}),
     identity_headers=("l5d-client-id",),
     timeout_status=504,
@@ -85,7 +81,7 @@ DOCUMENTED = Documented(
     sources={
         "plaintext_refused_as": at.ERRORS,
         "peer_refused_as": at.ERRORS,
-        "silent_refused_as": "https://linkerd.io/2-edge/features/protocol-detection/",
+        "silent_refused_as": at.OPAQUE,
         "upstream_refused_statuses": at.OUTBOUND_ERRORS,
         "identity_headers": at.CLIENT_ID,
         "timeout_status": at.CUT,
