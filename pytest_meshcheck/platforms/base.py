@@ -17,10 +17,14 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a mesh wants on a workload that is, or is not, to be part of it: on pods their labels and annotations."""
+    """What a mesh wants on a workload that is, or is not, to be part of it: on pods their labels and annotations.
+
+    ``namespace_labels`` are for meshes that enrol whole namespaces: all workloads of one are then given the same.
+    """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wire(Protocol):

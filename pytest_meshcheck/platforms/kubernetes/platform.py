@@ -88,6 +88,7 @@ class Kubernetes:
         self._attachment = attachment
         self._connection: asyncio.Task[tuple[Api, Executor, Pods]] | None = None
         self._namespaces: dict[str, asyncio.Task[None]] = {}
+        self._labels: dict[str, dict[str, str]] = {}
         self._watchers: asyncio.Task[dict[str, Probe]] | None = None
 
     def __str__(self) -> str:
@@ -115,7 +116,7 @@ class Kubernetes:
         """
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
-        await self._make_namespace(spec.namespace)
+        await self._make_namespace(spec.namespace, metadata.namespace_labels)
         _, service, _ = await self._apply_all(manifests.workload(self.owner, spec, metadata))
         pod = await self._ready_pod(spec.namespace, spec.name)
         probe = await self._probe_of(pod)
@@ -214,10 +215,15 @@ class Kubernetes:
         api = await Api.connect(self._attachment.kubeconfig, self._attachment.context)
         return api, Executor(api.configuration), Pods(api, selector(self.owner.labels))
 
-    async def _make_namespace(self, name: str) -> None:
+    async def _make_namespace(self, name: str, labels: Mapping[str, str]) -> None:
         if name not in self._namespaces:
-            manifest = manifests.namespace(self.owner, name)
+            manifest = manifests.namespace(self.owner, name, labels)
+            self._labels[name] = dict(labels)
             self._namespaces[name] = asyncio.ensure_future(self._apply_one(manifest))
+        if self._labels[name] != labels:
+            raise Inconclusive(
+                f"the mesh enrols whole namespaces, and in {name} are workloads that are to be part of it and others"
+            )
         await asyncio.shield(self._namespaces[name])
 
     async def _apply_one(self, manifest: Manifest) -> None:

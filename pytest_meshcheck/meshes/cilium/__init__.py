@@ -1,0 +1,1 @@
+"""Cilium, with encryption by WireGuard, IPsec or ztunnel, or with mutual authentication by SPIRE."""

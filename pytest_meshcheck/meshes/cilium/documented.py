@@ -1,0 +1,198 @@
+"""What Cilium claims and promises, with the sources in its documentation.
+
+Three things are called mutual TLS on Cilium, and are kept apart here. Encryption by WireGuard or IPsec is between
+nodes. Mutual authentication by SPIRE is a handshake between agents, beside the connections that it is about. Only
+ztunnel puts the connections of workloads into mutual TLS.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.meshes.cilium.render import ALWAYS_RETRIED, GAMMA, ROUTES
+from pytest_meshcheck.stage.capability import Capability, Claim
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.policy import Failure
+
+DOCS = "https://docs.cilium.io/en/stable"
+WIREGUARD = f"{DOCS}/security/network/encryption-wireguard/"
+IPSEC = f"{DOCS}/security/network/encryption-ipsec/"
+ZTUNNEL = f"{DOCS}/security/network/encryption-ztunnel/"
+MUTUAL_AUTHENTICATION = f"{DOCS}/network/servicemesh/mutual-authentication/mutual-authentication/"
+INSTALL = f"{DOCS}/installation/k8s-install-helm/"
+ENVOY = f"{DOCS}/security/network/proxy/envoy/"
+SPEC = "https://gateway-api.sigs.k8s.io/reference/spec"
+REPORTS = "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports"
+INERT_RETRY = "https://github.com/cilium/cilium/issues/46432"
+DEPRECATED = "https://github.com/cilium/cilium/issues/47132"
+ZTUNNEL_TEST = "https://github.com/cilium/cilium/blob/v1.20.0/cilium-cli/connectivity/tests/ztunnel.go"
+ENVOY_ROUTES = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto"
+
+FIRST_WITH_RETRY = "1.20.0"
+FIRST_WITH_ZTUNNEL = "1.19.0"
+FIRST_WITH_PLAINTEXT_TO_ZTUNNEL = "1.20.0"
+FIRST_WITHOUT_MUTUAL_AUTHENTICATION = "1.21.0"
+
+Claims = Mapping[Capability, Claim]
+
+ROUTED: Claims = {
+    Capability.RETRY: Claim(
+        True, INERT_RETRY, "before 1.20 a retry of an HTTPRoute is taken and never acts", since=FIRST_WITH_RETRY
+    ),
+    Capability.RETRY_GRPC: Claim(
+        False, f"{SPEC}/#grpcrouterule", "GRPCRoute has no retries, HTTPRoute no gRPC statuses"
+    ),
+    Capability.PER_TRY_TIMEOUT: Claim(
+        True, REPORTS, "before 1.20 timeouts.backendRequest shortens the whole request", since=FIRST_WITH_RETRY
+    ),
+    Capability.TIMEOUT: Claim(True, GAMMA),
+    Capability.TIMEOUT_GRPC: Claim(
+        False, f"{SPEC}/#grpcrouterule", "GRPCRoute has no timeouts; that of an HTTPRoute is answered with HTTP 504"
+    ),
+}
+"""What HTTPRoutes do; nothing is in the way of a service that has none."""
+
+UNROUTED: Claims = dict.fromkeys(
+    ROUTED, Claim(False, f"{ZTUNNEL}#limitations", "what enrolled pods send is encrypted before Cilium's Envoy sees it")
+)
+
+SHARED: Claims = {
+    Capability.KUBERNETES: Claim(True, INSTALL),
+    Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
+    Capability.PROXY_RESTART: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
+}
+
+CERTIFICATES = (
+    Capability.CUSTOM_AUTHORITY,
+    Capability.SERVER_IDENTITY,
+    Capability.PEER_IDENTITY,
+    Capability.LEAF_ROTATION,
+    Capability.ISSUER_ROTATION,
+    Capability.ROOT_ROTATION,
+    Capability.CA_OUTAGE,
+)
+MUTUAL_TLS = (
+    Capability.MTLS,
+    Capability.STRICT_MTLS,
+    Capability.PERMISSIVE_MTLS,
+    Capability.PORT_LEVEL_MTLS,
+)
+
+
+def _without_mutual_tls(why: str, source: str, confidentiality: Claim) -> Claims:
+    lacking = dict.fromkeys((*MUTUAL_TLS, *CERTIFICATES), Claim(False, source, why))
+    return {**SHARED, **ROUTED, **lacking, Capability.CONFIDENTIALITY: confidentiality}
+
+
+NODES_ONLY = (
+    "encrypts what goes from node to node; between pods of one node, and on the nodes themselves, it is in the clear"
+)
+
+BETWEEN_NODES = {
+    # way of encryption: why there is no mutual TLS, source
+    "WireGuard": ("WireGuard authenticates nodes, by keys of their own; workloads have no certificates", WIREGUARD),
+    "IPsec": ("IPsec authenticates nodes, by a key that they share; workloads have no certificates", IPSEC),
+}
+
+
+def _between_nodes(way: str) -> Claims:
+    why, source = BETWEEN_NODES[way]
+    return _without_mutual_tls(why, source, Claim(False, source, f"{way} {NODES_ONLY}"))
+
+
+BY_WIREGUARD = _between_nodes("WireGuard")
+BY_IPSEC = _between_nodes("IPsec")
+
+OUT_OF_BAND = (
+    "agents authenticate each other's workloads in a handshake of their own, whose connection they close; "
+    "the connections of workloads carry no TLS, and what is not part of the mesh has an identity as well"
+)
+BY_SPIRE = _without_mutual_tls(
+    OUT_OF_BAND,
+    MUTUAL_AUTHENTICATION,
+    Claim(
+        False, MUTUAL_AUTHENTICATION, "mutual authentication encrypts nothing; that is what cilium and cilium-ipsec do"
+    ),
+)
+
+NO_STRICT = "ztunnel is given an empty list of authorization policies, plaintext is always accepted"
+OWN_AUTHORITY = "the agents are the authority; its root takes an RSA key, and is read once, when an agent starts"
+THIRTY_DAYS = "the agents issue certificates for 30 days, which nothing can shorten"
+
+BY_ZTUNNEL: Claims = {
+    **SHARED,
+    **UNROUTED,
+    Capability.MTLS: Claim(True, ZTUNNEL, "beta", since=FIRST_WITH_ZTUNNEL),
+    Capability.CONFIDENTIALITY: Claim(True, ZTUNNEL, "TCP between enrolled pods; beta", since=FIRST_WITH_ZTUNNEL),
+    Capability.PERMISSIVE_MTLS: Claim(
+        True, ZTUNNEL_TEST, "the only mode there is", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
+    ),
+    Capability.STRICT_MTLS: Claim(False, f"{ZTUNNEL}#limitations", NO_STRICT),
+    Capability.PORT_LEVEL_MTLS: Claim(False, f"{ZTUNNEL}#limitations", "namespaces are enrolled, with all their ports"),
+    Capability.SERVER_IDENTITY: Claim(
+        False,
+        f"{ZTUNNEL}#limitations",
+        "enrolment is by namespace, nothing documents which identity a client expects",
+    ),
+    Capability.PEER_IDENTITY: Claim(False, ZTUNNEL, "ztunnel works on layer 4: the application is told nothing"),
+    Capability.CUSTOM_AUTHORITY: Claim(False, ZTUNNEL, OWN_AUTHORITY),
+    Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, THIRTY_DAYS),
+    Capability.ISSUER_ROTATION: Claim(False, ZTUNNEL, OWN_AUTHORITY),
+    Capability.ROOT_ROTATION: Claim(False, ZTUNNEL, OWN_AUTHORITY),
+    Capability.CA_OUTAGE: Claim(False, ZTUNNEL, "the agent of each node is its network and its authority in one"),
+}
+
+DOCUMENTED = Documented(
+    plaintext_refused_as=frozenset(),
+    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+    identity_headers=(),
+    timeout_status=504,
+    retriable_statuses=(408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511),
+    retriable_failures=frozenset({Failure.STATUS, *ALWAYS_RETRIED}),
+    retries_status_in_trailers=False,
+    default_timeout=None,
+    retry_body_limit=1024 * 1024,
+    policies_act_within=30.0,
+    sources={
+        "plaintext_refused_as": f"{ZTUNNEL}#limitations",
+        "peer_refused_as": ZTUNNEL,
+        "identity_headers": ZTUNNEL,
+        "timeout_status": f"{SPEC}/#httproutetimeouts",
+        "retriable_statuses": ROUTES,
+        "retriable_failures": "https://github.com/cilium/cilium/pull/46433",
+        "retries_status_in_trailers": ROUTES,
+        "default_attempts": f"{SPEC}/#httprouterule",
+        "default_timeout": f"{SPEC}/#httproutetimeouts",
+        "retry_body_limit": ENVOY_ROUTES,
+        "policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check",
+    },
+)
+
+
+def in_version(claims: Claims, version: str) -> dict[Capability, Claim]:
+    """What of the claims holds in a version; a release candidate counts as its release.
+
+    Raises:
+        ValueError: That is no version.
+    """
+    return {capability: _in_version(claim, version) for capability, claim in claims.items()}
+
+
+def is_in(version: str, since: str = "", until: str = "") -> bool:
+    """Whether a version is in this range, whose upper end is not part of it; ValueError where that is no version."""
+    numbers = _numbers(version)
+    return (not since or numbers >= _numbers(since)) and (not until or numbers < _numbers(until))
+
+
+def _in_version(claim: Claim, version: str) -> Claim:
+    if not claim.supported or is_in(version, claim.since, claim.until):
+        return claim
+    return replace(claim, supported=False)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found is None:
+        raise ValueError(f"{version!r} is no version of Cilium: valid is e.g. 1.20.0")
+    return tuple(int(number or 0) for number in found.groups())

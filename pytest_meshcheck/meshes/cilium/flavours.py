@@ -1,0 +1,119 @@
+"""The ways in which Cilium is judged, each a mesh of its own name, so that nobody takes one's promise for another's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.meshes.cilium import documented as d
+from pytest_meshcheck.meshes.cilium import values as v
+from pytest_meshcheck.meshes.cilium.render import GAMMA
+from pytest_meshcheck.meshes.cilium.settings import Setting
+from pytest_meshcheck.platforms.base import Manifest
+
+AUTHENTICATED = {"meshcheck.dev/mutual-authentication": "required"}
+"""The label of pods that agents have to authenticate the callers of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flavour:
+    """One way of running Cilium.
+
+    Attributes:
+        name: The mesh's name.
+        values: What the chart is told.
+        claims: What it promises.
+        why_not_strict: What it has instead of strict mutual TLS.
+        source: Where that is documented.
+        settings: What the configuration of a Cilium has to say that was there before.
+        rollouts: What has to run besides what every Cilium has: namespace, empty for Cilium's own, kind and name.
+        since: The first version that has it.
+        until: The first that no longer has it; empty where it is not known to go away.
+        labels: What enrolled pods are labelled with.
+        resources: What is applied once it runs, and stays.
+    """
+
+    name: str
+    values: v.Values
+    claims: d.Claims
+    why_not_strict: str
+    source: str
+    settings: Sequence[Setting] = ()
+    rollouts: Sequence[tuple[str, str, str]] = ()
+    since: str = "1.18.0"
+    until: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: Sequence[Manifest] = ()
+
+    @property
+    def routed(self) -> bool:
+        """Whether HTTPRoutes are used."""
+        return "gatewayAPI" in self.values
+
+
+MUTUAL_AUTHENTICATION: Manifest = {
+    "apiVersion": "cilium.io/v2",
+    "kind": "CiliumClusterwideNetworkPolicy",
+    "metadata": {"name": "meshcheck-mutual-authentication"},
+    "spec": {
+        "endpointSelector": {"matchLabels": AUTHENTICATED},
+        "ingress": [{"fromEntities": ["cluster"], "authentication": {"mode": "required"}}],
+    },
+}
+"""Packets to such a pod are dropped until the agents of both nodes have authenticated both identities.
+
+https://docs.cilium.io/en/stable/network/servicemesh/mutual-authentication/mutual-authentication/
+"""
+
+
+def _encryption(key: str, kind: str, source: str) -> Setting:
+    return Setting(
+        key, "true", f"encryption.enabled=true and encryption.type={kind}", "nothing is encrypted so", source
+    )
+
+
+HTTP_ROUTES = Setting("enable-gateway-api", "true", "gatewayAPI.enabled=true", "no HTTPRoute acts", GAMMA)
+
+WIREGUARD = Flavour(
+    "cilium",
+    {**v.COMMON, **v.ROUTES, **v.WIREGUARD},
+    d.BY_WIREGUARD,
+    *d.BETWEEN_NODES["WireGuard"],
+    settings=(_encryption("enable-wireguard", "wireguard", d.WIREGUARD), HTTP_ROUTES),
+)
+IPSEC = Flavour(
+    "cilium-ipsec",
+    {**v.COMMON, **v.ROUTES, **v.IPSEC},
+    d.BY_IPSEC,
+    *d.BETWEEN_NODES["IPsec"],
+    settings=(_encryption("enable-ipsec", "ipsec", d.IPSEC), HTTP_ROUTES),
+)
+SPIRE = Flavour(
+    "cilium-spire",
+    {**v.COMMON, **v.ROUTES, **v.SPIRE},
+    d.BY_SPIRE,
+    d.OUT_OF_BAND,
+    d.MUTUAL_AUTHENTICATION,
+    settings=(
+        Setting(
+            "mesh-auth-mutual-enabled",
+            "true",
+            "authentication.enabled=true and authentication.mutual.spire.enabled=true",
+            "nobody is authenticated, and what asks for it is dropped",
+            d.MUTUAL_AUTHENTICATION,
+        ),
+        HTTP_ROUTES,
+    ),
+    rollouts=(("cilium-spire", "statefulsets", "spire-server"), ("cilium-spire", "daemonsets", "spire-agent")),
+    until=d.FIRST_WITHOUT_MUTUAL_AUTHENTICATION,
+    labels=AUTHENTICATED,
+    resources=(MUTUAL_AUTHENTICATION,),
+)
+ZTUNNEL = Flavour(
+    "cilium-ztunnel",
+    {**v.COMMON, **v.ZTUNNEL},
+    d.BY_ZTUNNEL,
+    d.NO_STRICT,
+    f"{d.ZTUNNEL}#limitations",
+    settings=(_encryption("enable-ztunnel", "ztunnel", d.ZTUNNEL),),
+    rollouts=(("", "daemonsets", "ztunnel-cilium"),),
+    since=d.FIRST_WITH_ZTUNNEL,
+)

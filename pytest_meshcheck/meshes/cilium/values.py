@@ -1,0 +1,54 @@
+"""What Cilium is installed with, as values of its chart.
+
+https://docs.cilium.io/en/stable/helm-reference/
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Values = Mapping[str, Any]
+
+COMMON: Values = {
+    "ipam": {"mode": "kubernetes"},
+    # Envoy is put in the way of services by Cilium's own load balancing, which kube-proxy's would bypass
+    "kubeProxyReplacement": True,
+    # without kube-proxy nothing leads to the API server: its address comes from kube-public/cluster-info
+    "k8sServiceHost": "auto",
+    "operator": {"replicas": 1},
+    "hubble": {"enabled": False},
+}
+
+ROUTES: Values = {"gatewayAPI": {"enabled": True}}
+"""HTTPRoutes; the definitions of the Gateway API have to be there before."""
+
+WIREGUARD: Values = {"encryption": {"enabled": True, "type": "wireguard"}}
+IPSEC: Values = {"encryption": {"enabled": True, "type": "ipsec"}}
+ZTUNNEL: Values = {"encryption": {"enabled": True, "type": "ztunnel"}}
+SPIRE: Values = {
+    "authentication": {
+        "enabled": True,
+        "mutual": {
+            "spire": {
+                "enabled": True,
+                # registrations need not outlive the cluster, and a volume would need a storage class
+                "install": {"enabled": True, "server": {"dataStorage": {"enabled": False}}},
+            }
+        },
+    }
+}
+
+BELOW_A_MESH: Values = {
+    # else connections to a service are sent to a pod's address before the proxy in the pod sees them
+    "socketLB": {"hostNamespaceOnly": True},
+    # else Cilium puts the configuration of other CNI plugins aside, that of linkerd-cni among them
+    "cni": {"exclusive": False},
+}
+"""What Linkerd needs: https://linkerd.io/2/reference/cluster-configuration/#cilium"""
+
+GATEWAY_API = {
+    # minor version of Cilium: version of the Gateway API that it is built for
+    "1.18": "v1.3.0",
+    "1.19": "v1.4.1",
+    "1.20": "v1.6.1",
+}
+"""https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gateway-api/#prerequisites"""

@@ -1,0 +1,102 @@
+"""The definitions of the Gateway API, for meshes that need them and do not bring them along."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+ROUTES = "httproutes.gateway.networking.k8s.io"
+RELEASE = "https://github.com/kubernetes-sigs/gateway-api/releases/download/{version}/experimental-install.yaml"
+"""The experimental channel: HTTPRoute has ``retry`` there alone."""
+
+FOLDER = "gateway-api"
+"""Where definitions lie in a directory of charts."""
+
+ESTABLISHED_WITHIN = 30.0
+FETCHED_WITHIN = 60.0
+
+
+async def ensure(api: Api, version: str, charts: str | None, labels: dict[str, str], scale: float = 1.0) -> None:
+    """Install the definitions, unless the cluster has some already.
+
+    Args:
+        api: The cluster.
+        version: Which release, e.g. ``v1.4.1``.
+        charts: Where charts come from; a directory may hold the definitions as well, under ``gateway-api``.
+        labels: What they are labelled with, so that who made them can take them away.
+        scale: What every patience is multiplied by.
+
+    Raises:
+        MeshUnavailable: They cannot be had; says what to do.
+        Inconclusive: The API server does not take them.
+    """
+    if await api.read(f"{DEFINITIONS}/{ROUTES}") is not None:
+        return
+    made = local(charts)
+    for definition in made if made is not None else await _released(version):
+        definition["metadata"]["labels"] = definition["metadata"].get("labels", {}) | labels
+        await api.apply(definition)
+    await established(api, {ROUTES}, ESTABLISHED_WITHIN * scale)
+
+
+async def established(api: Api, names: set[str], within: float) -> None:
+    """Wait until the API server serves what these definitions define.
+
+    Raises:
+        Inconclusive: It does not, within that time; says which.
+    """
+    served: set[str] = set()
+
+    def all_served(definitions: Sequence[Object]) -> bool:
+        served.clear()
+        served.update(one["metadata"]["name"] for one in definitions if _established(one))
+        return names <= served
+
+    try:
+        await api.until(DEFINITIONS, "", all_served, within)
+    except TimeoutError as late:
+        missing = ", ".join(sorted(names - served))
+        raise Inconclusive(f"after {within:.0f} s the cluster does not define {missing}") from late
+
+
+def local(charts: str | None) -> list[dict[str, Any]] | None:
+    """The definitions in a directory of charts; None where it has none, or is none.
+
+    Raises:
+        MeshUnavailable: A file there is no YAML.
+    """
+    files = sorted(Path(charts, FOLDER).rglob("*.yaml")) if charts and "://" not in charts else []
+    return [one for file in files for one in _definitions(file.read_text(), str(file))] or None
+
+
+async def _released(version: str) -> list[dict[str, Any]]:
+    url = RELEASE.format(version=version)
+    try:
+        timeout = aiohttp.ClientTimeout(total=FETCHED_WITHIN)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session, session.get(url) as answer:
+            answer.raise_for_status()
+            return _definitions(await answer.text(), url)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise MeshUnavailable(
+            f"the definitions of the Gateway API cannot be fetched from {url} ({error!r}): install them, "
+            f"or put them into the folder {FOLDER} of the directory that --mesh-charts names"
+        ) from error
+
+
+def _definitions(text: str, origin: str) -> list[dict[str, Any]]:
+    try:
+        read = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise MeshUnavailable(f"{origin} is no YAML: {str(error).splitlines()[0]}") from error
+    return [one for one in read if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"]
+
+
+def _established(definition: Object) -> bool:
+    conditions = definition.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)

@@ -1,0 +1,129 @@
+"""What is claimed of which flavour in which version, and that the three kinds of protection stay apart."""
+
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
+from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
+from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
+from pytest_meshcheck.meshes.registry import ENTRY_POINTS
+from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import MeshUnavailable
+from tests.unit.test_cilium.conftest import Judged
+
+FLAVOURS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
+by_flavour = pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+
+CLAIMED = {
+    # flavour: first version of a series: what is claimed in it
+    "cilium": {
+        "1.18.0": {"timeout", "kubernetes"},
+        "1.19.6": {"timeout", "kubernetes"},
+        "1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"},
+    },
+    "cilium-ipsec": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
+    "cilium-spire": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
+    "cilium-ztunnel": {
+        "1.19.0": {"mtls", "confidentiality", "kubernetes"},
+        "1.20.0": {"mtls", "confidentiality", "kubernetes", "permissive-mtls"},
+    },
+}
+CASES = [(name, version, claimed) for name, versions in CLAIMED.items() for version, claimed in versions.items()]
+
+
+@pytest.mark.parametrize(("name", "version", "claimed"), CASES)
+def test_claimed_in_a_version(name: str, version: str, claimed: set[str]) -> None:
+    (flavour,) = [one for one in FLAVOURS if one.name == name]
+    held = in_version(flavour.claims, version)
+    assert {str(capability) for capability, claim in held.items() if claim.supported} == claimed
+
+
+@by_flavour
+def test_every_capability_is_spoken_of_with_a_source(flavour: Flavour) -> None:
+    assert set(flavour.claims) == set(Capability)
+    for claim in flavour.claims.values():
+        assert urlsplit(claim.source).scheme == "https"
+        assert claim.supported or claim.note
+
+
+@by_flavour
+def test_only_ztunnel_is_said_to_be_mutual_tls_and_nothing_to_be_strict(flavour: Flavour) -> None:
+    assert flavour.claims[Capability.MTLS].supported == (flavour is ZTUNNEL)
+    assert flavour.claims[Capability.CONFIDENTIALITY].supported == (flavour is ZTUNNEL)
+    assert not flavour.claims[Capability.STRICT_MTLS].supported
+
+
+def test_the_reason_says_which_of_the_three_it_is() -> None:
+    reasons = {flavour.name: flavour.claims[Capability.STRICT_MTLS].note for flavour in FLAVOURS}
+    assert "WireGuard authenticates nodes" in reasons["cilium"]
+    assert "IPsec authenticates nodes" in reasons["cilium-ipsec"]
+    assert "carry no TLS" in reasons["cilium-spire"]
+    assert "plaintext is always accepted" in reasons["cilium-ztunnel"]
+
+
+def test_a_retry_before_1_20_is_unsupported_because_it_never_acts() -> None:
+    claim = in_version(WIREGUARD.claims, "1.19.6")[Capability.RETRY]
+    assert not claim.supported
+    assert (claim.note, claim.source) == (
+        "before 1.20 a retry of an HTTPRoute is taken and never acts",
+        "https://github.com/cilium/cilium/issues/46432",
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "since", "until", "inside"),
+    [
+        ("1.20.0", "1.20.0", "", True),
+        ("1.20.0-rc.1", "1.20.0", "", True),
+        ("v1.19.6", "1.20.0", "", False),
+        ("1.9.0", "1.18.0", "", False),
+        ("1.21.0-pre.0", "", "1.21.0", False),
+        ("1.20.9", "", "1.21.0", True),
+        ("1.20", "1.20.0", "", True),
+    ],
+)
+def test_versions_are_compared_by_number(version: str, since: str, until: str, inside: bool) -> None:
+    assert is_in(version, since, until) == inside
+
+
+def test_what_is_no_version() -> None:
+    with pytest.raises(ValueError, match="'newest' is no version of Cilium"):
+        is_in("newest", "1.20.0")
+
+
+@pytest.mark.parametrize(
+    ("factory", "version", "said"),
+    [
+        (ztunnel, "1.18.12", "cilium-ztunnel is in Cilium from 1.19.0 on, not in 1.18.12"),
+        (spire, "1.21.0", "cilium-spire is in Cilium from 1.18.0 on and before 1.21.0, not in 1.21.0"),
+        (ipsec, "1.17.9", "cilium-ipsec is in Cilium from 1.18.0 on, not in 1.17.9"),
+        (wireguard, "latest", "'latest' is no version of Cilium"),
+    ],
+)
+def test_a_version_without_the_flavour(factory: object, version: str, said: str, judged: Judged) -> None:
+    mesh = judged(factory)  # type: ignore[arg-type]
+    with pytest.raises(MeshUnavailable, match=said):
+        mesh._judged_as(version)
+
+
+def test_all_that_is_documented_has_a_source() -> None:
+    said = {name for name in vars(DOCUMENTED) if name in DOCUMENTED.sources}
+    changed = {
+        name
+        for name, value in vars(DOCUMENTED).items()
+        if name != "sources" and value != getattr(Documented(frozenset(), frozenset()), name)
+    }
+    assert changed <= said
+
+
+@by_flavour
+def test_each_is_registered_under_its_name(flavour: Flavour, judged: Judged) -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    points = project["project"]["entry-points"][ENTRY_POINTS]
+    factory = EntryPoint(flavour.name, points[flavour.name], ENTRY_POINTS).load()
+    assert judged(factory).flavour is flavour

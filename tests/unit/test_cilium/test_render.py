@@ -1,0 +1,155 @@
+"""Policies in Cilium's resources, whole: ``golden/`` holds what ``render`` has to return."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
+from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
+from pytest_meshcheck.meshes.cilium.render import duration
+from pytest_meshcheck.meshes.registry import Factory
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Namespace,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    Timeout,
+    WholeMesh,
+)
+from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from tests.unit.test_cilium.conftest import Judged
+
+SERVER = WorkloadSpec("blue", "server")
+TWIN = WorkloadSpec("green", "server")
+OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
+POLICIES: dict[str, list[Policy]] = {
+    "retry": [Retry(SERVER, 2, statuses=frozenset({503, 429}), on=frozenset({Failure.RESET, Failure.STATUS}))],
+    "retry-of-broken-connections": [Retry(SERVER, 60, on=frozenset({Failure.CONNECT}))],
+    "no-retry": [Retry(SERVER, 0)],
+    "per-try": [Retry(SERVER, 3, statuses=frozenset({503}), per_try=0.25), Timeout(SERVER, 1.5)],
+    "timeout": [Timeout(SERVER, 0.05)],
+    "no-timeout": [Timeout(SERVER, 0)],
+    "two-services": [Timeout(SERVER, 2.0), Retry(TWIN, 1, statuses=frozenset({500}))],
+    "inherits": [MutualTls(SERVER, None)],
+}
+TELL = "if that is as it should be, write it into golden/{}.json"
+BY_NODES_OR_AGENTS = [wireguard, ipsec, spire]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_golden(name: str, judged: Judged) -> None:
+    expected = json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
+    assert judged(wireguard).render(POLICIES[name]) == expected, TELL.format(name)
+
+
+def test_every_golden_file_is_compared_with() -> None:
+    files = {path.stem for path in (Path(__file__).parent / "golden").glob("*.json")}
+    assert files == set(POLICIES)
+
+
+@pytest.mark.parametrize("factory", BY_NODES_OR_AGENTS)
+def test_all_flavours_with_routes_render_them_alike(factory: Factory, judged: Judged) -> None:
+    policies = POLICIES["per-try"]
+    assert judged(factory).render(policies) == judged(wireguard).render(policies)
+
+
+def test_another_policy_shows_another_mark(judged: Judged) -> None:
+    def shown(*policies: Policy) -> set[str]:
+        return {
+            header["value"]
+            for route in judged(wireguard).render(policies)
+            for header in route["spec"]["rules"][0]["filters"][0]["responseHeaderModifier"]["set"]
+        }
+
+    one, other = Timeout(SERVER, 1), Timeout(SERVER, 2)
+    assert len(shown(one) | shown(other) | shown(one, Retry(SERVER, 1))) == 3
+
+
+@pytest.mark.parametrize("factory", BY_NODES_OR_AGENTS)
+@pytest.mark.parametrize(
+    ("policy", "mode"),
+    [
+        (MutualTls(SERVER, Mode.STRICT), "strict"),
+        (MutualTls(Namespace("blue"), Mode.PERMISSIVE), "permissive"),
+        (MutualTls(WholeMesh(), Mode.STRICT), "strict"),
+        (MutualTls(SERVER, None, {"http": Mode.STRICT}), "strict"),
+    ],
+)
+def test_mutual_tls_is_unsupported_with_the_reason(
+    factory: Factory, policy: MutualTls, mode: str, judged: Judged
+) -> None:
+    mesh = judged(factory)
+    with pytest.raises(Unsupported, match=f"cannot be told to be {mode}: .*https://docs.cilium.io/") as refused:
+        mesh.render([policy])
+    assert mesh.flavour.why_not_strict in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("policy", "named"),
+    [
+        (RequestsPerConnection(SERVER, 1), "how long connections are reused"),
+        (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE})), "grpc-unavailable"),
+        (Retry(SERVER, 1, statuses=frozenset({302})), "not on 302"),
+    ],
+)
+def test_what_a_route_has_no_field_for(policy: Policy, named: str, judged: Judged) -> None:
+    with pytest.raises(Unsupported, match=named):
+        judged(wireguard).render([policy])
+
+
+@pytest.mark.parametrize("policy", [MutualTls(SERVER, Mode.PERMISSIVE), MutualTls(Namespace("blue"), None)])
+def test_permissive_is_what_ztunnel_does_by_itself(policy: MutualTls, judged: Judged) -> None:
+    assert judged(ztunnel).render([policy]) == []
+
+
+@pytest.mark.parametrize(
+    ("policies", "named"),
+    [
+        ([MutualTls(SERVER, Mode.STRICT)], "cannot be told to be strict: .*plaintext is always accepted"),
+        ([MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT})], "cannot be told to be strict"),
+        ([Timeout(SERVER, 1)], "Timeout needs layer 7"),
+        ([Retry(SERVER, 1)], "Retry needs layer 7"),
+    ],
+)
+def test_ztunnel_does_no_more(policies: Sequence[Policy], named: str, judged: Judged) -> None:
+    with pytest.raises(Unsupported, match=named):
+        judged(ztunnel).render(policies)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.0004, "0s"), (0.05, "50ms"), (1.5, "1s500ms"), (2, "2s"), (100_000.001, "27h2800s1ms")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("factory", "workload", "labels", "namespace_labels"),
+    [
+        (wireguard, SERVER, {}, {}),
+        (spire, SERVER, flavours.AUTHENTICATED, {}),
+        (spire, OUTSIDER, {}, {}),
+        (ztunnel, SERVER, {}, {"io.cilium/mtls-enabled": "true"}),
+        (ztunnel, OUTSIDER, {}, {}),
+    ],
+)
+def test_enrolment(
+    factory: Factory, workload: WorkloadSpec, labels: object, namespace_labels: object, judged: Judged
+) -> None:
+    metadata = judged(factory).enrolment(workload)
+    assert (metadata.labels, metadata.annotations, metadata.namespace_labels) == (labels, {}, namespace_labels)
+
+
+def test_the_policy_of_mutual_authentication_selects_who_is_enrolled(judged: Judged) -> None:
+    mesh: CiliumMesh = judged(spire)
+    (policy,) = mesh.flavour.resources
+    assert policy["spec"]["endpointSelector"]["matchLabels"] == mesh.enrolment(SERVER).labels
+    assert policy["spec"]["ingress"][0]["authentication"] == {"mode": "required"}

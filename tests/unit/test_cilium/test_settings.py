@@ -1,0 +1,104 @@
+"""What is read from the configuration of a Cilium that is there."""
+
+import pytest
+
+from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
+from pytest_meshcheck.meshes.cilium.mesh import complete, minor, version_of
+from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
+from pytest_meshcheck.stage.faults import MeshUnavailable
+
+REPLACED = {"kube-proxy-replacement": "true", "bpf-lb-sock": "false", "cni-exclusive": "false"}
+HOST_ONLY = {"bpf-lb-sock-hostns-only": "true"}
+
+
+def test_what_linkerd_needs() -> None:
+    assert conflicts(REPLACED | HOST_ONLY, FOR_LINKERD) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (REPLACED, ["bpf-lb-sock-hostns-only is (not set), wanted is true: connections to a service go to a pod's"]),
+        (REPLACED | {"bpf-lb-sock-hostns-only": "false"}, ["bpf-lb-sock-hostns-only is false, wanted is true"]),
+        (
+            {"kube-proxy-replacement": "false", "bpf-lb-sock": "true", "cni-exclusive": "false"},
+            ["bpf-lb-sock-hostns-only is (not set)"],
+        ),
+        (REPLACED | HOST_ONLY | {"cni-exclusive": "true"}, ["cni-exclusive is true, wanted is false"]),
+        ({"kube-proxy-replacement": "true"}, ["bpf-lb-sock-hostns-only is", "cni-exclusive is (not set)"]),
+    ],
+)
+def test_each_conflict_names_setting_value_and_wanted_value(config: dict[str, str], said: list[str]) -> None:
+    found = conflicts(config, FOR_LINKERD)
+    assert len(found) == len(said)
+    for conflict, begin in zip(found, said, strict=True):
+        assert conflict.startswith(begin)
+
+
+def test_a_conflict_says_what_to_do() -> None:
+    (found,) = conflicts(REPLACED, FOR_LINKERD)
+    assert found.endswith(
+        "set socketLB.hostNamespaceOnly=true in Cilium's chart "
+        "(https://linkerd.io/2/reference/cluster-configuration/#cilium)"
+    )
+
+
+def test_without_socket_load_balancing_kube_proxy_leaves_services_to_linkerd() -> None:
+    config = {"kube-proxy-replacement": "false", "bpf-lb-sock": "false", "cni-exclusive": "false"}
+    assert conflicts(config, FOR_LINKERD) == []
+
+
+CONFIGURED = {
+    # flavour: a configuration that it finds nothing wrong with
+    WIREGUARD: {"enable-wireguard": "true", "enable-gateway-api": "true"},
+    IPSEC: {"enable-ipsec": "true", "enable-gateway-api": "true"},
+    SPIRE: {"mesh-auth-mutual-enabled": "true", "enable-gateway-api": "true"},
+    ZTUNNEL: {"enable-ztunnel": "true"},
+}
+
+
+@pytest.mark.parametrize("flavour", [WIREGUARD, IPSEC, SPIRE, ZTUNNEL], ids=lambda flavour: flavour.name)
+def test_a_flavour_takes_no_other_for_itself(flavour: Flavour) -> None:
+    assert conflicts(CONFIGURED[flavour], flavour.settings) == []
+    for other, config in CONFIGURED.items():
+        if other is not flavour:
+            assert conflicts(config, flavour.settings)
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("quay.io/cilium/cilium:v1.20.0@sha256:00ff", "1.20.0"),
+        ("registry.example:5000/cilium/cilium:v1.19.6", "1.19.6"),
+        ("quay.io/cilium/cilium:v1.20.0-rc.1", "1.20.0-rc.1"),
+    ],
+)
+def test_version_of_an_image(image: str, version: str) -> None:
+    assert version_of(image) == version
+    assert minor(version) == version[:4]
+
+
+def test_an_image_without_a_version() -> None:
+    with pytest.raises(MeshUnavailable, match="cilium:latest does not say which version it is"):
+        version_of("quay.io/cilium/cilium:latest")
+
+
+DAEMONS = {"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3, "updatedNumberScheduled": 3}
+REPLICAS = {"observedGeneration": 2, "readyReplicas": 1, "updatedReplicas": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "done"),
+    [
+        (DAEMONS, True),
+        (DAEMONS | {"numberReady": 2}, False),
+        (DAEMONS | {"updatedNumberScheduled": 1}, False),
+        (DAEMONS | {"observedGeneration": 1}, False),
+        (DAEMONS | {"desiredNumberScheduled": 0, "numberReady": 0, "updatedNumberScheduled": 0}, False),
+        (REPLICAS, True),
+        (REPLICAS | {"readyReplicas": 0}, False),
+        ({}, False),
+    ],
+)
+def test_rolled_out(status: dict[str, int], done: bool) -> None:
+    assert complete({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is done
