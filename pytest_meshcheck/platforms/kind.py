@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from pytest_meshcheck.platforms.containers import last_lines, provider, run
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
@@ -54,7 +56,7 @@ class Kind:
             Inconclusive: kind cannot create it; says why.
         """
         command = ["kind", "create", "cluster", "--name", self.name, "--kubeconfig", str(kubeconfig)]
-        command += ["--wait", f"{READY_WITHIN}s", *(["--image", self.image] if self.image else [])]
+        command += ["--wait", _patience(self.config), *(["--image", self.image] if self.image else [])]
         command += ["--config", str(self.config)] if self.config else []
         try:
             created = run(command)
@@ -121,6 +123,16 @@ class Kind:
         if left.returncode:
             return f"{provider()} does not list its containers: {last_lines(left)}"
         return f"containers {', '.join(left.stdout.split())}" if left.stdout.split() else ""
+
+
+def _patience(config: Path | None) -> str:
+    """How long kind is to wait for the control plane, which is never ready where a mesh brings the network later."""
+    try:
+        read = yaml.safe_load(config.read_text()) if config else None
+    except (OSError, yaml.YAMLError) as error:
+        raise Inconclusive(f"the kind configuration {config} cannot be read: {error}") from error
+    networking = (read.get("networking") if isinstance(read, dict) else None) or {}
+    return "0s" if networking.get("disableDefaultCNI") else f"{READY_WITHIN}s"
 
 
 def kept_name(image: str | None, config: Path | None) -> str:

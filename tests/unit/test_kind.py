@@ -161,3 +161,29 @@ def test_a_cluster_that_is_kept_is_found_by_what_it_is_made_of(tmp_path: Path) -
     names = {kept_name(None, None), kept_name("node:1", None), kept_name("node:2", None), kept_name("node:1", config)}
     assert len(names) == 4
     assert kept_name("node:1", config) in names
+
+
+@pytest.mark.parametrize(
+    ("config", "wait"),
+    [
+        ("kind: Cluster\n", "180s"),
+        ("networking: {disableDefaultCNI: false}\n", "180s"),
+        ("networking:\n  disableDefaultCNI: true\n", "0s"),
+    ],
+)
+def test_nobody_waits_for_nodes_that_have_no_network_yet(
+    programs: Programs, tmp_path: Path, config: str, wait: str
+) -> None:
+    programs.add("kind", "exit 0")
+    file = tmp_path / "kind.yaml"
+    file.write_text(config)
+    Kind("meshcheck-test", config=file).create(tmp_path / "kubeconfig")
+    assert f" --wait {wait} --config {file}" in programs.called()[0]
+
+
+def test_a_configuration_that_is_no_yaml(programs: Programs, tmp_path: Path) -> None:
+    programs.add("kind", "exit 0")
+    file = tmp_path / "kind.yaml"
+    file.write_text("nodes: [")
+    with pytest.raises(Inconclusive, match=r"the kind configuration .*kind\.yaml cannot be read"):
+        Kind("meshcheck-test", config=file).create(tmp_path / "kubeconfig")

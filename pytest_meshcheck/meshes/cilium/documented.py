@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pytest_meshcheck.meshes.base import Documented
 from pytest_meshcheck.meshes.cilium.render import ALWAYS_RETRIED, GAMMA, ROUTES
+from pytest_meshcheck.meshes.cilium.settings import LINKERD_DOCS
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.observation import Ending
 from pytest_meshcheck.stage.policy import Failure
@@ -27,6 +28,7 @@ REPORTS = "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/
 INERT_RETRY = "https://github.com/cilium/cilium/issues/46432"
 DEPRECATED = "https://github.com/cilium/cilium/issues/47132"
 ZTUNNEL_TEST = "https://github.com/cilium/cilium/blob/v1.20.0/cilium-cli/connectivity/tests/ztunnel.go"
+ZTUNNEL_AUTHORITY = "https://github.com/cilium/cilium/tree/v1.20.0/pkg/ztunnel"
 ENVOY_ROUTES = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto"
 
 FIRST_WITH_RETRY = "1.20.0"
@@ -67,6 +69,7 @@ CERTIFICATES = (
     Capability.CUSTOM_AUTHORITY,
     Capability.SERVER_IDENTITY,
     Capability.PEER_IDENTITY,
+    Capability.SPIFFE,
     Capability.LEAF_ROTATION,
     Capability.ISSUER_ROTATION,
     Capability.ROOT_ROTATION,
@@ -116,6 +119,12 @@ BY_SPIRE = _without_mutual_tls(
     ),
 )
 
+BELOW_LINKERD = _without_mutual_tls(
+    "Linkerd is the mesh, Cilium the network below it",
+    LINKERD_DOCS,
+    Claim(False, LINKERD_DOCS, "Linkerd encrypts, Cilium is not told to"),
+)
+
 NO_STRICT = "ztunnel is given an empty list of authorization policies, plaintext is always accepted"
 OWN_AUTHORITY = "the agents are the authority; its root takes an RSA key, and is read once, when an agent starts"
 THIRTY_DAYS = "the agents issue certificates for 30 days, which nothing can shorten"
@@ -128,6 +137,7 @@ BY_ZTUNNEL: Claims = {
     Capability.PERMISSIVE_MTLS: Claim(
         True, ZTUNNEL_TEST, "the only mode there is", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
     ),
+    Capability.SPIFFE: Claim(True, ZTUNNEL_AUTHORITY, "beta", since=FIRST_WITH_ZTUNNEL),
     Capability.STRICT_MTLS: Claim(False, f"{ZTUNNEL}#limitations", NO_STRICT),
     Capability.PORT_LEVEL_MTLS: Claim(False, f"{ZTUNNEL}#limitations", "namespaces are enrolled, with all their ports"),
     Capability.SERVER_IDENTITY: Claim(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.meshes.cilium import documented as d
 from pytest_meshcheck.meshes.cilium import values as v
 from pytest_meshcheck.meshes.cilium.render import GAMMA
-from pytest_meshcheck.meshes.cilium.settings import Setting
+from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting
 from pytest_meshcheck.platforms.base import Manifest
 
 AUTHENTICATED = {"meshcheck.dev/mutual-authentication": "required"}
@@ -117,3 +117,13 @@ ZTUNNEL = Flavour(
     rollouts=(("", "daemonsets", "ztunnel-cilium"),),
     since=d.FIRST_WITH_ZTUNNEL,
 )
+
+BELOW_LINKERD = Flavour(
+    "linkerd+cilium",
+    {**v.COMMON, **v.BELOW_A_MESH},
+    d.BELOW_LINKERD,
+    "Linkerd is the mesh",
+    LINKERD_DOCS,
+    settings=FOR_LINKERD,
+)
+"""The network that Linkerd is judged on, without encryption of its own."""

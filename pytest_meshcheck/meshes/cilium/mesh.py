@@ -254,4 +254,4 @@ def minor(version: str) -> str:
 
 
 def _is_ours(definition: Object) -> bool:
-    return definition["metadata"].get("labels", {}).get(MADE_BY) == SUITE
+    return bool(definition["metadata"].get("labels", {}).get(MADE_BY) == SUITE)

@@ -14,7 +14,8 @@ from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTU
 from pytest_meshcheck.meshes.registry import ENTRY_POINTS
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import MeshUnavailable
-from tests.unit.test_cilium.conftest import Judged
+
+from .conftest import Judged
 
 FLAVOURS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
 by_flavour = pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
@@ -29,8 +30,8 @@ CLAIMED = {
     "cilium-ipsec": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
     "cilium-spire": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
     "cilium-ztunnel": {
-        "1.19.0": {"mtls", "confidentiality", "kubernetes"},
-        "1.20.0": {"mtls", "confidentiality", "kubernetes", "permissive-mtls"},
+        "1.19.0": {"mtls", "spiffe", "confidentiality", "kubernetes"},
+        "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls"},
     },
 }
 CASES = [(name, version, claimed) for name, versions in CLAIMED.items() for version, claimed in versions.items()]

@@ -24,7 +24,8 @@ from pytest_meshcheck.stage.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
-from tests.unit.test_cilium.conftest import Judged
+
+from .conftest import Judged
 
 SERVER = WorkloadSpec("blue", "server")
 TWIN = WorkloadSpec("green", "server")

@@ -1,0 +1,104 @@
+"""What is there before the chart: keys, certificates, definitions."""
+
+import re
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from pytest_meshcheck.meshes import gateway_api
+from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
+from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
+from pytest_meshcheck.meshes.cilium.flavours import BELOW_LINKERD
+from pytest_meshcheck.meshes.linkerd.documented import CLAIMS
+from pytest_meshcheck.meshes.registry import Factory, Order
+from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
+from pytest_meshcheck.stage.pki_archive import archived, restore
+
+from .conftest import Judged, NoHooks
+
+
+@pytest.mark.parametrize("factory", [wireguard, spire])
+def test_agents_make_their_own_keys(factory: Factory, judged: Judged) -> None:
+    assert judged(factory).secrets() == ()
+
+
+def test_the_key_of_ipsec_is_the_same_in_every_process_of_a_run(judged: Judged) -> None:
+    first, second, other = judged(ipsec), judged(ipsec), judged(ipsec)
+    restore(second.authority, archived(first.authority))
+    keys = [mesh.secrets()[0]["stringData"]["keys"] for mesh in (first, second, other)]
+    assert keys[0] == keys[1] != keys[2]
+    assert re.fullmatch(r"3\+ rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128", keys[0])
+
+
+def test_ztunnel_is_given_a_root_that_its_certificates_are_judged_by(judged: Judged) -> None:
+    mesh = judged(ztunnel)
+    (secret,) = mesh.secrets()
+    data = {name: text.encode() for name, text in secret["stringData"].items()}
+    root = x509.load_pem_x509_certificate(data["ca-root.crt"])
+    assert mesh.authority.roots == (root,)
+    assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    bootstrap = x509.load_pem_x509_certificate(data["bootstrap-root.crt"])
+    names = bootstrap.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]
+    for certificate, key in ((root, "ca-private.key"), (bootstrap, "bootstrap-private.key")):
+        certificate.verify_directly_issued_by(certificate)
+        private = load_pem_private_key(data[key], None)
+        assert isinstance(private, rsa.RSAPrivateKey)
+        assert private.public_key() == certificate.public_key()
+        assert data[key].startswith(b"-----BEGIN PRIVATE KEY-----")
+
+
+def test_no_representation_holds_a_key(judged: Judged) -> None:
+    mesh = judged(ztunnel)
+    mesh.secrets()
+    assert "PRIVATE" not in repr(vars(mesh))
+
+
+async def test_nothing_is_rotated(judged: Judged) -> None:
+    with pytest.raises(Unsupported, match="cilium-ztunnel rotates nothing"):
+        await judged(ztunnel).rotate("leaf")  # type: ignore[arg-type]
+
+
+def definition(name: str) -> str:
+    return f"kind: CustomResourceDefinition\nmetadata: {{name: {name}}}\n"
+
+
+def test_definitions_from_a_directory_of_charts(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-api" / "experimental"
+    folder.mkdir(parents=True)
+    (folder / "b.yaml").write_text(definition("b"))
+    (folder / "a.yaml").write_text(
+        f"{definition('a')}---\nkind: ValidatingAdmissionPolicy\n---\n{definition('c')}---\n"
+    )
+    found = gateway_api.local(str(tmp_path))
+    assert found is not None
+    assert [one["metadata"]["name"] for one in found] == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize("charts", [None, "https://charts.example", "oci://charts.example"])
+def test_definitions_of_the_release(charts: str | None) -> None:
+    assert gateway_api.local(charts) is None
+
+
+def test_a_directory_without_definitions(tmp_path: Path) -> None:
+    assert gateway_api.local(str(tmp_path)) is None
+
+
+def test_a_definition_that_is_no_yaml(tmp_path: Path) -> None:
+    (tmp_path / "gateway-api").mkdir()
+    (tmp_path / "gateway-api" / "broken.yaml").write_text("a: [")
+    with pytest.raises(MeshUnavailable, match=r"broken\.yaml is no YAML"):
+        gateway_api.local(str(tmp_path))
+
+
+def test_linkerd_on_cilium_claims_what_linkerd_claims() -> None:
+    mesh = LinkerdOnCilium(Order("edge-26.8.3", 1.0, NoHooks(), installed=True))
+    own = LinkerdOnCilium.__mro__[1](Order("edge-26.8.3", 1.0, NoHooks(), installed=True))  # type: ignore[call-arg]
+    assert (mesh.name, mesh.version) == ("linkerd+cilium", "edge-26.8.3")
+    assert set(mesh.claims) == set(CLAIMS)
+    assert mesh.claims == own.claims  # type: ignore[attr-defined]
+    assert mesh.network.flavour is BELOW_LINKERD
+    assert mesh.network.version == "1.20.0"
