@@ -22,14 +22,11 @@ CHARTS = "MESHCHECK_CILIUM_CHARTS"
 NOT_RENDERED = {"k8sServiceHost": "kind-control-plane", "k8sServicePort": "6443"}
 """Without a cluster the address of the API server cannot be looked up."""
 
+MINORS = ("1.18", "1.19", "1.20")
 OFFERED = [
-    # flavour, versions
-    *(
-        (flavour, version)
-        for flavour in (WIREGUARD, IPSEC, SPIRE, BELOW_LINKERD)
-        for version in ("1.18", "1.19", "1.20")
-    ),
-    *((ZTUNNEL, version) for version in ("1.19", "1.20")),
+    # flavour, version
+    *((flavour, version) for flavour in (WIREGUARD, IPSEC, SPIRE, BELOW_LINKERD) for version in MINORS),
+    *((ZTUNNEL, version) for version in MINORS[1:]),
 ]
 by_flavour = pytest.mark.parametrize(("flavour", "minor"), OFFERED, ids=lambda value: getattr(value, "name", value))
 

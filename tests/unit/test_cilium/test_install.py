@@ -1,5 +1,6 @@
 """What is there before the chart: keys, certificates, definitions."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pytest_meshcheck.meshes import gateway_api
+from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
 from pytest_meshcheck.meshes.cilium.flavours import BELOW_LINKERD
-from pytest_meshcheck.meshes.linkerd.documented import CLAIMS
+from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Factory, Order
 from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.pki_archive import archived, restore
@@ -57,9 +59,10 @@ def test_no_representation_holds_a_key(judged: Judged) -> None:
     assert "PRIVATE" not in repr(vars(mesh))
 
 
-async def test_nothing_is_rotated(judged: Judged) -> None:
+@pytest.mark.parametrize("what", Rotation)
+def test_nothing_is_rotated(what: Rotation, judged: Judged) -> None:
     with pytest.raises(Unsupported, match="cilium-ztunnel rotates nothing"):
-        await judged(ztunnel).rotate("leaf")  # type: ignore[arg-type]
+        asyncio.run(judged(ztunnel).rotate(what))
 
 
 def definition(name: str) -> str:
@@ -95,10 +98,9 @@ def test_a_definition_that_is_no_yaml(tmp_path: Path) -> None:
 
 
 def test_linkerd_on_cilium_claims_what_linkerd_claims() -> None:
-    mesh = LinkerdOnCilium(Order("edge-26.8.3", 1.0, NoHooks(), installed=True))
-    own = LinkerdOnCilium.__mro__[1](Order("edge-26.8.3", 1.0, NoHooks(), installed=True))  # type: ignore[call-arg]
+    order = Order("edge-26.8.3", 1.0, NoHooks(), installed=True)
+    mesh = LinkerdOnCilium(order)
     assert (mesh.name, mesh.version) == ("linkerd+cilium", "edge-26.8.3")
-    assert set(mesh.claims) == set(CLAIMS)
-    assert mesh.claims == own.claims  # type: ignore[attr-defined]
+    assert mesh.claims == LinkerdMesh(order).claims
     assert mesh.network.flavour is BELOW_LINKERD
     assert mesh.network.version == "1.20.0"
