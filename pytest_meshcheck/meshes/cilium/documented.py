@@ -79,6 +79,7 @@ MUTUAL_TLS = (
     Capability.MTLS,
     Capability.STRICT_MTLS,
     Capability.PERMISSIVE_MTLS,
+    Capability.PERMISSIVE_SERVER_FIRST,
     Capability.PORT_LEVEL_MTLS,
 )
 
@@ -137,6 +138,9 @@ BY_ZTUNNEL: Claims = {
     Capability.PERMISSIVE_MTLS: Claim(
         True, ZTUNNEL_TEST, "the only mode there is", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
     ),
+    Capability.PERMISSIVE_SERVER_FIRST: Claim(
+        True, ZTUNNEL, "the port tells a tunnel from plaintext", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
+    ),
     Capability.SPIFFE: Claim(True, ZTUNNEL_AUTHORITY, "beta", since=FIRST_WITH_ZTUNNEL),
     Capability.STRICT_MTLS: Claim(False, f"{ZTUNNEL}#limitations", NO_STRICT),
     Capability.PORT_LEVEL_MTLS: Claim(False, f"{ZTUNNEL}#limitations", "namespaces are enrolled, with all their ports"),
@@ -155,6 +159,7 @@ BY_ZTUNNEL: Claims = {
 
 DOCUMENTED = Documented(
     plaintext_refused_as=frozenset(),
+    silent_refused_as=frozenset(),
     peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
     identity_headers=(),
     timeout_status=504,
@@ -166,6 +171,7 @@ DOCUMENTED = Documented(
     policies_act_within=30.0,
     sources={
         "plaintext_refused_as": f"{ZTUNNEL}#limitations",
+        "silent_refused_as": f"{ZTUNNEL}#limitations",
         "peer_refused_as": ZTUNNEL,
         "identity_headers": ZTUNNEL,
         "timeout_status": f"{SPEC}/#httproutetimeouts",

@@ -31,7 +31,7 @@ CLAIMED = {
     "cilium-spire": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
     "cilium-ztunnel": {
         "1.19.0": {"mtls", "spiffe", "confidentiality", "kubernetes"},
-        "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls"},
+        "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls", "permissive-server-first"},
     },
 }
 CASES = [(name, version, claimed) for name, versions in CLAIMED.items() for version, claimed in versions.items()]
