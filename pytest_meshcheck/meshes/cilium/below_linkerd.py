@@ -1,5 +1,6 @@
 """Linkerd on Cilium's network, with the settings that both need."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 
@@ -24,6 +26,11 @@ class LinkerdOnCilium(LinkerdMesh):
     def __init__(self, order: Order) -> None:
         super().__init__(order)
         self.network = CiliumMesh(replace(order, version=None), flavours.BELOW_LINKERD)
+
+    @property
+    def permissions(self) -> Sequence[Permission]:
+        """What looking at the network takes."""
+        return self.network.permissions
 
     def bind(self, platform: Platform) -> None:
         """Both are on the same platform."""

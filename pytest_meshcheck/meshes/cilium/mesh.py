@@ -21,6 +21,7 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import key_pem, spiffe_id
@@ -40,6 +41,17 @@ ROLLOUTS = (
     ("", "daemonsets", "cilium-envoy"),
     ("", "deployments", "cilium-operator"),
 )
+WATCHED = ("get", "list", "watch")
+LOOKED_AT = (
+    # group, resource, verbs
+    Permission("", "configmaps", ("get",)),
+    Permission("apps", "daemonsets", WATCHED),
+    Permission("apps", "deployments", WATCHED),
+    Permission("apps", "statefulsets", WATCHED),
+    Permission("apiextensions.k8s.io", "customresourcedefinitions", WATCHED),
+)
+HTTP_ROUTES = Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete"))
+CLUSTERWIDE = Permission("cilium.io", "ciliumclusterwidenetworkpolicies", (*APPLIED, "delete"))
 DEFINED_BY_OPERATOR = {
     "ciliumnetworkpolicies.cilium.io",
     "ciliumclusterwidenetworkpolicies.cilium.io",
@@ -63,6 +75,12 @@ class CiliumMesh(HelmMesh):
         super().__init__(order, flavour.claims)
         if self.ours:
             self._judged_as(self.version)
+
+    @property
+    def permissions(self) -> Sequence[Permission]:
+        """What judging it takes; whoever installs it has to administer the cluster."""
+        routed = (HTTP_ROUTES,) if self.flavour.routed else ()
+        return (*LOOKED_AT, *routed, *((CLUSTERWIDE,) if self.flavour.resources else ()))
 
     def releases(self) -> Sequence[Release]:
         """The one chart."""
@@ -111,9 +129,19 @@ class CiliumMesh(HelmMesh):
             if self.flavour.routed:
                 version = values.GATEWAY_API[minor(self.version)]
                 await gateway_api.ensure(api, version, self._given, {MADE_BY: SUITE}, self.scale)
+        else:
+            await self.detect(api)
         await super().install(platform)
         for manifest in self.flavour.resources:
             await api.apply(manifest)
+
+    async def uninstall(self) -> None:
+        """Also from a Cilium that was there before goes what is in force throughout."""
+        api = await self.platform.api()
+        if not self.ours:
+            for manifest in self.flavour.resources:
+                await api.delete(manifest)
+        await super().uninstall()
 
     async def ready(self, api: Api) -> None:
         """Wait until agents, proxies and operator run, and the operator has defined what policies are made of."""

@@ -2,10 +2,13 @@
 
 import pytest
 
+from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
 from pytest_meshcheck.meshes.cilium.mesh import complete, minor, version_of
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
 from pytest_meshcheck.stage.faults import MeshUnavailable
+
+from .conftest import Judged
 
 REPLACED = {"kube-proxy-replacement": "true", "bpf-lb-sock": "false", "cni-exclusive": "false"}
 HOST_ONLY = {"bpf-lb-sock-hostns-only": "true"}
@@ -102,3 +105,11 @@ REPLICAS = {"observedGeneration": 2, "readyReplicas": 1, "updatedReplicas": 1}
 )
 def test_rolled_out(status: dict[str, int], done: bool) -> None:
     assert complete({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is done
+
+
+def test_each_asks_only_for_what_it_makes(judged: Judged) -> None:
+    meshes = (wireguard, ztunnel, spire)
+    asked = {factory: {one.resource for one in judged(factory).permissions} for factory in meshes}
+    assert asked[wireguard] - asked[ztunnel] == {"httproutes"}
+    assert asked[spire] - asked[wireguard] == {"ciliumclusterwidenetworkpolicies"}
+    assert "secrets" not in asked[wireguard]
