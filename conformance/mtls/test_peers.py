@@ -23,6 +23,9 @@ from pytest_meshcheck.suite import (
 )
 
 HOUR = datetime.timedelta(hours=1)
+UNKNOWN_PROTOCOL = 15.0
+"""Seconds that a data plane may wait for more of what it does not know, before it refuses it."""
+
 REMEMBERED = 10
 """For so many tolerances a data plane may keep away from a server that it refused."""
 
@@ -191,6 +194,7 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
         served = control(await mesh.knock(outsider, server, credentials)).answered()
         if served.tls:
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
-        refused = await mesh.knock(outsider, server, credentials, minimum=version, maximum=version)
+        patience = UNKNOWN_PROTOCOL * mesh.scale
+        refused = await mesh.knock(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
         expect(refused).refused(mesh.documented.peer_refused_as)
         expect(await server.saw(refused)).nothing()

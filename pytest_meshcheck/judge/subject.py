@@ -301,17 +301,24 @@ class MeshUnderTest:
         self.journal.add("second root trusted after (s)", "", round(time.monotonic() - begun, 3))
 
     async def knock(
-        self, caller: Workload, server: Workload, credentials: Credentials | None, port: str = "http", **tls: Any
+        self,
+        caller: Workload,
+        server: Workload,
+        credentials: Credentials | None,
+        port: str = "http",
+        patience: float | None = None,
+        **tls: Any,
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
         Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
         """
         endpoint = self.endpoint(server, port)
-        request: dict[str, Any] = EMPTY_CALL if server.spec.port(port).protocol is Protocol.GRPC else {}
+        request: dict[str, Any] = dict(EMPTY_CALL) if server.spec.port(port).protocol is Protocol.GRPC else {}
         unwanted = "http/1.1" if request else "h2"
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         spoken = ClientTls(credentials=credentials, server_name=endpoint.server_name, alpn=alpn, **tls)
+        request |= {"patience": patience} if patience else {}
         return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:

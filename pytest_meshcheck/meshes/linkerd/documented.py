@@ -24,9 +24,9 @@ SLOW = 3.0
 
 CLAIMS: Mapping[Capability, Claim] = {
     Capability.MTLS: Claim(True, at.MTLS),
-    Capability.STRICT_MTLS: Claim(True, at.AUTHORIZATION, since="edge-24.5.2"),
-    Capability.PERMISSIVE_MTLS: Claim(True, at.AUTHORIZATION, since="edge-24.5.2"),
-    Capability.PORT_LEVEL_MTLS: Claim(True, at.AUTHORIZATION, since="edge-24.5.2"),
+    Capability.STRICT_MTLS: Claim(True, at.AUTHORIZATION),
+    Capability.PERMISSIVE_MTLS: Claim(True, at.AUTHORIZATION),
+    Capability.PORT_LEVEL_MTLS: Claim(True, at.AUTHORIZATION),
     Capability.CONFIDENTIALITY: Claim(True, at.MTLS),
     Capability.CUSTOM_AUTHORITY: Claim(True, at.CERTIFICATES),
     Capability.SERVER_IDENTITY: Claim(True, at.MTLS),
