@@ -190,9 +190,13 @@ class MeshUnderTest:
             spec = replace(spec, leaf_lifetime=self.documented.leaf_lifetime)
         begun = time.monotonic()
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
-        await self.adapter.settled()
-        if self.documented.policies_act_within:
-            await self._introduce(workload)
+        try:
+            await self.adapter.settled()
+            if self.documented.policies_act_within:
+                await self._introduce(workload)
+        except Inconclusive:
+            await self.platform.stop(workload)  # it is started anew when it is next asked for
+            raise
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
 
