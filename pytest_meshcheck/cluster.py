@@ -4,10 +4,11 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of, permissions_of
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of, kind_config_of, permissions_of
 from pytest_meshcheck.meshes.helm_mesh import HelmMesh
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms import kind
@@ -69,6 +70,7 @@ class Cluster:
     _folder: RunDirectory | None = None
     _registration: Registration | None = None
     _kind: Kind | None = None
+    _kind_config: Path | None = None
     _scores: ScoreKeeper | None = None
     _exit: int = 0
 
@@ -82,6 +84,8 @@ class Cluster:
         given: dict[str, Any] | None = getattr(config, "workerinput", None)
         if given is not None:
             attachment = msgspec.json.decode(given[ATTACHMENT], type=Attachment)
+            if settings.mesh_installed:
+                asyncio.run(_detected(adapters.values(), settings))
             return cls(config, settings, worker=given["workerid"], run=attachment.run, _attachment=attachment)
         cluster = cls(config, settings)
         if not config.option.collectonly:
@@ -119,6 +123,10 @@ class Cluster:
         settings = self.settings
         records_folder()
         if not self.existing:
+            if settings.mesh_installed:
+                raise MeshUnavailable("--mesh-installed is about a cluster that exists: name it with --mesh-context")
+            self._kind_config = _kind_config(settings, adapters)
+            _refuse_one_place(adapters)
             kind.require()
             return
         on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
@@ -130,6 +138,9 @@ class Cluster:
                 f"context {self._context_of_user} may not {', '.join(not_allowed)}: apply the output of "
                 f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
             )
+        if settings.mesh_installed:
+            asyncio.run(_detected(on_cluster.values(), settings))
+        _refuse_one_place(on_cluster)
         if settings.mesh_probe_image is None and self._kind_of_context() is None:
             raise MeshUnavailable(
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "
@@ -195,8 +206,9 @@ class Cluster:
     def _attach_to_kind(self) -> Attachment:
         settings = self.settings
         stays = settings.mesh_keep == "always"
-        image, configuration = settings.mesh_kind_image, settings.mesh_kind_config
-        name = kind.kept_name(image, configuration) if stays else f"meshcheck-{self.run}"
+        image, configuration = settings.mesh_kind_image, self._kind_config
+        meshes = [str(mesh) for mesh in settings.mesh]
+        name = kind.kept_name(image, configuration, meshes) if stays else f"meshcheck-{self.run}"
         cluster = self._kind = Kind(name, image, configuration)
         kubeconfig = self.folder / KUBECONFIG
         with ThreadPoolExecutor(1) as pool, reserved(name) if stays else nullcontext():
@@ -222,11 +234,13 @@ class Cluster:
         return self.settings.mesh_probe_image or probe_image(self.settings.mesh_probe_base)
 
     def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
-        """The probe image that was built here, on every node of a kind cluster."""
-        if self.settings.mesh_probe_image:
+        """The probe image, and on every node of a kind cluster what of this machine it is to have."""
+        if cluster is None:
             return image
-        if cluster is not None and not asyncio.run(_is_on_nodes(image, kubeconfig, context)):
-            self._step("probe image loaded", "image load", lambda: cluster.load(image))
+        built = () if self.settings.mesh_probe_image else (image,)
+        for wanted in (*self.settings.mesh_kind_load, *built):
+            if not asyncio.run(_is_on_nodes(wanted, kubeconfig, context)):
+                self._step(f"{wanted} loaded", f"load {wanted}", partial(cluster.load, wanted))
         return image
 
     def _register(self, where: Where) -> None:
@@ -314,6 +328,38 @@ class Cluster:
             for name, adapter in self._scores.adapters.items():
                 if home_of(adapter) is Home.KUBERNETES:
                     self._scores.platforms[name] = where
+
+
+def _kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path | None:
+    """The user's configuration, or the one that the meshes need."""
+    needed = {name: kind_config_of(mesh) for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
+    if settings.mesh_kind_config or not any(needed.values()):
+        return settings.mesh_kind_config
+    if len(set(needed.values())) > 1:
+        meshes = ", ".join(f"--mesh={name}" for name in needed)
+        raise MeshUnavailable(f"{meshes} need kind clusters of their own: run them one after the other")
+    return kind.shipped(next(iter(needed.values())))
+
+
+def _refuse_one_place(adapters: Mapping[MeshName, Mesh]) -> None:
+    """Two meshes in one namespace would be one."""
+    places: dict[str, MeshName] = {}
+    for name, adapter in adapters.items():
+        if isinstance(adapter, HelmMesh) and (other := places.setdefault(adapter.namespace, name)) != name:
+            raise MeshUnavailable(
+                f"--mesh={other} and --mesh={name} are both installed in {adapter.namespace}: run one after the other"
+            )
+
+
+async def _detected(adapters: Iterable[Mesh], settings: Settings) -> None:
+    """Have the adapters find out what is installed."""
+    api = await Api.connect(settings.mesh_kubeconfig, settings.mesh_context)
+    try:
+        for adapter in adapters:
+            if isinstance(adapter, HelmMesh):
+                await adapter.detect(api)
+    finally:
+        await api.close()
 
 
 async def _uninstalled(adapter: HelmMesh, attachment: Attachment) -> None:

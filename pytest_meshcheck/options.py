@@ -122,6 +122,7 @@ WHERE = {
     "mesh_kubeconfig",
     "mesh_context",
     "mesh_kind_config",
+    "mesh_kind_load",
     "mesh_kind_image",
     "mesh_probe_image",
     "mesh_probe_base",
@@ -146,6 +147,7 @@ OPTIONS = (
     Option("--mesh-kubeconfig", "Run on the cluster of this kubeconfig.", _file, None, "FILE"),
     Option("--mesh-context", "Run on the cluster of this context; by default on kind.", str, None, "NAME"),
     Option("--mesh-kind-config", "Configuration of the kind cluster.", _file, None, "FILE"),
+    Option("--mesh-kind-load", "Image of this machine for the kind cluster.", str, (), "IMAGE", many=True),
     Option("--mesh-kind-image", "Node image of the kind cluster.", str, None, "IMAGE"),
     Option("--mesh-keep", f"Keep the kind cluster: {', '.join(KEEP)}.", _one_of(*KEEP), KEEP[0], "WHEN"),
     Option("--mesh-probe-image", "A built image of the probe, which the nodes can pull.", str, None, "IMAGE"),
@@ -171,6 +173,7 @@ class Settings:
     mesh_kubeconfig: Path | None
     mesh_context: str | None
     mesh_kind_config: Path | None
+    mesh_kind_load: tuple[str, ...]
     mesh_kind_image: str | None
     mesh_keep: str
     mesh_probe_image: str | None
@@ -185,7 +188,14 @@ class Settings:
         """The options that name the cluster and the probe, as they were given, to be given again."""
         given = [(option, getattr(self, option.ini)) for option in OPTIONS if option.ini in WHERE]
         changed = [(option, value) for option, value in given if value != option.default]
-        return tuple(option.flag if option.metavar is None else f"{option.flag}={value}" for option, value in changed)
+        return tuple(text for option, value in changed for text in _again(option, value))
+
+
+def _again(option: Option, value: Any) -> tuple[str, ...]:
+    """An option as it is written on a command line."""
+    if option.metavar is None:
+        return (option.flag,)
+    return tuple(f"{option.flag}={one}" for one in (value if option.many else (value,)))
 
 
 def add(parser: pytest.Parser) -> None:

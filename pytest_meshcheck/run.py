@@ -18,7 +18,7 @@ from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectat
 from pytest_meshcheck.judge.subject import STAGE
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of, is_ours
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
@@ -240,7 +240,10 @@ class Run:
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(self.evidence_folder(planned))  # of an earlier run
-        claims = self.adapters[planned.mesh].claims
+        adapter = self.adapters[planned.mesh]
+        if planned.check.disruptive and not (is_ours(adapter) or self.settings.mesh_allow_disruption):
+            raise Unsupported(f"disrupts {adapter.name}, which was there already: allow it by --mesh-allow-disruption")
+        claims = adapter.claims
         for capability in sorted(planned.check.needs):
             claim = claims.get(capability)
             if claim is None or not claim.supported:

@@ -128,8 +128,10 @@ class Home(enum.StrEnum):
 class Mesh(Protocol):
     """One service mesh under test.
 
-    An adapter may have more members: ``runs_on: Home``, without which it runs on local processes, and
-    ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there.
+    An adapter may have more members: ``runs_on: Home``, without which it runs on local processes;
+    ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there;
+    ``kind_config: str``, the shipped kind configuration that it needs; and ``ours: bool``, false where it was there
+    before the run.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
@@ -194,6 +196,16 @@ class Mesh(Protocol):
 def home_of(adapter: Mesh) -> Home:
     """What a mesh runs on."""
     return Home(getattr(adapter, "runs_on", Home.PROCESSES))
+
+
+def is_ours(adapter: Mesh) -> bool:
+    """Whether a mesh was installed by the suite, so that it may be disrupted."""
+    return bool(getattr(adapter, "ours", True))
+
+
+def kind_config_of(adapter: Mesh) -> str:
+    """The shipped kind configuration that a mesh needs; empty where kind's own will do."""
+    return str(getattr(adapter, "kind_config", ""))
 
 
 def permissions_of(adapter: Mesh) -> Sequence[Permission]:

@@ -24,6 +24,7 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.charts import Charts, Source, bare
 from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.helm import Helm, Release
+from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.values import overrides
 from pytest_meshcheck.stage.capability import Capability, Claim
@@ -52,6 +53,7 @@ class HelmMesh(ABC):
         namespace: Where its control plane is.
         repository: Where its charts are published.
         newest: The version that is installed where none is asked for.
+        resources: What it takes to apply what policies are rendered into.
         ours: Whether this run, or an earlier one, installed it.
     """
 
@@ -60,6 +62,7 @@ class HelmMesh(ABC):
     repository: ClassVar[str]
     newest: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
+    resources: ClassVar[Sequence[Permission]] = ()
     runs_on: Home = Home.KUBERNETES
     documented: Documented
 
@@ -117,6 +120,11 @@ class HelmMesh(ABC):
         """
         claim = self.claims[Capability.CA_OUTAGE]
         raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
+
+    @property
+    def permissions(self) -> Sequence[Permission]:
+        """What installing it takes, or what judging it takes where it was there already."""
+        return (*READINESS, *self.resources) if not self.ours else (ADMINISTRATOR,)
 
     @property
     def platform(self) -> Kubernetes:

@@ -135,10 +135,17 @@ def _patience(config: Path | None) -> str:
     return "0s" if networking.get("disableDefaultCNI") else f"{READY_WITHIN}s"
 
 
-def kept_name(image: str | None, config: Path | None) -> str:
+def shipped(name: str) -> Path:
+    """A kind configuration that comes with the package."""
+    package = Path(__file__).parents[1]
+    folders = (package / "kind-configs", package.parent / "kind-configs")
+    return next(folder / name for folder in folders if folder.is_dir())
+
+
+def kept_name(image: str | None, config: Path | None, meshes: Sequence[str] = ()) -> str:
     """The name of a cluster that is kept for the next run that wants the same."""
     content = config.read_bytes() if config else b""
-    wanted = hashlib.sha256((image or "").encode() + b"\0" + content)
+    wanted = hashlib.sha256("\0".join([image or "", *meshes]).encode() + b"\0" + content)
     return f"{KEPT}-{wanted.hexdigest()[:6]}"
 
 

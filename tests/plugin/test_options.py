@@ -47,6 +47,7 @@ VALUES = {
     "mesh_kubeconfig": ("one.toml", "two.toml"),
     "mesh_context": ("near", "far"),
     "mesh_kind_config": ("one.toml", "two.toml"),
+    "mesh_kind_load": ("istiod:1", "istiod:2"),
     "mesh_kind_image": ("node:1", "node:2"),
     "mesh_keep": ("on-failure", "always"),
     "mesh_probe_image": ("probe:1", "probe:2"),

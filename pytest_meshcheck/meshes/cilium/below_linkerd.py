@@ -22,6 +22,7 @@ class LinkerdOnCilium(LinkerdMesh):
     """
 
     name = "linkerd+cilium"
+    kind_config = "cilium.yaml"
 
     def __init__(self, order: Order) -> None:
         super().__init__(order)

@@ -63,6 +63,7 @@ class CiliumMesh(HelmMesh):
     """Cilium of one flavour."""
 
     namespace = SYSTEM
+    kind_config = "cilium.yaml"
     repository = "https://helm.cilium.io"
     newest = "1.20.0"
     documented: Documented = DOCUMENTED

@@ -70,6 +70,7 @@ class AmbientMesh(IstioMesh):
     """Mutual TLS between ztunnels."""
 
     name = "istio-ambient"
+    kind_config = "istio-ambient.yaml"
     documented: Documented = AMBIENT_DOCUMENTED
 
     def __init__(self, order: Order) -> None:

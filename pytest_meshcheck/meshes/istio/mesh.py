@@ -14,6 +14,7 @@ from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt, Protocol
@@ -58,6 +59,11 @@ class IstioMesh(HelmMesh):
     repository = "https://istio-release.storage.googleapis.com/charts"
     newest = "1.30.3"
     documented: Documented = DOCUMENTED
+    resources = (
+        Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),
+        Permission("networking.istio.io", "virtualservices", (*APPLIED, "delete")),
+        Permission("networking.istio.io", "destinationrules", (*APPLIED, "delete")),
+    )
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         super().__init__(order, claims)

@@ -16,6 +16,7 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.charts import Source
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
+from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
@@ -72,6 +73,11 @@ class LinkerdMesh(HelmMesh):
     repository = "https://helm.linkerd.io/edge"
     newest = "edge-26.8.3"
     documented: Documented = DOCUMENTED
+    resources = (
+        Permission("policy.linkerd.io", "servers", (*APPLIED, "delete")),
+        Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete")),
+        Permission("gateway.networking.k8s.io", "grpcroutes", (*APPLIED, "delete")),
+    )
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         super().__init__(order, claims)

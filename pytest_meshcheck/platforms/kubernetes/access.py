@@ -10,7 +10,7 @@ from pathlib import Path
 from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, Permission
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -38,7 +38,10 @@ async def _lacking(api: Api, permissions: Sequence[Permission]) -> list[str]:
         raise MeshUnavailable(f"the API server does not say what is allowed: {error.status} {error.reason}") from error
     except UNREACHABLE as error:
         raise MeshUnavailable(f"the API server cannot be reached: {error!r}") from error
-    return [f"{verb} {_named(one)}" for (verb, one), may in zip(single, allowed, strict=True) if not may]
+    lacked = [(verb, one) for (verb, one), may in zip(single, allowed, strict=True) if not may]
+    if any(one == ADMINISTRATOR for _, one in lacked):
+        return ["do everything in the cluster, as is needed to install a mesh"]
+    return [f"{verb} {_named(one)}" for verb, one in lacked]
 
 
 async def _may(api: Api, verb: str, permission: Permission) -> bool:

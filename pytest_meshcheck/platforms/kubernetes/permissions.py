@@ -35,5 +35,15 @@ PLATFORM = (
 )
 """What every run does."""
 
+ADMINISTRATOR = Permission("*", "*", ("*",))
+"""What it takes to install a mesh: its charts grant roles, and nobody can grant what he does not have."""
+
+READINESS = (
+    Permission("apps", "deployments", ("get", "list", "watch")),
+    Permission("apps", "daemonsets", ("list", "watch")),
+    Permission("", "pods", ("create",)),
+)
+"""What finding out takes whether a mesh that is there works; pods are tried out and never created."""
+
 IMAGE_LOAD = (Permission("", "nodes", ("list",)),)
 """What a run does that brings the probe image onto the nodes itself."""
