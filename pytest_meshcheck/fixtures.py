@@ -68,6 +68,8 @@ async def mesh(
     planned = request.node.stash.get(PLANNED, None)
     with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
         await mesh_session.heal()
+        if mesh_session.turns.file is not None:
+            await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
         mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
         yield mesh_session
         if run.keeps_evidence(request.node):

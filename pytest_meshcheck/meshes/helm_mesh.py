@@ -212,6 +212,7 @@ class HelmMesh(ABC):
             Rotation.ROOT_SWITCH: self.authority.switch_root,
             Rotation.ROOT_DROP: self.authority.drop_root,
         }
+        await self.settled()
         api = await self.platform.api()
         steps[what]()
         await self._store(api, self._recipe())
