@@ -95,6 +95,8 @@ UNSAFE = {
     )
 }
 PAYMENTS = 5
+LOST = 2
+"""So many payments may be lost before they arrive, with a connection that another one's failure ended."""
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -168,8 +170,9 @@ async def test_unsafe_requests_run_at_most_once_by_default(
             for payment, body in zip(payments, bodies, strict=True)
         )
     )
+    arrived = [bool(await server.sees(payment, patience=mesh.tolerance)) for payment in payments]
+    control(sum(arrived), "payments that arrived").at_least(PAYMENTS - LOST)
     for payment in payments:
-        control(len(await server.sees(payment, patience=mesh.tolerance)), "attempts of a payment").at_least(1)
         expect(len(await server.saw(payment)), "attempts of a payment").at_most(1)
 
 

@@ -25,6 +25,9 @@ BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
 
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 GONE = 404
+SERVER_ERRORS = 500
+AGAIN_AFTER = (0.2, 1.0, 3.0)
+"""Seconds. A webhook may be out of reach for a moment: its connection ended just as the server called it."""
 REFUSED = 400
 TOO_OLD = 410
 
@@ -76,17 +79,22 @@ class Api:
             raise MeshUnavailable(f"the API server {host} cannot be reached: {why}; is the cluster running?") from error
 
     async def apply(self, manifest: Manifest) -> Object:
-        """Create a resource or change it into this, by server-side apply.
+        """Create a resource or change it into this, by server-side apply, which can be done again.
 
         Raises:
             Inconclusive: The server rejects it; says what and why.
         """
         path = await self._path(manifest)
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
-        try:
-            return await self.request("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
-        except ApiException as error:
-            raise Inconclusive(f"the API server rejects {_described(manifest)}: {_reason(error)}") from error
+        pauses = iter(AGAIN_AFTER)
+        while True:
+            try:
+                return await self.request("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+            except ApiException as error:
+                pause = next(pauses, None) if error.status >= SERVER_ERRORS else None
+                if pause is None:
+                    raise Inconclusive(f"the API server rejects {_described(manifest)}: {_reason(error)}") from error
+            await asyncio.sleep(pause)
 
     async def delete(self, manifest: Manifest, grace: int | None = None) -> None:
         """Delete a resource, with what it owns; one that is gone already is no error."""

@@ -6,13 +6,12 @@ from contextlib import aclosing
 
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
+from pytest_meshcheck.platforms.kubernetes.api import SERVER_ERRORS, UNREACHABLE, Api, Object
 from pytest_meshcheck.stage.faults import Inconclusive
 
 PAUSE = 0.5
 """Seconds after which an API server that went away is asked again."""
 
-SERVER_ERRORS = 500
 PODS = "/api/v1/pods"
 
 HOPELESS = frozenset(
