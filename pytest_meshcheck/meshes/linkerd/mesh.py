@@ -9,6 +9,7 @@ from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
+from pytest_meshcheck.meshes.linkerd.sources import ISSUED
 from pytest_meshcheck.meshes.readiness import deployments, injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
@@ -43,6 +44,8 @@ identity is expected there all the same, and nothing listens on it but the impos
 
 DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRoutes": False}
 """The routes of the Gateway API that policies are rendered into."""
+
+LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
 
 OPAQUE = "25,587,3306,4444,5432,6379,9300,11211"
 SERVER_FIRST = ",".join(str(NUMBERS[port.name]) for port in PORTS if port.server_first)
@@ -81,6 +84,8 @@ class LinkerdMesh(HelmMesh):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         super().__init__(order, claims)
+        if not self.ours:
+            self.claims = {**self.claims, Capability.LEAF_ROTATION: Claim(False, ISSUED, LIFETIME_IS_GIVEN)}
 
     def releases(self) -> Sequence[Release]:
         """Definitions, then the control plane."""

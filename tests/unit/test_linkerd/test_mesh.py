@@ -47,6 +47,12 @@ def test_the_authority_is_a_secret_and_a_config_map(mesh: LinkerdMesh) -> None:
     assert "KEY" not in anchors["ca-bundle.crt"]
 
 
+def test_an_installation_of_others_is_not_judged_by_our_lifetime(mesh: LinkerdMesh) -> None:
+    changed = {capability for capability in Capability if mesh.claims[capability] != CLAIMS[capability]}
+    assert changed >= {Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION, Capability.CUSTOM_AUTHORITY}
+    assert not any(mesh.claims[capability].supported for capability in changed)
+
+
 def test_values_hold_no_key(mesh: LinkerdMesh) -> None:
     assert all("PRIVATE" not in str(release.values) for release in mesh.releases())
 
