@@ -199,5 +199,5 @@ def _version(text: str) -> tuple[int, ...]:
 def _complaint(text: str) -> str:
     """The lines of kind that say what is wrong, without its progress."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not re.match(r"\s*[•✓✗]", line)]
-    errors = [line for line in lines if line.startswith("ERROR")]
+    errors = [line for line in lines if line.startswith(("ERROR", "Command Output"))]
     return " ".join((errors or lines)[-3:]) or "it said nothing"

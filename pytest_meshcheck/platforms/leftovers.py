@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import KEPT, OURS, Kind
-from pytest_meshcheck.platforms.kubernetes.api import contexts
+from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, contexts
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces, runs_in
 from pytest_meshcheck.platforms.registration import (
@@ -162,7 +162,7 @@ def _remove_kind(name: str, dead: str = "") -> str:
 
 
 def _remove_namespaces(attachment: Attachment) -> str:
-    left = asyncio.run(remove_namespaces(attachment))
+    left = asyncio.run(remove_namespaces(attachment, REACHABLE_WITHIN))
     return f"still there: {', '.join(left)}" if left else ""
 
 

@@ -20,6 +20,29 @@ from .conftest import Given
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOTICED_WITHIN = 20.0
+REJECTING = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {{name: meshcheck-{run}}}
+spec:
+  matchConstraints:
+    objectSelector: {{matchLabels: {{meshcheck.dev/run: {run}}}}}
+    resourceRules:
+    - {{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}}
+  validations:
+  - {{expression: "false", message: only signed images}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {{name: meshcheck-{run}}}
+spec: {{policyName: meshcheck-{run}, validationActions: [Deny]}}
+"""
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: sample, namespace: default, labels: {{meshcheck.dev/run: {run}}}}}
+spec: {{containers: [{{name: sample, image: none}}]}}
+"""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -127,6 +150,41 @@ async def test_an_image_that_is_not_there_is_named(platform: Kubernetes) -> None
         platform.owner = sound
 
 
+async def test_pods_that_are_rejected_are_explained_and_waited_for_once(platform: Kubernetes, given: Given) -> None:
+    run = platform.owner.run
+    scale, platform.timeout_scale = platform.timeout_scale, 0.1
+    kubectl(given, "apply", "--filename=-", text=REJECTING.format(run=run))
+    try:
+        await asyncio.to_thread(rejects, given, run)
+        spec = WorkloadSpec(platform.namespace("grey"), "unwelcome")
+        with pytest.raises(
+            Inconclusive, match=r"is not ready after \d+ s: no pod was made; unwelcome-.* only signed images"
+        ):
+            await platform.start(spec, Metadata())
+        begun = time.monotonic()
+        with pytest.raises(Inconclusive, match="is not ready after"):
+            await platform.start(spec, Metadata())
+        assert time.monotonic() - begun < 9.0
+    finally:
+        platform.timeout_scale = scale
+        kubectl(given, "delete", "--filename=-", text=REJECTING.format(run=run))
+
+
+def rejects(given: Given, run: str) -> None:
+    """Return once pods of the run are rejected: a policy acts a moment after it was applied."""
+    until = time.monotonic() + 30
+    pod = POD.format(run=run)
+    while time.monotonic() < until:
+        try:
+            kubectl(given, "create", "--dry-run=server", "--filename=-", text=pod)
+        except subprocess.CalledProcessError as refused:
+            if b"only signed images" in refused.stderr:
+                return
+            raise
+        time.sleep(0.2)
+    pytest.fail("the policy does not act")
+
+
 async def missed(platform: Kubernetes) -> None:
     """Return once a check of the platform fails."""
     while True:
@@ -137,7 +195,12 @@ async def missed(platform: Kubernetes) -> None:
         await asyncio.sleep(0.05)
 
 
-def kubectl(given: Given, *arguments: str) -> None:
+def kubectl(given: Given, *arguments: str, text: str = "") -> None:
     """Do something to the cluster behind the platform's back."""
     config = [f"--kubeconfig={given.kubeconfig}"] if given.kubeconfig else []
-    subprocess.run(["kubectl", *config, f"--context={given.context}", *arguments], check=True, capture_output=True)
+    subprocess.run(
+        ["kubectl", *config, f"--context={given.context}", *arguments],
+        check=True,
+        capture_output=True,
+        input=text.encode(),
+    )

@@ -73,6 +73,19 @@ def test_an_api_server_that_is_not_there(refused: Callable[..., None], suite: Su
     refused("--mesh-kubeconfig=config.yaml", said=said)
 
 
+def test_an_api_server_that_says_nothing(
+    refused: Callable[..., None], suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_meshcheck.platforms.kubernetes.api.REACHABLE_WITHIN", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        suite.write("conforms", config_yaml=KUBECONFIG.format(port=port))
+        said = (
+            f"the API server http://127.0.0.1:{port} cannot be reached: no answer within * s; is the cluster running?"
+        )
+        refused("--mesh-kubeconfig=config.yaml", said=said)
+
+
 def test_no_kind(refused: Callable[..., None]) -> None:
     refused(said="no program kind on the PATH: install it (*), or name a cluster that exists with --mesh-context*")
 

@@ -56,10 +56,13 @@ def test_a_machine_that_can_have_clusters(programs: Programs) -> None:
 
 
 def test_a_creation_that_fails_says_why_and_leaves_nothing(programs: Programs, tmp_path: Path) -> None:
-    script = '[ $1 = delete ] || { echo " • Preparing nodes ..."; echo "ERROR: no such image" >&2; exit 1; }'
+    said = r" • Preparing nodes ...\nERROR: no such image\nCommand Output: denied\n"
+    script = f'[ $1 = delete ] || {{ printf "{said}" >&2; exit 1; }}'
     programs.add("kind", script)
     programs.add("docker", "")
-    with pytest.raises(Inconclusive, match="kind cannot create the cluster meshcheck-test: ERROR: no such image"):
+    with pytest.raises(
+        Inconclusive, match="kind cannot create the cluster meshcheck-test: ERROR: no such image Command Output: denied"
+    ):
         Kind("meshcheck-test", image="node:v0").create(tmp_path / "kubeconfig")
     created, deleted, listed = programs.called()
     assert "--image node:v0" in created

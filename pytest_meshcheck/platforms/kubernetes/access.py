@@ -37,7 +37,7 @@ async def _lacking(api: Api, permissions: Sequence[Permission]) -> list[str]:
     except ApiException as error:
         raise MeshUnavailable(f"the API server does not say what is allowed: {error.status} {error.reason}") from error
     except UNREACHABLE as error:
-        raise MeshUnavailable(f"the API server cannot be reached: {error!r}") from error
+        raise MeshUnavailable(f"the API server cannot be reached: {error}") from error
     lacked = [(verb, one) for (verb, one), may in zip(single, allowed, strict=True) if not may]
     if any(one == ADMINISTRATOR for _, one in lacked):
         return ["do everything in the cluster, as is needed to install a mesh"]

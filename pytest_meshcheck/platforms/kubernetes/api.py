@@ -20,6 +20,10 @@ FIELD_MANAGER = "meshcheck"
 REACHABLE_WITHIN = 10.0
 """Seconds within which an API server answers, or there is none."""
 
+BACK_WITHIN = 60.0
+"""Seconds that an API server may be away in the middle of a run: as long as it takes to be started anew."""
+
+PAUSE = 0.5
 BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
 """What the client raises for files that are no kubeconfig."""
 
@@ -30,20 +34,28 @@ AGAIN_AFTER = (0.2, 1.0, 3.0)
 """Seconds. A webhook may be out of reach for a moment: its connection ended just as the server called it."""
 REFUSED = 400
 TOO_OLD = 410
+UNAVAILABLE = 503
 
 Object = dict[str, Any]
 
 
 class Api:
-    """One cluster's API server. To be used from the event loop that made it; made with ``Api.connect``."""
+    """One cluster's API server. To be used from the event loop that made it; made with ``Api.connect``.
 
-    def __init__(self, configuration: Configuration) -> None:
+    Attributes:
+        configuration: How to get there.
+        patience: Seconds that it may be away; when it has been away for longer, what is asked of it fails at once.
+    """
+
+    def __init__(self, configuration: Configuration, patience: float) -> None:
         self.configuration = configuration
+        self.patience = patience
+        self._away_since: float | None = None
         self._client = ApiClient(configuration)
         self._kinds: dict[str, asyncio.Task[dict[str, Object]]] = {}
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None, context: str | None) -> "Api":
+    async def connect(cls, kubeconfig: Path | None, context: str | None, patience: float = BACK_WITHIN) -> "Api":
         """The cluster of a context, by default the current one.
 
         Raises:
@@ -60,7 +72,7 @@ class Api:
             )
         except BROKEN as error:
             raise MeshUnavailable(f"{_called(kubeconfig)} cannot be used: {error}") from error
-        return cls(configuration)
+        return cls(configuration, patience)
 
     async def version(self) -> str:
         """The version of Kubernetes.
@@ -89,7 +101,9 @@ class Api:
         pauses = iter(AGAIN_AFTER)
         while True:
             try:
-                return await self.request("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+                return await self._patiently(
+                    "PATCH", path, query, manifest, content_type="application/apply-patch+yaml"
+                )
             except ApiException as error:
                 pause = next(pauses, None) if error.status >= SERVER_ERRORS else None
                 if pause is None:
@@ -102,14 +116,14 @@ class Api:
         if grace is not None:
             query.append(("gracePeriodSeconds", str(grace)))
         try:
-            await self.request("DELETE", await self._path(manifest), query)
+            await self._patiently("DELETE", await self._path(manifest), query)
         except ApiException as error:
             if error.status != GONE:
                 raise Inconclusive(f"{_described(manifest)} cannot be deleted: {_reason(error)}") from error
 
     async def items(self, path: str, selector: str = "") -> tuple[list[Object], str]:
         """The resources under a path that have these labels, and the version of the list."""
-        listed = await self.request("GET", path, [("labelSelector", selector)] if selector else [])
+        listed = await self._patiently("GET", path, [("labelSelector", selector)] if selector else [])
         return listed["items"], listed["metadata"]["resourceVersion"]
 
     async def until(
@@ -187,6 +201,31 @@ class Api:
                 return None
             raise
 
+    async def _patiently(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One request that does no harm if it is made twice; made again while the API server is away."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                async with asyncio.timeout(self.patience):
+                    answered = await self.request(method, path, query, body, content_type)
+            except (*UNREACHABLE, ApiException) as error:
+                if isinstance(error, ApiException) and error.status != UNAVAILABLE:
+                    raise
+                self._away_since = self._away_since or clock()
+                if clock() - self._away_since >= self.patience:
+                    raise
+                await asyncio.sleep(PAUSE)
+            else:
+                self._away_since = None
+                return answered
+
     async def text(self, path: str, query: Sequence[tuple[str, str]] = ()) -> str:
         """One request for text, e.g. for a log."""
         async with await self._call("GET", path, query) as response:
@@ -237,7 +276,7 @@ class Api:
         return f"{group(version)}{scope}/{resource['name']}/{metadata['name']}"
 
     async def _discover(self, version: str) -> dict[str, Object]:
-        listed = await self.request("GET", group(version))
+        listed = await self._patiently("GET", group(version))
         return {resource["kind"]: resource for resource in listed["resources"] if "/" not in resource["name"]}
 
 

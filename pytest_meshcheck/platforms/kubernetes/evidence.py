@@ -41,6 +41,33 @@ async def trouble(api: Api, namespace: str) -> str:
     return redacted("; ".join([*waiting, *warnings]))
 
 
+async def last_warning(api: Api, namespace: str, workload: str) -> str:
+    """What the cluster last complained of about a workload, its ReplicaSet or its pods; empty for nothing."""
+    events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
+    about = [event for event in events if f"{event['involvedObject'].get('name')}-".startswith(f"{workload}-")]
+    warnings = [_told(event) for event in about if event.get("type") == "Warning"]
+    return redacted(warnings[-1]) if warnings else ""
+
+
+async def unready_nodes(api: Api) -> list[str]:
+    """The nodes that are not ready, each with what is said of it; none where they may not be listed."""
+    try:
+        nodes, _ = await api.items("/api/v1/nodes")
+    except ApiException:
+        return []
+    states = {node["metadata"]["name"]: _condition(node, "Ready") for node in nodes}
+    return [
+        f"node {name} is not ready: {state.get('reason')} {state.get('message')}"
+        for name, state in states.items()
+        if state.get("status") != "True"
+    ]
+
+
+def _condition(node: Object, kind: str) -> Object:
+    found = [condition for condition in node.get("status", {}).get("conditions", []) if condition["type"] == kind]
+    return found[0] if found else {}
+
+
 def _told(event: Object) -> str:
     return f"{event['involvedObject'].get('name')} {event.get('message')}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
+from pytest_meshcheck.platforms.kubernetes.api import BACK_WITHIN, UNREACHABLE, Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.manifests import RUN
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
@@ -14,13 +14,15 @@ NAMESPACES = "/api/v1/namespaces"
 GONE_WITHIN = 60.0
 
 
-async def remove_namespaces(attachment: Attachment) -> list[str]:
+async def remove_namespaces(attachment: Attachment, patience: float = BACK_WITHIN) -> list[str]:
     """Delete the namespaces of a run and wait until they are gone; returns the names of those that are not.
+
+    The API server may be away for so many seconds.
 
     Raises:
         MeshUnavailable: The kubeconfig cannot be used, or has no such context.
     """
-    api = await Api.connect(attachment.kubeconfig, attachment.context)
+    api = await Api.connect(attachment.kubeconfig, attachment.context, patience)
     selector = f"{RUN}={attachment.run}"
     left: list[str] = []
 
@@ -29,14 +31,13 @@ async def remove_namespaces(attachment: Attachment) -> list[str]:
         return not left
 
     try:
-        await api.version()
         found, _ = await api.items(NAMESPACES, selector)
         for namespace in found:
             await api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace["metadata"]})
         await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
     except TimeoutError:
         return left
-    except (*UNREACHABLE, ApiException, Inconclusive, MeshUnavailable) as error:
+    except (*UNREACHABLE, ApiException, Inconclusive) as error:
         return [f"those labelled {selector} ({error})"]
     finally:
         await api.close()

@@ -1,16 +1,19 @@
 """The platform of a Kubernetes cluster: each workload a deployment with a service and a service account of its own."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubernetes_asyncio.client import ApiException
+
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence import last_warning, unready_nodes, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, WORKLOAD, Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.pods import Pods, fate, obstacle, progress, ready
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
@@ -90,6 +93,8 @@ class Kubernetes:
         self._namespaces: dict[str, asyncio.Task[None]] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._watchers: asyncio.Task[dict[str, Probe]] | None = None
+        self._awaited: dict[tuple[str, str], float] = {}
+        """Since when a pod is waited for, so that one that never comes costs a run its patience once."""
 
     def __str__(self) -> str:
         return self._attachment.description
@@ -234,7 +239,7 @@ class Kubernetes:
         try:
             return list(await asyncio.gather(*(api.apply(manifest) for manifest in wanted)))
         except UNREACHABLE as error:
-            raise Inconclusive(f"the API server cannot be reached: {error!r}") from error
+            raise Inconclusive(f"the API server cannot be reached: {error}") from error
 
     async def _ready_pod(self, namespace: str, name: str) -> Object:
         """The ready pod of a workload; Inconclusive where there is none in time, or never will be."""
@@ -249,13 +254,25 @@ class Kubernetes:
             found.sort(key=ready, reverse=True)
             return bool(found) and ready(found[0])
 
+        begun = self._awaited.setdefault((namespace, name), time.monotonic())
+        patience = begun + STARTS_WITHIN * self.timeout_scale - time.monotonic()
         try:
-            await pods.until(is_there, STARTS_WITHIN * self.timeout_scale)
+            await pods.until(is_there, max(patience, ONE_TRY))
         except TimeoutError as late:
-            state = progress(found[0]) if found else "no pod was made; the events of its ReplicaSet say why"
-            seconds = STARTS_WITHIN * self.timeout_scale
+            state = await self._awaiting(namespace, name, found)
+            seconds = time.monotonic() - begun
             raise Inconclusive(f"{namespace}/{name} is not ready after {seconds:.0f} s: {state}") from late
+        del self._awaited[namespace, name]
         return found[0]
+
+    async def _awaiting(self, namespace: str, name: str, pods: Sequence[Object]) -> str:
+        """What a workload waits for that does not become ready."""
+        api = (await self._connected())[0]
+        try:
+            states = [progress(pods[0]) if pods else "no pod was made", await last_warning(api, namespace, name)]
+            return "; ".join(filter(None, [*states, *await unready_nodes(api)]))
+        except (*UNREACHABLE, ApiException) as error:
+            return f"the API server cannot say for what: {error}"
 
     async def _probe_of(self, pod: Object) -> Probe:
         executor = (await self._connected())[1]
