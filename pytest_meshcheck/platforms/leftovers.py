@@ -73,16 +73,19 @@ def of_dead_runs() -> Iterator[Leftover]:
 
 
 def of_nobody() -> Iterator[Leftover]:
-    """Kind clusters with a name of ours that no record tells of; MeshUnavailable where they cannot be listed."""
+    """Kind clusters with a name of ours that are nobody's by any record, or kept and not in use.
+
+    Raises:
+        MeshUnavailable: They cannot be listed.
+    """
     if shutil.which("kind") is None:
         return
-    known = [record for some in records() for record in some]
+    alive, dead = records()
     for name in filter(lambda name: name.startswith(OURS), kind.clusters()):
-        if name.startswith(KEPT):
-            if not any(record.uses(name) and isinstance(record.where, OwnCluster) for record in known):
-                yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), IS_KEPT)
-        elif not any(record.uses(name) for record in known):
-            yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), NO_RECORD)
+        told = [*alive, *(record for record in dead if isinstance(record.where, OwnCluster))]
+        if not any(record.uses(name) for record in told):
+            doubt = IS_KEPT if name.startswith(KEPT) else NO_RECORD
+            yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), doubt)
 
 
 def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftover]:
