@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck import clean, rbac
+from pytest_meshcheck import clean, publish, rbac
 from pytest_meshcheck.report import __main__ as report
 
 
@@ -28,6 +28,7 @@ class Command:
 
 COMMANDS = {
     "report": Command(report.SUMMARY, report.SUMMARY, report.add_arguments, report.run),
+    "publish": Command(publish.SUMMARY, publish.SUMMARY, publish.add_arguments, publish.run),
     "clean": Command(clean.SUMMARY, clean.DESCRIPTION, clean.add_arguments, clean.run),
     "rbac": Command(rbac.SUMMARY, rbac.SUMMARY, rbac.add_arguments, rbac.run),
 }

@@ -1,7 +1,7 @@
 """Many reports on one page: checks and capabilities by mesh, contradictions on top."""
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -144,19 +144,32 @@ def to_html(matrix: Matrix) -> bytes:
 
 def to_markdown(matrix: Matrix) -> bytes:
     """The matrix as GitHub-flavoured Markdown."""
+    return "\n".join(["# Mesh conformance, side by side", "", *markdown_lines(matrix)]).encode()
+
+
+def markdown_lines(matrix: Matrix) -> list[str]:
+    """The lines of the matrix as Markdown, without a title."""
     meshes = [markdown.escape(column.mesh) for column in matrix.columns]
-    lines = ["# Mesh conformance, side by side", ""]
-    if matrix.contradictions:
-        lines += ["## Claimed, but not so", ""]
-    for found in matrix.contradictions:
-        checks = ", ".join(markdown.code(check_id) for check_id in found.checks)
-        lines.append(f"- **{markdown.escape(found.mesh)}: {markdown.escape(found.capability)}** {checks}")
     scores = ["Score", *(markdown.escape(column.score) for column in matrix.columns)]
     beside = ["Beside it", *(markdown.escape(", ".join(column.beside)) for column in matrix.columns)]
-    lines += ["", *markdown.table(("", *meshes), (scores, beside))]
-    lines += ["## Checks", "", *markdown.table(("Check", *meshes), map(_check_cells, matrix.checks))]
-    lines += ["## Capabilities", "", *markdown.table(("Capability", *meshes), map(_stances, matrix.capabilities))]
-    return "\n".join(lines).encode()
+    return [
+        *_contradicted(matrix),
+        *markdown.table(("", *meshes), (scores, beside)),
+        *("## Checks", ""),
+        *markdown.table(("Check", *meshes), map(_check_cells, matrix.checks)),
+        *("## Capabilities", ""),
+        *markdown.table(("Capability", *meshes), map(_stances, matrix.capabilities)),
+    ]
+
+
+def _contradicted(matrix: Matrix) -> Iterator[str]:
+    if matrix.contradictions:
+        yield from ("## Claimed, but not so", "")
+    for found in matrix.contradictions:
+        checks = ", ".join(markdown.code(check_id) for check_id in found.checks)
+        yield f"- **{markdown.escape(found.mesh)}: {markdown.escape(found.capability)}** {checks}"
+    if matrix.contradictions:
+        yield ""
 
 
 def _check_cells(row: CheckRow) -> list[str]:
