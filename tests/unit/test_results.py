@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,7 +17,20 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
 REPORTS = sorted(RESULTS.glob("*.json"))
 ANEW = "run `meshcheck publish --to docs/results`"
+HOST = socket.gethostname()
 RUN_OUTPUT = ("expected", "actual", "reason", "reproduce", "evidence")
+
+URL_HOST = re.compile(r"\b(?:https?|oci)://(?![\w.-]+\.svc\b)[\w.-]+")
+"""A URL up to its host, unless that is a service of a cluster."""
+
+FORBIDDEN = (
+    r"(?<![\w:/.])/(?:home|root|tmp|var|opt|srv|mnt|work|Users|usr|etc|private)\b[^\s'\"]*",
+    r"--mesh-[a-z-]+=\S*",
+    r"\bcontext \S+",
+    r"PRIVATE KEY-|client-key-data|[Bb]earer [A-Za-z0-9]",
+    *([rf"(?<![\w.-]){re.escape(HOST)}(?![\w.-])"] if len(HOST) > 3 else []),
+)
+LEAKS = ("in /tmp/x", "--mesh-charts=x", "context jane", "Bearer abc", "GET https://charts.corp.example/x")
 
 every_report = pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
 
@@ -47,16 +61,27 @@ def test_a_report_is_written_as_publishing_writes_it(path: Path) -> None:
 
 @every_report
 def test_a_report_holds_no_path_host_or_secret(path: Path) -> None:
-    content = json.loads(path.read_text())
-    texts = [result[name] for result in content["results"] for name in RUN_OUTPUT] + [content["platform"]]
-    text = "\n".join([*texts, *(str(one) for result in content["results"] for one in result["measured"].values())])
-    assert (
-        re.findall(r"(?<![\w:/.])/(?:home|root|tmp|var|opt|srv|mnt|work|Users|usr|etc|private)\b[^\s'\"]*", text) == []
-    )
-    assert re.findall(r"--mesh-[a-z-]+=\S*", text) == []
-    assert re.findall(r"\bcontext \S+", text) == []
-    assert [host for host in re.findall(r"\b[a-z]+://([\w.-]+)", text) if not re.search(r"\.svc(\.|$)", host)] == []
-    assert (
-        not re.search(rf"(?<![\w.-]){re.escape(socket.gethostname())}(?![\w.-])", text) or len(socket.gethostname()) < 4
-    )
-    assert not re.search(r"PRIVATE KEY-|client-key-data|[Bb]earer [A-Za-z0-9]", path.read_text())
+    assert leaks(path.read_text()) == []
+
+
+@pytest.mark.parametrize("reason", LEAKS)
+def test_a_leak_is_seen(reason: str) -> None:
+    result = dict.fromkeys(RUN_OUTPUT, "") | {"reason": reason, "measured": {}}
+    assert leaks(json.dumps({"platform": "", "capabilities": [], "requirements": {}, "results": [result]}))
+
+
+def leaks(text: str) -> list[str]:
+    """What is in a report's text that belongs to a machine or has to stay secret."""
+    content = json.loads(text)
+    said = [content["platform"], *(result[name] for result in content["results"] for name in RUN_OUTPUT)]
+    said += [str(value) for result in content["results"] for value in result["measured"].values()]
+    output = "\n".join(said)
+    hosts = {found[0] for found in URL_HOST.finditer(output)} - public(content)
+    return [*sorted(hosts), *(found[0] for pattern in FORBIDDEN for found in re.finditer(pattern, output))]
+
+
+def public(content: dict[str, Any]) -> set[str]:
+    """The hosts of the sources that a report names."""
+    sources = [row["source"] for row in content["capabilities"]]
+    sources += [source["url"] for required in content["requirements"].values() for source in required["sources"]]
+    return {found[0] for source in sources for found in URL_HOST.finditer(source)}
