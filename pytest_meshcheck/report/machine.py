@@ -36,8 +36,9 @@ def without_machine(report: Report) -> Report:
     """
     local = _names(report)
     platform = local.get(report.platform, report.platform)
+    steps = {_cleaned(step, local): seconds for step, seconds in report.steps.items()}
     results = tuple(_everybodys(report, result, local) for result in report.results)
-    return without_secrets(msgspec.structs.replace(report, platform=platform, results=results))
+    return without_secrets(msgspec.structs.replace(report, platform=platform, steps=steps, results=results))
 
 
 def _names(report: Report) -> dict[str, str]:

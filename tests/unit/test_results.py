@@ -67,13 +67,17 @@ def test_a_report_holds_no_path_host_or_secret(path: Path) -> None:
 @pytest.mark.parametrize("reason", LEAKS)
 def test_a_leak_is_seen(reason: str) -> None:
     result = dict.fromkeys(RUN_OUTPUT, "") | {"reason": reason, "measured": {}}
-    assert leaks(json.dumps({"platform": "", "capabilities": [], "requirements": {}, "results": [result]}))
+    assert leaks(json.dumps({"platform": "", "steps": {}, "capabilities": [], "requirements": {}, "results": [result]}))
 
 
 def leaks(text: str) -> list[str]:
     """What is in a report's text that belongs to a machine or has to stay secret."""
     content = json.loads(text)
-    said = [content["platform"], *(result[name] for result in content["results"] for name in RUN_OUTPUT)]
+    said = [
+        content["platform"],
+        *content["steps"],
+        *(result[name] for result in content["results"] for name in RUN_OUTPUT),
+    ]
     said += [str(value) for result in content["results"] for value in result["measured"].values()]
     output = "\n".join(said)
     hosts = {found[0] for found in URL_HOST.finditer(output)} - public(content)

@@ -42,7 +42,8 @@ def local(make_report: MakeReport, make_result: MakeResult) -> Report:
         reproduce=f"pytest --mesh=acme {where} -k 'retry/pull'",
     )
     platform = "context jane-laptop (Kubernetes v1.34.4)"
-    return make_report(violation, broken, mesh=MeshVersion("acme", "2.0"), platform=platform)
+    steps = {"load registry.corp.example/team/probe:1": 2.0, "mesh": 9.0}
+    return make_report(violation, broken, mesh=MeshVersion("acme", "2.0"), platform=platform, steps=steps)
 
 
 def publish(directory: Path, *reports: Report) -> Path:
@@ -61,6 +62,7 @@ def test_nothing_of_the_machine_is_published(place: str, local: Report) -> None:
 def test_what_is_said_stays_readable(local: Report) -> None:
     published = without_machine(local)
     violation, broken = published.results
+    assert published.steps == {"load probe:1": 2.0, "mesh": 9.0}
     assert published.platform == "a cluster (Kubernetes v1.34.4)"
     assert violation.expected == "3 attempts of GET http://server.blue.svc:80/a/b"
     assert violation.actual == "1 attempt, logged in blue.txt"
