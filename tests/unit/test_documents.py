@@ -8,9 +8,14 @@ import pytest
 from pytest_meshcheck import options
 from pytest_meshcheck.judge.catalogue import known_ids
 from pytest_meshcheck.judge.expectations import read_expectations
+from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
+from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
+from pytest_meshcheck.meshes.istio.mesh import IstioMesh
+from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
+from pytest_meshcheck.platforms.kubernetes.values import overrides, read_values
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md", "docs/ci.md")
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -47,7 +52,8 @@ def test_every_option_is_documented_with_its_default() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_to_files_lead_somewhere(document: str) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text())
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    folder = (ROOT / document).parent
+    assert [target for target in targets if not (folder / target).exists()] == []
 
 
 def test_the_readme_commands_are_what_ci_runs() -> None:
@@ -62,3 +68,24 @@ def test_the_readme_commands_are_what_ci_runs() -> None:
 
 def test_every_check_of_the_first_wave_is_there() -> None:
     assert len(known_ids(ROOT / "conformance")) >= 34
+
+
+INSTALLED = {"istio": IstioMesh, "istio-ambient": AmbientMesh, "linkerd": LinkerdMesh, "cilium": CiliumMesh}
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_the_version_that_is_installed_is_documented(name: str) -> None:
+    rows = re.findall(rf"^\| `{name}`[^|]* \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert INSTALLED[name].newest in rows[0].split()
+
+
+@pytest.mark.parametrize("block", blocks("README.md", "yaml"))
+def test_the_values_shown_can_be_read(block: str, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(block)
+    assert overrides(read_values(tmp_path / "values.yaml"), "istiod")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_commands_shown_have_options_that_exist(document: str) -> None:
+    used = set(re.findall(r"--mesh(?:-[a-z]+)*\b", (ROOT / document).read_text()))
+    assert used <= {option.flag for option in options.OPTIONS} | {"--mesh-list"}
