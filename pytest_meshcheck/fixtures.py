@@ -44,7 +44,13 @@ async def mesh_session(
     """The mesh, installed for as long as its checks run."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     turns = Turns(run.turns_of(mesh_name))
-    subject = MeshUnderTest(run.adapters[mesh_name], mesh_platform, run.settings.mesh_timeout_scale, turns=turns)
+    subject = MeshUnderTest(
+        run.adapters[mesh_name],
+        mesh_platform,
+        run.settings.mesh_timeout_scale,
+        may_disrupt=run.may_disrupt(mesh_name),
+        turns=turns,
+    )
     try:
         begun = time.monotonic()
         with turns.taken(alone=True):

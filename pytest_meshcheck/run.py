@@ -178,6 +178,10 @@ class Run:
             self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
         self.roles.setdefault(planned.mesh, {}).update({role: None for role in fixtures if role in STAGE})
 
+    def may_disrupt(self, mesh: MeshName) -> bool:
+        """Whether what reaches beyond the stage is allowed."""
+        return is_ours(self.adapters[mesh]) or self.settings.mesh_allow_disruption
+
     def turns_of(self, mesh: MeshName) -> Path | None:
         """The lock by which the processes of this run take turns on a mesh that they share; None: they do not."""
         on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
@@ -241,7 +245,7 @@ class Run:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(self.evidence_folder(planned))  # of an earlier run
         adapter = self.adapters[planned.mesh]
-        if planned.check.disruptive and not (is_ours(adapter) or self.settings.mesh_allow_disruption):
+        if planned.check.disruptive and not self.may_disrupt(planned.mesh):
             raise Unsupported(f"disrupts {adapter.name}, which was there already: allow it by --mesh-allow-disruption")
         claims = adapter.claims
         for capability in sorted(planned.check.needs):

@@ -20,7 +20,7 @@ from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
 from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, Protocol
 from pytest_meshcheck.stage.pki import Authority, Issuer, Validity, parsed_chain
@@ -72,6 +72,7 @@ class MeshUnderTest:
         evidence: Where the state of the mesh is kept when the check that runs now finds a violation.
         measured: What the check that runs now observed along the way.
         early: The head starts under way, by the id of their check.
+        may_disrupt: Whether what reaches beyond the stage is allowed.
         turns: Keeps what touches the whole mesh apart from other processes that use the same mesh.
     """
 
@@ -82,6 +83,7 @@ class MeshUnderTest:
     evidence: Path | None = None
     measured: dict[str, float | int | str] = field(default_factory=dict)
     early: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
+    may_disrupt: bool = True
     turns: Turns = field(default_factory=Turns)
     in_force: InForce = field(init=False)
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
@@ -260,8 +262,13 @@ class MeshUnderTest:
 
     @asynccontextmanager
     async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
-        """What is about the whole mesh must not meet the checks of other processes on the same mesh."""
+        """What is about the whole mesh must not meet the checks of other processes, nor workloads of other people."""
         wide = any(isinstance(policy, MutualTls) and isinstance(policy.target, WholeMesh) for policy in policies)
+        if wide and not self.may_disrupt:
+            raise Unsupported(
+                f"a policy for all of {self.adapter.name}, which was there already, would reach workloads of others: "
+                "allow it by --mesh-allow-disruption"
+            )
         async with self.turns.alone() if wide else nullcontext():
             yield
 

@@ -1,5 +1,6 @@
 """Istio with a sidecar in each workload's pod."""
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt, Protocol
 from pytest_meshcheck.stage.pki import key_pem, pem, spiffe_id
 from pytest_meshcheck.stage.policy import Policy
@@ -25,9 +26,13 @@ from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSp
 SYSTEM = istio.ROOT_NAMESPACE
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
+ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 ISTIOD = "app=istiod"
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
+
+PAUSE = 1.0
+ROOT_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP)
 
 INJECTED = {
     # enrolment: labels of a pod
@@ -129,12 +134,33 @@ class IstioMesh(HelmMesh):
         self.version = labels.get("app.kubernetes.io/version") or image.rpartition(":")[2].partition("-")[0]
 
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Touch istiod's pods: the kubelet then brings them the new Secret at once, not within a minute."""
+        """Have istiod read the new Secret, and wait until it announces the new roots.
+
+        A step that istiod never saw would make it refuse the next one, as then no bundle holds the other.
+
+        Raises:
+            Inconclusive: It does not take the roots over.
+        """
+        await self._touch(api, what)
+        until = time.monotonic() + self.documented.roots_act_within * self.scale
+        while what in ROOT_STEPS and await self._announced(api) != self._roots().decode().split():
+            if time.monotonic() > until:
+                raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
+            await asyncio.sleep(PAUSE)
+            await self._touch(api, what)
+
+    async def _touch(self, api: Api, what: Rotation) -> None:
+        """Change istiod's pods: the kubelet then brings them the Secret at once, not within a minute."""
         pods, _ = await api.items(PODS, ISTIOD)
         for pod in pods:
             annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}
             metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
             await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+
+    async def _announced(self, api: Api) -> list[str]:
+        """The roots that istiod writes into every namespace, as words of PEM."""
+        written = await api.read(ANNOUNCED) or {}
+        return str(written.get("data", {}).get("root-cert.pem", "")).split()
 
     def _roots(self) -> bytes:
         """The signer's own root first: only a change of the order makes the agents ask for new certificates."""
