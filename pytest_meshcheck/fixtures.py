@@ -1,5 +1,6 @@
 """The fixtures of a check: the mesh, and the workloads of the stage by their role."""
 
+import copy
 import time
 from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,15 @@ import pytest_asyncio
 
 from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.judge.turns import Turns
+from pytest_meshcheck.judge.upgraded import Upgraded
+from pytest_meshcheck.judge.upgrading import upgrade
 from pytest_meshcheck.meshes.base import Home, home_of
 from pytest_meshcheck.planned import PLANNED
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.upgrade import Handover
 
 if TYPE_CHECKING:
     from pytest_meshcheck.cluster import Cluster
@@ -22,10 +26,20 @@ if TYPE_CHECKING:
     from pytest_meshcheck.run import Run
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mesh_handover() -> AsyncIterator[Handover]:
+    """Where a mesh that is to be upgraded is left between its two versions."""
+    handover = Handover()
+    yield handover
+    await handover.close()
+
+
 @pytest.fixture(scope="session")
-def mesh_platform(mesh_name: "MeshName", pytestconfig: pytest.Config) -> Platform:
+def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: pytest.Config) -> Platform:
     """Where the mesh runs, one platform for each mesh; override it to run it elsewhere."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    if mesh_handover.subject is not None:
+        return mesh_handover.subject.platform
     scale = run.settings.mesh_timeout_scale
     if home_of(run.adapters[mesh_name]) is Home.PROCESSES:
         return Processes(Journal(), timeout_scale=scale)
@@ -39,30 +53,48 @@ def mesh_platform(mesh_name: "MeshName", pytestconfig: pytest.Config) -> Platfor
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mesh_session(
-    mesh_name: "MeshName", mesh_platform: Platform, pytestconfig: pytest.Config
+    mesh_name: "MeshName", mesh_platform: Platform, mesh_handover: Handover, pytestconfig: pytest.Config
 ) -> AsyncIterator[MeshUnderTest]:
-    """The mesh, installed for as long as its checks run."""
+    """The mesh, installed for as long as its checks run, and upgraded before those of another version."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    turns = Turns(run.turns_of(mesh_name))
-    subject = MeshUnderTest(
-        run.adapters[mesh_name],
-        mesh_platform,
-        run.settings.mesh_timeout_scale,
-        may_disrupt=run.may_disrupt(mesh_name),
-        turns=turns,
-    )
+    before = run.before(mesh_name)
+    subject = mesh_handover.take()
+    fresh = subject is None
+    if subject is None:
+        subject = _subject(run, before or mesh_name, mesh_platform)
     try:
-        begun = time.monotonic()
-        with turns.taken(alone=True):
-            await subject.adapter.install(mesh_platform)
-        subject.steps["mesh"] = time.monotonic() - begun
+        if fresh:
+            await _install(subject)
+        if before is not None and mesh_name.version is not None:
+            run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
+            await upgrade(subject, mesh_name.version)
         if subject.documented.policies_act_within:
             subject.begin_stage(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
             subject.begin_early(check)
         yield subject
+        if run.is_upgraded(mesh_name):
+            mesh_handover.subject = subject
     finally:
-        await subject.close()
+        if mesh_handover.subject is not subject:
+            await subject.close()
+
+
+def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
+    return MeshUnderTest(
+        run.adapters[name],
+        platform,
+        run.settings.mesh_timeout_scale,
+        may_disrupt=run.may_disrupt(name),
+        turns=Turns(run.turns_of(name)),
+    )
+
+
+async def _install(subject: MeshUnderTest) -> None:
+    begun = time.monotonic()
+    with subject.turns.taken(alone=True):
+        await subject.adapter.install(subject.platform)
+    subject.steps["mesh"] = time.monotonic() - begun
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -137,6 +169,12 @@ async def bystander(mesh: MeshUnderTest) -> Workload:
 async def impostor(mesh: MeshUnderTest) -> Workload:
     """A server without a data plane that the mesh takes for an enrolled workload; it speaks TLS by itself."""
     return await mesh.workload("impostor")
+
+
+@pytest.fixture
+def upgraded(mesh: MeshUnderTest) -> Upgraded:
+    """What was seen while the mesh was moved to the version that it has now."""
+    return mesh.of_upgrade()
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ OPTIONS = (
     Option("--mesh-level", f"Checks to run: {', '.join(LEVELS)} and above.", _one_of(*LEVELS), "may", "LEVEL"),
     Option("--mesh-expectations", "Known violations (TOML).", _file, None, "FILE"),
     Option("--mesh-baseline", "A report.json to compare with.", _file, None, "FILE"),
+    Option("--mesh-upgrade-to", "Version to move the mesh to, and to judge it in again.", str, None, "VERSION"),
     Option("--mesh-report", "Where reports go.", _directory, Path("meshcheck-report"), "DIR"),
     Option("--mesh-artifacts", f"Keep evidence {', '.join(ARTIFACTS)}.", _one_of(*ARTIFACTS), ARTIFACTS[0], "WHEN"),
     Option("--mesh-timeout-scale", "Multiplies every patience and tolerance.", _scale, 1.0, "FACTOR"),
@@ -167,6 +168,7 @@ class Settings:
     mesh_level: str
     mesh_expectations: Path | None
     mesh_baseline: Path | None
+    mesh_upgrade_to: str | None
     mesh_report: Path
     mesh_artifacts: str
     mesh_timeout_scale: float

@@ -28,6 +28,7 @@ from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
     from pytest_meshcheck.cluster import Cluster
@@ -62,33 +63,35 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
     """
     meshes = registry(config)
+    upgrade = Upgrade.asked_for(config, settings)
+    names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
     ordered = Order(
         None,
         settings.mesh_timeout_scale,
         config.hook,
         charts=settings.mesh_charts,
         installed=settings.mesh_installed,
+        upgrade_to=settings.mesh_upgrade_to,
         values=_chart_values(settings),
     )
     try:
-        adapters = {
-            name: meshes.create(name.name, replace(ordered, version=name.version))
-            for name in dict.fromkeys(settings.mesh)
-        }
+        adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
         if settings.mesh_expectations:
             read_expectations(settings.mesh_expectations)
         baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
     except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
         raise pytest.UsageError(str(error)) from error
+    if upgrade:
+        upgrade.refuse(adapters)
     _refuse_twins(adapters)
     cluster = _cluster(config, settings, adapters)
     scores = None
     if not hasattr(config, "workerinput"):
-        scores = ScoreKeeper(settings, adapters, baseline)
+        scores = ScoreKeeper(settings, adapters, baseline, upgrade)
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
-    config.pluginmanager.register(Run(config, settings, adapters, scores, cluster=cluster), "meshcheck-run")
+    config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
 
 
@@ -139,6 +142,7 @@ class Run:
     settings: Settings
     adapters: dict[MeshName, Mesh]
     scores: ScoreKeeper | None
+    upgrade: Upgrade | None = None
     planned: list[Planned] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
     roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
@@ -159,6 +163,7 @@ class Run:
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
         """Name the checks before ``-k`` and ``-m`` select, and order what is left."""
+        self._leave_out(items)
         for item in items:
             self._plan(item)
         if not self._collects_a_part():
@@ -172,6 +177,13 @@ class Run:
                 self._prepare(planned, getattr(item, "fixturenames", ()))
         return result
 
+    def _leave_out(self, items: list[pytest.Item]) -> None:
+        """Deselect checks of an upgrade where there is none."""
+        idle = [item for item in items if (of := _check_of(item)) and not judges(self.upgrade, *of[:2])]
+        if idle:
+            items[:] = [item for item in items if item not in idle]
+            self.config.hook.pytest_deselected(items=idle)
+
     def _prepare(self, planned: Planned, fixtures: Sequence[str]) -> None:
         """Remember what can be begun before the check itself."""
         if planned.check.head_start:
@@ -182,6 +194,14 @@ class Run:
         """Whether what reaches beyond the stage is allowed."""
         return is_ours(self.adapters[mesh]) or self.settings.mesh_allow_disruption
 
+    def before(self, mesh: MeshName) -> MeshName | None:
+        """What a mesh is judged as before it is upgraded to this one; None: it is installed as what it is."""
+        return self.upgrade.before if self.upgrade and mesh == self.upgrade.after else None
+
+    def is_upgraded(self, mesh: MeshName) -> bool:
+        """Whether checks of another version follow on the same stage."""
+        return self.upgrade is not None and mesh == self.upgrade.before
+
     def turns_of(self, mesh: MeshName) -> Path | None:
         """The lock by which the processes of this run take turns on a mesh that they share; None: they do not."""
         on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
@@ -191,12 +211,10 @@ class Run:
         return self.config.getoption("lf", False) or any("::" in argument for argument in self.config.args)
 
     def _plan(self, item: pytest.Item) -> None:
-        marker = item.get_closest_marker("mesh_check")
-        if marker is None or not isinstance(item, pytest.Function):
+        if (of := _check_of(item)) is None:
             return
-        check: Check = marker.args[0]
-        mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
-        parameters = item.callspec.id.removeprefix(str(mesh)).removeprefix("-")
+        check, mesh, parametrised = of
+        parameters = parametrised.removeprefix(str(mesh)).removeprefix("-")
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
         planned = Planned(check, identifier, mesh, known)
@@ -316,8 +334,14 @@ class Run:
             needs=tuple(sorted(planned.check.needs)),
             reason=known.reason if known else "",
             link=known.link if known else "",
-            reproduce=" ".join(("pytest", f"--mesh={planned.mesh}", *where, f"-k '{planned.id}'")),
+            reproduce=" ".join(("pytest", *self._named(planned.mesh), *where, f"-k '{planned.id}'")),
         )
+
+    def _named(self, mesh: MeshName) -> tuple[str, ...]:
+        """The options by which a mesh is judged as it was."""
+        if before := self.before(mesh):
+            return f"--mesh={before}", f"--mesh-upgrade-to={mesh.version}"
+        return (f"--mesh={mesh}",)
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""
@@ -358,6 +382,15 @@ def replace_result(result: Result, error: BaseException | None, report: pytest.T
             result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
         )
     return msgspec.structs.replace(result, measured=dict(mesh.measured)) if mesh else result
+
+
+def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
+    """The check that an item runs, on which mesh, and its id among those of its function; None for any other test."""
+    marker = item.get_closest_marker("mesh_check")
+    if marker is None or not isinstance(item, pytest.Function):
+        return None
+    mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
+    return marker.args[0], mesh, item.callspec.id
 
 
 def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:

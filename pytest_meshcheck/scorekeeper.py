@@ -17,11 +17,12 @@ from pytest_meshcheck.judge.verdict import Level, Result, Verdict
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.planned import Told
-from pytest_meshcheck.report.baseline import compare
-from pytest_meshcheck.report.model import MeshVersion, Report, Source, observe
+from pytest_meshcheck.report.baseline import compare, of_change
+from pytest_meshcheck.report.model import Change, MeshVersion, Report, Source, observe
 from pytest_meshcheck.report.model import Requirement as PublishedRequirement
 from pytest_meshcheck.report.terminal import lines
 from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
 """The attribute of a test report that carries mesh, result and start-up steps, so that xdist passes them on."""
@@ -58,6 +59,7 @@ class ScoreKeeper:
     settings: Settings
     adapters: Mapping[MeshName, Mesh]
     baseline: Report | None = None
+    upgrade: Upgrade | None = None
     platforms: dict[MeshName, str] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
@@ -109,6 +111,8 @@ class ScoreKeeper:
         self.complete = self.complete and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ran:
             self._write()
+        if self._got_worse() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self) -> None:
         from pytest_meshcheck.report.writer import (  # noqa: PLC0415 - renders at the end only
@@ -145,9 +149,20 @@ class ScoreKeeper:
             requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
             defects=kill_table(score.roots),
         )
-        if self.baseline is None:
+        if (baseline := self._baseline_of(name)) is None:
             return report
-        return msgspec.structs.replace(report, baseline=compare(self.baseline, report))
+        return msgspec.structs.replace(report, baseline=compare(baseline, report))
+
+    def _baseline_of(self, name: MeshName) -> Report | None:
+        """What a report is compared with: after an upgrade that is the report from before it."""
+        if self.upgrade and name == self.upgrade.after:
+            return self.reports.get(str(self.upgrade.before))
+        return self.baseline
+
+    def _got_worse(self) -> bool:
+        """Whether a check ends worse after the upgrade than before it."""
+        after = self.reports.get(str(self.upgrade.after)) if self.upgrade else None
+        return bool(after and after.baseline and of_change(after.baseline, Change.WORSE))
 
     def pytest_report_header(self) -> list[str]:
         """One line per mesh."""

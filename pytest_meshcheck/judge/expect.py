@@ -155,6 +155,19 @@ class LoadClaims(Claims[LoadOutcome]):
         )
         return self.require(s.clean, "every request to be served exactly once", actual)
 
+    def refused(self) -> LoadOutcome:
+        """Not one request was answered well, or reached an application."""
+        answered = self.seen.sent - len(self.seen.failed)
+        actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
+        return self.require(not (answered or self.seen.reached), "every request to be refused", actual)
+
+    def on_time(self, limit: float) -> LoadOutcome:
+        """Nearly all requests were sent at most so many seconds after they were due: the machine kept up."""
+        late = self.seen.lateness.p90
+        return self.require(
+            late <= limit, f"requests to be sent on time, within {limit:g} s", f"one in ten {late:.3g} s late"
+        )
+
     def sent_at_least(self, number: int) -> LoadOutcome:
         """The load was long enough to mean something."""
         return self.require(self.seen.sent >= number, f"at least {number} requests", f"{self.seen.sent} were sent")

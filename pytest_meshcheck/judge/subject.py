@@ -14,6 +14,7 @@ from cryptography import x509
 from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.in_force import InForce
 from pytest_meshcheck.judge.turns import Turns
+from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.judge.witness import Question, as_now, calls, doors, marks, unconvinced
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
@@ -73,6 +74,7 @@ class MeshUnderTest:
         measured: What the check that runs now observed along the way.
         early: The head starts under way, by the id of their check.
         may_disrupt: Whether what reaches beyond the stage is allowed.
+        upgraded: What was seen while the mesh was moved to the version that it has now; None: it was not.
         turns: Keeps what touches the whole mesh apart from other processes that use the same mesh.
     """
 
@@ -85,6 +87,7 @@ class MeshUnderTest:
     early: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
     may_disrupt: bool = True
     turns: Turns = field(default_factory=Turns)
+    upgraded: Upgraded | None = None
     in_force: InForce = field(init=False)
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
 
@@ -159,6 +162,17 @@ class MeshUnderTest:
         result = await self.early[check.id]
         self.journal.add("head start", check.id, result)
         return result
+
+    def of_upgrade(self) -> Upgraded:
+        """What was seen during the upgrade, written down as evidence of the check that runs now.
+
+        Raises:
+            Inconclusive: There was none.
+        """
+        if self.upgraded is None:
+            raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to")
+        self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
+        return self.upgraded
 
     async def vouch(self) -> None:
         """Raise Inconclusive where a process of the stage has died: then nothing is known of the mesh."""

@@ -31,6 +31,7 @@ class Order:
         hooks: The hooks of this pytest run.
         charts: Directory or URL of the Helm charts; None for the mesh's own repository.
         installed: Whether the mesh is in the cluster already, and is to be judged as it is.
+        upgrade_to: The version that it is moved to in this run; None: it stays as it is.
         values: By the name of a chart, or ``*`` for every chart: what overrules the values that the adapter gives it.
     """
 
@@ -39,6 +40,7 @@ class Order:
     hooks: Hooks
     charts: str | None = None
     installed: bool = False
+    upgrade_to: str | None = None
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

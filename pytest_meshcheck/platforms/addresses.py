@@ -22,6 +22,9 @@ PORT_SPAN = 32
 
 GUARD_PORT = 18079
 FIRST_OUTBOUND = 10
+LINES = 1000
+"""Above every number of a workload."""
+
 MOST_WORKLOADS = 240
 """Workloads of one run at a time: the third octet of outbound addresses begins at ten."""
 
@@ -92,6 +95,11 @@ class Member:
 
     def __str__(self) -> str:
         return str(self.spec)
+
+    @property
+    def line(self) -> int:
+        """A number that no other workload of this machine has that runs now."""
+        return self.plan.network * LINES + self.number
 
     def data_plane(self, port: str) -> Address:
         """Where others reach it."""

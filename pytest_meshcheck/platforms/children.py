@@ -58,6 +58,10 @@ class Child:
         """Whether it ended by itself."""
         return not self.alive and not self._stopping
 
+    def retire(self) -> None:
+        """Its end is to come: when it does, it is no loss."""
+        self._stopping = True
+
     async def stop(self) -> None:
         """Kill it and wait for its end; nothing that we start has anything to save."""
         self._stopping = True

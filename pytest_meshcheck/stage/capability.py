@@ -49,6 +49,8 @@ class Capability(enum.StrEnum):
     """The authority can be stopped and started while workloads run."""
     PROXY_RESTART = "proxy-restart"
     """One workload's data plane can be restarted."""
+    UPGRADE = "upgrade"
+    """The mesh can be moved to another version in place while workloads talk to each other."""
     KUBERNETES = "kubernetes"
     """The mesh runs on Kubernetes."""
 

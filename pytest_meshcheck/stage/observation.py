@@ -74,6 +74,7 @@ class LoadOutcome:
         duplicated: Those that reached an application more than once, with the number of attempts.
         lateness: How far requests were sent behind their schedule, in seconds: the client's fault, not the mesh's.
         latency: From due to answered, in seconds, so that a stall shows in every request that it delays.
+        reached: How many requests reached an application, whatever the client saw.
     """
 
     sent: int
@@ -82,6 +83,7 @@ class LoadOutcome:
     duplicated: tuple[tuple[str, int], ...]
     lateness: Spread
     latency: Spread
+    reached: int = 0
 
     @property
     def clean(self) -> bool:
@@ -108,4 +110,5 @@ def join(result: LoadResult, attempts: Sequence[Attempt]) -> LoadOutcome:
         duplicated=tuple(duplicated),
         lateness=Spread.of([begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)]),
         latency=Spread.of([end - due for due, end in zip(result.scheduled, result.ended, strict=True)]),
+        reached=len(seen),
     )

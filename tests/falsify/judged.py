@@ -11,9 +11,10 @@ import msgspec
 
 from pytest_meshcheck.judge.verdict import Verdict
 from pytest_meshcheck.report.model import Report
-from tests.falsify.table import DEFECTS, ROOT
+from tests.falsify.table import DEFECTS, ROOT, of_upgrade
 
 SOUND_MESH = "envoy"
+UPGRADABLE = "upgradable"
 AT_A_TIME = len(os.sched_getaffinity(0)) + 1
 """Runs; one more than processors, as a run waits a good part of its time."""
 
@@ -58,16 +59,24 @@ class Run:
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         run = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        reports = list(directory.glob("*/report.json"))
-        if len(reports) != 1:
+        reports = sorted(directory.glob("*/report.json"))
+        if not reports:
             raise NoReport(f"{' '.join(command)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
-        results = msgspec.json.decode(reports[0].read_bytes(), type=Report).results
+        read = (msgspec.json.decode(report.read_bytes(), type=Report).results for report in reports)
+        results = (result for of_one in read for result in of_one)
         return {result.id: result.verdict for result in results if result.verdict is not Verdict.NOT_RUN}
+
+
+def upgraded(name: str, mesh: str, *arguments: str) -> Run:
+    """The run of the checks of an upgrade, in which a mesh is upgraded."""
+    return Run(name, f"{mesh}@1", ("--mesh-upgrade-to=2", "-k", "upgrade/", *arguments))
 
 
 def planted(name: str) -> Run:
     """The run of those checks that have to see a defect."""
     defect = DEFECTS[name]
+    if all(map(of_upgrade, defect.kills)):
+        return upgraded(name, name)
     chosen = ("-k", " or ".join(defect.kills))
     if defect.mesh:
         return Run(name, name, chosen)

@@ -7,8 +7,10 @@ import pytest
 from pytest_meshcheck.meshes.base import Home
 from pytest_meshcheck.meshes.none import NoMesh
 from pytest_meshcheck.meshes.registry import Order, Registry
+from tests.falsify.judged import UPGRADABLE
 from tests.falsify.meshes import faulty
 from tests.falsify.meshes.refusing import RefuseAll
+from tests.falsify.meshes.upgrading import Upgradable
 from tests.falsify.table import DEFECTS
 
 PLANTABLE = sorted(name for name, defect in DEFECTS.items() if defect.plant)
@@ -26,7 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_meshcheck_register_mesh(registry: Registry) -> None:
-    """Offer the meshes that no check may conform on, and each faulty mesh under the name of its defect."""
+    """Offer the meshes that no check may conform on, each faulty mesh under the name of its defect, and a sound one."""
+    registry.register(UPGRADABLE, faulty.factory(Upgradable, UPGRADABLE))
     registry.register("no-mesh", no_mesh)
     registry.register("refuse-all", faulty.factory(RefuseAll, "refuse-all"))
     for name, defect in DEFECTS.items():
@@ -34,9 +37,9 @@ def pytest_meshcheck_register_mesh(registry: Registry) -> None:
             registry.register(name, faulty.factory(defect.mesh, name))
 
 
-def no_mesh(_order: Order) -> NoMesh:
+def no_mesh(order: Order) -> NoMesh:
     """The mesh ``none`` without a cluster."""
-    return NoMesh(name="no-mesh", runs_on=Home.PROCESSES)
+    return NoMesh(name="no-mesh", version=order.version or "1", runs_on=Home.PROCESSES)
 
 
 class Planted:

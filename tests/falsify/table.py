@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pytest_meshcheck.judge.catalogue import known_ids
 from tests.falsify.defect import Defects
-from tests.falsify.defects import identity, mtls, retry, rotation, timeout
+from tests.falsify.defects import identity, mtls, retry, rotation, timeout, upgrade
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "conformance"
-FAMILIES = (identity, mtls, retry, rotation, timeout)
+FAMILIES = (identity, mtls, retry, rotation, timeout, upgrade)
 
 DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in family.DEFECTS.items()}
 
@@ -17,6 +17,11 @@ DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in fami
 def checks() -> tuple[str, ...]:
     """The ids of all checks of the suite."""
     return tuple(sorted(known_ids(SUITE)))
+
+
+def of_upgrade(check: str) -> bool:
+    """Whether a check is about an upgrade, and run where one is made."""
+    return check.startswith("upgrade/")
 
 
 def killers() -> Mapping[str, tuple[str, ...]]:

@@ -3,26 +3,38 @@
 import pytest
 
 from pytest_meshcheck.judge.verdict import Verdict
-from tests.falsify.judged import SOUND_MESH, Run, Verdicts
-from tests.falsify.table import checks
+from tests.falsify.judged import SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
+from tests.falsify.table import checks, of_upgrade
 
 IMPATIENT = ("--mesh-timeout-scale=0.3",)
 """Nothing good is to be waited for."""
+
+
+SOUND = [Run(SOUND_MESH, SOUND_MESH), upgraded(UPGRADABLE, UPGRADABLE)]
+NO_MESHES = ("no-mesh", "refuse-all")
+USELESS = [
+    run for name in NO_MESHES for run in (Run(name, name, IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))
+]
+
+
+def of_run(run: Run) -> set[str]:
+    """The checks that a run is about."""
+    return {check for check in checks() if of_upgrade(check) == ("--mesh-upgrade-to=2" in run.arguments)}
 
 
 def without_parameters(verdicts: Verdicts) -> set[str]:
     return {check.partition("[")[0] for check in verdicts}
 
 
-@pytest.mark.parametrize("run", [Run(SOUND_MESH, SOUND_MESH)], ids=str)
-def test_sound_mesh_conforms(verdicts: Verdicts) -> None:
+@pytest.mark.parametrize("run", SOUND, ids=str)
+def test_sound_mesh_conforms(run: Run, verdicts: Verdicts) -> None:
     good = {check: verdict for check, verdict in verdicts.items() if verdict is Verdict.CONFORMS}
-    assert without_parameters(good) == set(checks())
+    assert without_parameters(good) == of_run(run)
     rest = {check: verdict for check, verdict in verdicts.items() if check not in good}
     assert set(rest.values()) <= {Verdict.UNSUPPORTED}, rest
 
 
-@pytest.mark.parametrize("run", [Run(name, name, IMPATIENT) for name in ("no-mesh", "refuse-all")], ids=str)
-def test_no_check_conforms_on_a_mesh_that_is_none(verdicts: Verdicts) -> None:
-    assert without_parameters(verdicts) == set(checks())
+@pytest.mark.parametrize("run", USELESS, ids=str)
+def test_no_check_conforms_on_a_mesh_that_is_none(run: Run, verdicts: Verdicts) -> None:
+    assert without_parameters(verdicts) == of_run(run)
     assert not {check for check, verdict in verdicts.items() if verdict is Verdict.CONFORMS}

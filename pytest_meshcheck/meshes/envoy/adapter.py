@@ -15,6 +15,11 @@ def adapter(order: Order) -> EnvoyMesh:
     def published(workload: str, resources: Resources) -> Resources | None:
         return order.hooks.pytest_meshcheck_envoy_resources(workload=workload, resources=resources)
 
-    mesh = EnvoyMesh(order.version, publish_hook=published, timeout_scale=order.timeout_scale)
+    mesh = EnvoyMesh(
+        order.version,
+        publish_hook=published,
+        timeout_scale=order.timeout_scale,
+        hot_restart=order.upgrade_to is not None,
+    )
     mesh.prepare()
     return mesh

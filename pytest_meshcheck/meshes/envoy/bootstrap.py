@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.envoyjson import source
+from pytest_meshcheck.meshes.envoy.hot_restart import Generation
 
 ADMIN_SOCKET = "admin.sock"
 LONGEST_SOCKET_PATH = 107
@@ -34,13 +35,16 @@ def bootstrap(workload: str) -> str:
     )
 
 
-def command(binary: Path, workload: str) -> list[str]:
-    """The command that starts a sidecar: with one worker, and deaf to nothing that a publication says."""
+def command(binary: Path, workload: str, generation: Generation | None = None) -> list[str]:
+    """The command that starts a sidecar: with one worker, and deaf to nothing that a publication says.
+
+    One that is to be replaced without a break, or replaces another so, has a generation.
+    """
     return [
         str(binary),
         *("--config-yaml", bootstrap(workload)),
         *("--concurrency", "1"),
-        "--disable-hot-restart",
+        *(generation.arguments if generation else ("--disable-hot-restart",)),
         "--reject-unknown-dynamic-fields",
         *("--log-level", "warning"),
     ]

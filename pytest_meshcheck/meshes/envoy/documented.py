@@ -41,6 +41,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.ISSUER_ROTATION: SDS,
     Capability.ROOT_ROTATION: SDS,
     Capability.CA_OUTAGE: SDS,
+    Capability.UPGRADE: f"{DOCS}/intro/arch_overview/operations/hot_restart",
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {

@@ -16,6 +16,7 @@ from pytest_meshcheck.meshes.envoy.bootstrap import command
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
 from pytest_meshcheck.meshes.envoy.envoyjson import Resources, checked
+from pytest_meshcheck.meshes.envoy.hot_restart import ENDS, Generation
 from pytest_meshcheck.meshes.envoy.listeners import HTTP_ALPN
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.protocols import is_http
@@ -27,7 +28,7 @@ from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.platforms.addresses import Member
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
-from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import Authority, Validity
 from pytest_meshcheck.stage.policy import Policy
@@ -67,14 +68,21 @@ class EnvoyMesh:
     documented = DOCUMENTED
 
     def __init__(
-        self, version: str | None = None, *, publish_hook: PublishHook | None = None, timeout_scale: float = 1.0
+        self,
+        version: str | None = None,
+        *,
+        publish_hook: PublishHook | None = None,
+        timeout_scale: float = 1.0,
+        hot_restart: bool = False,
     ) -> None:
         self.version = version or binary.installed_version() or ""
         self.authority = Authority(TRUST_DOMAIN)
         self._publish_hook = publish_hook
+        self._hot_restart = hot_restart
         self._patience = PATIENCE * timeout_scale
         self._in_service = asyncio.Event()
         self._in_service.set()
+        self._succession = asyncio.Lock()
         self._planes: dict[str, DataPlane] = {}
         self._platform: Processes | None = None
         self._binary: Path | None = None
@@ -101,11 +109,20 @@ class EnvoyMesh:
         platform.control_plane = self
 
     async def upgrade(self, version: str) -> None:
-        """Restart every sidecar as another version of Envoy."""
-        self._binary, self.version = binary.obtain(version), version
-        for plane in self._planes.values():
-            await self._stop(plane.sidecar)
-        await asyncio.gather(*(self._run(plane.sidecar) for plane in self._planes.values()))
+        """Replace every sidecar by another version of Envoy; without ``hot_restart``, what it carries then breaks.
+
+        Raises:
+            MeshUnavailable: There is none of that version.
+            Inconclusive: An Envoy does not start, or one that was replaced does not end.
+        """
+        before, self.version = self.version, version
+        try:
+            self.prepare()
+        except MeshUnavailable:
+            self.version = before
+            raise
+        replace = self._succeed if self._hot_restart else self._restart
+        await asyncio.gather(*(replace(plane.sidecar) for plane in self._planes.values()))
         await self.settled()
 
     async def uninstall(self) -> None:
@@ -236,7 +253,8 @@ class EnvoyMesh:
         certificate = Certificate(self.authority, uri, lifetime, self._in_service, self.publish)
         await certificate.begin(self._patience)
         directory = self._of_platform().directory / str(member).replace("/", ".")
-        plane = DataPlane(member, Sidecar(str(member), directory), certificate)
+        generation = Generation(member.line) if self._hot_restart else None
+        plane = DataPlane(member, Sidecar(str(member), directory, generation), certificate)
         self._planes[str(member)] = plane
         return plane
 
@@ -245,13 +263,36 @@ class EnvoyMesh:
         plane.certificate.end()
         await self._stop(plane.sidecar)
         shutil.rmtree(plane.sidecar.directory)
+        if plane.sidecar.generation is not None:
+            plane.sidecar.generation.forget()
 
     async def _run(self, sidecar: Sidecar) -> None:
         if self._binary is None:
             raise Inconclusive("the embedded mesh is not installed")
-        argv = command(self._binary, sidecar.workload)
+        argv = command(self._binary, sidecar.workload, sidecar.generation)
         name = f"sidecar of {sidecar.workload}"
         sidecar.runs_as(await self._of_platform().spawn(name, argv, cwd=sidecar.directory))
+
+    async def _restart(self, sidecar: Sidecar) -> None:
+        await self._stop(sidecar)
+        await self._run(sidecar)
+
+    async def _succeed(self, sidecar: Sidecar) -> None:
+        """Have a new process take over, and wait until the old one, which it tells to, has drained and ended."""
+        old = sidecar.child
+        if sidecar.generation is None or old is None:
+            raise Inconclusive(f"the sidecar of {sidecar.workload} was not started so that another can take over")
+        async with self._succession:  # all of them at once would take what the traffic needs
+            old.retire()
+            sidecar.generation = sidecar.generation.successor
+            await self._run(sidecar)
+            await sidecar.settled(self._patience)
+        try:
+            await asyncio.wait_for(old.process.wait(), ENDS + self._patience)
+        except TimeoutError as late:
+            raise Inconclusive(f"the {old.name} that was replaced does not end") from late
+        finally:
+            await self._of_platform().discard(old)
 
     async def _stop(self, sidecar: Sidecar) -> None:
         sidecar.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_meshcheck.meshes.envoy.admin import AdminSocket
 from pytest_meshcheck.meshes.envoy.bootstrap import ADMIN_SOCKET, LONGEST_SOCKET_PATH
 from pytest_meshcheck.meshes.envoy.envoyjson import Resources
+from pytest_meshcheck.meshes.envoy.hot_restart import EPOCH, Generation
 from pytest_meshcheck.meshes.envoy.publication import Publication, Published
 from pytest_meshcheck.meshes.envoy.rejection import reasons
 from pytest_meshcheck.platforms.children import Child
@@ -26,6 +27,9 @@ QUIET = {
 REFUSALS = ("update_rejected", "update_failure")
 """Counters of a subscription for what is not valid, and for what cannot be read at all."""
 
+FIRST = "0"
+"""The epoch of a process that replaces none."""
+
 FEW = 8
 """Up to this many subscriptions are asked for by name; for more, all of them are asked for."""
 
@@ -34,9 +38,13 @@ DUMPS = {"config.json": "/config_dump?include_eds", "stats.txt": "/stats", "cert
 
 
 class Sidecar:
-    """The data plane of one workload."""
+    """The data plane of one workload.
 
-    def __init__(self, workload: str, directory: Path) -> None:
+    Attributes:
+        generation: Which of the processes runs now that replace each other without a break; None: none ever does.
+    """
+
+    def __init__(self, workload: str, directory: Path, generation: Generation | None = None) -> None:
         """Make the directory that it runs in.
 
         Raises:
@@ -50,6 +58,7 @@ class Sidecar:
             )
         self.workload = workload
         self.directory = directory
+        self.generation = generation
         self._child: Child | None = None
         self._publication = Publication(directory)
         self._admin = AdminSocket(socket)
@@ -67,8 +76,9 @@ class Sidecar:
         """A process was started for it, which has to take everything from the beginning."""
         self._admin.close()
         self._child = child
-        self._refusals.clear()
         self._pending = dict(self._publication.current)
+        if self._epoch == FIRST:
+            self._refusals.clear()  # a later one goes on counting where the one before it was
 
     def stage(self, resources: Resources) -> None:
         """Write what has changed; it is published by ``release``."""
@@ -115,6 +125,10 @@ class Sidecar:
         """Close the connection to it; stopping the process is the platform's part."""
         self._admin.close()
 
+    @property
+    def _epoch(self) -> str:
+        return str(self.generation.epoch) if self.generation else FIRST
+
     async def _has_settled(self) -> bool:
         if self._child is None:
             return False
@@ -125,6 +139,9 @@ class Sidecar:
             stats = await self._admin.stats(self._pattern())
         except (FileNotFoundError, ConnectionError):
             return False
+        if stats.get(EPOCH) != self._epoch:
+            self._admin.close()  # the process that is being replaced has answered
+            return False
         if any(stats.get(gauge) != value for gauge, value in QUIET.items()):
             return False
         for published in self._take(stats):
@@ -134,7 +151,7 @@ class Sidecar:
     def _pattern(self) -> str:
         prefixes = [re.escape(published.statistics) for published in self._pending.values()]
         subscriptions = "|".join(prefixes) if len(prefixes) <= FEW else ".*"
-        gauges = "|".join(re.escape(gauge) for gauge in QUIET)
+        gauges = "|".join(re.escape(gauge) for gauge in (*QUIET, EPOCH))
         return rf"^(({subscriptions})\.(version_text|update_rejected|update_failure)|{gauges})$"
 
     def _take(self, stats: dict[str, str]) -> list[Published]:

@@ -1,8 +1,8 @@
 """The embedded mesh that lets nobody in: whatever reaches a sidecar from outside is closed."""
 
-from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from tests.falsify import parts
 from tests.falsify.defect import Resources
+from tests.falsify.meshes.upgrading import Upgradable
 
 RBAC = {
     "name": "envoy.filters.network.rbac",
@@ -14,7 +14,7 @@ RBAC = {
 }
 
 
-class RefuseAll(EnvoyMesh):
+class RefuseAll(Upgradable):
     """Its servers close every connection, and its clients every connection to somebody else."""
 
     def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:

@@ -1,0 +1,1 @@
+"""Upgrades: what a mesh does while it is moved to another version."""

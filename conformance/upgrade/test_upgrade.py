@@ -1,0 +1,45 @@
+"""Another version of the mesh, in place, while requests go through it; with ``--mesh-upgrade-to`` alone."""
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    Inconclusive,
+    MeshUnderTest,
+    Upgraded,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+ENOUGH = 20
+"""Requests at least that an upgrade has to have met."""
+
+
+@check(MUST, "upgrade.hitless", needs={Capability.UPGRADE})
+async def test_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded) -> None:
+    """While the mesh is moved to another version, no request over HTTP or gRPC is lost, failed or doubled.
+
+    What becomes of a stream over TCP that is open all the while is told, and not judged: it ends with the process that
+    carries it, and that one has to be replaced.
+    """
+    mesh.measure("upgrade took (s)", round(upgraded.seconds, 3))
+    mesh.measure("open TCP stream after it", str(upgraded.stream.ending))
+    control(upgraded.caller, "who calls the server afterwards").equals(mesh.identity_of(client))
+    for port, load in upgraded.loads.items():
+        mesh.measure(f"{port}: requests", load.sent)
+        mesh.measure(f"{port}: slowest (s)", round(load.latency.max, 3))
+        control(load, port).sent_at_least(ENOUGH)
+        control(load, port).on_time(mesh.tolerance)
+    for port, load in upgraded.loads.items():
+        expect(load, port).clean()
+
+
+@check(MUST, "upgrade.enforcement", needs={Capability.UPGRADE, Capability.STRICT_MTLS})
+async def test_never_lets_plaintext_in(mesh: MeshUnderTest, upgraded: Upgraded) -> None:
+    """While the mesh is moved to another version, a server under strict mutual TLS refuses plaintext all the time."""
+    if (intrusion := upgraded.intrusion) is None:
+        raise Inconclusive("no outsider has tried")
+    mesh.measure("requests in plaintext", intrusion.sent)
+    control(intrusion).sent_at_least(ENOUGH)
+    expect(intrusion, "plaintext to a server under strict mutual TLS").refused()

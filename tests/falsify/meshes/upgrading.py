@@ -1,0 +1,50 @@
+"""The embedded mesh as one that can be upgraded without another Envoy at hand, soundly and with faults."""
+
+from typing import Any
+
+from pytest_meshcheck.meshes.envoy import binary
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from tests.falsify import parts
+from tests.falsify.defect import Resources
+
+
+class Upgradable(EnvoyMesh):
+    """Calls the Envoy that is installed by whatever version it is asked for."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(None, **({"hot_restart": True} | named))
+        self.version = version or self.version
+
+    def prepare(self) -> None:
+        self._binary = binary.obtain("")
+
+
+class RestartsCold(Upgradable):
+    """Stops each sidecar before it starts the next one."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, hot_restart=False, **named)
+
+
+class OpenWhileUpgraded(Upgradable):
+    """Takes plaintext everywhere until the upgrade is over."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, publish_hook=self._published, **named)
+        self._open = False
+
+    async def upgrade(self, version: str) -> None:
+        self._open = True
+        self.publish(force=True)
+        await self.settled()
+        await super().upgrade(version)
+        self._open = False
+        self.publish(force=True)
+
+    def _published(self, _workload: str, resources: Resources) -> Resources:
+        for listener in parts.inbound(resources) if self._open else ():
+            if not parts.plaintext_chains(listener):
+                filters = parts.secure_chain(listener)["filters"]
+                match = {"transport_protocol": "raw_buffer"}
+                listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
+        return resources
