@@ -18,7 +18,7 @@ from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.judge.witness import Question, as_now, calls, doors, marks, unconvinced
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.platforms.base import Platform, Wire
+from pytest_meshcheck.platforms.base import Platform, Replacing, Wire
 from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
@@ -195,6 +195,30 @@ class MeshUnderTest:
         if role not in self._started:
             self._started[role] = asyncio.ensure_future(self._start(role))
         return await asyncio.shield(self._started[role])
+
+    @property
+    def replacing(self) -> Replacing:
+        """The platform, as one that can replace the instance of a workload; Inconclusive where it cannot."""
+        if not isinstance(self.platform, Replacing):
+            raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
+        return self.platform
+
+    async def join(self, role: str) -> Workload:
+        """Start another instance of a workload beside the one that is there; from now on it is the stage's."""
+        old = await self.workload(role)
+        new = await self.replacing.join(old, self.adapter.enrolment(old.spec))
+        self._started[role] = asyncio.ensure_future(_there(new))
+        return new
+
+    async def start_anew(self, but: str) -> None:
+        """Stop the enrolled workloads of the stage, except for one, and start them again with new data planes."""
+        roles = [r for r in self._started if r != but and STAGE[r].enrolment is Enrolment.ENROLLED]
+        leaving = [await self.workload(role) for role in roles]
+        await asyncio.gather(*map(self.platform.stop, leaving))
+        for role in roles:
+            del self._started[role]
+        self.begin_stage(roles)
+        await asyncio.gather(*(self.workload(role) for role in roles))
 
     def _spec(self, role: str) -> WorkloadSpec:
         planned = STAGE[role]
@@ -401,3 +425,7 @@ class MeshUnderTest:
                 await self.adapter.uninstall()
         finally:
             await self.platform.close()
+
+
+async def _there(workload: Workload) -> Workload:
+    return workload

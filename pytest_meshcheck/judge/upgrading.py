@@ -1,12 +1,17 @@
 """Moves a mesh to another version while numbered requests go through it, and tells what became of them."""
 
+import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
+from pytest_meshcheck.judge.expect import converge
 from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.judge.upgraded import Upgraded
+from pytest_meshcheck.meshes.base import has_data_plane_in_workload
 from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.policy import Mode, MutualTls
 from pytest_meshcheck.stage.workload import Load, Workload
 
@@ -19,43 +24,115 @@ INTRUSIONS = 10
 UNDER_WAY = 10
 """Requests of each load that the server has to have seen before the upgrade begins."""
 
+QUIET = 2.0
+"""Seconds without a new request after which nobody sends to an instance any more."""
+
+LEARNED_WITHIN = 60.0
+"""Seconds until all clients have learned that they are to send to another instance as well, or no more to one."""
+
+PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What goes on during an upgrade: the loads of the client by port, and that of an outsider."""
+
+    loads: Mapping[str, Load]
+    intrusion: Load | None
+
+    @property
+    def all(self) -> Sequence[Load]:
+        """Every load."""
+        return (*self.loads.values(), *([self.intrusion] if self.intrusion else []))
+
 
 async def upgrade(mesh: MeshUnderTest, version: str) -> None:
     """Move a mesh to another version under load; what was seen is in ``mesh.upgraded``.
 
+    Where data planes live in their workloads, the server's follows with a new instance while the load goes on, and all
+    others when it is over: an instance that goes takes the load of a client with it.
+
     Raises:
-        Inconclusive: It does not become ready, or a workload cannot follow.
+        Inconclusive: The mesh does not become ready, or a workload cannot follow.
     """
     client, server = await mesh.workload("client"), await mesh.workload("server")
     outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
     strict = [MutualTls(server, Mode.STRICT)] if outsider else []
-    before = mesh.adapter.version
-    async with mesh.policy(*strict), client.stream(server) as stream, AsyncExitStack() as under_way:
-        loads = {
-            port: await under_way.enter_async_context(client.load(server, rate, port)) for port, rate in RATES.items()
-        }
-        intrusion = await under_way.enter_async_context(outsider.load(server, INTRUSIONS)) if outsider else None
-        await _begin(server, loads)
+    before, renews = mesh.adapter.version, has_data_plane_in_workload(mesh.adapter)
+    async with mesh.policy(*strict), client.stream(server) as stream, _traffic(client, server, outsider) as traffic:
         begun = time.monotonic()
         await mesh.adapter.upgrade(version)
+        now = await _follow(mesh, traffic) if renews else server
         await mesh.adapter.settled()
         seconds = mesh.steps[f"upgrade to {version}"] = time.monotonic() - begun
-        echo, caller = await stream.echo(), await _caller(mesh, client, server)
+        echo, caller = await stream.echo(), await _caller(mesh, client, now)
+    if renews:
+        await _leave(mesh, server)
     mesh.upgraded = Upgraded(
         before=before,
         after=mesh.adapter.version,
         seconds=seconds,
-        loads={port: load.result for port, load in loads.items()},
-        intrusion=intrusion.result if intrusion else None,
+        loads={port: load.result for port, load in traffic.loads.items()},
+        intrusion=traffic.intrusion.result if traffic.intrusion else None,
         stream=echo,
         caller=caller,
     )
 
 
-async def _begin(server: Workload, loads: Mapping[str, Load]) -> None:
-    """Wait until the loads arrive."""
-    for load in loads.values():
-        await server.sees(f"{load.request_id}-{UNDER_WAY - 1}")
+@asynccontextmanager
+async def _traffic(client: Workload, server: Workload, outsider: Workload | None) -> AsyncIterator[Traffic]:
+    """Loads that arrive already when the block begins."""
+    async with AsyncExitStack() as under_way:
+        loads = {
+            port: await under_way.enter_async_context(client.load(server, rate, port)) for port, rate in RATES.items()
+        }
+        intrusion = await under_way.enter_async_context(outsider.load(server, INTRUSIONS)) if outsider else None
+        for load in loads.values():
+            await server.sees(f"{load.request_id}-{UNDER_WAY - 1}")
+        yield Traffic(loads, intrusion)
+
+
+async def _follow(mesh: MeshUnderTest, traffic: Traffic) -> Workload:
+    """Put a new instance in the server's place as a rolling update does; returns it once the old one is left alone."""
+    old = await mesh.workload("server")
+    new = await mesh.join("server")
+    for load in traffic.all:
+        load.servers.append(new)
+    await _found(new, list(traffic.loads.values()), mesh.scale)
+    await mesh.replacing.withdraw(old)
+    await _left_alone(old, traffic.all, mesh.scale)
+    return new
+
+
+async def _found(server: Workload, loads: Sequence[Load], scale: float) -> None:
+    """Wait until requests of every load arrive at an instance; Inconclusive where they never do."""
+
+    async def all_arrive() -> bool:
+        return all([await server.saw_of(load) for load in loads])
+
+    found, _ = await converge(all_arrive, bool, LEARNED_WITHIN * scale, every=PAUSE)
+    if not found:
+        raise Inconclusive(f"no request finds the new instance of {server} in {LEARNED_WITHIN * scale:g} s")
+
+
+async def _left_alone(server: Workload, loads: Sequence[Load], scale: float) -> None:
+    """Wait until no more requests arrive at an instance; Inconclusive where they never cease."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + LEARNED_WITHIN * scale
+    arrived, since = 0, clock()
+    while clock() < since + QUIET:
+        now = sum([len(await server.saw_of(load)) for load in loads])
+        if now != arrived:
+            arrived, since = now, clock()
+        if since > until:
+            raise Inconclusive(f"requests still go to the old instance of {server} {LEARNED_WITHIN * scale:g} s later")
+        await asyncio.sleep(PAUSE)
+
+
+async def _leave(mesh: MeshUnderTest, server: Workload) -> None:
+    """Let the server's old instance go, and have all other data planes follow."""
+    await mesh.replacing.let_go(server)
+    await mesh.start_anew(but="server")
 
 
 async def _caller(mesh: MeshUnderTest, client: Workload, server: Workload) -> str | None:

@@ -54,6 +54,7 @@ class HelmMesh(ABC):
         repository: Where its charts are published.
         newest: The version that is installed where none is asked for.
         resources: What it takes to apply what policies are rendered into.
+        data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
         ours: Whether this run, or an earlier one, installed it.
     """
 
@@ -63,6 +64,7 @@ class HelmMesh(ABC):
     newest: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
+    data_plane_in_workload: ClassVar[bool] = False
     runs_on: Home = Home.KUBERNETES
     documented: Documented
 

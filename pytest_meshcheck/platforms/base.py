@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pytest_meshcheck.probe.messages import ServerTls
 from pytest_meshcheck.stage.journal import Journal
@@ -77,3 +77,17 @@ class Platform(Protocol):
 
     def __str__(self) -> str:
         """For headers and reports, e.g. ``local processes``."""
+
+
+@runtime_checkable
+class Replacing(Protocol):
+    """A platform on which a data plane can come and go with the instance of the workload that it serves."""
+
+    async def join(self, workload: Workload, metadata: Metadata) -> Workload:
+        """Start another instance of a workload; once it serves, clients are led to both."""
+
+    async def withdraw(self, workload: Workload) -> None:
+        """Lead clients no more to an instance that another has joined; it goes on serving."""
+
+    async def let_go(self, workload: Workload) -> None:
+        """Stop an instance that was withdrawn."""

@@ -14,6 +14,8 @@ from pytest_meshcheck.probe.messages import Ending, Exchange, LoadPlan, LoadResu
 Sender = Callable[[Request], Awaitable[Exchange]]
 
 NO_STATUS = -1
+SHOWN = 100
+"""Characters of a bad answer that are kept."""
 
 
 class Load:
@@ -65,7 +67,8 @@ class Load:
         request = msgspec.structs.replace(self._plan.template, request_id=f"{self._plan.request_id}-{number}")
         seen = await self._send(request)
         status = seen.grpc_status if request.protocol is Protocol.GRPC else seen.status
-        self._outcomes[number] = (seen.ended, seen.ending, NO_STATUS if status is None else status, seen.detail)
+        detail = seen.detail or (seen.body_start[:SHOWN] if status not in (0, 200, None) else "")
+        self._outcomes[number] = (seen.ended, seen.ending, NO_STATUS if status is None else status, detail)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

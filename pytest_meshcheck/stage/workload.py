@@ -117,9 +117,15 @@ def new_id() -> str:
 
 @dataclass
 class Load:
-    """A load under way; ``outcome`` is there once the block that it was started in is left."""
+    """A load under way; ``outcome`` is there once the block that it was started in is left.
+
+    Attributes:
+        request_id: What the ids of its requests begin with.
+        servers: The instances that it can have reached, all of which have to run until it is over.
+    """
 
     request_id: str
+    servers: "list[Workload]"
     outcome: LoadOutcome | None = None
 
     @property
@@ -254,7 +260,7 @@ class Workload:
     @asynccontextmanager
     async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
         """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
-        load = Load(new_id())
+        load = Load(new_id(), [server])
         template = self.request(server, port, **request)
         plan = m.LoadPlan(request_id=load.request_id, template=template, rate=rate)
         await self.ask(m.StartLoad(plan=plan), m.Done)
@@ -262,9 +268,14 @@ class Workload:
             yield load
         finally:
             result = (await self.ask(m.FinishLoad(request_id=load.request_id), m.Loaded)).result
-            ledger = await server.ask(m.ReadLedger(request_id=f"{load.request_id}-", prefix=True), m.Ledger)
-            load.outcome = join(result, ledger.attempts)
+            reached = [attempt for one in load.servers for attempt in await one.saw_of(load)]
+            load.outcome = join(result, reached)
             self.journal.add("load", f"{self} -> {server}", load.outcome)
+
+    async def saw_of(self, load: Load) -> tuple[m.Attempt, ...]:
+        """The attempts of a load that reached this application until now."""
+        command = m.ReadLedger(request_id=f"{load.request_id}-", prefix=True)
+        return (await self.ask(command, m.Ledger)).attempts
 
     @asynccontextmanager
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:

@@ -22,6 +22,7 @@ IPSEC = f"{DOCS}/security/network/encryption-ipsec/"
 ZTUNNEL = f"{DOCS}/security/network/encryption-ztunnel/"
 MUTUAL_AUTHENTICATION = f"{DOCS}/network/servicemesh/mutual-authentication/mutual-authentication/"
 INSTALL = f"{DOCS}/installation/k8s-install-helm/"
+UPGRADE = f"{DOCS}/operations/upgrade/"
 ENVOY = f"{DOCS}/security/network/proxy/envoy/"
 SPEC = "https://gateway-api.sigs.k8s.io/reference/spec"
 REPORTS = "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports"
@@ -62,6 +63,7 @@ UNROUTED: Claims = dict.fromkeys(
 SHARED: Claims = {
     Capability.KUBERNETES: Claim(True, INSTALL),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
+    Capability.UPGRADE: Claim(False, UPGRADE, "the adapter does not upgrade Cilium yet, as nobody has run it"),
     Capability.PROXY_RESTART: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
 }
 

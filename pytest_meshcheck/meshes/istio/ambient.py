@@ -21,6 +21,7 @@ from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSp
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"
+UPGRADE = f"{AMBIENT}/upgrade/helm/"
 WAYPOINT = f"{AMBIENT}/usage/waypoint"
 HBONE = f"{AMBIENT}/architecture/hbone"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
@@ -43,6 +44,7 @@ UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.TIMEOUT: (WAYPOINT, "requests are cut by waypoints only"),
     Capability.TIMEOUT_GRPC: (WAYPOINT, "calls are cut by waypoints only"),
     Capability.CONNECTION_REUSE: (HBONE, "connections between ztunnels are pooled without a limit of requests"),
+    Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
     Capability.PROXY_RESTART: (ARCHITECTURE, "a ztunnel belongs to a node, not to a workload"),
 }
 

@@ -46,6 +46,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.LEAF_ROTATION: AGENT,
     Capability.ISSUER_ROTATION: PLUGGED,
     Capability.ROOT_ROTATION: DISCOVERY,
+    Capability.UPGRADE: f"{DOCS}/setup/upgrade/in-place/",
     Capability.KUBERNETES: f"{DOCS}/setup",
 }
 

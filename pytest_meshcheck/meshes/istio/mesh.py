@@ -63,6 +63,7 @@ class IstioMesh(HelmMesh):
     namespace = SYSTEM
     repository = "https://istio-release.storage.googleapis.com/charts"
     newest = "1.30.3"
+    data_plane_in_workload = True
     documented: Documented = DOCUMENTED
     resources = (
         Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),

@@ -45,6 +45,7 @@ CLAIMS: Mapping[Capability, Claim] = {
     ),
     Capability.CA_OUTAGE: Claim(False, at.ROTATION, "the stage does not stop the identity service yet"),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(True, at.OPAQUE, "where the port is declared opaque, as it is here"),
+    Capability.UPGRADE: Claim(True, at.UPGRADE),
     Capability.PROXY_RESTART: Claim(False, at.PROXY, "a proxy lives as long as its pod"),
     Capability.KUBERNETES: Claim(True, at.INSTALL),
 }

@@ -75,6 +75,7 @@ class LinkerdMesh(HelmMesh):
     namespace = SYSTEM
     repository = "https://helm.linkerd.io/edge"
     newest = "edge-26.8.3"
+    data_plane_in_workload = True
     documented: Documented = DOCUMENTED
     resources = (
         Permission("policy.linkerd.io", "servers", (*APPLIED, "delete")),

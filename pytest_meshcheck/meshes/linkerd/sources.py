@@ -14,6 +14,7 @@ EXTERNAL_ISSUER = f"{DOCS}/tasks/automatically-rotating-control-plane-tls-creden
 ROTATION = f"{DOCS}/tasks/manually-rotating-control-plane-tls-credentials/"
 PROXY = f"{DOCS}/reference/proxy-configuration/"
 INSTALL = f"{DOCS}/tasks/install-helm/"
+UPGRADE = f"{DOCS}/tasks/upgrade/"
 
 PROXY_CODE = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
 CLIENT_ID = f"{PROXY_CODE}/app/inbound/src/http/set_identity_header.rs"

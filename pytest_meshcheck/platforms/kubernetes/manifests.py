@@ -11,6 +11,10 @@ from pytest_meshcheck.stage.workload import Port, WorkloadSpec
 RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
 WORKLOAD = "app.kubernetes.io/name"
+GENERATION = "meshcheck.dev/generation"
+"""Tells an instance of a workload from the one that takes its place; a service leads to one of them, or to both."""
+
+FIRST = 1
 CONTAINER = "probe"
 PYTHON = "/opt/meshcheck/bin/python"
 SOCKET_FOLDER = "/run/meshcheck"
@@ -96,28 +100,36 @@ def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:
     }
 
 
-def service(owner: Ownership, spec: WorkloadSpec) -> Manifest:
-    """The service in front of a workload; names and application protocols tell a mesh what is spoken."""
+def service(owner: Ownership, spec: WorkloadSpec, generation: int | None = FIRST) -> Manifest:
+    """The service in front of a generation of a workload, or of all that run.
+
+    Names and application protocols of its ports tell a mesh what is spoken.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(owner, spec, spec.name),
-        "spec": {"selector": {WORKLOAD: spec.name}, "ports": [_service_port(spec, port) for port in spec.ports]},
+        "spec": {
+            "selector": _selected(spec, generation),
+            "ports": [_service_port(spec, port) for port in spec.ports],
+        },
     }
 
 
-def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
+def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generation: int = FIRST) -> Manifest:
     """A deployment of one probe."""
-    pod_metadata: dict[str, Any] = {"labels": owner.labels | {WORKLOAD: spec.name} | dict(metadata.labels)}
+    selected = _selected(spec, generation)
+    name = spec.name if generation == FIRST else f"{spec.name}-{generation}"
+    pod_metadata: dict[str, Any] = {"labels": owner.labels | selected | dict(metadata.labels)}
     if metadata.annotations:
         pod_metadata["annotations"] = dict(metadata.annotations)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(owner, spec, spec.name),
+        "metadata": _metadata(owner, spec, name),
         "spec": {
             "replicas": 1,
-            "selector": {"matchLabels": {WORKLOAD: spec.name}},
+            "selector": {"matchLabels": selected},
             "template": {"metadata": pod_metadata, "spec": pod(owner, spec)},
         },
     }
@@ -201,6 +213,10 @@ def _watcher(owner: Ownership) -> Manifest:
 
 def _metadata(owner: Ownership, spec: WorkloadSpec, name: str) -> Manifest:
     return {"name": name, "namespace": spec.namespace, "labels": owner.labels | {WORKLOAD: spec.name}}
+
+
+def _selected(spec: WorkloadSpec, generation: int | None) -> dict[str, str]:
+    return {WORKLOAD: spec.name} | ({} if generation is None else {GENERATION: str(generation)})
 
 
 def _service_port(spec: WorkloadSpec, port: Port) -> Manifest:

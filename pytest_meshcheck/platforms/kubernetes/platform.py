@@ -14,7 +14,15 @@ from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.evidence import last_warning, unready_nodes, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, WORKLOAD, Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.manifests import (
+    CONTAINER,
+    FIRST,
+    GENERATION,
+    RELAY,
+    WORKLOAD,
+    Ownership,
+    port_number,
+)
 from pytest_meshcheck.platforms.kubernetes.pods import Pods, fate, obstacle, progress, ready
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.wire import Captures
@@ -51,12 +59,14 @@ class Running:
         pod: Its pod as it was once the probe answered.
         service_address: The address of its service in the cluster.
         probe: Its control connection.
+        generation: Its place among the instances that took each other's place.
     """
 
     spec: WorkloadSpec
     pod: Object
     service_address: str
     probe: Probe
+    generation: int = FIRST
 
     @property
     def key(self) -> tuple[str, str]:
@@ -95,6 +105,7 @@ class Kubernetes:
         self._watchers: asyncio.Task[dict[str, Probe]] | None = None
         self._awaited: dict[tuple[str, str], float] = {}
         """Since when a pod is waited for, so that one that never comes costs a run its patience once."""
+        self._replaced: dict[str, Running] = {}
 
     def __str__(self) -> str:
         return self._attachment.description
@@ -123,15 +134,40 @@ class Kubernetes:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
         await self._make_namespace(spec.namespace, metadata.namespace_labels)
         _, service, _ = await self._apply_all(manifests.workload(self.owner, spec, metadata))
-        pod = await self._ready_pod(spec.namespace, spec.name)
-        probe = await self._probe_of(pod)
-        self.running[str(spec)] = Running(spec, pod, service["spec"]["clusterIP"], probe)
-        instance = pod["metadata"]["name"]
-        workload = Workload(spec, probe, self.journal, self.resolve, instance, 10.0 * self.timeout_scale)
+        workload = await self._enter(spec, service["spec"]["clusterIP"], FIRST)
         if spec.enrolment is not Enrolment.FEIGNED:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
-            await self._routed(workload, spec.ports[0].name)
+            await self._routed(workload, Via.SERVICE)
         return workload
+
+    async def join(self, workload: Workload, metadata: Metadata) -> Workload:
+        """Start another instance of a workload, and have the service lead to both once it serves.
+
+        Raises:
+            Inconclusive: The new one does not start; says what its pod waits for.
+        """
+        spec, old = workload.spec, self.running[str(workload)]
+        generation = old.generation + 1
+        await self._apply_all([manifests.deployment(self.owner, spec, metadata, generation)])
+        successor = await self._enter(spec, old.service_address, generation)
+        self._replaced[workload.instance] = old
+        await self._open(successor, [self._listen(spec, port.name) for port in spec.ports])
+        await self._routed(successor, Via.ADDRESS)
+        await self._apply_all([manifests.service(self.owner, spec, generation=None)])
+        return successor
+
+    async def withdraw(self, workload: Workload) -> None:
+        """Have the service lead no more to an instance that another has joined; it runs on, for what is under way."""
+        successor = self.running[str(workload)]
+        await self._apply_all([manifests.service(self.owner, workload.spec, successor.generation)])
+
+    async def let_go(self, workload: Workload) -> None:
+        """Stop an instance that was withdrawn, and wait until its pod is gone."""
+        old = self._replaced.pop(workload.instance)
+        await old.probe.close()
+        api = (await self._connected())[0]
+        await api.delete(manifests.deployment(self.owner, old.spec, Metadata(), old.generation))
+        await self._gone(old.spec, old.generation)
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
         """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
@@ -202,7 +238,8 @@ class Kubernetes:
             watchers = [self._watchers] if self._watchers else []
             for task in (*self._namespaces.values(), *watchers):
                 task.cancel()
-            await asyncio.gather(*(running.probe.close() for running in self.running.values()))
+            instances = (*self.running.values(), *self._replaced.values())
+            await asyncio.gather(*(running.probe.close() for running in instances))
             for task in watchers:
                 if task.done() and not task.cancelled() and not task.exception():
                     await asyncio.gather(*(probe.close() for probe in task.result().values()))
@@ -241,13 +278,21 @@ class Kubernetes:
         except UNREACHABLE as error:
             raise Inconclusive(f"the API server cannot be reached: {error}") from error
 
-    async def _ready_pod(self, namespace: str, name: str) -> Object:
+    async def _enter(self, spec: WorkloadSpec, service_address: str, generation: int) -> Workload:
+        """Take an instance in once it can be spoken to."""
+        pod = await self._ready_pod(spec.namespace, spec.name, generation)
+        probe = await self._probe_of(pod)
+        self.running[str(spec)] = Running(spec, pod, service_address, probe, generation)
+        instance = pod["metadata"]["name"]
+        return Workload(spec, probe, self.journal, self.resolve, instance, 10.0 * self.timeout_scale)
+
+    async def _ready_pod(self, namespace: str, name: str, generation: int) -> Object:
         """The ready pod of a workload; Inconclusive where there is none in time, or never will be."""
         pods = (await self._connected())[2]
         found: list[Object] = []
 
         def is_there(known: Mapping[tuple[str, str], Object]) -> bool:
-            found[:] = _of(known, namespace, name)
+            found[:] = _of(known, namespace, name, generation)
             for pod in found:
                 if why := obstacle(pod):
                     raise Inconclusive(f"{namespace}/{name} cannot start: {why}")
@@ -299,14 +344,14 @@ class Kubernetes:
     async def _open(self, workload: Workload, ports: Sequence[m.Listen]) -> None:
         await workload.ask(m.Serve(instance=workload.instance, ports=tuple(ports)), m.Done)
 
-    async def _routed(self, workload: Workload, port: str) -> None:
-        """Wait until a workload reaches itself through its service: then the nodes route to it."""
-        request = workload.request(workload, port, patience=ONE_TRY)
+    async def _routed(self, workload: Workload, via: Via) -> None:
+        """Wait until a workload reaches itself; through its service: then the nodes route to it."""
+        request = workload.request(workload, workload.spec.ports[0].name, via, patience=ONE_TRY)
         until = asyncio.get_running_loop().time() + ROUTED_WITHIN * self.timeout_scale
         while (seen := (await workload.ask(m.Send(request), m.Exchanged)).exchange).ending is not m.Ending.ANSWERED:
             if asyncio.get_running_loop().time() > until:
                 how = f"{seen.ending} {seen.detail}".strip()
-                raise Inconclusive(f"{workload} does not reach itself through its service: {how}")
+                raise Inconclusive(f"{workload} does not reach itself through its {via}: {how}")
             await asyncio.sleep(PAUSE)
 
     def _is_dead(self, running: Running) -> bool:
@@ -322,13 +367,25 @@ class Kubernetes:
         if running is None:
             return
         await running.probe.close()
-        api, _, pods = await self._connected()
-        made = manifests.workload(self.owner, spec, Metadata())
+        api = (await self._connected())[0]
+        made = [
+            manifests.service_account(self.owner, spec),
+            manifests.service(self.owner, spec),
+            manifests.deployment(self.owner, spec, Metadata(), running.generation),
+        ]
         await asyncio.gather(*(api.delete(manifest) for manifest in made))
+        await self._gone(spec, running.generation)
+
+    async def _gone(self, spec: WorkloadSpec, generation: int) -> None:
+        pods = (await self._connected())[2]
+
+        def are_gone(known: Mapping[tuple[str, str], Object]) -> bool:
+            return not _of(known, spec.namespace, spec.name, generation)
+
         try:
-            await pods.until(lambda known: not _of(known, spec.namespace, spec.name), GONE_WITHIN * self.timeout_scale)
+            await pods.until(are_gone, GONE_WITHIN * self.timeout_scale)
         except TimeoutError as late:
-            raise Inconclusive(f"the pod of {name} does not go away") from late
+            raise Inconclusive(f"the pod of {spec} does not go away") from late
 
     @asynccontextmanager
     async def _wire(self, client: Workload, server: Workload, port: str) -> AsyncIterator[Wire]:
@@ -379,10 +436,14 @@ def _in_trouble(watchers: "asyncio.Task[dict[str, Probe]]") -> bool:
     return watchers.cancelled() or bool(watchers.exception()) or any(p.trouble for p in watchers.result().values())
 
 
-def _of(known: Mapping[tuple[str, str], Object], namespace: str, name: str) -> list[Object]:
-    """The pods of one workload."""
-    return [pod for (where, _), pod in known.items() if where == namespace and _label(pod) == name]
+def _of(
+    known: Mapping[tuple[str, str], Object], namespace: str, name: str, generation: int | None = None
+) -> list[Object]:
+    """The pods of one workload, or of one generation of them."""
+    wanted = {WORKLOAD: name} | ({} if generation is None else {GENERATION: str(generation)})
+    return [pod for (where, _), pod in known.items() if where == namespace and wanted.items() <= _labels(pod).items()]
 
 
-def _label(pod: Object) -> str:
-    return str(pod["metadata"].get("labels", {}).get(WORKLOAD, ""))
+def _labels(pod: Object) -> Mapping[str, str]:
+    labels: Mapping[str, str] = pod["metadata"].get("labels", {})
+    return labels

@@ -53,3 +53,11 @@ def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     declared = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == declared
     assert declared == {"http": 8080, "extra": manifests.FIRST_OTHER + 1}
+
+
+def test_an_instance_that_takes_over_is_told_apart_by_its_service() -> None:
+    first, second = (manifests.deployment(OWNER, SERVER, Metadata(), generation) for generation in (1, 2))
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    selected = manifests.service(OWNER, SERVER, 2)["spec"]["selector"].items()
+    labels = [one["spec"]["template"]["metadata"]["labels"] for one in (first, second)]
+    assert [selected <= own.items() for own in labels] == [False, True]
