@@ -1,8 +1,7 @@
 """Moves a mesh to another version while numbered requests go through it, and tells what became of them."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,8 +23,8 @@ INTRUSIONS = 10
 UNDER_WAY = 10
 """Requests of each load that the server has to have seen before the upgrade begins."""
 
-QUIET = 2.0
-"""Seconds without a new request after which nobody sends to an instance any more."""
+IN_A_ROW = 30
+"""Requests of each load that go to the new instance in a row: then nobody sends to the old one any more."""
 
 LEARNED_WITHIN = 60.0
 """Seconds until all clients have learned that they are to send to another instance as well, or no more to one."""
@@ -98,35 +97,38 @@ async def _follow(mesh: MeshUnderTest, traffic: Traffic) -> Workload:
     new = await mesh.join("server")
     for load in traffic.all:
         load.servers.append(new)
-    await _found(new, list(traffic.loads.values()), mesh.scale)
+    await _found(new, traffic.loads.values(), mesh.scale)
     await mesh.replacing.withdraw(old)
-    await _left_alone(old, traffic.all, mesh.scale)
+    await _left_alone(old, new, traffic, mesh.scale)
     return new
 
 
-async def _found(server: Workload, loads: Sequence[Load], scale: float) -> None:
+async def _found(server: Workload, loads: Iterable[Load], scale: float) -> None:
     """Wait until requests of every load arrive at an instance; Inconclusive where they never do."""
-
-    async def all_arrive() -> bool:
-        return all([await server.saw_of(load) for load in loads])
-
-    found, _ = await converge(all_arrive, bool, LEARNED_WITHIN * scale, every=PAUSE)
-    if not found:
+    seen, _ = await converge(lambda: _count(server, loads), all, LEARNED_WITHIN * scale, every=PAUSE)
+    if not all(seen):
         raise Inconclusive(f"no request finds the new instance of {server} in {LEARNED_WITHIN * scale:g} s")
 
 
-async def _left_alone(server: Workload, loads: Sequence[Load], scale: float) -> None:
-    """Wait until no more requests arrive at an instance; Inconclusive where they never cease."""
-    clock = asyncio.get_running_loop().time
-    until = clock() + LEARNED_WITHIN * scale
-    arrived, since = 0, clock()
-    while clock() < since + QUIET:
-        now = sum([len(await server.saw_of(load)) for load in loads])
-        if now != arrived:
-            arrived, since = now, clock()
-        if since > until:
-            raise Inconclusive(f"requests still go to the old instance of {server} {LEARNED_WITHIN * scale:g} s later")
-        await asyncio.sleep(PAUSE)
+async def _left_alone(old: Workload, new: Workload, traffic: Traffic, scale: float) -> None:
+    """Wait until many requests of each load in a row went to the new instance; Inconclusive where that never comes."""
+    last, since = await _count(old, traffic.all), await _count(new, traffic.loads.values())
+
+    async def in_a_row() -> int:
+        nonlocal last, since
+        arrived, found = await _count(old, traffic.all), await _count(new, traffic.loads.values())
+        if arrived != last:
+            last, since = arrived, found
+        return min(now - then for now, then in zip(found, since, strict=True))
+
+    reached, _ = await converge(in_a_row, lambda number: number >= IN_A_ROW, LEARNED_WITHIN * scale, every=PAUSE)
+    if reached < IN_A_ROW:
+        raise Inconclusive(f"requests still go to the old instance of {old} {LEARNED_WITHIN * scale:g} s later")
+
+
+async def _count(server: Workload, loads: Iterable[Load]) -> list[int]:
+    """How many requests of each load an instance has seen."""
+    return [len(await server.saw_of(load)) for load in loads]
 
 
 async def _leave(mesh: MeshUnderTest, server: Workload) -> None:

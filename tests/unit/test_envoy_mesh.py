@@ -31,10 +31,10 @@ IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.FEIGNED)
 class Rig:
     """A platform with the mesh on it, and a hook that can be set."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hot_restart: bool = False) -> None:
         self.spoil: Mapping[str, Any] = {}
         self.platform = Processes(Journal())
-        self.mesh = EnvoyMesh(publish_hook=self.hook)
+        self.mesh = EnvoyMesh(publish_hook=self.hook, hot_restart=hot_restart)
 
     def hook(self, workload: str, resources: dict[str, Any]) -> dict[str, Any] | None:
         spoilt = self.spoil.get(workload)
@@ -50,14 +50,19 @@ class Rig:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Rig]:
-    rig = Rig()
+async def running(*, hot_restart: bool = False) -> AsyncIterator[Rig]:
+    rig = Rig(hot_restart=hot_restart)
     try:
         await rig.mesh.install(rig.platform)
         yield rig
     finally:
         await rig.mesh.uninstall()
         await rig.platform.close()
+
+
+def shared_memory() -> set[str]:
+    """What Envoys have left to those who succeed them."""
+    return {path.name for path in Path("/dev/shm").glob("envoy_shared_memory_*")}
 
 
 @pytest_asyncio.fixture
@@ -295,6 +300,36 @@ async def test_an_upgrade_keeps_workloads_and_policies(rig: Rig) -> None:
     await rig.mesh.upgrade(rig.mesh.version)
     assert (await client.get(server)).status == 200
     assert (await outsider.get(server)).ending in rig.mesh.documented.plaintext_refused_as
+
+
+@pytest.mark.asyncio
+async def test_an_upgrade_by_hot_restart_loses_nothing_twice_and_leaves_nothing() -> None:
+    before = shared_memory()
+    async with running(hot_restart=True) as hot:
+        client, server = await hot.start(CLIENT, SERVER)
+        for _ in range(2):
+            async with client.load(server, 20) as load:
+                await server.sees(f"{load.request_id}-5")
+                await hot.mesh.upgrade(hot.mesh.version)
+                await hot.apply(MutualTls(SERVER, Mode.STRICT))
+            assert load.result.clean
+            assert load.result.sent > 20
+        hot.platform.check()
+        assert shared_memory() - before
+    assert not shared_memory() - before
+
+
+@pytest.mark.asyncio
+async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_is() -> None:
+    async with running(hot_restart=True) as hot:
+        await hot.start(SERVER)
+        await hot.mesh.upgrade(hot.mesh.version)
+        hot.platform.check()
+        (sidecar,) = [child for child in hot.platform._children if child.name == f"sidecar of {SERVER}"]
+        sidecar.process.kill()
+        await sidecar.process.wait()
+        with pytest.raises(Inconclusive, match="sidecar of blue/server died"):
+            hot.platform.check()
 
 
 @pytest.mark.asyncio
