@@ -130,9 +130,9 @@ class Mesh(Protocol):
 
     An adapter may have more members: ``runs_on: Home``, without which it runs on local processes;
     ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there;
-    ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before the
-    run; and ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its workload
-    only.
+    ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
+    the run; and ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
+    workload only.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
