@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from kubernetes_asyncio.client import ApiException
 
+from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of, kind_config_of, permissions_of
 from pytest_meshcheck.meshes.helm_mesh import HelmMesh
 from pytest_meshcheck.options import MeshName, Settings
@@ -146,6 +147,11 @@ class Cluster:
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "
                 "(only into kind clusters of this machine an image can be loaded that is built here)"
             )
+
+    def say_ready(self, subject: MeshUnderTest) -> None:
+        """Say how long a mesh took; a worker of xdist has nobody to say it to."""
+        if not self.worker and "mesh" in subject.steps and home_of(subject.adapter) is Home.KUBERNETES:
+            self._say(f"{subject.adapter.name} {subject.adapter.version} ready in {subject.steps['mesh']:.1f} s")
 
     def pytest_sessionstart(self) -> None:
         """With xdist the workers need the cluster as soon as they begin."""

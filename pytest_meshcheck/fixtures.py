@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,9 +51,22 @@ def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: 
     return Kubernetes(Journal(), cluster.attachment, "-".join(filter(None, parts)), scale)
 
 
+@pytest.fixture(scope="session")
+def mesh_chart_values() -> Mapping[str, Mapping[str, Any]]:
+    """Values for the Helm charts of the mesh, by chart or ``*`` for every chart; override it for images and settings.
+
+    They overrule the adapter's, and those of ``--mesh-values``.
+    """
+    return {}
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mesh_session(
-    mesh_name: "MeshName", mesh_platform: Platform, mesh_handover: Handover, pytestconfig: pytest.Config
+    mesh_name: "MeshName",
+    mesh_platform: Platform,
+    mesh_handover: Handover,
+    mesh_chart_values: Mapping[str, Mapping[str, Any]],
+    pytestconfig: pytest.Config,
 ) -> AsyncIterator[MeshUnderTest]:
     """The mesh, installed for as long as its checks run, and upgraded before those of another version."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
@@ -64,7 +77,9 @@ async def mesh_session(
         subject = _subject(run, before or mesh_name, mesh_platform)
     try:
         if fresh:
-            await _install(subject)
+            await _install(subject, mesh_chart_values)
+            if run.cluster is not None:
+                run.cluster.say_ready(subject)
         if before is not None and mesh_name.version is not None:
             run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
             await upgrade(subject, mesh_name.version)
@@ -90,8 +105,10 @@ def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
     )
 
 
-async def _install(subject: MeshUnderTest) -> None:
+async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any]]) -> None:
     begun = time.monotonic()
+    if values and (override := getattr(subject.adapter, "override", None)):
+        override(values)
     with subject.turns.taken(alone=True):
         await subject.adapter.install(subject.platform)
     subject.steps["mesh"] = time.monotonic() - begun

@@ -188,7 +188,8 @@ class MeshUnderTest:
     def begin_stage(self, roles: Iterable[str]) -> None:
         """Start these workloads side by side, ahead of the checks that ask for them."""
         for role in roles:
-            self._started.setdefault(role, asyncio.ensure_future(self._start(role)))
+            if role not in self._started:
+                self._started[role] = asyncio.ensure_future(self._start(role))
 
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -74,7 +74,7 @@ class HelmMesh(ABC):
         self.version = order.version or self.newest
         self.authority = Authority(self.trust_domain)
         self.claims: Mapping[Capability, Claim] = dict(claims)
-        self._values = order.values
+        self._values = [order.values]
         self._charts = Charts(self.repository, order.charts)
         self._platform: Kubernetes | None = None
         self._known_state = ""
@@ -134,6 +134,14 @@ class HelmMesh(ABC):
         if self._platform is None:
             raise Inconclusive(f"{self.name} is not installed")
         return self._platform
+
+    def override(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Have these values, by chart or ``*`` for every chart, overrule the adapter's and those of before."""
+        self._values.append(values)
+
+    def overrides_of(self, release: Release) -> tuple[Mapping[str, Any], ...]:
+        """What overrules the adapter's own values of a release, each the one before."""
+        return tuple(one for values in self._values for one in overrides(values, release.chart))
 
     def bind(self, platform: Platform) -> None:
         """Take a platform for the one that it is, or is to be, installed on; TypeError for one that is no cluster."""
@@ -236,7 +244,7 @@ class HelmMesh(ABC):
             await api.apply(secret)
         program = self._helm()
         for release in self.releases():
-            mine = replace(release, overrides=overrides(self._values, release.chart))
+            mine = replace(release, overrides=self.overrides_of(release))
             await program.install(mine, self._source(release))
         await self._store(api, self._recipe())
 
@@ -262,7 +270,7 @@ class HelmMesh(ABC):
 
     def _recipe(self) -> str:
         """Tells one way of installing it from another."""
-        parts = [[release.chart, release.values, overrides(self._values, release.chart)] for release in self.releases()]
+        parts = [[release.chart, release.values, self.overrides_of(release)] for release in self.releases()]
         return hashlib.sha256(msgspec.json.encode([self.version, parts], order="sorted")).hexdigest()
 
     def _home(self) -> Manifest:

@@ -111,3 +111,12 @@ def test_identities_are_spiffe_ids() -> None:
         request_id="1", number=1, instance="i", port="http", protocol=Protocol.HTTP1, headers=told, arrived=0, wall=0
     )
     assert mesh.peer_identity(attempt) == mesh.identity_of(SERVER) == "spiffe://cluster.local/ns/blue/sa/server"
+
+
+def test_values_of_a_suite_overrule_those_of_the_command_line() -> None:
+    given = {"*": {"global": {"hub": "one"}}, "istiod": {"global": {"tag": "1"}}}
+    mesh = IstioMesh(Order(None, 1.0, None, installed=True, values=given))  # type: ignore[arg-type]
+    mesh.override({"*": {"global": {"hub": "two"}}})
+    (base, istiod) = mesh.releases()
+    assert mesh.overrides_of(base) == ({"global": {"hub": "one"}}, {"global": {"hub": "two"}})
+    assert mesh.overrides_of(istiod) == (given["*"], given["istiod"], {"global": {"hub": "two"}})
