@@ -127,7 +127,7 @@ class Cluster:
             if settings.mesh_installed:
                 raise MeshUnavailable("--mesh-installed is about a cluster that exists: name it with --mesh-context")
             self._kind_config = _kind_config(settings, adapters)
-            _refuse_one_place(adapters)
+            _refuse_one_place(settings, adapters)
             kind.require()
             return
         on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
@@ -141,7 +141,7 @@ class Cluster:
             )
         if settings.mesh_installed:
             asyncio.run(_detected(on_cluster.values(), settings))
-        _refuse_one_place(on_cluster)
+        _refuse_one_place(settings, on_cluster)
         if settings.mesh_probe_image is None and self._kind_of_context() is None:
             raise MeshUnavailable(
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "
@@ -347,8 +347,10 @@ def _kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path 
     return kind.shipped(next(iter(needed.values())))
 
 
-def _refuse_one_place(adapters: Mapping[MeshName, Mesh]) -> None:
-    """Two meshes in one namespace would be one."""
+def _refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:
+    """Two meshes in one namespace would be one; with an upgrade they are one, under two names."""
+    if settings.mesh_upgrade_to is not None:
+        return
     places: dict[str, MeshName] = {}
     for name, adapter in adapters.items():
         if isinstance(adapter, HelmMesh) and (other := places.setdefault(adapter.namespace, name)) != name:

@@ -8,6 +8,7 @@ import time
 import pytest
 import pytest_asyncio
 
+from pytest_meshcheck.judge.expect import converge
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
@@ -204,3 +205,24 @@ def kubectl(given: Given, *arguments: str, text: str = "") -> None:
         capture_output=True,
         input=text.encode(),
     )
+
+
+async def test_an_instance_takes_over_under_load_and_no_ledger_is_lost(
+    platform: Kubernetes, pair: tuple[Workload, Workload]
+) -> None:
+    client, _ = pair
+    old = await platform.start(WorkloadSpec(platform.namespace("blue"), "heir"), Metadata())
+    async with client.load(old, 50) as load:
+        await old.sees(f"{load.request_id}-9")
+        new = await platform.join(old, Metadata())
+        load.servers.append(new)
+        seen, _ = await converge(lambda: new.saw_of(load), bool, NOTICED_WITHIN)
+        await platform.withdraw(old)
+    assert seen
+    assert load.result.clean
+    await platform.let_go(old)
+    answered = await client.get(new)
+    assert answered.status == 200
+    assert await new.saw(answered)
+    await platform.stop(new)
+    platform.check()
