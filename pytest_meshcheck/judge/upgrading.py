@@ -23,6 +23,12 @@ INTRUSIONS = 10
 UNDER_WAY = 10
 """Requests of each load that the server has to have seen before the upgrade begins."""
 
+AFTERWARDS = 20
+"""Requests of each load that the server has to have seen when the upgrade is over; a quick one meets few by itself."""
+
+SERVES_WITHIN = 10.0
+"""Seconds that they are waited for: where they do not come, the loads themselves show why."""
+
 IN_A_ROW = 30
 """Requests of each load that go to the new instance in a row: then nobody sends to the old one any more."""
 
@@ -64,6 +70,7 @@ async def upgrade(mesh: MeshUnderTest, version: str) -> None:
         now = await _follow(mesh, traffic) if renews else server
         await mesh.adapter.settled()
         seconds = mesh.steps[f"upgrade to {version}"] = time.monotonic() - begun
+        await _go_on(now, traffic, mesh.scale)
         echo, caller = await stream.echo(), await _caller(mesh, client, now)
     if renews:
         await _leave(mesh, server)
@@ -124,6 +131,16 @@ async def _left_alone(old: Workload, new: Workload, traffic: Traffic, scale: flo
     reached, _ = await converge(in_a_row, lambda number: number >= IN_A_ROW, LEARNED_WITHIN * scale, every=PAUSE)
     if reached < IN_A_ROW:
         raise Inconclusive(f"requests still go to the old instance of {old} {LEARNED_WITHIN * scale:g} s later")
+
+
+async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
+    """Wait until some more requests of each load have arrived, but not for ever."""
+    before = await _count(server, traffic.loads.values())
+
+    async def more() -> int:
+        return min(now - then for now, then in zip(await _count(server, traffic.loads.values()), before, strict=True))
+
+    await converge(more, lambda number: number >= AFTERWARDS, SERVES_WITHIN * scale, every=PAUSE)
 
 
 async def _count(server: Workload, loads: Iterable[Load]) -> list[int]:
