@@ -94,8 +94,8 @@ def calls(newcomer: Workload, running: Sequence[Workload]) -> list[Question]:
 
 
 async def as_now(questions: Sequence[Question], scale: float) -> list[Question]:
-    """The same questions, to be answered later as they are now."""
-    answers = await asyncio.gather(*(question.ask(scale) for question in questions))
+    """The same questions, to be answered later as they are now, several times in a row."""
+    answers = await asyncio.gather(*(_steady(question, scale) for question in questions))
     return [replace(question, expected=answer) for question, answer in zip(questions, answers, strict=True)]
 
 
@@ -104,6 +104,17 @@ async def unconvinced(questions: Sequence[Question], within: float, scale: float
     until = asyncio.get_running_loop().time() + within * scale
     convinced = await asyncio.gather(*(_in_a_row(question, until, scale) for question in questions))
     return [question for question, right in zip(questions, convinced, strict=True) if not right]
+
+
+async def _steady(question: Question, scale: float) -> bool | str | None:
+    """What is answered several times in a row; where it goes on changing, the last answer."""
+    answer, equal = await question.ask(scale), 1
+    for _ in range(IN_A_ROW * IN_A_ROW):
+        if equal == IN_A_ROW:
+            break
+        before, answer = answer, await question.ask(scale)
+        equal = equal + 1 if answer == before else 1
+    return answer
 
 
 async def _in_a_row(question: Question, until: float, scale: float) -> bool:
