@@ -119,6 +119,12 @@ async def test_old_root_is_refused_after_removal(
         refused = await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))
         expect(refused).refused(mesh.documented.peer_refused_as)
         expect(await server.saw(refused)).nothing()
+
+        async def call_under_the_old_root() -> int | None:
+            await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
+            return (await client.get(impostor)).status
+
+        await converge(call_under_the_old_root, lambda seen: seen != 200, within)
         await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
         unreached = await client.get(impostor)
         expect(unreached).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)

@@ -98,5 +98,5 @@ def _definitions(text: str, origin: str) -> list[dict[str, Any]]:
 
 
 def _established(definition: Object) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
+    conditions = definition.get("status", {}).get("conditions") or []  # null in one that was made just now
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)

@@ -5,27 +5,22 @@ https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/
 https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from pytest_meshcheck.meshes.http_routes import duration, routes_of, service_of, shown
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import port_number
 from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.observation import Protocol
 from pytest_meshcheck.stage.policy import (
-    MARK,
     Failure,
     Mode,
     MutualTls,
-    Named,
     Policy,
     RequestsPerConnection,
     Retry,
     Timeout,
     about_service,
-    mark,
 )
-from pytest_meshcheck.stage.workload import Port, spec_of
 
 ROUTES = "https://gateway-api.sigs.k8s.io/reference/spec/#httprouteretry"
 GAMMA = "https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/"
@@ -43,7 +38,7 @@ def routes(policies: Sequence[Policy]) -> list[Manifest]:
     Raises:
         Unsupported: HTTPRoute has no field for it.
     """
-    return [route for about in about_service(policies).values() for route in _routes(about)]
+    return [route for about in about_service(policies).values() for route in routes_of(service_of(about), _rule(about))]
 
 
 def refuse_mutual_tls(policies: Sequence[Policy], why: str, source: str, *, permissive: bool = False) -> None:
@@ -66,31 +61,9 @@ def refuse_mutual_tls(policies: Sequence[Policy], why: str, source: str, *, perm
                 raise Unsupported(f"Cilium cannot be told to be {asked[0]}: {why} ({source})")
 
 
-def _routes(about: Sequence[Policy]) -> Iterator[Manifest]:
-    target = next(policy.target for policy in about if not isinstance(policy, MutualTls))
-    rule = _rule(about)
-    spec = spec_of(target)
-    for port in spec.ports:
-        if port.protocol is not Protocol.TCP:
-            yield _route(target, port, port_number(spec, port.name), rule)
-
-
-def _route(target: Named, port: Port, number: int, rule: dict[str, Any]) -> Manifest:
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"namespace": target.namespace, "name": f"meshcheck-{target.name}-{port.name}"},
-        "spec": {
-            "parentRefs": [{"group": "", "kind": "Service", "name": target.name, "port": number}],
-            "rules": [rule | {"backendRefs": [{"name": target.name, "port": number}]}],
-        },
-    }
-
-
 def _rule(about: Sequence[Policy]) -> dict[str, Any]:
     """What one rule says of all requests to a service; a header of the answer shows that Envoy goes by it."""
-    shown = {"set": [{"name": MARK, "value": mark(about)}]}
-    rule: dict[str, Any] = {"filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": shown}]}
+    rule = shown(about)
     timeouts = {}
     for policy in about:
         match policy:
@@ -115,11 +88,3 @@ def _retry(policy: Retry) -> dict[str, Any]:
         return {}
     codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
     return {"retry": {"attempts": policy.attempts} | codes}
-
-
-def duration(seconds: float) -> str:
-    """As the Gateway API writes it, whose units have at most five digits: https://gateway-api.sigs.k8s.io/geps/gep-2257/."""
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    hours, whole = divmod(whole, 3600)
-    parts = ((hours, "h"), (whole, "s"), (milliseconds, "ms"))
-    return "".join(f"{amount}{unit}" for amount, unit in parts if amount) or "0s"

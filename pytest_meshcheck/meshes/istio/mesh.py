@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
@@ -65,7 +66,7 @@ class IstioMesh(HelmMesh):
     newest = "1.30.3"
     data_plane_in_workload = True
     documented: Documented = DOCUMENTED
-    resources = (
+    resources: ClassVar[Sequence[Permission]] = (
         Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),
         Permission("networking.istio.io", "virtualservices", (*APPLIED, "delete")),
         Permission("networking.istio.io", "destinationrules", (*APPLIED, "delete")),

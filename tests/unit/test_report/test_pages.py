@@ -52,7 +52,7 @@ MEASURE = """
 const results = {};
 const frames = [...document.querySelectorAll("iframe")];
 let left = frames.length;
-for (const frame of frames) frame.onload = () => {
+const measure = frame => {
   const page = frame.contentDocument, root = page.documentElement;
   const shown = () => [...page.querySelectorAll(".family tbody tr")].filter(r => r.getClientRects().length).length;
   const closed = root.scrollWidth;
@@ -65,6 +65,11 @@ for (const frame of frames) frame.onload = () => {
   document.body.innerHTML = "<pre id=results></pre>";
   document.body.firstChild.textContent = JSON.stringify(results);
 };
+const there = page => page.URL === "about:srcdoc" && page.readyState === "complete";
+for (const frame of frames) {
+  if (there(frame.contentDocument)) measure(frame);
+  else frame.onload = () => measure(frame);
+}
 """
 
 

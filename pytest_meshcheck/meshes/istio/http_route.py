@@ -1,0 +1,110 @@
+"""Istio with sidecars, where retries and timeouts are spelled as HTTPRoute of the Gateway API."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_meshcheck.meshes import gateway_api
+from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.meshes.helm_mesh import MADE_BY, SUITE
+from pytest_meshcheck.meshes.http_routes import duration, routes_of, service_of, shown
+from pytest_meshcheck.meshes.istio import policies as istio
+from pytest_meshcheck.meshes.istio.documented import DOCS, DOCUMENTED
+from pytest_meshcheck.meshes.istio.mesh import IstioMesh
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
+
+GATEWAY_API = "v1.5.1"
+"""As Istio 1.30 is built with; older definitions of the experimental channel have ``retry`` as well, from v1.2 on."""
+
+SOURCE = f"{DOCS}/tasks/traffic-management/ingress/gateway-api"
+ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})
+"""What any ``retry`` covers besides its codes: pilot/pkg/config/kube/gateway/conversion.go."""
+
+ROUTED: Documented = replace(
+    DOCUMENTED,
+    retriable_failures=ALWAYS_RETRIED,
+    sources={**DOCUMENTED.sources, "retriable_failures": SOURCE, "retriable_statuses": SOURCE},
+)
+
+
+class HttpRouteMesh(IstioMesh):
+    """The same mesh in another language."""
+
+    name = "istio-httproute"
+    documented: Documented = ROUTED
+    resources = (
+        *IstioMesh.resources,
+        Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete")),
+    )
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+        self._given = order.charts
+
+    async def install(self, platform: Platform) -> None:
+        """The definitions of the Gateway API, unless there are some, and then Istio.
+
+        Raises:
+            MeshUnavailable: They cannot be had, or there is another Istio.
+            Inconclusive: It does not become ready.
+        """
+        self.bind(platform)
+        if self.ours:
+            api = await self.platform.api()
+            await gateway_api.ensure(api, GATEWAY_API, self._given, {MADE_BY: SUITE}, self.scale)
+        await super().install(platform)
+
+    async def leftovers(self, api: Api, release: Release) -> list[Manifest]:
+        """Also the definitions of the Gateway API, where the suite made them."""
+        left = await super().leftovers(api, release)
+        definitions, _ = await api.items(gateway_api.DEFINITIONS, f"{MADE_BY}={SUITE}")
+        return [*left, *(_named(definition["metadata"]["name"]) for definition in definitions)]
+
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """PeerAuthentications, DestinationRules, and for each service its HTTPRoutes.
+
+        Raises:
+            Unsupported: HTTPRoute has no field for it.
+        """
+        rendered = istio.mutual_tls(policies)
+        for about in about_service(policies).values():
+            rendered += [istio.destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
+            rendered += routes_of(service_of(about), rule(about))
+        return rendered
+
+
+def rule(about: Sequence[Policy]) -> dict[str, Any]:
+    """What one rule says of all requests to a service."""
+    said, timeouts = shown(about), {}
+    for policy in about:
+        if isinstance(policy, Timeout):
+            timeouts["request"] = duration(policy.request)
+        elif isinstance(policy, Retry):
+            said["retry"] = retry(policy)
+            if policy.per_try is not None:
+                timeouts["backendRequest"] = duration(policy.per_try)
+    return said | ({"timeouts": timeouts} if timeouts else {})
+
+
+def retry(policy: Retry) -> dict[str, Any]:
+    """``attempts`` are retries on top of the first attempt, as ours are; 0 turns them off."""
+    if foreign := policy.on - ALWAYS_RETRIED - {Failure.STATUS}:
+        raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({SOURCE})")
+    codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
+    return {"attempts": policy.attempts} | codes
+
+
+def _named(definition: str) -> Manifest:
+    metadata = {"name": definition}
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
+
+
+def adapter(order: Order) -> HttpRouteMesh:
+    """Istio in sidecar mode, told by HTTPRoutes."""
+    return HttpRouteMesh(order)

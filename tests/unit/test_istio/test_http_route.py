@@ -1,0 +1,48 @@
+"""Retries and timeouts as Istio takes them in HTTPRoutes, against golden files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.stage.workload import WorkloadSpec
+
+GOLDEN = Path(__file__).parent / "golden-http-route"
+SERVER = WorkloadSpec("blue", "server")
+POLICIES: dict[str, tuple[Policy, ...]] = {
+    "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.STATUS, Failure.CONNECT}), 0.25),),
+    "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE})),),
+    "no-retries": (Retry(SERVER, 0, frozenset({503})),),
+    "no-limit": (Timeout(SERVER, 0),),
+    "together": (
+        MutualTls(SERVER, Mode.STRICT),
+        Retry(SERVER, 20, frozenset({503})),
+        Timeout(SERVER, 0.5),
+        RequestsPerConnection(SERVER, 1),
+    ),
+}
+
+
+def mesh() -> HttpRouteMesh:
+    return HttpRouteMesh(Order(None, 1.0, None, installed=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_rendered(name: str) -> None:
+    expected = json.loads((GOLDEN / f"{name}.json").read_text())
+    assert mesh().render(POLICIES[name]) == expected, f"if that is as it should be, write it into {name}.json"
+
+
+@pytest.mark.parametrize("failure", [Failure.RESET, Failure.GRPC_INTERNAL])
+def test_what_has_no_field_is_unsupported(failure: Failure) -> None:
+    with pytest.raises(Unsupported, match=f"not on {failure}"):
+        mesh().render([Retry(SERVER, 1, on=frozenset({failure}))])
+
+
+def test_what_can_be_listed_can_be_rendered() -> None:
+    for failure in mesh().documented.retriable_failures:
+        assert mesh().render([Retry(SERVER, 1, on=frozenset({failure}))])
