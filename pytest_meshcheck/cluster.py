@@ -325,7 +325,10 @@ class Cluster:
 
     def _say(self, text: str) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        if terminal is None:
+            return
+        with capture.global_and_fixture_disabled() if capture else nullcontext():  # a mesh is ready within a fixture
             terminal.ensure_newline()
             terminal.write_line(f"meshcheck: {text}")
 
