@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -17,17 +17,15 @@ import pytest
 from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.judge.subject import MeshUnderTest
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of, kind_config_of, permissions_of
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.meshes.helm_mesh import HelmMesh
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import Kind
-from pytest_meshcheck.platforms.kubernetes.access import lacking
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, contexts
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.images import probe_image
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
-from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFORM
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
 from pytest_meshcheck.platforms.registration import (
@@ -40,6 +38,7 @@ from pytest_meshcheck.platforms.registration import (
     reserved,
 )
 from pytest_meshcheck.platforms.run_directory import RunDirectory
+from pytest_meshcheck.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
 from pytest_meshcheck.scorekeeper import ScoreKeeper
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 from pytest_meshcheck.stage.journal import Journal
@@ -86,7 +85,7 @@ class Cluster:
         if given is not None:
             attachment = msgspec.json.decode(given[ATTACHMENT], type=Attachment)
             if settings.mesh_installed:
-                asyncio.run(_detected(adapters.values(), settings))
+                asyncio.run(looked_at(adapters.values(), settings))
             return cls(config, settings, worker=given["workerid"], run=attachment.run, _attachment=attachment)
         cluster = cls(config, settings)
         if not config.option.collectonly:
@@ -126,22 +125,14 @@ class Cluster:
         if not self.existing:
             if settings.mesh_installed:
                 raise MeshUnavailable("--mesh-installed is about a cluster that exists: name it with --mesh-context")
-            self._kind_config = _kind_config(settings, adapters)
-            _refuse_one_place(settings, adapters)
+            self._kind_config = kind_config(settings, adapters)
+            refuse_one_place(settings, adapters)
             kind.require()
             return
         on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
-        own = PLATFORM if settings.mesh_probe_image else PLATFORM + IMAGE_LOAD
-        permissions = (*own, *(one for mesh in on_cluster.values() for one in permissions_of(mesh)))
-        if not_allowed := asyncio.run(lacking(settings.mesh_kubeconfig, settings.mesh_context, permissions)):
-            meshes = "".join(f" --mesh={name.name}" for name, mesh in on_cluster.items() if permissions_of(mesh))
-            raise MeshUnavailable(
-                f"context {self._context_of_user} may not {', '.join(not_allowed)}: apply the output of "
-                f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
-            )
-        if settings.mesh_installed:
-            asyncio.run(_detected(on_cluster.values(), settings))
-        _refuse_one_place(settings, on_cluster)
+        refuse_unpermitted(settings, on_cluster, self._context_of_user)
+        refuse_one_place(settings, on_cluster)
+        asyncio.run(looked_at(on_cluster.values(), settings))
         if settings.mesh_probe_image is None and self._kind_of_context() is None:
             raise MeshUnavailable(
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "
@@ -233,6 +224,7 @@ class Cluster:
             kubeconfig_file=str(kubeconfig),
             context=cluster.context,
             turns=str(self.folder / TURNS),
+            kept=stays,
             transient=not stays,
         )
 
@@ -337,40 +329,6 @@ class Cluster:
             for name, adapter in self._scores.adapters.items():
                 if home_of(adapter) is Home.KUBERNETES:
                     self._scores.platforms[name] = where
-
-
-def _kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path | None:
-    """The user's configuration, or the one that the meshes need."""
-    needed = {name: kind_config_of(mesh) for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
-    if settings.mesh_kind_config or not any(needed.values()):
-        return settings.mesh_kind_config
-    if len(set(needed.values())) > 1:
-        meshes = ", ".join(f"--mesh={name}" for name in needed)
-        raise MeshUnavailable(f"{meshes} need kind clusters of their own: run them one after the other")
-    return kind.shipped(next(iter(needed.values())))
-
-
-def _refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:
-    """Two meshes in one namespace would be one; with an upgrade they are one, under two names."""
-    if settings.mesh_upgrade_to is not None:
-        return
-    places: dict[str, MeshName] = {}
-    for name, adapter in adapters.items():
-        if isinstance(adapter, HelmMesh) and (other := places.setdefault(adapter.namespace, name)) != name:
-            raise MeshUnavailable(
-                f"--mesh={other} and --mesh={name} are both installed in {adapter.namespace}: run one after the other"
-            )
-
-
-async def _detected(adapters: Iterable[Mesh], settings: Settings) -> None:
-    """Have the adapters find out what is installed."""
-    api = await Api.connect(settings.mesh_kubeconfig, settings.mesh_context)
-    try:
-        for adapter in adapters:
-            if isinstance(adapter, HelmMesh):
-                await adapter.detect(api)
-    finally:
-        await api.close()
 
 
 async def _uninstalled(adapter: HelmMesh, attachment: Attachment) -> None:

@@ -86,13 +86,13 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
 
     A client that waits for the server to speak says nothing that could be refused; some meshes leave it waiting.
     """
-    if not server.spec.port(port).server_first or mesh.claims(Capability.PERMISSIVE_SERVER_FIRST):
+    silent = server.spec.port(port).server_first
+    if not silent or mesh.claims(Capability.PERMISSIVE_SERVER_FIRST):
         async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
             control(await outsider.get(server, port)).answered()
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
         refused = await outsider.get(server, port)
-        silent = server.spec.port(port).server_first
         forms = mesh.documented.silent_refused_as if silent else mesh.documented.plaintext_refused_as
         expect(refused).refused(forms)
         expect(await server.saw(refused)).nothing()

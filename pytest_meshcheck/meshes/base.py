@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.observation import Attempt, Ending, Form
-from pytest_meshcheck.stage.pki import Authority
+from pytest_meshcheck.stage.pki import Authority, Validity
 from pytest_meshcheck.stage.policy import Failure, Policy
 from pytest_meshcheck.stage.workload import Address, Workload, WorkloadSpec
 
@@ -192,6 +193,26 @@ class Mesh(Protocol):
 
     async def diagnose(self, directory: Path) -> None:
         """Write the state of control and data planes into ``directory``, without any secret."""
+
+
+def rotate_authority(authority: Authority, what: Rotation, lifetime: float | None = None) -> None:
+    """Have an authority make a step; what concerns leaves alone is nothing to it.
+
+    Args:
+        authority: That of the mesh.
+        what: The step.
+        lifetime: Seconds that a new issuer lives; None for what the authority does by default.
+    """
+    validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
+    match what:
+        case Rotation.ISSUER:
+            authority.rotate_issuer(validity)
+        case Rotation.ROOT_ADD:
+            authority.add_root()
+        case Rotation.ROOT_SWITCH:
+            authority.switch_root()
+        case Rotation.ROOT_DROP:
+            authority.drop_root()
 
 
 def home_of(adapter: Mesh) -> Home:

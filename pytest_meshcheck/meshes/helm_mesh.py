@@ -10,13 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 
-from pytest_meshcheck.meshes.base import Documented, Home, Rotation
+from pytest_meshcheck.meshes.base import Documented, Home, Rotation, rotate_authority
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.kubernetes import helm
@@ -29,7 +28,7 @@ from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.values import overrides
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
-from pytest_meshcheck.stage.pki import Authority, Validity
+from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.pki_archive import archived, restore
 
 STATE = "meshcheck"
@@ -153,7 +152,7 @@ class HelmMesh(ABC):
         """Install it, or find what this run or an earlier one installed in the same way.
 
         Raises:
-            MeshUnavailable: There is a mesh that the suite did not install.
+            MeshUnavailable: There is a mesh that this run did not install.
             Inconclusive: It does not become ready.
         """
         self.bind(platform)
@@ -163,9 +162,10 @@ class HelmMesh(ABC):
         await self.ready(api)
 
     async def uninstall(self) -> None:
-        """Remove the charts, what they leave, and the namespace, where the suite made them."""
+        """Remove the charts, what they leave, and the namespace, where this run made them."""
         api = await self.platform.api()
-        if not self.ours or await self._state(api) is None:
+        state = await self._state(api)
+        if not self.ours or state is None or state.get("run") != self.platform.attachment.run:
             return
         program = self._helm()
         releases = self.releases()
@@ -214,17 +214,16 @@ class HelmMesh(ABC):
             self._take_over(state)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
-        """Begin a rotation."""
-        validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
-        steps = {
-            Rotation.ISSUER: lambda: self.authority.rotate_issuer(validity),
-            Rotation.ROOT_ADD: self.authority.add_root,
-            Rotation.ROOT_SWITCH: self.authority.switch_root,
-            Rotation.ROOT_DROP: self.authority.drop_root,
-        }
+        """Begin a rotation.
+
+        Raises:
+            Unsupported: Leaves are renewed by the data planes, whenever they are due.
+        """
+        if what is Rotation.LEAF:
+            raise Unsupported(f"{self.name} cannot be told to renew a leaf before it is due")
         await self.settled()
         api = await self.platform.api()
-        steps[what]()
+        rotate_authority(self.authority, what, lifetime)
         await self._store(api, self._recipe())
         for secret in self.secrets():
             await api.apply(secret)
@@ -248,18 +247,36 @@ class HelmMesh(ABC):
             await program.install(mine, self._source(release))
         await self._store(api, self._recipe())
 
+    async def refuse_taken(self, api: Api) -> None:
+        """Make sure that nothing is where the mesh is to be installed.
+
+        Raises:
+            MeshUnavailable: Another run has installed it, or somebody else.
+        """
+        if (state := await self._state(api)) is not None:
+            raise MeshUnavailable(
+                f"{self.name} in {self.namespace} was installed by the run {state.get('run', '(unknown)')}, which may "
+                f"be under way: wait for its end, or remove what it left: {self._by_hand()}"
+            )
+        if await api.read(f"/api/v1/namespaces/{self.namespace}") is not None:
+            raise MeshUnavailable(
+                f"the cluster has a namespace {self.namespace} that the suite did not make: judge the mesh that is "
+                "there with --mesh-installed, or use another cluster"
+            )
+
     async def _is_there(self, api: Api) -> bool:
-        """Whether it was installed exactly so before; MeshUnavailable where somebody else's is there."""
-        state = await self._state(api)
-        if state is None:
-            if await api.read(f"/api/v1/namespaces/{self.namespace}") is not None:
-                raise MeshUnavailable(
-                    f"{self.platform} has a namespace {self.namespace} that the suite did not make: judge the mesh "
-                    "that is there with --mesh-installed, or use another cluster"
-                )
+        """Whether it was installed exactly so before; MeshUnavailable where it is somebody else's, or another run's."""
+        state, attachment = await self._state(api), self.platform.attachment
+        if state is None or not (attachment.kept or state.get("run") == attachment.run):
+            await self.refuse_taken(api)
             return False
         self._take_over(state)
         return state["recipe"] == self._recipe()
+
+    def _by_hand(self) -> str:
+        """How to remove what a run left that was killed."""
+        names = " ".join(release.name for release in reversed(self.releases()))
+        return f"helm uninstall -n {self.namespace} {names} && kubectl delete namespace {self.namespace}"
 
     def _helm(self) -> Helm:
         attachment = self.platform.attachment
@@ -283,7 +300,8 @@ class HelmMesh(ABC):
 
     async def _store(self, api: Api, recipe: str) -> None:
         """``recipe`` is empty while it is being installed."""
-        state = {"recipe": recipe, "authority": archived(self.authority).decode()}
+        run = self.platform.attachment.run
+        state = {"recipe": recipe, "run": run, "authority": archived(self.authority).decode()}
         metadata = {"name": STATE, "namespace": self.namespace, "labels": {MADE_BY: SUITE}}
         await api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": state})
         self._known_state = state["authority"]

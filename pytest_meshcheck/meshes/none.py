@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Documented, Home, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Documented, Home, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
@@ -72,14 +72,7 @@ class NoMesh:
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """The authority rotates, and nobody hears of it."""
-        steps = {
-            Rotation.ISSUER: self.authority.rotate_issuer,
-            Rotation.ROOT_ADD: self.authority.add_root,
-            Rotation.ROOT_SWITCH: self.authority.switch_root,
-            Rotation.ROOT_DROP: self.authority.drop_root,
-        }
-        if what in steps:
-            steps[what]()
+        rotate_authority(self.authority, what, lifetime)
 
     @asynccontextmanager
     async def authority_outage(self) -> AsyncIterator[None]:

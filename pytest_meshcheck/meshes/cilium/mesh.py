@@ -217,11 +217,15 @@ class CiliumMesh(HelmMesh):
                 f"which Gateway API Cilium {version} needs is known for {known} only: take one of them"
             )
 
+    async def refuse_taken(self, api: Api) -> None:
+        """Nor is there another Cilium: two networks on one cluster are none."""
+        await super().refuse_taken(api)
+        await self._alone(api)
+
     async def _alone(self, api: Api) -> None:
-        """Two networks on one cluster are none."""
         if await api.read(f"/api/v1/namespaces/{USUAL}/configmaps/{CONFIG}") is not None:
             raise MeshUnavailable(
-                f"{self.platform} has a Cilium in {USUAL} already: judge that one with --mesh-installed, "
+                f"the cluster has a Cilium in {USUAL} already: judge that one with --mesh-installed, "
                 "or use another cluster"
             )
 

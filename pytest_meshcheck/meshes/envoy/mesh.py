@@ -5,12 +5,11 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
-from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy import binary
 from pytest_meshcheck.meshes.envoy.bootstrap import command
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
@@ -30,7 +29,7 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.pki import Authority, Validity
+from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.policy import Policy
 from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
 
@@ -170,15 +169,7 @@ class EnvoyMesh:
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation."""
-        validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
-        steps = {
-            Rotation.ISSUER: lambda: self.authority.rotate_issuer(validity),
-            Rotation.ROOT_ADD: self.authority.add_root,
-            Rotation.ROOT_SWITCH: self.authority.switch_root,
-            Rotation.ROOT_DROP: self.authority.drop_root,
-        }
-        if what in steps:
-            steps[what]()
+        rotate_authority(self.authority, what, lifetime)
         if what in (Rotation.LEAF, Rotation.ISSUER, Rotation.ROOT_SWITCH):
             for plane in self._planes.values():
                 plane.certificate.renew()

@@ -19,6 +19,8 @@ class Attachment(msgspec.Struct, frozen=True):
     """None for the current one."""
     turns: str = ""
     """File of the lock by which the processes of the run keep out of each other's way; empty: there is one process."""
+    kept: bool = False
+    """The cluster is one of kind's that runs find again, with what earlier ones installed there."""
     transient: bool = False
     """The cluster itself goes away at the end."""
 

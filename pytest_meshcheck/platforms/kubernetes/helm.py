@@ -7,7 +7,6 @@ import contextlib
 import datetime
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from pytest_meshcheck.platforms.kubernetes.charts import Source
 from pytest_meshcheck.platforms.kubernetes.helm_program import INSTALL, HelmFailed, ask, call
+from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
 OLDEST = (3, 8)
@@ -170,8 +170,8 @@ def _patience(wait: float | None) -> list[str]:
 @contextlib.contextmanager
 def _files(layers: Sequence[Values]) -> Iterator[list[Path]]:
     """Files with values, for our eyes only, as values can hold keys; JSON, which YAML is a superset of."""
-    with tempfile.TemporaryDirectory(prefix="meshcheck-values-") as folder:
-        files = [Path(folder) / f"{number}.json" for number in range(len(layers))]
+    with contextlib.closing(RunDirectory()) as folder:
+        files = [folder.path / f"{number}.json" for number in range(len(layers))]
         for path, layer in zip(files, layers, strict=True):
             path.touch(mode=0o600)
             path.write_text(json.dumps(layer, default=_plain))

@@ -1,0 +1,83 @@
+"""Whose a mesh is that Helm installed: that of the run that did, and of no other."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.meshes.base import Rotation
+from pytest_meshcheck.meshes.helm_mesh import OF_OUR_AUTHORITY, HelmMesh
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.stage.capability import Claim
+from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.stage.journal import Journal
+
+from .conftest import Given
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n"
+
+
+class TinyMesh(HelmMesh):
+    """A chart with nothing in it but a ConfigMap."""
+
+    name = "tiny"
+    namespace = f"tiny-{secrets.token_hex(3)}"
+    repository = "https://charts.invalid"
+    newest = "1.0.0"
+
+    def __init__(self, charts: Path, attachment: Attachment) -> None:
+        claims = {capability: Claim(True, "https://example.com") for capability in OF_OUR_AUTHORITY}
+        super().__init__(Order(None, 1.0, None, charts=str(charts)), claims)  # type: ignore[arg-type]
+        self.place = Kubernetes(Journal(), attachment)
+
+    def releases(self) -> Sequence[Release]:
+        return (Release("tiny", "tiny", self.namespace),)
+
+    def secrets(self) -> Sequence[Manifest]:
+        return ()
+
+    async def ready(self, api: Api) -> None:
+        assert await api.read(f"/api/v1/namespaces/{self.namespace}/configmaps/tiny") is not None
+
+    async def detect(self, api: Api) -> None:
+        """It is never there before."""
+
+    async def rotated(self, api: Api, what: Rotation) -> None:
+        """Nobody is told."""
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Path:
+    templates = tmp_path / "tiny" / "templates"
+    templates.mkdir(parents=True)
+    (tmp_path / "tiny" / "Chart.yaml").write_text("apiVersion: v2\nname: tiny\nversion: 1.0.0\n")
+    (templates / "map.yaml").write_text(CONFIG_MAP)
+    return tmp_path
+
+
+async def test_a_mesh_belongs_to_the_run_that_installed_it(charts: Path, given: Given) -> None:
+    mine = Attachment("mine", "none", "a cluster", str(given.kubeconfig or ""), given.context)
+    owner = TinyMesh(charts, mine)
+    worker = TinyMesh(charts, mine)
+    stranger = TinyMesh(charts, msgspec.structs.replace(mine, run="stranger"))
+    await owner.install(owner.place)
+    try:
+        await worker.install(worker.place)
+        assert worker.authority.roots == owner.authority.roots
+        with pytest.raises(MeshUnavailable, match=r"installed by the run mine.*helm uninstall -n tiny-\w+ tiny"):
+            await stranger.install(stranger.place)
+        await stranger.uninstall()
+        await owner.ready(await owner.place.api())
+    finally:
+        await owner.uninstall()
+        for mesh in (owner, worker, stranger):
+            await mesh.place.close()
