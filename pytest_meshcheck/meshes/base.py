@@ -32,6 +32,26 @@ class Rotation(enum.StrEnum):
     """Announce the second root alone."""
 
 
+def rotate_authority(authority: Authority, what: Rotation, lifetime: float | None = None) -> None:
+    """Have an authority make a step; what concerns leaves alone is nothing to it.
+
+    Args:
+        authority: That of the mesh.
+        what: The step.
+        lifetime: Seconds that a new issuer lives; None for what the authority does by default.
+    """
+    validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
+    match what:
+        case Rotation.ISSUER:
+            authority.rotate_issuer(validity)
+        case Rotation.ROOT_ADD:
+            authority.add_root()
+        case Rotation.ROOT_SWITCH:
+            authority.switch_root()
+        case Rotation.ROOT_DROP:
+            authority.drop_root()
+
+
 @dataclass(frozen=True)
 class TlsEndpoint:
     """Where a TLS handshake meets the data plane of a workload."""
@@ -193,26 +213,6 @@ class Mesh(Protocol):
 
     async def diagnose(self, directory: Path) -> None:
         """Write the state of control and data planes into ``directory``, without any secret."""
-
-
-def rotate_authority(authority: Authority, what: Rotation, lifetime: float | None = None) -> None:
-    """Have an authority make a step; what concerns leaves alone is nothing to it.
-
-    Args:
-        authority: That of the mesh.
-        what: The step.
-        lifetime: Seconds that a new issuer lives; None for what the authority does by default.
-    """
-    validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
-    match what:
-        case Rotation.ISSUER:
-            authority.rotate_issuer(validity)
-        case Rotation.ROOT_ADD:
-            authority.add_root()
-        case Rotation.ROOT_SWITCH:
-            authority.switch_root()
-        case Rotation.ROOT_DROP:
-            authority.drop_root()
 
 
 def home_of(adapter: Mesh) -> Home:
