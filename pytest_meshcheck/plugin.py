@@ -31,10 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mesh_check(check): a conformance check; made by @check.")
     settings = options.settings(config)
     if settings.mesh and not config.option.help and not config.getoption("mesh_list"):
-        from pytest_meshcheck import run  # noqa: PLC0415 - costs every other run of pytest nothing
+        from pytest_meshcheck import beginning  # noqa: PLC0415 - costs every other run of pytest nothing
 
         warnings.filterwarnings("ignore", message=LOOP_SCOPE_UNSET)
-        run.begin(config, settings)
+        beginning.begin(config, settings)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,14 +42,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer ``--mesh-list``."""
     if not config.getoption("mesh_list"):
         return None
-    from pytest_meshcheck import run  # noqa: PLC0415 - as above
+    from pytest_meshcheck import beginning  # noqa: PLC0415 - as above
 
-    return run.list_meshes(config)
+    return beginning.list_meshes(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say what is missing where checks are collected without a mesh."""
     if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):
-        from pytest_meshcheck import run  # noqa: PLC0415 - as above
+        from pytest_meshcheck import beginning  # noqa: PLC0415 - as above
 
-        raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(run.registry(config).entries))))
+        raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(beginning.registry(config).entries))))

@@ -3,9 +3,8 @@
 import contextlib
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,124 +13,24 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.judge.catalogue import Check
-from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectations
 from pytest_meshcheck.judge.subject import STAGE
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of, is_ours
-from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
 from pytest_meshcheck.report import evidence
-from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
+from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
     from pytest_meshcheck.cluster import Cluster
 
-OUTCOMES = (Violation, Inconclusive)
-"""What a check ends in by design; any other exception is shown with its whole traceback."""
-
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
-
-
-def registry(config: pytest.Config) -> Registry:
-    """The meshes that can be asked for; UsageError where two have one name."""
-    try:
-        meshes = Registry.installed()
-        config.hook.pytest_meshcheck_register_mesh(registry=meshes)
-    except RegistryError as error:
-        raise pytest.UsageError(str(error)) from error
-    return meshes
-
-
-def list_meshes(config: pytest.Config) -> int:
-    """Print the meshes there are, and where they come from."""
-    for entry in sorted(registry(config).entries.values(), key=lambda entry: entry.name):
-        sys.stdout.write(f"{entry.name}  from {entry.origin}\n")
-    return 0
-
-
-def begin(config: pytest.Config, settings: Settings) -> None:
-    """Turn this pytest run into a conformance run.
-
-    Raises:
-        pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
-    """
-    meshes = registry(config)
-    upgrade = Upgrade.asked_for(config, settings)
-    names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
-    ordered = Order(
-        None,
-        settings.mesh_timeout_scale,
-        config.hook,
-        charts=settings.mesh_charts,
-        installed=settings.mesh_installed,
-        upgrade_to=settings.mesh_upgrade_to,
-        values=_chart_values(settings),
-    )
-    try:
-        adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
-        if settings.mesh_expectations:
-            read_expectations(settings.mesh_expectations)
-        baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
-    except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
-        raise pytest.UsageError(str(error)) from error
-    if upgrade:
-        upgrade.refuse(adapters)
-    _refuse_twins(adapters)
-    cluster = _cluster(config, settings, adapters)
-    scores = None
-    if not hasattr(config, "workerinput"):
-        scores = ScoreKeeper(settings, adapters, baseline, upgrade)
-        config.pluginmanager.register(scores, "meshcheck-scores")
-        if cluster is not None:
-            cluster.keep_score(scores)
-    config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
-    config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
-
-
-def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
-    """The values that were given for charts, by chart; UsageError where they cannot be used."""
-    if settings.mesh_values is None:
-        return {}
-    from pytest_meshcheck.platforms.kubernetes.values import (  # noqa: PLC0415 - other runs need no YAML
-        ValuesUnreadable,
-        read_values,
-    )
-
-    try:
-        return read_values(settings.mesh_values)
-    except ValuesUnreadable as error:
-        raise pytest.UsageError(f"--mesh-values: {error}") from error
-
-
-def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
-    """The cluster of the run, where one of the meshes runs on Kubernetes; UsageError where it cannot be had."""
-    if all(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
-        return None
-    from pytest_meshcheck.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
-
-    try:
-        cluster = Cluster.of(config, settings, adapters)
-    except MeshUnavailable as error:
-        raise pytest.UsageError(str(error)) from error
-    config.pluginmanager.register(cluster, "meshcheck-cluster")
-    return cluster
-
-
-def _refuse_twins(adapters: Mapping[MeshName, Mesh]) -> None:
-    """One mesh in one version has one report."""
-    seen: dict[str, MeshName] = {}
-    for name, adapter in adapters.items():
-        mesh = f"{adapter.name} {adapter.version}"
-        if mesh in seen:
-            raise pytest.UsageError(f"--mesh={seen[mesh]} and --mesh={name} are the same mesh, {mesh}; name it once")
-        seen[mesh] = name
 
 
 @dataclass(eq=False)
@@ -288,7 +187,7 @@ class Run:
             # pytest calls an error what fails outside of the call; JUnit, summary and --lf go by this
             report.when = "setup"
         if isinstance(error, OUTCOMES) and call.excinfo and self.config.getoption("tbstyle") == "auto":
-            report.longrepr = call.excinfo.getrepr(style="short", funcargs=False, tbfilter=_of_suite(planned.check))
+            report.longrepr = call.excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
         item.stash[VIOLATED] = verdict in (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION)
         self._attach(item, report, verdict, error)
         return report
@@ -353,37 +252,6 @@ class Run:
         return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
 
 
-def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
-    """The verdict that an outcome of pytest stands for; every error but a Violation is inconclusive."""
-    if hasattr(report, "wasxfail"):
-        return Verdict.KNOWN_VIOLATION
-    if report.outcome == "passed":
-        return Verdict.CONFORMS
-    if report.outcome == "skipped":
-        return Verdict.UNSUPPORTED if isinstance(error, Unsupported) else Verdict.NOT_RUN
-    if error is None:
-        return Verdict.FIXED
-    return Verdict.VIOLATES if isinstance(error, Violation) else Verdict.INCONCLUSIVE
-
-
-def encode(result: Result) -> str:
-    """A result as JSON."""
-    return msgspec.json.encode(result).decode()
-
-
-def replace_result(result: Result, error: BaseException | None, report: pytest.TestReport, mesh: Any) -> Result:
-    """The result with what its verdict is about."""
-    if isinstance(error, Violation):
-        result = msgspec.structs.replace(result, expected=error.expected, actual=error.actual)
-    elif isinstance(report.longrepr, tuple):
-        result = msgspec.structs.replace(result, reason=report.longrepr[2].removeprefix("Skipped: "))
-    elif error is not None:
-        result = msgspec.structs.replace(
-            result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
-        )
-    return msgspec.structs.replace(result, measured=dict(mesh.measured)) if mesh else result
-
-
 def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
     """The check that an item runs, on which mesh, and its id among those of its function; None for any other test."""
     marker = item.get_closest_marker("mesh_check")
@@ -398,15 +266,6 @@ def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
     if planned is None:
         return (-1, False, False)
     return (meshes.index(planned.mesh), planned.check.disruptive, planned.check.head_start is not None)
-
-
-def _of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:
-    """Keeps the lines of a traceback that a suite author wrote; what is below them is ours and says nothing new."""
-
-    def lines(raised: pytest.ExceptionInfo[BaseException]) -> Any:
-        return raised.traceback.filter(lambda entry: Path(entry.path).is_relative_to(check.root))
-
-    return lines
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

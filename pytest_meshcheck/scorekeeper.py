@@ -18,8 +18,14 @@ from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.planned import Told
 from pytest_meshcheck.report.baseline import compare, of_change
-from pytest_meshcheck.report.model import Change, MeshVersion, Report, Source, observe
-from pytest_meshcheck.report.model import Requirement as PublishedRequirement
+from pytest_meshcheck.report.model import (
+    Change,
+    MeshVersion,
+    Report,
+    Requirement as PublishedRequirement,
+    Source,
+    observe,
+)
 from pytest_meshcheck.report.terminal import lines
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.upgrade import Upgrade

@@ -7,8 +7,7 @@ import base64
 import binascii
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from typing import Any, cast
 
 import msgspec

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_meshcheck.meshes.cilium import documented as d
-from pytest_meshcheck.meshes.cilium import values as v
+from pytest_meshcheck.meshes.cilium import documented as d, values as v
 from pytest_meshcheck.meshes.cilium.render import GAMMA
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting
 from pytest_meshcheck.platforms.base import Manifest

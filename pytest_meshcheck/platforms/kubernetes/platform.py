@@ -1,42 +1,28 @@
 """The platform of a Kubernetes cluster: each workload a deployment with a service and a service account of its own."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-
-from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.evidence import last_warning, unready_nodes, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.manifests import (
-    CONTAINER,
-    FIRST,
-    GENERATION,
-    RELAY,
-    WORKLOAD,
-    Ownership,
-    port_number,
-)
-from pytest_meshcheck.platforms.kubernetes.pods import Pods, fate, obstacle, progress, ready
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
+from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.pods import fate
+from pytest_meshcheck.platforms.kubernetes.running import Running
+from pytest_meshcheck.platforms.kubernetes.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.wire import Captures
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
+from pytest_meshcheck.probe.control import ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.workload import Address, Enrolment, Via, Workload, WorkloadSpec
 
-STARTS_WITHIN = 90.0
-"""Seconds from the first resource of a workload until it serves."""
-
-GONE_WITHIN = 30.0
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""
 
@@ -46,42 +32,7 @@ STILL_THERE = m.ReadLedger("nobody")
 ROUTED_WITHIN = 20.0
 """Seconds until every node routes to a service that has an endpoint."""
 
-ONE_TRY = 1.0
 PAUSE = 0.05
-
-
-@dataclass(frozen=True)
-class Running:
-    """A workload that runs.
-
-    Attributes:
-        spec: What was asked for.
-        pod: Its pod as it was once the probe answered.
-        service_address: The address of its service in the cluster.
-        probe: Its control connection.
-        generation: Its place among the instances that took each other's place.
-    """
-
-    spec: WorkloadSpec
-    pod: Object
-    service_address: str
-    probe: Probe
-    generation: int = FIRST
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Namespace and name of the pod."""
-        return self.pod["metadata"]["namespace"], self.pod["metadata"]["name"]
-
-    @property
-    def address(self) -> str:
-        """The pod's address."""
-        return str(self.pod["status"]["podIP"])
-
-    @property
-    def node(self) -> str:
-        """Where it runs."""
-        return str(self.pod["spec"]["nodeName"])
 
 
 class Kubernetes:
@@ -99,12 +50,10 @@ class Kubernetes:
         self.timeout_scale = timeout_scale
         self.running: dict[str, Running] = {}
         self._attachment = attachment
-        self._connection: asyncio.Task[tuple[Api, Executor, Pods]] | None = None
-        self._namespaces: dict[str, asyncio.Task[None]] = {}
+        self._connection: asyncio.Task[Connection] | None = None
+        self._namespaces: dict[str, asyncio.Task[list[Object]]] = {}
         self._labels: dict[str, dict[str, str]] = {}
-        self._watchers: asyncio.Task[dict[str, Probe]] | None = None
-        self._awaited: dict[tuple[str, str], float] = {}
-        """Since when a pod is waited for, so that one that never comes costs a run its patience once."""
+        self._watchers = Watchers(self.owner)
         self._replaced: dict[str, Running] = {}
 
     def __str__(self) -> str:
@@ -121,7 +70,7 @@ class Kubernetes:
 
     async def api(self) -> Api:
         """The cluster's API server, for what a mesh has to do there."""
-        return (await self._connected())[0]
+        return (await self._connected()).api
 
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, by its own address and by that of its service.
@@ -133,7 +82,7 @@ class Kubernetes:
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
         await self._make_namespace(spec.namespace, metadata.namespace_labels)
-        _, service, _ = await self._apply_all(manifests.workload(self.owner, spec, metadata))
+        _, service, _ = await self._apply(*manifests.workload(self.owner, spec, metadata))
         workload = await self._enter(spec, service["spec"]["clusterIP"], FIRST)
         if spec.enrolment is not Enrolment.FEIGNED:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
@@ -148,26 +97,26 @@ class Kubernetes:
         """
         spec, old = workload.spec, self.running[str(workload)]
         generation = old.generation + 1
-        await self._apply_all([manifests.deployment(self.owner, spec, metadata, generation)])
+        await self._apply(manifests.deployment(self.owner, spec, metadata, generation))
         successor = await self._enter(spec, old.service_address, generation)
         self._replaced[workload.instance] = old
         await self._open(successor, [self._listen(spec, port.name) for port in spec.ports])
         await self._routed(successor, Via.ADDRESS)
-        await self._apply_all([manifests.service(self.owner, spec, generation=None)])
+        await self._apply(manifests.service(self.owner, spec, generation=None))
         return successor
 
     async def withdraw(self, workload: Workload) -> None:
         """Have the service lead no more to an instance that another has joined; it runs on, for what is under way."""
         successor = self.running[str(workload)]
-        await self._apply_all([manifests.service(self.owner, workload.spec, successor.generation)])
+        await self._apply(manifests.service(self.owner, workload.spec, successor.generation))
 
     async def let_go(self, workload: Workload) -> None:
         """Stop an instance that was withdrawn, and wait until its pod is gone."""
         old = self._replaced.pop(workload.instance)
         await old.probe.close()
-        api = (await self._connected())[0]
-        await api.delete(manifests.deployment(self.owner, old.spec, Metadata(), old.generation))
-        await self._gone(old.spec, old.generation)
+        cluster = await self._connected()
+        await cluster.delete([manifests.deployment(self.owner, old.spec, Metadata(), old.generation)])
+        await cluster.gone(old.spec.namespace, old.spec.name, old.generation)
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
         """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
@@ -202,12 +151,11 @@ class Kubernetes:
 
     async def apply(self, manifests: Sequence[Manifest]) -> None:
         """Create or replace resources of the mesh."""
-        await self._apply_all(manifests)
+        await self._apply(*manifests)
 
     async def delete(self, manifests: Sequence[Manifest]) -> None:
         """Remove resources of the mesh; those that are gone already are no error."""
-        api = (await self._connected())[0]
-        await asyncio.gather(*(api.delete(manifest) for manifest in manifests))
+        await (await self._connected()).delete(manifests)
 
     def resolve(self, _client: WorkloadSpec, server: WorkloadSpec, port: str, via: Via) -> Address:
         """Where a client dials: the address of the service, or that of the pod."""
@@ -220,116 +168,55 @@ class Kubernetes:
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers, the pods and the events of the run's namespaces."""
-        api, _, pods = await self._connected()
-        await write_logs(api, directory, list(pods.known.values()))
+        cluster = await self._connected()
+        await write_logs(cluster.api, directory, list(cluster.pods.known.values()))
         for namespace in self._namespaces:
-            await write_events(api, directory, namespace)
+            await write_events(cluster.api, directory, namespace)
 
     async def close(self) -> None:
         """Have the namespaces deleted, and close every connection. Whoever ends the run waits until they are gone."""
         if self._connection is None:
             return
-        api, executor, pods = await self._connected()
+        cluster = await self._connected()
         try:
             if not self._attachment.transient:
-                homes = [manifests.namespace(self.owner, name) for name in self._namespaces]
-                await asyncio.gather(*(api.delete(home) for home in homes))
+                names = [*self._namespaces, self._watchers.namespace]
+                await cluster.delete([manifests.namespace(self.owner, name) for name in names])
         finally:
-            watchers = [self._watchers] if self._watchers else []
-            for task in (*self._namespaces.values(), *watchers):
+            for task in self._namespaces.values():
                 task.cancel()
             instances = (*self.running.values(), *self._replaced.values())
-            await asyncio.gather(*(running.probe.close() for running in instances))
-            for task in watchers:
-                if task.done() and not task.cancelled() and not task.exception():
-                    await asyncio.gather(*(probe.close() for probe in task.result().values()))
+            await asyncio.gather(self._watchers.close(), *(running.probe.close() for running in instances))
             self.running.clear()
-            await pods.close()
-            await executor.close()
-            await api.close()
+            await cluster.close()
 
-    async def _connected(self) -> tuple[Api, Executor, Pods]:
+    async def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = asyncio.create_task(self._connect())
+            self._connection = asyncio.create_task(Connection.to(self._attachment, self.owner, self.timeout_scale))
         return await asyncio.shield(self._connection)
 
-    async def _connect(self) -> tuple[Api, Executor, Pods]:
-        api = await Api.connect(self._attachment.kubeconfig, self._attachment.context)
-        return api, Executor(api.configuration), Pods(api, selector(self.owner.labels))
+    async def _apply(self, *wanted: Manifest) -> list[Object]:
+        return await (await self._connected()).apply(wanted)
 
     async def _make_namespace(self, name: str, labels: Mapping[str, str]) -> None:
         if name not in self._namespaces:
             manifest = manifests.namespace(self.owner, name, labels)
             self._labels[name] = dict(labels)
-            self._namespaces[name] = asyncio.ensure_future(self._apply_one(manifest))
+            self._namespaces[name] = asyncio.create_task(self._apply(manifest))
         if self._labels[name] != labels:
             raise Inconclusive(
                 f"the mesh enrols whole namespaces, and in {name} are workloads that are to be part of it and others"
             )
         await asyncio.shield(self._namespaces[name])
 
-    async def _apply_one(self, manifest: Manifest) -> None:
-        await self._apply_all([manifest])
-
-    async def _apply_all(self, wanted: Sequence[Manifest]) -> list[Object]:
-        api = (await self._connected())[0]
-        try:
-            return list(await asyncio.gather(*(api.apply(manifest) for manifest in wanted)))
-        except UNREACHABLE as error:
-            raise Inconclusive(f"the API server cannot be reached: {error}") from error
-
     async def _enter(self, spec: WorkloadSpec, service_address: str, generation: int) -> Workload:
         """Take an instance in once it can be spoken to."""
-        pod = await self._ready_pod(spec.namespace, spec.name, generation)
-        probe = await self._probe_of(pod)
+        cluster = await self._connected()
+        pod = await cluster.ready_pod(spec.namespace, spec.name, generation)
+        probe = await cluster.probe_of(pod)
         self.running[str(spec)] = Running(spec, pod, service_address, probe, generation)
         instance = pod["metadata"]["name"]
         return Workload(spec, probe, self.journal, self.resolve, instance, 10.0 * self.timeout_scale)
-
-    async def _ready_pod(self, namespace: str, name: str, generation: int) -> Object:
-        """The ready pod of a workload; Inconclusive where there is none in time, or never will be."""
-        pods = (await self._connected())[2]
-        found: list[Object] = []
-
-        def is_there(known: Mapping[tuple[str, str], Object]) -> bool:
-            found[:] = _of(known, namespace, name, generation)
-            for pod in found:
-                if why := obstacle(pod):
-                    raise Inconclusive(f"{namespace}/{name} cannot start: {why}")
-            found.sort(key=ready, reverse=True)
-            return bool(found) and ready(found[0])
-
-        begun = self._awaited.setdefault((namespace, name), time.monotonic())
-        patience = begun + STARTS_WITHIN * self.timeout_scale - time.monotonic()
-        try:
-            await pods.until(is_there, max(patience, ONE_TRY))
-        except TimeoutError as late:
-            state = await self._awaiting(namespace, name, found)
-            seconds = time.monotonic() - begun
-            raise Inconclusive(f"{namespace}/{name} is not ready after {seconds:.0f} s: {state}") from late
-        del self._awaited[namespace, name]
-        return found[0]
-
-    async def _awaiting(self, namespace: str, name: str, pods: Sequence[Object]) -> str:
-        """What a workload waits for that does not become ready."""
-        api = (await self._connected())[0]
-        try:
-            states = [progress(pods[0]) if pods else "no pod was made", await last_warning(api, namespace, name)]
-            return "; ".join(filter(None, [*states, *await unready_nodes(api)]))
-        except (*UNREACHABLE, ApiException) as error:
-            return f"the API server cannot say for what: {error}"
-
-    async def _probe_of(self, pod: Object) -> Probe:
-        executor = (await self._connected())[1]
-        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-
-        async def dial() -> Stream:
-            return await executor.open(namespace, name, CONTAINER, RELAY)
-
-        try:
-            return await Probe.at(dial)
-        except (OSError, ProbeLost) as error:
-            raise Inconclusive(f"the probe in {namespace}/{name} cannot be spoken to: {error}") from error
 
     def _listen(self, spec: WorkloadSpec, port: str, tls: m.ServerTls | None = None) -> m.Listen:
         declared = spec.port(port)
@@ -360,38 +247,28 @@ class Kubernetes:
     def _fate_of(self, running: Running) -> str | None:
         if self._connection is None or not self._connection.done():
             return None
-        return fate(running.pod, self._connection.result()[2].known.get(running.key))
+        return fate(running.pod, self._connection.result().pods.known.get(running.key))
 
     async def _remove(self, name: str, spec: WorkloadSpec) -> None:
         running = self.running.pop(name, None)
         if running is None:
             return
         await running.probe.close()
-        api = (await self._connected())[0]
+        cluster = await self._connected()
         made = [
             manifests.service_account(self.owner, spec),
             manifests.service(self.owner, spec),
             manifests.deployment(self.owner, spec, Metadata(), running.generation),
         ]
-        await asyncio.gather(*(api.delete(manifest) for manifest in made))
-        await self._gone(spec, running.generation)
-
-    async def _gone(self, spec: WorkloadSpec, generation: int) -> None:
-        pods = (await self._connected())[2]
-
-        def are_gone(known: Mapping[tuple[str, str], Object]) -> bool:
-            return not _of(known, spec.namespace, spec.name, generation)
-
-        try:
-            await pods.until(are_gone, GONE_WITHIN * self.timeout_scale)
-        except TimeoutError as late:
-            raise Inconclusive(f"the pod of {spec} does not go away") from late
+        await cluster.delete(made)
+        await cluster.gone(spec.namespace, spec.name, running.generation)
 
     @asynccontextmanager
     async def _wire(self, client: Workload, server: Workload, port: str) -> AsyncIterator[Wire]:
         self.check()
         ends = self.running[str(client)], self.running[str(server)]
-        watchers = await self._watching()
+        nodes = {running.node for running in self.running.values()}
+        watchers = await self._watchers.on(nodes, await self._connected())
         async with AsyncExitStack() as stack:
             captures = []
             for node in dict.fromkeys(end.node for end in ends):
@@ -401,49 +278,3 @@ class Kubernetes:
                 stack.push_async_callback(capture.end)
                 captures.append(capture)
             yield RecordedWire(Captures(str(client), str(server), captures), self.journal)
-
-    async def _watching(self) -> dict[str, Probe]:
-        if self._watchers is None or (self._watchers.done() and _in_trouble(self._watchers)):
-            self._watchers = asyncio.create_task(self._start_watchers())
-        return await asyncio.shield(self._watchers)
-
-    async def _start_watchers(self) -> dict[str, Probe]:
-        """A probe on each node that a workload runs on."""
-        home, daemons = manifests.watchers(self.owner)
-        name = home["metadata"]["name"]
-        if name not in self._namespaces:
-            self._namespaces[name] = asyncio.ensure_future(self._apply_one(home))
-        await asyncio.shield(self._namespaces[name])
-        await self._apply_all([daemons])
-        nodes = {running.node for running in self.running.values()}
-        pods = (await self._connected())[2]
-
-        def everywhere(known: Mapping[tuple[str, str], Object]) -> bool:
-            mine = _of(known, name, "wire")
-            for pod in mine:
-                if why := obstacle(pod):
-                    raise Inconclusive(f"nothing can be captured: {why}")
-            return nodes <= {pod["spec"].get("nodeName") for pod in mine if ready(pod)}
-
-        try:
-            await pods.until(everywhere, STARTS_WITHIN * self.timeout_scale)
-        except TimeoutError as late:
-            raise Inconclusive(f"nothing can be captured: no privileged pod runs on each of {sorted(nodes)}") from late
-        return {pod["spec"]["nodeName"]: await self._probe_of(pod) for pod in _of(pods.known, name, "wire")}
-
-
-def _in_trouble(watchers: "asyncio.Task[dict[str, Probe]]") -> bool:
-    return watchers.cancelled() or bool(watchers.exception()) or any(p.trouble for p in watchers.result().values())
-
-
-def _of(
-    known: Mapping[tuple[str, str], Object], namespace: str, name: str, generation: int | None = None
-) -> list[Object]:
-    """The pods of one workload, or of one generation of them."""
-    wanted = {WORKLOAD: name} | ({} if generation is None else {GENERATION: str(generation)})
-    return [pod for (where, _), pod in known.items() if where == namespace and wanted.items() <= _labels(pod).items()]
-
-
-def _labels(pod: Object) -> Mapping[str, str]:
-    labels: Mapping[str, str] = pod["metadata"].get("labels", {})
-    return labels

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import ledger as ledgers
-from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.probe import ledger as ledgers, messages as m
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

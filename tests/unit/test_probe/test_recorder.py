@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe import recorder as recorders
+from pytest_meshcheck.probe import messages as m, recorder as recorders
 from pytest_meshcheck.probe.fault import ProbeFault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -1,0 +1,116 @@
+"""From the options to a run: the meshes that were asked for, and the hooks that judge them."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectations
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
+from pytest_meshcheck.run import Run
+from pytest_meshcheck.scorekeeper import ScoreKeeper
+from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.upgrade import Upgrade
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.cluster import Cluster
+
+
+def registry(config: pytest.Config) -> Registry:
+    """The meshes that can be asked for; UsageError where two have one name."""
+    try:
+        meshes = Registry.installed()
+        config.hook.pytest_meshcheck_register_mesh(registry=meshes)
+    except RegistryError as error:
+        raise pytest.UsageError(str(error)) from error
+    return meshes
+
+
+def list_meshes(config: pytest.Config) -> int:
+    """Print the meshes there are, and where they come from."""
+    for entry in sorted(registry(config).entries.values(), key=lambda entry: entry.name):
+        sys.stdout.write(f"{entry.name}  from {entry.origin}\n")
+    return 0
+
+
+def begin(config: pytest.Config, settings: Settings) -> None:
+    """Turn this pytest run into a conformance run.
+
+    Raises:
+        pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
+    """
+    meshes = registry(config)
+    upgrade = Upgrade.asked_for(config, settings)
+    names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
+    ordered = Order(
+        None,
+        settings.mesh_timeout_scale,
+        config.hook,
+        charts=settings.mesh_charts,
+        installed=settings.mesh_installed,
+        upgrade_to=settings.mesh_upgrade_to,
+        values=_chart_values(settings),
+    )
+    try:
+        adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
+        if settings.mesh_expectations:
+            read_expectations(settings.mesh_expectations)
+        baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
+    except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
+        raise pytest.UsageError(str(error)) from error
+    if upgrade:
+        upgrade.refuse(adapters)
+    _refuse_twins(adapters)
+    cluster = _cluster(config, settings, adapters)
+    scores = None
+    if not hasattr(config, "workerinput"):
+        scores = ScoreKeeper(settings, adapters, baseline, upgrade)
+        config.pluginmanager.register(scores, "meshcheck-scores")
+        if cluster is not None:
+            cluster.keep_score(scores)
+    config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
+    config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
+
+
+def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """The values that were given for charts, by chart; UsageError where they cannot be used."""
+    if settings.mesh_values is None:
+        return {}
+    from pytest_meshcheck.platforms.kubernetes.values import (  # noqa: PLC0415 - other runs need no YAML
+        ValuesUnreadable,
+        read_values,
+    )
+
+    try:
+        return read_values(settings.mesh_values)
+    except ValuesUnreadable as error:
+        raise pytest.UsageError(f"--mesh-values: {error}") from error
+
+
+def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
+    """The cluster of the run, where one of the meshes runs on Kubernetes; UsageError where it cannot be had."""
+    if all(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+        return None
+    from pytest_meshcheck.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
+
+    try:
+        cluster = Cluster.of(config, settings, adapters)
+    except MeshUnavailable as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(cluster, "meshcheck-cluster")
+    return cluster
+
+
+def _refuse_twins(adapters: Mapping[MeshName, Mesh]) -> None:
+    """One mesh in one version has one report."""
+    seen: dict[str, MeshName] = {}
+    for name, adapter in adapters.items():
+        mesh = f"{adapter.name} {adapter.version}"
+        if mesh in seen:
+            raise pytest.UsageError(f"--mesh={seen[mesh]} and --mesh={name} are the same mesh, {mesh}; name it once")
+        seen[mesh] = name

@@ -1,0 +1,119 @@
+"""A platform's connection to its cluster: resources are applied by it, pods awaited, and their probes dialled."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.evidence import last_warning, unready_nodes
+from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, Ownership
+from pytest_meshcheck.platforms.kubernetes.pods import Pods, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.running import pods_of
+from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
+from pytest_meshcheck.stage.faults import Inconclusive
+
+STARTS_WITHIN = 90.0
+"""Seconds from the first resource of a workload until it serves."""
+
+GONE_WITHIN = 30.0
+ONE_TRY = 1.0
+
+
+@dataclass(eq=False)
+class Connection:
+    """One session's connection.
+
+    Attributes:
+        pods: What is known of the pods of this part of the run.
+        timeout_scale: What every patience is multiplied by.
+    """
+
+    api: Api
+    executor: Executor
+    pods: Pods
+    timeout_scale: float
+    _awaited: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Since when a pod is waited for, so that one that never comes costs a run its patience once."""
+
+    @classmethod
+    async def to(cls, attachment: Attachment, owner: Ownership, timeout_scale: float) -> "Connection":
+        """Connect to a cluster, and begin to watch the pods of one owner."""
+        api = await Api.connect(attachment.kubeconfig, attachment.context)
+        return cls(api, Executor(api.configuration), Pods(api, selector(owner.labels)), timeout_scale)
+
+    async def apply(self, wanted: Sequence[Manifest]) -> list[Object]:
+        """Create or replace resources, and return them as they are now; Inconclusive where the API server is away."""
+        try:
+            return list(await asyncio.gather(*(self.api.apply(manifest) for manifest in wanted)))
+        except UNREACHABLE as error:
+            raise Inconclusive(f"the API server cannot be reached: {error}") from error
+
+    async def delete(self, unwanted: Sequence[Manifest]) -> None:
+        """Remove resources; those that are gone already are no error."""
+        await asyncio.gather(*(self.api.delete(manifest) for manifest in unwanted))
+
+    async def ready_pod(self, namespace: str, name: str, generation: int) -> Object:
+        """The ready pod of a workload; Inconclusive where there is none in time, or never will be."""
+        found: list[Object] = []
+
+        def is_there(known: Mapping[tuple[str, str], Object]) -> bool:
+            found[:] = pods_of(known, namespace, name, generation)
+            for pod in found:
+                if why := obstacle(pod):
+                    raise Inconclusive(f"{namespace}/{name} cannot start: {why}")
+            found.sort(key=ready, reverse=True)
+            return bool(found) and ready(found[0])
+
+        begun = self._awaited.setdefault((namespace, name), time.monotonic())
+        patience = begun + STARTS_WITHIN * self.timeout_scale - time.monotonic()
+        try:
+            await self.pods.until(is_there, max(patience, ONE_TRY))
+        except TimeoutError as late:
+            state = await self._awaiting(namespace, name, found)
+            seconds = time.monotonic() - begun
+            raise Inconclusive(f"{namespace}/{name} is not ready after {seconds:.0f} s: {state}") from late
+        del self._awaited[namespace, name]
+        return found[0]
+
+    async def gone(self, namespace: str, name: str, generation: int) -> None:
+        """Wait until no pod of a workload is left; Inconclusive where one stays."""
+
+        def are_gone(known: Mapping[tuple[str, str], Object]) -> bool:
+            return not pods_of(known, namespace, name, generation)
+
+        try:
+            await self.pods.until(are_gone, GONE_WITHIN * self.timeout_scale)
+        except TimeoutError as late:
+            raise Inconclusive(f"the pod of {namespace}/{name} does not go away") from late
+
+    async def probe_of(self, pod: Object) -> Probe:
+        """The control connection to the probe in a pod; Inconclusive where it cannot be spoken to."""
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+        async def dial() -> Stream:
+            return await self.executor.open(namespace, name, CONTAINER, RELAY)
+
+        try:
+            return await Probe.at(dial)
+        except (OSError, ProbeLost) as error:
+            raise Inconclusive(f"the probe in {namespace}/{name} cannot be spoken to: {error}") from error
+
+    async def close(self) -> None:
+        """End the watch and close what is open."""
+        await self.pods.close()
+        await self.executor.close()
+        await self.api.close()
+
+    async def _awaiting(self, namespace: str, name: str, pods: Sequence[Object]) -> str:
+        """What a workload waits for that does not become ready."""
+        try:
+            states = [progress(pods[0]) if pods else "no pod was made", await last_warning(self.api, namespace, name)]
+            return "; ".join(filter(None, [*states, *await unready_nodes(self.api)]))
+        except (*UNREACHABLE, ApiException) as error:
+            return f"the API server cannot say for what: {error}"
