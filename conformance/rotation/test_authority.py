@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import time
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -26,6 +27,10 @@ RATE = 100
 """Requests per second while something is rotated."""
 SERVED = 20
 """Requests one after the other that have to be served under each issuer, beside the load."""
+WHILE_ROOTS_CHANGE = 30
+"""Requests per second over each protocol while workloads may be restarted, which takes the machine's time as well."""
+ROUNDS = 3
+"""Changes of the root, one after the other; a single one where each restarts every workload twice."""
 PORTS = ("http", "grpc", "tcp")
 HOUR = datetime.timedelta(hours=1)
 ISSUER_LIFETIME = 30.0
@@ -66,6 +71,40 @@ async def test_issuer_changes_under_load(
                 expect(await client.get(server), f"under issuer {round_ + 1}").answered()
     control(load.result).sent_at_least(SERVED)
     expect(load.result).clean()
+
+
+@check(MUST, "rotation.root", needs={Capability.ROOT_ROTATION}, disruptive=True)
+async def test_whole_root_change_loses_nothing(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """While a root is replaced by another, no request over HTTP or gRPC is lost, failed or doubled.
+
+    A second root is announced, certificates are issued under it, and then the first one goes. Where the mesh documents
+    that data planes learn of roots when they start only, client and server are restarted at both ends of that, one new
+    instance beside the old, and the load goes on.
+    """
+    within = mesh.documented.roots_act_within + mesh.tolerance
+    rounds = ROUNDS if mesh.documented.roots_reach_running else 1
+    async with (
+        mesh.policy(*mesh.fresh_connections(server)),
+        client.load(server, WHILE_ROOTS_CHANGE) as http,
+        client.load(server, WHILE_ROOTS_CHANGE, "grpc") as grpc,
+    ):
+        for round_ in range(rounds):
+            begun = time.monotonic()
+            await mesh.rotate(Rotation.ROOT_ADD)
+            await mesh.rotate(Rotation.ROOT_SWITCH)
+            for workload in (client, server):
+                await follows(mesh, outsider, workload, within)
+            await mesh.rotate(Rotation.ROOT_DROP)
+            for _ in range(SERVED):
+                expect(await client.get(server), f"under root {round_ + 1}").answered()
+            mesh.measure(f"root {round_ + 1} took (s)", round(time.monotonic() - begun, 3))
+    for port, load in {"http": http.result, "grpc": grpc.result}.items():
+        mesh.measure(f"{port}: requests", load.sent)
+        control(load, port).sent_at_least(SERVED)
+        control(load, port).on_time(mesh.tolerance)
+        expect(load, port).clean()
 
 
 @check(MUST, "rotation.overlap", needs={Capability.ROOT_ROTATION, Capability.CUSTOM_AUTHORITY}, disruptive=True)

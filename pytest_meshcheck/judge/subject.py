@@ -14,6 +14,7 @@ from cryptography import x509
 from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.expect import converge
 from pytest_meshcheck.judge.in_force import InForce
+from pytest_meshcheck.judge.rolling import roll
 from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
@@ -91,6 +92,8 @@ class MeshUnderTest:
     upgraded: Upgraded | None = None
     in_force: InForce = field(init=False)
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+    _told_roots: tuple[x509.Certificate, ...] = ()
+    """What was announced when the data planes of the stage were started."""
 
     def __post_init__(self) -> None:
         self.in_force = InForce(self.adapter, self.platform)
@@ -230,6 +233,7 @@ class MeshUnderTest:
         if spec.leaf_lifetime == SHORTEST:
             spec = replace(spec, leaf_lifetime=self.documented.leaf_lifetime)
         begun = time.monotonic()
+        self._told_roots = self._told_roots or self.authority.roots
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
         try:
             await self.adapter.settled()
@@ -328,14 +332,24 @@ class MeshUnderTest:
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Rotate something; ``lifetime`` is that of a new issuer, in seconds.
 
-        Where ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, and what else
-        has to be there in time a check waits for.
+        Workloads are restarted where their data planes learn of roots in no other way; loads go on meanwhile. Where
+        ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, and what else has
+        to be there in time a check waits for.
         """
         self.journal.add("rotation", what, lifetime)
         await self.adapter.rotate(what, lifetime)
         await self.adapter.settled()
+        await self.follow_roots()
         if self.documented.policies_act_within and what is Rotation.ROOT_ADD and self.authority.next_issuer:
             await self._trusts(self.authority.next_issuer)
+
+    async def follow_roots(self) -> None:
+        """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
+        if self.documented.roots_reach_running or self._told_roots in ((), self.authority.roots):
+            return
+        enrolled = [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
+        await roll(self.replacing, self.adapter, enrolled, self.running, self.scale)
+        self._told_roots = self.authority.roots
 
     async def _trusts(self, issuer: Issuer) -> None:
         """Wait until every data plane lets a peer under an issuer in; what does not is left to the check."""

@@ -1,18 +1,20 @@
 """Moves a mesh to another version while numbered requests go through it, and tells what became of them."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pytest_meshcheck.judge.expect import converge
 from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.judge.succession import LEARNED_WITHIN, PAUSE, count, is_found, left_alone
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.meshes.base import has_data_plane_in_workload
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.policy import Mode, MutualTls
-from pytest_meshcheck.stage.workload import Load, Workload
+from pytest_meshcheck.stage.workload import Workload
 
 RATES: Mapping[str, float] = {"http": 30, "grpc": 15}
 """Port: requests per second from the client to the server."""
@@ -29,14 +31,6 @@ AFTERWARDS = 20
 SERVES_WITHIN = 10.0
 """Seconds that they are waited for: where they do not come, the loads themselves show why."""
 
-IN_A_ROW = 30
-"""Requests of each load that go to the new instance in a row: then nobody sends to the old one any more."""
-
-LEARNED_WITHIN = 60.0
-"""Seconds until all clients have learned that they are to send to another instance as well, or no more to one."""
-
-PAUSE = 0.2
-
 
 @dataclass(frozen=True)
 class Traffic:
@@ -46,9 +40,14 @@ class Traffic:
     intrusion: Load | None
 
     @property
+    def arriving(self) -> Sequence[Load]:
+        """The loads that are to be served."""
+        return tuple(self.loads.values())
+
+    @property
     def all(self) -> Sequence[Load]:
         """Every load."""
-        return (*self.loads.values(), *([self.intrusion] if self.intrusion else []))
+        return (*self.arriving, *([self.intrusion] if self.intrusion else []))
 
 
 async def upgrade(mesh: MeshUnderTest, version: str) -> None:
@@ -104,48 +103,21 @@ async def _follow(mesh: MeshUnderTest, traffic: Traffic) -> Workload:
     new = await mesh.join("server")
     for load in traffic.all:
         load.servers.append(new)
-    await _found(new, traffic.loads.values(), mesh.scale)
+    if not await is_found(new, traffic.arriving, mesh.scale):
+        raise Inconclusive(f"no request finds the new instance of {new} in {LEARNED_WITHIN * mesh.scale:g} s")
     await mesh.replacing.withdraw(old)
-    await _left_alone(old, new, traffic, mesh.scale)
+    await left_alone(old, new, traffic.all, traffic.arriving, mesh.scale)
     return new
-
-
-async def _found(server: Workload, loads: Iterable[Load], scale: float) -> None:
-    """Wait until requests of every load arrive at an instance; Inconclusive where they never do."""
-    seen, _ = await converge(lambda: _count(server, loads), all, LEARNED_WITHIN * scale, every=PAUSE)
-    if not all(seen):
-        raise Inconclusive(f"no request finds the new instance of {server} in {LEARNED_WITHIN * scale:g} s")
-
-
-async def _left_alone(old: Workload, new: Workload, traffic: Traffic, scale: float) -> None:
-    """Wait until many requests of each load in a row went to the new instance; Inconclusive where that never comes."""
-    last, since = await _count(old, traffic.all), await _count(new, traffic.loads.values())
-
-    async def in_a_row() -> int:
-        nonlocal last, since
-        arrived, found = await _count(old, traffic.all), await _count(new, traffic.loads.values())
-        if arrived != last:
-            last, since = arrived, found
-        return min(now - then for now, then in zip(found, since, strict=True))
-
-    reached, _ = await converge(in_a_row, lambda number: number >= IN_A_ROW, LEARNED_WITHIN * scale, every=PAUSE)
-    if reached < IN_A_ROW:
-        raise Inconclusive(f"requests still go to the old instance of {old} {LEARNED_WITHIN * scale:g} s later")
 
 
 async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
     """Wait until some more requests of each load have arrived, but not for ever."""
-    before = await _count(server, traffic.loads.values())
+    before = await count(server, traffic.arriving)
 
     async def more() -> int:
-        return min(now - then for now, then in zip(await _count(server, traffic.loads.values()), before, strict=True))
+        return min(now - then for now, then in zip(await count(server, traffic.arriving), before, strict=True))
 
     await converge(more, lambda number: number >= AFTERWARDS, SERVES_WITHIN * scale, every=PAUSE)
-
-
-async def _count(server: Workload, loads: Iterable[Load]) -> list[int]:
-    """How many requests of each load an instance has seen."""
-    return [len(await server.saw_of(load)) for load in loads]
 
 
 async def _leave(mesh: MeshUnderTest, server: Workload) -> None:

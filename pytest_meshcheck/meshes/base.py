@@ -101,6 +101,8 @@ class Documented:
         leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
         issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
         roots_act_within: From a change of the roots until every data plane goes by it.
+        roots_reach_running: Whether a data plane that runs learns of a change of the roots; where not, its workload is
+            to be restarted, and the suite does that as soon as the change has begun.
         policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
             0 where ``settled`` knows exactly.
         sources: Field name to URL.
@@ -124,6 +126,7 @@ class Documented:
     leaf_renewed_within: float = 1800.0
     issuer_acts_within: float = 60.0
     roots_act_within: float = 60.0
+    roots_reach_running: bool = True
     policies_act_within: float = 0.0
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """When a control plane in a cluster really works: its deployments have rolled out, and its webhook injects."""
 
 import asyncio
+import datetime
 from collections.abc import Callable, Sequence
 
 from kubernetes_asyncio.client import ApiException
@@ -39,7 +40,22 @@ async def every_node(api: Api, namespace: str, names: Sequence[str], within: flo
     await _all(api, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", names, _on_every_node, within)
 
 
-async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float) -> None:
+async def restart(api: Api, namespace: str, names: Sequence[str]) -> None:
+    """Have deployments replace their pods, as ``kubectl rollout restart`` does; ``rolled_out`` tells when they have."""
+    restarted = {"kubectl.kubernetes.io/restartedAt": datetime.datetime.now(datetime.UTC).isoformat()}
+    for name in names:
+        deployment = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"template": {"metadata": {"annotations": restarted}}},
+        }
+        await api.apply(deployment)
+
+
+async def injects(
+    api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float, *, in_a_row: int = 1
+) -> None:
     """Wait until the webhook adds a container to a pod that is never created.
 
     Args:
@@ -47,19 +63,20 @@ async def injects(api: Api, metadata: Metadata, sidecar: Callable[[Object], bool
         metadata: What the mesh wants on a pod.
         sidecar: Tells whether a container is what is to be added.
         within: Seconds.
+        in_a_row: How many times, where several replicas of a webhook may answer.
 
     Raises:
         Inconclusive: It does not.
     """
-    until = asyncio.get_running_loop().time() + within
-    while True:
+    until, added = asyncio.get_running_loop().time() + within, 0
+    while added < in_a_row:
         try:
             pod = await api.request("POST", SAMPLES, [("dryRun", "All")], _sample(metadata))
-            if any(map(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])):
-                return
+            there = any(map(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]))
+            added = added + 1 if there else 0
             seen = "it adds no such sidecar"
         except ApiException as error:
-            seen = f"{error.status} {error.reason}"
+            added, seen = 0, f"{error.status} {error.reason}"
         if asyncio.get_running_loop().time() > until:
             raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
         await asyncio.sleep(PAUSE)

@@ -91,24 +91,27 @@ class LoadOutcome:
         return not (self.failed or self.lost or self.duplicated)
 
 
-def join(result: LoadResult, attempts: Sequence[Attempt]) -> LoadOutcome:
-    """Join what the client saw of a load with what the servers saw of it."""
+def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
+    """Join what the servers saw of a load with what its client saw, or several instances of it one after the other."""
     seen = Counter(attempt.request_id for attempt in attempts)
-    failed, lost, duplicated = [], [], []
-    for number, ending in enumerate(result.endings):
-        request_id = f"{result.request_id}-{number}"
-        if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
-            failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
-        elif not seen[request_id]:
-            lost.append(request_id)
-        if seen[request_id] > 1:
-            duplicated.append((request_id, seen[request_id]))
+    failed, lost, duplicated, lateness, latency = [], [], [], [], []
+    for result in results:
+        lateness += [begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)]
+        latency += [end - due for due, end in zip(result.scheduled, result.ended, strict=True)]
+        for number, ending in enumerate(result.endings):
+            request_id = f"{result.request_id}-{number}"
+            if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
+                failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
+            elif not seen[request_id]:
+                lost.append(request_id)
+            if seen[request_id] > 1:
+                duplicated.append((request_id, seen[request_id]))
     return LoadOutcome(
-        sent=len(result.endings),
+        sent=sum(len(result.endings) for result in results),
         failed=tuple(failed),
         lost=tuple(lost),
         duplicated=tuple(duplicated),
-        lateness=Spread.of([begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)]),
-        latency=Spread.of([end - due for due, end in zip(result.scheduled, result.ended, strict=True)]),
+        lateness=Spread.of(lateness),
+        latency=Spread.of(latency),
         reached=len(seen),
     )

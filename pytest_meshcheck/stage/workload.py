@@ -4,7 +4,7 @@ import enum
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import Probe, ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import LoadOutcome, join
+from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.policy import Named
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -116,27 +116,6 @@ def new_id() -> str:
 
 
 @dataclass
-class Load:
-    """A load under way; ``outcome`` is there once the block that it was started in is left.
-
-    Attributes:
-        request_id: What the ids of its requests begin with.
-        servers: The instances that it can have reached, all of which have to run until it is over.
-    """
-
-    request_id: str
-    servers: "list[Workload]"
-    outcome: LoadOutcome | None = None
-
-    @property
-    def result(self) -> LoadOutcome:
-        """The outcome; RuntimeError while the load is still under way."""
-        if self.outcome is None:
-            raise RuntimeError("the load is still under way: leave its block first")
-        return self.outcome
-
-
-@dataclass
 class Stream:
     """A long-lived stream from a client to a server."""
 
@@ -160,6 +139,7 @@ class Workload:
         journal: Where everything that it sees is written down.
         resolve: Where it dials.
         instance: Tells replicas apart in ledgers.
+        loads: What it sends at this moment.
     """
 
     spec: WorkloadSpec
@@ -168,6 +148,7 @@ class Workload:
     resolve: Resolver
     instance: str
     patience: float = 10.0
+    loads: list[Load] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def namespace(self) -> str:
@@ -181,6 +162,12 @@ class Workload:
 
     def __str__(self) -> str:
         return str(self.spec)
+
+    def become(self, successor: "Workload") -> "Workload":
+        """Go on as another instance of the same workload; returns what it was until now."""
+        before = replace(self, loads=[])
+        self.probe, self.instance = successor.probe, successor.instance
+        return before
 
     async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:
         """Send one request, by default GET / over HTTP/1.1; keywords are the fields of ``messages.Request``.
@@ -260,17 +247,15 @@ class Workload:
     @asynccontextmanager
     async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
         """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
-        load = Load(new_id(), [server])
         template = self.request(server, port, **request)
-        plan = m.LoadPlan(request_id=load.request_id, template=template, rate=rate)
-        await self.ask(m.StartLoad(plan=plan), m.Done)
+        load = Load(m.LoadPlan(request_id=new_id(), template=template, rate=rate), [server])
+        await load.begin(self)
+        self.loads.append(load)
         try:
             yield load
         finally:
-            result = (await self.ask(m.FinishLoad(request_id=load.request_id), m.Loaded)).result
-            reached = [attempt for one in load.servers for attempt in await one.saw_of(load)]
-            load.outcome = join(result, reached)
-            self.journal.add("load", f"{self} -> {server}", load.outcome)
+            self.loads.remove(load)
+            self.journal.add("load", f"{self} -> {server}", await load.finish(self))
 
     async def saw_of(self, load: Load) -> tuple[m.Attempt, ...]:
         """The attempts of a load that reached this application until now."""

@@ -41,7 +41,7 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(True, at.MTLS),
     Capability.ISSUER_ROTATION: Claim(True, at.ROTATION),
     Capability.ROOT_ROTATION: Claim(
-        False, at.ROTATION, "a proxy learns of a root when it starts, and the stage does not restart its workloads yet"
+        True, at.ANCHOR_ROTATION, "every workload is restarted twice: a proxy learns of roots when it starts"
     ),
     Capability.CA_OUTAGE: Claim(False, at.ROTATION, "the stage does not stop the identity service yet"),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(True, at.OPAQUE, "where the port is declared opaque, as it is here"),
@@ -78,6 +78,8 @@ DOCUMENTED = Documented(
     leaf_lifetime=LEAF_LIFETIME,
     leaf_renewed_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + SLOW,
     issuer_acts_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
+    roots_act_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
+    roots_reach_running=False,
     policies_act_within=30.0,
     sources={
         "plaintext_refused_as": at.ERRORS,
@@ -96,6 +98,8 @@ DOCUMENTED = Documented(
         "leaf_lifetime": at.ISSUED,
         "leaf_renewed_within": at.REFRESH,
         "issuer_acts_within": at.ROTATION,
+        "roots_act_within": at.REFRESH,
+        "roots_reach_running": at.ANCHOR_ROTATION,
         "policies_act_within": at.PROPAGATION,
     },
 )

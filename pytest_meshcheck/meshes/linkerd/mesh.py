@@ -10,7 +10,7 @@ from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
 from pytest_meshcheck.meshes.linkerd.sources import ISSUED
-from pytest_meshcheck.meshes.readiness import deployments, injects, rolled_out
+from pytest_meshcheck.meshes.readiness import deployments, injects, restart, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
@@ -31,6 +31,10 @@ COMPONENT = "linkerd.io/control-plane-component"
 SIDECAR = "linkerd-proxy"
 ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
 CALLER = "l5d-client-id"
+
+ANCHOR_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
+IN_A_ROW = 5
+"""Injections with the announced anchors: the first may come from one injector while another is about to go."""
 
 ENROLLED = {"linkerd.io/inject": "enabled"}
 INJECTED: Mapping[Enrolment, Mapping[str, str]] = {
@@ -138,7 +142,7 @@ class LinkerdMesh(HelmMesh):
         """Wait until the control plane serves, and until its webhook adds a proxy with the announced anchors."""
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, COMPONENTS, within)
-        await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within)
+        await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
 
     async def detect(self, api: Api) -> None:
         """The version that the destination controller's label says."""
@@ -150,7 +154,18 @@ class LinkerdMesh(HelmMesh):
         self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
 
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Touch the pods of the identity service: the kubelet then brings them the new Secret at once."""
+        """Restart the control plane for new anchors; for a new issuer touch the pods of the identity service.
+
+        Identity reads the anchors when it starts, and new proxies get those that the injector has. A pod that is
+        touched is brought the new Secret by the kubelet at once.
+
+        Raises:
+            Inconclusive: The control plane does not come back, or goes on handing out other anchors.
+        """
+        if what in ANCHOR_STEPS:
+            await restart(api, SYSTEM, COMPONENTS)
+            await self.ready(api)
+            return
         pods, _ = await api.items(f"/api/v1/namespaces/{SYSTEM}/pods", f"{COMPONENT}=identity")
         for pod in pods:
             annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}

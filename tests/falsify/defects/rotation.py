@@ -156,6 +156,7 @@ def roots_kept_by_clients() -> Plant:
 RENEWED = "rotation/leaf-is-renewed-before-expiry"
 HITLESS = "rotation/leaf-renewal-loses-nothing"
 NEW_HANDSHAKES = "rotation/new-handshakes-use-the-new-certificate"
+ROOT = "rotation/whole-root-change-loses-nothing"
 LIFETIME = "rotation/leaf-never-outlives-its-issuer"
 ISSUER = "rotation/issuer-changes-under-load"
 OVERLAP = "rotation/roots-overlap"
@@ -177,16 +178,16 @@ DEFECTS = {
     "open-streams-cut": Defect("An open stream is cut within a second.", (HITLESS,), streams_cut),
     "load-fails-in-part": Defect(
         "One request in ten of a load is answered with 503.",
-        (HITLESS, ISSUER),
+        (HITLESS, ISSUER, ROOT),
         for_a_tenth(direct_response={"status": 503}),
     ),
     "load-lost-in-part": Defect(
         "One request in ten of a load is answered by the proxy and never reaches the application.",
-        (HITLESS, ISSUER),
+        (HITLESS, ISSUER, ROOT),
         for_a_tenth(direct_response={"status": 200}),
     ),
     "load-doubled-in-part": Defect(
-        "One request in ten of a load reaches the application twice.", (HITLESS, ISSUER), for_a_tenth()
+        "One request in ten of a load reaches the application twice.", (HITLESS, ISSUER, ROOT), for_a_tenth()
     ),
     "issuer-not-followed": Defect(
         "After a change of the issuer, certificates under the old one are kept until they are due.",
@@ -196,7 +197,7 @@ DEFECTS = {
     "leaf-outlives-issuer": Defect(
         "A certificate gets its whole lifetime even where its issuer ends before.", (LIFETIME,), mesh=LeafOutlivesIssuer
     ),
-    "second-root-never-announced": Defect("A root that is added is never announced.", (OVERLAP,), roots_frozen()),
+    "second-root-never-announced": Defect("A root that is added is never announced.", (OVERLAP, ROOT), roots_frozen()),
     "old-root-dropped-at-once": Defect(
         "As soon as certificates are issued under the new root, the old one is no longer announced.",
         (OVERLAP,),
