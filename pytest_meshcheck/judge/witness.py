@@ -1,55 +1,52 @@
 """Whether the data planes go by the policies that are in force, asked by traffic of the very workloads that checks use.
 
-A policy can act non-monotonically for a moment (refused, served, refused), so one answer proves nothing: each question
-has to be answered as expected several times in a row. After that nothing is waited for, and every request counts.
+Each question has to be answered as expected several times in a row. After that nothing is waited for, and every request
+counts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.stage.observation import Ending, Exchange, Protocol
-from pytest_meshcheck.stage.policy import MARK, Mode, MutualTls, Namespace, Policy, WholeMesh, about_service, mark
+from pytest_meshcheck.probe.messages import Shown, Sign
+from pytest_meshcheck.stage.observation import Protocol
+from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, Policy, WholeMesh, about_service, mark
 from pytest_meshcheck.stage.workload import Enrolment, Workload
 
 IN_A_ROW = 3
 """As in Istio's own tests: pkg/test/framework/components/echo/flags.go, callConverge."""
 
 ONE_TRY = 2.0
-PAUSE = 0.01
 
-
-async def served(_server: Workload, exchange: Exchange) -> bool:
-    """Whether the application's own answer came."""
-    return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
-
-
-async def marked(server: Workload, exchange: Exchange) -> str | None:
-    """The policies that the data plane shows that it goes by, in the answer or else in what it sends to the server."""
-    if (shown := exchange.header(MARK)) is not None:
-        return shown
-    attempts = (await server.ask(m.ReadLedger(request_id=exchange.request_id), m.Ledger)).attempts
-    return attempts[-1].header(MARK) if attempts else None
+STEADY_WITHIN = 5.0
+"""Seconds in which what is so now has to be so several times in a row; the last answer counts where it is not."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A request, what is looked at when it has ended, and what is expected there."""
+    """A request, what is looked at in its answer, and what is expected there."""
 
     caller: Workload
     server: Workload
     port: str
-    look: Callable[[Workload, Exchange], Awaitable[bool | str | None]]
-    expected: bool | str | None
+    sign: Sign
+    expected: Shown
 
     def __str__(self) -> str:
-        return f"{self.caller} -> {self.server} port {self.port}, where {self.look.__name__} is to be {self.expected}"
+        return f"{self.caller} -> {self.server} port {self.port}, where {self.sign} is to be {self.expected}"
 
-    async def ask(self, scale: float) -> bool | str | None:
-        """What is seen now."""
+    @property
+    def subject(self) -> tuple[str, str, str, Sign]:
+        """What it is about, whatever is expected."""
+        return str(self.caller), str(self.server), self.port, self.sign
+
+    def look(self, scale: float) -> m.Look:
+        """What to have the caller's probe look at."""
         request = self.caller.request(self.server, self.port, patience=ONE_TRY * scale)
-        return await self.look(self.server, (await self.caller.ask(m.Send(request), m.Exchanged)).exchange)
+        return m.Look(request=request, sign=self.sign, expected=self.expected)
 
 
 def marks(policies: Sequence[Policy], changed: Sequence[Policy], running: Sequence[Workload]) -> list[Question]:
@@ -57,7 +54,7 @@ def marks(policies: Sequence[Policy], changed: Sequence[Policy], running: Sequen
     in_force = about_service(policies)
     callers = [one for one in running if one.spec.enrolment is Enrolment.ENROLLED and one.spec.calls]
     return [
-        Question(caller, server, port.name, marked, mark(in_force[service]) if service in in_force else None)
+        Question(caller, server, port.name, Sign.POLICIES, mark(in_force[service]) if service in in_force else None)
         for service in about_service(changed)
         for server in running
         if (server.namespace, server.name) == service and server.spec.enrolment is not Enrolment.FEIGNED
@@ -75,7 +72,7 @@ def doors(policy: MutualTls, outsider: Workload, running: Sequence[Workload]) ->
         for port in server.spec.ports if _covers(policy, server) else ():
             mode = policy.ports.get(port.name, policy.mode)
             if mode is not None and not port.server_first:  # which not every mesh can serve to outsiders
-                asked.append(Question(outsider, server, port.name, served, mode is Mode.PERMISSIVE))
+                asked.append(Question(outsider, server, port.name, Sign.SERVED, mode is Mode.PERMISSIVE))
     return asked
 
 
@@ -84,7 +81,7 @@ def calls(newcomer: Workload, running: Sequence[Workload]) -> list[Question]:
     others = [one for one in running if str(one) != str(newcomer)]
     ways = [*((one, newcomer) for one in others), *((newcomer, one) for one in others)]
     return [
-        Question(caller, server, port.name, served, expected=True)
+        Question(caller, server, port.name, Sign.SERVED, expected=True)
         for caller, server in ways
         if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
         if server.spec.enrolment is not Enrolment.FEIGNED
@@ -95,39 +92,30 @@ def calls(newcomer: Workload, running: Sequence[Workload]) -> list[Question]:
 
 async def as_now(questions: Sequence[Question], scale: float) -> list[Question]:
     """The same questions, to be answered later as they are now, several times in a row."""
-    answers = await asyncio.gather(*(_steady(question, scale) for question in questions))
-    return [replace(question, expected=answer) for question, answer in zip(questions, answers, strict=True)]
+    looks = [msgspec.structs.replace(question.look(scale), expected=msgspec.UNSET) for question in questions]
+    sightings = await _watch(questions, looks, STEADY_WITHIN * scale)
+    return [replace(question, expected=seen.shown) for question, seen in zip(questions, sightings, strict=True)]
 
 
 async def unconvinced(questions: Sequence[Question], within: float, scale: float) -> list[Question]:
     """Those questions that do not come to be answered as expected, several times in a row, within so many seconds."""
-    until = asyncio.get_running_loop().time() + within * scale
-    convinced = await asyncio.gather(*(_in_a_row(question, until, scale) for question in questions))
-    return [question for question, right in zip(questions, convinced, strict=True) if not right]
+    sightings = await _watch(questions, [question.look(scale) for question in questions], within * scale)
+    return [question for question, seen in zip(questions, sightings, strict=True) if not seen.convincing]
 
 
-async def _steady(question: Question, scale: float) -> bool | str | None:
-    """What is answered several times in a row; where it goes on changing, the last answer."""
-    answer, equal = await question.ask(scale), 1
-    for _ in range(IN_A_ROW * IN_A_ROW):
-        if equal == IN_A_ROW:
-            break
-        before, answer = answer, await question.ask(scale)
-        equal = equal + 1 if answer == before else 1
-    return answer
+async def _watch(questions: Sequence[Question], looks: Sequence[m.Look], within: float) -> list[m.Sighting]:
+    """Have each caller's probe look; one command for all of its looks, as the way to a probe can be long."""
+    of_caller: dict[str, list[int]] = {}
+    for number, question in enumerate(questions):
+        of_caller.setdefault(str(question.caller), []).append(number)
 
+    async def ask(numbers: Sequence[int]) -> list[tuple[int, m.Sighting]]:
+        command = m.Watch(looks=tuple(looks[number] for number in numbers), in_a_row=IN_A_ROW, within=within)
+        watched = await questions[numbers[0]].caller.ask(command, m.Watched)
+        return list(zip(numbers, watched.sightings, strict=True))
 
-async def _in_a_row(question: Question, until: float, scale: float) -> bool:
-    right = 0
-    while right < IN_A_ROW:
-        if await question.ask(scale) == question.expected:
-            right += 1
-            continue
-        right = 0
-        if asyncio.get_running_loop().time() > until:
-            return False
-        await asyncio.sleep(PAUSE)
-    return True
+    seen = dict(pair for pairs in await asyncio.gather(*map(ask, of_caller.values())) for pair in pairs)
+    return [seen[number] for number in range(len(questions))]
 
 
 def _covers(policy: MutualTls, server: Workload) -> bool:

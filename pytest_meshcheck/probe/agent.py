@@ -14,6 +14,7 @@ from pytest_meshcheck.probe.load import Loads
 from pytest_meshcheck.probe.recorder import Recorders
 from pytest_meshcheck.probe.service import Service
 from pytest_meshcheck.probe.streams import Streams
+from pytest_meshcheck.probe.watching import watch
 
 
 class Agent:
@@ -30,6 +31,7 @@ class Agent:
             m.CloseListener: self._close_listener,
             m.SetScript: self._set_script,
             m.Send: self._send,
+            m.Watch: self._watch,
             m.StartLoad: self._start_load,
             m.FinishLoad: self._finish_load,
             m.OpenStream: self._open_stream,
@@ -70,6 +72,9 @@ class Agent:
 
     async def _send(self, command: m.Send) -> m.Reply:
         return m.Exchanged(await exchange(command.request))
+
+    async def _watch(self, command: m.Watch) -> m.Reply:
+        return m.Watched(await watch(command))
 
     async def _start_load(self, command: m.StartLoad) -> m.Reply:
         await self._loads.start(command.plan)

@@ -3,6 +3,8 @@
 import msgspec
 
 from pytest_meshcheck.probe.terms import (
+    POLICIES_HEADER as POLICIES_HEADER,
+    POLICIES_SEEN_HEADER as POLICIES_SEEN_HEADER,
     REQUEST_ID_HEADER as REQUEST_ID_HEADER,
     TCP_BANNER as TCP_BANNER,
     Answer as Answer,
@@ -17,10 +19,14 @@ from pytest_meshcheck.probe.terms import (
     Listen as Listen,
     LoadPlan as LoadPlan,
     LoadResult as LoadResult,
+    Look as Look,
     Protocol as Protocol,
     Request as Request,
     ServerTls as ServerTls,
+    Shown as Shown,
     Sight as Sight,
+    Sighting as Sighting,
+    Sign as Sign,
     Tls as Tls,
     joined as joined,
 )
@@ -54,6 +60,14 @@ class Send(msgspec.Struct, frozen=True, tag=True):
     """Make one exchange; answers ``Exchanged``."""
 
     request: Request
+
+
+class Watch(msgspec.Struct, frozen=True, tag=True):
+    """Look side by side; each look ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
+
+    looks: tuple[Look, ...]
+    in_a_row: int
+    within: float
 
 
 class StartLoad(msgspec.Struct, frozen=True, tag=True):
@@ -145,6 +159,7 @@ Command = (
     | CloseListener
     | SetScript
     | Send
+    | Watch
     | StartLoad
     | FinishLoad
     | OpenStream
@@ -167,6 +182,12 @@ class Exchanged(msgspec.Struct, frozen=True, tag=True):
     """The exchange that was asked for."""
 
     exchange: Exchange
+
+
+class Watched(msgspec.Struct, frozen=True, tag=True):
+    """What was seen at each look, in their order."""
+
+    sightings: tuple[Sighting, ...]
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -193,7 +214,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Reply = Done | Exchanged | Loaded | Ledger | Seen | Failed
+Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Failed
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.ledger import Entry, Head, Ledger
-from pytest_meshcheck.probe.messages import Answer, SetScript
+from pytest_meshcheck.probe.messages import POLICIES_HEADER, POLICIES_SEEN_HEADER, Answer, SetScript, joined
 
 UNSCRIPTED = Answer()
 SCRIPTS = 10_000
@@ -27,7 +27,8 @@ class Service:
     def arrive(self, head: Head) -> tuple[Entry, Answer]:
         """Write down an attempt that begins now, and say how to answer it."""
         entry, number = self.ledger.arrive(head)
-        return entry, self.answer(head.request_id, number)
+        answer = self.answer(head.request_id, number)
+        return entry, _telling(head) if answer is UNSCRIPTED else answer
 
     def answer(self, request_id: str, number: int) -> Answer:
         """The answer to the attempt of this number, from 1."""
@@ -37,3 +38,9 @@ class Service:
         if number <= len(script.answers):
             return script.answers[number - 1]
         return script.answers[-1] if script.repeat else UNSCRIPTED
+
+
+def _telling(head: Head) -> Answer:
+    """Tell the client which policies its data plane showed, so that it need not be looked up in the ledger."""
+    shown = joined(head.headers, POLICIES_HEADER)
+    return UNSCRIPTED if shown is None else Answer(headers=((POLICIES_SEEN_HEADER, shown),))

@@ -12,6 +12,12 @@ import msgspec
 REQUEST_ID_HEADER = "x-meshcheck-id"
 """Joins what the client saw with what servers saw. HTTP and gRPC carry it as a header, TCP in the first line sent."""
 
+POLICIES_HEADER = "x-meshcheck-policies"
+"""Header by which a client's data plane shows which policies it goes by: of the answer, or of what it sends."""
+
+POLICIES_SEEN_HEADER = "x-meshcheck-policies-seen"
+"""Header of an unscripted answer: what the request's ``POLICIES_HEADER`` was."""
+
 TCP_BANNER = b"meshcheck ready\n"
 """What a server-first port says before it hears anything."""
 
@@ -305,3 +311,31 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """Those of the needles that were there, in either direction."""
     excerpt: bytes
     """The first 4096 octets of the newest connection, both directions, in the order seen."""
+
+
+class Sign(enum.StrEnum):
+    """What is looked at in an answer."""
+
+    SERVED = "served"
+    """Whether it is the application's own: true or false."""
+    POLICIES = "policies"
+    """Which policies the client's data plane shows that it goes by: their mark; None for none, false for no answer."""
+
+
+Shown = bool | str | None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, made again and again under ids of its own, until it is answered as expected."""
+
+    request: Request
+    sign: Sign
+    expected: Shown | msgspec.UnsetType = msgspec.UNSET
+    """Unset: whatever it is, as long as it is the same."""
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen last, and whether it was as expected, several times in a row."""
+
+    shown: Shown
+    convincing: bool

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_meshcheck.probe.messages import POLICIES_HEADER
+
 
 class Named(Protocol):
     """What a policy can be about: a workload, with the service of the same name in front of it."""
@@ -118,8 +120,7 @@ class RequestsPerConnection:
 
 Policy = MutualTls | Retry | Timeout | RequestsPerConnection
 
-MARK = "x-meshcheck-policies"
-"""Header by which a client's data plane shows which policies it goes by: of the answer, or of what it sends."""
+MARK = POLICIES_HEADER
 
 
 def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[Policy]]:

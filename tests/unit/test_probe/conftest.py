@@ -45,12 +45,19 @@ class Pair:
     async def script(self, request_id: str, *answers: m.Answer, repeat: bool = False) -> None:
         assert await self.server.call(m.SetScript(request_id, answers, repeat)) == m.Done()
 
-    async def send(self, request_id: str, port: str | Address = "http", **fields: Any) -> m.Exchange:
+    def request(self, request_id: str, port: str | Address = "http", **fields: Any) -> m.Request:
         address = self.ports[port] if isinstance(port, str) else port
-        request = m.Request(request_id=request_id, address=address, **({"authority": "server"} | fields))
-        reply = await self.client.call(m.Send(request))
+        return m.Request(request_id=request_id, address=address, **({"authority": "server"} | fields))
+
+    async def send(self, request_id: str, port: str | Address = "http", **fields: Any) -> m.Exchange:
+        reply = await self.client.call(m.Send(self.request(request_id, port, **fields)))
         assert isinstance(reply, m.Exchanged), reply
         return reply.exchange
+
+    async def watch(self, *looks: m.Look, in_a_row: int = 3, within: float = 20.0) -> tuple[m.Sighting, ...]:
+        reply = await self.client.call(m.Watch(looks, in_a_row, within))
+        assert isinstance(reply, m.Watched), reply
+        return reply.sightings
 
     async def fails(self, **fields: Any) -> str:
         reply = await self.client.call(m.Send(m.Request(**fields)))
