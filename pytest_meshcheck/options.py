@@ -13,6 +13,7 @@ KEEP = ("never", "on-failure", "always")
 PROBE_BASE = "python:3.11-slim"
 SCHEMES = ("https", "http", "oci")
 ARTIFACTS = ("on-violation", "always", "never")
+UPGRADE_BY = ("in-place", "canary")
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ OPTIONS = (
     Option("--mesh-expectations", "Known violations (TOML).", _file, None, "FILE"),
     Option("--mesh-baseline", "A report.json to compare with.", _file, None, "FILE"),
     Option("--mesh-upgrade-to", "Version to move the mesh to, and to judge it in again.", str, None, "VERSION"),
+    Option("--mesh-upgrade-by", f"How: {', '.join(UPGRADE_BY)}.", _one_of(*UPGRADE_BY), UPGRADE_BY[0], "WAY"),
     Option("--mesh-report", "Where reports go.", _directory, Path("meshcheck-report"), "DIR"),
     Option("--mesh-artifacts", f"Keep evidence {', '.join(ARTIFACTS)}.", _one_of(*ARTIFACTS), ARTIFACTS[0], "WHEN"),
     Option("--mesh-timeout-scale", "Multiplies every patience and tolerance.", _scale, 1.0, "FACTOR"),
@@ -169,6 +171,7 @@ class Settings:
     mesh_expectations: Path | None
     mesh_baseline: Path | None
     mesh_upgrade_to: str | None
+    mesh_upgrade_by: str
     mesh_report: Path
     mesh_artifacts: str
     mesh_timeout_scale: float

@@ -238,9 +238,7 @@ class Run:
 
     def _named(self, mesh: MeshName) -> tuple[str, ...]:
         """The options by which a mesh is judged as it was."""
-        if before := self.before(mesh):
-            return f"--mesh={before}", f"--mesh-upgrade-to={mesh.version}"
-        return (f"--mesh={mesh}",)
+        return self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""

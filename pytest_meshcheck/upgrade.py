@@ -8,16 +8,18 @@ import pytest
 from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.meshes.canary import UpgradeBy, ways_of
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.stage.capability import Capability
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """A mesh before, and after it has been moved to another version."""
+    """A mesh before, and after it has been moved to another version; and how it is moved."""
 
     before: MeshName
     after: MeshName
+    by: UpgradeBy = UpgradeBy.IN_PLACE
 
     @classmethod
     def asked_for(cls, config: pytest.Config, settings: Settings) -> "Upgrade | None":
@@ -34,13 +36,22 @@ class Upgrade:
         if len(meshes) != 1:
             raise pytest.UsageError(f"{flag} is about one mesh; --mesh names {', '.join(map(str, meshes))}: name one")
         if _in_several_processes(config):
-            raise pytest.UsageError(f"{flag} takes one process, as there is one mesh to upgrade: leave out -n")
+            raise pytest.UsageError(
+                f"{flag} takes one process: the checks of one version have to be over before the other comes, and "
+                "workers of xdist do not wait for each other; leave out -n"
+            )
         if settings.mesh_installed:
             raise pytest.UsageError(
                 f"{flag}: with --mesh-installed the mesh is not the suite's to upgrade; upgrade it yourself, "
                 "and judge it again with --mesh-baseline"
             )
-        return cls(meshes[0], MeshName(meshes[0].name, version))
+        return cls(meshes[0], MeshName(meshes[0].name, version), UpgradeBy(settings.mesh_upgrade_by))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """As it is asked for on a command line."""
+        by = () if self.by is UpgradeBy.IN_PLACE else (f"--mesh-upgrade-by={self.by}",)
+        return f"--mesh={self.before}", f"--mesh-upgrade-to={self.after.version}", *by
 
     def refuse(self, adapters: Mapping[MeshName, Mesh]) -> None:
         """UsageError where the mesh is in that version already, or makes no claim that it can be upgraded."""
@@ -52,6 +63,10 @@ class Upgrade:
         if claim is None or not claim.supported:
             why = f"{claim.note} ({claim.source})" if claim else "its adapter says nothing of it"
             raise pytest.UsageError(f"{flag}: {before.name} cannot be upgraded: {why}")
+        if self.by not in (valid := ways_of(before)):
+            raise pytest.UsageError(
+                f"--mesh-upgrade-by={self.by}: {before.name} cannot be upgraded so; valid is {', '.join(valid)}"
+            )
 
 
 def judges(upgrade: Upgrade | None, check: Check, mesh: MeshName) -> bool:

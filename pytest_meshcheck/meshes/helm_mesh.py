@@ -89,6 +89,10 @@ class HelmMesh(ABC):
     def releases(self) -> Sequence[Release]:
         """The charts in the order in which they are installed; ``version`` and ``authority`` are known."""
 
+    def there(self) -> Sequence[Release]:
+        """The charts that may be there: also one that is not to be installed any more, but not to go yet."""
+        return self.releases()
+
     @abstractmethod
     def secrets(self) -> Sequence[Manifest]:
         """What has to be there before the charts: the authority as the mesh wants it; again at each rotation."""
@@ -168,10 +172,9 @@ class HelmMesh(ABC):
         if not self.ours or state is None or state.get("run") != self.platform.attachment.run:
             return
         program = self._helm()
-        releases = self.releases()
-        leftovers = [await self.leftovers(api, release) for release in releases]
-        for release in reversed(releases):
-            await program.uninstall(release.name, release.namespace, wait=INSTALLED_WITHIN * self.scale)
+        leftovers = [await self.leftovers(api, release) for release in self.releases()]
+        for name in reversed(_releases_in(state)):
+            await program.uninstall(name, self.namespace, wait=INSTALLED_WITHIN * self.scale)
         for manifest in (one for several in leftovers for one in several):
             await api.delete(manifest)
         await api.delete(self._home())
@@ -196,6 +199,11 @@ class HelmMesh(ABC):
             MeshUnavailable: There are no charts of that version.
             Inconclusive: It does not become ready.
         """
+        self.become(version)
+        await self.have_charts()
+
+    def become(self, version: str) -> None:
+        """Have ``releases`` be of another version from now on; MeshUnavailable where there are no charts of it."""
         before, self.version = self.version, version
         try:
             sources = [self._source(release) for release in self.releases()]
@@ -203,6 +211,13 @@ class HelmMesh(ABC):
             self.version = before
             raise
         self.version = bare(sources[-1].app_version or sources[-1].version)
+
+    async def have_charts(self) -> None:
+        """Have the charts be installed as ``releases`` says now, and wait until the mesh is ready.
+
+        Raises:
+            Inconclusive: A chart cannot be installed or removed, or the mesh does not become ready.
+        """
         api = await self.platform.api()
         await self._install(api)
         await self.ready(api)
@@ -238,13 +253,17 @@ class HelmMesh(ABC):
 
     async def _install(self, api: Api) -> None:
         await api.apply(self._home())
-        await self._store(api, "")
+        there = [release.name for release in self.there()]
+        gone = [name for name in _releases_in(await self._state(api) or {}) if name not in there]
+        await self._store(api, "", *gone)
         for secret in self.secrets():
             await api.apply(secret)
         program = self._helm()
         for release in self.releases():
             mine = replace(release, overrides=self.overrides_of(release))
             await program.install(mine, self._source(release))
+        for name in gone:
+            await program.uninstall(name, self.namespace, wait=INSTALLED_WITHIN * self.scale)
         await self._store(api, self._recipe())
 
     async def refuse_taken(self, api: Api) -> None:
@@ -256,7 +275,7 @@ class HelmMesh(ABC):
         if (state := await self._state(api)) is not None:
             raise MeshUnavailable(
                 f"{self.name} in {self.namespace} was installed by the run {state.get('run', '(unknown)')}, which may "
-                f"be under way: wait for its end, or remove what it left: {self._by_hand()}"
+                f"be under way: wait for its end, or remove what it left: {self._by_hand(state)}"
             )
         if await api.read(f"/api/v1/namespaces/{self.namespace}") is not None:
             raise MeshUnavailable(
@@ -273,9 +292,9 @@ class HelmMesh(ABC):
         self._take_over(state)
         return state["recipe"] == self._recipe()
 
-    def _by_hand(self) -> str:
+    def _by_hand(self, state: Mapping[str, str]) -> str:
         """How to remove what a run left that was killed."""
-        names = " ".join(release.name for release in reversed(self.releases()))
+        names = " ".join(reversed(_releases_in(state)))
         return f"helm uninstall -n {self.namespace} {names} && kubectl delete namespace {self.namespace}"
 
     def _helm(self) -> Helm:
@@ -298,10 +317,14 @@ class HelmMesh(ABC):
         secret = await api.read(f"/api/v1/namespaces/{self.namespace}/secrets/{STATE}")
         return None if secret is None else _decoded(secret)
 
-    async def _store(self, api: Api, recipe: str) -> None:
-        """``recipe`` is empty while it is being installed."""
-        run = self.platform.attachment.run
-        state = {"recipe": recipe, "run": run, "authority": archived(self.authority).decode()}
+    async def _store(self, api: Api, recipe: str, *more: str) -> None:
+        """``recipe`` is empty while it is being installed; ``more`` releases may be there then than are to be."""
+        state = {
+            "recipe": recipe,
+            "run": self.platform.attachment.run,
+            "authority": archived(self.authority).decode(),
+            "releases": " ".join([*(release.name for release in self.there()), *more]),
+        }
         metadata = {"name": STATE, "namespace": self.namespace, "labels": {MADE_BY: SUITE}}
         await api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": state})
         self._known_state = state["authority"]
@@ -321,6 +344,11 @@ def secret(namespace: str, name: str, data: Mapping[str, str | bytes]) -> Manife
         "metadata": {"name": name, "namespace": namespace, "labels": {MADE_BY: SUITE}},
         "stringData": texts,
     }
+
+
+def _releases_in(state: Mapping[str, str]) -> list[str]:
+    """The names of the releases that may be there, in the order in which they were installed."""
+    return state.get("releases", "").split()
 
 
 def _decoded(secret: Object) -> dict[str, str]:

@@ -42,6 +42,7 @@ VALUES = {
     "mesh_expectations": ("one.toml", "two.toml"),
     "mesh_baseline": ("one.toml", "two.toml"),
     "mesh_upgrade_to": ("1.36.2", "1.38.3"),
+    "mesh_upgrade_by": ("canary", "in-place"),
     "mesh_report": ("one", "two"),
     "mesh_artifacts": ("always", "never"),
     "mesh_timeout_scale": ("2", "3"),

@@ -155,9 +155,13 @@ def test_checks_of_an_upgrade_are_left_out_where_there_is_none(suite: Suite, qui
 REFUSED = {
     "--mesh=upgradable@1 --mesh=envoy": "--mesh-upgrade-to=2 is about one mesh; --mesh names upgradable@1, envoy: *",
     "--mesh=upgradable@2": "--mesh-upgrade-to=2: upgradable is 2 already; name another version",
-    "--mesh=upgradable@1 -n 2": "--mesh-upgrade-to=2 takes one process, *: leave out -n",
+    "--mesh=upgradable@1 -n 2": "--mesh-upgrade-to=2 takes one process: *; leave out -n",
     "--mesh=upgradable@1 --mesh-installed": "--mesh-upgrade-to=2: with --mesh-installed *--mesh-baseline",
     "--mesh=upgradable@1 --mesh-upgrade-to=3": "there is no upgradable 3",
+    "--mesh=upgradable@1 --mesh-upgrade-by=canary": (
+        "--mesh-upgrade-by=canary: upgradable cannot be upgraded so; valid is in-place"
+    ),
+    "--mesh=upgradable@1 --mesh-upgrade-by=blue-green": "--mesh-upgrade-by=blue-green: valid are in-place, canary.",
     "--mesh=none": "--mesh=none@2: there are no versions of no mesh; *",
 }
 

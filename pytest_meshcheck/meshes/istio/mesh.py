@@ -10,15 +10,17 @@ from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.istio import policies as istio
+from pytest_meshcheck.meshes.istio import revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
-from pytest_meshcheck.meshes.readiness import deployments, injects, rolled_out
+from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
+from pytest_meshcheck.meshes.readiness import injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt, Protocol
 from pytest_meshcheck.stage.pki import key_pem, pem, spiffe_id
 from pytest_meshcheck.stage.policy import Policy
@@ -28,7 +30,6 @@ SYSTEM = istio.ROOT_NAMESPACE
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
-ISTIOD = "app=istiod"
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 
@@ -73,11 +74,39 @@ class IstioMesh(HelmMesh):
     )
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        self.revision = UNNAMED
+        self._leaving: str | None = None
         super().__init__(order, claims)
 
     def releases(self) -> Sequence[Release]:
-        """Definitions, then istiod."""
-        return (Release("istio-base", "base", SYSTEM), Release("istiod", "istiod", SYSTEM, CONTROL_PLANE))
+        """Definitions, then istiod; what validates is the one that workloads belong to until they have moved."""
+        default = self.revision if self._leaving is None else self._leaving
+        return (revisions.definitions(default), revisions.control_plane(self.revision, CONTROL_PLANE))
+
+    def there(self) -> Sequence[Release]:
+        """During an upgrade by canary the istiod of before as well."""
+        leaving = () if self._leaving is None else (revisions.control_plane(self._leaving, CONTROL_PLANE),)
+        return (*self.releases(), *leaving)
+
+    async def install_beside(self, version: str) -> None:
+        """Install the istiod of another version under a revision of its own.
+
+        Raises:
+            MeshUnavailable: There are no charts of that version.
+            Inconclusive: It does not become ready.
+        """
+        self.become(version)
+        self._leaving, self.revision = self.revision, revisions.revision_of(self.version)
+        await self.have_charts()
+
+    async def retire(self) -> None:
+        """Have the new istiod validate, and uninstall the one of before; in this order no configuration is refused.
+
+        Raises:
+            Inconclusive: It cannot be removed, or the new one is not ready without it.
+        """
+        self._leaving = None
+        await self.have_charts()
 
     def secrets(self) -> Sequence[Manifest]:
         """The plugged-in authority; istiod adds the roots to the chain by itself."""
@@ -99,9 +128,10 @@ class IstioMesh(HelmMesh):
         """Injection pod by pod, and how long the workload's certificates live."""
         if workload.enrolment is not Enrolment.ENROLLED:
             return Metadata(INJECTED[workload.enrolment])
+        labels = INJECTED[workload.enrolment] | revisions.labels(self.revision)
         lifetime = round(workload.leaf_lifetime or LEAF_LIFETIME)
         config = json.dumps({"proxyMetadata": {"SECRET_TTL": f"{lifetime}s"}})
-        return Metadata(INJECTED[workload.enrolment], {"proxy.istio.io/config": config})
+        return Metadata(labels, {"proxy.istio.io/config": config})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, and for each service its VirtualService."""
@@ -123,17 +153,13 @@ class IstioMesh(HelmMesh):
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and until its webhook adds a sidecar to a pod."""
         within = INSTALLED_WITHIN * self.scale
-        await rolled_out(api, SYSTEM, ["istiod"], within)
-        await injects(api, Metadata({INJECT: "true"}), lambda container: container["name"] == SIDECAR, within)
+        await rolled_out(api, SYSTEM, [revisions.istiod(self.revision)], within)
+        pod = Metadata({INJECT: "true"} | revisions.labels(self.revision))
+        await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
 
     async def detect(self, api: Api) -> None:
-        """The version that istiod's image says."""
-        istiod = await api.read(f"{deployments(SYSTEM)}/istiod")
-        if istiod is None:
-            raise MeshUnavailable(f"there is no istiod in {SYSTEM}: leave --mesh-installed out to have it installed")
-        labels = istiod["spec"]["template"]["metadata"].get("labels", {})
-        image = istiod["spec"]["template"]["spec"]["containers"][0]["image"]
-        self.version = labels.get("app.kubernetes.io/version") or image.rpartition(":")[2].partition("-")[0]
+        """Revision and version of the istiod that is there."""
+        self.revision, self.version = await revisions.installed(api)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Have istiod read the new Secret, and wait until it announces the new roots.

@@ -1,0 +1,82 @@
+"""Revisions: control planes of Istio side by side, each with the pods that are labelled with its name.
+
+https://istio.io/latest/docs/setup/upgrade/helm/#canary-upgrade-recommended
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
+from pytest_meshcheck.meshes.readiness import deployments
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.stage.faults import MeshUnavailable
+
+REVISION = "istio.io/rev"
+"""Label of a pod: whose it is. Label of a control plane: its name."""
+
+ISTIOD = "app=istiod"
+DEFAULT = "default"
+"""What a control plane without a revision calls itself."""
+
+UNNAMED = ""
+
+
+def revision_of(version: str) -> str:
+    """What the control plane of a version is called beside another: 1-30-3 for 1.30.3."""
+    return re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-")
+
+
+def istiod(revision: str) -> str:
+    """The name of release, deployment and service."""
+    return f"istiod-{revision}" if revision else "istiod"
+
+
+def definitions(default: str) -> Release:
+    """Definitions, and the webhook that validates configuration by the control plane that is the default."""
+    values = {"defaultRevision": default} if default else {}
+    return Release("istio-base", "base", ROOT_NAMESPACE, values)
+
+
+def control_plane(revision: str, values: Mapping[str, Any]) -> Release:
+    """A control plane."""
+    return Release(istiod(revision), "istiod", ROOT_NAMESPACE, {**values, "revision": revision} if revision else values)
+
+
+def labels(revision: str) -> dict[str, str]:
+    """What a pod bears that belongs to a control plane."""
+    return {REVISION: revision} if revision else {}
+
+
+async def installed(api: Api) -> tuple[str, str]:
+    """Revision and version of the control plane that is in the cluster.
+
+    Raises:
+        MeshUnavailable: There is none, or there are several and none of them is the default.
+    """
+    found, _ = await api.items(deployments(ROOT_NAMESPACE), ISTIOD)
+    there = {_revision(deployment): deployment for deployment in found}
+    if not there:
+        raise MeshUnavailable(
+            f"there is no istiod in {ROOT_NAMESPACE}: leave --mesh-installed out to have it installed"
+        )
+    if len(there) > 1 and UNNAMED not in there:
+        raise MeshUnavailable(
+            f"there are several istiods in {ROOT_NAMESPACE}, and none without a revision: {', '.join(sorted(there))}; "
+            "uninstall all but the one that is to be judged"
+        )
+    revision = UNNAMED if UNNAMED in there else next(iter(there))
+    return revision, _version(there[revision])
+
+
+def _revision(deployment: Object) -> str:
+    revision = str(deployment["metadata"].get("labels", {}).get(REVISION, DEFAULT))
+    return UNNAMED if revision == DEFAULT else revision
+
+
+def _version(deployment: Object) -> str:
+    template = deployment["spec"]["template"]
+    image = str(template["spec"]["containers"][0]["image"])
+    told = template["metadata"].get("labels", {}).get("app.kubernetes.io/version")
+    return str(told or image.rpartition(":")[2].partition("-")[0])
