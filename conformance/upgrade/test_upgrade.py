@@ -1,4 +1,4 @@
-"""Another version of the mesh, in place, while requests go through it; with ``--mesh-upgrade-to`` alone."""
+"""Another version of the mesh while requests go through it; with ``--mesh-upgrade-to`` alone."""
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -23,6 +23,7 @@ async def test_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Up
     What becomes of a stream over TCP that is open all the while is told, and not judged: it ends with the process that
     carries it, and that one has to be replaced.
     """
+    mesh.measure("upgraded", str(upgraded.by))
     mesh.measure("upgrade took (s)", round(upgraded.seconds, 3))
     mesh.measure("open TCP stream after it", str(upgraded.stream.ending))
     if mesh.claims(Capability.PEER_IDENTITY):

@@ -7,7 +7,7 @@ goes when nobody sends to it any more. What its ledger says is kept, so that no 
 import asyncio
 from collections.abc import Sequence
 
-from pytest_meshcheck.judge.succession import is_found, left_alone
+from pytest_meshcheck.judge.succession import count, is_found, left_alone
 from pytest_meshcheck.judge.witness import calls, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.platforms.base import Replacing
@@ -45,10 +45,11 @@ async def _replace(
     old = workload.become(successor)
     for load in coming:
         load.servers.append(old)
+    served = [load for load, seen in zip(coming, await count(old, coming), strict=True) if seen]
     await _introduce(mesh, workload, running, scale)
-    if await is_found(workload, coming, scale):
+    if await is_found(workload, served, scale):
         await platform.withdraw(old)
-        await left_alone(old, workload, coming, coming, scale)
+        await left_alone(old, workload, coming, served, scale)
     else:
         await platform.withdraw(old)
     for load in workload.loads:

@@ -207,23 +207,6 @@ class MeshUnderTest:
             raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
         return self.platform
 
-    async def join(self, role: str) -> Workload:
-        """Start another instance of a workload beside the one that is there; from now on it is the stage's."""
-        old = await self.workload(role)
-        new = await self.replacing.join(old, self.adapter.enrolment(old.spec))
-        self._started[role] = asyncio.ensure_future(_there(new))
-        return new
-
-    async def start_anew(self, but: str) -> None:
-        """Stop the enrolled workloads of the stage, except for one, and start them again with new data planes."""
-        roles = [r for r in self._started if r != but and STAGE[r].enrolment is Enrolment.ENROLLED]
-        leaving = [await self.workload(role) for role in roles]
-        await asyncio.gather(*map(self.platform.stop, leaving))
-        for role in roles:
-            del self._started[role]
-        self.begin_stage(roles)
-        await asyncio.gather(*(self.workload(role) for role in roles))
-
     def _spec(self, role: str) -> WorkloadSpec:
         planned = STAGE[role]
         return replace(planned, namespace=self.platform.namespace(planned.namespace))
@@ -441,7 +424,3 @@ class MeshUnderTest:
                 await self.adapter.uninstall()
         finally:
             await self.platform.close()
-
-
-async def _there(workload: Workload) -> Workload:
-    return workload

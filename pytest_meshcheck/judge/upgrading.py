@@ -6,15 +6,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pytest_meshcheck.judge.expect import converge
+from pytest_meshcheck.judge.rolling import roll
 from pytest_meshcheck.judge.subject import MeshUnderTest
-from pytest_meshcheck.judge.succession import LEARNED_WITHIN, PAUSE, count, is_found, left_alone
+from pytest_meshcheck.judge.succession import PAUSE, count
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.meshes.base import has_data_plane_in_workload
+from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.policy import Mode, MutualTls
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.stage.workload import Enrolment, Workload
 
 RATES: Mapping[str, float] = {"http": 30, "grpc": 15}
 """Port: requests per second from the client to the server."""
@@ -44,17 +46,11 @@ class Traffic:
         """The loads that are to be served."""
         return tuple(self.loads.values())
 
-    @property
-    def all(self) -> Sequence[Load]:
-        """Every load."""
-        return (*self.arriving, *([self.intrusion] if self.intrusion else []))
 
-
-async def upgrade(mesh: MeshUnderTest, version: str) -> None:
+async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.IN_PLACE) -> None:
     """Move a mesh to another version under load; what was seen is in ``mesh.upgraded``.
 
-    Where data planes live in their workloads, the server's follows with a new instance while the load goes on, and all
-    others when it is over: an instance that goes takes the load of a client with it.
+    Where data planes live in their workloads, these are restarted one instance by the other, and loads go on.
 
     Raises:
         Inconclusive: The mesh does not become ready, or a workload cannot follow.
@@ -62,26 +58,54 @@ async def upgrade(mesh: MeshUnderTest, version: str) -> None:
     client, server = await mesh.workload("client"), await mesh.workload("server")
     outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
     strict = [MutualTls(server, Mode.STRICT)] if outsider else []
-    before, renews = mesh.adapter.version, has_data_plane_in_workload(mesh.adapter)
-    async with mesh.policy(*strict), client.stream(server) as stream, _traffic(client, server, outsider) as traffic:
+    before = mesh.adapter.version
+    async with mesh.policy(*strict), _traffic(client, server, outsider) as traffic:
         begun = time.monotonic()
-        await mesh.adapter.upgrade(version)
-        now = await _follow(mesh, traffic) if renews else server
-        await mesh.adapter.settled()
-        seconds = mesh.steps[f"upgrade to {version}"] = time.monotonic() - begun
-        await _go_on(now, traffic, mesh.scale)
-        echo, caller = await stream.echo(), await _caller(mesh, client, now)
-    if renews:
-        await _leave(mesh, server)
+        async with client.stream(server) as stream:
+            await _control_plane(mesh, version, by)
+            seconds = time.monotonic() - begun
+            await _go_on(server, traffic, mesh.scale)
+            echo = await stream.echo()
+        if has_data_plane_in_workload(mesh.adapter):
+            await _workloads(mesh, by)
+            seconds = time.monotonic() - begun
+            await _go_on(server, traffic, mesh.scale)
+        caller = await _caller(mesh, client, server)
+    mesh.steps[f"upgrade to {version}"] = seconds
     mesh.upgraded = Upgraded(
         before=before,
         after=mesh.adapter.version,
+        by=by,
         seconds=seconds,
         loads={port: load.result for port, load in traffic.loads.items()},
         intrusion=traffic.intrusion.result if traffic.intrusion else None,
         stream=echo,
         caller=caller,
     )
+
+
+async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> None:
+    """Replace the control plane, or put another one beside it."""
+    if by is UpgradeBy.CANARY:
+        await _canary(mesh).install_beside(version)
+    else:
+        await mesh.adapter.upgrade(version)
+    await mesh.adapter.settled()
+
+
+async def _workloads(mesh: MeshUnderTest, by: UpgradeBy) -> None:
+    """Have all workloads follow, and remove the control plane that none belongs to any more."""
+    enrolled = [one for one in mesh.running if one.spec.enrolment is Enrolment.ENROLLED]
+    await roll(mesh.replacing, mesh.adapter, enrolled, mesh.running, mesh.scale)
+    if by is UpgradeBy.CANARY:
+        await _canary(mesh).retire()
+    await mesh.adapter.settled()
+
+
+def _canary(mesh: MeshUnderTest) -> Canary:
+    if not isinstance(mesh.adapter, Canary):
+        raise Inconclusive(f"{mesh.adapter.name} cannot have two versions side by side")
+    return mesh.adapter
 
 
 @asynccontextmanager
@@ -97,19 +121,6 @@ async def _traffic(client: Workload, server: Workload, outsider: Workload | None
         yield Traffic(loads, intrusion)
 
 
-async def _follow(mesh: MeshUnderTest, traffic: Traffic) -> Workload:
-    """Put a new instance in the server's place as a rolling update does; returns it once the old one is left alone."""
-    old = await mesh.workload("server")
-    new = await mesh.join("server")
-    for load in traffic.all:
-        load.servers.append(new)
-    if not await is_found(new, traffic.arriving, mesh.scale):
-        raise Inconclusive(f"no request finds the new instance of {new} in {LEARNED_WITHIN * mesh.scale:g} s")
-    await mesh.replacing.withdraw(old)
-    await left_alone(old, new, traffic.all, traffic.arriving, mesh.scale)
-    return new
-
-
 async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
     """Wait until some more requests of each load have arrived, but not for ever."""
     before = await count(server, traffic.arriving)
@@ -118,12 +129,6 @@ async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
         return min(now - then for now, then in zip(await count(server, traffic.arriving), before, strict=True))
 
     await converge(more, lambda number: number >= AFTERWARDS, SERVES_WITHIN * scale, every=PAUSE)
-
-
-async def _leave(mesh: MeshUnderTest, server: Workload) -> None:
-    """Let the server's old instance go, and have all other data planes follow."""
-    await mesh.replacing.let_go(server)
-    await mesh.start_anew(but="server")
 
 
 async def _caller(mesh: MeshUnderTest, client: Workload, server: Workload) -> str | None:
