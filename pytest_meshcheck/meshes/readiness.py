@@ -55,8 +55,8 @@ async def restart(api: Api, namespace: str, names: Sequence[str]) -> None:
 
 async def injects(
     api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float, *, in_a_row: int = 1
-) -> None:
-    """Wait until the webhook adds a container to a pod that is never created.
+) -> Object:
+    """Wait until the webhook adds a container to a pod that is never created, and return that container.
 
     Args:
         api: The cluster.
@@ -68,18 +68,19 @@ async def injects(
     Raises:
         Inconclusive: It does not.
     """
-    until, added = asyncio.get_running_loop().time() + within, 0
+    until, added, found = asyncio.get_running_loop().time() + within, 0, list[Object]()
     while added < in_a_row:
         try:
             pod = await api.request("POST", SAMPLES, [("dryRun", "All")], _sample(metadata))
-            there = any(map(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]))
-            added = added + 1 if there else 0
+            found = [*filter(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])]
+            added = added + 1 if found else 0
             seen = "it adds no such sidecar"
         except ApiException as error:
             added, seen = 0, f"{error.status} {error.reason}"
         if asyncio.get_running_loop().time() > until:
             raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
         await asyncio.sleep(PAUSE)
+    return found[0]
 
 
 async def _all(api: Api, path: str, names: Sequence[str], good: Callable[[Object], bool], within: float) -> None:

@@ -15,6 +15,7 @@ from pytest_meshcheck.report.views import (
     of,
     requirement,
     score,
+    where,
 )
 
 SYMBOLS = {
@@ -79,7 +80,7 @@ def _head(report: Report) -> Iterator[str]:
     yield from (f"# Mesh conformance: {escape(str(report.mesh))}", "", f"**{escape(headline(report))}**", "")
     apart = "".join(f" · {item}" for item in beside(report))
     yield from (f"Score: **{score(report.results).sentence}**{apart}", "")
-    facts = [report.platform, f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
+    facts = [*where(report), f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
     yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
 
 

@@ -69,7 +69,7 @@ def page(reports: Sequence[Report]) -> str:
 
 
 def _how_it_was_run(report: Report) -> str:
-    how = [report.platform, report.started[:10], f"level {report.level}", f"{report.seconds:.0f} s"]
+    how = [*views.where(report), report.started[:10], f"level {report.level}", f"{report.seconds:.0f} s"]
     how += [f"pytest-meshcheck {report.meshcheck}", *([] if report.complete else ["interrupted"])]
     facts = " · ".join(markdown.escape(fact) for fact in how)
     return f"- [{markdown.escape(str(report.mesh))}]({file_name(report)}): {facts}"

@@ -119,7 +119,7 @@ def _redact_struct(value: object) -> object:
 def _fields(value: object) -> Mapping[Any, object]:
     """The fields of a struct or dataclass; TypeError for anything else."""
     if isinstance(value, msgspec.Struct):
-        return msgspec.structs.asdict(value)
+        return {name: of for name, of in msgspec.structs.asdict(value).items() if of is not msgspec.UNSET}
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(cast("Any", value))}
 
 

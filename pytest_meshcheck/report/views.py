@@ -136,3 +136,8 @@ def beside(report: Report) -> list[str]:
 def plural(number: int, noun: str) -> str:
     """A number with its noun, e.g. ``1 check``, ``2 checks``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def where(report: Report) -> list[str]:
+    """What the mesh ran on, and in which mode where that is known."""
+    return [one for one in (report.platform, report.mode) if one]

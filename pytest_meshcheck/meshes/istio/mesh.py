@@ -31,6 +31,8 @@ PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
+MODES = {True: "native sidecars", False: "sidecars that are ordinary containers"}
+"""By whether Kubernetes knows it for a sidecar, which starts before the application and ends after it."""
 INJECT = "sidecar.istio.io/inject"
 
 PAUSE = 1.0
@@ -75,6 +77,7 @@ class IstioMesh(HelmMesh):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         self.revision = UNNAMED
+        self.mode = ""
         self._leaving: str | None = None
         super().__init__(order, claims)
 
@@ -155,7 +158,8 @@ class IstioMesh(HelmMesh):
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, [revisions.istiod(self.revision)], within)
         pod = Metadata({INJECT: "true"} | revisions.labels(self.revision))
-        await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
+        sidecar = await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
+        self.mode = MODES[sidecar.get("restartPolicy") == "Always"]
 
     async def detect(self, api: Api) -> None:
         """Revision and version of the istiod that is there."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict
@@ -130,3 +131,11 @@ def test_the_template_engine_is_loaded_only_to_render() -> None:
     imports = "; ".join(f"import pytest_meshcheck.report.{name}" for name in modules)
     program = f"import sys; {imports}; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("mode", ["native sidecars", msgspec.UNSET])
+def test_a_mode_is_told_where_there_are_several(make_report: MakeReport, mode: str) -> None:
+    report = make_report(mode=mode)
+    assert views.where(report) == ["local processes", *([mode] if mode else [])]
+    assert ('"mode"' in encode(report).decode()) is bool(mode)
+    assert writer.without_secrets(report).mode == mode
