@@ -16,7 +16,7 @@ from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.subject import STAGE
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of, is_ours, mode_of
+from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
@@ -207,7 +207,7 @@ class Run:
         properties = [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
         report.user_properties += properties
         item.user_properties += properties  # JUnit reads them off the report on the teardown, which is made from these
-        found = (dict(mesh.steps), mode_of(mesh.adapter)) if mesh else ({}, "")
+        found = (dict(mesh.steps), data_planes_of(mesh.adapter)) if mesh else ({}, "")
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _with_evidence(self, result: Result, planned: Planned, journal: Journal, report: pytest.TestReport) -> Result:

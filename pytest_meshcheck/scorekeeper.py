@@ -31,7 +31,7 @@ from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
-"""The attribute of a test report that carries mesh, result, start-up steps and mode, so that xdist passes them on."""
+"""The attribute of a test report with mesh, result, start-up steps and form of data planes, for xdist to pass on."""
 
 TOLD = "meshcheck_told"
 """Where a worker of xdist puts what it has to tell."""
@@ -54,7 +54,7 @@ class Score:
 
     results: dict[str, Result] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
-    mode: str = ""
+    data_planes: str = ""
     requirements: dict[str, Requirement] = field(default_factory=dict)
     roots: set[Path] = field(default_factory=set)
 
@@ -80,12 +80,12 @@ class ScoreKeeper:
         """Take in the result of one check."""
         if not hasattr(report, RESULT):
             return
-        mesh, result, steps, mode = getattr(report, RESULT)
+        mesh, result, steps, data_planes = getattr(report, RESULT)
         score = self.scores.setdefault(mesh, Score())
         decoded = msgspec.json.decode(result, type=Result)
         score.results[decoded.id] = decoded
         score.steps |= steps
-        score.mode = mode or score.mode
+        score.data_planes = data_planes or score.data_planes
 
     def take(self, told: Told) -> None:
         """Take in what there was to judge; what has no verdict by now was not run."""
@@ -146,7 +146,7 @@ class ScoreKeeper:
             meshcheck=version("pytest-meshcheck"),
             mesh=MeshVersion(adapter.name, adapter.version),
             platform=self._platform(name, adapter),
-            mode=score.mode or msgspec.UNSET,
+            data_planes=score.data_planes or msgspec.UNSET,
             started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
             seconds=round(time.time() - self.started, 3),
             level=Level(self.settings.mesh_level.upper()),

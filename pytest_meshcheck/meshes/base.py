@@ -154,7 +154,7 @@ class Mesh(Protocol):
 
     An adapter may have more members: ``runs_on: Home``, without which it runs on local processes;
     ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there;
-    ``mode: str``, which of several forms its data planes were found to have, for the report;
+    ``data_planes: str``, which of several forms they were found to have, for the report;
     ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
     the run; and ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
     workload only.
@@ -229,9 +229,9 @@ def is_ours(adapter: Mesh) -> bool:
     return bool(getattr(adapter, "ours", True))
 
 
-def mode_of(adapter: Mesh) -> str:
-    """Which of several forms a mesh's data planes were found to have; empty where it says nothing of it."""
-    return str(getattr(adapter, "mode", ""))
+def data_planes_of(adapter: Mesh) -> str:
+    """Which of several forms the data planes of a mesh were found to have; empty where it says nothing of it."""
+    return str(getattr(adapter, "data_planes", ""))
 
 
 def kind_config_of(adapter: Mesh) -> str:

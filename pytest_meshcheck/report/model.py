@@ -108,8 +108,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Version of pytest-meshcheck."""
     mesh: MeshVersion
     platform: str
-    mode: str | msgspec.UnsetType = msgspec.UNSET
-    """Which of several forms the data planes of the mesh had; left out where it has one, or it is not known."""
+    data_planes: str | msgspec.UnsetType = msgspec.UNSET
+    """Which of several forms those of the mesh had; left out where it has one, or it is not known."""
     started: str
     """When the run began: ISO 8601, UTC."""
     seconds: float

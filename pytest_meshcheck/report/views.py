@@ -139,5 +139,5 @@ def plural(number: int, noun: str) -> str:
 
 
 def where(report: Report) -> list[str]:
-    """What the mesh ran on, and in which mode where that is known."""
-    return [one for one in (report.platform, report.mode) if one]
+    """What the mesh ran on, and of which form its data planes are where that is known."""
+    return [one for one in (report.platform, report.data_planes) if one]

@@ -9,8 +9,7 @@ from typing import ClassVar
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
-from pytest_meshcheck.meshes.istio import policies as istio
-from pytest_meshcheck.meshes.istio import revisions
+from pytest_meshcheck.meshes.istio import policies as istio, revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
 from pytest_meshcheck.meshes.readiness import injects, rolled_out
@@ -31,7 +30,7 @@ PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
-MODES = {True: "native sidecars", False: "sidecars that are ordinary containers"}
+FORMS = {True: "native sidecars", False: "sidecars that are ordinary containers"}
 """By whether Kubernetes knows it for a sidecar, which starts before the application and ends after it."""
 INJECT = "sidecar.istio.io/inject"
 
@@ -77,7 +76,7 @@ class IstioMesh(HelmMesh):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         self.revision = UNNAMED
-        self.mode = ""
+        self.data_planes = ""
         self._leaving: str | None = None
         super().__init__(order, claims)
 
@@ -159,7 +158,7 @@ class IstioMesh(HelmMesh):
         await rolled_out(api, SYSTEM, [revisions.istiod(self.revision)], within)
         pod = Metadata({INJECT: "true"} | revisions.labels(self.revision))
         sidecar = await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
-        self.mode = MODES[sidecar.get("restartPolicy") == "Always"]
+        self.data_planes = FORMS[sidecar.get("restartPolicy") == "Always"]
 
     async def detect(self, api: Api) -> None:
         """Revision and version of the istiod that is there."""

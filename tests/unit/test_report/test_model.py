@@ -133,9 +133,9 @@ def test_the_template_engine_is_loaded_only_to_render() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("mode", ["native sidecars", msgspec.UNSET])
-def test_a_mode_is_told_where_there_are_several(make_report: MakeReport, mode: str) -> None:
-    report = make_report(mode=mode)
-    assert views.where(report) == ["local processes", *([mode] if mode else [])]
-    assert ('"mode"' in encode(report).decode()) is bool(mode)
-    assert writer.without_secrets(report).mode == mode
+@pytest.mark.parametrize("form", ["native sidecars", msgspec.UNSET])
+def test_the_form_of_data_planes_is_told_where_there_are_several(make_report: MakeReport, form: str) -> None:
+    report = make_report(data_planes=form)
+    assert views.where(report) == ["local processes", *([form] if form else [])]
+    assert ('"data_planes"' in encode(report).decode()) is bool(form)
+    assert writer.without_secrets(report).data_planes == form
