@@ -84,7 +84,7 @@ async def mesh_session(
             run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
             await upgrade(subject, mesh_name.version, run.upgrade.by)
         if subject.documented.policies_act_within:
-            subject.begin_stage(run.roles.get(mesh_name, ()))
+            subject.stage.begin(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
             subject.begin_early(check)
         yield subject
@@ -122,7 +122,7 @@ async def mesh(
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(PLANNED, None)
     with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
-        await mesh_session.heal()
+        await mesh_session.stage.heal()
         if mesh_session.turns.file is not None:
             await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
         await mesh_session.follow_roots()

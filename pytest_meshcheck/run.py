@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.judge.catalogue import Check
-from pytest_meshcheck.judge.subject import STAGE
+from pytest_meshcheck.judge.staging import STAGE
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours

@@ -1,10 +1,9 @@
 """The mesh as a check sees it: policies that undo themselves, rotations, the wire, and the workloads of the stage."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 from cryptography import x509
 
 from pytest_meshcheck.judge.catalogue import Check
+from pytest_meshcheck.judge.changes import Changes
 from pytest_meshcheck.judge.expect import converge
-from pytest_meshcheck.judge.in_force import InForce
 from pytest_meshcheck.judge.rolling import roll
+from pytest_meshcheck.judge.staging import Stage
 from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
-from pytest_meshcheck.judge.witness import Question, as_now, calls, doors, marks, unconvinced
+from pytest_meshcheck.judge.witness import Question
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.platforms.base import Platform, Replacing, Wire
 from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
@@ -29,9 +29,6 @@ from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, Protoc
 from pytest_meshcheck.stage.pki import Authority, Issuer, Validity, parsed_chain
 from pytest_meshcheck.stage.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
 from pytest_meshcheck.stage.workload import UNARY_PATH, Enrolment, Workload, WorkloadSpec
-
-SHORTEST = 0.0
-"""As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
 
 PAUSE = 0.1
 """Seconds between two looks at what takes its time."""
@@ -47,20 +44,6 @@ EMPTY_CALL: dict[str, Any] = {
     "body": Body(text="\0\0\0\0\0"),
 }
 """A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
-
-STAGE = {
-    # fixture: what it is
-    "client": WorkloadSpec("blue", "client"),
-    "other": WorkloadSpec("blue", "other"),
-    "server": WorkloadSpec("blue", "server", calls=False),
-    "renewing": WorkloadSpec("blue", "renewing", leaf_lifetime=SHORTEST, calls=False),
-    "twin_client": WorkloadSpec("green", "client"),
-    "twin_server": WorkloadSpec("green", "server", calls=False),
-    "outsider": WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED),
-    "bystander": WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED),
-    "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
-}
-"""Two identities in one namespace, their twins in another, and two workloads outside of the mesh."""
 
 
 @dataclass
@@ -78,6 +61,8 @@ class MeshUnderTest:
         may_disrupt: Whether what reaches beyond the stage is allowed.
         upgraded: What was seen while the mesh was moved to the version that it has now; None: it was not.
         turns: Keeps what touches the whole mesh apart from other processes that use the same mesh.
+        changes: The policies.
+        stage: The workloads.
     """
 
     adapter: Mesh
@@ -90,19 +75,12 @@ class MeshUnderTest:
     may_disrupt: bool = True
     turns: Turns = field(default_factory=Turns)
     upgraded: Upgraded | None = None
-    in_force: InForce = field(init=False)
-    _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
-    _told_roots: tuple[x509.Certificate, ...] = ()
-    """What was announced when the data planes of the stage were started."""
+    stage: Stage = field(init=False)
+    changes: Changes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.in_force = InForce(self.adapter, self.platform)
-
-    @property
-    def running(self) -> list[Workload]:
-        """The workloads of the stage that run now."""
-        starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
-        return [start.result() for start in starts if start.exception() is None]
+        self.stage = Stage(self.adapter, self.platform, self._quiet, self.scale, self.steps)
+        self.changes = Changes(self.adapter, self.stage, self.scale)
 
     @property
     def journal(self) -> Journal:
@@ -182,23 +160,9 @@ class MeshUnderTest:
         """Raise Inconclusive where a process of the stage has died: then nothing is known of the mesh."""
         await self.platform.vouch()
 
-    async def heal(self) -> None:
-        """Clear away what has died or did not start; it is started anew when it is next asked for."""
-        dead = await self.platform.clear_dead()
-        for role, start in list(self._started.items()):
-            if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
-                del self._started[role]
-
-    def begin_stage(self, roles: Iterable[str]) -> None:
-        """Start these workloads side by side, ahead of the checks that ask for them."""
-        for role in roles:
-            if role not in self._started:
-                self._started[role] = asyncio.ensure_future(self._start(role))
-
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
-        self.begin_stage([role])
-        return await asyncio.shield(self._started[role])
+        return await self.stage.workload(role)
 
     @property
     def replacing(self) -> Replacing:
@@ -206,33 +170,6 @@ class MeshUnderTest:
         if not isinstance(self.platform, Replacing):
             raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
         return self.platform
-
-    def _spec(self, role: str) -> WorkloadSpec:
-        planned = STAGE[role]
-        return replace(planned, namespace=self.platform.namespace(planned.namespace))
-
-    async def _start(self, role: str) -> Workload:
-        spec = self._spec(role)
-        if spec.leaf_lifetime == SHORTEST:
-            spec = replace(spec, leaf_lifetime=self.documented.leaf_lifetime)
-        begun = time.monotonic()
-        self._told_roots = self._told_roots or self.authority.roots
-        workload = await self.platform.start(spec, self.adapter.enrolment(spec))
-        try:
-            await self.adapter.settled()
-            if self.documented.policies_act_within:
-                await self._introduce(workload)
-        except Inconclusive:
-            await self.platform.stop(workload)  # it is started anew when it is next asked for
-            raise
-        self.steps[f"workload {spec}"] = time.monotonic() - begun
-        return workload
-
-    async def _introduce(self, newcomer: Workload) -> None:
-        """Wait until the data planes of callers know the newcomer, and its own knows the others."""
-        questions = calls(newcomer, self.running)
-        if left := await unconvinced(questions, self.documented.policies_act_within, self.scale):
-            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
 
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:
@@ -243,48 +180,17 @@ class MeshUnderTest:
             Inconclusive: A data plane does not take them.
         """
         async with self._alone_for(policies):
-            doors = await self._doors(policies)
-            before = await as_now(doors, self.scale)
+            before = await self.changes.put_in_force(policies)
             try:
-                await self._put_in_force(policies, doors)
                 yield
             except Violation as violation:
                 await self._keep_for(violation)
                 await self._undo_after(violation, policies, before)
                 raise
             except BaseException:
-                await self.in_force.remove(policies)
+                await self.changes.take_back(policies, before)
                 raise
-            await self._undo(policies, before)
-
-    async def _put_in_force(self, policies: Sequence[Policy], doors: Sequence[Question]) -> None:
-        """Policies that do not come to act are left to the check: what it sees then is the mesh's doing."""
-        name, begun = ", ".join(type(policy).__name__ for policy in policies), time.monotonic()
-        manifests = await self.in_force.add(policies)
-        self.journal.add("policy", name, manifests)
-        await self.adapter.settled()
-        if self.documented.policies_act_within:
-            questions = [*doors, *marks(self.in_force.policies, policies, self.running)]
-            left = await unconvinced(questions, self.documented.policies_act_within, self.scale)
-            seconds = round(time.monotonic() - begun, 3)
-            self.journal.add("policy acts", name, f"not after {seconds} s: {left[0]}" if left else f"after {seconds} s")
-
-    async def _undo(self, policies: Sequence[Policy], before: Sequence[Question]) -> None:
-        """Take policies back; Inconclusive where the mesh goes on acting by them."""
-        await self.in_force.remove(policies)
-        await self.adapter.settled()
-        if self.documented.policies_act_within:
-            questions = [*before, *marks(self.in_force.policies, policies, self.running)]
-            if left := await unconvinced(questions, self.documented.policies_act_within, self.scale):
-                raise Inconclusive(f"policies that were taken back go on acting, as {left[0]} shows")
-
-    async def _doors(self, policies: Sequence[Policy]) -> list[Question]:
-        """What to ask outsiders about, where it has to be waited for."""
-        mutual_tls = [policy for policy in policies if isinstance(policy, MutualTls)]
-        if not (mutual_tls and self.documented.policies_act_within):
-            return []
-        outsider = await self.workload("outsider")
-        return [question for policy in mutual_tls for question in doors(policy, outsider, self.running)]
+            await self.changes.take_back(policies, before)
 
     @asynccontextmanager
     async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
@@ -297,6 +203,11 @@ class MeshUnderTest:
             )
         async with self.turns.alone() if wide else nullcontext():
             yield
+            if wide:
+                await self.changes.quiet()
+
+    async def _quiet(self) -> None:
+        await self.changes.quiet()
 
     async def _keep_for(self, violation: Violation) -> None:
         """Keep the state under the policy without losing the violation, should there be no place for it."""
@@ -308,7 +219,8 @@ class MeshUnderTest:
     async def _undo_after(self, violation: Violation, policies: Sequence[Policy], before: Sequence[Question]) -> None:
         """Undo without losing the violation, should the undoing fail as well."""
         try:
-            await self._undo(policies, before)
+            await self.changes.take_back(policies, before)
+            await self.changes.quiet()
         except Inconclusive as trouble:
             violation.add_note(f"and the policy could not be undone: {trouble}")
 
@@ -319,6 +231,7 @@ class MeshUnderTest:
         ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, and what else has
         to be there in time a check waits for.
         """
+        await self._quiet()
         self.journal.add("rotation", what, lifetime)
         await self.adapter.rotate(what, lifetime)
         await self.adapter.settled()
@@ -328,17 +241,17 @@ class MeshUnderTest:
 
     async def follow_roots(self) -> None:
         """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
-        if self.documented.roots_reach_running or self._told_roots in ((), self.authority.roots):
+        if self.documented.roots_reach_running or self.stage.told_roots in ((), self.authority.roots):
             return
-        enrolled = [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
-        await roll(self.replacing, self.adapter, enrolled, self.running, self.scale)
-        self._told_roots = self.authority.roots
+        enrolled = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
+        await roll(self.replacing, self.adapter, enrolled, self.stage.running, self.scale)
+        self.stage.told_roots = self.authority.roots
 
     async def _trusts(self, issuer: Issuer) -> None:
         """Wait until every data plane lets a peer under an issuer in; what does not is left to the check."""
         outsider = await self.workload("outsider")
         peer = issuer.leaf([self.identity_of(outsider)], Validity.of(timedelta(hours=1)))
-        servers = [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
+        servers = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
 
         async def knocks() -> list[Ending]:
             return [knock.ending for knock in await asyncio.gather(*(self.knock(outsider, s, peer) for s in servers))]
@@ -396,6 +309,7 @@ class MeshUnderTest:
     @asynccontextmanager
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Record what goes over the network between two workloads while the block runs."""
+        await self._quiet()
         async with self.platform.wire(client, server, port) as wire:
             await self.adapter.settled()
             yield wire
@@ -415,10 +329,9 @@ class MeshUnderTest:
 
     async def close(self) -> None:
         """Stop the stage, and remove the mesh where this process made it for itself."""
-        tasks = (*self.early.values(), *self._started.values())
-        for task in tasks:
+        for task in self.early.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self.stage.close(), *self.early.values(), return_exceptions=True)
         try:
             if self.turns.file is None:
                 await self.adapter.uninstall()

@@ -95,8 +95,8 @@ async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> No
 
 async def _workloads(mesh: MeshUnderTest, by: UpgradeBy) -> None:
     """Have all workloads follow, and remove the control plane that none belongs to any more."""
-    enrolled = [one for one in mesh.running if one.spec.enrolment is Enrolment.ENROLLED]
-    await roll(mesh.replacing, mesh.adapter, enrolled, mesh.running, mesh.scale)
+    enrolled = [one for one in mesh.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
+    await roll(mesh.replacing, mesh.adapter, enrolled, mesh.stage.running, mesh.scale)
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
     await mesh.adapter.settled()

@@ -25,6 +25,9 @@ STEADY_WITHIN = 5.0
 """Seconds in which what is so now has to be so several times in a row; the last answer counts where it is not."""
 
 
+Subject = tuple[str, str, str, Sign]
+
+
 @dataclass(frozen=True)
 class Question:
     """A request, what is looked at in its answer, and what is expected there."""
@@ -39,7 +42,12 @@ class Question:
         return f"{self.caller} -> {self.server} port {self.port}, where {self.sign} is to be {self.expected}"
 
     @property
-    def subject(self) -> tuple[str, str, str, Sign]:
+    def service(self) -> tuple[str, str]:
+        """Namespace and name of the service that is called."""
+        return self.server.namespace, self.server.name
+
+    @property
+    def subject(self) -> Subject:
         """What it is about, whatever is expected."""
         return str(self.caller), str(self.server), self.port, self.sign
 

@@ -2,7 +2,7 @@
 
 import enum
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -129,6 +129,10 @@ class Stream:
         )
 
 
+async def at_once() -> None:
+    """Nothing has to be waited for."""
+
+
 @dataclass
 class Workload:
     """A running probe with a service account.
@@ -140,6 +144,8 @@ class Workload:
         resolve: Where it dials.
         instance: Tells replicas apart in ledgers.
         loads: What it sends at this moment.
+        ready: Awaited before it sends anything that a check asks for, except for handshakes without a certificate, and
+            before it stops serving.
     """
 
     spec: WorkloadSpec
@@ -149,6 +155,7 @@ class Workload:
     instance: str
     patience: float = 10.0
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
+    ready: Callable[[], Awaitable[None]] = field(default=at_once, compare=False, repr=False)
 
     @property
     def namespace(self) -> str:
@@ -174,6 +181,7 @@ class Workload:
 
         The protocol follows the port: HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
         """
+        await self.ready()
         return await self.exchange(m.Send(request=self.request(server, port, via, **request)), server)
 
     def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
@@ -220,6 +228,7 @@ class Workload:
 
     async def closes(self, port: str, seconds: float) -> None:
         """Stop serving a port, and serve it again after so many seconds; connections are closed, new ones refused."""
+        await self.ready()
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
 
     async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
@@ -247,6 +256,7 @@ class Workload:
     @asynccontextmanager
     async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
         """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
+        await self.ready()
         template = self.request(server, port, **request)
         load = Load(m.LoadPlan(request_id=new_id(), template=template, rate=rate), [server])
         await load.begin(self)
@@ -266,6 +276,7 @@ class Workload:
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:
         """A stream that is kept open while the block runs: TCP echo, or bidirectional gRPC."""
         kind = {"kind": "bidi"} if server.spec.port(port).protocol is m.Protocol.GRPC else {}
+        await self.ready()
         opening = self.request(server, port, **(kind | request))
         opened = await self.exchange(m.OpenStream(request=opening), server)
         if opened.ending is not m.Ending.ANSWERED:

@@ -1,0 +1,146 @@
+"""Policies put in force and taken back, and when data planes go by that.
+
+Where no control plane can tell, traffic is asked (``witness``). What is taken back is deleted at once, but waited for
+only before something is sent again: mostly the next policy takes its place, and there is one change to wait for, not
+two.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.judge.in_force import InForce
+from pytest_meshcheck.judge.staging import Stage
+from pytest_meshcheck.judge.witness import Question, Subject, as_now, doors, marks, unconvinced
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.policy import MutualTls, Policy, about_service
+
+
+@dataclass(eq=False)
+class Changes:
+    """One session's changes.
+
+    Attributes:
+        adapter: The mesh that they are made to.
+        stage: Whose traffic is asked.
+        scale: What patience is multiplied by.
+        in_force: What holds now.
+    """
+
+    adapter: Mesh
+    stage: Stage
+    scale: float
+    in_force: InForce = field(init=False)
+    _gone: list[Policy] = field(default_factory=list)
+    """What was taken back, and may still act."""
+    _doors: list[Question] = field(default_factory=list)
+    """How outsiders are to be let in when it acts no more."""
+    _usual: dict[Subject, Question] = field(default_factory=dict)
+    """How outsiders are let in where no policy of ours is about that, asked once: another process of the run may have
+    changed the whole mesh just before it is asked again."""
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.in_force = InForce(self.adapter, self.stage.platform)
+
+    async def put_in_force(self, policies: Sequence[Policy]) -> list[Question]:
+        """Put policies in force, and return how outsiders were let in before, which is to be so again after them.
+
+        Policies that do not come to act are left to the check: what it sees then is the mesh's doing.
+
+        Raises:
+            Unsupported: The mesh cannot express one of them; nothing has changed.
+            Inconclusive: A data plane does not take them, or goes on acting by what was taken back; they are no more.
+        """
+        async with self._turn:
+            there = await self._doors_of(policies)
+            before = await self._as_before(there)
+            try:
+                await self._act(policies, there)
+            except BaseException:
+                await self._take_back(policies, before)
+                raise
+            return before
+
+    async def take_back(self, policies: Sequence[Policy], before: Sequence[Question]) -> None:
+        """Take policies back; ``quiet`` awaits that nobody goes by them any more."""
+        async with self._turn:
+            await self._take_back(policies, before)
+
+    async def quiet(self) -> None:
+        """Wait until no data plane goes by what was taken back.
+
+        Raises:
+            Inconclusive: One does, for longer than documented.
+        """
+        if not (self._gone or self._doors):
+            return
+        async with self._turn:
+            if self._gone or self._doors:
+                marked = marks(self.in_force.policies, self._gone, self.stage.running)
+                _refuse(await self._unconvinced([*self._left(()), *marked]))
+
+    async def _act(self, policies: Sequence[Policy], there: Sequence[Question]) -> None:
+        name, begun = ", ".join(type(policy).__name__ for policy in policies), time.monotonic()
+        journal = self.stage.platform.journal
+        journal.add("policy", name, await self.in_force.add(policies))
+        await self.adapter.settled()
+        if not self._is_asked:
+            return
+        left = self._left(there)
+        marked = marks(self.in_force.policies, [*policies, *self._gone], self.stage.running)
+        wrong = await self._unconvinced([*there, *left, *marked])
+        seconds = round(time.monotonic() - begun, 3)
+        journal.add("policy acts", name, f"not after {seconds} s: {wrong[0]}" if wrong else f"after {seconds} s")
+        ours = about_service(policies).keys()
+        _refuse([one for one in wrong if one in left or (one in marked and one.service not in ours)])
+
+    async def _take_back(self, policies: Sequence[Policy], before: Sequence[Question]) -> None:
+        await self.in_force.remove(policies)
+        await self.adapter.settled()
+        if self._is_asked:
+            self._gone += policies
+            again = {question.subject for question in before}
+            self._doors = [*(one for one in self._doors if one.subject not in again), *before]
+
+    @property
+    def _is_asked(self) -> bool:
+        return bool(self.adapter.documented.policies_act_within)
+
+    async def _doors_of(self, policies: Sequence[Policy]) -> list[Question]:
+        """What to ask outsiders about, where it has to be waited for."""
+        mutual_tls = [policy for policy in policies if isinstance(policy, MutualTls)]
+        if not (mutual_tls and self._is_asked):
+            return []
+        outsider = await self.stage.workload("outsider")
+        return [question for policy in mutual_tls for question in doors(policy, outsider, self.stage.running)]
+
+    async def _as_before(self, there: Sequence[Question]) -> list[Question]:
+        """The doors as they are without the policies to come, or are about to become."""
+        if any(isinstance(policy, MutualTls) for policy in self.in_force.policies):
+            known = {question.subject: question for question in self._doors}
+        else:
+            known = self._usual
+        asked = await as_now([one for one in there if one.subject not in known], self.scale)
+        known |= {question.subject: question for question in asked}
+        return [known[one.subject] for one in there]
+
+    def _left(self, there: Sequence[Question]) -> list[Question]:
+        """The doors of what was taken back, between workloads that still run, but for those of a new policy."""
+        covered, running = {question.subject for question in there}, {str(one) for one in self.stage.running}
+        left = [one for one in self._doors if one.subject not in covered]
+        return [one for one in left if {str(one.caller), str(one.server)} <= running]
+
+    async def _unconvinced(self, questions: Sequence[Question]) -> list[Question]:
+        """What is not as expected in time; after that nothing is waited for any more."""
+        try:
+            return await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale)
+        finally:
+            self._gone, self._doors = [], []
+
+
+def _refuse(acting: Sequence[Question]) -> None:
+    if acting:
+        raise Inconclusive(f"policies that were taken back go on acting, as {acting[0]} shows")

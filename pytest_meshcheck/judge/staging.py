@@ -1,0 +1,111 @@
+"""The workloads that checks act with: started when they are first asked for, and anew where one has died."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from cryptography import x509
+
+from pytest_meshcheck.judge.witness import calls, unconvinced
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.platforms.base import Platform
+from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+
+SHORTEST = 0.0
+"""As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
+
+STAGE = {
+    # fixture: what it is
+    "client": WorkloadSpec("blue", "client"),
+    "other": WorkloadSpec("blue", "other"),
+    "server": WorkloadSpec("blue", "server", calls=False),
+    "renewing": WorkloadSpec("blue", "renewing", leaf_lifetime=SHORTEST, calls=False),
+    "twin_client": WorkloadSpec("green", "client"),
+    "twin_server": WorkloadSpec("green", "server", calls=False),
+    "outsider": WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED),
+    "bystander": WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED),
+    "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
+}
+"""Two identities in one namespace, their twins in another, and two workloads outside of the mesh."""
+
+
+@dataclass(eq=False)
+class Stage:
+    """One session's workloads.
+
+    Attributes:
+        adapter: The mesh that some of them are part of.
+        platform: Where they run.
+        ready: What they await before they send anything that a check asks for.
+        scale: What patience is multiplied by.
+        steps: What took how many seconds to start.
+        told_roots: What was announced when the data planes were started.
+    """
+
+    adapter: Mesh
+    platform: Platform
+    ready: Callable[[], Awaitable[None]]
+    scale: float
+    steps: dict[str, float] = field(default_factory=dict)
+    told_roots: tuple[x509.Certificate, ...] = ()
+    _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+
+    @property
+    def running(self) -> list[Workload]:
+        """The workloads that run now."""
+        starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
+        return [start.result() for start in starts if start.exception() is None]
+
+    def begin(self, roles: Iterable[str]) -> None:
+        """Start these workloads side by side, ahead of the checks that ask for them."""
+        for role in roles:
+            if role not in self._started:
+                self._started[role] = asyncio.ensure_future(self._start(role))
+
+    async def workload(self, role: str) -> Workload:
+        """A workload, started when it is first asked for."""
+        self.begin([role])
+        return await asyncio.shield(self._started[role])
+
+    async def heal(self) -> None:
+        """Clear away what has died or did not start; it is started anew when it is next asked for."""
+        dead = await self.platform.clear_dead()
+        for role, start in list(self._started.items()):
+            if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
+                del self._started[role]
+
+    async def close(self) -> None:
+        """Start nothing any more; what runs is the platform's to stop."""
+        for start in self._started.values():
+            start.cancel()
+        await asyncio.gather(*self._started.values(), return_exceptions=True)
+
+    def _spec(self, role: str) -> WorkloadSpec:
+        planned = STAGE[role]
+        return replace(planned, namespace=self.platform.namespace(planned.namespace))
+
+    async def _start(self, role: str) -> Workload:
+        spec, documented = self._spec(role), self.adapter.documented
+        if spec.leaf_lifetime == SHORTEST:
+            spec = replace(spec, leaf_lifetime=documented.leaf_lifetime)
+        begun = time.monotonic()
+        self.told_roots = self.told_roots or self.adapter.authority.roots
+        workload = await self.platform.start(spec, self.adapter.enrolment(spec))
+        workload.ready = self.ready
+        try:
+            await self.adapter.settled()
+            if documented.policies_act_within:
+                await self._introduce(workload)
+        except Inconclusive:
+            await self.platform.stop(workload)  # it is started anew when it is next asked for
+            raise
+        self.steps[f"workload {spec}"] = time.monotonic() - begun
+        return workload
+
+    async def _introduce(self, newcomer: Workload) -> None:
+        """Wait until the data planes of callers know the newcomer, and its own knows the others."""
+        questions = calls(newcomer, self.running)
+        if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):
+            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
