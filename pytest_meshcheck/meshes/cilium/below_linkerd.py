@@ -30,8 +30,8 @@ class LinkerdOnCilium(LinkerdMesh):
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """What looking at the network takes."""
-        return self.network.permissions
+        """What Linkerd takes, and what looking at the network takes."""
+        return (*super().permissions, *self.network.permissions)
 
     def bind(self, platform: Platform) -> None:
         """Both are on the same platform."""
@@ -57,8 +57,8 @@ class LinkerdOnCilium(LinkerdMesh):
 
     async def detect(self, api: Api) -> None:
         """The versions of both, and whether they agree."""
-        await self.network.detect(api)
         await super().detect(api)
+        await self.network.detect(api)
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of both control planes, and what Cilium is set to."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.cilium import documented as d, values as v
 from pytest_meshcheck.meshes.cilium.render import GAMMA
-from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting
+from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting, conflicts
 from pytest_meshcheck.platforms.base import Manifest
 
 AUTHENTICATED = {"meshcheck.dev/mutual-authentication": "required"}
@@ -22,7 +22,8 @@ class Flavour:
         claims: What it promises.
         why_not_strict: What it has instead of strict mutual TLS.
         source: Where that is documented.
-        settings: What the configuration of a Cilium has to say that was there before.
+        settings: What the configuration of a Cilium has to say that was there before; the first tells the flavour.
+        words: How a sentence ends that says so; empty where it is not told from others.
         rollouts: What has to run besides what every Cilium has: namespace, empty for Cilium's own, kind and name.
         since: The first version that has it.
         until: The first that no longer has it; empty where it is not known to go away.
@@ -36,6 +37,7 @@ class Flavour:
     why_not_strict: str
     source: str
     settings: Sequence[Setting] = ()
+    words: str = ""
     rollouts: Sequence[tuple[str, str, str]] = ()
     since: str = "1.18.0"
     until: str = ""
@@ -77,6 +79,7 @@ WIREGUARD = Flavour(
     d.BY_WIREGUARD,
     *d.BETWEEN_NODES["WireGuard"],
     settings=(_encryption("enable-wireguard", "wireguard", d.WIREGUARD), HTTP_ROUTES),
+    words="with WireGuard between nodes",
 )
 IPSEC = Flavour(
     "cilium-ipsec",
@@ -84,6 +87,7 @@ IPSEC = Flavour(
     d.BY_IPSEC,
     *d.BETWEEN_NODES["IPsec"],
     settings=(_encryption("enable-ipsec", "ipsec", d.IPSEC), HTTP_ROUTES),
+    words="with IPsec between nodes",
 )
 SPIRE = Flavour(
     "cilium-spire",
@@ -101,6 +105,7 @@ SPIRE = Flavour(
         ),
         HTTP_ROUTES,
     ),
+    words="with mutual authentication by SPIRE",
     rollouts=(("cilium-spire", "statefulsets", "spire-server"), ("cilium-spire", "daemonsets", "spire-agent")),
     until=d.FIRST_WITHOUT_MUTUAL_AUTHENTICATION,
     labels=AUTHENTICATED,
@@ -113,6 +118,7 @@ ZTUNNEL = Flavour(
     d.NO_STRICT,
     f"{d.ZTUNNEL}#limitations",
     settings=(_encryption("enable-ztunnel", "ztunnel", d.ZTUNNEL),),
+    words="with ztunnel",
     rollouts=(("", "daemonsets", "ztunnel-cilium"),),
     since=d.FIRST_WITH_ZTUNNEL,
 )
@@ -126,3 +132,11 @@ BELOW_LINKERD = Flavour(
     settings=FOR_LINKERD,
 )
 """The network that Linkerd is judged on, without encryption of its own."""
+
+TOLD_APART = (WIREGUARD, IPSEC, ZTUNNEL, SPIRE)
+"""Those that one Cilium is either; several of the others may be on beside the one that is judged."""
+
+
+def found_in(config: Mapping[str, str]) -> Sequence[Flavour]:
+    """The flavours that a configuration turns on."""
+    return [flavour for flavour in TOLD_APART if not conflicts(config, flavour.settings[:1])]

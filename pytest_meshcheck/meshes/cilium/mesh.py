@@ -16,6 +16,7 @@ from pytest_meshcheck.meshes.cilium.flavours import Flavour
 from pytest_meshcheck.meshes.cilium.render import refuse_mutual_tls, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, MADE_BY, SUITE, HelmMesh, secret
+from pytest_meshcheck.meshes.modes import Mode, other_mode
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
@@ -153,16 +154,25 @@ class CiliumMesh(HelmMesh):
     async def detect(self, api: Api) -> None:
         """The version that the agents' image says, and whether the configuration is that of the flavour."""
         self.home, config = await configuration(api)
-        if wrong := conflicts(config, self.flavour.settings):
-            raise MeshUnavailable(
-                f"the Cilium in {self.home} is not what --mesh={self.name} judges: {'; '.join(wrong)}"
-            )
         agents = await api.read(f"/apis/apps/v1/namespaces/{self.home}/daemonsets/cilium")
         if agents is None:
             raise MeshUnavailable(f"there is a {CONFIG} in {self.home}, but no DaemonSet cilium: Cilium does not run")
         image = agents["spec"]["template"]["spec"]["containers"][0]["image"]
         self.version = version_of(image)
+        self._refuse_other(config)
         self._judged_as(self.version)
+
+    def _refuse_other(self, config: Mapping[str, str]) -> None:
+        """MeshUnavailable where the configuration is that of another flavour, or not quite that of this one."""
+        on = flavours.found_in(config)
+        if on and self.flavour in flavours.TOLD_APART and self.flavour not in on:
+            mode = Mode((on[0].name,), on[0].words)
+            shown_by = f"{on[0].settings[0].key} is {on[0].settings[0].wanted} in {CONFIG}"
+            raise other_mode(self.name, f"cilium {self.version} in {self.home}", mode, shown_by)
+        if wrong := conflicts(config, self.flavour.settings):
+            raise MeshUnavailable(
+                f"the Cilium in {self.home} is not what --mesh={self.name} judges: {'; '.join(wrong)}"
+            )
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Nothing can be rotated.

@@ -11,7 +11,9 @@ from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.istio import policies as istio, revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
+from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
+from pytest_meshcheck.meshes.modes import refuse_other
 from pytest_meshcheck.meshes.readiness import injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
@@ -161,8 +163,9 @@ class IstioMesh(HelmMesh):
         self.data_planes = FORMS[sidecar.get("restartPolicy") == "Always"]
 
     async def detect(self, api: Api) -> None:
-        """Revision and version of the istiod that is there."""
+        """Revision and version of the istiod that is there, and whether the mode is that of the adapter."""
         self.revision, self.version = await revisions.installed(api)
+        await refuse_other(api, self.name, f"istio {self.version} in {SYSTEM}", MODES)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Have istiod read the new Secret, and wait until it announces the new roots.

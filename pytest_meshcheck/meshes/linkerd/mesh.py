@@ -10,6 +10,7 @@ from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
 from pytest_meshcheck.meshes.linkerd.sources import ISSUED
+from pytest_meshcheck.meshes.modes import Mode, Trace, refuse_other
 from pytest_meshcheck.meshes.readiness import deployments, injects, restart, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
@@ -48,6 +49,13 @@ identity is expected there all the same, and nothing listens on it but the impos
 
 DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRoutes": False}
 """The routes of the Gateway API that policies are rendered into."""
+
+CILIUM = Trace("there is a DaemonSet cilium", "/apis/apps/v1/daemonsets", "k8s-app=cilium", "cilium")
+MODES = (
+    Mode(("linkerd+cilium",), "on Cilium's network", (CILIUM,)),
+    Mode(("linkerd",), "on another network than Cilium's", otherwise="there is no DaemonSet cilium"),
+)
+"""What Linkerd sees of connections depends on the network below it."""
 
 LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
 
@@ -145,13 +153,14 @@ class LinkerdMesh(HelmMesh):
         await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
 
     async def detect(self, api: Api) -> None:
-        """The version that the destination controller's label says."""
+        """The version that the destination controller's label says, and whether the network is that of the adapter."""
         found = await api.read(f"{deployments(SYSTEM)}/linkerd-destination")
         if found is None:
             raise MeshUnavailable(
                 f"there is no linkerd-destination in {SYSTEM}: leave --mesh-installed out to have it installed"
             )
         self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
+        await refuse_other(api, self.name, f"linkerd {self.version} in {SYSTEM}", MODES)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Restart the control plane for new anchors; for a new issuer touch the pods of the identity service.

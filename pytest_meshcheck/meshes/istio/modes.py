@@ -1,0 +1,21 @@
+"""How sidecar and ambient mode are told apart where Istio was installed by somebody else."""
+
+from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
+from pytest_meshcheck.meshes.modes import Mode, Trace
+
+ZTUNNEL = Trace("there is a DaemonSet ztunnel", f"/apis/apps/v1/namespaces/{ROOT_NAMESPACE}/daemonsets", name="ztunnel")
+INJECTED = (
+    # what shows that sidecars are used beside ztunnel: the injecting webhook alone is there in ambient mode as well
+    Trace("there are namespaces labelled istio-injection=enabled", "/api/v1/namespaces", "istio-injection=enabled"),
+    Trace(
+        "there are namespaces labelled istio.io/rev",
+        "/api/v1/namespaces",
+        "istio.io/rev,istio.io/dataplane-mode!=ambient",
+    ),
+)
+
+MODES = (
+    Mode(("istio-ambient",), "in ambient mode", (ZTUNNEL,)),
+    Mode(("istio", "istio-httproute"), "in sidecar mode", INJECTED, "there is no DaemonSet ztunnel"),
+)
+"""https://istio.io/latest/docs/overview/dataplane-modes/"""

@@ -1,0 +1,91 @@
+"""An API server that has a few recorded objects, and takes nothing."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Object = Mapping[str, Any]
+
+REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+POLL = 0.02
+REQUIREMENT = re.compile(r"(?P<key>[^!=,]+)((?P<operator>!?=)(?P<value>[^,]*))?")
+
+
+def recorded(path: str, name: str, *, labels: Mapping[str, str] | None = None, **content: Any) -> tuple[str, Object]:
+    """An object in the list of that path."""
+    return path, {"metadata": {"name": name, "labels": dict(labels or {})}, **content}
+
+
+def _has(labels: Mapping[str, str], selector: str) -> bool:
+    """Whether labels are as a selector says; https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/."""
+    for one in REQUIREMENT.finditer(selector):
+        found = labels.get(one["key"])
+        equal = found == one["value"] if one["operator"] else found is not None
+        if equal is (one["operator"] == "!="):
+            return False
+    return True
+
+
+@contextmanager
+def api_server(objects: Sequence[tuple[str, Object]]) -> Iterator[tuple[str, list[str]]]:
+    """Its address, and what it was asked for that would have changed something."""
+    changes: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            selector = "".join(parse_qs(url.query).get("labelSelector", []))
+            listed = [one for path, one in objects if path == url.path or path.endswith(f"|{url.path}")]
+            single = [one for path, one in objects if f"{path.partition('|')[0]}/{one['metadata']['name']}" == url.path]
+            if url.path == "/version":
+                self._say(200, {"gitVersion": "v1.34.4"})
+            elif single:
+                self._say(200, single[0])
+            elif re.fullmatch(r".*/(configmaps|deployments)/[^/]+", url.path):
+                self._say(404, {"kind": "Status", "code": 404})
+            else:
+                items = [one for one in listed if _has(one["metadata"]["labels"], selector)]
+                self._say(200, {"items": items, "metadata": {"resourceVersion": "1"}})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path != REVIEW:
+                changes.append(f"POST {self.path}")
+            self._say(201, {"status": {"allowed": True}})
+
+        def do_PATCH(self) -> None:
+            changes.append(f"PATCH {self.path}")
+            self._say(403, {})
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nobody reads it."""
+
+        def _say(self, status: int, content: Object) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128  # a run asks for all permissions at once
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=[POLL])
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", changes
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
