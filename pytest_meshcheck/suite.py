@@ -17,6 +17,7 @@ from pytest_meshcheck.probe.messages import (
 )
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
+from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
 from pytest_meshcheck.stage.pki import Issuer, Validity, parsed_chain, spiffe_id
 from pytest_meshcheck.stage.policy import (
@@ -51,6 +52,7 @@ __all__ = [
     "Failure",
     "Inconclusive",
     "Issuer",
+    "Load",
     "LoadOutcome",
     "MeshUnderTest",
     "Mode",
