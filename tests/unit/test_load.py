@@ -1,0 +1,69 @@
+"""A load goes on, and loses nothing, where an instance of its client or its server is replaced by another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.judge.succession import is_found, left_alone
+from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+
+RATE = 200
+NAMES = ("client", "second-client", "server", "second-server")
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def workloads(tmp_path: Path) -> AsyncIterator[dict[str, Workload]]:
+    """Two clients and two servers without a mesh."""
+    platform = Processes(Journal(), tmp_path)
+    specs = [WorkloadSpec("grey", name, Enrolment.UNENROLLED) for name in NAMES]
+    started = await asyncio.gather(*(platform.start(spec, Metadata()) for spec in specs))
+    yield dict(zip(NAMES, started, strict=True))
+    await platform.close()
+
+
+async def test_it_goes_on_from_another_instance_of_the_client(workloads: dict[str, Workload]) -> None:
+    client, server = workloads["client"], workloads["server"]
+    async with client.load(server, RATE) as load:
+        await server.sees(f"{load.request_id}-5")
+        before = client.become(workloads["second-client"])
+        await load.move(before, client)
+        await server.sees(f"{load.request_id}-part1-5")
+    assert client.probe is workloads["second-client"].probe
+    assert before.probe is not client.probe
+    assert load.result.clean
+    assert load.result.sent == load.result.reached == len(await server.saw_of(load)) >= 12
+    assert not client.loads
+
+
+async def test_what_an_instance_of_the_server_saw_counts_when_it_is_gone(workloads: dict[str, Workload]) -> None:
+    client, server = workloads["client"], workloads["server"]
+    async with client.load(server, RATE) as load:
+        await server.sees(f"{load.request_id}-5")
+        load.servers.append(workloads["second-server"])
+        await load.leave(server)
+        seen = len(await server.saw_of(load))
+        await server.sees(f"{load.request_id}-{seen + 5}")
+    assert load.servers == [workloads["second-server"]]
+    assert load.result.reached >= 6
+    assert load.result.lost
+    assert load.result.sent == load.result.reached + len(load.result.lost)
+
+
+async def test_an_instance_is_left_alone_once_requests_in_a_row_go_to_another(workloads: dict[str, Workload]) -> None:
+    client, old, new = workloads["client"], workloads["server"], workloads["second-server"]
+    async with client.load(new, RATE) as load:
+        assert await is_found(new, [load], scale=1)
+        await left_alone(old, new, [load], [load], scale=1)
+        assert len(await new.saw_of(load)) >= 30
+
+
+async def test_without_a_load_nobody_has_to_be_waited_for(workloads: dict[str, Workload]) -> None:
+    assert await is_found(workloads["server"], [], scale=1)
+    await left_alone(workloads["server"], workloads["second-server"], [], [], scale=1)
