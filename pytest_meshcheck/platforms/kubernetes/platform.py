@@ -112,7 +112,9 @@ class Kubernetes:
 
     async def let_go(self, workload: Workload) -> None:
         """Stop an instance that was withdrawn, and wait until its pod is gone."""
-        old = self._replaced.pop(workload.instance)
+        await self._end(self._replaced.pop(workload.instance))
+
+    async def _end(self, old: Running) -> None:
         await old.probe.close()
         cluster = await self._connected()
         await cluster.delete([manifests.deployment(self.owner, old.spec, Metadata(), old.generation)])
@@ -124,6 +126,9 @@ class Kubernetes:
 
     async def stop(self, workload: Workload) -> None:
         """Stop a workload and wait until its pod is gone; one that is stopped already is no error."""
+        for instance, old in list(self._replaced.items()):
+            if str(old.spec) == str(workload):
+                await self._end(self._replaced.pop(instance))
         await self._remove(str(workload), workload.spec)
 
     async def vouch(self) -> None:
