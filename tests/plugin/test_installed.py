@@ -25,7 +25,10 @@ def pods(image: str) -> dict[str, object]:
 
 
 ISTIOD = recorded(
-    "/apis/apps/v1/namespaces/istio-system/deployments", "istiod", spec=pods("docker.io/istio/pilot:1.30.3")
+    "/apis/apps/v1/namespaces/istio-system/deployments",
+    "istiod",
+    labels={"app": "istiod", "istio.io/rev": "default"},
+    spec=pods("docker.io/istio/pilot:1.30.3"),
 )
 ZTUNNEL = recorded("/apis/apps/v1/namespaces/istio-system/daemonsets", "ztunnel")
 INJECTED = recorded("/api/v1/namespaces", "shop", labels={"istio-injection": "enabled"})
