@@ -8,12 +8,13 @@ two.
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_meshcheck.judge.in_force import InForce
 from pytest_meshcheck.judge.staging import Stage
 from pytest_meshcheck.judge.witness import Question, Subject, as_now, doors, marks, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.probe.messages import Shown
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.policy import MutualTls, Policy, about_service
 
@@ -37,7 +38,7 @@ class Changes:
     """What was taken back, and may still act."""
     _doors: list[Question] = field(default_factory=list)
     """How outsiders are to be let in when it acts no more."""
-    _usual: dict[Subject, Question] = field(default_factory=dict)
+    _usual: dict[Subject, Shown] = field(default_factory=dict)
     """How outsiders are let in where no policy of ours is about that, asked once: another process of the run may have
     changed the whole mesh just before it is asked again."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -120,18 +121,18 @@ class Changes:
     async def _as_before(self, there: Sequence[Question]) -> list[Question]:
         """The doors as they are without the policies to come, or are about to become."""
         if any(isinstance(policy, MutualTls) for policy in self.in_force.policies):
-            known = {question.subject: question for question in self._doors}
+            known = {question.subject: question.expected for question in self._doors}
         else:
             known = self._usual
         asked = await as_now([one for one in there if one.subject not in known], self.scale)
-        known |= {question.subject: question for question in asked}
-        return [known[one.subject] for one in there]
+        known |= {question.subject: question.expected for question in asked}
+        return [replace(one, expected=known[one.subject]) for one in there]
 
     def _left(self, there: Sequence[Question]) -> list[Question]:
         """The doors of what was taken back, between workloads that still run, but for those of a new policy."""
-        covered, running = {question.subject for question in there}, {str(one) for one in self.stage.running}
+        covered, running = {question.subject for question in there}, {id(one) for one in self.stage.running}
         left = [one for one in self._doors if one.subject not in covered]
-        return [one for one in left if {str(one.caller), str(one.server)} <= running]
+        return [one for one in left if {id(one.caller), id(one.server)} <= running]
 
     async def _unconvinced(self, questions: Sequence[Question]) -> list[Question]:
         """What is not as expected in time; after that nothing is waited for any more."""
