@@ -17,6 +17,9 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
+SILENCE = 3.0
+"""Seconds that a client waits for a server that speaks first; where it is let in, it hears it at once."""
+
 SCOPES = {
     # id: what the policy is about, seen from the server
     "workload": lambda server: server,
@@ -92,7 +95,7 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
             control(await outsider.get(server, port)).answered()
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
-        refused = await outsider.get(server, port)
+        refused = await outsider.get(server, port, **({"patience": SILENCE * mesh.scale} if silent else {}))
         forms = mesh.documented.silent_refused_as if silent else mesh.documented.plaintext_refused_as
         expect(refused).refused(forms)
         expect(await server.saw(refused)).nothing()

@@ -16,6 +16,9 @@ from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
 SHORTEST = 0.0
 """As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
 
+AT_ONCE = 4
+"""Workloads that start side by side: more of them would only delay those that are needed first."""
+
 STAGE = {
     # fixture: what it is
     "client": WorkloadSpec("blue", "client"),
@@ -50,6 +53,7 @@ class Stage:
     scale: float
     steps: dict[str, float] = field(default_factory=dict)
     told_roots: tuple[x509.Certificate, ...] = ()
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
 
     @property
@@ -87,6 +91,10 @@ class Stage:
         return replace(planned, namespace=self.platform.namespace(planned.namespace))
 
     async def _start(self, role: str) -> Workload:
+        async with self._places:
+            return await self._started_now(role)
+
+    async def _started_now(self, role: str) -> Workload:
         spec, documented = self._spec(role), self.adapter.documented
         if spec.leaf_lifetime == SHORTEST:
             spec = replace(spec, leaf_lifetime=documented.leaf_lifetime)
