@@ -7,15 +7,15 @@ import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest_meshcheck
-from pytest_meshcheck.platforms.containers import last_lines, provider
+from pytest_meshcheck.platforms.containers import last_lines
+from pytest_meshcheck.platforms.kubernetes.building import build, containers, run
 from pytest_meshcheck.platforms.kubernetes.manifests import PYTHON
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import MeshUnavailable
@@ -91,7 +91,7 @@ def probe_image(base: str) -> str:
         MeshUnavailable: What builds it is missing, the base image cannot be had or used, or the build fails.
     """
     recipe = Recipe(base, *_inspected(base))
-    if _containers("image", "inspect", recipe.tag).returncode:
+    if containers("image", "inspect", recipe.tag).returncode:
         with contextlib.closing(RunDirectory()) as folder:
             _build(recipe, folder.path)
     return recipe.tag
@@ -100,13 +100,13 @@ def probe_image(base: str) -> str:
 def _inspected(base: str) -> tuple[str, str]:
     """Version of Python and architecture of a base image, which is pulled where it is not there."""
     asked = "import sys; print('%d.%d' % sys.version_info[:2])"
-    ran = _containers("run", "--rm", "--network=none", "--entrypoint", "python3", base, "-c", asked)
+    ran = containers("run", "--rm", "--network=none", "--entrypoint", "python3", base, "-c", asked)
     if ran.returncode:
         raise MeshUnavailable(
             f"the base image {base} of the probe cannot be used: {last_lines(ran)}; "
             "name one that has python3 with --mesh-probe-base, or a built probe image with --mesh-probe-image"
         )
-    inspected = json.loads(_containers("image", "inspect", base).stdout)
+    inspected = json.loads(containers("image", "inspect", base).stdout)
     return ran.stdout.strip(), inspected[0]["Architecture"]
 
 
@@ -117,9 +117,7 @@ def _build(recipe: Recipe, folder: Path) -> None:
         shutil.copy(path, target)
     (folder / "Dockerfile").write_text(recipe.dockerfile)
     _download(recipe, folder / "wheels")
-    built = _containers("build", "--quiet", "--tag", recipe.tag, str(folder))
-    if built.returncode:
-        raise MeshUnavailable(f"the probe image cannot be built from {recipe.base}: {last_lines(built)}")
+    build(folder, recipe.tag)
 
 
 def _download(recipe: Recipe, folder: Path) -> None:
@@ -127,27 +125,12 @@ def _download(recipe: Recipe, folder: Path) -> None:
     platforms = [f"--platform={glibc}_{machine}" for glibc in GLIBCS]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
     target = ["--only-binary=:all:", f"--python-version={recipe.python}", "--implementation=cp", *platforms]
-    ran = _run([*command, *target, *requirements()])
+    ran = run([*command, *target, *requirements()])
     if ran.returncode:
         raise MeshUnavailable(
             f"the packages of the probe image cannot be downloaded for Python {recipe.python} on {machine}: "
             f"{last_lines(ran)}; name a built probe image with --mesh-probe-image"
         )
-
-
-def _containers(*arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return _run([provider(), *arguments])
-    except FileNotFoundError as missing:
-        raise MeshUnavailable(
-            f"no program {provider()} on the PATH, with which the probe image is built: "
-            "install it, or name a built probe image with --mesh-probe-image"
-        ) from missing
-
-
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run to the end, which Ctrl-C hastens: this is not done in the thread that hears of it."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
 
 def _package() -> Path:
