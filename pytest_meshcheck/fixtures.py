@@ -79,12 +79,12 @@ async def mesh_session(
         if fresh:
             await _install(subject, mesh_chart_values)
             if run.cluster is not None:
-                run.cluster.say_ready(subject)
+                run.cluster.say_ready(mesh_name, subject)
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
             run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
             await upgrade(subject, mesh_name.version, run.upgrade.by)
         if subject.documented.policies_act_within:
-            subject.stage.begin(run.roles.get(mesh_name, ()))
+            subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
             subject.begin_early(check)
         yield subject

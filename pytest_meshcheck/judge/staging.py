@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
@@ -55,6 +55,7 @@ class Stage:
     told_roots: tuple[x509.Certificate, ...] = ()
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+    _ahead: "asyncio.Task[None] | None" = None
 
     @property
     def running(self) -> list[Workload]:
@@ -62,16 +63,14 @@ class Stage:
         starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
         return [start.result() for start in starts if start.exception() is None]
 
-    def begin(self, roles: Iterable[str]) -> None:
+    def begin_ahead(self, roles: Iterable[str]) -> None:
         """Start these workloads side by side, ahead of the checks that ask for them."""
-        for role in roles:
-            if role not in self._started:
-                self._started[role] = asyncio.ensure_future(self._start(role))
+        if starts := [self._begun(role) for role in roles]:
+            self._ahead = asyncio.ensure_future(self._all_of(starts))
 
     async def workload(self, role: str) -> Workload:
         """A workload, started when it is first asked for."""
-        self.begin([role])
-        return await asyncio.shield(self._started[role])
+        return await asyncio.shield(self._begun(role))
 
     async def heal(self) -> None:
         """Clear away what has died or did not start; it is started anew when it is next asked for."""
@@ -82,9 +81,22 @@ class Stage:
 
     async def close(self) -> None:
         """Start nothing any more; what runs is the platform's to stop."""
-        for start in self._started.values():
-            start.cancel()
-        await asyncio.gather(*self._started.values(), return_exceptions=True)
+        tasks = [*self._started.values(), *([self._ahead] if self._ahead else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begun(self, role: str) -> "asyncio.Task[Workload]":
+        if role not in self._started:
+            self._started[role] = asyncio.ensure_future(self._start(role))
+        return self._started[role]
+
+    async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
+        """Keep how long it takes until all of them serve."""
+        begun = time.monotonic()
+        await asyncio.wait(starts)
+        if not any(start.cancelled() or start.exception() for start in starts):
+            self.steps["stage"] = time.monotonic() - begun
 
     def _spec(self, role: str) -> WorkloadSpec:
         planned = STAGE[role]
