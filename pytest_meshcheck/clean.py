@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_meshcheck.platforms.leftovers import Leftover, in_cluster, of_dead_runs, of_nobody
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
-SUMMARY = "Remove what dead runs left behind: kind clusters, namespaces, folders."
+SUMMARY = "Remove what dead runs left behind: kind clusters, namespaces, meshes, folders."
 DESCRIPTION = f"""{SUMMARY} Every run of this user writes down which cluster it makes, or in which it has namespaces,
 and holds that record as long as it lives; what the record of a dead run names is removed. What a living run uses is
 never touched."""

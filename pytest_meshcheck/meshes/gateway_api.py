@@ -1,6 +1,6 @@
 """The definitions of the Gateway API, for meshes that need them and do not bring them along."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ ESTABLISHED_WITHIN = 30.0
 FETCHED_WITHIN = 60.0
 
 
-async def ensure(api: Api, version: str, charts: str | None, labels: dict[str, str], scale: float = 1.0) -> None:
+async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str, str], scale: float = 1.0) -> None:
     """Install the definitions, unless the cluster has some already.
 
     Args:
@@ -40,7 +40,7 @@ async def ensure(api: Api, version: str, charts: str | None, labels: dict[str, s
         return
     made = local(charts)
     for definition in made if made is not None else await _released(version):
-        definition["metadata"]["labels"] = definition["metadata"].get("labels", {}) | labels
+        definition["metadata"]["labels"] = {**definition["metadata"].get("labels", {}), **labels}
         await api.apply(definition)
     await established(api, {ROUTES}, ESTABLISHED_WITHIN * scale)
 

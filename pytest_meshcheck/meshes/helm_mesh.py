@@ -1,10 +1,8 @@
 """What meshes have in common that Helm installs in a cluster, and that several processes of a run share.
 
-A Secret in the mesh's own namespace says that it is ours, how it was installed, and which authority it was given.
+``installation`` says that it is ours, how it was installed, and which authority it was given.
 """
 
-import base64
-import binascii
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,10 +17,11 @@ from pytest_meshcheck.meshes.base import Documented, Home, Rotation, rotate_auth
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.kubernetes import helm
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.charts import Charts, Source, bare
 from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.helm import Helm, Release
+from pytest_meshcheck.platforms.kubernetes.installation import OURS, Installation, home, installation_in, remove
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.values import overrides
@@ -31,11 +30,6 @@ from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsuppo
 from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.pki_archive import archived, restore
 
-STATE = "meshcheck"
-"""Name of the Secret."""
-
-MADE_BY = "app.kubernetes.io/managed-by"
-SUITE = "meshcheck"
 INSTALLED_WITHIN = 300.0
 """Seconds from the first chart until the mesh is ready."""
 
@@ -53,6 +47,7 @@ class HelmMesh(ABC):
         repository: Where its charts are published.
         newest: The version that is installed where none is asked for.
         resources: What it takes to apply what policies are rendered into.
+        groups: API groups whose definitions the mesh makes by itself, and leaves.
         data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
         ours: Whether this run, or an earlier one, installed it.
     """
@@ -63,6 +58,7 @@ class HelmMesh(ABC):
     newest: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
+    groups: ClassVar[Sequence[str]] = ()
     data_plane_in_workload: ClassVar[bool] = False
     runs_on: Home = Home.KUBERNETES
     documented: Documented
@@ -168,29 +164,9 @@ class HelmMesh(ABC):
     async def uninstall(self) -> None:
         """Remove the charts, what they leave, and the namespace, where this run made them."""
         api = await self.platform.api()
-        state = await self._state(api)
-        if not self.ours or state is None or state.get("run") != self.platform.attachment.run:
-            return
-        program = self._helm()
-        leftovers = [await self.leftovers(api, release) for release in self.releases()]
-        for name in reversed(_releases_in(state)):
-            await program.uninstall(name, self.namespace, wait=INSTALLED_WITHIN * self.scale)
-        for manifest in (one for several in leftovers for one in several):
-            await api.delete(manifest)
-        await api.delete(self._home())
-
-    async def leftovers(self, api: Api, release: Release) -> list[Manifest]:
-        """The definitions that a release brought and that Helm is told to keep; with them goes what they define."""
-        definitions, _ = await api.items("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
-        return [
-            {
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": {"name": definition["metadata"]["name"]},
-            }
-            for definition in definitions
-            if definition["metadata"].get("annotations", {}).get("meta.helm.sh/release-name") == release.name
-        ]
+        there = await installation_in(api, self.namespace)
+        if self.ours and there is not None and there.run == self.platform.attachment.run:
+            await remove(api, self._helm(), there, INSTALLED_WITHIN * self.scale)
 
     async def upgrade(self, version: str) -> None:
         """Move the control plane to another version in place; workloads follow when they are started anew.
@@ -225,8 +201,8 @@ class HelmMesh(ABC):
     async def settled(self) -> None:
         """Take over the authority as another process may have rotated it; Inconclusive where a workload has died."""
         self.platform.check()
-        if self.ours and (state := await self._state(await self.platform.api())):
-            self._take_over(state)
+        if self.ours and (there := await installation_in(await self.platform.api(), self.namespace)):
+            self._take_over(there)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation.
@@ -252,9 +228,10 @@ class HelmMesh(ABC):
         await write_events(api, directory, self.namespace)
 
     async def _install(self, api: Api) -> None:
-        await api.apply(self._home())
-        there = [release.name for release in self.there()]
-        gone = [name for name in _releases_in(await self._state(api) or {}) if name not in there]
+        await api.apply(home(self.namespace))
+        names = [release.name for release in self.there()]
+        before = await installation_in(api, self.namespace)
+        gone = [name for name in before.releases if name not in names] if before else []
         await self._store(api, "", *gone)
         for secret in self.secrets():
             await api.apply(secret)
@@ -272,10 +249,10 @@ class HelmMesh(ABC):
         Raises:
             MeshUnavailable: Another run has installed it, or somebody else.
         """
-        if (state := await self._state(api)) is not None:
+        if (there := await installation_in(api, self.namespace)) is not None:
             raise MeshUnavailable(
-                f"{self.name} in {self.namespace} was installed by the run {state.get('run', '(unknown)')}, which may "
-                f"be under way: wait for its end, or remove what it left: {self._by_hand(state)}"
+                f"{self.name} in {self.namespace} was installed by the run {there.run}, which may be under way: wait "
+                f"for its end, or remove what it left with `meshcheck clean` or with {there.by_hand}"
             )
         if await api.read(f"/api/v1/namespaces/{self.namespace}") is not None:
             raise MeshUnavailable(
@@ -285,17 +262,12 @@ class HelmMesh(ABC):
 
     async def _is_there(self, api: Api) -> bool:
         """Whether it was installed exactly so before; MeshUnavailable where it is somebody else's, or another run's."""
-        state, attachment = await self._state(api), self.platform.attachment
-        if state is None or not (attachment.kept or state.get("run") == attachment.run):
+        there, attachment = await installation_in(api, self.namespace), self.platform.attachment
+        if there is None or not (attachment.kept or there.run == attachment.run):
             await self.refuse_taken(api)
             return False
-        self._take_over(state)
-        return state["recipe"] == self._recipe()
-
-    def _by_hand(self, state: Mapping[str, str]) -> str:
-        """How to remove what a run left that was killed."""
-        names = " ".join(reversed(_releases_in(state)))
-        return f"helm uninstall -n {self.namespace} {names} && kubectl delete namespace {self.namespace}"
+        self._take_over(there)
+        return there.recipe == self._recipe()
 
     def _helm(self) -> Helm:
         attachment = self.platform.attachment
@@ -309,30 +281,23 @@ class HelmMesh(ABC):
         parts = [[release.chart, release.values, self.overrides_of(release)] for release in self.releases()]
         return hashlib.sha256(msgspec.json.encode([self.version, parts], order="sorted")).hexdigest()
 
-    def _home(self) -> Manifest:
-        labels = {MADE_BY: SUITE, "pod-security.kubernetes.io/enforce": "privileged"}
-        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
-
-    async def _state(self, api: Api) -> dict[str, str] | None:
-        secret = await api.read(f"/api/v1/namespaces/{self.namespace}/secrets/{STATE}")
-        return None if secret is None else _decoded(secret)
-
     async def _store(self, api: Api, recipe: str, *more: str) -> None:
         """``recipe`` is empty while it is being installed; ``more`` releases may be there then than are to be."""
-        state = {
-            "recipe": recipe,
-            "run": self.platform.attachment.run,
-            "authority": archived(self.authority).decode(),
-            "releases": " ".join([*(release.name for release in self.there()), *more]),
-        }
-        metadata = {"name": STATE, "namespace": self.namespace, "labels": {MADE_BY: SUITE}}
-        await api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": state})
-        self._known_state = state["authority"]
+        now = Installation(
+            namespace=self.namespace,
+            run=self.platform.attachment.run,
+            recipe=recipe,
+            releases=(*(release.name for release in self.there()), *more),
+            groups=tuple(self.groups),
+            authority=archived(self.authority).decode(),
+        )
+        await api.apply(now.secret)
+        self._known_state = now.authority
 
-    def _take_over(self, state: Mapping[str, str]) -> None:
-        if state["authority"] != self._known_state:
-            restore(self.authority, state["authority"].encode())
-            self._known_state = state["authority"]
+    def _take_over(self, there: Installation) -> None:
+        if there.authority != self._known_state:
+            restore(self.authority, there.authority.encode())
+            self._known_state = there.authority
 
 
 def secret(namespace: str, name: str, data: Mapping[str, str | bytes]) -> Manifest:
@@ -341,20 +306,6 @@ def secret(namespace: str, name: str, data: Mapping[str, str | bytes]) -> Manife
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "labels": {MADE_BY: SUITE}},
+        "metadata": {"name": name, "namespace": namespace, "labels": OURS},
         "stringData": texts,
     }
-
-
-def _releases_in(state: Mapping[str, str]) -> list[str]:
-    """The names of the releases that may be there, in the order in which they were installed."""
-    return state.get("releases", "").split()
-
-
-def _decoded(secret: Object) -> dict[str, str]:
-    try:
-        return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise Inconclusive(
-            f"the Secret {STATE} in {secret['metadata']['namespace']} is not the suite's: {error}"
-        ) from error

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from kubernetes_asyncio.client import ApiException
+
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import KEPT, OURS, Kind
-from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, contexts
+from pytest_meshcheck.platforms.kubernetes import helm
+from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, UNREACHABLE, Api, contexts
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.helm import Helm
+from pytest_meshcheck.platforms.kubernetes.installation import installed_by, remove
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces, runs_in
 from pytest_meshcheck.platforms.registration import (
     KeptCluster,
@@ -29,6 +34,7 @@ from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
 IS_KEPT = "it is kept for the next run with --mesh-keep=always"
 NO_RECORD = "no record says whose it is: kept on purpose, or of another user or machine"
+UNINSTALLED_WITHIN = 120.0
 NO_CONTEXT = "its context is no longer in the kubeconfig"
 
 
@@ -105,7 +111,7 @@ def _described(record: Record) -> str:
         case KeptCluster(name):
             return f"namespaces of run {record.run} in kind cluster {name}"
         case NamedCluster(context):
-            return f"namespaces of run {record.run} in context {context}"
+            return f"what run {record.run} made in context {context}"
 
 
 def _is_gone(record: Record) -> bool:
@@ -151,7 +157,8 @@ def _remove_made(record: Record) -> str:
                 Kind(name).write_kubeconfig(kubeconfig)
                 return _remove_namespaces(Attachment(record.run, "", "", str(kubeconfig)))
         case NamedCluster(context, kubeconfig):
-            return _remove_namespaces(Attachment(record.run, "", "", kubeconfig, context or None))
+            there = Attachment(record.run, "", "", kubeconfig, context or None)
+            return _remove_namespaces(there) or asyncio.run(_remove_installed(there))
 
 
 def _remove_kind(name: str, dead: str = "") -> str:
@@ -162,6 +169,20 @@ def _remove_kind(name: str, dead: str = "") -> str:
     with reserved(name) if name.startswith(KEPT) else contextlib.nullcontext():
         users = [record.run for record in records()[0] if record.uses(name) and record.run != dead]
         return f"run {users[0]} uses it" if users else Kind(name).delete()
+
+
+async def _remove_installed(attachment: Attachment) -> str:
+    """Remove the meshes of a run; helm has to be there only where there is any."""
+    api = await Api.connect(attachment.kubeconfig, attachment.context)
+    try:
+        for one in await installed_by(api, attachment.run):
+            helm.require()
+            await remove(api, Helm(attachment.kubeconfig, attachment.context), one, UNINSTALLED_WITHIN)
+    except (*UNREACHABLE, ApiException) as error:
+        return f"the API server does not answer as it should: {error}"
+    finally:
+        await api.close()
+    return ""
 
 
 def _remove_namespaces(attachment: Attachment) -> str:

@@ -1,12 +1,15 @@
 """Whose a mesh is that Helm installed: that of the run that did, and of no other."""
 
+import asyncio
 import secrets
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.helm_mesh import OF_OUR_AUTHORITY, HelmMesh
 from pytest_meshcheck.meshes.registry import Order
@@ -24,6 +27,14 @@ from .conftest import Given
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n"
+
+
+KILLED = """
+import sys
+from pytest_meshcheck.platforms.registration import NamedCluster, Registration
+Registration.begin(sys.argv[1], NamedCluster(sys.argv[2], sys.argv[3]))
+"""
+"""A run that writes down where it is at work, and comes to no end of its own."""
 
 
 class TinyMesh(HelmMesh):
@@ -81,3 +92,25 @@ async def test_a_mesh_belongs_to_the_run_that_installed_it(charts: Path, given: 
         await owner.uninstall()
         for mesh in (owner, worker, stranger):
             await mesh.place.close()
+
+
+async def test_what_a_killed_run_installed_is_removed_by_clean(
+    charts: Path, given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(TinyMesh, "namespace", f"tiny-{secrets.token_hex(3)}")
+    run, kubeconfig = f"dead{secrets.token_hex(3)}", str(given.kubeconfig or "")
+    mesh = TinyMesh(charts, Attachment(run, "none", "a cluster", kubeconfig, given.context))
+    await mesh.install(mesh.place)
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, run, given.context, kubeconfig)
+    assert await killed.wait() == 0
+    try:
+        assert await asyncio.to_thread(main, ["clean"]) == 0, capsys.readouterr()
+        assert f"removed: what run {run} made in context {given.context}\n" in capsys.readouterr().out
+        api = await mesh.place.api()
+        assert await api.read(f"/api/v1/namespaces/{mesh.namespace}/configmaps/tiny") is None
+        home = await api.read(f"/api/v1/namespaces/{mesh.namespace}")
+        assert home is None or home["status"]["phase"] == "Terminating"
+    finally:
+        await mesh.uninstall()
+        await mesh.place.close()

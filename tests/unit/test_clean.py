@@ -183,7 +183,7 @@ def test_namespaces_in_a_cluster_that_is_away_keep_their_record(
 ) -> None:
     (tmp_path / "config").write_text(KUBECONFIG)
     dead("0a1b2c", NamedCluster("near", str(tmp_path / "config")))
-    assert left_by_dead_runs() == ["namespaces of run 0a1b2c in context near"]
+    assert left_by_dead_runs() == ["what run 0a1b2c made in context near"]
     code, said = clean()
     assert code == 1
     assert (
@@ -197,7 +197,7 @@ def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
 ) -> None:
     dead("0a1b2c", NamedCluster("far", str(tmp_path / "config")))
     code, said = clean()
-    assert (code, said.partition(" (")[0]) == (0, "left alone: namespaces of run 0a1b2c in context far")
+    assert (code, said.partition(" (")[0]) == (0, "left alone: what run 0a1b2c made in context far")
     assert clean("--all")[0] == 0
     assert not list(records.glob("*.json"))
 

@@ -15,13 +15,14 @@ from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is
 from pytest_meshcheck.meshes.cilium.flavours import Flavour
 from pytest_meshcheck.meshes.cilium.render import refuse_mutual_tls, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
-from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, MADE_BY, SUITE, HelmMesh, secret
+from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.modes import Mode, other_mode
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Attempt
@@ -64,6 +65,7 @@ class CiliumMesh(HelmMesh):
     """Cilium of one flavour."""
 
     namespace = SYSTEM
+    groups = ("cilium.io",)
     kind_config = "cilium.yaml"
     repository = "https://helm.cilium.io"
     newest = "1.20.0"
@@ -130,7 +132,7 @@ class CiliumMesh(HelmMesh):
             await self._alone(api)
             if self.flavour.routed:
                 version = values.GATEWAY_API[minor(self.version)]
-                await gateway_api.ensure(api, version, self._given, {MADE_BY: SUITE}, self.scale)
+                await gateway_api.ensure(api, version, self._given, OURS, self.scale)
         else:
             await self.detect(api)
         await super().install(platform)
@@ -185,19 +187,6 @@ class CiliumMesh(HelmMesh):
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Nothing can be rotated: as ``rotate``."""
         self._no_rotation()
-
-    async def leftovers(self, api: Api, release: Release) -> list[Manifest]:
-        """The definitions that the operator made, and those of the Gateway API where the suite made them."""
-        definitions, _ = await api.items(gateway_api.DEFINITIONS)
-        mine = [one for one in definitions if one["spec"]["group"] == "cilium.io" or _is_ours(one)]
-        return [
-            {
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": {"name": definition["metadata"]["name"]},
-            }
-            for definition in mine
-        ]
 
     async def diagnose(self, directory: Path) -> None:
         """Write what Cilium is set to, and the logs of agents, proxies and operator."""
@@ -294,7 +283,3 @@ def version_of(image: str) -> str:
 def minor(version: str) -> str:
     """The minor version, e.g. ``1.20``."""
     return ".".join(version.removeprefix("v").split(".")[:2])
-
-
-def _is_ours(definition: Object) -> bool:
-    return bool(definition["metadata"].get("labels", {}).get(MADE_BY) == SUITE)

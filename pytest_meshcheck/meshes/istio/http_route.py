@@ -6,15 +6,13 @@ from typing import Any
 
 from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented
-from pytest_meshcheck.meshes.helm_mesh import MADE_BY, SUITE
 from pytest_meshcheck.meshes.http_routes import duration, routes_of, service_of, shown
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Platform
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
@@ -57,14 +55,8 @@ class HttpRouteMesh(IstioMesh):
         self.bind(platform)
         if self.ours:
             api = await self.platform.api()
-            await gateway_api.ensure(api, GATEWAY_API, self._given, {MADE_BY: SUITE}, self.scale)
+            await gateway_api.ensure(api, GATEWAY_API, self._given, OURS, self.scale)
         await super().install(platform)
-
-    async def leftovers(self, api: Api, release: Release) -> list[Manifest]:
-        """Also the definitions of the Gateway API, where the suite made them."""
-        left = await super().leftovers(api, release)
-        definitions, _ = await api.items(gateway_api.DEFINITIONS, f"{MADE_BY}={SUITE}")
-        return [*left, *(_named(definition["metadata"]["name"]) for definition in definitions)]
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, DestinationRules, and for each service its HTTPRoutes.
@@ -98,11 +90,6 @@ def retry(policy: Retry) -> dict[str, Any]:
         raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({SOURCE})")
     codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
     return {"attempts": policy.attempts} | codes
-
-
-def _named(definition: str) -> Manifest:
-    metadata = {"name": definition}
-    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
 
 
 def adapter(order: Order) -> HttpRouteMesh:
