@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_meshcheck.report import matrix
-from pytest_meshcheck.report.files import ReportNotWritten
-from pytest_meshcheck.report.model import ReportUnreadable, load
+from pytest_meshcheck.report.command import told
+from pytest_meshcheck.report.model import load
 
 SUMMARY = "Merge report.json files into one page: checks by mesh."
-BAD_INPUT = 2
-NOT_WRITTEN = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,15 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Merge the reports that are named and say where the page is; returns the exit code."""
-    try:
-        merged = matrix.merge([load(path) for path in options.reports])
-        page = matrix.write(merged, options.output)
-    except ReportUnreadable as error:
-        return _failed(str(error), BAD_INPUT)
-    except ReportNotWritten as error:
-        return _failed(f"{error.path} could not be written: {error.reason}", NOT_WRITTEN)
-    sys.stdout.write(f"{page}\n")
-    return 0
+    return told(lambda: matrix.write(matrix.merge([load(path) for path in options.reports]), options.output))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,12 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where matrix.html, matrix.md and matrix.json go (default: %(default)s)",
     )
-
-
-def _failed(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    sys.stderr.write(f"error: {line}\n")
-    return code
 
 
 if __name__ == "__main__":

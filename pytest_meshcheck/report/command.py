@@ -1,0 +1,28 @@
+"""How the commands that make a page of reports end."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_meshcheck.report.files import ReportNotWritten
+from pytest_meshcheck.report.model import ReportUnreadable
+
+NOT_WRITTEN = 1
+BAD_INPUT = 2
+
+
+def told(make: Callable[[], Path]) -> int:
+    """Make a page, and say where it is or what was in the way; returns the exit code."""
+    try:
+        page = make()
+    except ReportUnreadable as error:
+        return _failed(str(error), BAD_INPUT)
+    except ReportNotWritten as error:
+        return _failed(f"{error.path} could not be written: {error.reason}", NOT_WRITTEN)
+    sys.stdout.write(f"{page}\n")
+    return 0
+
+
+def _failed(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return code
