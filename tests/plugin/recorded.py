@@ -49,7 +49,7 @@ def api_server(objects: Sequence[tuple[str, Object]]) -> Iterator[tuple[str, lis
                 self._say(200, {"gitVersion": "v1.34.4"})
             elif single:
                 self._say(200, single[0])
-            elif re.fullmatch(r".*/(configmaps|deployments)/[^/]+", url.path):
+            elif re.fullmatch(r".*/(configmaps|deployments)/[^/]+|/apis/[^/]+/v\d+", url.path):
                 self._say(404, {"kind": "Status", "code": 404})
             else:
                 items = [one for one in listed if _has(one["metadata"]["labels"], selector)]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.linkerd import installed
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
-from pytest_meshcheck.meshes.linkerd.sources import ISSUED
 from pytest_meshcheck.meshes.modes import Mode, Trace, refuse_other
 from pytest_meshcheck.meshes.readiness import deployments, injects, restart, rolled_out
 from pytest_meshcheck.meshes.registry import Order
@@ -57,8 +57,6 @@ MODES = (
 )
 """What Linkerd sees of connections depends on the network below it."""
 
-LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
-
 OPAQUE = "25,587,3306,4444,5432,6379,9300,11211"
 SERVER_FIRST = ",".join(str(NUMBERS[port.name]) for port in PORTS if port.server_first)
 
@@ -98,7 +96,8 @@ class LinkerdMesh(HelmMesh):
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         super().__init__(order, claims)
         if not self.ours:
-            self.claims = {**self.claims, Capability.LEAF_ROTATION: Claim(False, ISSUED, LIFETIME_IS_GIVEN)}
+            self.claims = {**self.claims, **installed.GIVEN}
+        self._identities_end_in = self.trust_domain
 
     def releases(self) -> Sequence[Release]:
         """Definitions, then the control plane."""
@@ -135,7 +134,7 @@ class LinkerdMesh(HelmMesh):
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The DNS name in the workload's certificate."""
         account = f"{workload.service_account}.{workload.namespace}"
-        return f"{account}.serviceaccount.identity.{SYSTEM}.{self.trust_domain}"
+        return f"{account}.serviceaccount.identity.{SYSTEM}.{self._identities_end_in}"
 
     def peer_identity(self, attempt: Attempt) -> str | None:
         """What the server's proxy says in the header l5d-client-id."""
@@ -153,7 +152,7 @@ class LinkerdMesh(HelmMesh):
         await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
 
     async def detect(self, api: Api) -> None:
-        """The version that the destination controller's label says, and whether the network is that of the adapter."""
+        """The version that the destination controller's label says, the network below, routes and the trust domain."""
         found = await api.read(f"{deployments(SYSTEM)}/linkerd-destination")
         if found is None:
             raise MeshUnavailable(
@@ -161,6 +160,9 @@ class LinkerdMesh(HelmMesh):
             )
         self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
         await refuse_other(api, self.name, f"linkerd {self.version} in {SYSTEM}", MODES)
+        self.claims = await installed.routed(api, self.claims)
+        identity = await api.read(f"{deployments(SYSTEM)}/linkerd-identity")
+        self._identities_end_in = installed.trust_domain(identity, self.trust_domain)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Restart the control plane for new anchors; for a new issuer touch the pods of the identity service.

@@ -263,6 +263,15 @@ class Api:
                 raise refused
         return response
 
+    async def knows(self, version: str, kind: str) -> bool:
+        """Whether the cluster has a kind, e.g. ``HTTPRoute`` of ``gateway.networking.k8s.io/v1``."""
+        try:
+            return kind in await self._discover(version)
+        except ApiException as error:
+            if error.status != GONE:
+                raise
+            return False
+
     async def _path(self, manifest: Manifest) -> str:
         version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
         if version not in self._kinds:

@@ -77,3 +77,12 @@ async def test_one_that_stays_away_is_waited_for_once(port: int) -> None:
         await api.items(PATH)
     assert clock() - begun - first < first
     await api.close()
+
+
+async def test_a_group_that_is_not_there_has_no_kinds(port: int) -> None:
+    api = connected(port, patience=30)
+    async with served(port, 404, 403):
+        assert not await api.knows("gateway.networking.k8s.io/v1", "HTTPRoute")
+        with pytest.raises(ApiException):
+            await api.knows("gateway.networking.k8s.io/v1", "HTTPRoute")
+    await api.close()

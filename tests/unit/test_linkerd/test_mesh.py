@@ -4,6 +4,7 @@ import pytest
 from cryptography import x509
 
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, DOCUMENTED
+from pytest_meshcheck.meshes.linkerd.installed import trust_domain
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh, chart_version
 from pytest_meshcheck.meshes.registry import Hooks, Order
 from pytest_meshcheck.stage.capability import Capability
@@ -51,6 +52,16 @@ def test_an_installation_of_others_is_not_judged_by_our_lifetime(mesh: LinkerdMe
     changed = {capability for capability in Capability if mesh.claims[capability] != CLAIMS[capability]}
     assert changed >= {Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION, Capability.CUSTOM_AUTHORITY}
     assert not any(mesh.claims[capability].supported for capability in changed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "domain"),
+    [(["identity", "-identity-trust-domain=mesh.example"], "mesh.example"), ([], "cluster.local")],
+)
+def test_the_trust_domain_is_what_the_identity_service_is_told(arguments: list[str], domain: str) -> None:
+    containers = [{"name": "linkerd-proxy"}, {"name": "identity", "args": arguments}]
+    deployment = {"spec": {"template": {"spec": {"containers": containers}}}}
+    assert trust_domain(deployment, "cluster.local") == domain
 
 
 def test_values_hold_no_key(mesh: LinkerdMesh) -> None:

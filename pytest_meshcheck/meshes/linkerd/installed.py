@@ -1,0 +1,48 @@
+"""What is to be known of a Linkerd that was there before the run."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_meshcheck.meshes.linkerd.sources import INSTALL, ISSUED, OPAQUE
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.stage.capability import Capability, Claim
+
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+ROUTES = ("HTTPRoute", "GRPCRoute")
+ROUTED = (
+    Capability.RETRY,
+    Capability.RETRY_GRPC,
+    Capability.PER_TRY_TIMEOUT,
+    Capability.TIMEOUT,
+    Capability.TIMEOUT_GRPC,
+)
+"""What is spelled as annotations of routes."""
+
+TRUST_DOMAIN = "-identity-trust-domain="
+
+GIVEN: Mapping[Capability, Claim] = {
+    Capability.LEAF_ROTATION: Claim(
+        False, ISSUED, "the mesh was there already: how long certificates live is set for all when it is installed"
+    ),
+    Capability.PERMISSIVE_SERVER_FIRST: Claim(
+        False, OPAQUE, "the mesh was there already: which ports are opaque is set for all when it is installed"
+    ),
+}
+"""What the suite sees only where it has installed Linkerd itself."""
+
+
+async def routed(api: Api, claims: Mapping[Capability, Claim]) -> Mapping[Capability, Claim]:
+    """The claims, without those that need routes where the cluster has no definitions of them."""
+    missing = [kind for kind in ROUTES if not await api.knows(GATEWAY_API, kind)]
+    if not missing:
+        return claims
+    note = f"the cluster has no {' and no '.join(missing)}: install the Gateway API, and restart linkerd-destination"
+    without = {one: replace(claims[one], supported=False, source=INSTALL, note=note) for one in ROUTED}
+    return {**claims, **without}
+
+
+def trust_domain(identity: Object | None, otherwise: str) -> str:
+    """What the deployment of the identity service is told that identities end in."""
+    containers = identity["spec"]["template"]["spec"]["containers"] if identity else []
+    told = [argument for one in containers for argument in one.get("args", []) if argument.startswith(TRUST_DOMAIN)]
+    return str(told[0]).removeprefix(TRUST_DOMAIN) if told else otherwise
