@@ -21,11 +21,11 @@ RATE = 100
 """Requests per second while something is rotated."""
 HANDSHAKES = 20
 UNHURRIED = 0.05
-"""Seconds between two looks at a certificate, where other checks run meanwhile."""
+"""Seconds between two looks at a certificate, while other checks run or a load is under way."""
 
 
 async def renewed(
-    mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate, every: float = 0.01
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate
 ) -> x509.Certificate:
     """The next certificate of a workload; a violation where it does not come in time."""
 
@@ -33,7 +33,7 @@ async def renewed(
         return (await mesh.served_chain(outsider, workload))[0]
 
     within = mesh.documented.leaf_renewed_within + mesh.tolerance
-    new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=every)
+    new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=UNHURRIED)
     expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s").holds("it is the same")
     early = datetime.datetime.now(datetime.UTC) < old.not_valid_after_utc
     expect(early, "renewal before expiry").holds(f"the old one ended at {old.not_valid_after_utc}")
@@ -45,7 +45,7 @@ async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
     renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
     leaves = [(await mesh.served_chain(outsider, renewing))[0]]
     for _round in range(3):
-        leaves.append(await renewed(mesh, outsider, renewing, leaves[-1], every=UNHURRIED))
+        leaves.append(await renewed(mesh, outsider, renewing, leaves[-1]))
     return leaves
 
 
@@ -82,7 +82,7 @@ async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:
     """What new handshakes show, one after the other, across a renewal."""
     renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
     old, *_ = await mesh.served_chain(outsider, renewing)
-    seen = [old, await renewed(mesh, outsider, renewing, old, every=UNHURRIED)]
+    seen = [old, await renewed(mesh, outsider, renewing, old)]
     for _ in range(HANDSHAKES):
         leaf, *_ = await mesh.served_chain(outsider, renewing)
         seen.append(leaf)

@@ -21,7 +21,7 @@ DISCOVERY = f"{DOCS}/reference/commands/pilot-discovery"
 ENVOY = "https://www.envoyproxy.io/docs/envoy/latest"
 ROUTER = f"{ENVOY}/configuration/http/http_filters/router_filter"
 
-LEAF_LIFETIME = 10.0
+LEAF_LIFETIME = 16.0
 """Seconds; the agent renews at half of it, and knows no shortest lifetime."""
 
 STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511)
