@@ -50,6 +50,7 @@ class HelmMesh(ABC):
         groups: API groups whose definitions the mesh makes by itself, and leaves.
         data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
         ours: Whether this run, or an earlier one, installed it.
+        data_planes: Which of several forms they were found to have.
     """
 
     name: str
@@ -60,6 +61,7 @@ class HelmMesh(ABC):
     resources: ClassVar[Sequence[Permission]] = ()
     groups: ClassVar[Sequence[str]] = ()
     data_plane_in_workload: ClassVar[bool] = False
+    data_planes: str = ""
     runs_on: Home = Home.KUBERNETES
     documented: Documented
 

@@ -16,6 +16,9 @@ SAMPLES = "/api/v1/namespaces/default/pods"
 
 PAUSE = 0.2
 
+FORMS = {True: "native sidecars", False: "sidecars that are ordinary containers"}
+"""By whether Kubernetes knows them for sidecars, which start before the application and end after it."""
+
 
 def deployments(namespace: str) -> str:
     """The path of a namespace's deployments."""
@@ -81,6 +84,11 @@ async def injects(
             raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
         await asyncio.sleep(PAUSE)
     return found[0]
+
+
+def form_of(sidecar: Object) -> str:
+    """Which form of sidecar a container is; https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
+    return FORMS[sidecar.get("restartPolicy") == "Always"]
 
 
 async def _all(api: Api, path: str, names: Sequence[str], good: Callable[[Object], bool], within: float) -> None:

@@ -14,7 +14,7 @@ from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LI
 from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
 from pytest_meshcheck.meshes.modes import refuse_other
-from pytest_meshcheck.meshes.readiness import injects, rolled_out
+from pytest_meshcheck.meshes.readiness import form_of, injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
@@ -32,8 +32,6 @@ PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
-FORMS = {True: "native sidecars", False: "sidecars that are ordinary containers"}
-"""By whether Kubernetes knows it for a sidecar, which starts before the application and ends after it."""
 INJECT = "sidecar.istio.io/inject"
 
 PAUSE = 1.0
@@ -78,7 +76,6 @@ class IstioMesh(HelmMesh):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         self.revision = UNNAMED
-        self.data_planes = ""
         self._leaving: str | None = None
         super().__init__(order, claims)
 
@@ -160,7 +157,7 @@ class IstioMesh(HelmMesh):
         await rolled_out(api, SYSTEM, [revisions.istiod(self.revision)], within)
         pod = Metadata({INJECT: "true"} | revisions.labels(self.revision))
         sidecar = await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
-        self.data_planes = FORMS[sidecar.get("restartPolicy") == "Always"]
+        self.data_planes = form_of(sidecar)
 
     async def detect(self, api: Api) -> None:
         """Revision and version of the istiod that is there, and whether the mode is that of the adapter."""

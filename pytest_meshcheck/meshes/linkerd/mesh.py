@@ -11,7 +11,7 @@ from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
 from pytest_meshcheck.meshes.modes import Mode, Trace, refuse_other
-from pytest_meshcheck.meshes.readiness import deployments, injects, restart, rolled_out
+from pytest_meshcheck.meshes.readiness import deployments, form_of, injects, restart, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
@@ -149,7 +149,8 @@ class LinkerdMesh(HelmMesh):
         """Wait until the control plane serves, and until its webhook adds a proxy with the announced anchors."""
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, COMPONENTS, within)
-        await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
+        sidecar = await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
+        self.data_planes = form_of(sidecar)
 
     async def detect(self, api: Api) -> None:
         """The version that the destination controller's label says, the network below, routes and the trust domain."""
