@@ -19,7 +19,7 @@ from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.judge.witness import Question
-from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, stops_of
 from pytest_meshcheck.platforms.base import Platform, Replacing, Wire
 from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
 from pytest_meshcheck.stage.capability import Capability
@@ -310,7 +310,7 @@ class MeshUnderTest:
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Record what goes over the network between two workloads while the block runs."""
         await self._quiet()
-        async with self.platform.wire(client, server, port) as wire:
+        async with self.platform.wire(client, server, port, stops_of(self.adapter, client.spec)) as wire:
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()

@@ -1,14 +1,14 @@
 """The seam between the suite and a service mesh: a vendor writes one class with these members."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.observation import Attempt, Ending, Form
@@ -156,8 +156,9 @@ class Mesh(Protocol):
     ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there;
     ``data_planes: str``, which of several forms they were found to have, for the report;
     ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
-    the run; and ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
-    workload only.
+    the run; ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
+    workload only; and ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
+    client to a service pass, in this order.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
@@ -248,3 +249,9 @@ def permissions_of(adapter: Mesh) -> Sequence[Permission]:
 def has_data_plane_in_workload(adapter: Mesh) -> bool:
     """Whether a data plane lives as long as the instance of the workload that it serves."""
     return bool(getattr(adapter, "data_plane_in_workload", False))
+
+
+def stops_of(adapter: Mesh, client: WorkloadSpec) -> Sequence[Stop]:
+    """The proxies that requests of a client to a service pass outside of the pods of both."""
+    stops: Callable[[WorkloadSpec], Sequence[Stop]] | None = getattr(adapter, "stops", None)
+    return stops(client) if stops else ()

@@ -1,6 +1,6 @@
-"""The definitions of the Gateway API, for meshes that need them and do not bring them along."""
+"""The Gateway API in a cluster: its definitions, for meshes that do not bring them along, and what controllers say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,14 @@ RELEASE = "https://github.com/kubernetes-sigs/gateway-api/releases/download/{ver
 
 FOLDER = "gateway-api"
 """Where definitions lie in a directory of charts."""
+
+GROUP = "gateway.networking.k8s.io"
+SERVED = f"/apis/{GROUP}/v1"
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of what is made for a Gateway; https://gateway-api.sigs.k8s.io/geps/gep-1762/."""
+
+TAKEN = ("Accepted", "ResolvedRefs")
+"""Conditions of a route that its controller takes."""
 
 ESTABLISHED_WITHIN = 30.0
 FETCHED_WITHIN = 60.0
@@ -65,6 +73,46 @@ async def established(api: Api, names: set[str], within: float) -> None:
         raise Inconclusive(f"after {within:.0f} s the cluster does not define {missing}") from late
 
 
+async def programmed(api: Api, namespace: str, name: str, within: float) -> None:
+    """Wait until a Gateway's controller says that it is programmed.
+
+    Raises:
+        Inconclusive: It does not, within so many seconds; says what it says instead.
+    """
+    told = "no controller has taken it"
+
+    def is_programmed(gateways: Sequence[Object]) -> bool:
+        nonlocal told
+        mine = [one for one in gateways if one["metadata"]["name"] == name]
+        said = [condition for one in mine for condition in _conditions(one, one.get("status", {}))]
+        told = "; ".join(_told(one) for one in said if one["status"] != "True") or told
+        return any(one["type"] == "Programmed" and one["status"] == "True" for one in said)
+
+    try:
+        await api.until(f"{SERVED}/namespaces/{namespace}/gateways", "", is_programmed, within)
+    except TimeoutError as late:
+        raise Inconclusive(f"after {within:.0f} s the Gateway {namespace}/{name} is not programmed: {told}") from late
+
+
+async def routes_taken(api: Api, namespaces: Collection[str], within: float) -> None:
+    """Wait until the controllers of all parents have taken the HTTPRoutes in these namespaces, as they are now.
+
+    Raises:
+        Inconclusive: One is refused, or nobody says anything of it within so many seconds.
+    """
+    waiting: list[str] = []
+
+    def all_taken(routes: Sequence[Object]) -> bool:
+        mine = [one for one in routes if one["metadata"]["namespace"] in namespaces]
+        waiting[:] = [one["metadata"]["name"] for one in mine if not _is_taken(one)]
+        return not waiting
+
+    try:
+        await api.until(f"{SERVED}/httproutes", "", all_taken, within)
+    except TimeoutError as late:
+        raise Inconclusive(f"after {within:.0f} s no controller has taken the HTTPRoute {waiting[0]}") from late
+
+
 def local(charts: str | None) -> list[dict[str, Any]] | None:
     """The definitions in a directory of charts; None where it has none, or is none.
 
@@ -95,6 +143,27 @@ def _definitions(text: str, origin: str) -> list[dict[str, Any]]:
     except yaml.YAMLError as error:
         raise MeshUnavailable(f"{origin} is no YAML: {str(error).splitlines()[0]}") from error
     return [one for one in read if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"]
+
+
+def _is_taken(route: Object) -> bool:
+    """Whether each parent has said so of the newest generation; Inconclusive where one refuses it."""
+    name, parents = route["metadata"]["name"], route.get("status", {}).get("parents", [])
+    said = [condition for parent in parents for condition in _conditions(route, parent)]
+    if refused := [one for one in said if one["type"] in TAKEN and one["status"] != "True"]:
+        raise Inconclusive(f"the HTTPRoute {name} is not taken: {_told(refused[0])}")
+    wanted = len(route["spec"]["parentRefs"])
+    return all(sum(one["type"] == kind for one in said) >= wanted for kind in TAKEN)
+
+
+def _conditions(resource: Object, status: Object) -> list[Object]:
+    """What is said of a resource as it is now, not as it was."""
+    newest = resource["metadata"]["generation"]
+    return [one for one in status.get("conditions", []) if one.get("observedGeneration", 0) >= newest]
+
+
+def _told(condition: Object) -> str:
+    said = f"{condition.get('reason', '')}: {condition.get('message', '')}"
+    return f"{condition['type']} is {condition['status']}, {said}"
 
 
 def _established(definition: Object) -> bool:

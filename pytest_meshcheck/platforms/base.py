@@ -27,6 +27,21 @@ class Metadata:
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Stop:
+    """A proxy of the mesh that requests pass on their way, outside of the pods of client and server.
+
+    Attributes:
+        name: What it is called in evidence.
+        address: The address of its pod.
+        node: Where it runs.
+    """
+
+    name: str
+    address: str
+    node: str
+
+
 class Wire(Protocol):
     """The bytes between two workloads' data planes, or between two probes where there are none."""
 
@@ -66,8 +81,10 @@ class Platform(Protocol):
     async def delete(self, manifests: Sequence[Manifest]) -> None:
         """Remove resources of the mesh; those that are gone already are no error."""
 
-    def wire(self, client: Workload, server: Workload, port: str) -> AbstractAsyncContextManager[Wire]:
-        """Record what goes over the network between two workloads while the block runs."""
+    def wire(
+        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+    ) -> AbstractAsyncContextManager[Wire]:
+        """Record what goes over the network between two workloads while the block runs; with stops, on every leg."""
 
     async def diagnose(self, directory: Path) -> None:
         """Write logs and state of everything that runs into ``directory``, without any secret."""

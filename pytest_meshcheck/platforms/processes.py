@@ -10,7 +10,7 @@ from typing import Protocol as TypingProtocol
 
 import pytest_meshcheck
 from pytest_meshcheck.platforms.addresses import AddressPlan, Member, next_number
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Stop, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.platforms.run_directory import RunDirectory
@@ -167,8 +167,16 @@ class Processes:
             return server.recorder(port)
         return server.data_plane(port)
 
-    def wire(self, client: Workload, server: Workload, port: str) -> AbstractAsyncContextManager[Wire]:
-        """Record what goes from one data plane to the other, on new connections, while the block runs."""
+    def wire(
+        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+    ) -> AbstractAsyncContextManager[Wire]:
+        """Record what goes from one data plane to the other, on new connections, while the block runs.
+
+        Raises:
+            ValueError: Local processes have no proxies in between.
+        """
+        if stops:
+            raise ValueError(f"{stops[0].name} is no local process: leave it out of the way that is recorded")
         return self._wire(client, server, port)
 
     def check(self) -> None:

@@ -1,121 +1,187 @@
-"""Istio's ambient mode as far as layer 4 goes: a ztunnel on each node, and no waypoint."""
+"""Istio's ambient mode: a ztunnel on each node for layer 4, and a waypoint for layer 7.
 
+Requests of enrolled workloads to a service go from the client's ztunnel to the waypoint and from there to the server's
+ztunnel, each leg under mutual TLS; those to the address of a pod, and those of outsiders, go around the waypoint.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
+from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented, TlsEndpoint
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN
-from pytest_meshcheck.meshes.istio import policies as istio
-from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED, VIRTUAL_SERVICE
-from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, SYSTEM, IstioMesh
+from pytest_meshcheck.meshes.istio import waypoint
+from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
+from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
+from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, SYSTEM
 from pytest_meshcheck.meshes.readiness import every_node, rolled_out
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
+from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
+from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.observation import Attempt, Ending
-from pytest_meshcheck.stage.policy import MutualTls, Policy
+from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
+from pytest_meshcheck.stage.observation import Ending
+from pytest_meshcheck.stage.policy import Policy, RequestsPerConnection
 from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"
 UPGRADE = f"{AMBIENT}/upgrade/helm/"
-WAYPOINT = f"{AMBIENT}/usage/waypoint"
+LAYER_7 = f"{AMBIENT}/usage/l7-features"
 HBONE = f"{AMBIENT}/architecture/hbone"
+CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
 
-HBONE_PORT = 15008
 LEAF_LIFETIME = 240.0
 """Seconds. ztunnel renews at half of a validity that begins two minutes in the past: here each minute."""
 
 MODE = "istio.io/dataplane-mode"
 NO_IMPOSTOR = "the stage has no peer of its own that speaks HBONE"
+TELLS_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.SERVER_IDENTITY: (HBONE, NO_IMPOSTOR),
     Capability.CUSTOM_AUTHORITY: (HBONE, NO_IMPOSTOR),
     Capability.ROOT_ROTATION: (HBONE, NO_IMPOSTOR),
-    Capability.PEER_IDENTITY: (ARCHITECTURE, "at layer 4 nobody tells the application who calls"),
-    Capability.RETRY: (WAYPOINT, "requests are retried by waypoints only"),
-    Capability.RETRY_GRPC: (WAYPOINT, "calls are retried by waypoints only"),
-    Capability.PER_TRY_TIMEOUT: (WAYPOINT, "requests are cut by waypoints only"),
-    Capability.TIMEOUT: (WAYPOINT, "requests are cut by waypoints only"),
-    Capability.TIMEOUT_GRPC: (WAYPOINT, "calls are cut by waypoints only"),
-    Capability.CONNECTION_REUSE: (HBONE, "connections between ztunnels are pooled without a limit of requests"),
+    Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
     Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
     Capability.PROXY_RESTART: (ARCHITECTURE, "a ztunnel belongs to a node, not to a workload"),
+}
+
+SUPPORTED: Mapping[Capability, str] = {
+    Capability.PERMISSIVE_SERVER_FIRST: ARCHITECTURE,
+    Capability.LEAF_ROTATION: ZTUNNEL,
+    Capability.RETRY: LAYER_7,
+    Capability.RETRY_GRPC: LAYER_7,
+    Capability.PER_TRY_TIMEOUT: LAYER_7,
+    Capability.TIMEOUT: LAYER_7,
+    Capability.TIMEOUT_GRPC: LAYER_7,
 }
 
 AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
     **CLAIMS,
     **{capability: Claim(False, source, note) for capability, (source, note) in UNSUPPORTED.items()},
-    Capability.PERMISSIVE_SERVER_FIRST: Claim(True, ARCHITECTURE),
-    Capability.LEAF_ROTATION: Claim(True, ZTUNNEL),
+    **{capability: Claim(True, source) for capability, source in SUPPORTED.items()},
+    Capability.PEER_IDENTITY: Claim(True, CHANGES, "by the waypoint, where it is asked to", since="1.30.0"),
 }
 
-AMBIENT_DOCUMENTED = replace(
-    DOCUMENTED,
+NOT_TOLD = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
+
+AMBIENT_DOCUMENTED: Documented = replace(
+    ROUTED,
     silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
-    identity_headers=(),
     leaf_lifetime=LEAF_LIFETIME,
     leaf_renewed_within=75.0,
     issuer_acts_within=90.0,
-    sources={**DOCUMENTED.sources, "leaf_lifetime": ZTUNNEL, "leaf_renewed_within": ZTUNNEL},
+    sources={**ROUTED.sources, "leaf_lifetime": ZTUNNEL, "leaf_renewed_within": ZTUNNEL, "identity_headers": CHANGES},
 )
 
 PROFILE = {"profile": "ambient"}
+SECRET_TTL = f"{LEAF_LIFETIME:.0f}s"
+PROXIES = {
+    "meshConfig": {"defaultConfig": {"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true", "SECRET_TTL": SECRET_TTL}}}
+}
+"""Of the waypoint; as with sidecars, it learns of a second root by the first of these."""
 
 
-class AmbientMesh(IstioMesh):
-    """Mutual TLS between ztunnels."""
+class AmbientMesh(HttpRouteMesh):
+    """Mutual TLS between ztunnels; requests are retried and cut by a waypoint, told by HTTPRoutes."""
 
     name = "istio-ambient"
     kind_config = "istio-ambient.yaml"
+    data_plane_in_workload = False
     documented: Documented = AMBIENT_DOCUMENTED
+    resources: ClassVar[Sequence[Permission]] = (
+        *HttpRouteMesh.resources,
+        Permission(gateway_api.GROUP, "httproutes", ("list", "watch")),
+        Permission(gateway_api.GROUP, "gateways", (*APPLIED, "list", "watch")),
+        Permission(gateway_api.GROUP, "gatewayclasses", ("get",)),
+    )
 
     def __init__(self, order: Order) -> None:
         super().__init__(order, AMBIENT_CLAIMS)
+        self._stop: Stop | None = None
+        self._judged_as(self.version)
 
     def releases(self) -> Sequence[Release]:
         """Definitions, istiod, what leads pods' traffic to ztunnel, and ztunnel itself."""
         return (
             Release("istio-base", "base", SYSTEM),
-            Release("istiod", "istiod", SYSTEM, {**CONTROL_PLANE, **PROFILE}),
+            Release("istiod", "istiod", SYSTEM, {**CONTROL_PLANE, **PROFILE, **PROXIES}),
             Release("istio-cni", "cni", SYSTEM, PROFILE),
-            Release("ztunnel", "ztunnel", SYSTEM, {**PROFILE, "env": {"SECRET_TTL": f"{LEAF_LIFETIME:.0f}s"}}),
+            Release("ztunnel", "ztunnel", SYSTEM, {**PROFILE, "env": {"SECRET_TTL": SECRET_TTL}}),
         )
 
-    def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """A label pod by pod; the lifetime of certificates is ztunnel's."""
-        return Metadata({MODE: "ambient" if workload.enrolment is Enrolment.ENROLLED else "none"})
-
-    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """PeerAuthentications.
+    async def install(self, platform: Platform) -> None:
+        """Istio, unless it is there, and then a waypoint for this stage.
 
         Raises:
-            Unsupported: For anything else a waypoint is needed.
+            MeshUnavailable: The definitions of the Gateway API cannot be had, or there is another Istio.
+            Inconclusive: It does not become ready.
         """
-        for policy in policies:
-            if not isinstance(policy, MutualTls):
-                raise Unsupported(f"{type(policy).__name__} needs a waypoint ({WAYPOINT}, {VIRTUAL_SERVICE})")
-        return istio.mutual_tls(policies)
+        await super().install(platform)
+        api, owner = await self.platform.api(), self.platform.owner
+        home = owner.namespace(waypoint.NAME)
+        await api.apply(manifests.namespace(owner, home))
+        await api.apply(waypoint.gateway(home, owner.labels))
+        self._stop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
 
-    def peer_identity(self, attempt: Attempt) -> str | None:
-        """Nobody tells the application."""
-        return None
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
+        """A label pod by pod; requests to any service pass the waypoint, if the caller is enrolled."""
+        mode = "ambient" if workload.enrolment is Enrolment.ENROLLED else "none"
+        return Metadata({MODE: mode}, namespace_labels=waypoint.used_in(workload.namespace))
+
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """PeerAuthentications, and for each service its HTTPRoutes.
+
+        Raises:
+            Unsupported: There is no field for it.
+        """
+        if any(isinstance(policy, RequestsPerConnection) for policy in policies):
+            raise Unsupported(f"{UNSUPPORTED[Capability.CONNECTION_REUSE][1]} ({HBONE})")
+        return super().render(policies)
+
+    def stops(self, client: WorkloadSpec) -> Sequence[Stop]:
+        """The waypoint, for enrolled clients."""
+        return (self._stop,) if self._stop and client.enrolment is Enrolment.ENROLLED else ()
+
+    async def settled(self) -> None:
+        """Also wait until istiod has taken the HTTPRoutes of this stage; Inconclusive where it refuses one."""
+        await super().settled()
+        namespaces = {running.spec.namespace for running in self.platform.running.values()}
+        within = self.documented.policies_act_within * self.scale
+        await gateway_api.routes_taken(await self.platform.api(), namespaces, within)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """Where ztunnel takes tunnels for the workload, whatever the port."""
         address, _ = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
-        return TlsEndpoint((address, HBONE_PORT), None, ("h2",))
+        return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",))
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and every node has its ztunnel."""
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, ("istiod",), within)
         await every_node(api, SYSTEM, ("istio-cni-node", "ztunnel"), within)
+
+    async def detect(self, api: Api) -> None:
+        """The version that istiod's image says, and whether there can be a waypoint."""
+        await super().detect(api)
+        if await api.read(f"{gateway_api.SERVED}/gatewayclasses/{waypoint.CLASS}") is None:
+            raise MeshUnavailable(
+                f"the cluster has no GatewayClass {waypoint.CLASS}: install the definitions of the Gateway API, and "
+                "istiod in its profile ambient"
+            )
+        self._judged_as(self.version)
+
+    def _judged_as(self, version: str) -> None:
+        told = tuple(map(int, re.findall(r"\d+", version)[:2])) >= TELLS_CALLER_SINCE
+        claim = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if told else NOT_TOLD
+        self.claims = {**self.claims, Capability.PEER_IDENTITY: claim}
 
 
 def ambient(order: Order) -> AmbientMesh:

@@ -1,19 +1,20 @@
 """Istio with sidecars, where retries and timeouts are spelled as HTTPRoute of the Gateway API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented
 from pytest_meshcheck.meshes.http_routes import duration, routes_of, service_of, shown
 from pytest_meshcheck.meshes.istio import policies as istio
-from pytest_meshcheck.meshes.istio.documented import DOCS, DOCUMENTED
+from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.kubernetes.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
 
@@ -36,13 +37,13 @@ class HttpRouteMesh(IstioMesh):
 
     name = "istio-httproute"
     documented: Documented = ROUTED
-    resources = (
+    resources: ClassVar[Sequence[Permission]] = (
         *IstioMesh.resources,
         Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order)
+    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        super().__init__(order, claims)
         self._given = order.charts
 
     async def install(self, platform: Platform) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Wire
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Stop, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
@@ -15,8 +15,8 @@ from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, po
 from pytest_meshcheck.platforms.kubernetes.pods import fate
 from pytest_meshcheck.platforms.kubernetes.running import Running
 from pytest_meshcheck.platforms.kubernetes.watchers import Watchers
-from pytest_meshcheck.platforms.kubernetes.wire import Captures
-from pytest_meshcheck.platforms.recording import RecordedWire, Recording
+from pytest_meshcheck.platforms.kubernetes.wire import End, watched
+from pytest_meshcheck.platforms.recording import RecordedWire
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -167,9 +167,11 @@ class Kubernetes:
         running = self.running[str(server)]
         return (running.service_address if via is Via.SERVICE else running.address), port_number(server, port)
 
-    def wire(self, client: Workload, server: Workload, port: str) -> AbstractAsyncContextManager[Wire]:
-        """Capture what all interfaces of the two workloads' nodes carry between them while the block runs."""
-        return self._wire(client, server, port)
+    def wire(
+        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+    ) -> AbstractAsyncContextManager[Wire]:
+        """Capture what all interfaces carry between two workloads, on every node on the way, while the block runs."""
+        return self._wire(client, server, port, stops)
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers, the pods and the events of the run's namespaces."""
@@ -269,17 +271,15 @@ class Kubernetes:
         await cluster.gone(spec.namespace, spec.name, running.generation)
 
     @asynccontextmanager
-    async def _wire(self, client: Workload, server: Workload, port: str) -> AsyncIterator[Wire]:
+    async def _wire(self, client: Workload, server: Workload, port: str, stops: Sequence[Stop]) -> AsyncIterator[Wire]:
         self.check()
-        ends = self.running[str(client)], self.running[str(server)]
-        nodes = {running.node for running in self.running.values()}
+        between = [End(stop.name, (stop.address,), stop.node) for stop in stops]
+        ends = [_end(self.running[str(client)]), *between, _end(self.running[str(server)])]
+        nodes = {running.node for running in self.running.values()} | {end.node for end in ends}
         watchers = await self._watchers.on(nodes, await self._connected())
-        async with AsyncExitStack() as stack:
-            captures = []
-            for node in dict.fromkeys(end.node for end in ends):
-                capture = Recording(str(client), str(server), port, watchers[node])
-                near = tuple(end.address for end in ends if end.node == node)
-                await capture.watch(ends[0].address, (ends[1].address, ends[1].service_address), near)
-                stack.push_async_callback(capture.end)
-                captures.append(capture)
-            yield RecordedWire(Captures(str(client), str(server), captures), self.journal)
+        async with watched(ends, port, watchers) as way:
+            yield RecordedWire(way, self.journal)
+
+
+def _end(running: Running) -> End:
+    return End(str(running.spec), (running.address, running.service_address), running.node)

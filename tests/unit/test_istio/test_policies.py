@@ -10,7 +10,6 @@ from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.observation import Attempt, Protocol
 from pytest_meshcheck.stage.policy import (
     Failure,
@@ -65,12 +64,6 @@ def test_every_golden_file_is_compared() -> None:
 def test_the_policies_of_one_service_share_a_virtual_service() -> None:
     kinds = [manifest["kind"] for manifest in istio.traffic(POLICIES["together"])]
     assert kinds == ["DestinationRule", "VirtualService", "VirtualService"]
-
-
-@pytest.mark.parametrize("policy", [Retry(SERVER, 1), Timeout(SERVER, 1), RequestsPerConnection(SERVER, 1)])
-def test_ambient_needs_a_waypoint_for_requests(policy: Policy) -> None:
-    with pytest.raises(Unsupported, match="needs a waypoint"):
-        AmbientMesh(ORDER).render([policy])
 
 
 @pytest.mark.parametrize("mesh", [IstioMesh, AmbientMesh])

@@ -1,0 +1,73 @@
+"""Ambient mode: who passes the waypoint, what it is made of, and what it can be told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.meshes.istio import waypoint
+from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
+from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+
+GOLDEN = Path(__file__).parent / "golden-ambient"
+SERVER = WorkloadSpec("blue", "server")
+POLICIES = (
+    MutualTls(SERVER, Mode.STRICT),
+    Retry(SERVER, 2, frozenset({503}), frozenset({Failure.CONNECT}), 0.25),
+    Timeout(SERVER, 0.5),
+)
+
+
+def mesh(version: str | None = None) -> AmbientMesh:
+    return AmbientMesh(Order(version, 1.0, None, installed=True))  # type: ignore[arg-type]
+
+
+def test_the_waypoint() -> None:
+    rendered = waypoint.gateway("waypoint-run", {"meshcheck.dev/run": "run"})
+    assert rendered == json.loads((GOLDEN / "waypoint.json").read_text())
+
+
+def test_policies_are_told_by_the_routes_of_services() -> None:
+    rendered = mesh().render(POLICIES)
+    assert rendered == json.loads((GOLDEN / "policies.json").read_text())
+    assert rendered == HttpRouteMesh(Order(None, 1.0, None, installed=True)).render(POLICIES)  # type: ignore[arg-type]
+
+
+def test_tunnels_are_not_counted() -> None:
+    with pytest.raises(Unsupported, match="pooled without a limit"):
+        mesh().render([RequestsPerConnection(SERVER, 1)])
+
+
+@pytest.mark.parametrize("enrolment", Enrolment)
+def test_pods_are_enrolled_one_by_one_and_services_by_namespace(enrolment: Enrolment) -> None:
+    owner = Ownership("run", "gw0", "image")
+    metadata = mesh().enrolment(WorkloadSpec(owner.namespace("blue"), "server", enrolment))
+    mode = "ambient" if enrolment is Enrolment.ENROLLED else "none"
+    assert metadata.labels == {"istio.io/dataplane-mode": mode}
+    assert metadata.namespace_labels == {
+        "istio.io/use-waypoint": "waypoint",
+        "istio.io/use-waypoint-namespace": owner.namespace("waypoint"),
+    }
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.29.6", False), ("1.30.0", True), ("1.31.0-rc.0", True)])
+def test_who_calls_is_told_from_1_30_on(version: str, told: bool) -> None:
+    claim = mesh(version).claims[Capability.PEER_IDENTITY]
+    assert (claim.supported, claim.since) == (told, "1.30.0")
+
+
+def test_proxies_outside_of_pods_renew_as_often_as_ztunnel() -> None:
+    istiod, ztunnel = (next(one for one in mesh().releases() if one.name == name) for name in ("istiod", "ztunnel"))
+    metadata = istiod.values["meshConfig"]["defaultConfig"]["proxyMetadata"]
+    assert metadata["SECRET_TTL"] == ztunnel.values["env"]["SECRET_TTL"] == "240s"
+    assert metadata["PROXY_CONFIG_XDS_AGENT"] == istiod.values["pilot"]["env"]["ISTIO_MULTIROOT_MESH"] == "true"
+
+
+def test_nobody_passes_a_waypoint_that_is_not_there() -> None:
+    assert mesh().stops(SERVER) == ()
