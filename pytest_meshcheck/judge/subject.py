@@ -276,9 +276,10 @@ class MeshUnderTest:
         """
         endpoint = self.endpoint(server, port)
         request: dict[str, Any] = dict(EMPTY_CALL) if server.spec.port(port).protocol is Protocol.GRPC else {}
-        unwanted = "http/1.1" if request else "h2"
+        unwanted = "" if endpoint.tunnel else "http/1.1" if request else "h2"
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
-        spoken = ClientTls(credentials=credentials, server_name=endpoint.server_name, alpn=alpn, **tls)
+        tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
+        spoken = ClientTls(credentials=credentials, **tls)
         request |= {"patience": patience} if patience else {}
         return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
 
@@ -303,8 +304,10 @@ class MeshUnderTest:
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
-        """Have the impostor speak TLS with this certificate from now on."""
-        await self.platform.serve(impostor, port, ServerTls(credentials=credentials))
+        """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
+        endpoint = self.endpoint(impostor, port)
+        tunnel = endpoint.address[1] if endpoint.tunnel else None
+        await self.platform.serve(impostor, port, ServerTls(credentials=credentials, tunnel=tunnel))
 
     @asynccontextmanager
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:

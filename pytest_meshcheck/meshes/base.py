@@ -54,11 +54,19 @@ def rotate_authority(authority: Authority, what: Rotation, lifetime: float | Non
 
 @dataclass(frozen=True)
 class TlsEndpoint:
-    """Where a TLS handshake meets the data plane of a workload."""
+    """Where a TLS handshake meets the data plane of a workload.
+
+    Attributes:
+        address: Where to dial.
+        server_name: The SNI; None: none is sent.
+        alpn: What is offered.
+        tunnel: The authority of an HTTP/2 CONNECT by which the port is reached inside; empty: TLS is all there is.
+    """
 
     address: Address
     server_name: str | None = None
     alpn: tuple[str, ...] = ()
+    tunnel: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ async def observe(observed: Observed, patience: float, speak: Callable[[Observed
 
 @asynccontextmanager
 async def connection(request: Request, observed: Observed) -> AsyncIterator[Connection]:
-    """The connection of a request, over TLS where it says so; closed at the end of the block."""
+    """The connection of a request, over TLS and in a tunnel where it says so; closed at the end of the block."""
     with await dial(request.address, observed) as plain:
         if request.tls is None:
             yield plain
@@ -73,7 +73,13 @@ async def connection(request: Request, observed: Observed) -> AsyncIterator[Conn
         secure = Secure(plain, request.tls)
         await secure.shake_hands(observed)
         await secure.verdict()
-        yield secure
+        if not request.tls.tunnel:
+            yield secure
+            return
+        # Loaded when first needed, as those who speak are.
+        tunnel = await asyncio.to_thread(importlib.import_module, f"{__package__}.tunnel")
+        async with tunnel.tunnelled(secure, request.tls.tunnel) as inside:
+            yield inside
 
 
 async def abandon(writing: asyncio.Task[None]) -> None:

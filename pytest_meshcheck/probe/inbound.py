@@ -115,8 +115,9 @@ class Inbound(asyncio.Protocol):
         self.transport.write(data)
 
     def reset(self) -> None:
-        """Drop the connection with a TCP RST."""
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
+        """Drop the connection with a TCP RST; in a tunnel with RST_STREAM."""
+        if sock := self.transport.get_extra_info("socket"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
         self.transport.abort()
 
     def close(self) -> None:

@@ -21,6 +21,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 BACKLOG = 1024
 
+Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
+"""What serves one connection to its end."""
+
 
 @dataclass
 class Listener:
@@ -46,11 +49,13 @@ class Listeners:
     _reopening: dict[str, tuple[Listen, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def open(self, port: Listen) -> None:
-        """Listen on a port, in place of what listened there; ProbeFault where that is not possible."""
+        """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible."""
         serve = serving(port, self.service)
         tls = None if port.tls is None else server_context(port.tls)
         if port.port in self._open or port.port in self._reopening:
             self.close(port.port)
+        for other in [one.port for one in self._open.values() if tunnels_alike(one.port, port)]:
+            self.close(other.port)
         connections: weakref.WeakSet[Inbound] = weakref.WeakSet()
 
         async def accepted(inbound: Inbound) -> None:
@@ -91,6 +96,8 @@ class Listeners:
 def listening(port: Listen) -> socket.socket:
     """A socket that listens; ProbeFault where that is not possible."""
     host, number = port.address
+    if port.tls is not None and port.tls.tunnel is not None:
+        number = port.tls.tunnel
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off where the protocol is named alone; else answers in two parts take 40 ms
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -104,13 +111,34 @@ def listening(port: Listen) -> socket.socket:
     return listener
 
 
-def serving(port: Listen, service: Service) -> Callable[[Inbound], Coroutine[Any, Any, None]]:
+def tunnels_alike(one: Listen, other: Listen) -> bool:
+    """Whether two ports are reached by tunnels at the same number, where one of them alone can be served."""
+    numbers = [None if port.tls is None else port.tls.tunnel for port in (one, other)]
+    return numbers[0] is not None and numbers[0] == numbers[1]
+
+
+def serving(port: Listen, service: Service) -> Serve:
     """What serves one connection of a port; ProbeFault where nothing does."""
+    speak = speaking(port, service)
+    if port.tls is None or port.tls.tunnel is None:
+        return speak
+    return partial(serve_tunnels, speak, port.address[1])
+
+
+def speaking(port: Listen, service: Service) -> Serve:
+    """What speaks a port's protocol; ProbeFault where nothing does."""
     if port.protocol is Protocol.TCP:
         return partial(serve_tcp, service, port)
     if port.protocol in (Protocol.HTTP1, Protocol.H2C, Protocol.GRPC):
         return partial(serve_http, service, port)
     raise ProbeFault(f"port {port.port!r}: {port.protocol} is not served; http/1.1, h2c, grpc and tcp are")
+
+
+async def serve_tunnels(speak: Serve, number: int, inbound: Inbound) -> None:
+    """Serve a connection whose streams are tunnels to the port of this number."""
+    from pytest_meshcheck.probe.tunnel_server import TunnelServer  # noqa: PLC0415 - see serve_http
+
+    await TunnelServer(speak, number, inbound).run()
 
 
 async def serve_tcp(service: Service, port: Listen, inbound: Inbound) -> None:

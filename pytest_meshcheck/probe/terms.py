@@ -55,6 +55,8 @@ class Ending(enum.StrEnum):
     """The probe's own patience ran out; nothing is known of the answer."""
     MALFORMED = "malformed"
     """The bytes received are not the protocol that was spoken; ``detail`` says why."""
+    TUNNEL_REFUSED = "tunnel-refused"
+    """The peer answered CONNECT with another status than 2xx; ``detail`` names it. What was to go inside never left."""
 
 
 class Behaviour(enum.StrEnum):
@@ -93,6 +95,8 @@ class ClientTls(msgspec.Struct, frozen=True, kw_only=True):
     minimum: str = "TLSv1.2"
     maximum: str = "TLSv1.3"
     """``TLSv1``, ``TLSv1.1``, ``TLSv1.2`` or ``TLSv1.3``."""
+    tunnel: str = ""
+    """The authority of an HTTP/2 CONNECT, inside whose stream the exchange is made; empty: there is no tunnel."""
 
 
 class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +104,8 @@ class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
 
     credentials: Credentials
     alpn: tuple[str, ...] = ("http/1.1", "h2")
+    tunnel: int | None = None
+    """The number of the port where TLS is spoken instead, and where an HTTP/2 CONNECT leads to the port itself."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,12 +41,18 @@ LEAF_LIFETIME = 240.0
 """Seconds. ztunnel renews at half of a validity that begins two minutes in the past: here each minute."""
 
 MODE = "istio.io/dataplane-mode"
+LABELS = {
+    # enrolment: labels of a pod
+    Enrolment.ENROLLED: {MODE: "ambient"},
+    Enrolment.UNENROLLED: {MODE: "none"},
+    Enrolment.FEIGNED: {MODE: "none", "networking.istio.io/tunnel": "http"},
+}
+"""The last one is what istiod's ambient index takes for a workload that ends tunnels itself, as waypoints do."""
+
 NO_IMPOSTOR = "the stage has no peer of its own that speaks HBONE"
 TELLS_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
-    Capability.SERVER_IDENTITY: (HBONE, NO_IMPOSTOR),
-    Capability.CUSTOM_AUTHORITY: (HBONE, NO_IMPOSTOR),
     Capability.ROOT_ROTATION: (HBONE, NO_IMPOSTOR),
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
     Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
@@ -133,8 +139,7 @@ class AmbientMesh(HttpRouteMesh):
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """A label pod by pod; requests to any service pass the waypoint, if the caller is enrolled."""
-        mode = "ambient" if workload.enrolment is Enrolment.ENROLLED else "none"
-        return Metadata({MODE: mode}, namespace_labels=waypoint.used_in(workload.namespace))
+        return Metadata(LABELS[workload.enrolment], namespace_labels=waypoint.used_in(workload.namespace))
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, and for each service its HTTPRoutes.
@@ -158,9 +163,10 @@ class AmbientMesh(HttpRouteMesh):
         await gateway_api.routes_taken(await self.platform.api(), namespaces, within)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """Where ztunnel takes tunnels for the workload, whatever the port."""
-        address, _ = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
-        return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",))
+        """Where ztunnel takes tunnels to the workload, one for each connection to one of its ports."""
+        address, number = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
+        tunnel = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
+        return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",), tunnel)
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and every node has its ztunnel."""

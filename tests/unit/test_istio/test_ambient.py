@@ -48,8 +48,14 @@ def test_tunnels_are_not_counted() -> None:
 def test_pods_are_enrolled_one_by_one_and_services_by_namespace(enrolment: Enrolment) -> None:
     owner = Ownership("run", "gw0", "image")
     metadata = mesh().enrolment(WorkloadSpec(owner.namespace("blue"), "server", enrolment))
-    mode = "ambient" if enrolment is Enrolment.ENROLLED else "none"
-    assert metadata.labels == {"istio.io/dataplane-mode": mode}
+    assert (
+        metadata.labels
+        == {
+            Enrolment.ENROLLED: {"istio.io/dataplane-mode": "ambient"},
+            Enrolment.UNENROLLED: {"istio.io/dataplane-mode": "none"},
+            Enrolment.FEIGNED: {"istio.io/dataplane-mode": "none", "networking.istio.io/tunnel": "http"},
+        }[enrolment]
+    )
     assert metadata.namespace_labels == {
         "istio.io/use-waypoint": "waypoint",
         "istio.io/use-waypoint-namespace": owner.namespace("waypoint"),
