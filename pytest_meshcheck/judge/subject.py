@@ -228,10 +228,12 @@ class MeshUnderTest:
         """Rotate something; ``lifetime`` is that of a new issuer, in seconds.
 
         Workloads are restarted where their data planes learn of roots in no other way; loads go on meanwhile. Where
-        ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, and what else has
-        to be there in time a check waits for.
+        ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, the first one goes
+        when no leaf needs it any more, and what else has to be there in time a check waits for.
         """
         await self._quiet()
+        if self.documented.policies_act_within and what is Rotation.ROOT_DROP:
+            await self._have_new_leaves()
         self.journal.add("rotation", what, lifetime)
         await self.adapter.rotate(what, lifetime)
         await self.adapter.settled()
@@ -246,6 +248,21 @@ class MeshUnderTest:
         enrolled = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
         await roll(self.replacing, self.adapter, enrolled, self.stage.running, self.scale)
         self.stage.told_roots = self.authority.roots
+
+    async def _have_new_leaves(self) -> None:
+        """Wait until every data plane serves a leaf of the present issuer; what does not is left to the check."""
+        outsider = await self.workload("outsider")
+        servers = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
+        wanted = self.authority.issuer.certificate
+
+        async def leaves() -> list[bool]:
+            shown = [knock.tls for knock in await asyncio.gather(*(self.handshake(outsider, s) for s in servers))]
+            return [tls is not None and wanted in parsed_chain(tls.chain) for tls in shown]
+
+        within = self.documented.roots_act_within * self.scale
+        seen, seconds = await converge(leaves, all, within, every=PAUSE)
+        told = {str(server): new for server, new in zip(servers, seen, strict=True)}
+        self.journal.add("new leaves", f"after {seconds:.1f} s", told)
 
     async def _trusts(self, issuer: Issuer) -> None:
         """Wait until every data plane lets a peer under an issuer in; what does not is left to the check."""

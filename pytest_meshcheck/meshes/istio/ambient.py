@@ -36,6 +36,9 @@ LAYER_7 = f"{AMBIENT}/usage/l7-features"
 HBONE = f"{AMBIENT}/architecture/hbone"
 CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
+CERTIFICATE = "https://github.com/istio/ztunnel/blob/master/src/tls/certificate.rs"
+"""What istiod answers to a request for a certificate ends in the roots that are trusted from then on."""
+
 
 LEAF_LIFETIME = 240.0
 """Seconds. ztunnel renews at half of a validity that begins two minutes in the past: here each minute."""
@@ -49,11 +52,9 @@ LABELS = {
 }
 """The last one is what istiod's ambient index takes for a workload that ends tunnels itself, as waypoints do."""
 
-NO_IMPOSTOR = "the stage has no peer of its own that speaks HBONE"
 TELLS_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
-    Capability.ROOT_ROTATION: (HBONE, NO_IMPOSTOR),
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
     Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
     Capability.PROXY_RESTART: (ARCHITECTURE, "a ztunnel belongs to a node, not to a workload"),
@@ -84,7 +85,14 @@ AMBIENT_DOCUMENTED: Documented = replace(
     leaf_lifetime=LEAF_LIFETIME,
     leaf_renewed_within=75.0,
     issuer_acts_within=90.0,
-    sources={**ROUTED.sources, "leaf_lifetime": ZTUNNEL, "leaf_renewed_within": ZTUNNEL, "identity_headers": CHANGES},
+    roots_act_within=90.0,
+    sources={
+        **ROUTED.sources,
+        "leaf_lifetime": ZTUNNEL,
+        "leaf_renewed_within": ZTUNNEL,
+        "identity_headers": CHANGES,
+        "roots_act_within": CERTIFICATE,
+    },
 )
 
 PROFILE = {"profile": "ambient"}

@@ -176,21 +176,30 @@ DEFECTS = {
     "server-identity-not-checked": Defect(
         "A client's data plane takes every certificate of the right authority for the server's.",
         (
-            "mtls/impostor-server-is-refused[other-service-account]",
-            "mtls/impostor-server-is-refused[other-namespace]",
-            "mtls/impostor-server-is-refused[no-identity]",
+            "mtls/impostor-server-is-refused[other-service-account-service]",
+            "mtls/impostor-server-is-refused[other-service-account-address]",
+            "mtls/impostor-server-is-refused[other-namespace-service]",
+            "mtls/impostor-server-is-refused[other-namespace-address]",
+            "mtls/impostor-server-is-refused[no-identity-service]",
+            "mtls/impostor-server-is-refused[no-identity-address]",
             "mtls/other-trust-domain-is-refused",
         ),
         any_server_identity,
     ),
     "server-identity-only-by-namespace": Defect(
         "A client's data plane compares a server's trust domain and namespace, not its service account.",
-        ("mtls/impostor-server-is-refused[other-service-account]",),
+        (
+            "mtls/impostor-server-is-refused[other-service-account-service]",
+            "mtls/impostor-server-is-refused[other-service-account-address]",
+        ),
         server_identity_by("prefix", 0, 5),
     ),
     "server-identity-only-by-name": Defect(
         "A client's data plane compares a server's service account, not its namespace.",
-        ("mtls/impostor-server-is-refused[other-namespace]",),
+        (
+            "mtls/impostor-server-is-refused[other-namespace-service]",
+            "mtls/impostor-server-is-refused[other-namespace-address]",
+        ),
         server_identity_by("suffix", 5, None),
     ),
     "any-trust-domain": Defect(
