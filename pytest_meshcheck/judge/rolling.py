@@ -1,17 +1,37 @@
-"""Rolling restarts: each workload gets a new instance, with a new data plane, and loads on it and from it go on.
+"""Rolling restarts: workloads get new instances, with new data planes, and loads on them and from them go on.
 
-The order is that of a careful rolling update: the new instance serves before the service leads to it, and the old one
-goes when nobody sends to it any more. What its ledger says is kept, so that no request is out of sight.
+The order is that of a careful rolling update: new instances serve before services lead to them, and old ones go when
+nobody sends to them any more. What their ledgers say is kept, so that no request is out of sight.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pytest_meshcheck.judge.succession import count, is_found, left_alone
-from pytest_meshcheck.judge.witness import calls, unconvinced
+from pytest_meshcheck.judge.witness import Question, calls, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.platforms.base import Replacing
+from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.workload import Workload
+
+
+@dataclass(frozen=True)
+class Succession:
+    """A workload that goes on as another instance.
+
+    Attributes:
+        old: The instance that goes.
+        new: The workload, which is the new instance already.
+        coming: The loads on it.
+        served: Those of them that the old instance has seen.
+    """
+
+    old: Workload
+    new: Workload
+    coming: Sequence[Load]
+    served: Sequence[Load]
 
 
 async def roll(
@@ -19,7 +39,8 @@ async def roll(
 ) -> None:
     """Restart workloads, all at once, as ``kubectl rollout restart`` does; they go on as their new instances.
 
-    A new instance that others do not reach is written down, and left to the check: that may be what it is about.
+    None of the old instances goes before all have been succeeded: until then some are still asked what they reach. A
+    new instance that others do not reach is written down, and left to the check: that may be what it is about.
 
     Args:
         platform: Where they run.
@@ -31,36 +52,55 @@ async def roll(
     Raises:
         Inconclusive: An instance does not start, or clients go on sending to an old one.
     """
-    restarts = (_replace(platform, mesh, workload, running, scale) for workload in workloads)
-    for trouble in await asyncio.gather(*restarts, return_exceptions=True):
-        if trouble is not None:
-            raise trouble
+    if not workloads:
+        return
+    successions = await _each(_join(platform, mesh, workload, running) for workload in workloads)
+    await _introduce(mesh, workloads, running, scale)
+    await _each(load.move(one.old, one.new) for one in successions for load in one.new.loads)
+    await _each(_take_over(platform, one, scale) for one in successions)
+    await _each(_let_go(platform, one) for one in successions)
+    await _introduce(mesh, workloads, running, scale)
 
 
-async def _replace(
-    platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload], scale: float
-) -> None:
+async def _each(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Have all of them end, also where one of them fails, as none may go on behind the back of the caller."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for one in results:
+        if isinstance(one, BaseException):
+            raise one
+    return results
+
+
+async def _join(platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload]) -> Succession:
     successor = await platform.join(workload, mesh.enrolment(workload.spec))
     coming = [load for one in running for load in one.loads if any(server is workload for server in load.servers)]
     old = workload.become(successor)
     for load in coming:
         load.servers.append(old)
     served = [load for load, seen in zip(coming, await count(old, coming), strict=True) if seen]
-    await _introduce(mesh, workload, running, scale)
-    if await is_found(workload, served, scale):
-        await platform.withdraw(old)
-        await left_alone(old, workload, coming, served, scale)
-    else:
-        await platform.withdraw(old)
-    for load in workload.loads:
-        await load.move(old, workload)
-    for load in coming:
-        await load.leave(old)
-    await platform.let_go(old)
-    await _introduce(mesh, workload, running, scale)
+    return Succession(old, workload, coming, served)
 
 
-async def _introduce(mesh: Mesh, workload: Workload, running: Sequence[Workload], scale: float) -> None:
-    left = await unconvinced(calls(workload, running), mesh.documented.policies_act_within, scale)
+async def _take_over(platform: Replacing, one: Succession, scale: float) -> None:
+    found = await is_found(one.new, one.served, scale)
+    await platform.withdraw(one.old)
+    if found:
+        await left_alone(one.old, one.new, one.coming, one.served, scale)
+
+
+async def _let_go(platform: Replacing, one: Succession) -> None:
+    for load in one.coming:
+        await load.leave(one.old)
+    await platform.let_go(one.old)
+
+
+async def _introduce(mesh: Mesh, newcomers: Sequence[Workload], running: Sequence[Workload], scale: float) -> None:
+    """Wait until newcomers and all others reach each other, and write down who does not."""
+    questions: list[Question] = []
+    met = [one for one in running if not any(one is newcomer for newcomer in newcomers)]
+    for newcomer in newcomers:
+        questions += calls(newcomer, met)
+        met.append(newcomer)
+    left = await unconvinced(questions, mesh.documented.policies_act_within, scale)
     seen = f"not reached: {'; '.join(map(str, left))}" if left else "reached by all"
-    workload.journal.add("restart", str(workload), seen)
+    newcomers[0].journal.add("restart", ", ".join(map(str, newcomers)), seen)
