@@ -19,7 +19,7 @@ from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.judge.witness import Question
-from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, stops_of
+from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
 from pytest_meshcheck.platforms.base import Platform, Replacing, Wire
 from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
 from pytest_meshcheck.stage.capability import Capability
@@ -319,6 +319,10 @@ class MeshUnderTest:
     def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
         """The policy by which each request to a server meets its certificate, where the mesh can do that."""
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
+
+    def meets_impostors(self, port: str) -> bool:
+        """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
+        return meets_impostors(self.adapter, port)
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""

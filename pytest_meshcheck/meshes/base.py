@@ -165,8 +165,9 @@ class Mesh(Protocol):
     ``data_planes: str``, which of several forms they were found to have, for the report;
     ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
     the run; ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
-    workload only; and ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
-    client to a service pass, in this order.
+    workload only; ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
+    client to a service pass, in this order; and ``impostor_ports: Collection[str]``, the ports on which others meet a
+    feigned workload itself.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
@@ -246,6 +247,11 @@ def data_planes_of(adapter: Mesh) -> str:
 def kind_config_of(adapter: Mesh) -> str:
     """The shipped kind configuration that a mesh needs; empty where kind's own will do."""
     return str(getattr(adapter, "kind_config", ""))
+
+
+def meets_impostors(adapter: Mesh, port: str) -> bool:
+    """Whether a feigned workload is met itself on a port; where the adapter says nothing of it, it is on every one."""
+    return port in getattr(adapter, "impostor_ports", (port,))
 
 
 def permissions_of(adapter: Mesh) -> Sequence[Permission]:

@@ -37,15 +37,17 @@ ANCHOR_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
 IN_A_ROW = 5
 """Injections with the announced anchors: the first may come from one injector while another is about to go."""
 
+IMPOSTOR_PORT = "http"
 ENROLLED = {"linkerd.io/inject": "enabled"}
 INJECTED: Mapping[Enrolment, Mapping[str, str]] = {
     # enrolment: annotations of a pod
     Enrolment.ENROLLED: ENROLLED,
     Enrolment.UNENROLLED: {"linkerd.io/inject": "disabled"},
-    Enrolment.FEIGNED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS["http"])},
+    Enrolment.FEIGNED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS[IMPOSTOR_PORT])},
 }
 """An impostor has a proxy, so that it counts as a member. What is sent to its control port passes that proxy by, as an
-identity is expected there all the same, and nothing listens on it but the impostor: the proxy has no tap."""
+identity is expected there all the same, and nothing listens on it but the impostor: the proxy has no tap. There is one
+such port, and what is sent to any other goes to the proxy first."""
 
 DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRoutes": False}
 """The routes of the Gateway API that policies are rendered into."""
@@ -86,6 +88,7 @@ class LinkerdMesh(HelmMesh):
     repository = "https://helm.linkerd.io/edge"
     newest = "edge-26.8.3"
     data_plane_in_workload = True
+    impostor_ports = (IMPOSTOR_PORT,)
     documented: Documented = DOCUMENTED
     resources = (
         Permission("policy.linkerd.io", "servers", (*APPLIED, "delete")),
