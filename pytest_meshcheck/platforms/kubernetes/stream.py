@@ -6,7 +6,6 @@ the first octet of each message is its channel.
 
 import asyncio
 import json
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,10 @@ STDIN = bytes([STDIN_CHANNEL])
 CHUNK = 1 << 20
 """Octets per message: the server reads no longer ones."""
 
+LOOKS, PAUSE = 500, 0.01
+"""How often, and with how many seconds between, is looked whether the API server has done its part of the orderly end
+of a TLS connection, before it is given up."""
+
 NOT_FOUND = 404
 
 
@@ -33,7 +36,7 @@ class Executor:
     def __init__(self, configuration: Configuration) -> None:
         self._client = WsApiClient(configuration, heartbeat=HEARTBEAT)
         self._pods = CoreV1Api(self._client)
-        self._pipes: weakref.WeakSet[Pipe] = weakref.WeakSet()
+        self._pipes: set[Pipe] = set()
 
     async def open(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Stream:
         """Start a command; the stream is its standard input and output.
@@ -63,12 +66,12 @@ class Executor:
         except aiohttp.ClientError as error:
             raise ConnectionError(f"exec into {namespace}/{pod}: {error}") from error
         pipe = Pipe(socket, f"{namespace}/{pod}")
-        self._pipes.add(pipe)
+        self._pipes = {one for one in self._pipes if not one.is_closed()} | {pipe}
         return pipe.reader, pipe
 
     async def close(self) -> None:
         """Close what is open."""
-        await asyncio.gather(*(pipe.end() for pipe in list(self._pipes)))
+        await asyncio.gather(*(pipe.end() for pipe in self._pipes))
         await self._client.close()
 
 
@@ -78,6 +81,7 @@ class Pipe:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         self.reader = asyncio.StreamReader()
         self._socket = socket
+        self._below = socket.get_extra_info("socket")
         self._name = name
         self._outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._said = b""
@@ -99,10 +103,18 @@ class Pipe:
         """Whether it has ended, or is about to."""
         return self._closing
 
+    def is_closed(self) -> bool:
+        """Whether also the connection below it is closed."""
+        return self._below is None or self._below.fileno() == -1
+
     async def end(self) -> None:
-        """End the stream, and wait until it is closed."""
+        """End the stream, and wait until its connection is closed, which must not outlive the event loop."""
         self.close()
         await asyncio.wait(self._tasks)
+        for _ in range(LOOKS):
+            if self.is_closed():
+                return
+            await asyncio.sleep(PAUSE)
 
     async def _send(self) -> None:
         try:
