@@ -6,7 +6,7 @@ charts', bear ``OURS``.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.platforms.base import Manifest
@@ -19,6 +19,7 @@ STATE = "meshcheck"
 
 OURS: Mapping[str, str] = {"app.kubernetes.io/managed-by": "meshcheck"}
 
+NAMESPACES = "/api/v1/namespaces"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RELEASE = "meta.helm.sh/release-name"
 
@@ -91,16 +92,18 @@ async def installation_in(api: Api, namespace: str) -> Installation | None:
 
 async def installed_by(api: Api, run: str) -> list[Installation]:
     """What one run has installed in a cluster."""
-    homes, _ = await api.items("/api/v1/namespaces", selector(OURS))
+    homes, _ = await api.items(NAMESPACES, selector(OURS))
     found = [await installation_in(api, home["metadata"]["name"]) for home in homes]
     return [one for one in found if one is not None and one.run == run]
 
 
 async def remove(api: Api, program: Helm, installation: Installation, patience: float) -> None:
-    """Remove the charts, the definitions that came with them, and the namespace; Helm may take so many seconds each.
+    """Remove the charts, the definitions that came with them, and the namespace; each may take so many seconds.
+
+    The namespace is gone then: to the next run, what is about to go would be somebody else's mesh.
 
     Raises:
-        Inconclusive: Helm cannot remove a chart.
+        Inconclusive: Helm cannot remove a chart, or the namespace does not go away.
     """
     definitions, _ = await api.items(DEFINITIONS)
     left = [_named(one) for one in definitions if _came_with(installation, one)]
@@ -109,6 +112,14 @@ async def remove(api: Api, program: Helm, installation: Installation, patience: 
     for definition in left:
         await api.delete(definition)
     await api.delete(home(installation.namespace))
+
+    def is_gone(namespaces: Sequence[Object]) -> bool:
+        return all(one["metadata"]["name"] != installation.namespace for one in namespaces)
+
+    try:
+        await api.until(NAMESPACES, selector(OURS), is_gone, patience)
+    except TimeoutError as late:
+        raise Inconclusive(f"the namespace {installation.namespace} does not go away") from late
 
 
 def _came_with(installation: Installation, definition: Object) -> bool:
