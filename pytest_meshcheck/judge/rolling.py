@@ -37,10 +37,12 @@ class Succession:
 async def roll(
     platform: Replacing, mesh: Mesh, workloads: Sequence[Workload], running: Sequence[Workload], scale: float
 ) -> None:
-    """Restart workloads, all at once, as ``kubectl rollout restart`` does; they go on as their new instances.
+    """Restart workloads; they go on as their new instances.
 
-    None of the old instances goes before all have been succeeded: until then some are still asked what they reach. A
-    new instance that others do not reach is written down, and left to the check: that may be what it is about.
+    Those that loads go to come first, and the others when their old instances are gone: so there is a time when data
+    planes of before have nothing but data planes of now to send to. Restarted together, each would go on with its like.
+
+    A new instance that others do not reach is written down, and left to the check: that may be what it is about.
 
     Args:
         platform: Where they run.
@@ -52,8 +54,16 @@ async def roll(
     Raises:
         Inconclusive: An instance does not start, or clients go on sending to an old one.
     """
-    if not workloads:
-        return
+    loaded = {str(server) for one in running for load in one.loads for server in load.servers}
+    for wave in ([w for w in workloads if str(w) in loaded], [w for w in workloads if str(w) not in loaded]):
+        if wave:
+            await _replace(platform, mesh, wave, running, scale)
+
+
+async def _replace(
+    platform: Replacing, mesh: Mesh, workloads: Sequence[Workload], running: Sequence[Workload], scale: float
+) -> None:
+    """Have them be succeeded all at once; none of the old ones goes before all are, as others still ask through it."""
     successions = await _each(_join(platform, mesh, workload, running) for workload in workloads)
     await _introduce(mesh, workloads, running, scale)
     await _each(load.move(one.old, one.new) for one in successions for load in one.new.loads)
