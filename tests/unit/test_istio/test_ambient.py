@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.istio import waypoint
-from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
+from pytest_meshcheck.meshes.istio.ambient import AMBIENT_CLAIMS, AmbientMesh
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Unsupported
+from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden-ambient"
 SERVER = WorkloadSpec("blue", "server")
@@ -73,6 +75,21 @@ def test_proxies_outside_of_pods_renew_as_often_as_ztunnel() -> None:
     metadata = istiod.values["meshConfig"]["defaultConfig"]["proxyMetadata"]
     assert metadata["SECRET_TTL"] == ztunnel.values["env"]["SECRET_TTL"] == "240s"
     assert metadata["PROXY_CONFIG_XDS_AGENT"] == istiod.values["pilot"]["env"]["ISTIO_MULTIROOT_MESH"] == "true"
+
+
+@pytest.mark.parametrize(("address", "tunnel"), [("10.0.0.1", "10.0.0.1:9090"), ("fd00::1", "[fd00::1]:9090")])
+def test_ports_are_reached_by_tunnels(address: str, tunnel: str) -> None:
+    workload = Workload(SERVER, None, Journal(), lambda *_: (address, 9090), "server-1")  # type: ignore[arg-type]
+    assert mesh().endpoint(workload, "grpc") == TlsEndpoint((address, 15008), None, ("h2",), tunnel)
+
+
+@pytest.mark.parametrize(
+    "capability", [Capability.CUSTOM_AUTHORITY, Capability.SERVER_IDENTITY, Capability.ROOT_ROTATION]
+)
+def test_hostile_peers_and_other_roots_can_be_tried(capability: Capability) -> None:
+    claim = AMBIENT_CLAIMS[capability]
+    assert claim.supported
+    assert claim.source
 
 
 def test_nobody_passes_a_waypoint_that_is_not_there() -> None:
