@@ -35,6 +35,10 @@ NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banne
 FIRST_OTHER = 10080
 """The first number of declared ports that have other names, in their order."""
 
+SERVER_FIRST = "tcp"
+"""Application protocol of a port where the client is silent at first. Istio knows it. Linkerd does not, and takes it
+for opaque; it would wait for 10 s for a protocol to detect otherwise."""
+
 APPLICATION_PROTOCOLS = {Protocol.H2C: "kubernetes.io/h2c"}
 """Only what names cannot tell: meshes differ in what they take ``http`` and ``grpc`` for, and Linkerd does not look
 into what it does not know; https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol"""
@@ -222,5 +226,5 @@ def _selected(spec: WorkloadSpec, generation: int | None) -> dict[str, str]:
 def _service_port(spec: WorkloadSpec, port: Port) -> Manifest:
     number = port_number(spec, port.name)
     declared = {"name": port.name, "port": number, "targetPort": number, "protocol": "TCP"}
-    application = APPLICATION_PROTOCOLS.get(port.protocol)
+    application = SERVER_FIRST if port.server_first else APPLICATION_PROTOCOLS.get(port.protocol)
     return declared | ({"appProtocol": application} if application else {})
