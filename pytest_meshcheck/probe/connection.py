@@ -58,9 +58,12 @@ class Plain:
             self._broken = error
 
     async def receive(self) -> bytes:
-        """Octets, or nothing at the peer's end of stream; ConnectionResetError where it was reset."""
+        """Octets, or nothing at the peer's end of stream; ConnectionResetError where it was reset.
+
+        Whoever gives up waiting loses nothing: what has come by then is there for the next who asks.
+        """
         try:
-            data = await self._loop.sock_recv(self._socket, CHUNK)
+            data = await self._next()
         except OSError as error:
             if error.errno not in RESETS:
                 raise
@@ -68,6 +71,22 @@ class Plain:
         if not data and self._broken is not None:
             raise ConnectionResetError(self._broken.errno, self._broken.strerror)
         return data
+
+    async def _next(self) -> bytes:
+        # Not sock_recv, which reads before its caller goes on: a timeout in between would drop what was read.
+        while True:
+            try:
+                return self._socket.recv(CHUNK)
+            except BlockingIOError:
+                await self._readable()
+
+    async def _readable(self) -> None:
+        ready = asyncio.Event()
+        self._loop.add_reader(self._socket, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            self._loop.remove_reader(self._socket)
 
     def close(self) -> None:
         """Close both halves."""
