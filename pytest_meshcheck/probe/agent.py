@@ -60,10 +60,7 @@ class Agent:
         return m.Done()
 
     async def _close_listener(self, command: m.CloseListener) -> m.Reply:
-        if command.seconds is None:
-            self._listeners.close(command.port)
-        else:
-            self._listeners.close_for(command.port, command.seconds)
+        await self._listeners.stop(command.port, command.seconds)
         return m.Done()
 
     async def _set_script(self, command: m.SetScript) -> m.Reply:

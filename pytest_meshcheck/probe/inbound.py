@@ -114,6 +114,10 @@ class Inbound(asyncio.Protocol):
             raise PeerGone(self.gone or "the connection was closed")
         self.transport.write(data)
 
+    async def left(self) -> None:
+        """Return once the peer has closed its half, or the connection is gone."""
+        await asyncio.shield(self._gone)
+
     def reset(self) -> None:
         """Drop the connection with a TCP RST; in a tunnel with RST_STREAM."""
         if sock := self.transport.get_extra_info("socket"):

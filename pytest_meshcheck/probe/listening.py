@@ -20,6 +20,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What an HTTP/2 client says first (RFC 9113, 3.4)."""
 
 BACKLOG = 1024
+NOTED_WITHIN = 1.0
+"""Seconds that peers have to close their half of connections."""
 
 Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
 """What serves one connection to its end."""
@@ -38,6 +40,18 @@ class Listener:
         self.server.close()
         for connection in list(self.connections):
             connection.close()
+
+    async def leave(self) -> None:
+        """The same, but wait until the peers have taken note: until then they might send on what is closed."""
+        self.server.close()
+        accepted = list(self.connections)
+        for connection in accepted:
+            connection.finish()
+        if left := [asyncio.ensure_future(connection.left()) for connection in accepted]:
+            _, waiting = await asyncio.wait(left, timeout=NOTED_WITHIN)
+            for one in waiting:
+                one.cancel()
+        self.close()
 
 
 @dataclass
@@ -82,10 +96,14 @@ class Listeners:
         listener.close()
         return listener.port
 
-    def close_for(self, name: str, seconds: float) -> None:
-        """Stop serving a port for so many seconds from now."""
+    async def stop(self, name: str, seconds: float | None = None) -> None:
+        """Stop serving a port, once its peers know of it for so many seconds. ProbeFault where it is not open."""
+        listener = self._open.get(name)
+        if listener is not None:
+            await listener.leave()
         port = self.close(name)
-        self._reopening[name] = port, asyncio.create_task(self._reopen(port, seconds))
+        if seconds is not None:
+            self._reopening[name] = port, asyncio.create_task(self._reopen(port, seconds))
 
     async def _reopen(self, port: Listen, seconds: float) -> None:
         await asyncio.sleep(seconds)
