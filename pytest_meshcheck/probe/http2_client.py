@@ -4,23 +4,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import h2.config
-import h2.connection
 import h2.events
-import h2.exceptions
 
 from pytest_meshcheck.probe.body import content
 from pytest_meshcheck.probe.client import abandon, connection
 from pytest_meshcheck.probe.connection import Connection
+from pytest_meshcheck.probe.http2_connection import FromServer, client_side, ignore, room
 from pytest_meshcheck.probe.http2_errors import error_name
-from pytest_meshcheck.probe.messages import REQUEST_ID_HEADER, Ending, Request, joined
-from pytest_meshcheck.probe.observed import Ended, Observed
+from pytest_meshcheck.probe.messages import REQUEST_ID_HEADER, Request, joined
+from pytest_meshcheck.probe.observed import Observed
 from pytest_meshcheck.probe.octets import from_octets, regular, to_octets
 
 STREAM = 1
-FRAME_HEADER = 9
-SETTINGS = 4
-WINDOW = 1 << 20
 
 
 async def speak(request: Request, observed: Observed) -> None:
@@ -36,13 +31,7 @@ class Http2Client:
         self._request = request
         self._observed = observed
         self._wire = wire
-        config = h2.config.H2Configuration(
-            client_side=True,
-            header_encoding=None,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
-        )
-        self._http = h2.connection.H2Connection(config)
+        self._http = client_side()
         self._window = asyncio.Event()
         self._sending = asyncio.Lock()
         self._whole = False
@@ -60,8 +49,6 @@ class Http2Client:
 
     async def run(self) -> None:
         """Send the request and read the answer to its end."""
-        self._http.initiate_connection()
-        self._http.increment_flow_control_window(WINDOW)
         writing = asyncio.create_task(self._write())
         try:
             await self._read()
@@ -81,29 +68,21 @@ class Http2Client:
 
     async def _write_body(self, body: bytes) -> None:
         while body:
-            room = min(self._http.local_flow_control_window(STREAM), self._http.max_outbound_frame_size)
-            if room <= 0:
+            if (free := room(self._http, STREAM)) <= 0:
                 self._window.clear()
                 await self._window.wait()
                 continue
-            piece, body = body[:room], body[room:]
+            piece, body = body[:free], body[free:]
             self._http.send_data(STREAM, piece, end_stream=not body)
             await self._flush()
 
     async def _read(self) -> None:
-        start = b""
+        answers = FromServer(self._http)
         while not self._whole:
             data = await self._wire.receive()
             if not data:
                 raise self._observed.cut("the peer closed the connection", reset=False)
-            if len(start) < FRAME_HEADER:
-                start += data[:FRAME_HEADER]
-                expect_settings(start)
-            try:
-                events = self._http.receive_data(data)
-            except h2.exceptions.ProtocolError as error:
-                raise Ended(Ending.MALFORMED, str(error)) from error
-            for event in events:
+            for event in answers.events(data):
                 self._handlers.get(type(event), ignore)(event)
             await self._flush()
 
@@ -161,13 +140,3 @@ def request_headers(request: Request, body: bytes) -> list[tuple[str, str]]:
         *((name.lower(), value) for name, value in request.headers),
     ]
     return [*headers, ("content-length", str(len(body)))] if body and not request.chunked else headers
-
-
-def expect_settings(start: bytes) -> None:
-    """A server's first frame is SETTINGS (RFC 9113, 3.4); h2 would take anything else for a frame to wait for."""
-    if len(start) > 3 and start[3] != SETTINGS:
-        raise Ended(Ending.MALFORMED, f"not HTTP/2: {start!r}")
-
-
-def ignore(_event: h2.events.Event) -> None:
-    """Nothing to do."""

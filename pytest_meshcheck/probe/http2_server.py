@@ -4,24 +4,19 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
 
 from pytest_meshcheck.probe.grpc_messages import CompressedMessage
 from pytest_meshcheck.probe.http2_answer import Stream, respond
+from pytest_meshcheck.probe.http2_connection import ignore, room, server_side
 from pytest_meshcheck.probe.http2_errors import error_name
 from pytest_meshcheck.probe.inbound import Inbound, PeerGone
 from pytest_meshcheck.probe.ledger import Head
 from pytest_meshcheck.probe.messages import REQUEST_ID_HEADER, AttemptEnding, Protocol, joined
 from pytest_meshcheck.probe.octets import from_octets, regular, to_octets
 from pytest_meshcheck.probe.service import Service
-
-WINDOW = 1 << 20
-"""Octets that a client may send ahead, per stream and more per connection."""
 
 
 class Http2Server:
@@ -31,13 +26,7 @@ class Http2Server:
         self.inbound = inbound
         self._service = service
         self._port = port
-        config = h2.config.H2Configuration(
-            client_side=False,
-            header_encoding=None,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
-        )
-        self.http = h2.connection.H2Connection(config)
+        self.http = server_side()
         self._streams: dict[int, Stream] = {}
         self._window = asyncio.Event()
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -51,9 +40,6 @@ class Http2Server:
 
     async def run(self) -> None:
         """Serve streams until the connection ends."""
-        self.http.initiate_connection()
-        self.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW})
-        self.http.increment_flow_control_window(WINDOW * 8)
         try:
             self._flush()
             while data := await self.inbound.read():
@@ -143,12 +129,11 @@ class Http2Server:
     async def body(self, stream: Stream, data: bytes) -> None:
         """Send a piece of a body, as fast as the peer's windows allow."""
         while data:
-            room = min(self.http.local_flow_control_window(stream.number), self.http.max_outbound_frame_size)
-            if room <= 0:
+            if (free := room(self.http, stream.number)) <= 0:
                 await self._window.wait()
                 continue
-            self.http.send_data(stream.number, data[:room])
-            data = data[room:]
+            self.http.send_data(stream.number, data[:free])
+            data = data[free:]
             self._flush()
             await self.inbound.write(b"")
 
@@ -161,7 +146,3 @@ class Http2Server:
         """Reset one stream."""
         self.http.reset_stream(stream.number, code)
         self._flush()
-
-
-def ignore(_event: h2.events.Event) -> None:
-    """Nothing to do: PING and SETTINGS are answered by h2 itself."""

@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import h2.config
-import h2.connection
 import h2.events
-import h2.exceptions
 
 from pytest_meshcheck.probe.client import abandon
 from pytest_meshcheck.probe.connection import Connection
-from pytest_meshcheck.probe.http2_client import FRAME_HEADER, STREAM, WINDOW, expect_settings, ignore
+from pytest_meshcheck.probe.http2_client import STREAM
+from pytest_meshcheck.probe.http2_connection import FromServer, client_side, ignore, room
 from pytest_meshcheck.probe.http2_errors import error_name
 from pytest_meshcheck.probe.messages import Ending, joined
 from pytest_meshcheck.probe.observed import Ended
@@ -45,13 +43,7 @@ class Tunnel:
 
     def __init__(self, wire: Connection) -> None:
         self._wire = wire
-        config = h2.config.H2Configuration(
-            client_side=True,
-            header_encoding=None,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
-        )
-        self._http = h2.connection.H2Connection(config)
+        self._http = client_side()
         self._sending = asyncio.Lock()
         self._news = asyncio.Event()
         self._status: int | None = None
@@ -69,8 +61,6 @@ class Tunnel:
 
     async def connect(self, authority: str) -> None:
         """Ask for the tunnel, and wait for the answer; see ``tunnelled``."""
-        self._http.initiate_connection()
-        self._http.increment_flow_control_window(WINDOW)
         self._http.send_headers(STREAM, to_octets([(":method", "CONNECT"), (":authority", authority)]))
         await self._flush()
         while self._status is None and not self._ended:
@@ -92,12 +82,11 @@ class Tunnel:
     async def send(self, data: bytes) -> None:
         """Send octets, as fast as the peer's windows allow; a broken connection shows itself on receiving."""
         while data and not self._deaf:
-            room = min(self._http.local_flow_control_window(STREAM), self._http.max_outbound_frame_size)
-            if room <= 0:
+            if (free := room(self._http, STREAM)) <= 0:
                 await self._news.wait()
                 continue
-            self._http.send_data(STREAM, data[:room])
-            data = data[room:]
+            self._http.send_data(STREAM, data[:free])
+            data = data[free:]
             await self._flush()
 
     async def receive(self) -> bytes:
@@ -120,16 +109,9 @@ class Tunnel:
         self._wire.close()
 
     async def _read(self) -> None:
-        start = b""
+        answers = FromServer(self._http)
         while not self._deaf and (data := await self._wire.receive()):
-            if len(start) < FRAME_HEADER:
-                start += data[:FRAME_HEADER]
-                expect_settings(start)
-            try:
-                events = self._http.receive_data(data)
-            except h2.exceptions.ProtocolError as error:
-                raise Ended(Ending.MALFORMED, str(error)) from error
-            for event in events:
+            for event in answers.events(data):
                 self._handlers.get(type(event), ignore)(event)
             self._tell()
             await self._flush()

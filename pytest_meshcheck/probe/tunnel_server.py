@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import h2.config
-import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
-import h2.settings
 
+from pytest_meshcheck.probe.http2_connection import ignore, room, server_side
 from pytest_meshcheck.probe.http2_errors import error_name
-from pytest_meshcheck.probe.http2_server import WINDOW, ignore
 from pytest_meshcheck.probe.inbound import Inbound
 from pytest_meshcheck.probe.messages import joined
 from pytest_meshcheck.probe.octets import from_octets, to_octets
@@ -35,14 +32,7 @@ class TunnelServer:
         self._serve = serve
         self._port = port
         self.inbound = inbound
-        config = h2.config.H2Configuration(
-            client_side=False,
-            header_encoding=None,
-            validate_inbound_headers=False,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
-        )
-        self.http = h2.connection.H2Connection(config)
+        self.http = server_side(validate_inbound_headers=False)
         self._streams: dict[int, StreamTransport] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             h2.events.RequestReceived: self._begin,
@@ -55,9 +45,6 @@ class TunnelServer:
 
     async def run(self) -> None:
         """Serve tunnels until the connection ends."""
-        self.http.initiate_connection()
-        self.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW})
-        self.http.increment_flow_control_window(WINDOW * 8)
         self.flush()
         try:
             while data := await self.inbound.read():
@@ -198,11 +185,10 @@ class StreamTransport(asyncio.Transport):
             return
         http = self._server.http
         while self._waiting:
-            room = min(http.local_flow_control_window(self._number), http.max_outbound_frame_size)
-            if room <= 0:
+            if (free := room(http, self._number)) <= 0:
                 break
-            http.send_data(self._number, bytes(self._waiting[:room]))
-            del self._waiting[:room]
+            http.send_data(self._number, bytes(self._waiting[:free]))
+            del self._waiting[:free]
         if self._ending and not self._waiting and not self._sent_end:
             self._sent_end = True
             http.end_stream(self._number)

@@ -1,0 +1,75 @@
+"""HTTP/2 connections as a probe has them, at either end: headers go and come as they are, and windows are wide."""
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from pytest_meshcheck.probe.messages import Ending
+from pytest_meshcheck.probe.observed import Ended
+
+WINDOW = 1 << 20
+"""Octets that the peer may send ahead on one stream."""
+
+FRAME_HEADER = 9
+SETTINGS = 4
+
+
+def client_side() -> h2.connection.H2Connection:
+    """The client's end, begun: its preface waits to be sent."""
+    http = _connection(client_side=True)
+    http.initiate_connection()
+    http.increment_flow_control_window(WINDOW)
+    return http
+
+
+def server_side(*, validate_inbound_headers: bool = True) -> h2.connection.H2Connection:
+    """The server's end, begun: its settings wait to be sent."""
+    http = _connection(client_side=False, validate_inbound_headers=validate_inbound_headers)
+    http.initiate_connection()
+    http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW})
+    http.increment_flow_control_window(WINDOW * 8)
+    return http
+
+
+def room(http: h2.connection.H2Connection, stream: int) -> int:
+    """How many octets may be sent on a stream in one frame now."""
+    return min(http.local_flow_control_window(stream), http.max_outbound_frame_size)
+
+
+class FromServer:
+    """What a server sends, from its first octet on."""
+
+    def __init__(self, http: h2.connection.H2Connection) -> None:
+        self._http = http
+        self._start = b""
+
+    def events(self, data: bytes) -> list[h2.events.Event]:
+        """What these octets say; Ended where they are no HTTP/2.
+
+        A server's first frame is SETTINGS (RFC 9113, 3.4); h2 would take anything else for a frame to wait for.
+        """
+        if len(self._start) < FRAME_HEADER:
+            self._start += data[:FRAME_HEADER]
+            if len(self._start) > 3 and self._start[3] != SETTINGS:
+                raise Ended(Ending.MALFORMED, f"not HTTP/2: {self._start!r}")
+        try:
+            return self._http.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            raise Ended(Ending.MALFORMED, str(error)) from error
+
+
+def ignore(_event: h2.events.Event) -> None:
+    """Nothing to do: PING and SETTINGS are answered by h2 itself."""
+
+
+def _connection(*, client_side: bool, validate_inbound_headers: bool = True) -> h2.connection.H2Connection:
+    config = h2.config.H2Configuration(
+        client_side=client_side,
+        header_encoding=None,
+        validate_inbound_headers=validate_inbound_headers,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+    )
+    return h2.connection.H2Connection(config)
