@@ -9,7 +9,7 @@ from cryptography import x509
 
 from pytest_meshcheck.judge.witness import calls, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.platforms.base import Platform
+from pytest_meshcheck.platforms.base import Platform, Replacing
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
 
@@ -62,6 +62,18 @@ class Stage:
         """The workloads that run now."""
         starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
         return [start.result() for start in starts if start.exception() is None]
+
+    @property
+    def enrolled(self) -> list[Workload]:
+        """Those that are part of the mesh."""
+        return [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
+
+    @property
+    def replacing(self) -> Replacing:
+        """The platform, as one that can replace the instance of a workload; Inconclusive where it cannot."""
+        if not isinstance(self.platform, Replacing):
+            raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
+        return self.platform
 
     def begin_ahead(self, roles: Iterable[str]) -> None:
         """Start these workloads side by side, ahead of the checks that ask for them."""

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +11,26 @@ from cryptography import x509
 
 from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.changes import Changes
-from pytest_meshcheck.judge.expect import converge
-from pytest_meshcheck.judge.rolling import roll
+from pytest_meshcheck.judge.peers import Peers
+from pytest_meshcheck.judge.rotations import Rotations
 from pytest_meshcheck.judge.staging import Stage
 from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.verdict import Violation
 from pytest_meshcheck.judge.witness import Question
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
-from pytest_meshcheck.platforms.base import Platform, Replacing, Wire
-from pytest_meshcheck.probe.messages import Body, ClientTls, Credentials, ServerTls
+from pytest_meshcheck.platforms.base import Platform, Wire
+from pytest_meshcheck.probe.messages import Credentials
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, Protocol
-from pytest_meshcheck.stage.pki import Authority, Issuer, Validity, parsed_chain
+from pytest_meshcheck.stage.observation import Attempt, Exchange
+from pytest_meshcheck.stage.pki import Authority, parsed_chain
 from pytest_meshcheck.stage.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
-from pytest_meshcheck.stage.workload import UNARY_PATH, Enrolment, Workload, WorkloadSpec
-
-PAUSE = 0.1
-"""Seconds between two looks at what takes its time."""
+from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
 
 TOLERANCE = 1.0
 """Time limits are proven by the order of events; this bound only has to tell "cut" from "not cut"."""
-
-EMPTY_CALL: dict[str, Any] = {
-    "protocol": Protocol.H2C,
-    "method": "POST",
-    "path": UNARY_PATH,
-    "headers": (("content-type", "application/grpc"), ("te", "trailers")),
-    "body": Body(text="\0\0\0\0\0"),
-}
-"""A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
 
 
 @dataclass
@@ -63,6 +50,8 @@ class MeshUnderTest:
         turns: Keeps what touches the whole mesh apart from other processes that use the same mesh.
         changes: The policies.
         stage: The workloads.
+        peers: Those that speak TLS by themselves.
+        rotations: What has to follow them.
     """
 
     adapter: Mesh
@@ -77,10 +66,14 @@ class MeshUnderTest:
     upgraded: Upgraded | None = None
     stage: Stage = field(init=False)
     changes: Changes = field(init=False)
+    peers: Peers = field(init=False)
+    rotations: Rotations = field(init=False)
 
     def __post_init__(self) -> None:
         self.stage = Stage(self.adapter, self.platform, self._quiet, self.scale, self.steps)
         self.changes = Changes(self.adapter, self.stage, self.scale)
+        self.peers = Peers(self.adapter, self.platform)
+        self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
 
     @property
     def journal(self) -> Journal:
@@ -164,13 +157,6 @@ class MeshUnderTest:
         """A workload of the stage, started when it is first asked for."""
         return await self.stage.workload(role)
 
-    @property
-    def replacing(self) -> Replacing:
-        """The platform, as one that can replace the instance of a workload; Inconclusive where it cannot."""
-        if not isinstance(self.platform, Replacing):
-            raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
-        return self.platform
-
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:
         """Policies that every data plane goes by while the block runs, and no longer after it.
@@ -201,10 +187,16 @@ class MeshUnderTest:
                 f"a policy for all of {self.adapter.name}, which was there already, would reach workloads of others: "
                 "allow it by --mesh-allow-disruption"
             )
-        async with self.turns.alone() if wide else nullcontext():
+        if not wide:
             yield
-            if wide:
-                await self.changes.quiet()
+            return
+        async with self.turns.alone():
+            try:
+                yield
+            except (Inconclusive, Unsupported):
+                await self._quiet()  # nobody else may meet it, whatever became of the check
+                raise
+            await self._quiet()
 
     async def _quiet(self) -> None:
         await self.changes.quiet()
@@ -220,7 +212,7 @@ class MeshUnderTest:
         """Undo without losing the violation, should the undoing fail as well."""
         try:
             await self.changes.take_back(policies, before)
-            await self.changes.quiet()
+            await self._quiet()
         except Inconclusive as trouble:
             violation.add_note(f"and the policy could not be undone: {trouble}")
 
@@ -232,78 +224,24 @@ class MeshUnderTest:
         when no leaf needs it any more, and what else has to be there in time a check waits for.
         """
         await self._quiet()
-        if self.documented.policies_act_within and what is Rotation.ROOT_DROP:
-            await self._have_new_leaves()
-        self.journal.add("rotation", what, lifetime)
-        await self.adapter.rotate(what, lifetime)
-        await self.adapter.settled()
-        await self.follow_roots()
-        if self.documented.policies_act_within and what is Rotation.ROOT_ADD and self.authority.next_issuer:
-            await self._trusts(self.authority.next_issuer)
+        await self.rotations.rotate(what, lifetime)
 
     async def follow_roots(self) -> None:
         """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
-        if self.documented.roots_reach_running or self.stage.told_roots in ((), self.authority.roots):
-            return
-        enrolled = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
-        await roll(self.replacing, self.adapter, enrolled, self.stage.running, self.scale)
-        self.stage.told_roots = self.authority.roots
-
-    async def _have_new_leaves(self) -> None:
-        """Wait until every data plane serves a leaf of the present issuer; what does not is left to the check."""
-        outsider = await self.workload("outsider")
-        servers = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
-        wanted = self.authority.issuer.certificate
-
-        async def leaves() -> list[bool]:
-            shown = [knock.tls for knock in await asyncio.gather(*(self.handshake(outsider, s) for s in servers))]
-            return [tls is not None and wanted in parsed_chain(tls.chain) for tls in shown]
-
-        within = self.documented.roots_act_within * self.scale
-        seen, seconds = await converge(leaves, all, within, every=PAUSE)
-        told = {str(server): new for server, new in zip(servers, seen, strict=True)}
-        self.journal.add("new leaves", f"after {seconds:.1f} s", told)
-
-    async def _trusts(self, issuer: Issuer) -> None:
-        """Wait until every data plane lets a peer under an issuer in; what does not is left to the check."""
-        outsider = await self.workload("outsider")
-        peer = issuer.leaf([self.identity_of(outsider)], Validity.of(timedelta(hours=1)))
-        servers = [one for one in self.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
-
-        async def knocks() -> list[Ending]:
-            return [knock.ending for knock in await asyncio.gather(*(self.knock(outsider, s, peer) for s in servers))]
-
-        within = self.documented.roots_act_within * self.scale
-        seen, seconds = await converge(knocks, lambda endings: set(endings) <= {Ending.ANSWERED}, within, every=PAUSE)
-        told = {str(server): ending for server, ending in zip(servers, seen, strict=True)}
-        self.journal.add("second root", f"trusted after {seconds:.1f} s", told)
+        await self.rotations.follow_roots()
 
     async def knock(
-        self,
-        caller: Workload,
-        server: Workload,
-        credentials: Credentials | None,
-        port: str = "http",
-        patience: float | None = None,
-        **tls: Any,
+        self, caller: Workload, server: Workload, credentials: Credentials | None, port: str = "http", **how: Any
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
-        Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
+        Over gRPC it is a call with an empty message. Keywords are ``patience`` and the fields of ``ClientTls``.
         """
-        endpoint = self.endpoint(server, port)
-        request: dict[str, Any] = dict(EMPTY_CALL) if server.spec.port(port).protocol is Protocol.GRPC else {}
-        unwanted = "" if endpoint.tunnel else "http/1.1" if request else "h2"
-        alpn = tuple(name for name in endpoint.alpn if name != unwanted)
-        tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
-        spoken = ClientTls(credentials=credentials, **tls)
-        request |= {"patience": patience} if patience else {}
-        return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
+        return await self.peers.knock(caller, server, credentials, port, **how)
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""
-        endpoint = self.endpoint(server, port)
-        return await caller.handshake(endpoint.address, ClientTls(server_name=endpoint.server_name, alpn=endpoint.alpn))
+        return await self.peers.handshake(caller, server, port)
 
     async def served_chain(self, caller: Workload, server: Workload) -> tuple[x509.Certificate, ...]:
         """The certificates that a workload's data plane shows to a new TLS connection, leaf first.
@@ -326,9 +264,7 @@ class MeshUnderTest:
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
-        endpoint = self.endpoint(impostor, port)
-        tunnel = endpoint.address[1] if endpoint.tunnel else None
-        await self.platform.serve(impostor, port, ServerTls(credentials=credentials, tunnel=tunnel))
+        await self.peers.impersonate(impostor, credentials, port)
 
     @asynccontextmanager
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:

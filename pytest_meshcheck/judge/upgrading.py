@@ -16,7 +16,7 @@ from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.policy import Mode, MutualTls
-from pytest_meshcheck.stage.workload import Enrolment, Workload
+from pytest_meshcheck.stage.workload import Workload
 
 RATES: Mapping[str, float] = {"http": 30, "grpc": 15}
 """Port: requests per second from the client to the server."""
@@ -95,8 +95,7 @@ async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> No
 
 async def _workloads(mesh: MeshUnderTest, by: UpgradeBy) -> None:
     """Have all workloads follow, and remove the control plane that none belongs to any more."""
-    enrolled = [one for one in mesh.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
-    await roll(mesh.replacing, mesh.adapter, enrolled, mesh.stage.running, mesh.scale)
+    await roll(mesh.stage.replacing, mesh.adapter, mesh.stage.enrolled, mesh.stage.running, mesh.scale)
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
     await mesh.adapter.settled()
