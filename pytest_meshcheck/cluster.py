@@ -26,7 +26,7 @@ from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 ATTACHMENT = "meshcheck_cluster"
 """Where a worker of xdist finds its cluster."""
 
-TOLD = {
+LINES = {
     # step of a mesh under test: what is said of it
     "mesh": "{mesh} ready",
     "stage": "stage of {mesh} ready",
@@ -163,10 +163,10 @@ class Cluster:
         adapter = adapters.get(name)
         if adapter is None or home_of(adapter) is not Home.KUBERNETES:
             return
-        for step in TOLD.keys() & steps.keys():
+        for step in LINES.keys() & steps.keys():
             if (name, worker, step) not in self._said:
                 self._said.add((name, worker, step))
-                what = TOLD[step].format(mesh=f"{adapter.name} {adapter.version}")
+                what = LINES[step].format(mesh=f"{adapter.name} {adapter.version}")
                 self.progress.say(f"{what} in {steps[step]:.1f} s{worker}")
 
     def _tell_platform(self, where: str) -> None:

@@ -31,60 +31,73 @@ def _has(labels: Mapping[str, str], selector: str) -> bool:
     return True
 
 
+class Recorded(ThreadingHTTPServer):
+    """The server, its objects, and what it was asked for that would have changed something."""
+
+    daemon_threads = True
+    request_queue_size = 128  # a run asks for all permissions at once
+
+    def __init__(self, objects: Sequence[tuple[str, Object]]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.objects = objects
+        self.changes: list[str] = []
+
+    def answer(self, target: str) -> tuple[int, Object]:
+        """Status and content of what is read."""
+        url = urlsplit(target)
+        selector = "".join(parse_qs(url.query).get("labelSelector", []))
+        if url.path == "/version":
+            return 200, {"gitVersion": "v1.34.4"}
+        for path, one in self.objects:
+            if f"{path.partition('|')[0]}/{one['metadata']['name']}" == url.path:
+                return 200, one
+        if re.fullmatch(r".*/(configmaps|deployments)/[^/]+|/apis/[^/]+/v\d+", url.path):
+            return 404, {"kind": "Status", "code": 404}
+        listed = [one for path, one in self.objects if path == url.path or path.endswith(f"|{url.path}")]
+        items = [one for one in listed if _has(one["metadata"]["labels"], selector)]
+        return 200, {"items": items, "metadata": {"resourceVersion": "1"}}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: Recorded
+
+    def do_GET(self) -> None:
+        self._say(*self.server.answer(self.path))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path != REVIEW:
+            self.server.changes.append(f"POST {self.path}")
+        self._say(201, {"status": {"allowed": True}})
+
+    def do_PATCH(self) -> None:
+        self.server.changes.append(f"PATCH {self.path}")
+        self._say(403, {})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody reads it."""
+
+    def _say(self, status: int, content: Object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 @contextmanager
 def api_server(objects: Sequence[tuple[str, Object]]) -> Iterator[tuple[str, list[str]]]:
     """Its address, and what it was asked for that would have changed something."""
-    changes: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            selector = "".join(parse_qs(url.query).get("labelSelector", []))
-            listed = [one for path, one in objects if path == url.path or path.endswith(f"|{url.path}")]
-            single = [one for path, one in objects if f"{path.partition('|')[0]}/{one['metadata']['name']}" == url.path]
-            if url.path == "/version":
-                self._say(200, {"gitVersion": "v1.34.4"})
-            elif single:
-                self._say(200, single[0])
-            elif re.fullmatch(r".*/(configmaps|deployments)/[^/]+|/apis/[^/]+/v\d+", url.path):
-                self._say(404, {"kind": "Status", "code": 404})
-            else:
-                items = [one for one in listed if _has(one["metadata"]["labels"], selector)]
-                self._say(200, {"items": items, "metadata": {"resourceVersion": "1"}})
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path != REVIEW:
-                changes.append(f"POST {self.path}")
-            self._say(201, {"status": {"allowed": True}})
-
-        def do_PATCH(self) -> None:
-            changes.append(f"PATCH {self.path}")
-            self._say(403, {})
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nobody reads it."""
-
-        def _say(self, status: int, content: Object) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128  # a run asks for all permissions at once
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Recorded(objects)
     thread = threading.Thread(target=server.serve_forever, args=[POLL])
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", changes
+        yield f"http://127.0.0.1:{server.server_port}", server.changes
     finally:
         server.shutdown()
         server.server_close()
