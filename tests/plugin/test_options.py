@@ -1,10 +1,7 @@
 """Options and what is wrong with them: said before the run, with exit code 4, and nothing is made."""
 
-from collections.abc import Callable
-
 import pytest
 
-from pytest_meshcheck import options
 from pytest_meshcheck.meshes.envoy import binary
 from tests.plugin.conftest import INI, Quick, Suite
 
@@ -26,107 +23,6 @@ def usage_error(result: pytest.RunResult, suite: Suite, *lines: str) -> None:
     assert result.ret == 4
     result.stderr.fnmatch_lines([*lines])
     assert not (suite.path / "meshcheck-report").exists()
-
-
-def test_every_option_is_in_the_help_with_its_ini_twin(quick: Quick) -> None:
-    told = " ".join(quick("--help").stdout.str().split())
-    for option in options.OPTIONS:
-        assert f"(ini: {option.ini})" in told
-        assert (f"{option.flag}={option.metavar}" if option.metavar else option.flag) in told
-
-
-# option: a valid value, another one
-VALUES = {
-    "mesh": ("envoy", "acme"),
-    "mesh_level": ("must", "should"),
-    "mesh_expectations": ("one.toml", "two.toml"),
-    "mesh_baseline": ("one.toml", "two.toml"),
-    "mesh_upgrade_to": ("1.36.2", "1.38.3"),
-    "mesh_upgrade_by": ("canary", "in-place"),
-    "mesh_report": ("one", "two"),
-    "mesh_artifacts": ("always", "never"),
-    "mesh_timeout_scale": ("2", "3"),
-    "mesh_kubeconfig": ("one.toml", "two.toml"),
-    "mesh_context": ("near", "far"),
-    "mesh_kind_config": ("one.toml", "two.toml"),
-    "mesh_kind_load": ("istiod:1", "istiod:2"),
-    "mesh_kind_image": ("node:1", "node:2"),
-    "mesh_keep": ("on-failure", "always"),
-    "mesh_probe_image": ("probe:1", "probe:2"),
-    "mesh_probe_base": ("python:1", "python:2"),
-    "mesh_charts": ("one", "two"),
-    "mesh_values": ("one.toml", "two.toml"),
-}
-
-Told = Callable[..., str]
-
-TELL = """
-from pytest_meshcheck import options
-
-def pytest_collection_finish(session):
-    print("settings:", getattr(options.settings(session.config), "{name}"))
-"""
-
-
-SWITCHES = ("mesh_installed", "mesh_allow_disruption")
-
-
-def test_values_cover_every_option() -> None:
-    assert {*VALUES, *SWITCHES} == {option.ini for option in options.OPTIONS}
-
-
-@pytest.fixture
-def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """What a setting is, given an ini file and a command line."""
-    # No mesh is begun: only the settings count.
-    monkeypatch.setattr("pytest_meshcheck.beginning.begin", lambda *_: None)
-
-    def tell(name: str, ini: str | None, *args: str) -> str:
-        line = f"{name} = {ini}\n" if ini is not None else ""
-        suite.write("def test_ordinary(): pass", conftest=TELL.format(name=name), pytest_ini=f"{INI}{line}")
-        for file in ("one.toml", "two.toml"):
-            (suite.path / file).touch()
-            (suite.path / file).with_suffix("").mkdir(exist_ok=True)
-        (line,) = [line for line in quick("-s", *args).outlines if "settings:" in line]
-        return line.partition("settings: ")[2]
-
-    return tell
-
-
-@pytest.mark.parametrize("name", SWITCHES)
-def test_a_switch_in_the_ini_or_on_the_command_line(told: Told, name: str) -> None:
-    assert told(name, "true") == "True"
-    assert told(name, None, f"--{name.replace('_', '-')}") == "True"
-    assert told(name, "false") == "False"
-
-
-@pytest.mark.parametrize("name", VALUES)
-def test_ini_over_default(told: Told, name: str) -> None:
-    assert VALUES[name][0] in told(name, VALUES[name][0])
-
-
-@pytest.mark.parametrize("name", VALUES)
-def test_command_line_over_ini(told: Told, name: str) -> None:
-    one, two = VALUES[name]
-    flag = f"--{name.replace('_', '-')}={two}"
-    setting = told(name, one, flag)
-    assert two in setting
-    assert one not in setting
-
-
-@pytest.mark.parametrize("option", options.OPTIONS, ids=lambda option: option.ini)
-def test_default(told: Told, option: options.Option) -> None:
-    assert told(option.ini, None) == str(option.default)
-
-
-def test_empty_ini_value_is_the_default(told: Told) -> None:
-    assert told("mesh_level", "") == "may"
-
-
-def test_several_meshes_in_the_ini(told: Told) -> None:
-    setting = told("mesh", "envoy acme@1.2")
-    assert "name='envoy', version=None" in setting
-    assert "name='acme', version='1.2'" in setting
 
 
 def test_an_empty_mesh_on_the_command_line_is_an_error(suite: Suite, quick: Quick) -> None:
@@ -179,21 +75,6 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
     suite.write("conforms", conftest=ACME)
     usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, *, none")
-
-
-def test_a_path_in_the_ini_begins_where_the_ini_is(told: Told, pytester: pytest.Pytester) -> None:
-    pytester.mkdir("below")
-    assert told("mesh_report", "reports") == str(pytester.path / "reports")
-    assert told("mesh_report", "reports", "--rootdir=below") == str(pytester.path / "reports")
-
-
-def test_a_url_in_the_ini_begins_nowhere(told: Told) -> None:
-    assert told("mesh_charts", "oci://charts.invalid/mesh") == "oci://charts.invalid/mesh"
-
-
-def test_charts_and_values_are_where_a_run_takes_place(told: Told) -> None:
-    where = told("where", None, "--mesh-charts=one", "--mesh-values=two.toml", "--mesh-level=must")
-    assert where == "('--mesh-charts=one', '--mesh-values=two.toml')"
 
 
 def test_an_adapter_gets_charts_and_values(suite: Suite, quick: Quick) -> None:
