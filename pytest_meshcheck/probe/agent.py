@@ -92,13 +92,13 @@ class Agent:
 
     async def _read_ledger(self, command: m.ReadLedger) -> m.Reply:
         ledger = self._service.ledger
-        return m.Ledger(ledger.read(command.request_id, prefix=command.prefix, since=command.since))
+        found = ledger.read(command.request_id, prefix=command.prefix, since=command.since)
+        return m.Ledger(found, ledger.arrived)
 
     async def _await_attempt(self, command: m.AwaitAttempt) -> m.Reply:
         ledger = self._service.ledger
-        return m.Ledger(
-            await ledger.wait(command.request_id, command.count, ended=command.ended, patience=command.patience)
-        )
+        found = await ledger.wait(command.request_id, command.count, ended=command.ended, patience=command.patience)
+        return m.Ledger(found, ledger.arrived)
 
     async def _record(self, command: m.Record) -> m.Reply:
         await self._recorders.record(command.name, command.listen, command.forward)

@@ -29,9 +29,10 @@ class Head:
 
 
 class Entry:
-    """An attempt that a server is writing down."""
+    """An attempt that a server is writing down; ``position`` is how many arrived before it."""
 
-    def __init__(self, ledger: "Ledger", attempt: Attempt) -> None:
+    def __init__(self, ledger: "Ledger", attempt: Attempt, position: int) -> None:
+        self.position = position
         self._ledger = ledger
         self._attempt = attempt
         self._digest = hashlib.sha256()
@@ -41,11 +42,6 @@ class Entry:
     def request_id(self) -> str:
         """The id of the request, empty while it is unknown."""
         return self._attempt.request_id
-
-    @property
-    def arrived(self) -> float:
-        """When the attempt began."""
-        return self._attempt.arrived
 
     @property
     def open(self) -> bool:
@@ -87,9 +83,10 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """The newest attempts that one probe saw."""
+    """The newest attempts that one probe saw; ``arrived`` is how many it ever saw."""
 
     instance: str = ""
+    arrived: int = 0
     _entries: deque[Entry] = field(default_factory=deque)
     _by_id: dict[str, list[Entry]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -111,7 +108,8 @@ class Ledger:
             arrived=time.monotonic(),
             wall=time.time(),
         )
-        entry = Entry(self, attempt)
+        entry = Entry(self, attempt, self.arrived)
+        self.arrived += 1
         self._entries.append(entry)
         if head.request_id:
             entry.identify(head.request_id)
@@ -130,13 +128,13 @@ class Ledger:
         if event is not None:
             event.set()
 
-    def read(self, request_id: str, *, prefix: bool = False, since: float = 0.0) -> tuple[Attempt, ...]:
-        """The attempts of an id, or with ``prefix`` of all ids that begin so, that arrived at or after ``since``."""
+    def read(self, request_id: str, *, prefix: bool = False, since: int = 0) -> tuple[Attempt, ...]:
+        """The attempts of an id, or with ``prefix`` of all ids that begin so, but for the first ``since`` of all."""
         if request_id and not prefix:
             entries = list(self._by_id.get(request_id, ()))
         else:
             entries = [entry for entry in self._entries if entry.request_id.startswith(request_id)]
-        return tuple(entry.attempt() for entry in entries if entry.arrived >= since)
+        return tuple(entry.attempt() for entry in entries if entry.position >= since)
 
     async def wait(self, request_id: str, count: int, *, ended: bool, patience: float) -> tuple[Attempt, ...]:
         """Wait until ``count`` attempts of an id arrived (or ended); what there is once patience is over."""

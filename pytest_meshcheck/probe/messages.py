@@ -105,12 +105,12 @@ class CloseStream(msgspec.Struct, frozen=True, tag=True):
 class ReadLedger(msgspec.Struct, frozen=True, tag=True):
     """Answers ``Ledger`` with the attempts whose id is, or with ``prefix`` begins with, ``request_id``.
 
-    With an empty id: every attempt that arrived at or after ``since``, those without an id among them.
+    With an empty id: every attempt but the first ``since``, those without an id among them.
     """
 
     request_id: str = ""
     prefix: bool = False
-    since: float = 0.0
+    since: int = 0
 
 
 class AwaitAttempt(msgspec.Struct, frozen=True, tag=True):
@@ -197,9 +197,10 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ledger(msgspec.Struct, frozen=True, tag=True):
-    """Attempts in the order of their arrival."""
+    """Attempts in the order of their arrival; ``arrived`` is how many there ever were, of all ids and of none."""
 
     attempts: tuple[Attempt, ...]
+    arrived: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True, tag=True):

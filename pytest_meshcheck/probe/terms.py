@@ -1,7 +1,7 @@
 """The terms of what a probe is told to do on the network, and of what it saw there.
 
-Times are seconds of ``time.monotonic()``, which on Linux is one clock for all processes of a machine, so that the
-times of a client and of a server can be compared; ``wall`` is ``time.time()``. Header names and values, and paths, are
+Times are seconds of ``time.monotonic()`` of the machine that a probe runs on, so that those of a client and of a server
+are not comparable; ``wall`` is ``time.time()``. Header names and values, and paths, are
 the received octets decoded as Latin-1, so that nothing is lost or normalised.
 """
 
@@ -267,6 +267,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """When the head of the answer was sent."""
     ended: float | None = None
     wall: float
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the server had to do with it; None while it is open."""
+        return None if self.ended is None else self.ended - self.arrived
 
     def header(self, name: str) -> str | None:
         """The value of a header of the request, several joined with ``, ``; None where it is absent."""

@@ -144,6 +144,7 @@ class Workload:
         resolve: Where it dials.
         instance: Tells replicas apart in ledgers.
         loads: What it sends at this moment.
+        arrived: How many attempts had reached it before a request of some id, whose connections may say none, was made.
         ready: Awaited before it sends anything that a check asks for, except for handshakes without a certificate, and
             before it stops serving.
     """
@@ -155,6 +156,7 @@ class Workload:
     instance: str
     patience: float = 10.0
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
+    arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     ready: Callable[[], Awaitable[None]] = field(default=at_once, compare=False, repr=False)
 
     @property
@@ -173,7 +175,7 @@ class Workload:
     def become(self, successor: "Workload") -> "Workload":
         """Go on as another instance of the same workload; returns what it was until now."""
         before = replace(self, loads=[])
-        self.probe, self.instance = successor.probe, successor.instance
+        self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}
         return before
 
     async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:
@@ -182,7 +184,11 @@ class Workload:
         The protocol follows the port: HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
         """
         await self.ready()
-        return await self.exchange(m.Send(request=self.request(server, port, via, **request)), server)
+        sent = self.request(server, port, via, **request)
+        if sent.protocol is m.Protocol.TCP:
+            seen = await server.ask(m.ReadLedger(request_id=sent.request_id), m.Ledger)
+            server.arrived[sent.request_id] = seen.arrived
+        return await self.exchange(m.Send(request=sent), server)
 
     def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
         """The request that ``get`` would send."""
@@ -234,13 +240,13 @@ class Workload:
     async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
         """The attempts of an exchange, or of a request id, that reached this application.
 
-        For an exchange over TCP, connections that never said an id and arrived during it count as well.
+        For an exchange over TCP, connections that arrived since and never said an id count as well.
         """
         request_id = exchange if isinstance(exchange, str) else exchange.request_id
         attempts = (await self.ask(m.ReadLedger(request_id=request_id), m.Ledger)).attempts
-        if not isinstance(exchange, str) and exchange.protocol in (m.Protocol.TCP, m.Protocol.TLS):
-            anonymous = await self.ask(m.ReadLedger(since=exchange.started), m.Ledger)
-            attempts += tuple(a for a in anonymous.attempts if not a.request_id and a.arrived <= exchange.ended)
+        if request_id in self.arrived:
+            since = await self.ask(m.ReadLedger(since=self.arrived[request_id]), m.Ledger)
+            attempts += tuple(attempt for attempt in since.attempts if not attempt.request_id)
         self.journal.add("attempts", f"{self}", attempts)
         return attempts
 

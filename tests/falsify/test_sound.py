@@ -1,8 +1,9 @@
-"""The sound mesh conforms; a mesh that does nothing, and one that refuses everything, conform on nothing."""
+"""The sound mesh conforms, whatever the clocks of its machines; one that does nothing, or refuses all, never does."""
 
 import pytest
 
 from pytest_meshcheck.judge.verdict import Verdict
+from tests import clocks
 from tests.falsify.judged import SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import checks, of_upgrade
 
@@ -10,7 +11,12 @@ IMPATIENT = ("--mesh-timeout-scale=0.3",)
 """Nothing good is to be waited for."""
 
 
-SOUND = [Run(SOUND_MESH, SOUND_MESH), upgraded(UPGRADABLE, UPGRADABLE)]
+WITHOUT_CLOCKS = pytest.mark.skipif(bool(clocks.lacking()), reason=clocks.lacking())
+SOUND = [
+    Run(SOUND_MESH, SOUND_MESH),
+    upgraded(UPGRADABLE, UPGRADABLE),
+    pytest.param(Run("clocks-apart", SOUND_MESH, ("-p", "tests.clocks")), marks=WITHOUT_CLOCKS, id="clocks-apart"),
+]
 NO_MESHES = ("no-mesh", "refuse-all")
 USELESS = [
     run for name in NO_MESHES for run in (Run(name, name, IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))

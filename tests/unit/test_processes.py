@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.platforms import addresses
+from pytest_meshcheck.platforms import addresses, processes
 from pytest_meshcheck.platforms.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.processes import Processes
@@ -22,6 +22,7 @@ from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Ending
 from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from tests import clocks
 
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
 PLAIN = Metadata()
@@ -49,6 +50,22 @@ async def test_workloads_without_a_mesh_reach_each_other(platform: Processes) ->
     exchange = await outsider.get(bystander)
     assert exchange.status == 200
     assert len(await bystander.saw(exchange)) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(bool(clocks.lacking()), reason=clocks.lacking())
+@pytest.mark.parametrize("seconds", [-100, 100])
+async def test_a_connection_that_says_nothing_is_seen_whatever_the_clocks(
+    platform: Processes, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    outsider = await platform.start(OUTSIDER, PLAIN)
+    monkeypatch.setattr(processes, "PROBE", (*clocks.ahead(seconds), *processes.PROBE))
+    bystander = await platform.start(BYSTANDER, PLAIN)
+    for earlier in range(3):
+        exchange = await outsider.get(bystander, "tcp", raw=b"no id")
+        (attempt,) = await bystander.saw(exchange)
+        assert abs(abs(attempt.arrived - exchange.started) - 100) < 50
+        assert attempt.request_id == "", f"after {earlier} others"
 
 
 @pytest.mark.asyncio
@@ -131,6 +148,7 @@ from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from tests import clocks
 
 async def main():
     platform = Processes(Journal(), Path(sys.argv[1]))

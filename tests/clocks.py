@@ -1,0 +1,37 @@
+"""A pytest plugin (``-p tests.clocks``): each probe has a clock of its own, as on the machines of a real cluster."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from pytest_meshcheck.platforms import processes
+
+APART = 1_000_000
+"""Seconds, at most, from one machine's clock to another's: what they count from is when they were started."""
+
+
+def ahead(seconds: int) -> tuple[str, ...]:
+    """How a command begins whose clock is ahead by so many seconds; https://man7.org/linux/man-pages/man1/unshare.1"""
+    return ("unshare", "--map-root-user", "--time", f"--monotonic={seconds}", "--")
+
+
+def lacking() -> str:
+    """Why no process can be given a clock of its own here; empty where it can."""
+    if not shutil.which("unshare"):
+        return "unshare, which gives a process a clock of its own, is a program of Linux"
+    tried = subprocess.run([*ahead(1), "true"], capture_output=True, text=True, check=False)
+    return f"no process can be given a clock of its own: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have each probe started by this module."""
+    processes.PROBE = (sys.executable, "-P", __file__, *processes.PROBE)
+
+
+if __name__ == "__main__":
+    command = [*ahead(secrets.randbelow(APART)), *sys.argv[1:]]
+    os.execvp(command[0], command)
