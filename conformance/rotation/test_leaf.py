@@ -75,6 +75,7 @@ async def test_leaf_renewal_loses_nothing(
                 leaf = await renewed(mesh, outsider, renewing, leaf)
         expect(await stream.echo(), "the stream that was open all the while").answered()
     control(load.result).sent_at_least(RATE // 2)
+    control(load.result).carried(mesh.tolerance)
     expect(load.result).clean()
 
 

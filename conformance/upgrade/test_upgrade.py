@@ -32,7 +32,7 @@ async def test_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Up
         mesh.measure(f"{port}: requests", load.sent)
         mesh.measure(f"{port}: slowest (s)", round(load.latency.max, 3))
         control(load, port).sent_at_least(ENOUGH)
-        control(load, port).on_time(mesh.tolerance)
+        control(load, port).carried(mesh.tolerance)
     for port, load in upgraded.loads.items():
         expect(load, port).clean()
 

@@ -74,6 +74,7 @@ class LoadOutcome:
         duplicated: Those that reached an application more than once, with the number of attempts.
         lateness: How far requests were sent behind their schedule, in seconds: the client's fault, not the mesh's.
         latency: From due to answered, in seconds, so that a stall shows in every request that it delays.
+        served_in: The same of those requests alone that did not fail.
         reached: How many requests reached an application, whatever the client saw.
     """
 
@@ -83,6 +84,7 @@ class LoadOutcome:
     duplicated: tuple[tuple[str, int], ...]
     lateness: Spread
     latency: Spread
+    served_in: Spread
     reached: int = 0
 
     @property
@@ -94,7 +96,7 @@ class LoadOutcome:
 def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
     """Join what the servers saw of a load with what its client saw, or several instances of it one after the other."""
     seen = Counter(attempt.request_id for attempt in attempts)
-    failed, lost, duplicated, lateness, latency = [], [], [], [], []
+    failed, lost, duplicated, lateness, latency, served = [], [], [], [], [], []
     for result in results:
         lateness += [begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)]
         latency += [end - due for due, end in zip(result.scheduled, result.ended, strict=True)]
@@ -102,8 +104,9 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
             request_id = f"{result.request_id}-{number}"
             if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
                 failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
-            elif not seen[request_id]:
-                lost.append(request_id)
+            else:
+                served.append(result.ended[number] - result.scheduled[number])
+                lost += [] if seen[request_id] else [request_id]
             if seen[request_id] > 1:
                 duplicated.append((request_id, seen[request_id]))
     return LoadOutcome(
@@ -113,5 +116,6 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         duplicated=tuple(duplicated),
         lateness=Spread.of(lateness),
         latency=Spread.of(latency),
+        served_in=Spread.of(served),
         reached=len(seen),
     )

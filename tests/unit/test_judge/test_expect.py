@@ -35,10 +35,13 @@ def load(**wrong: Any) -> LoadOutcome:
         "duplicated": (),
         "lateness": Spread.of([]),
         "latency": Spread.of([]),
+        "served_in": Spread.of([]),
     }
     return LoadOutcome(**{**right, **wrong})
 
 
+SLOW = Spread.of([6.0, 7.0])
+HALF_SLOW = Spread.of([0.1, 7.0])
 ANSWERED = exchange(status=200, body_length=3, body_sha256="abc")
 GRPC = exchange(protocol=Protocol.GRPC, status=200, grpc_status=0)
 UNAVAILABLE = exchange(protocol=Protocol.GRPC, status=200, grpc_status=14)
@@ -68,6 +71,9 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "cancelled": ((attempt(ending=AttemptEnding.CANCELLED),), lambda c: c.cancelled()),
     "clean": (load(), lambda c: c.clean()),
     "sent at least": (load(), lambda c: c.sent_at_least(10)),
+    "carried": (load(lateness=Spread.of([1.0])), lambda c: c.carried(1.0)),
+    "carried, though some failed": (load(failed=(("1", "reset"),), served_in=HALF_SLOW), lambda c: c.carried(1.0)),
+    "carried slowly": (load(served_in=SLOW), lambda c: c.carried(1.0)),
     "readable": (sight("a", "b"), lambda c: c.readable(["a", "b"])),
     "unreadable": (sight(), lambda c: c.unreadable()),
 }
@@ -166,6 +172,18 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         lambda c: c.cancelled(),
         "the server to see the cancellation",
         "attempt 2 is open",
+    ),
+    "sent too late": (
+        load(lateness=SLOW),
+        lambda c: c.carried(1.0),
+        "the machine to carry the load: requests sent and served within 1 s",
+        "one in ten was sent 7 s late, half of those served took 0 s",
+    ),
+    "more than the machine can carry": (
+        load(failed=(("1", "timed-out"),), served_in=SLOW),
+        lambda c: c.carried(1.0),
+        "the machine to carry the load: requests sent and served within 1 s",
+        "one in ten was sent 0 s late, half of those served took 6 s",
     ),
     "nothing to cancel": ((), lambda c: c.cancelled(), "the server to see the cancellation", "no attempt arrived"),
     "failed": (
