@@ -1,0 +1,53 @@
+"""What becomes of a load: what its client saw, joined with what the servers saw."""
+
+from pytest_meshcheck.probe.messages import Ending, LoadResult
+from pytest_meshcheck.stage.observation import Attempt, Protocol, join
+
+SEEN = [
+    # ending, status, seconds from due to ended, attempts at the servers
+    (Ending.ANSWERED, 200, 0.1, 1),
+    (Ending.ANSWERED, 200, 0.2, 0),
+    (Ending.ANSWERED, 200, 0.3, 2),
+    (Ending.ANSWERED, 503, 0.4, 1),
+    (Ending.TIMED_OUT, -1, 9.0, 0),
+]
+
+
+def result() -> LoadResult:
+    endings, statuses, seconds, _ = zip(*SEEN, strict=True)
+    return LoadResult(
+        request_id="load",
+        scheduled=tuple(float(number) for number in range(len(SEEN))),
+        sent=tuple(number + 0.05 for number in range(len(SEEN))),
+        ended=tuple(number + taken for number, taken in enumerate(seconds)),
+        endings=endings,
+        statuses=statuses,
+        details=("",) * len(SEEN),
+    )
+
+
+def attempts() -> list[Attempt]:
+    ids = [f"load-{number}" for number, (*_, times) in enumerate(SEEN) for _ in range(times)]
+    how = {"number": 1, "instance": "i", "port": "http", "protocol": Protocol.HTTP1, "arrived": 0.0, "wall": 0.0}
+    return [Attempt(request_id=one, **how) for one in ids]
+
+
+def test_each_request_is_served_failed_lost_or_doubled() -> None:
+    outcome = join(attempts(), result())
+    assert outcome.failed == (("load-3", "answered 503"), ("load-4", "timed-out -1"))
+    assert outcome.lost == ("load-1",)
+    assert outcome.duplicated == (("load-2", 2),)
+    assert (outcome.sent, outcome.reached) == (5, 3)
+    assert not outcome.clean
+
+
+def test_what_failed_is_not_among_what_was_served_in_time() -> None:
+    outcome = join(attempts(), result())
+    assert [round(value, 3) for value in (outcome.served_in.p50, outcome.served_in.max)] == [0.2, 0.3]
+    assert round(outcome.latency.max, 3) == 9.0
+
+
+def test_several_instances_of_a_client_are_one_load() -> None:
+    outcome = join(attempts(), result(), result())
+    assert outcome.sent == 10
+    assert round(outcome.lateness.max, 3) == 0.05
