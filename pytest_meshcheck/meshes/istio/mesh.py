@@ -37,6 +37,12 @@ INJECT = "sidecar.istio.io/inject"
 PAUSE = 1.0
 ROOT_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP)
 
+KEYS = {"ECC_SIGNATURE_ALGORITHM": "ECDSA"}
+"""A sidecar makes a key for each of its certificates, here every few seconds: RSA ones would keep it busy with that.
+
+https://istio.io/latest/docs/reference/commands/pilot-agent/#envvars
+"""
+
 INJECTED = {
     # enrolment: labels of a pod
     Enrolment.ENROLLED: {INJECT: "true"},
@@ -131,7 +137,7 @@ class IstioMesh(HelmMesh):
             return Metadata(INJECTED[workload.enrolment])
         labels = INJECTED[workload.enrolment] | revisions.labels(self.revision)
         lifetime = round(workload.leaf_lifetime or LEAF_LIFETIME)
-        config = json.dumps({"proxyMetadata": {"SECRET_TTL": f"{lifetime}s"}})
+        config = json.dumps({"proxyMetadata": KEYS | {"SECRET_TTL": f"{lifetime}s"}})
         return Metadata(labels, {"proxy.istio.io/config": config})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
