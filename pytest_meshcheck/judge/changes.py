@@ -1,8 +1,9 @@
 """Policies put in force and taken back, and when data planes go by that.
 
-Where no control plane can tell, traffic is asked (``witness``). What is taken back is deleted at once, but waited for
-only before something is sent again: mostly the next policy takes its place, and there is one change to wait for, not
-two.
+Where no control plane can tell, traffic is asked (``witness``). Whom a server lets in is asked at once. What is about
+a service is asked of a caller that is about to call it (``ways``), and it stays when its check is over until policies
+are put in force again, or somebody is about to call that service: mostly another policy takes its place, and there is
+one change to wait for, not two, or the same one, and there is none.
 """
 
 import asyncio
@@ -12,11 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from pytest_meshcheck.judge.in_force import InForce
 from pytest_meshcheck.judge.staging import Stage
-from pytest_meshcheck.judge.witness import Question, Subject, as_now, doors, marks, unconvinced
+from pytest_meshcheck.judge.ways import Ways
+from pytest_meshcheck.judge.witness import Question, Subject, as_now, doors, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.probe.messages import Shown
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.policy import MutualTls, Policy, about_service
+from pytest_meshcheck.stage.workload import Workload
 
 
 @dataclass(eq=False)
@@ -28,23 +32,27 @@ class Changes:
         stage: Whose traffic is asked.
         scale: What patience is multiplied by.
         in_force: What holds now.
+        ways: Who is known to go by it.
     """
 
     adapter: Mesh
     stage: Stage
     scale: float
     in_force: InForce = field(init=False)
-    _gone: list[Policy] = field(default_factory=list)
-    """What was taken back, and may still act."""
+    ways: Ways = field(init=False)
+    _lingering: list[Policy] = field(default_factory=list)
+    """What was taken back, and is still in force."""
     _doors: list[Question] = field(default_factory=list)
-    """How outsiders are to be let in when it acts no more."""
+    """How outsiders are to be let in when what was taken back acts no more."""
     _usual: dict[Subject, Shown] = field(default_factory=dict)
     """How outsiders are let in where no policy of ours is about that, asked once: another process of the run may have
     changed the whole mesh just before it is asked again."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.in_force = InForce(self.adapter, self.stage.platform)
+        platform = self.stage.platform
+        self.in_force = InForce(self.adapter, platform)
+        self.ways = Ways(self.adapter, self.scale, platform.journal)
 
     async def put_in_force(self, policies: Sequence[Policy]) -> list[Question]:
         """Put policies in force, and return how outsiders were let in before, which is to be so again after them.
@@ -61,48 +69,75 @@ class Changes:
             try:
                 await self._act(policies, there)
             except BaseException:
-                await self._take_back(policies, before)
+                await self._take_back(policies, before, at_once=True)
                 raise
             return before
 
     async def take_back(self, policies: Sequence[Policy], before: Sequence[Question]) -> None:
-        """Take policies back; ``quiet`` awaits that nobody goes by them any more."""
+        """Take policies back: before anybody meets them who is not to, they are no more."""
         async with self._turn:
             await self._take_back(policies, before)
 
     async def quiet(self) -> None:
-        """Wait until no data plane goes by what was taken back.
+        """Have nothing in force that was taken back, and wait until no server goes by it.
 
         Raises:
             Inconclusive: One does, for longer than documented.
         """
-        if not (self._gone or self._doors):
+        if not (self._lingering or self._doors):
             return
         async with self._turn:
-            if self._gone or self._doors:
-                marked = marks(self.in_force.policies, self._gone, self.stage.running)
-                _refuse(await self._unconvinced([*self._left(()), *marked]))
+            await self._become(self._wanted())
+            if self._doors:
+                _refuse(await self._unconvinced(self._left(())))
+
+    async def before_call(self, caller: Workload | None, server: Workload, port: str) -> None:
+        """Wait until a caller, or for None each, goes by what is in force about a server's port, and by nothing else.
+
+        Raises:
+            Inconclusive: It goes on acting by what was taken back.
+        """
+        if not self._is_asked:
+            return
+        if self._doors or (server.namespace, server.name) in about_service(self._lingering):
+            await self.quiet()
+        callers = self.stage.running if caller is None else [caller]
+        await asyncio.gather(*(self.ways.prove(one, server, port) for one in callers))
 
     async def _act(self, policies: Sequence[Policy], there: Sequence[Question]) -> None:
         name, begun = ", ".join(type(policy).__name__ for policy in policies), time.monotonic()
         journal = self.stage.platform.journal
-        journal.add("policy", name, await self.in_force.add(policies))
-        await self.adapter.settled()
-        if not self._is_asked:
-            return
+        journal.add("policy", name, await self._become([*self._wanted(), *policies]))
         left = self._left(there)
-        marked = marks(self.in_force.policies, [*policies, *self._gone], self.stage.running)
-        wrong = await self._unconvinced([*there, *left, *marked])
+        if not (self._is_asked and (there or left)):
+            return
+        wrong = await self._unconvinced([*there, *left])
         seconds = round(time.monotonic() - begun, 3)
         journal.add("policy acts", name, f"not after {seconds} s: {wrong[0]}" if wrong else f"after {seconds} s")
-        ours = about_service(policies).keys()
-        _refuse([one for one in wrong if one in left or (one in marked and one.service not in ours)])
+        _refuse([one for one in wrong if one in left])
 
-    async def _take_back(self, policies: Sequence[Policy], before: Sequence[Question]) -> None:
-        await self.in_force.remove(policies)
+    async def _become(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Have these in force and nothing else; returns the resources that this creates or changes."""
+        changed = await self.in_force.become(policies)
+        self._lingering = []
+        self.ways.become(policies)
         await self.adapter.settled()
+        return changed
+
+    def _wanted(self) -> list[Policy]:
+        """What is in force and was not taken back."""
+        return _without(self.in_force.policies, self._lingering)
+
+    async def _take_back(
+        self, policies: Sequence[Policy], before: Sequence[Question], *, at_once: bool = False
+    ) -> None:
+        at_once = at_once or not self._is_asked
+        staying = [one for one in policies if not (at_once or isinstance(one, MutualTls))]
+        lingering = [*self._lingering, *staying]
+        if len(staying) < len(policies):
+            await self._become(_without(self.in_force.policies, _without(policies, staying)))
+        self._lingering = [one for one in lingering if any(one is other for other in self.in_force.policies)]
         if self._is_asked:
-            self._gone += policies
             again = {question.subject for question in before}
             self._doors = [*(one for one in self._doors if one.subject not in again), *before]
 
@@ -139,9 +174,14 @@ class Changes:
         try:
             return await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale)
         finally:
-            self._gone, self._doors = [], []
+            self._doors = []
 
 
 def _refuse(acting: Sequence[Question]) -> None:
     if acting:
         raise Inconclusive(f"policies that were taken back go on acting, as {acting[0]} shows")
+
+
+def _without(policies: Sequence[Policy], gone: Sequence[Policy]) -> list[Policy]:
+    """All but these very ones; equal ones of somebody else stay."""
+    return [one for one in policies if not any(one is other for other in gone)]

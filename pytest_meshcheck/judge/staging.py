@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
@@ -11,7 +11,7 @@ from pytest_meshcheck.judge.witness import calls, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.platforms.base import Platform, Replacing
 from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.workload import BeforeCall, Enrolment, Workload, WorkloadSpec
 
 SHORTEST = 0.0
 """As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
@@ -41,7 +41,7 @@ class Stage:
     Attributes:
         adapter: The mesh that some of them are part of.
         platform: Where they run.
-        ready: What they await before they send anything that a check asks for.
+        before_call: What they await before they send anything that a check asks for.
         scale: What patience is multiplied by.
         steps: What took how many seconds to start.
         told_roots: What was announced when the data planes were started.
@@ -49,7 +49,7 @@ class Stage:
 
     adapter: Mesh
     platform: Platform
-    ready: Callable[[], Awaitable[None]]
+    before_call: BeforeCall
     scale: float
     steps: dict[str, float] = field(default_factory=dict)
     told_roots: tuple[x509.Certificate, ...] = ()
@@ -125,7 +125,7 @@ class Stage:
         begun = time.monotonic()
         self.told_roots = self.told_roots or self.adapter.authority.roots
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
-        workload.ready = self.ready
+        workload.before_call = self.before_call
         try:
             await self.adapter.settled()
             if documented.policies_act_within:

@@ -70,7 +70,7 @@ class MeshUnderTest:
     rotations: Rotations = field(init=False)
 
     def __post_init__(self) -> None:
-        self.stage = Stage(self.adapter, self.platform, self._quiet, self.scale, self.steps)
+        self.stage = Stage(self.adapter, self.platform, self._before_call, self.scale, self.steps)
         self.changes = Changes(self.adapter, self.stage, self.scale)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
@@ -194,12 +194,12 @@ class MeshUnderTest:
             try:
                 yield
             except (Inconclusive, Unsupported):
-                await self._quiet()  # nobody else may meet it, whatever became of the check
+                await self.changes.quiet()  # nobody else may meet it, whatever became of the check
                 raise
-            await self._quiet()
+            await self.changes.quiet()
 
-    async def _quiet(self) -> None:
-        await self.changes.quiet()
+    async def _before_call(self, caller: Workload | None, server: Workload, port: str) -> None:
+        await self.changes.before_call(caller, server, port)
 
     async def _keep_for(self, violation: Violation) -> None:
         """Keep the state under the policy without losing the violation, should there be no place for it."""
@@ -212,7 +212,7 @@ class MeshUnderTest:
         """Undo without losing the violation, should the undoing fail as well."""
         try:
             await self.changes.take_back(policies, before)
-            await self._quiet()
+            await self.changes.quiet()
         except Inconclusive as trouble:
             violation.add_note(f"and the policy could not be undone: {trouble}")
 
@@ -223,7 +223,7 @@ class MeshUnderTest:
         ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, the first one goes
         when no leaf needs it any more, and what else has to be there in time a check waits for.
         """
-        await self._quiet()
+        await self.changes.quiet()
         await self.rotations.rotate(what, lifetime)
 
     async def follow_roots(self) -> None:
@@ -269,7 +269,7 @@ class MeshUnderTest:
     @asynccontextmanager
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Record what goes over the network between two workloads while the block runs."""
-        await self._quiet()
+        await self.changes.before_call(client, server, port)
         async with self.platform.wire(client, server, port, stops_of(self.adapter, client.spec)) as wire:
             await self.adapter.settled()
             yield wire

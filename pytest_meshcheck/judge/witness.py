@@ -12,8 +12,7 @@ import msgspec
 
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.messages import Shown, Sign
-from pytest_meshcheck.stage.observation import Protocol
-from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, Policy, WholeMesh, about_service, mark
+from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, WholeMesh
 from pytest_meshcheck.stage.workload import Enrolment, Workload
 
 IN_A_ROW = 3
@@ -42,11 +41,6 @@ class Question:
         return f"{self.caller} -> {self.server} port {self.port}, where {self.sign} is to be {self.expected}"
 
     @property
-    def service(self) -> tuple[str, str]:
-        """Namespace and name of the service that is called."""
-        return self.server.namespace, self.server.name
-
-    @property
     def subject(self) -> Subject:
         """What it is about, whatever is expected."""
         return str(self.caller), str(self.server), self.port, self.sign
@@ -55,22 +49,6 @@ class Question:
         """What to have the caller's probe look at."""
         request = self.caller.request(self.server, self.port, patience=ONE_TRY * scale)
         return m.Look(request=request, sign=self.sign, expected=self.expected)
-
-
-def marks(policies: Sequence[Policy], changed: Sequence[Policy], running: Sequence[Workload]) -> list[Question]:
-    """Asks each running caller which policies it goes by, about each service that a changed policy is about."""
-    in_force = about_service(policies)
-    callers = [one for one in running if one.spec.enrolment is Enrolment.ENROLLED and one.spec.calls]
-    return [
-        Question(caller, server, port.name, Sign.POLICIES, mark(in_force[service]) if service in in_force else None)
-        for service in about_service(changed)
-        for server in running
-        if (server.namespace, server.name) == service and server.spec.enrolment is not Enrolment.FEIGNED
-        for port in server.spec.ports
-        if port.protocol is not Protocol.TCP
-        for caller in callers
-        if caller is not server
-    ]
 
 
 def doors(policy: MutualTls, outsider: Workload, running: Sequence[Workload]) -> list[Question]:
@@ -105,20 +83,24 @@ async def as_now(questions: Sequence[Question], scale: float) -> list[Question]:
     return [replace(question, expected=seen.shown) for question, seen in zip(questions, sightings, strict=True)]
 
 
-async def unconvinced(questions: Sequence[Question], within: float, scale: float) -> list[Question]:
-    """Those questions that do not come to be answered as expected, several times in a row, within so many seconds."""
-    sightings = await _watch(questions, [question.look(scale) for question in questions], within * scale)
+async def unconvinced(
+    questions: Sequence[Question], within: float, scale: float, in_a_row: int = IN_A_ROW
+) -> list[Question]:
+    """Those questions that do not come to be answered as expected, so many times in a row, within so many seconds."""
+    sightings = await _watch(questions, [question.look(scale) for question in questions], within * scale, in_a_row)
     return [question for question, seen in zip(questions, sightings, strict=True) if not seen.convincing]
 
 
-async def _watch(questions: Sequence[Question], looks: Sequence[m.Look], within: float) -> list[m.Sighting]:
+async def _watch(
+    questions: Sequence[Question], looks: Sequence[m.Look], within: float, in_a_row: int = IN_A_ROW
+) -> list[m.Sighting]:
     """Have each caller's probe look; one command for all of its looks, as the way to a probe can be long."""
     of_caller: dict[str, list[int]] = {}
     for number, question in enumerate(questions):
         of_caller.setdefault(str(question.caller), []).append(number)
 
     async def ask(numbers: Sequence[int]) -> list[tuple[int, m.Sighting]]:
-        command = m.Watch(looks=tuple(looks[number] for number in numbers), in_a_row=IN_A_ROW, within=within)
+        command = m.Watch(looks=tuple(looks[number] for number in numbers), in_a_row=in_a_row, within=within)
         watched = await questions[numbers[0]].caller.ask(command, m.Watched)
         return list(zip(numbers, watched.sightings, strict=True))
 

@@ -129,7 +129,11 @@ class Stream:
         )
 
 
-async def at_once() -> None:
+BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
+"""What to await before a caller calls a server's port, or, with None, before that port is closed to all callers."""
+
+
+async def at_once(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
     """Nothing has to be waited for."""
 
 
@@ -145,8 +149,8 @@ class Workload:
         instance: Tells replicas apart in ledgers.
         loads: What it sends at this moment.
         arrived: How many attempts had reached it before a request of some id, whose connections may say none, was made.
-        ready: Awaited before it sends anything that a check asks for, except for handshakes without a certificate, and
-            before it stops serving.
+        before_call: Awaited before it sends anything that a check asks for, except for handshakes without a
+            certificate, and before it stops serving.
     """
 
     spec: WorkloadSpec
@@ -157,7 +161,7 @@ class Workload:
     patience: float = 10.0
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
-    ready: Callable[[], Awaitable[None]] = field(default=at_once, compare=False, repr=False)
+    before_call: BeforeCall = field(default=at_once, compare=False, repr=False)
 
     @property
     def namespace(self) -> str:
@@ -183,7 +187,7 @@ class Workload:
 
         The protocol follows the port: HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
         """
-        await self.ready()
+        await self.before_call(self, server, port)
         sent = self.request(server, port, via, **request)
         if sent.protocol is m.Protocol.TCP:
             seen = await server.ask(m.ReadLedger(request_id=sent.request_id), m.Ledger)
@@ -234,7 +238,7 @@ class Workload:
 
     async def closes(self, port: str, seconds: float) -> None:
         """Stop serving a port, and serve it again after so many seconds; connections are closed, new ones refused."""
-        await self.ready()
+        await self.before_call(None, self, port)
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
 
     async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
@@ -262,7 +266,7 @@ class Workload:
     @asynccontextmanager
     async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
         """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
-        await self.ready()
+        await self.before_call(self, server, port)
         template = self.request(server, port, **request)
         load = Load(m.LoadPlan(request_id=new_id(), template=template, rate=rate), [server])
         await load.begin(self)
@@ -282,7 +286,7 @@ class Workload:
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:
         """A stream that is kept open while the block runs: TCP echo, or bidirectional gRPC."""
         kind = {"kind": "bidi"} if server.spec.port(port).protocol is m.Protocol.GRPC else {}
-        await self.ready()
+        await self.before_call(self, server, port)
         opening = self.request(server, port, **(kind | request))
         opened = await self.exchange(m.OpenStream(request=opening), server)
         if opened.ending is not m.Ending.ANSWERED:

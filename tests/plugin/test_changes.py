@@ -9,8 +9,11 @@ MESH = """
 import asyncio
 from dataclasses import replace
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.stage.policy import MARK, about_service, mark
 
 class Late(EnvoyMesh):
+    marks = {{}}  # by service, what its clients show
+
     async def install(self, platform):
         await super().install(platform)
         self.documented = replace(self.documented, policies_act_within={within})
@@ -18,17 +21,30 @@ class Late(EnvoyMesh):
         platform.apply, platform.delete = self.later(platform.apply, {apply}), self.later(platform.delete, {delete})
 
     def later(self, change, seconds):
-        async def act(manifests):
+        async def act(manifests, marks):
             await asyncio.sleep(seconds)
+            self.marks = marks
             await change(manifests)
 
         async def answer(manifests):
-            self.late.add(asyncio.ensure_future(act(manifests)))
+            self.late.add(asyncio.ensure_future(act(manifests, self.wanted)))
 
         return answer
 
+    def render(self, policies):
+        about = about_service(policies)
+        self.wanted = {{f"{{name}}.{{namespace}}": mark(of) for (namespace, name), of in about.items()}}
+        return super().render(policies)
+
+    def marked(self, resources):
+        for route in resources["routes"]:
+            service = route["name"].removeprefix("outbound.").rpartition(".")[0]
+            if service in self.marks:
+                route["response_headers_to_add"] = [{{"header": {{"key": MARK, "value": self.marks[service]}}}}]
+        return resources
+
 def late(order):
-    mesh = Late(order.version)
+    mesh = Late(order.version, publish_hook=lambda workload, resources: mesh.marked(resources))
     mesh.prepare()
     return mesh
 
@@ -79,6 +95,47 @@ async def test_nested(mesh, server, outsider):
 '''
 
 
+RETRIES = '''
+@check(MUST, "demo.rule")
+async def test_retries(mesh, client, other, server):
+    """Each caller goes by the policy of the block, and by none after it."""
+    for attempts in (1, 0, 2):
+        async with mesh.policy(Retry(server, attempts, frozenset({503}))):
+            for caller in (client, other):
+                answer = await caller.get(server, request_id=await server.answers(503, 503, 503))
+                expect(await server.saw(answer), f"{caller}, {attempts}").count(attempts + 1)
+    answer = await client.get(server, request_id=await server.answers(503))
+    expect(await server.saw(answer)).count(1)
+'''
+
+THE_SAME = '''
+@check(MUST, "demo.rule")
+async def test_same(mesh, client, server):
+    """What the next block wants as well stays as it is."""
+    before = len(mesh.adapter.late)
+    for _ in range(3):
+        async with mesh.policy(Retry(server, 1, frozenset({503}))):
+            answer = await client.get(server, request_id=await server.answers(503))
+            expect(await server.saw(answer)).count(2)
+    expect(len(mesh.adapter.late) - before, "changes").equals(1)
+'''
+
+LEAVES_BEHIND = '''
+@check(MUST, "demo.rule")
+async def test_leaves(mesh, client, server):
+    """A policy is taken back in vain."""
+    async with mesh.policy(Retry(server, 1, frozenset({503}))):
+        expect(await client.get(server)).answered()
+'''
+
+MEETS = '''
+@check(MUST, "demo.rule")
+async def test_meets(mesh, client, server):
+    """It would be judged by what was left behind."""
+    expect(await client.get(server)).answered()
+'''
+
+
 def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3) -> str:
     """A mesh that acts so many seconds after it was told to."""
     return MESH.format(within=within, apply=apply, delete=delete)
@@ -102,3 +159,16 @@ def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: S
     assert suite.run(mesh="late").code == 1
     assert suite.verdicts() == {"demo/strict": "conforms", "demo/open": "inconclusive"}
     assert suite.results()["demo/open"]["reason"].startswith("policies that were taken back go on acting, as grey/")
+
+
+def test_each_caller_goes_by_the_policies_about_a_service(suite: Suite) -> None:
+    suite.write(RETRIES, THE_SAME, conftest=late())
+    assert suite.run(mesh="late").code == 0
+    assert suite.verdicts() == {"demo/retries": "conforms", "demo/same": "conforms"}
+
+
+def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> None:
+    suite.write(LEAVES_BEHIND, MEETS, conftest=late(within=1.0, delete=30.0))
+    assert suite.run(mesh="late").code == 1
+    assert suite.verdicts() == {"demo/leaves": "conforms", "demo/meets": "inconclusive"}
+    assert suite.results()["demo/meets"]["reason"].startswith("policies that were taken back go on acting, as blue/")
