@@ -94,7 +94,8 @@ def test_enrolment(enrolment: Enrolment, labels: dict[str, str]) -> None:
 
 def test_the_lifetime_of_certificates_is_an_annotation() -> None:
     annotations = IstioMesh(ORDER).enrolment(WorkloadSpec("blue", "one", leaf_lifetime=30.0)).annotations
-    assert json.loads(annotations["proxy.istio.io/config"]) == {"proxyMetadata": {"SECRET_TTL": "30s"}}
+    metadata = json.loads(annotations["proxy.istio.io/config"])["proxyMetadata"]
+    assert metadata == {"ECC_SIGNATURE_ALGORITHM": "ECDSA", "SECRET_TTL": "30s"}
 
 
 def test_identities_are_spiffe_ids() -> None:
