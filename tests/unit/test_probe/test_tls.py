@@ -95,9 +95,16 @@ def refuse_all(listener: Any, context: Any) -> None:
             client, _ = listener.accept()
         except OSError:
             return
-        with client, contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as secure:
-            secure.settimeout(20)
-            secure.recv(1 << 16)
+        with client.dup() as raw:
+            with client, contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as secure:
+                secure.settimeout(20)
+                secure.recv(1 << 16)
+            # A connection that is closed while octets are unread is reset, and takes the alert with it.
+            raw.settimeout(20)
+            with contextlib.suppress(OSError):
+                raw.shutdown(socket.SHUT_WR)
+                while raw.recv(1 << 16):
+                    pass
 
 
 PROTOCOLS = [m.Protocol.TLS, m.Protocol.HTTP1, m.Protocol.H2C, m.Protocol.TCP]
