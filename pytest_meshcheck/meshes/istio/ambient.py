@@ -77,6 +77,13 @@ AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
     Capability.PEER_IDENTITY: Claim(True, CHANGES, "by the waypoint, where it is asked to", since="1.30.0"),
 }
 
+GIVEN: Mapping[Capability, Claim] = {
+    Capability.LEAF_ROTATION: Claim(
+        False, ZTUNNEL, "the mesh was there already: how long certificates live is set for all when it is installed"
+    )
+}
+"""What the suite sees only where it has installed Istio itself."""
+
 NOT_TOLD = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
 
 AMBIENT_DOCUMENTED: Documented = replace(
@@ -119,6 +126,8 @@ class AmbientMesh(HttpRouteMesh):
 
     def __init__(self, order: Order) -> None:
         super().__init__(order, AMBIENT_CLAIMS)
+        if not self.ours:
+            self.claims = {**self.claims, **GIVEN}
         self._stop: Stop | None = None
         self._judged_as(self.version)
 
