@@ -30,7 +30,8 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import Port, Via, Workload
+from pytest_meshcheck.stage.spec import Port, Via
+from pytest_meshcheck.stage.workload import Workload
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
 

@@ -11,7 +11,8 @@ from pytest_meshcheck.judge.witness import calls, unconvinced
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.platforms.base import Platform, Replacing
 from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.workload import BeforeCall, Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.workload import BeforeCall, Workload
 
 SHORTEST = 0.0
 """As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""

@@ -27,7 +27,8 @@ from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Attempt, Exchange
 from pytest_meshcheck.stage.pki import Authority, parsed_chain
 from pytest_meshcheck.stage.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
-from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 TOLERANCE = 1.0
 """Time limits are proven by the order of events; this bound only has to tell "cut" from "not cut"."""

@@ -17,7 +17,8 @@ from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Protocol
 from pytest_meshcheck.stage.policy import Policy, about_service, mark
-from pytest_meshcheck.stage.workload import Enrolment, Workload
+from pytest_meshcheck.stage.spec import Enrolment
+from pytest_meshcheck.stage.workload import Workload
 
 IN_A_ROW = 5
 """Answers by which a data plane convinces; more than of outsiders, as one port speaks for all of a data plane."""

@@ -13,7 +13,8 @@ import msgspec
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.messages import Shown, Sign
 from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, WholeMesh
-from pytest_meshcheck.stage.workload import Enrolment, Workload
+from pytest_meshcheck.stage.spec import Enrolment
+from pytest_meshcheck.stage.workload import Workload
 
 IN_A_ROW = 3
 """As in Istio's own tests: pkg/test/framework/components/echo/flags.go, callConverge."""

@@ -14,7 +14,8 @@ from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.observation import Attempt, Ending, Form
 from pytest_meshcheck.stage.pki import Authority, Validity
 from pytest_meshcheck.stage.policy import Failure, Policy
-from pytest_meshcheck.stage.workload import Address, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Address, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 
 class Rotation(enum.StrEnum):

@@ -10,7 +10,8 @@ from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.manifests import port_number
 from pytest_meshcheck.stage.observation import Protocol
 from pytest_meshcheck.stage.policy import MARK, MutualTls, Named, Policy, mark
-from pytest_meshcheck.stage.workload import Port, spec_of
+from pytest_meshcheck.stage.spec import Port
+from pytest_meshcheck.stage.workload import spec_of
 
 
 def service_of(about: Sequence[Policy]) -> Named:

@@ -18,7 +18,8 @@ from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import Authority, spiffe_id
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 TRUST_DOMAIN = "cluster.local"
 SOURCE = "https://kubernetes.io/docs/concepts/services-networking/service/"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pytest_meshcheck.stage.workload import Address, WorkloadSpec
+from pytest_meshcheck.stage.spec import Address, WorkloadSpec
 
 NETWORKS = range(2, 251)
 """Values of the second octet; 127.0 and 127.1 are left to others."""

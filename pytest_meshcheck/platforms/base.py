@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 from pytest_meshcheck.probe.messages import ServerTls
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Sight
-from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 Manifest = Mapping[str, Any]
 """One resource of a mesh, as plain data: ``kind``, ``metadata`` (``namespace``, ``name``), ``spec``."""

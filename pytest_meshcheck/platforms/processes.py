@@ -19,7 +19,8 @@ from pytest_meshcheck.probe.control import Probe
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.redaction import redacted
-from pytest_meshcheck.stage.workload import Address, Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Address, Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 SIDECAR_LABEL = "meshcheck.dev/sidecar"
 """``true``: the probe listens behind a sidecar that the mesh starts when the workload is admitted."""

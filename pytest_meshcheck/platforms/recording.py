@@ -10,7 +10,7 @@ from pytest_meshcheck.probe.control import Probe, ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Sight
-from pytest_meshcheck.stage.workload import Address
+from pytest_meshcheck.stage.spec import Address
 
 
 @dataclass(frozen=True)

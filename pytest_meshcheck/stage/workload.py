@@ -1,6 +1,5 @@
-"""Workloads: what they are, and what a check can do with them."""
+"""Running workloads: what a check can do with them."""
 
-import enum
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,91 +14,10 @@ from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.load import Load
 from pytest_meshcheck.stage.policy import Named
+from pytest_meshcheck.stage.spec import Address, Resolver, Via, WorkloadSpec
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-
-class Enrolment(enum.StrEnum):
-    """Whether a workload is part of the mesh."""
-
-    ENROLLED = "enrolled"
-    UNENROLLED = "unenrolled"
-    FEIGNED = "feigned"
-    """No data plane, but the mesh is told that there is one: an impostor that speaks TLS by itself."""
-
-
-class Via(enum.StrEnum):
-    """How a server is addressed."""
-
-    SERVICE = "service"
-    ADDRESS = "address"
-
-
-@dataclass(frozen=True)
-class Port:
-    """A declared port of a workload and of the service of the same name in front of it."""
-
-    name: str
-    protocol: m.Protocol
-    server_first: bool = False
-
-
-PORTS = (
-    Port("http", m.Protocol.HTTP1),
-    Port("http-alt", m.Protocol.HTTP1),
-    Port("grpc", m.Protocol.GRPC),
-    Port("tcp", m.Protocol.TCP),
-    Port("tcp-banner", m.Protocol.TCP, server_first=True),
-)
-"""What every workload serves."""
-
-
-@dataclass(frozen=True)
-class WorkloadSpec:
-    """A workload, and the service of the same name in front of it, before it runs.
-
-    Attributes:
-        namespace: Name of the namespace: a plain one in a plan, that of ``Platform.namespace`` once it is started.
-        name: Name of the workload, its service and its service account.
-        enrolment: Whether it is part of the mesh.
-        leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
-        ports: What it serves.
-        calls: Whether it calls others; the data plane of one that never does need not know of them.
-    """
-
-    namespace: str
-    name: str
-    enrolment: Enrolment = Enrolment.ENROLLED
-    leaf_lifetime: float | None = None
-    ports: tuple[Port, ...] = PORTS
-    calls: bool = True
-
-    @property
-    def service_account(self) -> str:
-        """Each workload has a service account of its own, of its own name."""
-        return self.name
-
-    @property
-    def authority(self) -> str:
-        """The name that clients address it by."""
-        return f"{self.name}.{self.namespace}"
-
-    def port(self, name: str) -> Port:
-        """The port of that name; a KeyError names the declared ones."""
-        for port in self.ports:
-            if port.name == name:
-                return port
-        raise KeyError(
-            f"{self.namespace}/{self.name} has no port {name!r}; it has {', '.join(p.name for p in self.ports)}"
-        )
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-Address = tuple[str, int]
-Resolver = Callable[[WorkloadSpec, WorkloadSpec, str, Via], Address]
-"""Where a client dials to reach a server's port: (client, server, port name, via) -> address."""
 
 UNARY_PATH = "/meshcheck.Probe/Unary"
 KIND_PATHS = {

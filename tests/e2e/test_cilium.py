@@ -19,7 +19,7 @@ from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 from pytest_meshcheck.stage.policy import Failure, Policy, Retry, Timeout
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 from .conftest import Given
 

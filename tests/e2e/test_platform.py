@@ -14,7 +14,8 @@ from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 from .conftest import Given
 

@@ -20,7 +20,8 @@ from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Ending
 from pytest_meshcheck.stage.pki import parsed_chain
 from pytest_meshcheck.stage.policy import Mode, MutualTls, Policy, Retry, Timeout
-from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 CLIENT = WorkloadSpec("blue", "client")
 SERVER = WorkloadSpec("blue", "server")

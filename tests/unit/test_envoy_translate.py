@@ -17,7 +17,7 @@ from pytest_meshcheck.meshes.envoy.xfcc import caller
 from pytest_meshcheck.platforms.addresses import AddressPlan, Member
 from pytest_meshcheck.probe.messages import Credentials, Protocol
 from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.stage.workload import Enrolment, Port, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, Port, WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 PORTS = (Port("http", Protocol.HTTP1), Port("grpc", Protocol.GRPC), Port("tcp", Protocol.TCP))

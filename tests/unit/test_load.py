@@ -11,7 +11,8 @@ from pytest_meshcheck.judge.succession import is_found, left_alone
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 RATE = 200
 NAMES = ("client", "second-client", "server", "second-server")

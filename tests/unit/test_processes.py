@@ -21,7 +21,7 @@ from pytest_meshcheck.platforms.run_directory import RunDirectory, remove_dead_r
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 from tests import clocks
 
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
@@ -147,7 +147,7 @@ from pathlib import Path
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 from tests import clocks
 
 async def main():

@@ -17,7 +17,8 @@ from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 VERSION = "1.0.0"
 

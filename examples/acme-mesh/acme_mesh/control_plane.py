@@ -20,7 +20,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import WorkloadSpec
+from pytest_meshcheck.stage.spec import WorkloadSpec
 
 MODES = {tuple(accepts): mode for mode, accepts in ACCEPTS.items()}
 FAILURES: dict[str, Failure] = {word: failure for failure, word in AGAIN_ON.items()}

@@ -19,7 +19,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import WorkloadSpec
+from pytest_meshcheck.stage.spec import WorkloadSpec
 
 SERVER = WorkloadSpec("blue", "server")
 

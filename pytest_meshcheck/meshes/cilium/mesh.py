@@ -28,7 +28,8 @@ from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsuppo
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import key_pem, spiffe_id
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 SYSTEM = "cilium"
 """A namespace of its own: what the suite installs it also removes, and kube-system is not the suite's to remove."""

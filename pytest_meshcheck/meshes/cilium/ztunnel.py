@@ -19,7 +19,8 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.pki import ROOT_LIFETIME, Validity, pem
 from pytest_meshcheck.stage.policy import MutualTls, Policy
-from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 ENROLLED = "io.cilium/mtls-enabled"
 """The label of a namespace; https://docs.cilium.io/en/stable/security/network/encryption-ztunnel/#enrolling-namespaces"""

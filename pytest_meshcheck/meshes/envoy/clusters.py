@@ -7,7 +7,7 @@ from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, socket
 from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, upstream_options
 from pytest_meshcheck.meshes.envoy.protocols import is_http
 from pytest_meshcheck.meshes.envoy.view import Inbound, Service
-from pytest_meshcheck.stage.workload import Address
+from pytest_meshcheck.stage.spec import Address
 
 CONNECT_TIMEOUT = "5s"
 NO_LIMIT = 1_000_000

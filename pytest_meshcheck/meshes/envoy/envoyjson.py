@@ -3,7 +3,7 @@
 from typing import Any
 
 from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.workload import Address
+from pytest_meshcheck.stage.spec import Address
 
 Resource = dict[str, Any]
 Resources = dict[str, list[Resource]]

@@ -16,7 +16,7 @@ from pytest_meshcheck.meshes.envoy.routes import inbound_route
 from pytest_meshcheck.meshes.envoy.view import Inbound, Service
 from pytest_meshcheck.probe.messages import Protocol
 from pytest_meshcheck.stage.policy import Mode
-from pytest_meshcheck.stage.workload import Address
+from pytest_meshcheck.stage.spec import Address
 
 HTTP_ALPN = ("h2", "http/1.1")
 BACKLOG = 4096

@@ -31,7 +31,8 @@ from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import Authority
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 TRUST_DOMAIN = "cluster.local"
 PATIENCE = 10.0

@@ -1,7 +1,7 @@
 """Which ports a sidecar understands as HTTP, and which it passes on as octets."""
 
 from pytest_meshcheck.probe.messages import Protocol
-from pytest_meshcheck.stage.workload import Port
+from pytest_meshcheck.stage.spec import Port
 
 HTTP_PROTOCOLS = frozenset({Protocol.HTTP1, Protocol.H2C, Protocol.GRPC})
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pytest_meshcheck.probe.messages import Credentials
 from pytest_meshcheck.stage.policy import Mode
-from pytest_meshcheck.stage.workload import Address, Port
+from pytest_meshcheck.stage.spec import Address, Port
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pytest_meshcheck.meshes.envoy.view import Inbound, Outbound, Service, View
 from pytest_meshcheck.platforms.addresses import Member
 from pytest_meshcheck.probe.messages import Credentials
 from pytest_meshcheck.stage.pki import spiffe_id
-from pytest_meshcheck.stage.workload import Address, Enrolment, Port, WorkloadSpec
+from pytest_meshcheck.stage.spec import Address, Enrolment, Port, WorkloadSpec
 
 
 @dataclass(frozen=True)

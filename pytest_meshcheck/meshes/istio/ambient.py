@@ -27,7 +27,8 @@ from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Ending
 from pytest_meshcheck.stage.policy import Policy, RequestsPerConnection
-from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"

@@ -26,7 +26,8 @@ from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt, Protocol
 from pytest_meshcheck.stage.pki import key_pem, pem, spiffe_id
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 SYSTEM = istio.ROOT_NAMESPACE
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"

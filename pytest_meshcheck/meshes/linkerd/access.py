@@ -12,7 +12,8 @@ from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, Policy, WholeMesh
-from pytest_meshcheck.stage.workload import PORTS, Port, WorkloadSpec, spec_of
+from pytest_meshcheck.stage.spec import PORTS, Port, WorkloadSpec
+from pytest_meshcheck.stage.workload import spec_of
 
 ACCESS = {Mode.STRICT: "all-authenticated", Mode.PERMISSIVE: "all-unauthenticated"}
 

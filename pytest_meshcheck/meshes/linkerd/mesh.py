@@ -24,7 +24,8 @@ from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import key_pem, pem
 from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.workload import PORTS, Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import PORTS, Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 SYSTEM = "linkerd"
 COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")

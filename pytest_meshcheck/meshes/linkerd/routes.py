@@ -26,7 +26,8 @@ from pytest_meshcheck.stage.policy import (
     about_service,
     mark,
 )
-from pytest_meshcheck.stage.workload import Port, WorkloadSpec, spec_of
+from pytest_meshcheck.stage.spec import Port, WorkloadSpec
+from pytest_meshcheck.stage.workload import spec_of
 
 GRPC_CONDITIONS: Mapping[Failure, str] = {
     Failure.GRPC_CANCELLED: "cancelled",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.probe.messages import Protocol
-from pytest_meshcheck.stage.workload import Port, WorkloadSpec
+from pytest_meshcheck.stage.spec import Port, WorkloadSpec
 
 RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"

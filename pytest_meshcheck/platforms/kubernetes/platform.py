@@ -21,7 +21,8 @@ from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.workload import Address, Enrolment, Via, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Address, Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""

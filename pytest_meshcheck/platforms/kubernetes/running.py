@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.platforms.kubernetes.api import Object
 from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, GENERATION, WORKLOAD
 from pytest_meshcheck.probe.control import Probe
-from pytest_meshcheck.stage.workload import WorkloadSpec
+from pytest_meshcheck.stage.spec import WorkloadSpec
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import asyncio
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.platforms.addresses import Member
-from pytest_meshcheck.stage.workload import Address
+from pytest_meshcheck.stage.spec import Address
 from tests.falsify.defect import Resources
 
 PORTS = ("http", "grpc")

@@ -23,7 +23,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 from .conftest import Judged
 

@@ -15,7 +15,8 @@ from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.stage.workload import Enrolment, Workload, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.workload import Workload
 
 GOLDEN = Path(__file__).parent / "golden-ambient"
 SERVER = WorkloadSpec("blue", "server")

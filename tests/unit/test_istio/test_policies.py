@@ -22,7 +22,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVER = WorkloadSpec("blue", "server")

@@ -14,7 +14,7 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import MeshUnavailable
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 SERVER = WorkloadSpec("blue", "server")

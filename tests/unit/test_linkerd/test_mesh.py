@@ -8,7 +8,7 @@ from pytest_meshcheck.meshes.linkerd.installed import trust_domain
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh, chart_version
 from pytest_meshcheck.meshes.registry import Hooks, Order
 from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.workload import Enrolment, WorkloadSpec
+from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 
 class NoHooks:

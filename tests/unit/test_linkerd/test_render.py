@@ -21,7 +21,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.workload import Port, WorkloadSpec
+from pytest_meshcheck.stage.spec import Port, WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVER = WorkloadSpec("blue", "server")
