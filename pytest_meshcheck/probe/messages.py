@@ -2,33 +2,35 @@
 
 import msgspec
 
+from pytest_meshcheck.probe.seen import (
+    Attempt as Attempt,
+    AttemptEnding as AttemptEnding,
+    Ending as Ending,
+    Exchange as Exchange,
+    LoadResult as LoadResult,
+    Sight as Sight,
+    Sighting as Sighting,
+    Tls as Tls,
+    joined as joined,
+)
 from pytest_meshcheck.probe.terms import (
     POLICIES_HEADER as POLICIES_HEADER,
     POLICIES_SEEN_HEADER as POLICIES_SEEN_HEADER,
     REQUEST_ID_HEADER as REQUEST_ID_HEADER,
     TCP_BANNER as TCP_BANNER,
     Answer as Answer,
-    Attempt as Attempt,
-    AttemptEnding as AttemptEnding,
     Behaviour as Behaviour,
     Body as Body,
     ClientTls as ClientTls,
     Credentials as Credentials,
-    Ending as Ending,
-    Exchange as Exchange,
     Listen as Listen,
     LoadPlan as LoadPlan,
-    LoadResult as LoadResult,
     Look as Look,
     Protocol as Protocol,
     Request as Request,
     ServerTls as ServerTls,
     Shown as Shown,
-    Sight as Sight,
-    Sighting as Sighting,
     Sign as Sign,
-    Tls as Tls,
-    joined as joined,
 )
 
 
