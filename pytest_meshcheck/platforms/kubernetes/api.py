@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -32,6 +33,8 @@ GONE = 404
 SERVER_ERRORS = 500
 AGAIN_AFTER = (0.2, 1.0, 3.0)
 """Seconds. A webhook may be out of reach for a moment: its connection ended just as the server called it."""
+BEHIND = re.compile(r'admission webhook .* namespaces ".*" not found')
+"""Why a webhook refuses what is in a namespace that was just made, and that it has not heard of yet."""
 REFUSED = 400
 TOO_OLD = 410
 UNAVAILABLE = 503
@@ -105,7 +108,8 @@ class Api:
                     "PATCH", path, query, manifest, content_type="application/apply-patch+yaml"
                 )
             except ApiException as error:
-                pause = next(pauses, None) if error.status >= SERVER_ERRORS else None
+                is_passing = error.status >= SERVER_ERRORS or BEHIND.search(_reason(error))
+                pause = next(pauses, None) if is_passing else None
                 if pause is None:
                     raise Inconclusive(f"the API server rejects {_described(manifest)}: {_reason(error)}") from error
             await asyncio.sleep(pause)

@@ -10,7 +10,12 @@ import pytest
 from kubernetes_asyncio.client import ApiException, Configuration
 
 from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.stage.faults import Inconclusive
 
+KINDS = b'{"resources": [{"name": "services", "kind": "Service", "namespaced": true}]}'
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "namespace": "new"}}
+BEHIND = b'{"message": "admission webhook \\"injector\\" denied the request: namespaces \\"new\\" not found"}'
+DENIED = b'{"message": "admission webhook \\"policy\\" denied the request: no label team"}'
 LIST = b'{"items": [{"metadata": {"name": "one"}}], "metadata": {"resourceVersion": "7"}}'
 pytestmark = pytest.mark.asyncio
 
@@ -25,15 +30,17 @@ def port() -> int:
 
 
 @asynccontextmanager
-async def served(port: int, *statuses: int) -> AsyncIterator[list[int]]:
-    """A server that gives these statuses one after the other; it yields those that it gave."""
+async def served(port: int, *answers: int | tuple[int, bytes]) -> AsyncIterator[list[int]]:
+    """A server that gives these answers one after the other; it yields the statuses of those that it gave."""
     given: list[int] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        given.append(statuses[min(len(given), len(statuses) - 1)])
-        head = f"HTTP/1.1 {given[-1]} OK\r\nContent-Type: application/json\r\nContent-Length: {len(LIST)}\r\n"
-        writer.write(head.encode() + b"Connection: close\r\n\r\n" + LIST)
+        one = answers[min(len(given), len(answers) - 1)]
+        status, body = (one, LIST) if isinstance(one, int) else one
+        given.append(status)
+        head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", port):
@@ -63,6 +70,23 @@ async def test_what_it_refuses_is_not_asked_again(port: int) -> None:
         with pytest.raises(ApiException):
             await api.items(PATH)
     assert given == [403]
+    await api.close()
+
+
+async def test_a_webhook_that_has_not_heard_of_a_new_namespace_is_asked_again(port: int) -> None:
+    api = connected(port, patience=30)
+    async with served(port, (200, KINDS), (400, BEHIND), (200, b"{}")) as given:
+        assert await api.apply(SERVICE) == {}
+    assert given == [200, 400, 200]
+    await api.close()
+
+
+async def test_a_webhook_that_denies_is_not_asked_again(port: int) -> None:
+    api = connected(port, patience=30)
+    async with served(port, (200, KINDS), (400, DENIED)) as given:
+        with pytest.raises(Inconclusive, match=r"rejects Service new/one: 400 .* no label team"):
+            await api.apply(SERVICE)
+    assert given == [200, 400]
     await api.close()
 
 
