@@ -1,10 +1,10 @@
 """Where Helm charts come from: a repository, a registry (``oci://``), or a directory, which needs no network."""
 
+import contextlib
 import functools
 import json
 import re
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pytest_meshcheck.platforms.kubernetes.helm_program import HelmFailed, ask, environment
+from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 OCI = "oci://"
@@ -164,8 +165,9 @@ def _archived(path: Path) -> bytes | None:
 
 def _of_repository(url: str) -> Iterator[Source]:
     """Everything in a repository, by its index; helm is given a configuration that it may write to."""
-    with tempfile.TemporaryDirectory(prefix="meshcheck-charts-") as folder:
-        own = environment(HELM_REPOSITORY_CONFIG=f"{folder}/repositories.yaml", HELM_REPOSITORY_CACHE=folder)
+    with contextlib.closing(RunDirectory()) as folder:
+        repositories, cache = str(folder.path / "repositories.yaml"), str(folder.path)
+        own = environment(HELM_REPOSITORY_CONFIG=repositories, HELM_REPOSITORY_CACHE=cache)
         try:
             ask("repo", "add", ALIAS, url, env=own)
             listed = json.loads(ask("search", "repo", "--versions", "--devel", "--output", "json", env=own))
