@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from cryptography import x509
 
 from pytest_meshcheck.judge.witness import calls, unconvinced
-from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.meshes.base import Mesh, has_one_lifetime
 from pytest_meshcheck.platforms.base import Platform, Replacing
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
@@ -33,6 +33,9 @@ STAGE = {
     "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
 }
 """Two identities in one namespace, their twins in another, and two workloads outside of the mesh."""
+
+WHERE_LIFETIMES_ARE_ONE = {"renewing": "other"}
+"""Who takes whose part where the certificates of all workloads live equally long: each has to be started."""
 
 
 @dataclass(eq=False)
@@ -100,6 +103,8 @@ class Stage:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begun(self, role: str) -> "asyncio.Task[Workload]":
+        if has_one_lifetime(self.adapter):
+            role = WHERE_LIFETIMES_ARE_ONE.get(role, role)
         if role not in self._started:
             self._started[role] = asyncio.ensure_future(self._start(role))
         return self._started[role]

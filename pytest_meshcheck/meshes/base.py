@@ -166,7 +166,8 @@ class Mesh(Protocol):
     ``data_planes: str``, which of several forms they were found to have, for the report;
     ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
     the run; ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
-    workload only; ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
+    workload only; ``one_lifetime: bool``, whether the certificates of all workloads live equally long;
+    ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
     client to a service pass, in this order; and ``impostor_ports: Collection[str]``, the ports on which others meet a
     feigned workload itself.
 
@@ -264,6 +265,11 @@ def permissions_of(adapter: Mesh) -> Sequence[Permission]:
 def has_data_plane_in_workload(adapter: Mesh) -> bool:
     """Whether a data plane lives as long as the instance of the workload that it serves."""
     return bool(getattr(adapter, "data_plane_in_workload", False))
+
+
+def has_one_lifetime(adapter: Mesh) -> bool:
+    """Whether the certificates of all workloads live equally long, so that any of them shows how they are renewed."""
+    return bool(getattr(adapter, "one_lifetime", False))
 
 
 def stops_of(adapter: Mesh, client: WorkloadSpec) -> Sequence[Stop]:

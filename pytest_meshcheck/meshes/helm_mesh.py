@@ -49,6 +49,7 @@ class HelmMesh(ABC):
         resources: What it takes to apply what policies are rendered into.
         groups: API groups whose definitions the mesh makes by itself, and leaves.
         data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
+        one_lifetime: Whether the certificates of all workloads live equally long.
         ours: Whether this run, or an earlier one, installed it.
         data_planes: Which of several forms they were found to have.
     """
@@ -61,6 +62,7 @@ class HelmMesh(ABC):
     resources: ClassVar[Sequence[Permission]] = ()
     groups: ClassVar[Sequence[str]] = ()
     data_plane_in_workload: ClassVar[bool] = False
+    one_lifetime: ClassVar[bool] = True
     data_planes: str = ""
     runs_on: Home = Home.KUBERNETES
     documented: Documented

@@ -76,3 +76,18 @@ def test_the_first_root_goes_when_no_leaf_needs_it_any_more(suite: Suite) -> Non
     suite.write(DROPPED, conftest=MESH)
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/dropped": "conforms"}
+
+
+ALIKE = '''
+@check(MUST, "demo.rule")
+async def test_alike(mesh, renewing, other):
+    """Any workload shows how certificates are renewed, so none is started for that."""
+    expect(renewing is other).holds("there are two")
+'''
+
+
+def test_nobody_is_started_for_renewals_where_all_certificates_live_equally_long(suite: Suite) -> None:
+    suite.write(ALIKE, conftest=MESH.replace("held = False", "held = False\n    one_lifetime = True", 1))
+    assert suite.run(mesh="late").code == 0
+    suite.write(ALIKE, conftest=MESH)
+    assert suite.run(mesh="late").code == 1
