@@ -21,7 +21,7 @@ from pytest_meshcheck.stage.faults import Inconclusive
 STARTS_WITHIN = 90.0
 """Seconds from the first resource of a workload until it serves."""
 
-GONE_WITHIN = 30.0
+GONE_WITHIN = 90.0
 ONE_TRY = 1.0
 
 
