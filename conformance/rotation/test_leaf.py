@@ -17,7 +17,7 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
-RATE = 100
+RATE = 50
 """Requests per second while something is rotated."""
 HANDSHAKES = 20
 UNHURRIED = 0.05
