@@ -2,8 +2,8 @@
 
 Where no control plane can tell, traffic is asked (``witness``). Whom a server lets in is asked at once. What is about
 a service is asked of a caller that is about to call it (``ways``), and it stays when its check is over until policies
-are put in force again, or somebody is about to call that service: mostly another policy takes its place, and there is
-one change to wait for, not two, or the same one, and there is none.
+are put in force again, somebody is about to call that service, or a workload starts, whom it could be in the way of:
+mostly another policy takes its place, and there is one change to wait for, not two, or the same one, and there is none.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ class Changes:
             Unsupported: The mesh cannot express one of them; nothing has changed.
             Inconclusive: A data plane does not take them, or goes on acting by what was taken back; they are no more.
         """
+        there = await self._doors_of(policies)
         async with self._turn:
-            there = await self._doors_of(policies)
             before = await self._as_before(there)
             try:
                 await self._act(policies, there)
@@ -131,7 +131,7 @@ class Changes:
     async def _take_back(
         self, policies: Sequence[Policy], before: Sequence[Question], *, at_once: bool = False
     ) -> None:
-        at_once = at_once or not self._is_asked
+        at_once = at_once or not self._is_asked or self.stage.starting
         staying = [one for one in policies if not (at_once or isinstance(one, MutualTls))]
         lingering = [*self._lingering, *staying]
         if len(staying) < len(policies):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
@@ -46,6 +46,7 @@ class Stage:
         adapter: The mesh that some of them are part of.
         platform: Where they run.
         before_call: What they await before they send anything that a check asks for.
+        quiet: Awaited before a newcomer is to be reached: policies that were taken back may be in the way.
         scale: What patience is multiplied by.
         steps: What took how many seconds to start.
         told_roots: What was announced when the data planes were started.
@@ -54,6 +55,7 @@ class Stage:
     adapter: Mesh
     platform: Platform
     before_call: BeforeCall
+    quiet: Callable[[], Awaitable[None]]
     scale: float
     steps: dict[str, float] = field(default_factory=dict)
     told_roots: tuple[x509.Certificate, ...] = ()
@@ -66,6 +68,11 @@ class Stage:
         """The workloads that run now."""
         starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
         return [start.result() for start in starts if start.exception() is None]
+
+    @property
+    def starting(self) -> bool:
+        """Whether some do not run yet that were asked for."""
+        return any(not start.done() for start in self._started.values())
 
     @property
     def enrolled(self) -> list[Workload]:
@@ -144,6 +151,7 @@ class Stage:
 
     async def _introduce(self, newcomer: Workload) -> None:
         """Wait until the data planes of callers know the newcomer, and its own knows the others."""
+        await self.quiet()
         questions = calls(newcomer, self.running)
         if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):
             raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")

@@ -71,7 +71,7 @@ class MeshUnderTest:
     rotations: Rotations = field(init=False)
 
     def __post_init__(self) -> None:
-        self.stage = Stage(self.adapter, self.platform, self._before_call, self.scale, self.steps)
+        self.stage = Stage(self.adapter, self.platform, self._before_call, self._quiet, self.scale, self.steps)
         self.changes = Changes(self.adapter, self.stage, self.scale)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
@@ -199,6 +199,9 @@ class MeshUnderTest:
                 raise
             await self.changes.quiet()
 
+    async def _quiet(self) -> None:
+        await self.changes.quiet()
+
     async def _before_call(self, caller: Workload | None, server: Workload, port: str) -> None:
         await self.changes.before_call(caller, server, port)
 
@@ -229,6 +232,7 @@ class MeshUnderTest:
 
     async def follow_roots(self) -> None:
         """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
+        await self.changes.quiet()
         await self.rotations.follow_roots()
 
     async def knock(

@@ -136,6 +136,23 @@ async def test_meets(mesh, client, server):
 '''
 
 
+IN_THE_WAY = '''
+@check(MUST, "demo.rule")
+async def test_way(mesh, client, server):
+    """A policy under which nobody is served is taken back."""
+    async with mesh.policy(Timeout(server, 5)):
+        expect(await client.get(server)).answered(504)
+'''
+
+NEWCOMER = '''
+@check(MUST, "demo.rule")
+async def test_newcomer(mesh, server):
+    """It does not meet somebody who starts after that."""
+    newcomer = await mesh.workload("twin_client")
+    expect(await newcomer.get(server)).answered()
+'''
+
+
 def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3) -> str:
     """A mesh that acts so many seconds after it was told to."""
     return MESH.format(within=within, apply=apply, delete=delete)
@@ -172,3 +189,17 @@ def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> 
     assert suite.run(mesh="late").code == 1
     assert suite.verdicts() == {"demo/leaves": "conforms", "demo/meets": "inconclusive"}
     assert suite.results()["demo/meets"]["reason"].startswith("policies that were taken back go on acting, as blue/")
+
+
+AT_ONCE = """
+                (host,) = route["virtual_hosts"]
+                host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 504}}]
+"""
+"""A limit that is over at once, as Linkerd takes 0 for."""
+
+
+def test_what_was_taken_back_is_in_the_way_of_no_newcomer(suite: Suite) -> None:
+    marking = "            if service in self.marks:"
+    suite.write(IN_THE_WAY, NEWCOMER, conftest=late(within=5.0).replace(marking, marking + AT_ONCE))
+    assert suite.run(mesh="late").code == 0
+    assert suite.verdicts() == {"demo/way": "conforms", "demo/newcomer": "conforms"}
