@@ -83,7 +83,7 @@ async def mesh_session(
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
             run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
             await upgrade(subject, mesh_name.version, run.upgrade.by)
-        if subject.documented.policies_act_within:
+        if subject.documented.is_asked:
             subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
             subject.begin_early(check)

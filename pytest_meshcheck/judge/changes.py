@@ -97,7 +97,7 @@ class Changes:
         Raises:
             Inconclusive: It goes on acting by what was taken back.
         """
-        if not self._is_asked:
+        if not self.adapter.documented.is_asked:
             return
         if self._doors or (server.namespace, server.name) in about_service(self._lingering):
             await self.quiet()
@@ -109,7 +109,7 @@ class Changes:
         journal = self.stage.platform.journal
         journal.add("policy", name, await self._become([*self._wanted(), *policies]))
         left = self._left(there)
-        if not (self._is_asked and (there or left)):
+        if not (self.adapter.documented.is_asked and (there or left)):
             return
         wrong = await self._unconvinced([*there, *left])
         seconds = round(time.monotonic() - begun, 3)
@@ -131,24 +131,20 @@ class Changes:
     async def _take_back(
         self, policies: Sequence[Policy], before: Sequence[Question], *, at_once: bool = False
     ) -> None:
-        at_once = at_once or not self._is_asked or self.stage.starting
-        staying = [one for one in policies if not (at_once or isinstance(one, MutualTls))]
-        lingering = [*self._lingering, *staying]
-        if len(staying) < len(policies):
-            await self._become(_without(self.in_force.policies, _without(policies, staying)))
-        self._lingering = [one for one in lingering if any(one is other for other in self.in_force.policies)]
-        if self._is_asked:
+        at_once = at_once or not self.adapter.documented.is_asked or self.stage.starting
+        gone = [one for one in policies if at_once or isinstance(one, MutualTls)]
+        lingering = [*self._lingering, *_without(policies, gone)]
+        if gone:
+            await self._become(_without(self.in_force.policies, gone))
+        self._lingering = lingering
+        if self.adapter.documented.is_asked:
             again = {question.subject for question in before}
             self._doors = [*(one for one in self._doors if one.subject not in again), *before]
-
-    @property
-    def _is_asked(self) -> bool:
-        return bool(self.adapter.documented.policies_act_within)
 
     async def _doors_of(self, policies: Sequence[Policy]) -> list[Question]:
         """What to ask outsiders about, where it has to be waited for."""
         mutual_tls = [policy for policy in policies if isinstance(policy, MutualTls)]
-        if not (mutual_tls and self._is_asked):
+        if not (mutual_tls and self.adapter.documented.is_asked):
             return []
         outsider = await self.stage.workload("outsider")
         return [question for policy in mutual_tls for question in doors(policy, outsider, self.stage.running)]

@@ -41,7 +41,7 @@ class Rotations:
         ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, the first one goes
         when no leaf needs it any more, and what else has to be there in time a check waits for.
         """
-        is_asked, authority = bool(self.adapter.documented.policies_act_within), self.adapter.authority
+        is_asked, authority = self.adapter.documented.is_asked, self.adapter.authority
         if is_asked and what is Rotation.ROOT_DROP:
             await self._until_all("new leaves", self._has_new_leaf)
         self.stage.platform.journal.add("rotation", what, lifetime)
@@ -56,6 +56,7 @@ class Rotations:
         roots = self.adapter.authority.roots
         if self.adapter.documented.roots_reach_running or self.stage.told_roots in ((), roots):
             return
+        await self.stage.quiet()
         await roll(self.stage.replacing, self.adapter, self.stage.enrolled, self.stage.running, self.scale)
         self.stage.told_roots = roots
 

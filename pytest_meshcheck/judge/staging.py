@@ -141,7 +141,7 @@ class Stage:
         workload.before_call = self.before_call
         try:
             await self.adapter.settled()
-            if documented.policies_act_within:
+            if documented.is_asked:
                 await self._introduce(workload)
         except Inconclusive:
             await self.platform.stop(workload)  # it is started anew when it is next asked for

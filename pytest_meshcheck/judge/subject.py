@@ -232,7 +232,6 @@ class MeshUnderTest:
 
     async def follow_roots(self) -> None:
         """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
-        await self.changes.quiet()
         await self.rotations.follow_roots()
 
     async def knock(

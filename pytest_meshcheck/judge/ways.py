@@ -20,8 +20,8 @@ from pytest_meshcheck.stage.policy import Policy, about_service, mark
 from pytest_meshcheck.stage.spec import Enrolment
 from pytest_meshcheck.stage.workload import Workload
 
-IN_A_ROW = 5
-"""Answers by which a data plane convinces; more than of outsiders, as one port speaks for all of a data plane."""
+CONVINCING = 5
+"""Answers in a row; more than where outsiders ask, as here it is one port that speaks for all of a data plane."""
 
 Service = tuple[str, str]
 Way = tuple[str, Service, str]
@@ -73,10 +73,10 @@ class Ways:
         """The question, should the answer not become as expected in time."""
         begun = time.monotonic()
         within = self.adapter.documented.policies_act_within
-        wrong = await unconvinced([question], within, self.scale, IN_A_ROW)
+        wrong = await unconvinced([question], within, self.scale, CONVINCING)
         seconds = round(time.monotonic() - begun, 3)
         told = f"not after {seconds} s: {question}" if wrong else f"after {seconds} s"
-        self.journal.add("policies act", f"{question.caller} -> {question.server}", told)
+        self.journal.add("policy acts", f"{question.caller} -> {question.server}", told)
         return wrong[0] if wrong else None
 
 

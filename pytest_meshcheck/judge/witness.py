@@ -80,7 +80,7 @@ def calls(newcomer: Workload, running: Sequence[Workload]) -> list[Question]:
 async def as_now(questions: Sequence[Question], scale: float) -> list[Question]:
     """The same questions, to be answered later as they are now, several times in a row."""
     looks = [msgspec.structs.replace(question.look(scale), expected=msgspec.UNSET) for question in questions]
-    sightings = await _watch(questions, looks, STEADY_WITHIN * scale)
+    sightings = await _watch(questions, looks, STEADY_WITHIN * scale, IN_A_ROW)
     return [replace(question, expected=seen.shown) for question, seen in zip(questions, sightings, strict=True)]
 
 
@@ -93,7 +93,7 @@ async def unconvinced(
 
 
 async def _watch(
-    questions: Sequence[Question], looks: Sequence[m.Look], within: float, in_a_row: int = IN_A_ROW
+    questions: Sequence[Question], looks: Sequence[m.Look], within: float, in_a_row: int
 ) -> list[m.Sighting]:
     """Have each caller's probe look; one command for all of its looks, as the way to a probe can be long."""
     of_caller: dict[str, list[int]] = {}

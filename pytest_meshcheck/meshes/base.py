@@ -139,6 +139,11 @@ class Documented:
     policies_act_within: float = 0.0
     sources: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
+        return self.policies_act_within > 0
+
     def source(self, field_name: str) -> str:
         """Where the mesh's documentation says so; empty where the adapter names no source."""
         return self.sources.get(field_name, "")

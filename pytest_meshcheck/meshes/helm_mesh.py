@@ -37,6 +37,7 @@ OF_OUR_AUTHORITY = frozenset({Capability.CUSTOM_AUTHORITY, Capability.ISSUER_ROT
 """What only a mesh can do that takes its certificates from the suite."""
 
 NOT_OURS = "the mesh was there already: its certificates do not come from an authority of the suite's"
+LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
 
 
 class HelmMesh(ABC):
@@ -50,6 +51,7 @@ class HelmMesh(ABC):
         groups: API groups whose definitions the mesh makes by itself, and leaves.
         data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
         one_lifetime: Whether the certificates of all workloads live equally long.
+        given: What the suite sees otherwise, or not at all, where it has not installed the mesh itself.
         ours: Whether this run, or an earlier one, installed it.
         data_planes: Which of several forms they were found to have.
     """
@@ -63,6 +65,7 @@ class HelmMesh(ABC):
     groups: ClassVar[Sequence[str]] = ()
     data_plane_in_workload: ClassVar[bool] = False
     one_lifetime: ClassVar[bool] = True
+    given: ClassVar[Mapping[Capability, Claim]] = {}
     data_planes: str = ""
     runs_on: Home = Home.KUBERNETES
     documented: Documented
@@ -83,7 +86,7 @@ class HelmMesh(ABC):
             self.version = bare(sources[-1].app_version or sources[-1].version)
         else:
             refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
-            self.claims = {**claims, **refused}
+            self.claims = {**claims, **refused, **self.given}
 
     @abstractmethod
     def releases(self) -> Sequence[Release]:

@@ -138,7 +138,8 @@ async def test_a_stream_that_breaks_costs_no_reply(
     )
     kubectl(given, "exec", "--namespace", namespace, pod, "--container", CONTAINER, "--", PYTHON, "-c", relays)
     seen = await asyncio.wait_for(waiting, 30)
-    assert seen == m.Ledger((), arrived=seen.arrived)
+    assert isinstance(seen, m.Ledger)
+    assert seen.attempts == ()
     assert client.probe.trouble is None
 
 

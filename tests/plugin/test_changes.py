@@ -120,6 +120,17 @@ async def test_same(mesh, client, server):
     expect(len(mesh.adapter.late) - before, "changes").equals(1)
 '''
 
+THE_SAME_AGAIN = '''
+@check(MUST, "demo.rule")
+async def test_again(mesh, client, server):
+    """What the next check wants as well stays as it is."""
+    before = len(mesh.adapter.late)
+    async with mesh.policy(Retry(server, 1, frozenset({503}))):
+        answer = await client.get(server, request_id=await server.answers(503))
+        expect(await server.saw(answer)).count(2)
+    expect(len(mesh.adapter.late) - before, "changes").equals(0)
+'''
+
 LEAVES_BEHIND = '''
 @check(MUST, "demo.rule")
 async def test_leaves(mesh, client, server):
@@ -179,9 +190,15 @@ def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: S
 
 
 def test_each_caller_goes_by_the_policies_about_a_service(suite: Suite) -> None:
-    suite.write(RETRIES, THE_SAME, conftest=late())
+    suite.write(RETRIES, conftest=late())
     assert suite.run(mesh="late").code == 0
-    assert suite.verdicts() == {"demo/retries": "conforms", "demo/same": "conforms"}
+    assert suite.verdicts() == {"demo/retries": "conforms"}
+
+
+def test_a_policy_that_is_wanted_again_is_not_changed(suite: Suite) -> None:
+    suite.write(THE_SAME, THE_SAME_AGAIN, conftest=late())
+    assert suite.run(mesh="late").code == 0
+    assert suite.verdicts() == {"demo/same": "conforms", "demo/again": "conforms"}
 
 
 def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> None:

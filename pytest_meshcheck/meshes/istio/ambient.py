@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented, TlsEndpoint
-from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN
+from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
@@ -79,11 +79,8 @@ AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
 }
 
 GIVEN: Mapping[Capability, Claim] = {
-    Capability.LEAF_ROTATION: Claim(
-        False, ZTUNNEL, "the mesh was there already: how long certificates live is set for all when it is installed"
-    )
+    Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, LIFETIME_IS_GIVEN),
 }
-"""What the suite sees only where it has installed Istio itself."""
 
 NOT_TOLD = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
 
@@ -116,6 +113,7 @@ class AmbientMesh(HttpRouteMesh):
 
     name = "istio-ambient"
     kind_config = "istio-ambient.yaml"
+    given = GIVEN
     data_plane_in_workload = False
     documented: Documented = AMBIENT_DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
@@ -127,8 +125,6 @@ class AmbientMesh(HttpRouteMesh):
 
     def __init__(self, order: Order) -> None:
         super().__init__(order, AMBIENT_CLAIMS)
-        if not self.ours:
-            self.claims = {**self.claims, **GIVEN}
         self._stop: Stop | None = None
         self._judged_as(self.version)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pytest_meshcheck.meshes.helm_mesh import LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.linkerd.sources import INSTALL, ISSUED, OPAQUE
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.stage.capability import Capability, Claim
@@ -21,9 +22,7 @@ ROUTED = (
 TRUST_DOMAIN = "-identity-trust-domain="
 
 GIVEN: Mapping[Capability, Claim] = {
-    Capability.LEAF_ROTATION: Claim(
-        False, ISSUED, "the mesh was there already: how long certificates live is set for all when it is installed"
-    ),
+    Capability.LEAF_ROTATION: Claim(False, ISSUED, LIFETIME_IS_GIVEN),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(
         False, OPAQUE, "the mesh was there already: which ports are opaque is set for all when it is installed"
     ),

@@ -90,6 +90,7 @@ class LinkerdMesh(HelmMesh):
     newest = "edge-26.8.3"
     data_plane_in_workload = True
     impostor_ports = (IMPOSTOR_PORT,)
+    given = installed.GIVEN
     documented: Documented = DOCUMENTED
     resources = (
         Permission("policy.linkerd.io", "servers", (*APPLIED, "delete")),
@@ -99,8 +100,6 @@ class LinkerdMesh(HelmMesh):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         super().__init__(order, claims)
-        if not self.ours:
-            self.claims = {**self.claims, **installed.GIVEN}
         self._identities_end_in = self.trust_domain
 
     def releases(self) -> Sequence[Release]:
