@@ -1,9 +1,11 @@
 """Child processes that never outlive this one, and that are missed when they die."""
 
 import asyncio
-import ctypes
+import errno
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,14 +13,23 @@ from pathlib import Path
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.redaction import redacted
 
-PR_SET_PDEATHSIG = 1
+LAUNCHER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Has the kernel kill it when the thread that started it ends, and becomes the program that it is given.
+
+A function that runs between fork and exec would do without it, but gRPC's handlers of a fork crash such a child now and
+then; without one, Python starts children by vfork, which calls no handlers.
+"""
+
 LOG_TAIL = 12
 """Lines of a dead process's log that are shown."""
 
 LONGEST_LINE = 500
 """Characters of each of them."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
@@ -95,7 +106,7 @@ async def spawn(
     with log.open("ab") as stderr:
         try:
             process = await asyncio.create_subprocess_exec(
-                *argv,
+                *tethered(argv),
                 stdin=stdio,
                 stdout=stdio,
                 stderr=stderr,
@@ -103,7 +114,6 @@ async def spawn(
                 cwd=cwd,
                 # Ctrl-C is for us: a data plane that it ends as well would look as if it had died by itself
                 process_group=0,
-                preexec_fn=DieWith(os.getpid()),
             )
         except OSError as error:
             raise Inconclusive(f"the {name} cannot be started: {argv[0]}: {error.strerror}") from error
@@ -116,20 +126,16 @@ def tail(log: Path, lines: int = LOG_TAIL) -> str:
     return "\n".join(line[:LONGEST_LINE] for line in text.splitlines()[-lines:]) or "(empty)"
 
 
-class DieWith:
-    """Has the kernel kill a child when the thread of ``parent`` that starts it ends.
+def tethered(argv: Sequence[str]) -> tuple[str, ...]:
+    """The command for a program that the kernel kills when the thread ends that starts it.
 
-    It runs in the child between fork and exec, hence with nothing left to look up or to allocate.
+    Raises:
+        FileNotFoundError: There is no such program.
     """
-
-    def __init__(self, parent: int) -> None:
-        self.parent = parent
-
-    def __call__(self) -> None:
-        """Ask the kernel for it, and end at once where the parent has died before."""
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != self.parent:
-            os._exit(1)
+    program = shutil.which(argv[0])
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    return (sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), program, *argv[1:])
 
 
 def _manner(returncode: int | None) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from pytest_meshcheck.platforms.children import DieWith
+from pytest_meshcheck.platforms.children import tethered
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"
@@ -45,13 +45,12 @@ def run(command: Sequence[str], patience: float | None = None) -> subprocess.Com
         subprocess.TimeoutExpired: It did not end within so many seconds.
     """
     process = subprocess.Popen(
-        command,
+        tethered(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=DieWith(os.getpid()),  # noqa: PLW1509 - it takes no lock that another thread could hold
     )
     try:
         out, err = process.communicate(timeout=patience)

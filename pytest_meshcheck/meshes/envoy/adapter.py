@@ -18,6 +18,7 @@ def adapter(order: Order) -> EnvoyMesh:
     mesh = EnvoyMesh(
         order.version,
         publish_hook=published,
+        hooked=lambda: bool(order.hooks.pytest_meshcheck_envoy_resources.get_hookimpls()),
         timeout_scale=order.timeout_scale,
         hot_restart=order.upgrade_to is not None,
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from urllib.parse import quote
 
 import h11
 
@@ -28,12 +27,6 @@ class AdminSocket:
             except BaseException:
                 self.close()
                 raise
-
-    async def stats(self, pattern: str) -> dict[str, str]:
-        """The counters, gauges and texts whose whole name matches a regular expression."""
-        body = await self.get(f"/stats?filter={quote(pattern)}")
-        lines = (line.split(": ", 1) for line in body.decode().splitlines())
-        return {line[0]: line[1].strip('"') for line in lines if len(line) == 2}
 
     def close(self) -> None:
         """Close the connection; the next request opens a new one."""

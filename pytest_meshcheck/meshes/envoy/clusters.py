@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from pytest_meshcheck.meshes.envoy import tls
-from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, socket_address, source
+from pytest_meshcheck.meshes.envoy.envoyjson import ADS, REMEMBERED, Resource, socket_address
 from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, upstream_options
 from pytest_meshcheck.meshes.envoy.protocols import is_http
 from pytest_meshcheck.meshes.envoy.view import Inbound, Service
@@ -29,7 +29,7 @@ def inbound_cluster(inbound: Inbound, name: str) -> Resource:
 def outbound_cluster(service: Service) -> Resource:
     """A service: mutual TLS towards a member of the mesh, in the clear towards others."""
     name = service.resource
-    cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": source("endpoints", name)}}
+    cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
     if is_http(service.port):
         cluster["typed_extension_protocol_options"] = upstream_options(service.requests_per_connection)
     if service.identity is not None:

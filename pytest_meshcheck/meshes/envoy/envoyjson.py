@@ -29,17 +29,8 @@ def name_of(kind: str, resource: Resource) -> str:
     return str(resource[NAMES.get(kind, "name")])
 
 
-def file_of(kind: str, name: str = "") -> str:
-    """The file that a subscription watches, relative to the directory that the sidecar runs in.
-
-    Listeners and clusters are one file each; the other kinds have one per resource, as Envoy wants it.
-    """
-    return f"config/{kind}.json" if kind in ("listeners", "clusters") else f"config/{kind}.{name}.json"
-
-
-def source(kind: str, name: str = "") -> Resource:
-    """Where a resource comes from: a file that is watched."""
-    return {"resource_api_version": "V3", "path_config_source": {"path": file_of(kind, name)}}
+ADS: Resource = {"resource_api_version": "V3", "ads": {}}
+"""Where a resource comes from: the aggregated stream of the control plane."""
 
 
 def typed(type_name: str, **fields: Any) -> Resource:

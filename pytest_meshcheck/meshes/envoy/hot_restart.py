@@ -18,8 +18,13 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - what Envoy makes with shm_open 
 SCALE = 10
 """Envoy multiplies base ids by it, and adds a number of its own."""
 
-EPOCH = "server.hot_restart_epoch"
-"""The statistic that tells which process answers."""
+SEPARATOR = "#"
+"""Between the workload and the epoch in the name of a process."""
+
+
+def workload_of(process: str) -> str:
+    """The workload whose sidecar a process is, by the name of the process."""
+    return process.partition(SEPARATOR)[0]
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class Generation:
             *("--base-id", str(self.base), "--restart-epoch", str(self.epoch), "--socket-path", SOCKETS),
             *("--drain-time-s", str(DRAINS), "--parent-shutdown-time-s", str(ENDS)),
         )
+
+    def name(self, workload: str) -> str:
+        """What the process of a workload's sidecar is called while it and the one that it replaces both run."""
+        return f"{workload}{SEPARATOR}{self.epoch}"
 
     @property
     def successor(self) -> "Generation":

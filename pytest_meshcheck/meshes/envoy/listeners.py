@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy import tls
-from pytest_meshcheck.meshes.envoy.envoyjson import REMEMBERED, Resource, socket_address, source, typed
+from pytest_meshcheck.meshes.envoy.envoyjson import ADS, REMEMBERED, Resource, socket_address, typed
 from pytest_meshcheck.meshes.envoy.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
 from pytest_meshcheck.meshes.envoy.protocols import is_http
 from pytest_meshcheck.meshes.envoy.routes import inbound_route
@@ -74,7 +74,7 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
     """One port of a service, for this workload alone."""
     name = service.resource
     if is_http(service.port):
-        rds = {"route_config_name": name, "config_source": source("routes", name)}
+        rds = {"route_config_name": name, "config_source": ADS}
         replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol is Protocol.GRPC else {}
         network_filter = connection_manager(name, rds=rds, **replies)
     else:

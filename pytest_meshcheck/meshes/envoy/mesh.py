@@ -11,11 +11,12 @@ import msgspec
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy import binary
-from pytest_meshcheck.meshes.envoy.bootstrap import command
+from pytest_meshcheck.meshes.envoy.bootstrap import CONTROL_PLANE_SOCKET, command
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
+from pytest_meshcheck.meshes.envoy.discovery import DiscoveryServer, Subscriber
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
 from pytest_meshcheck.meshes.envoy.envoyjson import Resources, checked
-from pytest_meshcheck.meshes.envoy.hot_restart import ENDS, Generation
+from pytest_meshcheck.meshes.envoy.hot_restart import ENDS, Generation, workload_of
 from pytest_meshcheck.meshes.envoy.listeners import HTTP_ALPN
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.protocols import is_http
@@ -72,12 +73,23 @@ class EnvoyMesh:
         version: str | None = None,
         *,
         publish_hook: PublishHook | None = None,
+        hooked: Callable[[], bool] = lambda: True,
         timeout_scale: float = 1.0,
         hot_restart: bool = False,
     ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            version: Of Envoy; None for the installed one.
+            publish_hook: Sees what is published.
+            hooked: Whether that hook does anything: what nobody sees is not copied for it.
+            timeout_scale: What every patience is multiplied by.
+            hot_restart: Whether an upgrade replaces sidecars without a break.
+        """
         self.version = version or binary.installed_version() or ""
         self.authority = Authority(TRUST_DOMAIN)
         self._publish_hook = publish_hook
+        self._hooked = hooked
         self._hot_restart = hot_restart
         self._patience = PATIENCE * timeout_scale
         self._in_service = asyncio.Event()
@@ -86,6 +98,7 @@ class EnvoyMesh:
         self._planes: dict[str, DataPlane] = {}
         self._platform: Processes | None = None
         self._binary: Path | None = None
+        self._server: DiscoveryServer | None = None
 
     def prepare(self) -> None:
         """See to it that Envoy is there; brings another version than the installed one into the user's cache.
@@ -106,6 +119,8 @@ class EnvoyMesh:
             raise TypeError(f"the embedded mesh runs on local processes, not on {platform}")
         self.prepare()
         self._platform = platform
+        self._server = DiscoveryServer(platform.directory / CONTROL_PLANE_SOCKET, self._subscriber)
+        await self._server.start()
         platform.control_plane = self
 
     async def upgrade(self, version: str) -> None:
@@ -128,6 +143,8 @@ class EnvoyMesh:
     async def uninstall(self) -> None:
         """Stop every sidecar and let go of the platform."""
         await asyncio.gather(*(self._remove(plane) for plane in self._planes.values()))
+        if self._server is not None:
+            await self._server.stop()
         if self._platform is not None:
             self._platform.control_plane = None
         self._platform = None
@@ -190,11 +207,8 @@ class EnvoyMesh:
         for plane in self._planes.values():
             view = world.view(plane.member, plane.certificate.credentials)
             if force or view != plane.view:
-                plane.sidecar.stage(self._resources(view))
+                plane.sidecar.publish(self._resources(view))
                 plane.view = view
-        # All at once: a sidecar that is awake already would be in the way of writing for the next.
-        for plane in self._planes.values():
-            plane.sidecar.release()
 
     async def admit(self, member: Member) -> None:
         """Start the sidecar of a workload, and tell the others where the workload is."""
@@ -217,6 +231,10 @@ class EnvoyMesh:
         """Publish what has changed on the platform."""
         self.publish()
 
+    def _subscriber(self, node: str) -> Subscriber | None:
+        plane = self._planes.get(workload_of(node))
+        return plane.sidecar.subscriber if plane else None
+
     def _of_platform(self) -> Processes:
         if self._platform is None:
             raise Inconclusive("the embedded mesh is not installed")
@@ -234,7 +252,7 @@ class EnvoyMesh:
 
     def _resources(self, view: View) -> Resources:
         resources = translate(view)
-        if self._publish_hook is None:
+        if self._publish_hook is None or not self._hooked():
             return resources
         published = self._publish_hook(view.workload, _copied(resources))
         return resources if published is None else checked(view.workload, _copied(published))
@@ -261,7 +279,7 @@ class EnvoyMesh:
     async def _run(self, sidecar: Sidecar) -> None:
         if self._binary is None:
             raise Inconclusive("the embedded mesh is not installed")
-        argv = command(self._binary, sidecar.workload, sidecar.generation)
+        argv = command(self._binary, sidecar.node, sidecar.generation)
         name = f"sidecar of {sidecar.workload}"
         sidecar.runs_as(await self._of_platform().spawn(name, argv, cwd=sidecar.directory))
 

@@ -1,37 +1,16 @@
 """One Envoy process: what was published to it, and whether it runs that."""
 
 import asyncio
-import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.admin import AdminSocket
 from pytest_meshcheck.meshes.envoy.bootstrap import ADMIN_SOCKET, LONGEST_SOCKET_PATH
+from pytest_meshcheck.meshes.envoy.discovery import Stream, Subscriber
 from pytest_meshcheck.meshes.envoy.envoyjson import Resources
-from pytest_meshcheck.meshes.envoy.hot_restart import EPOCH, Generation
-from pytest_meshcheck.meshes.envoy.publication import Publication, Published
-from pytest_meshcheck.meshes.envoy.rejection import reasons
+from pytest_meshcheck.meshes.envoy.hot_restart import Generation
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.stage.faults import Inconclusive
-
-FIRST_PAUSE = 0.0005
-LONGEST_PAUSE = 0.02
-"""Seconds between two questions to a sidecar; the pause doubles from the first to the longest."""
-
-QUIET = {
-    "listener_manager.workers_started": "1",
-    "listener_manager.total_listeners_warming": "0",
-    "cluster_manager.warming_clusters": "0",
-}
-"""Gauges of an Envoy that has nothing under way (https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/stats)."""
-
-REFUSALS = ("update_rejected", "update_failure")
-"""Counters of a subscription for what is not valid, and for what cannot be read at all."""
-
-FIRST = "0"
-"""The epoch of a process that replaces none."""
-
-FEW = 8
-"""Up to this many subscriptions are asked for by name; for more, all of them are asked for."""
 
 DUMPS = {"config.json": "/config_dump?include_eds", "stats.txt": "/stats", "certificates.json": "/certs"}
 """What a diagnosis keeps of the administration interface; Envoy redacts private keys in it."""
@@ -56,44 +35,40 @@ class Sidecar:
                 f"{socket} is longer than the {LONGEST_SOCKET_PATH} octets that the path of a Unix socket may have: "
                 "set TMPDIR to a shorter directory"
             )
+        directory.mkdir()
         self.workload = workload
         self.directory = directory
         self.generation = generation
         self._child: Child | None = None
-        self._publication = Publication(directory)
+        self._end: asyncio.Task[int] | None = None
+        self._subscriber = Subscriber()
         self._admin = AdminSocket(socket)
-        self._pending: dict[str, Published] = {}
-        self._refusals: dict[str, int] = {}
-        self._rejected: dict[str, str] = {}
-        self._log_offset = 0
 
     @property
     def child(self) -> Child | None:
         """Its process; None before it is started."""
         return self._child
 
+    @property
+    def node(self) -> str:
+        """The name by which its present process asks for its configuration."""
+        return self.generation.name(self.workload) if self.generation else self.workload
+
+    @property
+    def subscriber(self) -> Subscriber:
+        """Its end of the control plane."""
+        return self._subscriber
+
     def runs_as(self, child: Child) -> None:
         """A process was started for it, which has to take everything from the beginning."""
         self._admin.close()
         self._child = child
-        self._pending = dict(self._publication.current)
-        if self._epoch == FIRST:
-            self._refusals.clear()  # a later one goes on counting where the one before it was
+        self._end = asyncio.create_task(child.process.wait())
+        self._end.add_done_callback(lambda _end: self._subscriber.progress.set())
 
-    def stage(self, resources: Resources) -> None:
-        """Write what has changed; it is published by ``release``."""
-        if self._child is not None and not self._pending:
-            self._log_offset = self._child.log.stat().st_size
-        for published in self._publication.stage(resources):
-            self._pending[published.path] = published
-            self._rejected.pop(published.path, None)
-        current = self._publication.current
-        self._pending = {path: one for path, one in self._pending.items() if path in current}
-        self._rejected = {path: why for path, why in self._rejected.items() if path in current}
-
-    def release(self) -> None:
-        """Publish what was staged."""
-        self._publication.release()
+    def publish(self, resources: Resources) -> None:
+        """Send what has changed."""
+        self._subscriber.publish(resources)
 
     async def settled(self, patience: float) -> None:
         """Wait until the newest configuration is in force.
@@ -101,16 +76,17 @@ class Sidecar:
         Raises:
             Inconclusive: Some of it was rejected, the process is gone, or ``patience`` seconds are over.
         """
-        clock = asyncio.get_running_loop().time
-        deadline, pause = clock() + patience, FIRST_PAUSE
-        while not await self._has_settled() and not self._rejected:
-            if clock() > deadline:
-                waiting = ", ".join(published.subject for published in self._pending.values()) or "warming resources"
-                raise Inconclusive(f"the sidecar of {self.workload} did not take {waiting} within {patience} s")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        if self._rejected:
-            raise Inconclusive("\n".join(self._rejected.values()))
+        try:
+            async with asyncio.timeout(patience):
+                while not self._has_settled():
+                    self._subscriber.progress.clear()
+                    await self._subscriber.progress.wait()
+        except TimeoutError as late:
+            raise Inconclusive(
+                f"the sidecar of {self.workload} did not take {self._awaited()} within {patience} s"
+            ) from late
+        if reasons := list(self._rejections()):
+            raise Inconclusive("\n".join(reasons))
 
     async def diagnose(self, directory: Path) -> None:
         """Write its configuration, certificates and statistics."""
@@ -126,52 +102,25 @@ class Sidecar:
         self._admin.close()
 
     @property
-    def _epoch(self) -> str:
-        return str(self.generation.epoch) if self.generation else FIRST
+    def _stream(self) -> Stream | None:
+        return self._subscriber.streams.get(self.node)
 
-    async def _has_settled(self) -> bool:
+    def _has_settled(self) -> bool:
         if self._child is None:
             return False
         self._child.check()
-        if not self._pending:
-            return True
-        try:
-            stats = await self._admin.stats(self._pattern())
-        except (FileNotFoundError, ConnectionError):
-            return False
-        if stats.get(EPOCH) != self._epoch:
-            self._admin.close()  # the process that is being replaced has answered
-            return False
-        if any(stats.get(gauge) != value for gauge, value in QUIET.items()):
-            return False
-        for published in self._take(stats):
-            self._rejected[published.path] = await self._rejection(published)
-        return not self._pending
+        return self._stream is not None and self._stream.complete
 
-    def _pattern(self) -> str:
-        prefixes = [re.escape(published.statistics) for published in self._pending.values()]
-        subscriptions = "|".join(prefixes) if len(prefixes) <= FEW else ".*"
-        gauges = "|".join(re.escape(gauge) for gauge in (*QUIET, EPOCH))
-        return rf"^(({subscriptions})\.(version_text|update_rejected|update_failure)|{gauges})$"
+    def _awaited(self) -> str:
+        if self._stream is None:
+            return "up the stream of its configuration"
+        return "; ".join(map(str, self._stream.pending.values())) or "part in the whole of its configuration"
 
-    def _take(self, stats: dict[str, str]) -> list[Published]:
-        """Cross off what Envoy has decided on; returns what it rejects."""
-        rejected = []
-        for path, published in list(self._pending.items()):
-            prefix = published.statistics
-            refusals = sum(int(stats.get(f"{prefix}.{counter}", 0)) for counter in REFUSALS)
-            if stats.get(f"{prefix}.version_text") == published.version:
-                del self._pending[path]
-            elif refusals > self._refusals.get(prefix, 0):
-                del self._pending[path]
-                rejected.append(published)
-            self._refusals[prefix] = refusals
-        return rejected
-
-    async def _rejection(self, published: Published) -> str:
-        log = self._child.log.read_bytes()[self._log_offset :].decode(errors="replace") if self._child else ""
-        why = reasons(await self._admin.get("/config_dump"), log)
-        return f"the sidecar of {self.workload} rejects {published.subject}: {why}"
+    def _rejections(self) -> Iterator[str]:
+        for (kind, name), why in self._subscriber.configuration.malformed.items():
+            yield f"the sidecar of {self.workload} rejects {kind} {name}: {why}"
+        for sent, why in (self._stream.rejected if self._stream else {}).items():
+            yield f"the sidecar of {self.workload} rejects {sent}: {why}"
 
 
 def _write(directory: Path, name: str, content: bytes) -> None:

@@ -1,6 +1,6 @@
 """TLS contexts of sidecars, and the secrets that they take their certificates from."""
 
-from pytest_meshcheck.meshes.envoy.envoyjson import Resource, source, typed
+from pytest_meshcheck.meshes.envoy.envoyjson import ADS, Resource, typed
 from pytest_meshcheck.meshes.envoy.view import View
 
 IDENTITY = "identity"
@@ -58,4 +58,4 @@ def _common(names: Resource) -> Resource:
 
 
 def _secret(name: str) -> Resource:
-    return {"name": name, "sds_config": source("secrets", name)}
+    return {"name": name, "sds_config": ADS}

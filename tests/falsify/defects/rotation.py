@@ -67,7 +67,7 @@ def shows_other_identity(context: dict[str, Any]) -> None:
 def refer(secret: dict[str, Any], name: str) -> None:
     """Have a reference to a secret name this one."""
     secret["name"] = name
-    secret["sds_config"]["path_config_source"] = {"path": f"config/secrets.{name}.json"}
+    secret["sds_config"] = {"resource_api_version": "V3", "ads": {}}
 
 
 def renewed_without_intermediate() -> Plant:
