@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_meshcheck.judge.subject import MeshUnderTest
-from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.suite import Mode, MutualTls

@@ -86,6 +86,10 @@ class Processes:
         """The run directory; it is gone after ``close``."""
         return self._run.path
 
+    def socket(self, name: str) -> Path:
+        """The path by which this process reaches a Unix socket in the run directory, however long that one's is."""
+        return self._run.socket(name)
+
     def __str__(self) -> str:
         return "local processes"
 

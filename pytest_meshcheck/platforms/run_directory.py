@@ -27,12 +27,21 @@ class RunDirectory:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         # It gets its name only once it is locked: nobody can take it for dead in between.
         self.path = fresh.rename(parent / f"meshcheck-{secrets.token_hex(4)}")
+        self._self = os.open(self.path, os.O_PATH | os.O_DIRECTORY)
+
+    def socket(self, name: str) -> Path:
+        """The path by which this process reaches a Unix socket in the directory.
+
+        Linux allows such a path 107 bytes, fewer than the path of a temporary directory may have.
+        """
+        return Path(f"/proc/self/fd/{self._self}") / name
 
     def close(self) -> None:
         """Remove the directory."""
         if self.path.exists():
             shutil.rmtree(self.path)
             os.close(self._lock)
+            os.close(self._self)
 
 
 def dead_runs(parent: Path) -> list[Path]:

@@ -281,10 +281,10 @@ def test_a_crashed_worker_is_said_and_the_others_go_on(suite: Suite) -> None:
     assert suite.is_gone()
 
 
-def test_a_path_too_long_for_a_socket_names_the_remedy(suite: Suite) -> None:
+def test_a_temporary_directory_of_any_length_will_do(suite: Suite) -> None:
     long = suite.temporary / ("x" * 60) / ("y" * 60)
     long.mkdir(parents=True)
     suite.write("served")
     run = suite.run(TMPDIR=str(long))
-    assert run.has("set TMPDIR to a shorter directory")
-    assert suite.verdicts() == {"demo/served": "inconclusive"}
+    assert run.code == 0, run.output
+    assert list(long.iterdir()) == []

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.meshes.envoy import EnvoyMesh, binary
+from pytest_meshcheck.meshes.envoy import binary
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 NOT_FOUND = (

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.meshes.base import Rotation
-from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.probe.messages import Answer, Behaviour, ClientTls, ServerTls
 from pytest_meshcheck.stage.faults import Inconclusive

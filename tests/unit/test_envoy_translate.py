@@ -13,7 +13,7 @@ from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.translate import translate
 from pytest_meshcheck.meshes.envoy.view import View
 from pytest_meshcheck.meshes.envoy.world import World
-from pytest_meshcheck.meshes.envoy.xfcc import caller
+from pytest_meshcheck.meshes.xfcc import caller
 from pytest_meshcheck.platforms.addresses import AddressPlan, Member
 from pytest_meshcheck.probe.messages import Credentials, Protocol
 from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout

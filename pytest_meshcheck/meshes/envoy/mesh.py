@@ -11,7 +11,7 @@ import msgspec
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy import binary
-from pytest_meshcheck.meshes.envoy.bootstrap import CONTROL_PLANE_SOCKET, command
+from pytest_meshcheck.meshes.envoy.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET, command
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
 from pytest_meshcheck.meshes.envoy.discovery import DiscoveryServer, Subscriber
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
@@ -24,7 +24,7 @@ from pytest_meshcheck.meshes.envoy.sidecar import Sidecar
 from pytest_meshcheck.meshes.envoy.translate import translate
 from pytest_meshcheck.meshes.envoy.view import View
 from pytest_meshcheck.meshes.envoy.world import World, identity
-from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
+from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.platforms.addresses import Member
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
@@ -119,7 +119,7 @@ class EnvoyMesh:
             raise TypeError(f"the embedded mesh runs on local processes, not on {platform}")
         self.prepare()
         self._platform = platform
-        self._server = DiscoveryServer(platform.directory / CONTROL_PLANE_SOCKET, self._subscriber)
+        self._server = DiscoveryServer(platform.socket(CONTROL_PLANE_SOCKET), self._subscriber)
         await self._server.start()
         platform.control_plane = self
 
@@ -262,9 +262,10 @@ class EnvoyMesh:
         uri = self.identity_of(member.spec)
         certificate = Certificate(self.authority, uri, lifetime, self._in_service, self.publish)
         await certificate.begin(self._patience)
-        directory = self._of_platform().directory / str(member).replace("/", ".")
+        platform, name = self._of_platform(), str(member).replace("/", ".")
         generation = Generation(member.line) if self._hot_restart else None
-        plane = DataPlane(member, Sidecar(str(member), directory, generation), certificate)
+        admin = platform.socket(f"{name}/{ADMIN_SOCKET}")
+        plane = DataPlane(member, Sidecar(str(member), platform.directory / name, admin, generation), certificate)
         self._planes[str(member)] = plane
         return plane
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.admin import AdminSocket
-from pytest_meshcheck.meshes.envoy.bootstrap import ADMIN_SOCKET, LONGEST_SOCKET_PATH
 from pytest_meshcheck.meshes.envoy.discovery import Stream, Subscriber
 from pytest_meshcheck.meshes.envoy.envoyjson import Resources
 from pytest_meshcheck.meshes.envoy.hot_restart import Generation
@@ -23,18 +22,8 @@ class Sidecar:
         generation: Which of the processes runs now that replace each other without a break; None: none ever does.
     """
 
-    def __init__(self, workload: str, directory: Path, generation: Generation | None = None) -> None:
-        """Make the directory that it runs in.
-
-        Raises:
-            OSError: The directory's path is too long for a Unix socket in it.
-        """
-        socket = directory / ADMIN_SOCKET
-        if len(bytes(socket)) > LONGEST_SOCKET_PATH:
-            raise OSError(
-                f"{socket} is longer than the {LONGEST_SOCKET_PATH} octets that the path of a Unix socket may have: "
-                "set TMPDIR to a shorter directory"
-            )
+    def __init__(self, workload: str, directory: Path, admin: Path, generation: Generation | None = None) -> None:
+        """Make the directory that it runs in; ``admin`` is the way to its administration socket there."""
         directory.mkdir()
         self.workload = workload
         self.directory = directory
@@ -42,7 +31,7 @@ class Sidecar:
         self._child: Child | None = None
         self._end: asyncio.Task[int] | None = None
         self._subscriber = Subscriber()
-        self._admin = AdminSocket(socket)
+        self._admin = AdminSocket(admin)
 
     @property
     def child(self) -> Child | None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.envoy.xfcc import HEADER, caller
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.istio import policies as istio, revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
@@ -17,6 +16,7 @@ from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
 from pytest_meshcheck.meshes.modes import refuse_other
 from pytest_meshcheck.meshes.readiness import form_of, injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
