@@ -11,6 +11,7 @@ from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectat
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.platforms.machine import refuse_unfit
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.run import Run
 from pytest_meshcheck.scorekeeper import ScoreKeeper
@@ -58,6 +59,8 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     )
     try:
         adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
+        if any(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+            refuse_unfit(hot_restart=upgrade is not None)
         if settings.mesh_expectations:
             read_expectations(settings.mesh_expectations)
         baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None

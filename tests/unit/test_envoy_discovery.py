@@ -1,4 +1,4 @@
-"""What a sidecar is sent over its stream, by what it has asked for and how it answered; real Envoy is in test_envoy_mesh."""
+"""What a sidecar is sent, by what it asked for and how it answered; real Envoy is in test_envoy_mesh."""
 
 from typing import Any
 

