@@ -10,7 +10,7 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def lowest(requirement: Requirement) -> str:
-    """``grpcio>=1.66`` -> ``grpcio==1.66``."""
+    """``grpcio>=1.76`` -> ``grpcio==1.76``."""
     for specifier in requirement.specifier:
         if specifier.operator == ">=":
             return f"{requirement.name}=={specifier.version}"
