@@ -116,7 +116,8 @@ class Run:
         parameters = parametrised.removeprefix(str(mesh)).removeprefix("-")
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
-        planned = Planned(check, identifier, mesh, known)
+        narrower = item.get_closest_marker("mesh_proves")
+        planned = Planned(check, identifier, mesh, known, narrower.args[0] if narrower else None)
         item.stash[PLANNED] = planned
         item.extra_keyword_matches |= {check.id, identifier}
         self.planned.append(planned)
@@ -232,6 +233,7 @@ class Run:
             description=planned.check.description,
             seconds=round(seconds, 4),
             needs=tuple(sorted(planned.check.needs)),
+            proves=tuple(sorted(planned.proves)),
             reason=known.reason if known else "",
             link=known.link if known else "",
             reproduce=" ".join(("pytest", *self._named(planned.mesh), *where, f"-k '{planned.id}'")),

@@ -5,7 +5,7 @@ import asyncio
 import functools
 import inspect
 import tomllib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,7 +54,8 @@ class Check:
         level: How bad a violation is.
         requirement: What it states.
         description: Its docstring, as published.
-        needs: The capabilities without which it is unsupported.
+        proves: The capabilities that it is about: it confirms them where it conforms, and contradicts them otherwise.
+        uses: Further capabilities that it cannot do without; its verdict says nothing about them.
         root: The folder of the suite that it belongs to.
         head_start: Begun as soon as the stage stands, so that a long wait overlaps with the other checks; the check
             runs late and awaits it as the fixture ``head_start``.
@@ -65,7 +66,8 @@ class Check:
     level: Level
     requirement: Requirement
     description: str
-    needs: frozenset[Capability]
+    proves: frozenset[Capability]
+    uses: frozenset[Capability]
     root: Path
     head_start: Callable[[Any], Awaitable[Any]] | None = None
     disruptive: bool = False
@@ -75,12 +77,23 @@ class Check:
         """The part of the id before the slash."""
         return self.id.partition("/")[0]
 
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """The capabilities without which it is unsupported."""
+        return self.proves | self.uses
+
+
+def proves(*capabilities: Capability) -> pytest.MarkDecorator:
+    """A mark for ``pytest.param``: with this parameter a check proves these capabilities alone of those it proves."""
+    return pytest.mark.mesh_proves(frozenset(capabilities))
+
 
 def check(
     level: Level,
     requirement: str,
     *,
-    needs: set[Capability] | frozenset[Capability] = frozenset(),
+    proves: AbstractSet[Capability] = frozenset(),
+    uses: AbstractSet[Capability] = frozenset(),
     head_start: Callable[[Any], Awaitable[Any]] | None = None,
     disruptive: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
@@ -89,7 +102,8 @@ def check(
     Args:
         level: MUST, SHOULD or MAY.
         requirement: An id of the suite's requirements.toml.
-        needs: Capabilities that the mesh has to claim, else the check is unsupported.
+        proves: Capabilities whose promise the check is about. May be empty: not every requirement is a claim of a mesh.
+        uses: Capabilities that the check merely builds on. The mesh has to claim these too, else it is unsupported.
         head_start: A coroutine function over the stage, begun early; see ``Check``.
         disruptive: Whether it has to run after all others.
 
@@ -105,7 +119,8 @@ def check(
             level=level,
             requirement=_stated(path, where, requirement),
             description=_published(where, function),
-            needs=frozenset(needs),
+            proves=frozenset(proves),
+            uses=frozenset(uses),
             root=suite_root(path),
             head_start=head_start,
             disruptive=disruptive,

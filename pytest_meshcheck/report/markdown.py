@@ -12,6 +12,7 @@ from pytest_meshcheck.report.views import (
     families,
     headline,
     missing,
+    observed,
     of,
     requirement,
     score,
@@ -154,7 +155,7 @@ def _capabilities(report: Report) -> Iterator[str]:
     if report.capabilities:
         yield from ("## Capabilities", "")
         rows = (
-            [code(row.name), "yes" if row.claimed else "no", str(row.observed), escape(row.note)]
+            [code(row.name), "yes" if row.claimed else "no", escape(observed(report, row)), escape(row.note)]
             for row in report.capabilities
         )
         yield from table(("Capability", "Claimed", "Observed", "Note"), rows)

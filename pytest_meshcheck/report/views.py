@@ -80,12 +80,24 @@ def score(results: Iterable[Result]) -> Score:
 
 
 def contradictions(report: Report) -> list[Contradiction]:
-    """Capabilities that are claimed, although a check that needs them violates."""
+    """Capabilities that are claimed, although a check that proves them violates."""
     return [
-        Contradiction(row, tuple(r for r in report.results if row.name in r.needs and r.verdict in VIOLATING))
+        Contradiction(row, tuple(r for r in report.results if row.name in r.proven and r.verdict in VIOLATING))
         for row in report.capabilities
         if row.claimed and row.observed is Observed.CONTRADICTED
     ]
+
+
+def used(result: Result) -> list[str]:
+    """The capabilities that a check builds on and does not prove."""
+    return [name for name in result.needs if name not in result.proven]
+
+
+def observed(report: Report, row: CapabilityRow) -> str:
+    """What a run says of a capability, in words; where no check could have said anything, that."""
+    if any(row.name in result.proven for result in report.results):
+        return row.observed.replace("-", " ")
+    return "no check proves it"
 
 
 def requirement(report: Report, result: Result) -> Requirement:

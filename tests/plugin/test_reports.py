@@ -17,7 +17,7 @@ def pytest_meshcheck_envoy_resources(workload, resources):
 """
 
 LEAK = '''
-@check(MUST, "demo.rule", needs={Capability.CUSTOM_AUTHORITY})
+@check(MUST, "demo.rule", proves={Capability.CUSTOM_AUTHORITY})
 async def test_leaks(mesh, client, server):
     """A key gets into everything that is kept."""
     minted = mesh.authority.issue("spiffe://cluster.local/ns/blue/sa/client", 3600.0)
@@ -66,6 +66,26 @@ def test_claimed_and_observed_stand_side_by_side(run: Finished, shared: Suite) -
     rows = {row["name"]: (row["claimed"], row["observed"]) for row in shared.report()["capabilities"]}
     assert rows["strict-mtls"] == (True, "contradicted")
     assert rows["kubernetes"] == (False, "not-observed")
+
+
+BUILDS = '''
+@pytest.mark.parametrize("how", ["http", pytest.param("grpc", marks=proves(Capability.RETRY_GRPC))])
+@check(MUST, "demo.rule", proves={Capability.RETRY, Capability.RETRY_GRPC}, uses={Capability.CUSTOM_AUTHORITY})
+async def test_builds(mesh, how):
+    """It builds on the authority."""
+    expect(how).equals("http")
+'''
+
+
+def test_a_violation_contradicts_what_the_check_proves_alone(suite: Suite, quick: Quick) -> None:
+    suite.write(BUILDS)
+    quick("--mesh=envoy")
+    result = suite.results()["demo/builds[grpc]"]
+    assert (result["needs"], result["proves"]) == (["custom-authority", "retry", "retry-grpc"], ["retry-grpc"])
+    observed = {row["name"]: row["observed"] for row in suite.report()["capabilities"]}
+    assert observed["custom-authority"] == "not-observed"
+    assert (observed["retry"], observed["retry-grpc"]) == ("confirmed", "contradicted")
+    assert "no check proves it" in (suite.directory / "report.md").read_text()
 
 
 def test_a_violation_has_a_folder_of_evidence(run: Finished, shared: Suite) -> None:
