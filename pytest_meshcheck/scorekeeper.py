@@ -27,6 +27,7 @@ from pytest_meshcheck.report.model import (
     observe,
 )
 from pytest_meshcheck.report.terminal import lines
+from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.upgrade import Upgrade
 
@@ -158,6 +159,7 @@ class ScoreKeeper:
             requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
             defects=kill_table(score.roots),
         )
+        report = summarised(report)
         if (baseline := self._baseline_of(name)) is None:
             return report
         return msgspec.structs.replace(report, baseline=compare(baseline, report))

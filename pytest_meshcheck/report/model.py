@@ -92,6 +92,24 @@ class CheckChange(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
 
 
+class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
+    """Checks that could not be judged for one and the same cause."""
+
+    verdict: Verdict
+    cause: str
+    """What their reasons have in common; empty where they were not run for a reason that nobody gave."""
+    checks: tuple[str, ...]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The report in a line, for readers of report.json that count nothing themselves."""
+
+    headline: str
+    score: str
+    unjudged: tuple[Unjudged, ...]
+    """The commonest cause first; whoever reads a score has to look here."""
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """This run compared with a baseline, check by check."""
 
@@ -107,6 +125,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     meshcheck: str
     """Version of pytest-meshcheck."""
     mesh: MeshVersion
+    summary: Summary | msgspec.UnsetType = msgspec.UNSET
+    """Made from the results; left out in reports of before there was one."""
     platform: str
     data_planes: str | msgspec.UnsetType = msgspec.UNSET
     """Which of several forms those of the mesh had; left out where it has one, or it is not known."""
