@@ -7,7 +7,8 @@ import pytest
 
 from pytest_meshcheck.judge.catalogue import Check, Requirement
 from pytest_meshcheck.judge.expectations import KnownViolation
-from pytest_meshcheck.judge.verdict import Result
+from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.judge.verdict import Result, Verdict
 from pytest_meshcheck.options import MeshName
 from pytest_meshcheck.stage.capability import Capability
 
@@ -30,7 +31,9 @@ class Planned:
 
 
 PLANNED = pytest.StashKey[Planned]()
-VIOLATED = pytest.StashKey[bool]()
+VERDICT = pytest.StashKey[Verdict]()
+SUBJECT = pytest.StashKey[MeshUnderTest]()
+"""The mesh that an item is about, from before anything of it can break."""
 
 
 class Collected(msgspec.Struct, frozen=True):

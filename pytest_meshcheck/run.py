@@ -19,7 +19,7 @@ from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
-from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
+from pytest_meshcheck.planned import PLANNED, SUBJECT, VERDICT, Collected, Planned, Told
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
@@ -29,6 +29,8 @@ from pytest_meshcheck.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
     from pytest_meshcheck.cluster import Cluster
+
+NEEDS_EVIDENCE = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
 
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
 
@@ -189,7 +191,7 @@ class Run:
             report.when = "setup"
         if isinstance(error, OUTCOMES) and call.excinfo and self.config.getoption("tbstyle") == "auto":
             report.longrepr = call.excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
-        item.stash[VIOLATED] = verdict in (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION)
+        item.stash[VERDICT] = verdict
         self._attach(item, report, verdict, error)
         return report
 
@@ -201,7 +203,7 @@ class Run:
         error: BaseException | None,
     ) -> None:
         planned = item.stash[PLANNED]
-        mesh = getattr(item, "funcargs", {}).get("mesh")
+        mesh = item.stash.get(SUBJECT, None)
         result = replace_result(self._result(planned, verdict, report.duration), error, report, mesh)
         if mesh is not None and self.keeps_evidence(item):
             result = self._with_evidence(result, planned, mesh.journal, report)
@@ -246,7 +248,7 @@ class Run:
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""
         wanted = self.settings.mesh_artifacts
-        return wanted == "always" or (wanted == "on-violation" and item.stash.get(VIOLATED, False))
+        return wanted == "always" or (wanted == "on-violation" and item.stash.get(VERDICT, None) in NEEDS_EVIDENCE)
 
     def evidence_folder(self, planned: Planned) -> Path:
         """Where the evidence of a check goes."""

@@ -12,7 +12,7 @@ from pytest_meshcheck.platforms import addresses
 from tests.plugin.conftest import Quick, Suite
 
 KILL = """
-def kill(name):
+def kill(name, how=signal.SIGKILL):
     killed = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -22,7 +22,7 @@ def kill(name):
         except OSError:
             continue
         if mine and name in command + folder:
-            os.kill(int(process.name), signal.SIGKILL)
+            os.kill(int(process.name), how)
             killed.append(process)
     assert killed
 """
@@ -49,8 +49,43 @@ UNDER_POLICY = """async with mesh.policy(MutualTls(server, Mode.STRICT)):
 def test_a_killed_sidecar_is_inconclusive_with_its_log(suite: Suite, quick: Quick, then: str) -> None:
     suite.write(KILLED.format(name="killed", victim="blue.server", then=then))
     quick("--mesh=envoy").assert_outcomes(errors=1)
-    reason = suite.results()["demo/killed"]["reason"]
-    assert reason.startswith("the sidecar of blue/server died (signal SIGKILL); its log ends:\n")
+    result = suite.results()["demo/killed"]
+    assert result["reason"].startswith(
+        "the sidecar of blue/server died (signal SIGKILL); its log does not say why, and ends: "
+    )
+    assert len(result["reason"].splitlines()) == 1
+    folder = suite.directory / result["evidence"]
+    assert "exchange" in (folder / "exchanges.md").read_text()
+    log = (folder / "state" / "sidecar-of-blue.server.log").read_text()
+    assert result["reason"].partition("and ends: ")[2] in log
+
+
+ABORTS = '''
+@check(MUST, "demo.rule")
+async def test_aborts(mesh, client, server):
+    """The server's sidecar crashes."""
+    kill("blue.server", signal.SIGABRT)
+    expect(await client.get(server)).answered()
+'''
+
+
+def test_a_crash_is_quoted_by_its_first_critical_line(suite: Suite, quick: Quick) -> None:
+    suite.write(KILL + ABORTS)
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    result = suite.results()["demo/aborts"]
+    assert result["reason"].startswith("the sidecar of blue/server died (signal SIGABRT); its log says: [")
+    assert "[critical]" in result["reason"]
+    assert "Caught Aborted" in result["reason"]
+    log = (suite.directory / result["evidence"] / "state" / "sidecar-of-blue.server.log").read_text()
+    assert "Backtrace" in log
+
+
+def test_a_stage_that_does_not_start_leaves_its_logs(suite: Suite, quick: Quick) -> None:
+    dies = 'resources["listeners"][0]["address"] = {}\n    return resources'
+    suite.write("served", conftest=NONSENSE.format(body=dies))
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    folder = suite.directory / suite.results()["demo/served"]["evidence"]
+    assert list((folder / "state").glob("sidecar-of-*.log"))
 
 
 def test_killed_probes_are_inconclusive(suite: Suite, quick: Quick) -> None:

@@ -106,8 +106,8 @@ def test_the_state_is_that_under_the_policy(run: Finished, shared: Suite) -> Non
     assert "strict" in json.dumps(manifests)
 
 
-def test_only_violations_have_evidence(run: Finished, shared: Suite) -> None:
-    assert [path.name for path in (shared.directory / "demo").iterdir()] == ["served"]
+def test_only_what_went_wrong_has_evidence(run: Finished, shared: Suite) -> None:
+    assert folders(shared) == ["inconclusive", "served"]
 
 
 def test_the_summary_names_the_evidence(run: Finished, shared: Suite) -> None:
@@ -159,9 +159,9 @@ def test_artifacts_never(suite: Suite, quick: Quick) -> None:
 
 
 def test_artifacts_on_violation(suite: Suite, quick: Quick) -> None:
-    suite.write("served", "violates")
+    suite.write("served", "violates", "inconclusive", "unsupported")
     quick("--mesh=envoy")
-    assert folders(suite) == ["violates"]
+    assert folders(suite) == ["inconclusive", "violates"]
 
 
 def test_evidence_of_an_earlier_run_goes(suite: Suite, quick: Quick) -> None:
