@@ -197,7 +197,7 @@ def requirements(root: Path) -> Mapping[str, Requirement]:
     """
     path = root / REQUIREMENTS
     try:
-        entries = tomllib.loads(path.read_text())
+        entries = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path}: {error}") from error
     return {name: _requirement(path, name, entry) for name, entry in _flattened(entries).items()}
@@ -247,7 +247,7 @@ def _ids_in(folder: Path) -> frozenset[str]:
 
 def _checks_in(path: Path) -> Iterator[tuple[str, int]]:
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         raise CatalogueError(f"{path}: cannot be read: {error}") from error
     for node in tree.body:

@@ -45,7 +45,7 @@ class Child:
         if not self.alive:
             return False
         try:
-            return Path(f"/proc/{self.process.pid}/statm").read_text().startswith("0 ")
+            return Path(f"/proc/{self.process.pid}/statm").read_text("utf-8").startswith("0 ")
         except (FileNotFoundError, ProcessLookupError):
             return True
 

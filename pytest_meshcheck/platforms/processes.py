@@ -290,7 +290,7 @@ class Processes:
 def _copy_logs(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for log in source.glob("*.log"):
-        (target / log.name).write_text(redacted(log.read_text(errors="replace")))
+        (target / log.name).write_text(redacted(log.read_text(encoding="utf-8", errors="replace")), "utf-8")
 
 
 def _key(manifest: Manifest) -> ResourceKey:

@@ -17,6 +17,15 @@ from pytest_meshcheck.stage.journal import Entry
 LONGEST = 120
 """Characters in the path of an evidence folder, relative to the report."""
 
+BEGINNINGS = ("started", "arrived")
+"""What the wall clock of an observation was read at."""
+
+MOMENTS = (*BEGINNINGS, "answered", "ended")
+"""Times of a probe's monotonic clock."""
+
+LARGE = 1e3
+"""From here on six significant digits would lose milliseconds."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+,@\[\]-]+")
 
 
@@ -31,8 +40,13 @@ class Record:
 
     @property
     def time(self) -> str:
-        """When, in UTC, to the millisecond."""
-        return datetime.fromtimestamp(self.wall, UTC).strftime("%H:%M:%S.%f")[:-3]
+        """When, as ``moment`` writes it."""
+        return moment(self.wall)
+
+
+def moment(wall: float) -> str:
+    """Seconds since the epoch as ISO 8601, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def folder(check_id: str) -> PurePosixPath:
@@ -131,7 +145,19 @@ def _summary(record: Record) -> str:
 def _line(observation: Any) -> str:
     if not isinstance(observation, Mapping):
         return str(observation)
-    return ", ".join(f"{key} {_short(value)}" for key, value in observation.items() if _tells(value))
+    return ", ".join(f"{key} {_short(value)}" for key, value in _dated(observation).items() if _tells(value))
+
+
+def _dated(observation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The observation with times of day for those of a probe's own clock, which began at any time."""
+    begun = next((observation[key] for key in BEGINNINGS if key in observation), None)
+    if begun is None or "wall" not in observation:
+        return observation
+    dated = {
+        key: moment(observation["wall"] + value - begun) if key in MOMENTS and isinstance(value, float) else value
+        for key, value in observation.items()
+    }
+    return {key: value for key, value in dated.items() if key != "wall"}
 
 
 def _tells(value: Any) -> bool:
@@ -139,8 +165,12 @@ def _tells(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = _figure(value) if isinstance(value, float) else str(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < LARGE else f"{value:.3f}"
 
 
 _FILES: Mapping[str, Callable[[Sequence[Record]], str]] = {
