@@ -26,6 +26,7 @@ from pytest_meshcheck.report.model import (
     Source,
     observe,
 )
+from pytest_meshcheck.report.reservation import Reservation
 from pytest_meshcheck.report.terminal import lines
 from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.stage.capability import Capability
@@ -41,6 +42,7 @@ KILL_TABLE = "kill_table.json"
 """In the folder of a suite: the id of each check with the defects that it was seen to catch."""
 
 NOT_WRITTEN = "(not written)"
+SAYS_NOTHING_BAD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
 
 
@@ -76,6 +78,7 @@ class ScoreKeeper:
     written: dict[str, Path] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     reports: dict[str, Report] = field(default_factory=dict)
+    reservation: Reservation = field(default_factory=lambda: Reservation(()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in the result of one check."""
@@ -120,12 +123,15 @@ class ScoreKeeper:
         self.complete = self.complete and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ran:
             self._write()
+        if len(self.written) < len(self.reports) and session.exitstatus in SAYS_NOTHING_BAD:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self._got_worse() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self) -> None:
         from pytest_meshcheck.report.writer import (  # noqa: PLC0415 - renders at the end only
             ReportNotWritten,
+            add_to_summary,
             without_secrets,
             write,
         )
@@ -136,10 +142,15 @@ class ScoreKeeper:
                 continue
             report = self.reports[str(name)] = without_secrets(self._report(name, adapter, score))
             try:
-                directory = report_directory(self.settings, adapter)
-                self.written[str(name)] = write(report, directory, Path(summary) if summary else None)
+                self.written[str(name)] = write(report, report_directory(self.settings, adapter))
+                if summary:
+                    add_to_summary(report, Path(summary))
             except ReportNotWritten as error:
                 self.troubles.append(str(error))
+
+    def pytest_unconfigure(self) -> None:
+        """Let other runs write where this one did."""
+        self.reservation.release()
 
     def _report(self, name: MeshName, adapter: Mesh, score: Score) -> Report:
         results = tuple(sorted(score.results.values(), key=lambda result: result.id))

@@ -1,7 +1,9 @@
 """The evidence of one verdict, as files: what was sent, seen and set up, without any secret."""
 
+import contextlib
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,9 +12,12 @@ from typing import Any
 
 import msgspec
 
-from pytest_meshcheck.report.files import make_directory, remove, replace
+from pytest_meshcheck.report.files import ReportNotWritten, make_directory, remove, replace
 from pytest_meshcheck.report.redaction import redact
 from pytest_meshcheck.stage.journal import Entry
+
+EXCHANGES = "exchanges.md"
+"""The file that every folder of evidence has."""
 
 LONGEST = 120
 """Characters in the path of an evidence folder, relative to the report."""
@@ -82,6 +87,27 @@ def write_evidence(directory: Path, entries: Iterable[Entry]) -> None:
             replace(directory / name, text.encode())
         else:
             remove(directory / name)
+
+
+def remove_other_evidence(directory: Path, kept: Iterable[str]) -> None:
+    """Remove what earlier runs left beside a report: the evidence of checks that it names none of.
+
+    Args:
+        directory: That of the report.
+        kept: Its folders of evidence, relative to it; empty ones do not count.
+
+    Raises:
+        ReportNotWritten: Something cannot be removed.
+    """
+    wanted = {directory / folder for folder in kept if folder}
+    for pattern in (f"*/{EXCHANGES}", f"*/*/{EXCHANGES}"):
+        for folder in {found.parent for found in directory.glob(pattern)} - wanted:
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise ReportNotWritten.because(folder, error) from error
+            with contextlib.suppress(OSError):  # other checks of the family have evidence
+                folder.parent.rmdir()
 
 
 def _record(entry: Entry) -> Record:
@@ -175,7 +201,7 @@ def _figure(value: float) -> str:
 
 _FILES: Mapping[str, Callable[[Sequence[Record]], str]] = {
     "observations.jsonl": _observations,
-    "exchanges.md": _exchanges,
+    EXCHANGES: _exchanges,
     "manifests.json": _manifests,
     "wire.txt": _wire,
 }

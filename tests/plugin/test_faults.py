@@ -246,10 +246,10 @@ def test_a_full_disk_is_said_and_what_was_judged_is_printed(suite: Suite, full_d
     assert run.has("VIOLATES  demo/violates", "No space left on device", "Make room", "score: 2/3 conform")
 
 
-def test_a_full_disk_fails_nothing_that_conforms(suite: Suite, full_disk: Path) -> None:
+def test_a_report_that_is_not_written_is_no_success(suite: Suite, full_disk: Path) -> None:
     suite.write("conforms", "served")
     run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
-    assert run.code == 0, run.output
+    assert run.code == 3, run.output
     assert run.has("No space left on device", "score: 2/2 conform")
     assert "report: " not in run.output.partition("score:")[2].partition("\n")[2] or run.has("(not written)")
 

@@ -1,6 +1,7 @@
 """What a run leaves behind: reports and evidence."""
 
 import json
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import jsonschema
 import pytest
 
 from tests.plugin.conftest import Finished, Quick, Suite
+
+REPORT = ["badge.json", "report.html", "report.json", "report.md"]
 
 NO_ROUTE = """
 def pytest_meshcheck_envoy_resources(workload, resources):
@@ -42,7 +45,7 @@ def test_the_report_is_valid_by_the_shipped_schema(run: Finished, shared: Suite)
 
 def test_the_report_is_four_files(run: Finished, shared: Suite) -> None:
     files = sorted(path.name for path in shared.directory.iterdir() if path.is_file())
-    assert files == ["badge.json", "report.html", "report.json", "report.md"]
+    assert files == REPORT
 
 
 def test_a_result_has_what_readers_rely_on(run: Finished, shared: Suite) -> None:
@@ -172,12 +175,59 @@ def test_evidence_of_an_earlier_run_goes(suite: Suite, quick: Quick) -> None:
     assert (suite.directory / "demo" / "violates" / "state").stat().st_mtime_ns > first
 
 
+def test_evidence_goes_with_the_violation(suite: Suite, quick: Quick) -> None:
+    suite.write("violates", "inconclusive", "conforms")
+    quick("--mesh=envoy")
+    assert folders(suite) == ["inconclusive", "violates"]
+    quick("--mesh=envoy", "-k", "inconclusive")
+    assert folders(suite) == ["inconclusive"]
+    suite.write("conforms")
+    quick("--mesh=envoy")
+    assert sorted(path.name for path in suite.directory.iterdir()) == REPORT
+
+
 def test_what_is_beside_the_report_stays(suite: Suite, quick: Quick) -> None:
     suite.write("violates")
     quick("--mesh=envoy")
     (suite.directory / "mine.txt").write_text("mine")
     quick("--mesh=envoy")
     assert (suite.directory / "mine.txt").read_text() == "mine"
+
+
+WAITS = '''
+@check(MUST, "demo.rule")
+async def test_waits(mesh):
+    """It goes on until another run has ended."""
+    pathlib.Path("begun").touch()
+    while not pathlib.Path("end").exists():
+        await asyncio.sleep(0.02)
+    expect(1).equals(1)
+'''
+
+
+def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite) -> None:
+    suite.write(WAITS, "violates")
+    first = suite.start("--mesh=envoy")
+    while not (suite.path / "begun").exists() and first.poll() is None:
+        time.sleep(0.02)
+    second = suite.run("-k", "violates")
+    beside = suite.run("-k", "violates", "--mesh-report=beside")
+    only_looks = suite.run("--collect-only")
+    (suite.path / "end").touch()
+    assert suite.finish(first).code == 1
+    assert second.code == 4
+    assert second.has(
+        "--mesh-report: another run writes its report to ", "name another directory with --mesh-report=DIR"
+    )
+    assert (beside.code, only_looks.code) == (1, 0)
+    assert suite.verdicts() == {"demo/waits": "conforms", "demo/violates": "violates"}
+    assert suite.run("-k", "violates").code == 1
+
+
+def test_a_run_that_judges_nothing_leaves_no_directory(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    quick("--mesh=envoy", "-k", "nothing")
+    assert not (suite.path / "meshcheck-report").exists()
 
 
 def test_a_report_elsewhere(suite: Suite, quick: Quick, tmp_path: Path) -> None:
