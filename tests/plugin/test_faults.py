@@ -3,13 +3,14 @@
 import contextlib
 import socket
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_meshcheck.platforms import addresses
-from tests.plugin.conftest import Quick, Suite
+from tests.plugin.conftest import INI, Quick, Suite
 
 KILL = """
 def kill(name, how=signal.SIGKILL):
@@ -252,6 +253,19 @@ def test_a_report_that_is_not_written_is_no_success(suite: Suite, full_disk: Pat
     assert run.code == 3, run.output
     assert run.has("No space left on device", "score: 2/2 conform")
     assert "report: " not in run.output.partition("score:")[2].partition("\n")[2] or run.has("(not written)")
+
+
+def test_a_checkout_that_cannot_be_written_to_ends_without_a_traceback(
+    suite: Suite, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    filters = "\n    ".join(project["tool"]["pytest"]["ini_options"]["filterwarnings"])
+    suite.write("conforms", pytest_ini=f"{INI}filterwarnings =\n    {filters}\n")
+    (suite.path / ".pytest_cache").write_text("root can write anywhere, but not into a file", "utf-8")
+    run = pytester.runpytest_subprocess("--mesh=envoy", f"--mesh-report={tmp_path / 'elsewhere'}")
+    assert run.ret == 0
+    assert "could not create cache path" in run.stdout.str()
+    assert "Traceback" not in run.stdout.str() + run.stderr.str()
 
 
 def test_a_limit_on_file_size_is_said(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
