@@ -12,10 +12,8 @@ from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
-from pytest_meshcheck.report.files import ReportNotWritten
-from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
 from pytest_meshcheck.run import Run
-from pytest_meshcheck.scorekeeper import ScoreKeeper, report_directory
+from pytest_meshcheck.scorekeeper import ScoreKeeper
 from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.upgrade import Upgrade
 
@@ -71,22 +69,12 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     cluster = _cluster(config, settings, adapters)
     scores = None
     if not hasattr(config, "workerinput"):
-        reservation = _reserved(config, settings, adapters)
-        scores = ScoreKeeper(settings, adapters, baseline, upgrade, reservation=reservation)
+        scores = ScoreKeeper(settings, adapters, baseline, upgrade)
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
     config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
-
-
-def _reserved(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Reservation:
-    """The directories of the reports; UsageError where this run cannot have them for itself."""
-    wanted = [] if config.option.collectonly else [report_directory(settings, one) for one in adapters.values()]
-    try:
-        return Reservation(wanted)
-    except (DirectoryTaken, ReportNotWritten) as error:
-        raise pytest.UsageError(f"--mesh-report: {error}") from error
 
 
 def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:

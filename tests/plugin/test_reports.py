@@ -205,12 +205,15 @@ async def test_waits(mesh):
 '''
 
 
-def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite, workers: tuple[str, ...]) -> None:
     suite.write(WAITS, "violates")
+    (suite.path / "test_other.py").write_text("def test_other(): pass", "utf-8")
     first = suite.start("--mesh=envoy")
     while not (suite.path / "begun").exists() and first.poll() is None:
         time.sleep(0.02)
-    second = suite.run("-k", "violates")
+    second = suite.run("-k", "violates", *workers)
+    without_checks = suite.run("test_other.py", *workers)
     beside = suite.run("-k", "violates", "--mesh-report=beside")
     only_looks = suite.run("--collect-only")
     (suite.path / "end").touch()
@@ -219,7 +222,7 @@ def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite) -> N
     assert second.has(
         "--mesh-report: another run writes its report to ", "name another directory with --mesh-report=DIR"
     )
-    assert (beside.code, only_looks.code) == (1, 0)
+    assert (beside.code, only_looks.code, without_checks.code) == (1, 0, 0)
     assert suite.verdicts() == {"demo/waits": "conforms", "demo/violates": "violates"}
     assert suite.run("-k", "violates").code == 1
 
