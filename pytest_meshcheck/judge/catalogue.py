@@ -14,6 +14,7 @@ import pytest
 
 from pytest_meshcheck.judge.verdict import Level, Violation
 from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Inconclusive
 
 REQUIREMENTS = "requirements.toml"
 """The root of a suite is the folder that holds this file."""
@@ -144,11 +145,21 @@ def _fair(function: CheckFunction) -> CheckFunction:
             if task is not None and task.cancelling():
                 # What fails while a cancelled check tidies up would else take the place of the interruption
                 raise asyncio.CancelledError from error
-            if isinstance(error, Violation) and "mesh" in fixtures:
-                await fixtures["mesh"].vouch()
+            if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
+                await _blame_the_dead(fixtures["mesh"], error)
             raise
 
     return judged  # type: ignore[return-value]
+
+
+async def _blame_the_dead(mesh: Any, error: Violation | Inconclusive) -> None:
+    """Raise Inconclusive where something has died; of a check that could not go on anyway it says both."""
+    try:
+        await mesh.vouch()
+    except Inconclusive as dead:
+        if isinstance(error, Violation) or str(dead) in str(error):
+            raise
+        raise Inconclusive(f"{dead}\n{error}") from error
 
 
 def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:

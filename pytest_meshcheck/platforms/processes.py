@@ -109,8 +109,12 @@ class Processes:
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             if spec.enrolment is not Enrolment.FEIGNED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
-        except BaseException:
-            await self._leave(str(spec))
+        except BaseException as error:
+            try:
+                if isinstance(error, Inconclusive):
+                    await self.vouch()  # how a process of it died says more than that it is gone
+            finally:
+                await self._leave(str(spec))
             raise
         return workload
 

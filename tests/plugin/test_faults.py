@@ -1,6 +1,7 @@
 """What breaks beneath a check is never held against the mesh, is named, and costs as little as can be."""
 
 import contextlib
+import re
 import socket
 import subprocess
 import tomllib
@@ -92,7 +93,9 @@ def test_a_stage_that_does_not_start_leaves_its_logs(suite: Suite, quick: Quick)
 def test_killed_probes_are_inconclusive(suite: Suite, quick: Quick) -> None:
     suite.write(KILLED.format(name="killed", victim="pytest_meshcheck.probe", then=ASKED))
     quick("--mesh=envoy").assert_outcomes(errors=1)
-    assert "probe of blue/" in suite.results()["demo/killed"]["reason"]
+    death, symptom = suite.results()["demo/killed"]["reason"].splitlines()
+    assert re.match(r"the probe of \w+/\w+ died \(signal SIGKILL\); its log ", death)
+    assert re.match(r"the probe of blue/\w+ is gone: ", symptom)
 
 
 @pytest.mark.parametrize("victim", ["blue.server", "blue.client", "pytest_meshcheck.probe"])
