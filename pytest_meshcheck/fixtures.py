@@ -129,7 +129,8 @@ async def mesh_evidence(
             try:
                 await mesh_session.capture()
             except Exception as error:  # noqa: BLE001 - the verdict stands, whatever is in the way of its evidence
-                run.troubles.append(f"the state of the mesh could not be kept: {error}")
+                why = getattr(error, "strerror", None) or error
+                run.troubles.append(f"the state of the mesh could not be kept: {why}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

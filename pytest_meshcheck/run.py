@@ -214,15 +214,14 @@ class Run:
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _with_evidence(self, result: Result, planned: Planned, journal: Journal, report: pytest.TestReport) -> Result:
-        folder = self.evidence_folder(planned)
+        folder, home = self.evidence_folder(planned), report_directory(self.settings, self.adapters[planned.mesh])
         try:
             evidence.write_evidence(folder, journal.entries)
         except ReportNotWritten as error:
-            self.troubles.append(str(error))
+            self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line, however many checks it meets
             return result
         report.sections.append(("meshcheck evidence", str(folder)))
-        relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
-        return msgspec.structs.replace(result, evidence=str(relative))
+        return msgspec.structs.replace(result, evidence=str(folder.relative_to(home)))
 
     def _result(self, planned: Planned, verdict: Verdict, seconds: float) -> Result:
         known = planned.known

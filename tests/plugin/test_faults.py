@@ -250,6 +250,13 @@ def test_a_full_disk_is_said_and_what_was_judged_is_printed(suite: Suite, full_d
     assert run.has("VIOLATES  demo/violates", "No space left on device", "Make room", "score: 2/3 conform")
 
 
+def test_a_full_disk_is_said_once(suite: Suite, full_disk: Path) -> None:
+    suite.write("inconclusive", "violates", "parameters")
+    run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
+    troubles = [line for line in run.output.splitlines() if line.startswith("meshcheck: ") and "No space left" in line]
+    assert len(troubles) <= 3, troubles  # of evidence, of the state of the mesh, and of the report
+
+
 def test_a_report_that_is_not_written_is_no_success(suite: Suite, full_disk: Path) -> None:
     suite.write("conforms", "served")
     run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
