@@ -69,7 +69,7 @@ class Figure:
 def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run pytest and take its time."""
     begun = time.monotonic()
-    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, encoding="utf-8", check=False)
     return time.monotonic() - begun, done
 
 
@@ -77,7 +77,7 @@ def first_check() -> list[Figure]:
     """From ``pytest`` to the first check running."""
     seconds = []
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "stamp.py").write_text(STAMP)
+        Path(directory, "stamp.py").write_text(STAMP, "utf-8")
         for _ in range(5):
             begun = time.time()
             done = subprocess.run(
@@ -85,7 +85,7 @@ def first_check() -> list[Figure]:
                 cwd=ROOT,
                 env=os.environ | {"PYTHONPATH": directory},
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 check=False,
             )
             stamps = re.findall(r"AT ([\d.]+)", done.stdout)
@@ -118,8 +118,8 @@ def unused() -> list[Figure]:
     """What the plugin costs a run of pytest that selects no mesh."""
     with tempfile.TemporaryDirectory() as directory:
         empty = Path(directory)
-        (empty / "test_empty.py").write_text("")
-        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_empty.py").write_text("", "utf-8")
+        (empty / "pytest.ini").write_text("[pytest]\n", "utf-8")
         cases = {"pytest --version": ["--version"], "an empty test file": ["-q", "test_empty.py"]}
         return [
             Figure(f"installed but unused, {name} (ms more than without)", _difference(arguments, empty) * 1000, 15.0)
@@ -218,7 +218,7 @@ def _processes() -> set[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_text("utf-8").rpartition(")")[2].split()
         except OSError:
             continue
         children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
@@ -233,7 +233,7 @@ def _processes() -> set[int]:
 
 def _proportional_kilobytes(process: int) -> int:
     try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+        text = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8")
     except OSError:
         return 0
     match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
@@ -259,7 +259,9 @@ def main() -> int:
         for figure in FIGURES[name]():
             print(figure, flush=True)
             results.append(figure)
-    arguments.json.write_text(json.dumps([asdict(figure) | {"holds": figure.holds} for figure in results], indent=2))
+    arguments.json.write_text(
+        json.dumps([asdict(figure) | {"holds": figure.holds} for figure in results], indent=2), "utf-8"
+    )
     return 0 if all(figure.holds for figure in results) else 1
 
 

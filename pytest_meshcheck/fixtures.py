@@ -13,7 +13,7 @@ from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.upgrading import upgrade
 from pytest_meshcheck.meshes.base import Home, home_of
-from pytest_meshcheck.planned import PLANNED
+from pytest_meshcheck.planned import PLANNED, SUBJECT
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
@@ -115,24 +115,32 @@ async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh(
+async def mesh_evidence(
     mesh_session: MeshUnderTest, request: pytest.FixtureRequest, pytestconfig: pytest.Config
-) -> AsyncIterator[MeshUnderTest]:
-    """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
+) -> AsyncIterator[None]:
+    """What is seen and done from here on is this test's; its evidence is complete also where the stage breaks first."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(PLANNED, None)
     with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
-        await mesh_session.stage.heal()
-        if mesh_session.turns.file is not None:
-            await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
-        await mesh_session.follow_roots()
         mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
-        yield mesh_session
+        request.node.stash[SUBJECT] = mesh_session
+        yield
         if run.keeps_evidence(request.node):
             try:
                 await mesh_session.capture()
-            except OSError as error:
-                run.troubles.append(f"the state of the mesh could not be kept: {error}")
+            except Exception as error:  # noqa: BLE001 - the verdict stands, whatever is in the way of its evidence
+                why = getattr(error, "strerror", None) or error
+                run.troubles.append(f"the state of the mesh could not be kept: {why}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTest:
+    """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
+    await mesh_session.stage.heal()
+    if mesh_session.turns.file is not None:
+        await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
+    await mesh_session.follow_roots()
+    return mesh_session
 
 
 @pytest_asyncio.fixture(loop_scope="session")

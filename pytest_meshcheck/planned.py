@@ -7,8 +7,10 @@ import pytest
 
 from pytest_meshcheck.judge.catalogue import Check, Requirement
 from pytest_meshcheck.judge.expectations import KnownViolation
-from pytest_meshcheck.judge.verdict import Result
+from pytest_meshcheck.judge.subject import MeshUnderTest
+from pytest_meshcheck.judge.verdict import Result, Verdict
 from pytest_meshcheck.options import MeshName
+from pytest_meshcheck.stage.capability import Capability
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,19 @@ class Planned:
     id: str
     mesh: MeshName
     known: KnownViolation | None = None
+    narrowed: frozenset[Capability] | None = None
+    """What it proves with these parameters, where that is less than what the check proves."""
+
+    @property
+    def proves(self) -> frozenset[Capability]:
+        """The capabilities that its verdict speaks of."""
+        return self.check.proves if self.narrowed is None else self.check.proves & self.narrowed
 
 
 PLANNED = pytest.StashKey[Planned]()
-VIOLATED = pytest.StashKey[bool]()
+VERDICT = pytest.StashKey[Verdict]()
+SUBJECT = pytest.StashKey[MeshUnderTest]()
+"""The mesh that an item is about, from before anything of it can break."""
 
 
 class Collected(msgspec.Struct, frozen=True):

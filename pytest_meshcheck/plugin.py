@@ -29,6 +29,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Bring in the rest of the plugin, but only when a mesh is selected."""
     config.addinivalue_line("markers", "mesh_check(check): a conformance check; made by @check.")
+    config.addinivalue_line(
+        "markers", "mesh_proves(capabilities): what a check proves with a parameter; made by proves()."
+    )
     settings = options.settings(config)
     if settings.mesh and not config.option.help and not config.getoption("mesh_list"):
         from pytest_meshcheck import beginning  # noqa: PLC0415 - costs every other run of pytest nothing

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 def manifest(extra: Iterable[Permission] = ()) -> str:
     """``rbac.yaml``, with rules for what some meshes need besides."""
-    text = MANIFEST.read_text()
+    text = MANIFEST.read_text("utf-8")
     if not (added := _rules(extra)):
         return text
     documents: list[dict[str, Any]] = list(yaml.safe_load_all(text))

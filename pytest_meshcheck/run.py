@@ -19,7 +19,7 @@ from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
-from pytest_meshcheck.planned import PLANNED, VIOLATED, Collected, Planned, Told
+from pytest_meshcheck.planned import PLANNED, SUBJECT, VERDICT, Collected, Planned, Told
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
@@ -29,6 +29,8 @@ from pytest_meshcheck.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
     from pytest_meshcheck.cluster import Cluster
+
+NEEDS_EVIDENCE = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
 
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
 
@@ -116,7 +118,8 @@ class Run:
         parameters = parametrised.removeprefix(str(mesh)).removeprefix("-")
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
-        planned = Planned(check, identifier, mesh, known)
+        narrower = item.get_closest_marker("mesh_proves")
+        planned = Planned(check, identifier, mesh, known, narrower.args[0] if narrower else None)
         item.stash[PLANNED] = planned
         item.extra_keyword_matches |= {check.id, identifier}
         self.planned.append(planned)
@@ -188,7 +191,7 @@ class Run:
             report.when = "setup"
         if isinstance(error, OUTCOMES) and call.excinfo and self.config.getoption("tbstyle") == "auto":
             report.longrepr = call.excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
-        item.stash[VIOLATED] = verdict in (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION)
+        item.stash[VERDICT] = verdict
         self._attach(item, report, verdict, error)
         return report
 
@@ -200,7 +203,7 @@ class Run:
         error: BaseException | None,
     ) -> None:
         planned = item.stash[PLANNED]
-        mesh = getattr(item, "funcargs", {}).get("mesh")
+        mesh = item.stash.get(SUBJECT, None)
         result = replace_result(self._result(planned, verdict, report.duration), error, report, mesh)
         if mesh is not None and self.keeps_evidence(item):
             result = self._with_evidence(result, planned, mesh.journal, report)
@@ -211,15 +214,14 @@ class Run:
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _with_evidence(self, result: Result, planned: Planned, journal: Journal, report: pytest.TestReport) -> Result:
-        folder = self.evidence_folder(planned)
+        folder, home = self.evidence_folder(planned), report_directory(self.settings, self.adapters[planned.mesh])
         try:
             evidence.write_evidence(folder, journal.entries)
         except ReportNotWritten as error:
-            self.troubles.append(str(error))
+            self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line, however many checks it meets
             return result
         report.sections.append(("meshcheck evidence", str(folder)))
-        relative = folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
-        return msgspec.structs.replace(result, evidence=str(relative))
+        return msgspec.structs.replace(result, evidence=str(folder.relative_to(home)))
 
     def _result(self, planned: Planned, verdict: Verdict, seconds: float) -> Result:
         known = planned.known
@@ -232,6 +234,7 @@ class Run:
             description=planned.check.description,
             seconds=round(seconds, 4),
             needs=tuple(sorted(planned.check.needs)),
+            proves=tuple(sorted(planned.proves)),
             reason=known.reason if known else "",
             link=known.link if known else "",
             reproduce=" ".join(("pytest", *self._named(planned.mesh), *where, f"-k '{planned.id}'")),
@@ -244,7 +247,7 @@ class Run:
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""
         wanted = self.settings.mesh_artifacts
-        return wanted == "always" or (wanted == "on-violation" and item.stash.get(VIOLATED, False))
+        return wanted == "always" or (wanted == "on-violation" and item.stash.get(VERDICT, None) in NEEDS_EVIDENCE)
 
     def evidence_folder(self, planned: Planned) -> Path:
         """Where the evidence of a check goes."""

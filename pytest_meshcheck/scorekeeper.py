@@ -16,8 +16,9 @@ from pytest_meshcheck.judge.catalogue import Requirement
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.planned import Told
+from pytest_meshcheck.planned import PLANNED, Told
 from pytest_meshcheck.report.baseline import compare, of_change
+from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.model import (
     Change,
     MeshVersion,
@@ -26,7 +27,9 @@ from pytest_meshcheck.report.model import (
     Source,
     observe,
 )
+from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
 from pytest_meshcheck.report.terminal import lines
+from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.upgrade import Upgrade
 
@@ -40,6 +43,7 @@ KILL_TABLE = "kill_table.json"
 """In the folder of a suite: the id of each check with the defects that it was seen to catch."""
 
 NOT_WRITTEN = "(not written)"
+SAYS_NOTHING_BAD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
 
 
@@ -75,6 +79,33 @@ class ScoreKeeper:
     written: dict[str, Path] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     reports: dict[str, Report] = field(default_factory=dict)
+    reservation: Reservation | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Under xdist a cluster is made before anything is collected: what is in the way of the report comes first."""
+        on_cluster = any(home_of(adapter) is Home.KUBERNETES for adapter in self.adapters.values())
+        if on_cluster and session.config.getoption("dist", "no") != "no":
+            self._reserve(session.config)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Have the directories of the reports for this run, once it is known that there are checks to run."""
+        if any(PLANNED in item.stash for item in session.items):
+            self._reserve(session.config)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """The same under xdist, where the ids alone tell what was collected."""
+        if any(f"[{mesh}{end}" in one for one in ids for mesh in self.adapters for end in "-]"):
+            self._reserve(node.config)
+
+    def _reserve(self, config: pytest.Config) -> None:
+        if self.reservation is not None or config.option.collectonly:
+            return
+        try:
+            self.reservation = Reservation(report_directory(self.settings, one) for one in self.adapters.values())
+        except (DirectoryTaken, ReportNotWritten) as error:
+            raise pytest.UsageError(f"--mesh-report: {error}") from error
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in the result of one check."""
@@ -119,12 +150,14 @@ class ScoreKeeper:
         self.complete = self.complete and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ran:
             self._write()
+        if len(self.written) < len(self.reports) and session.exitstatus in SAYS_NOTHING_BAD:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self._got_worse() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write(self) -> None:
         from pytest_meshcheck.report.writer import (  # noqa: PLC0415 - renders at the end only
-            ReportNotWritten,
+            add_to_summary,
             without_secrets,
             write,
         )
@@ -135,10 +168,16 @@ class ScoreKeeper:
                 continue
             report = self.reports[str(name)] = without_secrets(self._report(name, adapter, score))
             try:
-                directory = report_directory(self.settings, adapter)
-                self.written[str(name)] = write(report, directory, Path(summary) if summary else None)
+                self.written[str(name)] = write(report, report_directory(self.settings, adapter))
+                if summary:
+                    add_to_summary(report, Path(summary))
             except ReportNotWritten as error:
                 self.troubles.append(str(error))
+
+    def pytest_unconfigure(self) -> None:
+        """Let other runs write where this one did."""
+        if self.reservation is not None:
+            self.reservation.release()
 
     def _report(self, name: MeshName, adapter: Mesh, score: Score) -> Report:
         results = tuple(sorted(score.results.values(), key=lambda result: result.id))
@@ -158,6 +197,7 @@ class ScoreKeeper:
             requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
             defects=kill_table(score.roots),
         )
+        report = summarised(report)
         if (baseline := self._baseline_of(name)) is None:
             return report
         return msgspec.structs.replace(report, baseline=compare(baseline, report))

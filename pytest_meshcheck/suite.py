@@ -1,6 +1,6 @@
 """The names that a suite author needs, in one place."""
 
-from pytest_meshcheck.judge.catalogue import check
+from pytest_meshcheck.judge.catalogue import check, proves
 from pytest_meshcheck.judge.expect import control, converge, expect
 from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.judge.upgraded import Upgraded
@@ -79,5 +79,6 @@ __all__ = [
     "expect",
     "octets",
     "parsed_chain",
+    "proves",
     "spiffe_id",
 ]

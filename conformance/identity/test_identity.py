@@ -30,7 +30,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("port", ["http", "grpc"])
-@check(MUST, "identity.caller", needs={Capability.PEER_IDENTITY})
+@check(MUST, "identity.caller", proves={Capability.PEER_IDENTITY})
 async def test_server_sees_the_callers_identity(
     mesh: MeshUnderTest, server: Workload, client: Workload, other: Workload, twin_client: Workload, port: str
 ) -> None:
@@ -47,7 +47,7 @@ async def test_server_sees_the_callers_identity(
     expect(len(set(seen)), "different identities").equals(3)
 
 
-@check(MUST, "identity.svid", needs={Capability.MTLS, Capability.SPIFFE})
+@check(MUST, "identity.svid", proves={Capability.SPIFFE}, uses={Capability.MTLS})
 async def test_svid_is_well_formed(
     mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
 ) -> None:
@@ -101,7 +101,7 @@ def signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
 
 
 @pytest.mark.parametrize("who", ["enrolled", "outsider"])
-@check(MUST, "identity.spoofing", needs={Capability.PEER_IDENTITY, Capability.PERMISSIVE_MTLS})
+@check(MUST, "identity.spoofing", proves={Capability.PEER_IDENTITY}, uses={Capability.PERMISSIVE_MTLS})
 async def test_claimed_identity_headers_are_not_trusted(
     mesh: MeshUnderTest, server: Workload, client: Workload, outsider: Workload, who: str
 ) -> None:

@@ -47,7 +47,7 @@ async def send_canaries(client: Workload, server: Workload, port: str) -> list[s
 
 
 @pytest.mark.parametrize("port", PLACES)
-@check(MUST, "mtls.confidentiality", needs={Capability.CONFIDENTIALITY})
+@check(MUST, "mtls.confidentiality", proves={Capability.CONFIDENTIALITY})
 async def test_request_is_unreadable_on_the_wire(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, bystander: Workload, port: str
 ) -> None:

@@ -109,7 +109,7 @@ async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, 
     control(answer).answered()
 
 
-@check(MUST, "mtls.strict", needs={Capability.STRICT_MTLS})
+@check(MUST, "mtls.strict", proves={Capability.STRICT_MTLS})
 async def test_client_without_certificate_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload
 ) -> None:
@@ -126,7 +126,12 @@ async def test_client_without_certificate_is_refused(
         expect(await server.saw(refused)).nothing()
 
 
-@check(MUST, "mtls.trusted-root", needs={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
+@check(
+    MUST,
+    "mtls.trusted-root",
+    proves={Capability.MTLS},
+    uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
+)
 async def test_certificate_of_another_authority_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
 ) -> None:
@@ -142,7 +147,12 @@ async def test_certificate_of_another_authority_is_refused(
 
 
 @pytest.mark.parametrize("hostile", [expired, not_yet_valid], ids=["expired", "not-yet-valid"])
-@check(MUST, "mtls.validity-period", needs={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
+@check(
+    MUST,
+    "mtls.validity-period",
+    proves={Capability.MTLS},
+    uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
+)
 async def test_expired_certificate_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload, hostile: Minted
 ) -> None:
@@ -154,7 +164,7 @@ async def test_expired_certificate_is_refused(
     await server_is_refused(mesh, client, impostor, hostile)
 
 
-@check(MUST, "mtls.trust-domain", needs={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
+@check(MUST, "mtls.trust-domain", uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
 async def test_other_trust_domain_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
 ) -> None:
@@ -169,7 +179,7 @@ async def test_other_trust_domain_is_refused(
     [of_another_service_account, of_another_namespace, without_identity],
     ids=["other-service-account", "other-namespace", "no-identity"],
 )
-@check(MUST, "mtls.server-identity", needs={Capability.SERVER_IDENTITY, Capability.CUSTOM_AUTHORITY})
+@check(MUST, "mtls.server-identity", proves={Capability.SERVER_IDENTITY}, uses={Capability.CUSTOM_AUTHORITY})
 async def test_impostor_server_is_refused(
     mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted, via: Via
 ) -> None:
@@ -184,7 +194,7 @@ async def test_impostor_server_is_refused(
 
 
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1"])
-@check(MUST, "mtls.protocol-floor", needs={Capability.STRICT_MTLS, Capability.CUSTOM_AUTHORITY})
+@check(MUST, "mtls.protocol-floor", uses={Capability.STRICT_MTLS, Capability.CUSTOM_AUTHORITY})
 async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: Workload, version: str) -> None:
     """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
 

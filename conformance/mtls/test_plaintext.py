@@ -38,7 +38,7 @@ STRICT_PORTS = {
 
 @pytest.mark.parametrize("via", Via, ids=str)
 @pytest.mark.parametrize("scope", SCOPES)
-@check(MUST, "mtls.strict", needs={Capability.STRICT_MTLS})
+@check(MUST, "mtls.strict", proves={Capability.STRICT_MTLS})
 async def test_plaintext_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, scope: str, via: Via
 ) -> None:
@@ -59,7 +59,7 @@ async def test_plaintext_is_refused(
 
 
 @pytest.mark.parametrize("ports", STRICT_PORTS)
-@check(MUST, "mtls.strict-port", needs={Capability.PORT_LEVEL_MTLS, Capability.PERMISSIVE_MTLS})
+@check(MUST, "mtls.strict-port", proves={Capability.PORT_LEVEL_MTLS}, uses={Capability.PERMISSIVE_MTLS})
 async def test_plaintext_is_refused_on_every_strict_port(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, ports: str
 ) -> None:
@@ -81,7 +81,7 @@ async def test_plaintext_is_refused_on_every_strict_port(
 
 
 @pytest.mark.parametrize("port", ["grpc", "tcp", "tcp-banner"])
-@check(MUST, "mtls.strict", needs={Capability.STRICT_MTLS})
+@check(MUST, "mtls.strict", proves={Capability.STRICT_MTLS})
 async def test_plaintext_is_refused_for_tcp_and_grpc(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, port: str
 ) -> None:
@@ -102,7 +102,7 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
 
 
 @pytest.mark.parametrize("port", ["http", "grpc", "tcp"])
-@check(MUST, "mtls.permissive", needs={Capability.PERMISSIVE_MTLS})
+@check(MUST, "mtls.permissive", proves={Capability.PERMISSIVE_MTLS})
 async def test_permissive_accepts_both(
     mesh: MeshUnderTest, server: Workload, client: Workload, outsider: Workload, port: str
 ) -> None:

@@ -35,7 +35,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("limit", "failures"), BOUNDARY)
-@check(MUST, "retry.limit", needs={Capability.RETRY})
+@check(MUST, "retry.limit", proves={Capability.RETRY})
 async def test_attempts_are_limit_plus_one(
     mesh: MeshUnderTest, server: Workload, client: Workload, limit: int, failures: int
 ) -> None:
@@ -56,7 +56,7 @@ async def test_attempts_are_limit_plus_one(
         expect(answer).answered(200 if failures <= limit else 503)
 
 
-@check(MUST, "retry.exhausted", needs={Capability.RETRY})
+@check(MUST, "retry.exhausted", uses={Capability.RETRY})
 async def test_exhausted_returns_the_last_answer(mesh: MeshUnderTest, server: Workload, client: Workload) -> None:
     """After the last attempt the client gets that attempt's status and body, or the error that the mesh documents."""
     last = Body(text="the third and last answer\n")
@@ -73,7 +73,7 @@ async def test_exhausted_returns_the_last_answer(mesh: MeshUnderTest, server: Wo
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@check(MUST, "retry.conditions", needs={Capability.RETRY})
+@check(MUST, "retry.conditions", proves={Capability.RETRY})
 async def test_only_listed_conditions(mesh: MeshUnderTest, server: Workload, client: Workload, status: int) -> None:
     """A status that is listed is retried; the same status, not listed, is tried once."""
     if status not in mesh.documented.retriable_statuses:
@@ -90,7 +90,7 @@ async def test_only_listed_conditions(mesh: MeshUnderTest, server: Workload, cli
 
 
 @pytest.mark.parametrize("size", SIZES)
-@check(MUST, "retry.body", needs={Capability.RETRY})
+@check(MUST, "retry.body", uses={Capability.RETRY})
 async def test_request_body_is_intact_on_every_attempt(
     mesh: MeshUnderTest, server: Workload, client: Workload, size: int
 ) -> None:

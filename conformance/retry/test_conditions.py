@@ -22,6 +22,7 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
+    proves,
 )
 
 GRPC = {
@@ -49,6 +50,11 @@ class Spelling:
     answer: Answer | None
     port: str = "http"
     protocol: Protocol | None = None
+
+    @property
+    def capability(self) -> Capability:
+        """What a mesh claims that tries again after it."""
+        return Capability.RETRY_GRPC if self.failure in GRPC else Capability.RETRY
 
     @property
     def in_trailers(self) -> bool:
@@ -99,8 +105,10 @@ LOST = 2
 """So many payments may be lost before they arrive, with a connection that another one's failure ended."""
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-@check(MUST, "retry.fires", needs={Capability.RETRY, Capability.RETRY_GRPC})
+@pytest.mark.parametrize(
+    "spelling", [pytest.param(name, marks=proves(case.capability)) for name, case in SPELLINGS.items()]
+)
+@check(MUST, "retry.fires", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_fires_for_every_spelling_of_failure(
     mesh: MeshUnderTest, client: Workload, bystander: Workload, spelling: str
 ) -> None:
@@ -149,7 +157,7 @@ async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Work
 
 
 @pytest.mark.parametrize("case", UNSAFE)
-@check(MUST, "retry.unsafe", needs={Capability.RETRY})
+@check(MUST, "retry.unsafe", uses={Capability.RETRY})
 async def test_unsafe_requests_run_at_most_once_by_default(
     mesh: MeshUnderTest, client: Workload, server: Workload, case: str
 ) -> None:
@@ -177,7 +185,7 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 
 
 @pytest.mark.parametrize("method", [*METHODS, "gRPC"])
-@check(MUST, "retry.default", needs={Capability.RETRY})
+@check(MUST, "retry.default", uses={Capability.RETRY})
 async def test_default_equals_documentation(
     mesh: MeshUnderTest, client: Workload, server: Workload, method: str
 ) -> None:

@@ -77,7 +77,7 @@ async def goes_on(server: Workload, load: Load, within: float) -> None:
     await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
 
 
-@check(MUST, "rotation.issuer", needs={Capability.ISSUER_ROTATION}, disruptive=True)
+@check(MUST, "rotation.issuer", proves={Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_issuer_changes_under_load(
     mesh: MeshUnderTest, client: Workload, server: Workload, renewing: Workload, outsider: Workload
 ) -> None:
@@ -98,7 +98,7 @@ async def test_issuer_changes_under_load(
     expect(load.result).clean()
 
 
-@check(MUST, "rotation.root", needs={Capability.ROOT_ROTATION}, disruptive=True)
+@check(MUST, "rotation.root", proves={Capability.ROOT_ROTATION}, disruptive=True)
 async def test_whole_root_change_loses_nothing(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
 ) -> None:
@@ -129,7 +129,13 @@ async def test_whole_root_change_loses_nothing(
         expect(load, port).clean()
 
 
-@check(MUST, "rotation.overlap", needs={Capability.ROOT_ROTATION, Capability.CUSTOM_AUTHORITY}, disruptive=True)
+@check(
+    MUST,
+    "rotation.overlap",
+    proves={Capability.ROOT_ROTATION},
+    uses={Capability.CUSTOM_AUTHORITY},
+    disruptive=True,
+)
 async def test_roots_overlap(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, impostor: Workload
 ) -> None:
@@ -157,7 +163,13 @@ async def test_roots_overlap(
         await mesh.rotate(Rotation.ROOT_DROP)
 
 
-@check(MUST, "rotation.removal", needs={Capability.ROOT_ROTATION, Capability.CUSTOM_AUTHORITY}, disruptive=True)
+@check(
+    MUST,
+    "rotation.removal",
+    proves={Capability.ROOT_ROTATION},
+    uses={Capability.CUSTOM_AUTHORITY},
+    disruptive=True,
+)
 async def test_old_root_is_refused_after_removal(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, impostor: Workload
 ) -> None:
@@ -208,7 +220,7 @@ async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload:
     control(await client.get(workload), "a call with that certificate").answered()
 
 
-@check(MUST, "rotation.lifetime", needs={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
+@check(MUST, "rotation.lifetime", uses={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_leaf_never_outlives_its_issuer(
     mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
 ) -> None:

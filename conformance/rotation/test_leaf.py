@@ -49,7 +49,7 @@ async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
     return leaves
 
 
-@check(MUST, "rotation.leaf", needs={Capability.LEAF_ROTATION}, head_start=four_leaves)
+@check(MUST, "rotation.leaf", proves={Capability.LEAF_ROTATION}, head_start=four_leaves)
 async def test_leaf_is_renewed_before_expiry(
     mesh: MeshUnderTest, renewing: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:
@@ -59,7 +59,7 @@ async def test_leaf_is_renewed_before_expiry(
     control(await client.get(renewing), "a call afterwards").answered()
 
 
-@check(MUST, "rotation.hitless", needs={Capability.LEAF_ROTATION})
+@check(MUST, "rotation.hitless", uses={Capability.LEAF_ROTATION})
 async def test_leaf_renewal_loses_nothing(
     mesh: MeshUnderTest, client: Workload, renewing: Workload, outsider: Workload
 ) -> None:
@@ -90,7 +90,7 @@ async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:
     return seen
 
 
-@check(MUST, "rotation.new-handshakes", needs={Capability.LEAF_ROTATION}, head_start=leaves_in_a_row)
+@check(MUST, "rotation.new-handshakes", proves={Capability.LEAF_ROTATION}, head_start=leaves_in_a_row)
 async def test_new_handshakes_use_the_new_certificate(
     mesh: MeshUnderTest, renewing: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:

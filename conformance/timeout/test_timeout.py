@@ -45,7 +45,7 @@ PATIENT = 15.5
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-@check(MUST, "timeout.request", needs={Capability.TIMEOUT})
+@check(MUST, "timeout.request", proves={Capability.TIMEOUT})
 async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server: Workload, limit: float) -> None:
     """An answer within the limit passes; a later one is replaced by the documented status once the limit is over.
 
@@ -61,7 +61,7 @@ async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@check(MUST, "timeout.cancellation", needs={Capability.TIMEOUT})
+@check(MUST, "timeout.cancellation", uses={Capability.TIMEOUT})
 async def test_server_sees_the_cancellation(
     mesh: MeshUnderTest, client: Workload, server: Workload, protocol: str
 ) -> None:
@@ -79,7 +79,7 @@ async def test_server_sees_the_cancellation(
         expect(worked.seconds or 0, "seconds from its arrival to the cancellation").at_most(limit + mesh.tolerance)
 
 
-@check(MUST, "timeout.all-attempts", needs={Capability.TIMEOUT, Capability.RETRY})
+@check(MUST, "timeout.all-attempts", proves={Capability.TIMEOUT}, uses={Capability.RETRY})
 async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """The limit of a request holds for the first attempt, all retries and the pauses between them together.
 
@@ -113,7 +113,7 @@ async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
         return await client.get(server, request_id=await server.answers(Answer(delay=LONG)))
 
 
-@check(MUST, "timeout.zero", needs={Capability.TIMEOUT}, head_start=unlimited_request)
+@check(MUST, "timeout.zero", uses={Capability.TIMEOUT}, head_start=unlimited_request)
 async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange]) -> None:
     """A limit of 0 means no limit: an answer after 3 seconds arrives.
 
@@ -135,7 +135,7 @@ async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
     return list(await asyncio.gather(*calls))
 
 
-@check(MUST, "timeout.default", needs={Capability.TIMEOUT}, head_start=patient_requests)
+@check(MUST, "timeout.default", uses={Capability.TIMEOUT}, head_start=patient_requests)
 async def test_unset_equals_documentation(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
     """Where nobody set a limit there is none but the documented one; above all not a proxy's own 15 seconds."""
     answers = await head_start
@@ -149,7 +149,7 @@ async def test_unset_equals_documentation(mesh: MeshUnderTest, head_start: Await
             expect(answer, f"the documented limit of {limit:g} s").took(limit - TICK, limit + mesh.tolerance)
 
 
-@check(MUST, "timeout.grpc", needs={Capability.TIMEOUT_GRPC})
+@check(MUST, "timeout.grpc", proves={Capability.TIMEOUT_GRPC})
 async def test_grpc_deadline_exceeded(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """A gRPC call that is cut ends with DEADLINE_EXCEEDED, not with UNAVAILABLE and not with an HTTP error.
 

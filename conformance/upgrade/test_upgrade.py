@@ -16,7 +16,7 @@ ENOUGH = 20
 """Requests at least that an upgrade has to have met."""
 
 
-@check(MUST, "upgrade.hitless", needs={Capability.UPGRADE})
+@check(MUST, "upgrade.hitless", proves={Capability.UPGRADE})
 async def test_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded) -> None:
     """While the mesh is moved to another version, no request over HTTP or gRPC is lost, failed or doubled.
 
@@ -37,7 +37,7 @@ async def test_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Up
         expect(load, port).clean()
 
 
-@check(MUST, "upgrade.enforcement", needs={Capability.UPGRADE, Capability.STRICT_MTLS})
+@check(MUST, "upgrade.enforcement", proves={Capability.STRICT_MTLS}, uses={Capability.UPGRADE})
 async def test_never_lets_plaintext_in(mesh: MeshUnderTest, upgraded: Upgraded) -> None:
     """While the mesh is moved to another version, a server under strict mutual TLS refuses plaintext all the time."""
     if (intrusion := upgraded.intrusion) is None:

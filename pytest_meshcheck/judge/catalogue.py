@@ -5,7 +5,7 @@ import asyncio
 import functools
 import inspect
 import tomllib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import pytest
 
 from pytest_meshcheck.judge.verdict import Level, Violation
 from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Inconclusive
 
 REQUIREMENTS = "requirements.toml"
 """The root of a suite is the folder that holds this file."""
@@ -54,7 +55,8 @@ class Check:
         level: How bad a violation is.
         requirement: What it states.
         description: Its docstring, as published.
-        needs: The capabilities without which it is unsupported.
+        proves: The capabilities that it is about: it confirms them where it conforms, and contradicts them otherwise.
+        uses: Further capabilities that it cannot do without; its verdict says nothing about them.
         root: The folder of the suite that it belongs to.
         head_start: Begun as soon as the stage stands, so that a long wait overlaps with the other checks; the check
             runs late and awaits it as the fixture ``head_start``.
@@ -65,7 +67,8 @@ class Check:
     level: Level
     requirement: Requirement
     description: str
-    needs: frozenset[Capability]
+    proves: frozenset[Capability]
+    uses: frozenset[Capability]
     root: Path
     head_start: Callable[[Any], Awaitable[Any]] | None = None
     disruptive: bool = False
@@ -75,12 +78,23 @@ class Check:
         """The part of the id before the slash."""
         return self.id.partition("/")[0]
 
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """The capabilities without which it is unsupported."""
+        return self.proves | self.uses
+
+
+def proves(*capabilities: Capability) -> pytest.MarkDecorator:
+    """A mark for ``pytest.param``: with this parameter a check proves these capabilities alone of those it proves."""
+    return pytest.mark.mesh_proves(frozenset(capabilities))
+
 
 def check(
     level: Level,
     requirement: str,
     *,
-    needs: set[Capability] | frozenset[Capability] = frozenset(),
+    proves: AbstractSet[Capability] = frozenset(),
+    uses: AbstractSet[Capability] = frozenset(),
     head_start: Callable[[Any], Awaitable[Any]] | None = None,
     disruptive: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
@@ -89,7 +103,8 @@ def check(
     Args:
         level: MUST, SHOULD or MAY.
         requirement: An id of the suite's requirements.toml.
-        needs: Capabilities that the mesh has to claim, else the check is unsupported.
+        proves: Capabilities whose promise the check is about. May be empty: not every requirement is a claim of a mesh.
+        uses: Capabilities that the check merely builds on. The mesh has to claim these too, else it is unsupported.
         head_start: A coroutine function over the stage, begun early; see ``Check``.
         disruptive: Whether it has to run after all others.
 
@@ -105,7 +120,8 @@ def check(
             level=level,
             requirement=_stated(path, where, requirement),
             description=_published(where, function),
-            needs=frozenset(needs),
+            proves=frozenset(proves),
+            uses=frozenset(uses),
             root=suite_root(path),
             head_start=head_start,
             disruptive=disruptive,
@@ -129,11 +145,21 @@ def _fair(function: CheckFunction) -> CheckFunction:
             if task is not None and task.cancelling():
                 # What fails while a cancelled check tidies up would else take the place of the interruption
                 raise asyncio.CancelledError from error
-            if isinstance(error, Violation) and "mesh" in fixtures:
-                await fixtures["mesh"].vouch()
+            if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
+                await _blame_the_dead(fixtures["mesh"], error)
             raise
 
     return judged  # type: ignore[return-value]
+
+
+async def _blame_the_dead(mesh: Any, error: Violation | Inconclusive) -> None:
+    """Raise Inconclusive where something has died; of a check that could not go on anyway it says both."""
+    try:
+        await mesh.vouch()
+    except Inconclusive as dead:
+        if isinstance(error, Violation) or str(dead) in str(error):
+            raise
+        raise Inconclusive(f"{dead}\n{error}") from error
 
 
 def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:
@@ -182,7 +208,7 @@ def requirements(root: Path) -> Mapping[str, Requirement]:
     """
     path = root / REQUIREMENTS
     try:
-        entries = tomllib.loads(path.read_text())
+        entries = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path}: {error}") from error
     return {name: _requirement(path, name, entry) for name, entry in _flattened(entries).items()}
@@ -232,7 +258,7 @@ def _ids_in(folder: Path) -> frozenset[str]:
 
 def _checks_in(path: Path) -> Iterator[tuple[str, int]]:
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         raise CatalogueError(f"{path}: cannot be read: {error}") from error
     for node in tree.body:

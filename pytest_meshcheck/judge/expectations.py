@@ -52,7 +52,7 @@ def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> t
         ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
     """
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
         tables = tomllib.loads(text)
     except OSError as error:
         raise ExpectationsError(f"{path}: cannot be read: {error.strerror}") from error

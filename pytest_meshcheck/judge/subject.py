@@ -288,8 +288,10 @@ class MeshUnderTest:
         if self.evidence is None or self.evidence.exists():
             return
         self.evidence.mkdir(parents=True)
-        await self.adapter.diagnose(self.evidence)
-        await self.platform.diagnose(self.evidence)
+        try:
+            await self.adapter.diagnose(self.evidence)
+        finally:
+            await self.platform.diagnose(self.evidence)
 
     async def close(self) -> None:
         """Stop the stage, and remove the mesh where this process made it for itself."""

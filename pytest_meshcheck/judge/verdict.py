@@ -55,6 +55,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The published text of the check: its docstring."""
     seconds: float
     needs: tuple[str, ...] = ()
+    """Capabilities without which it is unsupported."""
+    proves: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Those of them that its verdict speaks of; left out in reports of before there was a difference."""
     expected: str = ""
     actual: str = ""
     reason: str = ""
@@ -66,3 +69,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One command that runs this check again."""
     measured: Mapping[str, float | int | str] = {}
     """What was observed along the way, e.g. ``policy acts after (s)``."""
+
+    @property
+    def proven(self) -> tuple[str, ...]:
+        """The capabilities that its verdict speaks of; in a report that does not tell them apart, all that it needs."""
+        return self.needs if self.proves is msgspec.UNSET else self.proves

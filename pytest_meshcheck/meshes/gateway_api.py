@@ -120,7 +120,7 @@ def local(charts: str | None) -> list[dict[str, Any]] | None:
         MeshUnavailable: A file there is no YAML.
     """
     files = sorted(Path(charts, FOLDER).rglob("*.yaml")) if charts and "://" not in charts else []
-    return [one for file in files for one in _definitions(file.read_text(), str(file))] or None
+    return [one for file in files for one in _definitions(file.read_text("utf-8"), str(file))] or None
 
 
 async def _released(version: str) -> list[dict[str, Any]]:

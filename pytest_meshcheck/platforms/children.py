@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.redaction import redacted
 
 LAUNCHER = """
 import ctypes, os, resource, signal, sys
@@ -28,12 +28,6 @@ A function that runs between fork and exec would do without it, but gRPC's handl
 then; without one, Python starts children by vfork, which calls no handlers.
 """
 
-LOG_TAIL = 12
-"""Lines of a dead process's log that are shown."""
-
-LONGEST_LINE = 500
-"""Characters of each of them."""
-
 
 class Child:
     """A process of ours with its log.
@@ -41,14 +35,16 @@ class Child:
     Attributes:
         name: For messages, e.g. ``sidecar of blue/server``.
         process: The process; stdin and stdout are pipes where that was asked for.
-        log: Where its stderr goes.
+        log: Where its stderr goes, after that of an earlier process of the same name.
+        log_begins: Bytes of its log that are an earlier process's.
         reader: Ends whatever reads its stdout, so that no pipe outlives it; None where nothing does.
     """
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, log_begins: int = 0) -> None:
         self.name = name
         self.process = process
         self.log = log
+        self.log_begins = log_begins
         self.reader: Callable[[], Awaitable[None]] | None = None
         self._stopping = False
 
@@ -63,7 +59,7 @@ class Child:
         if not self.alive:
             return False
         try:
-            return Path(f"/proc/{self.process.pid}/statm").read_text().startswith("0 ")
+            return Path(f"/proc/{self.process.pid}/statm").read_text("utf-8").startswith("0 ")
         except (FileNotFoundError, ProcessLookupError):
             return True
 
@@ -93,8 +89,10 @@ class Child:
             raise Inconclusive(self.obituary())
 
     def obituary(self) -> str:
-        """How it ended, with the last lines of its log."""
-        return f"the {self.name} died ({_manner(self.process.returncode)}); its log ends:\n{tail(self.log)}"
+        """How it ended, and what its log says of why; the evidence has the whole log."""
+        words = self.log.read_bytes()[self.log_begins :] if self.log.exists() else b""
+        why = last_words(words.decode(errors="replace"))
+        return f"the {self.name} died ({_manner(self.process.returncode)}); {why}"
 
 
 async def spawn(
@@ -107,6 +105,7 @@ async def spawn(
     """
     stdio = asyncio.subprocess.PIPE if pipes else asyncio.subprocess.DEVNULL
     with log.open("ab") as stderr:
+        begins = stderr.tell()
         try:
             process = await asyncio.create_subprocess_exec(
                 *tethered(argv),
@@ -120,13 +119,7 @@ async def spawn(
             )
         except OSError as error:
             raise Inconclusive(f"the {name} cannot be started: {argv[0]}: {error.strerror}") from error
-    return Child(name, process, log)
-
-
-def tail(log: Path, lines: int = LOG_TAIL) -> str:
-    """The last lines of a log."""
-    text = redacted(log.read_text(errors="replace")) if log.exists() else ""
-    return "\n".join(line[:LONGEST_LINE] for line in text.splitlines()[-lines:]) or "(empty)"
+    return Child(name, process, log, begins)
 
 
 def tethered(argv: Sequence[str]) -> tuple[str, ...]:

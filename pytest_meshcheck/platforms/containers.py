@@ -49,7 +49,7 @@ def run(command: Sequence[str], patience: float | None = None) -> subprocess.Com
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         start_new_session=True,
     )
     try:

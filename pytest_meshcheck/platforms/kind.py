@@ -128,7 +128,7 @@ class Kind:
 def _patience(config: Path | None) -> str:
     """How long kind is to wait for the control plane, which is never ready where a mesh brings the network later."""
     try:
-        read = yaml.safe_load(config.read_text()) if config else None
+        read = yaml.safe_load(config.read_text("utf-8")) if config else None
     except (OSError, yaml.YAMLError) as error:
         raise Inconclusive(f"the kind configuration {config} cannot be read: {error}") from error
     networking = (read.get("networking") if isinstance(read, dict) else None) or {}

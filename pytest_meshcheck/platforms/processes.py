@@ -113,8 +113,12 @@ class Processes:
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             if spec.enrolment is not Enrolment.FEIGNED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
-        except BaseException:
-            await self._leave(str(spec))
+        except BaseException as error:
+            try:
+                if isinstance(error, Inconclusive):
+                    await self.vouch()  # how a process of it died says more than that it is gone
+            finally:
+                await self._leave(str(spec))
             raise
         return workload
 
@@ -294,7 +298,7 @@ class Processes:
 def _copy_logs(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for log in source.glob("*.log"):
-        (target / log.name).write_text(redacted(log.read_text(errors="replace")))
+        (target / log.name).write_text(redacted(log.read_text(encoding="utf-8", errors="replace")), "utf-8")
 
 
 def _key(manifest: Manifest) -> ResourceKey:

@@ -117,7 +117,7 @@ def forget(record: Record) -> None:
 @contextlib.contextmanager
 def reserved(cluster: str) -> Iterator[None]:
     """No other run of this user creates or removes a kind cluster of this name while the block runs."""
-    with (records_folder() / f"{cluster}.lock").open("w") as lock:
+    with (records_folder() / f"{cluster}.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

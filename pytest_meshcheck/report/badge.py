@@ -4,7 +4,8 @@ import msgspec
 
 from pytest_meshcheck.judge.verdict import Verdict
 from pytest_meshcheck.report.model import Report
-from pytest_meshcheck.report.views import counts, score
+from pytest_meshcheck.report.unjudged import commonest
+from pytest_meshcheck.report.views import counts, is_whole, score
 
 
 class Badge(msgspec.Struct, frozen=True, rename="camel"):
@@ -18,20 +19,30 @@ class Badge(msgspec.Struct, frozen=True, rename="camel"):
 
 def badge(report: Report) -> Badge:
     """The badge of a report; ``partial`` says that the mesh does not claim everything that checks need."""
-    found, total = counts(report.results), score(report.results)
-    message, color = f"{total} conform", "brightgreen"
-    if found[Verdict.VIOLATES]:
-        message, color = f"{found[Verdict.VIOLATES]} violates", "red"
-    elif total.judged == 0:
-        message, color = "nothing judged", "lightgrey"
-    elif found[Verdict.FIXED]:
-        message, color = f"{total} conform, {found[Verdict.FIXED]} fixed", "orange"
-    elif found[Verdict.INCONCLUSIVE]:
-        message, color = f"{total} conform, {found[Verdict.INCONCLUSIVE]} inconclusive", "orange"
-    elif found[Verdict.KNOWN_VIOLATION]:
-        color = "yellow"
+    found = counts(report.results)
+    unknown = [*([] if report.complete else ["interrupted"]), *_unjudged(report)]
+    known = [f"{found[Verdict.VIOLATES]} violates"] if found[Verdict.VIOLATES] else []
+    fixed = [f"{found[Verdict.FIXED]} fixed"] if found[Verdict.FIXED] and not known else []
     partial = ["partial"] if found[Verdict.UNSUPPORTED] else []
-    interrupted = [] if report.complete else ["interrupted"]
-    if interrupted and color == "brightgreen":
-        color = "orange"
-    return Badge(", ".join([message, *partial, *interrupted]), color)
+    if not known and is_whole(report):
+        known = [score(report).sentence]
+    return Badge(", ".join([*unknown, *known, *fixed, *partial]), _color(report))
+
+
+def _unjudged(report: Report) -> list[str]:
+    total = score(report)
+    if not total.unjudged:
+        return [] if report.complete else [f"{total.judged} judged"]
+    why = commonest(report)
+    return [f"{total.unjudged} of {total.asked} not judged{f' ({why})' if why else ''}"]
+
+
+def _color(report: Report) -> str:
+    found, total = counts(report.results), score(report)
+    if found[Verdict.VIOLATES]:
+        return "red"
+    if total.judged == 0:
+        return "lightgrey"
+    if found[Verdict.FIXED] or not is_whole(report):
+        return "orange"
+    return "yellow" if found[Verdict.KNOWN_VIOLATION] else "brightgreen"

@@ -1,7 +1,9 @@
 """The evidence of one verdict, as files: what was sent, seen and set up, without any secret."""
 
+import contextlib
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,12 +12,24 @@ from typing import Any
 
 import msgspec
 
-from pytest_meshcheck.report.files import make_directory, remove, replace
+from pytest_meshcheck.report.files import ReportNotWritten, make_directory, remove, replace
 from pytest_meshcheck.report.redaction import redact
 from pytest_meshcheck.stage.journal import Entry
 
+EXCHANGES = "exchanges.md"
+"""The file that every folder of evidence has."""
+
 LONGEST = 120
 """Characters in the path of an evidence folder, relative to the report."""
+
+BEGINNINGS = ("started", "arrived")
+"""What the wall clock of an observation was read at."""
+
+MOMENTS = (*BEGINNINGS, "answered", "ended")
+"""Times of a probe's monotonic clock."""
+
+LARGE = 1e3
+"""From here on six significant digits would lose milliseconds."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+,@\[\]-]+")
 
@@ -31,8 +45,13 @@ class Record:
 
     @property
     def time(self) -> str:
-        """When, in UTC, to the millisecond."""
-        return datetime.fromtimestamp(self.wall, UTC).strftime("%H:%M:%S.%f")[:-3]
+        """When, as ``moment`` writes it."""
+        return moment(self.wall)
+
+
+def moment(wall: float) -> str:
+    """Seconds since the epoch as ISO 8601, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def folder(check_id: str) -> PurePosixPath:
@@ -68,6 +87,27 @@ def write_evidence(directory: Path, entries: Iterable[Entry]) -> None:
             replace(directory / name, text.encode())
         else:
             remove(directory / name)
+
+
+def remove_other_evidence(directory: Path, kept: Iterable[str]) -> None:
+    """Remove what earlier runs left beside a report: the evidence of checks that it names none of.
+
+    Args:
+        directory: That of the report.
+        kept: Its folders of evidence, relative to it; empty ones do not count.
+
+    Raises:
+        ReportNotWritten: Something cannot be removed.
+    """
+    wanted = {directory / folder for folder in kept if folder}
+    for pattern in (f"*/{EXCHANGES}", f"*/*/{EXCHANGES}"):
+        for folder in {found.parent for found in directory.glob(pattern)} - wanted:
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise ReportNotWritten.because(folder, error) from error
+            with contextlib.suppress(OSError):  # other checks of the family have evidence
+                folder.parent.rmdir()
 
 
 def _record(entry: Entry) -> Record:
@@ -131,7 +171,19 @@ def _summary(record: Record) -> str:
 def _line(observation: Any) -> str:
     if not isinstance(observation, Mapping):
         return str(observation)
-    return ", ".join(f"{key} {_short(value)}" for key, value in observation.items() if _tells(value))
+    return ", ".join(f"{key} {_short(value)}" for key, value in _dated(observation).items() if _tells(value))
+
+
+def _dated(observation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The observation with times of day for those of a probe's own clock, which began at any time."""
+    begun = next((observation[key] for key in BEGINNINGS if key in observation), None)
+    if begun is None or "wall" not in observation:
+        return observation
+    dated = {
+        key: moment(observation["wall"] + value - begun) if key in MOMENTS and isinstance(value, float) else value
+        for key, value in observation.items()
+    }
+    return {key: value for key, value in dated.items() if key != "wall"}
 
 
 def _tells(value: Any) -> bool:
@@ -139,13 +191,17 @@ def _tells(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = _figure(value) if isinstance(value, float) else str(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < LARGE else f"{value:.3f}"
 
 
 _FILES: Mapping[str, Callable[[Sequence[Record]], str]] = {
     "observations.jsonl": _observations,
-    "exchanges.md": _exchanges,
+    EXCHANGES: _exchanges,
     "manifests.json": _manifests,
     "wire.txt": _wire,
 }

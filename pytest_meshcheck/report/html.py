@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_meshcheck.judge.verdict import Verdict
-from pytest_meshcheck.report import baseline, description, views
+from pytest_meshcheck.report import baseline, description, unjudged, views
 from pytest_meshcheck.report.model import Change, Observed, Report
 
 WORDS = {
@@ -40,7 +40,13 @@ def page(template: str, **content: Any) -> str:
     environment.filters["first_paragraph"] = description.first_paragraph
     words = {str(verdict): word for verdict, word in WORDS.items()}
     environment.globals.update(
-        views=views, baseline=baseline, Verdict=Verdict, Change=Change, Observed=Observed, words=words
+        views=views,
+        unjudged=unjudged,
+        baseline=baseline,
+        Verdict=Verdict,
+        Change=Change,
+        Observed=Observed,
+        words=words,
     )
     return environment.get_template(template).render(**content)
 

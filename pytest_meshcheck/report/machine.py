@@ -11,6 +11,7 @@ import msgspec
 
 from pytest_meshcheck.judge.verdict import Result
 from pytest_meshcheck.report.model import Report
+from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.report.writer import without_secrets
 
 CLUSTER = "a cluster"
@@ -38,7 +39,8 @@ def without_machine(report: Report) -> Report:
     platform = local.get(report.platform, report.platform)
     steps = {_cleaned(step, local): seconds for step, seconds in report.steps.items()}
     results = tuple(_everybodys(report, result, local) for result in report.results)
-    return without_secrets(msgspec.structs.replace(report, platform=platform, steps=steps, results=results))
+    cleaned = msgspec.structs.replace(report, platform=platform, steps=steps, results=results)
+    return without_secrets(cleaned if report.summary is msgspec.UNSET else summarised(cleaned))
 
 
 def _names(report: Report) -> dict[str, str]:

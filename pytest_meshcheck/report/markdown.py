@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pytest_meshcheck.judge.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.model import Change, Comparison, Report
+from pytest_meshcheck.report.unjudged import grouped
 from pytest_meshcheck.report.views import (
+    LIMITS,
     beside,
     contradictions,
     families,
     headline,
     missing,
+    observed,
     of,
+    plural,
     requirement,
     score,
     where,
@@ -79,9 +83,10 @@ def render(report: Report) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield from (f"# Mesh conformance: {escape(str(report.mesh))}", "", f"**{escape(headline(report))}**", "")
     apart = "".join(f" · {item}" for item in beside(report))
-    yield from (f"Score: **{score(report.results).sentence}**{apart}", "")
+    yield from (f"Score: **{score(report).sentence}**{apart}", "")
     facts = [*where(report), f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
     yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
+    yield from (f"_{escape(LIMITS)}_", "")
 
 
 def _contradictions(report: Report) -> Iterator[str]:
@@ -121,9 +126,10 @@ def _reasons(report: Report, verdict: Verdict, title: str) -> Iterator[str]:
     found = of(verdict, report.results)
     if found:
         yield from (f"## {title}", "")
-    for result in found:
-        more = f" ({link('why', result.link)})" if result.link else ""
-        yield f"- {code(result.id)} {escape(result.reason)}{more}"
+    for group in grouped(found):
+        more = f" ({link('why', group.first.link)})" if group.first.link else ""
+        several = f"**{plural(len(group.results), 'check')}** " if len(group.results) > 1 else ""
+        yield f"- {several}{code(group.checks)} {escape(group.first.reason)}{more}"
     if found:
         yield ""
 
@@ -139,7 +145,7 @@ def _baseline(comparison: Comparison) -> Iterator[str]:
 def _families(report: Report) -> Iterator[str]:
     for name, results in families(report.results).items():
         wanting = missing(report, results)
-        yield from (f"## {escape(name)}: {score(results).sentence}", "")
+        yield from (f"## {escape(name)}: {score(report, results).sentence}", "")
         if wanting:
             yield from (f"Not claimed: {', '.join(escape(item) for item in wanting)}", "")
         rows = ([_verdict(result), code(result.id), result.level, f"{result.seconds:.2f} s"] for result in results)
@@ -154,7 +160,7 @@ def _capabilities(report: Report) -> Iterator[str]:
     if report.capabilities:
         yield from ("## Capabilities", "")
         rows = (
-            [code(row.name), "yes" if row.claimed else "no", str(row.observed), escape(row.note)]
+            [code(row.name), "yes" if row.claimed else "no", escape(observed(report, row)), escape(row.note)]
             for row in report.capabilities
         )
         yield from table(("Capability", "Claimed", "Observed", "Note"), rows)

@@ -10,6 +10,7 @@ from pytest_meshcheck.judge.verdict import Level, Verdict
 from pytest_meshcheck.report import html, markdown, views
 from pytest_meshcheck.report.files import make_directory, replace
 from pytest_meshcheck.report.model import CapabilityRow, Observed, Report
+from pytest_meshcheck.report.unjudged import breakdown
 
 
 class Stance(enum.StrEnum):
@@ -32,8 +33,10 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     level: Level
     complete: bool
+    unjudged: str = ""
+    """How many checks could not be judged, and why."""
     score: str
-    """E.g. ``33/34 conform``."""
+    """E.g. ``33/34 conform``, or ``62 of 107 judged`` where the rest could not be."""
     beside: tuple[str, ...]
     """What is in no score, e.g. ``3 unsupported``."""
 
@@ -95,7 +98,8 @@ def _column(report: Report) -> Column:
         started=report.started,
         level=report.level,
         complete=report.complete,
-        score=views.score(report.results).sentence,
+        unjudged=breakdown(report),
+        score=views.score(report).sentence,
         beside=tuple(views.beside(report)),
     )
 
@@ -150,11 +154,12 @@ def to_markdown(matrix: Matrix) -> bytes:
 def markdown_lines(matrix: Matrix) -> list[str]:
     """The lines of the matrix as Markdown, without a title."""
     meshes = [markdown.escape(column.mesh) for column in matrix.columns]
+    unjudged = ["Not judged", *(markdown.escape(column.unjudged) for column in matrix.columns)]
     scores = ["Score", *(markdown.escape(column.score) for column in matrix.columns)]
     beside = ["Beside it", *(markdown.escape(", ".join(column.beside)) for column in matrix.columns)]
     return [
         *_contradicted(matrix),
-        *markdown.table(("", *meshes), (scores, beside)),
+        *markdown.table(("", *meshes), ([unjudged] if any(unjudged[1:]) else []) + [scores, beside]),
         *("## Checks", ""),
         *markdown.table(("Check", *meshes), map(_check_cells, matrix.checks)),
         *("## Capabilities", ""),

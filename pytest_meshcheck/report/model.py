@@ -27,11 +27,11 @@ class Observed(enum.StrEnum):
     """What a run says of a capability, whatever the mesh claims."""
 
     CONFIRMED = "confirmed"
-    """Checks that need it were judged, and every one of them conforms."""
+    """Checks that prove it were judged, and every one of them conforms."""
     CONTRADICTED = "contradicted"
-    """A check that needs it violates, known or not."""
+    """A check that proves it violates, known or not."""
     NOT_OBSERVED = "not-observed"
-    """No check that needs it was judged."""
+    """No check that proves it was judged."""
 
 
 class Change(enum.StrEnum):
@@ -92,6 +92,24 @@ class CheckChange(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
 
 
+class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
+    """Checks that could not be judged for one and the same cause."""
+
+    verdict: Verdict
+    cause: str
+    """What their reasons have in common; empty where they were not run for a reason that nobody gave."""
+    checks: tuple[str, ...]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The report in a line, for readers of report.json that count nothing themselves."""
+
+    headline: str
+    score: str
+    unjudged: tuple[Unjudged, ...]
+    """The commonest cause first; whoever reads a score has to look here."""
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """This run compared with a baseline, check by check."""
 
@@ -107,6 +125,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     meshcheck: str
     """Version of pytest-meshcheck."""
     mesh: MeshVersion
+    summary: Summary | msgspec.UnsetType = msgspec.UNSET
+    """Made from the results; left out in reports of before there was one."""
     platform: str
     data_planes: str | msgspec.UnsetType = msgspec.UNSET
     """Which of several forms those of the mesh had; left out where it has one, or it is not known."""
@@ -139,11 +159,16 @@ JUDGED = CONFORMING | VIOLATING
 
 
 def observe(claims: Mapping[str, Claim], results: Iterable[Result]) -> tuple[CapabilityRow, ...]:
-    """Set what a mesh claims beside what its checks saw; capabilities that are needed but not claimed come last."""
+    """Set what a mesh claims beside what its checks saw; capabilities that are needed but not claimed come last.
+
+    Only what a check proves is observed by it: what it merely uses may be sound although the check violates.
+    """
     verdicts: dict[str, set[Verdict]] = {str(name): set() for name in claims}
     for result in results:
         for need in result.needs:
-            verdicts.setdefault(str(need), set()).add(result.verdict)
+            verdicts.setdefault(str(need), set())
+        for proven in result.proven:
+            verdicts.setdefault(str(proven), set()).add(result.verdict)
     by_name = {str(name): claim for name, claim in claims.items()}
     unclaimed = Claim(supported=False, source="", note="the adapter says nothing about it")
     return tuple(_row(name, by_name.get(name, unclaimed), seen) for name, seen in verdicts.items())

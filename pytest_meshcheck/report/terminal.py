@@ -1,12 +1,25 @@
 """The summary that pytest prints at the end of a run, as lines with their markup."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_meshcheck.judge.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.model import Change, Comparison, Report
-from pytest_meshcheck.report.views import contradictions, counts, families, headline, missing, of, score
+from pytest_meshcheck.report.unjudged import Group, grouped
+from pytest_meshcheck.report.views import (
+    LIMITS,
+    contradictions,
+    counts,
+    families,
+    headline,
+    is_whole,
+    missing,
+    of,
+    plural,
+    score,
+)
 
 Markup = dict[str, bool]
 Line = tuple[str, Markup]
@@ -32,6 +45,8 @@ STYLE: Mapping[Verdict, Markup] = {
     Verdict.CONFORMS: {"green": True},
 }
 PLAIN: Markup = {}
+WIDTH = 100
+"""Characters of a line of ids."""
 
 
 def lines(report: Report, report_path: Path | None) -> list[Line]:
@@ -49,9 +64,17 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *_apart(report, Verdict.KNOWN_VIOLATION, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
-        (f"score: {score(report.results).sentence}. {headline(report)}", {"bold": True}),
+        *_verdict(report),
+        (f"note: {LIMITS}", PLAIN),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),
     ]
+
+
+def _verdict(report: Report) -> Iterator[Line]:
+    """The score and the headline; the headline comes first where it says what the score does not cover."""
+    line = f"score: {score(report).sentence}."
+    whole = is_whole(report)
+    yield f"{line} {headline(report)}" if whole else f"{headline(report)} {line}", {"bold": True, "yellow": not whole}
 
 
 def _families(report: Report) -> Iterator[Line]:
@@ -78,11 +101,23 @@ def _worst(results: Sequence[Result]) -> Markup:
 
 
 def _apart(report: Report, verdict: Verdict, home: Path) -> Iterator[Line]:
-    for result in of(verdict, report.results):
-        title = f"  {verdict.replace('-', ' ').upper()}  {result.id}  {result.level} {result.requirement}"
-        yield title, {"bold": True, **STYLE[verdict]}
-        for label, text in _particulars(report, result, home):
+    for group in _groups(verdict, of(verdict, report.results)):
+        yield f"  {verdict.replace('-', ' ').upper()}  {_title(group)}", {"bold": True, **STYLE[verdict]}
+        if len(group.results) > 1:
+            yield from _wrapped("checks", textwrap.fill(group.checks, WIDTH, break_on_hyphens=False))
+        for label, text in _particulars(report, group.first, home):
             yield from _wrapped(label, text)
+
+
+def _groups(verdict: Verdict, results: Sequence[Result]) -> list[Group]:
+    """Results that are told together: violations each by itself, as each has expected and actual of its own."""
+    return [Group("", (one,)) for one in results] if verdict is Verdict.VIOLATES else grouped(results)
+
+
+def _title(group: Group) -> str:
+    if len(group.results) > 1:
+        return f"{plural(len(group.results), 'check')} for one reason; particulars of the first:"
+    return f"{group.first.id}  {group.first.level} {group.first.requirement}"
 
 
 def _particulars(report: Report, result: Result, home: Path) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict
 from pytest_meshcheck.report.model import (
     CONFORMING,
@@ -13,22 +15,44 @@ from pytest_meshcheck.report.model import (
     Observed,
     Report,
     Requirement,
+    Summary,
 )
+from pytest_meshcheck.report.unjudged import breakdown, causes, unjudged
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many of the judged checks conform; unsupported and inconclusive ones are in neither number."""
+    """How many of the judged checks conform; while some could not be judged, how many were.
+
+    Unsupported checks are in no number.
+    """
 
     conforming: int
     judged: int
+    unjudged: int = 0
 
     def __str__(self) -> str:
+        if self.unjudged:
+            return f"{self.judged}/{self.asked}"
         return f"{self.conforming}/{self.judged}"
 
     @property
+    def asked(self) -> int:
+        """How many checks were to be judged."""
+        return self.judged + self.unjudged
+
+    @property
+    def unit(self) -> str:
+        """What the figures count."""
+        return "checks judged" if self.unjudged else "judged checks conform"
+
+    @property
     def sentence(self) -> str:
-        """E.g. ``33/34 conform``."""
+        """E.g. ``33/34 conform``, or ``62 of 107 judged, 1 violates``."""
+        if self.unjudged:
+            violating = self.judged - self.conforming
+            found = f", {violating} violate{'s' if violating == 1 else ''}" if violating else ""
+            return f"{self.judged} of {self.asked} judged{found}"
         return f"{self} conform" if self.judged else "nothing judged"
 
 
@@ -73,19 +97,33 @@ def recorded(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if result.verdict in JUDGED and result.level is Level.MAY]
 
 
-def score(results: Iterable[Result]) -> Score:
-    """The score of these results."""
-    among = judged(results)
-    return Score(sum(result.verdict in CONFORMING for result in among), len(among))
+def score(report: Report, results: Iterable[Result] | None = None) -> Score:
+    """The score of a report, or of these of its results."""
+    chosen = list(report.results if results is None else results)
+    among, ids = judged(chosen), {result.id for result in chosen}
+    missing = [result for result in unjudged(report) if result.id in ids]
+    return Score(sum(result.verdict in CONFORMING for result in among), len(among), len(missing))
 
 
 def contradictions(report: Report) -> list[Contradiction]:
-    """Capabilities that are claimed, although a check that needs them violates."""
+    """Capabilities that are claimed, although a check that proves them violates."""
     return [
-        Contradiction(row, tuple(r for r in report.results if row.name in r.needs and r.verdict in VIOLATING))
+        Contradiction(row, tuple(r for r in report.results if row.name in r.proven and r.verdict in VIOLATING))
         for row in report.capabilities
         if row.claimed and row.observed is Observed.CONTRADICTED
     ]
+
+
+def used(result: Result) -> list[str]:
+    """The capabilities that a check builds on and does not prove."""
+    return [name for name in result.needs if name not in result.proven]
+
+
+def observed(report: Report, row: CapabilityRow) -> str:
+    """What a run says of a capability, in words; where no check could have said anything, that."""
+    if any(row.name in result.proven for result in report.results):
+        return row.observed.replace("-", " ")
+    return "no check proves it"
 
 
 def requirement(report: Report, result: Result) -> Requirement:
@@ -106,18 +144,39 @@ def missing(report: Report, results: Iterable[Result]) -> list[str]:
     return sorted(needs - claimed)
 
 
+def is_whole(report: Report) -> bool:
+    """Whether every check that was asked for has a verdict on the mesh."""
+    return report.complete and not unjudged(report)
+
+
 def headline(report: Report) -> str:
-    """The verdict on the mesh in one line."""
-    found, total = counts(report.results), score(report.results)
+    """The verdict on the mesh in one line; what could not be judged comes first."""
+    parts = [] if report.complete else ["The run was interrupted."]
+    total = score(report)
+    if total.unjudged:
+        were = "was" if total.unjudged == 1 else "were"
+        checks = plural(total.asked, "check")
+        parts.append(f"{total.unjudged} of {checks} {were} not judged: {breakdown(report)}.")
+    return " ".join([*parts, _finding(report)])
+
+
+def _finding(report: Report) -> str:
+    found, total = counts(report.results), score(report)
     broken = found[Verdict.VIOLATES] + found[Verdict.KNOWN_VIOLATION]
     if total.judged == 0:
-        line = f"Nothing is known of {report.mesh}: no check was judged."
-    elif broken:
+        return f"Nothing is known of {report.mesh}: no check was judged."
+    if broken:
         known = f", {found[Verdict.KNOWN_VIOLATION]} of them known" if found[Verdict.KNOWN_VIOLATION] else ""
-        line = f"{report.mesh} violates {broken} of {plural(total.judged, 'judged check')}{known}."
-    else:
-        line = f"{report.mesh} conforms in all {plural(total.judged, 'judged check')}."
-    return line if report.complete else f"{line} The run was interrupted."
+        return f"{report.mesh} violates {broken} of {plural(total.judged, 'judged check')}{known}."
+    if is_whole(report):
+        return f"{report.mesh} conforms in all {plural(total.judged, 'judged check')}."
+    return f"No violation of {report.mesh} in {plural(total.judged, 'judged check')}."
+
+
+def summarised(report: Report) -> Report:
+    """The report with its summary."""
+    summary = Summary(headline=headline(report), score=score(report).sentence, unjudged=causes(report))
+    return msgspec.structs.replace(report, summary=summary)
 
 
 def beside(report: Report) -> list[str]:
@@ -131,6 +190,10 @@ def beside(report: Report) -> list[str]:
     parts = [f"{found[verdict]} {words.get(verdict, verdict)}" for verdict in apart if found[verdict]]
     facts = len(recorded(report.results))
     return [*parts, f"{plural(facts, 'fact')} recorded (MAY)"] if facts else parts
+
+
+LIMITS = "The mesh was tested with workloads of the suite; the configuration of other namespaces was not looked at."
+"""What no run looks at, whatever its verdicts."""
 
 
 def plural(number: int, noun: str) -> str:

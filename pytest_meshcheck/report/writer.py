@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.report import badge, html, markdown
+from pytest_meshcheck.report.evidence import remove_other_evidence
 from pytest_meshcheck.report.files import ReportNotWritten, append, make_directory, replace
 from pytest_meshcheck.report.model import Report, encode
 from pytest_meshcheck.report.redaction import redact
 
-__all__ = ["ReportNotWritten", "without_secrets", "write"]
+__all__ = ["ReportNotWritten", "add_to_summary", "without_secrets", "write"]
 
 FILES: Mapping[str, Callable[[Report], bytes]] = {
     "report.json": encode,
@@ -21,13 +22,13 @@ FILES: Mapping[str, Callable[[Report], bytes]] = {
 """In this order, so that what was judged is safe before anything is made from it."""
 
 
-def write(report: Report, directory: Path, summary: Path | None = None) -> Path:
+def write(report: Report, directory: Path) -> Path:
     """Write report.json, report.md, report.html and badge.json, each in one step; returns the path of report.html.
 
     Args:
         report: What to write; secrets that a message carried into it are taken out.
-        directory: Created where it is missing; other files in it are left alone.
-        summary: A file to which report.md is added, e.g. the one that ``$GITHUB_STEP_SUMMARY`` names.
+        directory: Created where it is missing. Evidence in it of checks that this report has none of is removed;
+            other files are left alone.
 
     Raises:
         ReportNotWritten: A file cannot be written; those before it are whole, and so are those of an earlier run.
@@ -36,9 +37,17 @@ def write(report: Report, directory: Path, summary: Path | None = None) -> Path:
     make_directory(directory)
     for name, render in FILES.items():
         replace(directory / name, render(clean))
-    if summary:
-        append(summary, FILES["report.md"](clean) + b"\n")
+    remove_other_evidence(directory, (result.evidence for result in report.results))
     return directory / "report.html"
+
+
+def add_to_summary(report: Report, summary: Path) -> None:
+    """Add report.md to the end of a file, e.g. the one that ``$GITHUB_STEP_SUMMARY`` names.
+
+    Raises:
+        ReportNotWritten: The file cannot be written.
+    """
+    append(summary, FILES["report.md"](without_secrets(report)) + b"\n")
 
 
 def without_secrets(report: Report) -> Report:

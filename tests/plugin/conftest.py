@@ -54,20 +54,20 @@ async def test_inconclusive(mesh):
     control(1).equals(2)
 ''',
     "unsupported": '''
-@check(MUST, "demo.rule", needs={Capability.KUBERNETES})
+@check(MUST, "demo.rule", proves={Capability.KUBERNETES})
 async def test_unsupported(mesh):
     """It needs a cluster."""
     expect(1).equals(2)
 ''',
     "served": '''
-@check(MUST, "demo.rule", needs={Capability.STRICT_MTLS})
+@check(MUST, "demo.rule", proves={Capability.STRICT_MTLS})
 async def test_served(mesh, client, server):
     """An enrolled client is served under strict mutual TLS."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         expect(await client.get(server)).answered()
 ''',
     "refused": '''
-@check(MUST, "demo.rule", needs={Capability.STRICT_MTLS})
+@check(MUST, "demo.rule", proves={Capability.STRICT_MTLS})
 async def test_refused(mesh, outsider, server):
     """An outsider is refused under strict mutual TLS."""
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):

@@ -1,18 +1,20 @@
 """What breaks beneath a check is never held against the mesh, is named, and costs as little as can be."""
 
 import contextlib
+import re
 import socket
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_meshcheck.platforms import addresses
-from tests.plugin.conftest import Quick, Suite
+from tests.plugin.conftest import INI, Quick, Suite
 
 KILL = """
-def kill(name):
+def kill(name, how=signal.SIGKILL):
     killed = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -22,7 +24,7 @@ def kill(name):
         except OSError:
             continue
         if mine and name in command + folder:
-            os.kill(int(process.name), signal.SIGKILL)
+            os.kill(int(process.name), how)
             killed.append(process)
     assert killed
 """
@@ -49,14 +51,51 @@ UNDER_POLICY = """async with mesh.policy(MutualTls(server, Mode.STRICT)):
 def test_a_killed_sidecar_is_inconclusive_with_its_log(suite: Suite, quick: Quick, then: str) -> None:
     suite.write(KILLED.format(name="killed", victim="blue.server", then=then))
     quick("--mesh=envoy").assert_outcomes(errors=1)
-    reason = suite.results()["demo/killed"]["reason"]
-    assert reason.startswith("the sidecar of blue/server died (signal SIGKILL); its log ends:\n")
+    result = suite.results()["demo/killed"]
+    assert result["reason"].startswith(
+        "the sidecar of blue/server died (signal SIGKILL); its log does not say why, and ends: "
+    )
+    assert len(result["reason"].splitlines()) == 1
+    folder = suite.directory / result["evidence"]
+    assert "exchange" in (folder / "exchanges.md").read_text()
+    log = (folder / "state" / "sidecar-of-blue.server.log").read_text()
+    assert result["reason"].partition("and ends: ")[2] in log
+
+
+ABORTS = '''
+@check(MUST, "demo.rule")
+async def test_aborts(mesh, client, server):
+    """The server's sidecar crashes."""
+    kill("blue.server", signal.SIGABRT)
+    expect(await client.get(server)).answered()
+'''
+
+
+def test_a_crash_is_quoted_by_its_first_critical_line(suite: Suite, quick: Quick) -> None:
+    suite.write(KILL + ABORTS)
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    result = suite.results()["demo/aborts"]
+    assert result["reason"].startswith("the sidecar of blue/server died (signal SIGABRT); its log says: [")
+    assert "[critical]" in result["reason"]
+    assert "Caught Aborted" in result["reason"]
+    log = (suite.directory / result["evidence"] / "state" / "sidecar-of-blue.server.log").read_text()
+    assert "Backtrace" in log
+
+
+def test_a_stage_that_does_not_start_leaves_its_logs(suite: Suite, quick: Quick) -> None:
+    dies = 'resources["listeners"][0]["address"] = {}\n    return resources'
+    suite.write("served", conftest=NONSENSE.format(body=dies))
+    quick("--mesh=envoy").assert_outcomes(errors=1)
+    folder = suite.directory / suite.results()["demo/served"]["evidence"]
+    assert list((folder / "state").glob("sidecar-of-*.log"))
 
 
 def test_killed_probes_are_inconclusive(suite: Suite, quick: Quick) -> None:
     suite.write(KILLED.format(name="killed", victim="pytest_meshcheck.probe", then=ASKED))
     quick("--mesh=envoy").assert_outcomes(errors=1)
-    assert "probe of blue/" in suite.results()["demo/killed"]["reason"]
+    death, symptom = suite.results()["demo/killed"]["reason"].splitlines()
+    assert re.match(r"the probe of \w+/\w+ died \(signal SIGKILL\); its log ", death)
+    assert re.match(r"the probe of blue/\w+ is gone: ", symptom)
 
 
 @pytest.mark.parametrize("victim", ["blue.server", "blue.client", "pytest_meshcheck.probe"])
@@ -211,12 +250,32 @@ def test_a_full_disk_is_said_and_what_was_judged_is_printed(suite: Suite, full_d
     assert run.has("VIOLATES  demo/violates", "No space left on device", "Make room", "score: 2/3 conform")
 
 
-def test_a_full_disk_fails_nothing_that_conforms(suite: Suite, full_disk: Path) -> None:
+def test_a_full_disk_is_said_once(suite: Suite, full_disk: Path) -> None:
+    suite.write("inconclusive", "violates", "parameters")
+    run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
+    troubles = [line for line in run.output.splitlines() if line.startswith("meshcheck: ") and "No space left" in line]
+    assert len(troubles) <= 3, troubles  # of evidence, of the state of the mesh, and of the report
+
+
+def test_a_report_that_is_not_written_is_no_success(suite: Suite, full_disk: Path) -> None:
     suite.write("conforms", "served")
     run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
-    assert run.code == 0, run.output
+    assert run.code == 3, run.output
     assert run.has("No space left on device", "score: 2/2 conform")
     assert "report: " not in run.output.partition("score:")[2].partition("\n")[2] or run.has("(not written)")
+
+
+def test_a_checkout_that_cannot_be_written_to_ends_without_a_traceback(
+    suite: Suite, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    filters = "\n    ".join(project["tool"]["pytest"]["ini_options"]["filterwarnings"])
+    suite.write("conforms", pytest_ini=f"{INI}filterwarnings =\n    {filters}\n")
+    (suite.path / ".pytest_cache").write_text("root can write anywhere, but not into a file", "utf-8")
+    run = pytester.runpytest_subprocess("--mesh=envoy", f"--mesh-report={tmp_path / 'elsewhere'}")
+    assert run.ret == 0
+    assert "could not create cache path" in run.stdout.str()
+    assert "Traceback" not in run.stdout.str() + run.stderr.str()
 
 
 def test_a_limit_on_file_size_is_said(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What a run leaves behind: reports and evidence."""
 
 import json
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import jsonschema
 import pytest
 
 from tests.plugin.conftest import Finished, Quick, Suite
+
+REPORT = ["badge.json", "report.html", "report.json", "report.md"]
 
 NO_ROUTE = """
 def pytest_meshcheck_envoy_resources(workload, resources):
@@ -17,7 +20,7 @@ def pytest_meshcheck_envoy_resources(workload, resources):
 """
 
 LEAK = '''
-@check(MUST, "demo.rule", needs={Capability.CUSTOM_AUTHORITY})
+@check(MUST, "demo.rule", proves={Capability.CUSTOM_AUTHORITY})
 async def test_leaks(mesh, client, server):
     """A key gets into everything that is kept."""
     minted = mesh.authority.issue("spiffe://cluster.local/ns/blue/sa/client", 3600.0)
@@ -42,7 +45,7 @@ def test_the_report_is_valid_by_the_shipped_schema(run: Finished, shared: Suite)
 
 def test_the_report_is_four_files(run: Finished, shared: Suite) -> None:
     files = sorted(path.name for path in shared.directory.iterdir() if path.is_file())
-    assert files == ["badge.json", "report.html", "report.json", "report.md"]
+    assert files == REPORT
 
 
 def test_a_result_has_what_readers_rely_on(run: Finished, shared: Suite) -> None:
@@ -68,6 +71,26 @@ def test_claimed_and_observed_stand_side_by_side(run: Finished, shared: Suite) -
     assert rows["kubernetes"] == (False, "not-observed")
 
 
+BUILDS = '''
+@pytest.mark.parametrize("how", ["http", pytest.param("grpc", marks=proves(Capability.RETRY_GRPC))])
+@check(MUST, "demo.rule", proves={Capability.RETRY, Capability.RETRY_GRPC}, uses={Capability.CUSTOM_AUTHORITY})
+async def test_builds(mesh, how):
+    """It builds on the authority."""
+    expect(how).equals("http")
+'''
+
+
+def test_a_violation_contradicts_what_the_check_proves_alone(suite: Suite, quick: Quick) -> None:
+    suite.write(BUILDS)
+    quick("--mesh=envoy")
+    result = suite.results()["demo/builds[grpc]"]
+    assert (result["needs"], result["proves"]) == (["custom-authority", "retry", "retry-grpc"], ["retry-grpc"])
+    observed = {row["name"]: row["observed"] for row in suite.report()["capabilities"]}
+    assert observed["custom-authority"] == "not-observed"
+    assert (observed["retry"], observed["retry-grpc"]) == ("confirmed", "contradicted")
+    assert "no check proves it" in (suite.directory / "report.md").read_text()
+
+
 def test_a_violation_has_a_folder_of_evidence(run: Finished, shared: Suite) -> None:
     folder = shared.directory / shared.results()["demo/served"]["evidence"]
     kinds = [json.loads(line)["kind"] for line in (folder / "observations.jsonl").read_text().splitlines()]
@@ -86,8 +109,8 @@ def test_the_state_is_that_under_the_policy(run: Finished, shared: Suite) -> Non
     assert "strict" in json.dumps(manifests)
 
 
-def test_only_violations_have_evidence(run: Finished, shared: Suite) -> None:
-    assert [path.name for path in (shared.directory / "demo").iterdir()] == ["served"]
+def test_only_what_went_wrong_has_evidence(run: Finished, shared: Suite) -> None:
+    assert folders(shared) == ["inconclusive", "served"]
 
 
 def test_the_summary_names_the_evidence(run: Finished, shared: Suite) -> None:
@@ -139,9 +162,9 @@ def test_artifacts_never(suite: Suite, quick: Quick) -> None:
 
 
 def test_artifacts_on_violation(suite: Suite, quick: Quick) -> None:
-    suite.write("served", "violates")
+    suite.write("served", "violates", "inconclusive", "unsupported")
     quick("--mesh=envoy")
-    assert folders(suite) == ["violates"]
+    assert folders(suite) == ["inconclusive", "violates"]
 
 
 def test_evidence_of_an_earlier_run_goes(suite: Suite, quick: Quick) -> None:
@@ -152,12 +175,62 @@ def test_evidence_of_an_earlier_run_goes(suite: Suite, quick: Quick) -> None:
     assert (suite.directory / "demo" / "violates" / "state").stat().st_mtime_ns > first
 
 
+def test_evidence_goes_with_the_violation(suite: Suite, quick: Quick) -> None:
+    suite.write("violates", "inconclusive", "conforms")
+    quick("--mesh=envoy")
+    assert folders(suite) == ["inconclusive", "violates"]
+    quick("--mesh=envoy", "-k", "inconclusive")
+    assert folders(suite) == ["inconclusive"]
+    suite.write("conforms")
+    quick("--mesh=envoy")
+    assert sorted(path.name for path in suite.directory.iterdir()) == REPORT
+
+
 def test_what_is_beside_the_report_stays(suite: Suite, quick: Quick) -> None:
     suite.write("violates")
     quick("--mesh=envoy")
     (suite.directory / "mine.txt").write_text("mine")
     quick("--mesh=envoy")
     assert (suite.directory / "mine.txt").read_text() == "mine"
+
+
+WAITS = '''
+@check(MUST, "demo.rule")
+async def test_waits(mesh):
+    """It goes on until another run has ended."""
+    pathlib.Path("begun").touch()
+    while not pathlib.Path("end").exists():
+        await asyncio.sleep(0.02)
+    expect(1).equals(1)
+'''
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite, workers: tuple[str, ...]) -> None:
+    suite.write(WAITS, "violates")
+    (suite.path / "test_other.py").write_text("def test_other(): pass", "utf-8")
+    first = suite.start("--mesh=envoy")
+    while not (suite.path / "begun").exists() and first.poll() is None:
+        time.sleep(0.02)
+    second = suite.run("-k", "violates", *workers)
+    without_checks = suite.run("test_other.py", *workers)
+    beside = suite.run("-k", "violates", "--mesh-report=beside")
+    only_looks = suite.run("--collect-only")
+    (suite.path / "end").touch()
+    assert suite.finish(first).code == 1
+    assert second.code == 4
+    assert second.has(
+        "--mesh-report: another run writes its report to ", "name another directory with --mesh-report=DIR"
+    )
+    assert (beside.code, only_looks.code, without_checks.code) == (1, 0, 0)
+    assert suite.verdicts() == {"demo/waits": "conforms", "demo/violates": "violates"}
+    assert suite.run("-k", "violates").code == 1
+
+
+def test_a_run_that_judges_nothing_leaves_no_directory(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    quick("--mesh=envoy", "-k", "nothing")
+    assert not (suite.path / "meshcheck-report").exists()
 
 
 def test_a_report_elsewhere(suite: Suite, quick: Quick, tmp_path: Path) -> None:

@@ -122,3 +122,21 @@ def test_a_url_in_the_ini_begins_nowhere(told: Told) -> None:
 def test_charts_and_values_are_where_a_run_takes_place(told: Told) -> None:
     where = told("where", None, "--mesh-charts=one", "--mesh-values=two.toml", "--mesh-level=must")
     assert where == "('--mesh-charts=one', '--mesh-values=two.toml')"
+
+
+UMLAUT = '''
+@check(MUST, "demo.rule")
+async def test_quotes(mesh):
+    """A source is quoted: > It does […] naïvely."""
+    expect("é").equals("ü…")
+'''
+
+
+def test_texts_are_utf_8_whatever_the_locale(suite: Suite) -> None:
+    suite.write(UMLAUT)
+    ascii_alone = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8"}
+    run = suite.run("--mesh-artifacts=always", **ascii_alone)
+    assert run.has("VIOLATES  demo/quotes"), run.output
+    result = suite.results()["demo/quotes"]
+    assert result["description"] == "A source is quoted: > It does […] naïvely."
+    assert "ü…" in (suite.directory / "report.html").read_text("utf-8")

@@ -56,14 +56,14 @@ async def test_gets_worse(mesh):
 '''
 
 RETRIES = '''
-@check(MUST, "demo.rule", needs={Capability.RETRY})
+@check(MUST, "demo.rule", proves={Capability.RETRY})
 async def test_retries(mesh):
     """It is claimed in the first version."""
     expect(1).equals(1)
 '''
 
 HITLESS = '''
-@check(MUST, "demo.rule", needs={Capability.UPGRADE})
+@check(MUST, "demo.rule", proves={Capability.UPGRADE})
 async def test_hitless(mesh, upgraded):
     """Nothing is lost."""
     for load in upgraded.loads.values():

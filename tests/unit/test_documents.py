@@ -1,6 +1,9 @@
 """What the documents show is what there is."""
 
 import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,26 @@ def test_the_readme_commands_are_what_ci_runs() -> None:
         install, _, run = command.partition(" && ")
         assert install in script, install
         assert re.search(rf"\b{re.escape(run)}\b", script), run
+
+
+def counted(text: str) -> dict[str, int]:
+    """How many verdicts each family has in the summary that a document shows."""
+    rows = re.findall(r"^([a-z]+)((?: +\d+ [a-z]+)+)$", text, re.MULTILINE)
+    return {family: sum(map(int, re.findall(r"\d+", tally))) for family, tally in rows}
+
+
+def test_the_output_shown_has_the_checks_that_there_are() -> None:
+    (shown,) = [block for block in blocks("README.md", "console") if "mesh conformance:" in block]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "--mesh=envoy"]
+    collected = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
+    assert counted(shown) == Counter(re.findall(r"^conformance/(\w+)/", collected, re.MULTILINE))
+    verdicts = [int(number) for number in re.findall(r" +(\d+) conform  ", shown)]
+    assert f"score: {sum(verdicts)}/{sum(verdicts)} conform." in shown
+
+
+def test_the_number_of_checks_is_what_there_is() -> None:
+    embedded = [check for check in known_ids(ROOT / "conformance") if not check.startswith("upgrade/")]
+    assert f"judges it by {len(embedded)} checks" in " ".join((ROOT / "README.md").read_text("utf-8").split())
 
 
 def test_every_check_of_the_first_wave_is_there() -> None:

@@ -115,8 +115,12 @@ async def test_a_probe_that_dies_is_named_with_the_signal(platform: Processes) -
 async def test_a_probe_that_cannot_start_leaves_no_workload(
     platform: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_meshcheck.platforms.processes.PROBE", (sys.executable, "-c", "raise SystemExit(3)"))
-    with pytest.raises(Inconclusive, match="grey/outsider"):
+    monkeypatch.setattr(
+        "pytest_meshcheck.platforms.processes.PROBE", (sys.executable, "-c", "raise OSError('no room')")
+    )
+    with pytest.raises(
+        Inconclusive, match=r"^the probe of grey/outsider died \(exit code 1\); its log says: OSError: no room$"
+    ):
         await platform.start(OUTSIDER, PLAIN)
     assert platform.members == {}
     platform.check()

@@ -38,7 +38,7 @@ INEXPRESSIBLE: dict[str, tuple[Policy, str]] = {
     "status": (Retry(SERVER, 1, frozenset({418})), "status 418"),
 }
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "render.json").read_text())
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "render.json").read_text("utf-8"))
 
 
 def test_every_policy_is_golden_and_every_golden_one_is_rendered() -> None:

@@ -197,7 +197,7 @@ class CiliumMesh(HelmMesh):
         await write_logs(api, directory, pods)
         await write_events(api, directory, home)
         settings = "".join(f"{key}: {value}\n" for key, value in sorted(config.items()))
-        (directory / f"{home}.{CONFIG}.txt").write_text(settings)
+        (directory / f"{home}.{CONFIG}.txt").write_text(settings, "utf-8")
 
     def _no_rotation(self) -> NoReturn:
         raise Unsupported(f"{self.name} rotates nothing: {self.flavour.why_not_strict} ({self.flavour.source})")

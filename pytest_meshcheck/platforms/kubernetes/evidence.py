@@ -20,14 +20,14 @@ async def write_logs(api: Api, directory: Path, pods: Sequence[Object]) -> None:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
             log = await _log(api, namespace, name, container["name"])
-            (directory / f"{namespace}.{name}.{container['name']}.log").write_text(redacted(log))
+            (directory / f"{namespace}.{name}.{container['name']}.log").write_text(redacted(log), "utf-8")
 
 
 async def write_events(api: Api, directory: Path, namespace: str) -> None:
     """Write the events of a namespace."""
     events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
     lines = [f"{event.get('lastTimestamp')} {_told(event)}" for event in events]
-    (directory / f"{namespace}.events.log").write_text(redacted("\n".join(lines) + "\n"))
+    (directory / f"{namespace}.events.log").write_text(redacted("\n".join(lines) + "\n"), "utf-8")
 
 
 async def trouble(api: Api, namespace: str) -> str:

@@ -174,7 +174,7 @@ def _files(layers: Sequence[Values]) -> Iterator[list[Path]]:
         files = [folder.path / f"{number}.json" for number in range(len(layers))]
         for path, layer in zip(files, layers, strict=True):
             path.touch(mode=0o600)
-            path.write_text(json.dumps(layer, default=_plain))
+            path.write_text(json.dumps(layer, default=_plain), "utf-8")
         yield files
 
 

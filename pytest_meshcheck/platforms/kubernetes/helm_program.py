@@ -50,7 +50,7 @@ def ask(*arguments: str, env: Mapping[str, str] | None = None) -> str:
             env=env or environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=ANSWERS_WITHIN,
         )

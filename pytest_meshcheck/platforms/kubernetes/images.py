@@ -115,7 +115,7 @@ def _build(recipe: Recipe, folder: Path) -> None:
         target = folder / "pytest_meshcheck" / path.relative_to(_package())
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    (folder / "Dockerfile").write_text(recipe.dockerfile)
+    (folder / "Dockerfile").write_text(recipe.dockerfile, "utf-8")
     _download(recipe, folder / "wheels")
     build(folder, recipe.tag)
 

@@ -23,7 +23,7 @@ def read_values(path: Path) -> dict[str, dict[str, Any]]:
         ValuesUnreadable: It is no such file.
     """
     try:
-        read = yaml.safe_load(path.read_text())
+        read = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise ValuesUnreadable(f"{path}: {_where(error)}; {SHAPE}.") from error
     if not isinstance(read, dict):

@@ -20,7 +20,7 @@ sources = [{ title = "The rule", url = "https://example.org/rule" }]
 HEAD = "from pytest_meshcheck.suite import *\n"
 
 CHECK = '''
-@check(MUST, "demo.rule", needs={Capability.RETRY}, disruptive=True)
+@check(MUST, "demo.rule", proves={Capability.RETRY}, disruptive=True)
 async def test_does_what_it_says(mesh):
     """It does.
 

@@ -167,6 +167,20 @@ def test_a_figure_is_no_secret() -> None:
     assert redact({"token": 3, "password": None}) == {"token": 3, "password": None}
 
 
+def test_times_of_a_probes_own_clock_are_times_of_day(tmp_path: Path) -> None:
+    seen = exchange(status=200, started=987654.25, ended=987654.5, wall=1795766400.125)
+    write_evidence(tmp_path, [Entry("exchange", "x", seen, wall=1795766401.0)])
+    text = (tmp_path / "exchanges.md").read_text()
+    assert "`2026-11-27T08:00:01.000Z` **exchange** x" in text
+    assert "started 2026-11-27T08:00:00.125Z, ended 2026-11-27T08:00:00.375Z" in text
+    assert "e+" not in text
+
+
+def test_a_time_without_a_date_keeps_its_milliseconds(tmp_path: Path) -> None:
+    write_evidence(tmp_path, [Entry("load", "x", {"begun": 987654.321, "slowest": 0.0123456})])
+    assert "begun 987654.321, slowest 0.0123456" in (tmp_path / "exchanges.md").read_text()
+
+
 def test_every_entry_is_a_line_in_its_order(tmp_path: Path) -> None:
     journal = Journal()
     journal.add("exchange", "blue/client -> blue/server", exchange(status=200))
@@ -181,7 +195,7 @@ def test_every_entry_is_a_line_in_its_order(tmp_path: Path) -> None:
 def test_the_summary_is_for_reading(tmp_path: Path) -> None:
     write_evidence(tmp_path, [Entry("exchange", "blue/client -> blue/server", exchange(status=403), 0.5)])
     text = (tmp_path / "exchanges.md").read_text()
-    assert "`00:00:00.500` **exchange** blue/client -> blue/server" in text
+    assert "`1970-01-01T00:00:00.500Z` **exchange** blue/client -> blue/server" in text
     assert "status 403" in text
 
 

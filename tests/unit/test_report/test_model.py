@@ -104,7 +104,7 @@ def test_a_contradiction_names_the_checks(sample: Report) -> None:
 
 
 def test_the_score_has_judged_checks_only(sample: Report) -> None:
-    assert str(views.score(sample.results)) == "5/7"
+    assert views.score(sample) == views.Score(conforming=5, judged=7, unjudged=2)
     assert "1 fact recorded (MAY)" in views.beside(sample)
     assert "1 unsupported" in views.beside(sample)
 
@@ -116,7 +116,7 @@ def test_a_run_without_a_judged_check_knows_nothing(make_report: MakeReport, mak
 
 def test_a_fact_is_not_a_judgement(make_report: MakeReport, make_result: MakeResult) -> None:
     report = make_report(make_result("a/b", Verdict.CONFORMS, "r", level=Level.MAY))
-    assert views.score(report.results).sentence == "nothing judged"
+    assert views.score(report).sentence == "nothing judged"
 
 
 def test_defects_are_found_for_the_whole_check_or_for_its_parameters(make_report: MakeReport) -> None:

@@ -79,7 +79,8 @@ def test_a_full_disk_is_named() -> None:
 def test_the_summary_of_a_job_grows(sample: Report, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
-    writer.write(sample, tmp_path / "report", summary)
+    writer.write(sample, tmp_path / "report")
+    writer.add_to_summary(sample, summary)
     text = summary.read_text()
     assert text.startswith("before\n# Mesh conformance")
     assert (tmp_path / "report" / "report.md").read_text() in text

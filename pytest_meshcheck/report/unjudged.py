@@ -1,0 +1,132 @@
+"""What a run could not judge, grouped by its causes: nothing is known of the mesh from it, so that it is said first."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.report.model import Report, Unjudged
+
+SHOWN = 2
+"""Causes in a line; reports have them all."""
+
+LONGEST = 80
+"""Characters of a cause."""
+
+RANK = {Level.MAY: 0, Level.SHOULD: 1, Level.MUST: 2}
+
+NAMED = re.compile(
+    r"Insufficient [\w./-]*\w|assert failure: [^\n]+|No space left on device|Too many open files|Cannot allocate memory"
+)
+"""What a cause is called wherever it stands in a reason."""
+
+VARIES = re.compile(
+    r"""
+    \b\d+(?:\.\d+){3}(?::\d+)?\b        # an address
+    | (?<![\w/])[\w.-]+/[\w./-]*[\w-]   # namespace/name
+    | \b\d{4}-\d\d-\d\d[T ][\d:.,]+Z?   # a time
+    | \b\d+\.\d+\b                      # a duration
+    | \b[0-9a-f]{6,}\b                  # an id
+    """,
+    re.VERBOSE,
+)
+"""What makes equal reasons look different."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results that have one reason in common."""
+
+    cause: str
+    results: tuple[Result, ...]
+
+    @property
+    def first(self) -> Result:
+        """The result whose particulars stand for all."""
+        return self.results[0]
+
+    @property
+    def checks(self) -> str:
+        """The ids in one line; of a check with several parameters how many, e.g. ``retry/fires (9), mtls/strict``."""
+        ids: dict[str, list[str]] = {}
+        for result in self.results:
+            ids.setdefault(result.id.partition("[")[0], []).append(result.id)
+        return ", ".join(f"{check} ({len(found)})" if len(found) > 1 else found[0] for check, found in ids.items())
+
+
+def unjudged(report: Report) -> list[Result]:
+    """The results that say nothing of the mesh although their checks were asked for."""
+    return [
+        result
+        for result in report.results
+        if result.verdict is Verdict.INCONCLUSIVE
+        or (result.verdict is Verdict.NOT_RUN and RANK[result.level] >= RANK[report.level])
+    ]
+
+
+def grouped(results: Iterable[Result]) -> list[Group]:
+    """Results with one reason together, the largest group first; names, addresses and durations make no difference."""
+    found: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        found.setdefault((result.verdict, result.link, _alike(result.reason)), []).append(result)
+    groups = (Group(_cause(members), tuple(members)) for members in found.values())
+    return sorted(groups, key=lambda group: -len(group.results))
+
+
+def causes(report: Report) -> tuple[Unjudged, ...]:
+    """Why checks could not be judged, the commonest cause first."""
+    return tuple(
+        Unjudged(verdict=group.first.verdict, cause=group.cause, checks=tuple(result.id for result in group.results))
+        for group in grouped(unjudged(report))
+    )
+
+
+def breakdown(report: Report) -> str:
+    """How many checks could not be judged and why, e.g. ``45 inconclusive (44 x "Insufficient cpu", 1 x "...")``."""
+    found = causes(report)
+    words = {Verdict.INCONCLUSIVE: "inconclusive", Verdict.NOT_RUN: "not run"}
+    parts = [_of_one_verdict(word, [one for one in found if one.verdict is verdict]) for verdict, word in words.items()]
+    return ", ".join(part for part in parts if part)
+
+
+def commonest(report: Report) -> str:
+    """The commonest cause with its number, for where there is little room; empty where none was told."""
+    named = [one for one in causes(report) if one.cause]
+    return f"{len(named[0].checks)} x {shortened(named[0].cause, LONGEST // 2)}" if named else ""
+
+
+def shortened(text: str, length: int = LONGEST) -> str:
+    """The text, cut where it is longer."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def _of_one_verdict(word: str, found: Sequence[Unjudged]) -> str:
+    named = [one for one in found if one.cause]
+    shown = [f'{len(one.checks)} x "{one.cause}"' for one in named[:SHOWN]]
+    more = sum(len(one.checks) for one in named[SHOWN:])
+    listed = ", ".join([*shown, *([f"{more} x other"] if more else [])])
+    number = sum(len(one.checks) for one in found)
+    return f"{number} {word}{f' ({listed})' if listed else ''}" if number else ""
+
+
+def _cause(members: Sequence[Result]) -> str:
+    """What a group's reason is called: its first line, without what differs between its members."""
+    if named := NAMED.search(members[0].reason):
+        return shortened(named[0])
+    lines = Counter(_first_line(member.reason) for member in members)
+    common: Callable[[str], str] = _varied if len(lines) > 1 else str
+    return shortened(common(_first_line(members[0].reason)))
+
+
+def _alike(reason: str) -> str:
+    named = NAMED.search(reason)
+    return named[0] if named else _varied(reason)
+
+
+def _varied(text: str) -> str:
+    return VARIES.sub("…", text)
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -1,0 +1,72 @@
+"""Which capabilities the checks of the suite prove, and which merely help them."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.judge.catalogue import Check, proves
+from pytest_meshcheck.options import MeshName
+from pytest_meshcheck.planned import Planned
+from pytest_meshcheck.stage.capability import Capability
+
+SUITE = Path(__file__).resolve().parents[3] / "conformance"
+
+HOLES = {
+    # claimed by a mesh, and proven by no check: the report says so beside the claim
+    Capability.PERMISSIVE_SERVER_FIRST,
+    Capability.CUSTOM_AUTHORITY,
+    Capability.PER_TRY_TIMEOUT,
+    Capability.CONNECTION_REUSE,
+    Capability.CA_OUTAGE,
+    Capability.PROXY_RESTART,
+    Capability.KUBERNETES,
+}
+
+
+def checks_of(path: Path) -> Iterator[Check]:
+    spec = importlib.util.spec_from_file_location(f"proven_{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for function in vars(module).values():
+        yield from (mark.args[0] for mark in getattr(function, "pytestmark", ()) if mark.name == "mesh_check")
+
+
+@pytest.fixture(scope="module")
+def suite() -> dict[str, Check]:
+    return {check.id: check for path in sorted(SUITE.rglob("test_*.py")) for check in checks_of(path)}
+
+
+def test_what_no_check_proves_is_known(suite: dict[str, Check]) -> None:
+    proven = {capability for check in suite.values() for capability in check.proves}
+    assert set(Capability) - proven == HOLES
+
+
+def test_a_capability_is_proven_or_used_by_a_check_not_both(suite: dict[str, Check]) -> None:
+    assert [check.id for check in suite.values() if check.proves & check.uses] == []
+
+
+@pytest.mark.parametrize(
+    ("check", "proven", "used"),
+    [
+        ("mtls/impostor-server-is-refused", {Capability.SERVER_IDENTITY}, {Capability.CUSTOM_AUTHORITY}),
+        ("timeout/zero-disables", set(), {Capability.TIMEOUT}),
+        ("identity/claimed-identity-headers-are-not-trusted", {Capability.PEER_IDENTITY}, {Capability.PERMISSIVE_MTLS}),
+    ],
+)
+def test_what_a_check_builds_on_is_not_what_it_proves(
+    suite: dict[str, Check], check: str, proven: set[Capability], used: set[Capability]
+) -> None:
+    assert (suite[check].proves, suite[check].uses) == (proven, used)
+    assert suite[check].needs == proven | used
+
+
+def test_a_parameter_proves_a_part(suite: dict[str, Check]) -> None:
+    fires = suite["retry/fires-for-every-spelling-of-failure"]
+    assert fires.proves == {Capability.RETRY, Capability.RETRY_GRPC}
+    narrowed = proves(Capability.RETRY_GRPC).mark.args[0]
+    assert Planned(fires, fires.id, MeshName("envoy", None), narrowed=narrowed).proves == {Capability.RETRY_GRPC}
+    assert Planned(fires, fires.id, MeshName("envoy", None)).proves == fires.proves

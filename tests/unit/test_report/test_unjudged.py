@@ -1,0 +1,166 @@
+"""A run with something unknown never has a headline that sounds as if all were well."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.report import html, markdown, matrix, unjudged, views
+from pytest_meshcheck.report.badge import badge
+from pytest_meshcheck.report.machine import without_machine
+from pytest_meshcheck.report.model import Report, encode
+from pytest_meshcheck.report.terminal import lines
+
+MakeResult = Callable[..., Result]
+MakeReport = Callable[..., Report]
+
+PENDING = (
+    "pod blue-7f3a2c/{name}-6d5f on no node: phase Pending; PodScheduled is False: Unschedulable "
+    "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available"
+)
+
+
+@pytest.fixture
+def starved(make_report: MakeReport, make_result: MakeResult) -> Report:
+    """A node too small for 45 of 107 checks."""
+    unknown = [
+        make_result(
+            f"retry/tries[{n}]" if n else "mtls/strict", Verdict.INCONCLUSIVE, "r", reason=PENDING.format(name=n)
+        )
+        for n in range(45)
+    ]
+    good = [make_result(f"retry/limit[{n}]", Verdict.CONFORMS, "r") for n in range(62)]
+    return views.summarised(make_report(*unknown, *good))
+
+
+def rendered(report: Report) -> dict[str, str]:
+    """Everything that is read of a report, by what reads it."""
+    side_by_side = matrix.merge([report])
+    return {
+        "terminal": "\n".join(text for text, _ in lines(report, None)),
+        "markdown": markdown.render(report),
+        "page": html.render(report),
+        "badge": badge(report).message,
+        "json": encode(report).decode(),
+        "matrix": "\n".join(matrix.markdown_lines(side_by_side)),
+        "matrix page": matrix.to_html(side_by_side).decode(),
+    }
+
+
+def test_the_headline_says_first_what_could_not_be_judged(starved: Report) -> None:
+    assert views.headline(starved) == (
+        '45 of 107 checks were not judged: 45 inconclusive (45 x "Insufficient cpu"). '
+        "No violation of envoy 1.40.0 in 62 judged checks."
+    )
+    assert views.score(starved).sentence == "62 of 107 judged"
+
+
+@pytest.mark.parametrize("reader", ["terminal", "markdown", "page", "badge", "json", "matrix", "matrix page"])
+def test_every_reader_says_how_much_is_unknown_and_why(starved: Report, reader: str) -> None:
+    text = rendered(starved)[reader]
+    assert "45" in text
+    assert "Insufficient cpu" in text
+    assert "conforms in all" not in text
+    assert "62/62" not in text
+
+
+def test_the_terminal_ends_with_what_could_not_be_judged(starved: Report) -> None:
+    (verdict,) = [line for line in lines(starved, None) if "score:" in line[0]]
+    assert verdict == (f"{views.headline(starved)} score: 62 of 107 judged.", {"bold": True, "yellow": True})
+
+
+def test_one_reason_is_told_once(starved: Report) -> None:
+    for reader in ("terminal", "markdown"):
+        text = rendered(starved)[reader]
+        assert text.count("PodScheduled is False") == 1, reader
+        assert "mtls/strict, retry/tries (44)" in text, reader
+    articles = rendered(starved)["page"].partition('<section id="inconclusive">')[2].partition("</section>")[0]
+    assert articles.count("<article") == 1
+    assert articles.count("finding:retry/tries") == 44
+
+
+def test_the_summary_of_the_json_lists_causes_and_checks(starved: Report) -> None:
+    summary = json.loads(encode(starved))["summary"]
+    assert summary["headline"] == views.headline(starved)
+    (cause,) = summary["unjudged"]
+    assert (cause["cause"], cause["verdict"], len(cause["checks"])) == ("Insufficient cpu", "inconclusive", 45)
+
+
+def test_a_published_summary_has_no_path(make_report: MakeReport, make_result: MakeResult) -> None:
+    result = make_result("a/b", Verdict.INCONCLUSIVE, "r", reason="cannot read /home/jane/secret/place")
+    published = without_machine(views.summarised(make_report(result)))
+    assert "jane" not in encode(published).decode()
+    assert "cannot read place" in views.headline(published)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "more", "headline"),
+    [
+        (
+            (Verdict.CONFORMS, Verdict.NOT_RUN),
+            {},
+            "1 of 2 checks was not judged: 1 not run. No violation of envoy 1.40.0 in 1 judged check.",
+        ),
+        (
+            (Verdict.CONFORMS,),
+            {"complete": False},
+            "The run was interrupted. No violation of envoy 1.40.0 in 1 judged check.",
+        ),
+        (
+            (Verdict.KNOWN_VIOLATION, Verdict.VIOLATES, Verdict.NOT_RUN),
+            {},
+            "1 of 3 checks was not judged: 1 not run. envoy 1.40.0 violates 2 of 2 judged checks, 1 of them known.",
+        ),
+        ((Verdict.CONFORMS, Verdict.UNSUPPORTED), {}, "envoy 1.40.0 conforms in all 1 judged check."),
+    ],
+)
+def test_a_run_conforms_only_where_nothing_is_unknown(
+    verdicts: tuple[Verdict, ...],
+    more: dict[str, object],
+    headline: str,
+    make_report: MakeReport,
+    make_result: MakeResult,
+) -> None:
+    results = (make_result(f"a/{n}", verdict, "r") for n, verdict in enumerate(verdicts))
+    assert views.headline(make_report(*results, **more)) == headline
+
+
+def test_a_check_below_the_level_was_not_asked_for(make_report: MakeReport, make_result: MakeResult) -> None:
+    results = (
+        make_result("a/b", Verdict.CONFORMS, "r"),
+        make_result("a/c", Verdict.NOT_RUN, "r", level=Level.SHOULD),
+    )
+    assert views.is_whole(make_report(*results, level=Level.MUST))
+    assert not views.is_whole(make_report(*results, level=Level.SHOULD))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "causes"),
+    [
+        (["no control plane after 60.1 s", "no control plane after 59.8 s"], ["no control plane after … s"]),
+        (["blue/server is gone", "green/client is gone"], ["… is gone"]),
+        (["blue/server is gone\nlog", "blue/server is gone\nlog"], ["blue/server is gone"]),
+        (["expected 200, but 503", "expected 200, but 404"], ["expected 200, but 503", "expected 200, but 404"]),
+        (["10.244.0.7:8080 is silent", "10.244.0.9:8080 is silent"], ["… is silent"]),
+    ],
+    ids=["durations", "names", "first-line", "figures", "addresses"],
+)
+def test_reasons_are_one_where_only_the_place_differs(
+    reasons: list[str], causes: list[str], make_result: MakeResult
+) -> None:
+    results = [make_result(f"a/{n}", Verdict.INCONCLUSIVE, "r", reason=reason) for n, reason in enumerate(reasons)]
+    assert [group.cause for group in unjudged.grouped(results)] == causes
+
+
+def test_the_commonest_causes_come_first_and_the_rest_is_counted(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    reasons = ["one", "two", "two", "three", "three", "three", "four"]
+    results = [make_result(f"a/{n}", Verdict.INCONCLUSIVE, "r", reason=reason) for n, reason in enumerate(reasons)]
+    assert unjudged.breakdown(make_report(*results)) == '7 inconclusive (3 x "three", 2 x "two", 2 x other)'
+
+
+@pytest.mark.parametrize("reader", ["terminal", "markdown", "page"])
+def test_what_a_run_does_not_look_at_is_said(starved: Report, reader: str) -> None:
+    assert "the configuration of other namespaces was not looked at" in rendered(starved)[reader]
