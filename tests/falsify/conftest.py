@@ -5,34 +5,42 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.falsify.judged import AT_A_TIME, Run, Verdicts, planted
+from tests.falsify.judged import PROCESSORS, Run, Verdicts, planted
 
 Begin = Callable[[Run], "Future[Mapping[str, Verdicts]]"]
 
 
-@pytest.fixture(scope="session")
-def runs_by_defect(request: pytest.FixtureRequest) -> Mapping[str, Run]:
-    """The runs in which those defects are planted that the selected tests are about."""
-    defects = (_parameters(item).get("defect") for item in request.session.items)
+@pytest.fixture(scope="module")
+def of_module(request: pytest.FixtureRequest) -> list[Mapping[str, object]]:
+    """The parameters of the tests of this module."""
+    return [_parameters(item) for item in request.session.items if item.path == request.path]
+
+
+@pytest.fixture(scope="module")
+def runs_by_defect(of_module: list[Mapping[str, object]]) -> Mapping[str, Run]:
+    """The runs in which those defects are planted that the tests are about."""
+    defects = (parameters.get("defect") for parameters in of_module)
     return planted(defect for defect in defects if isinstance(defect, str))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def begun(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, runs_by_defect: Mapping[str, Run]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    of_module: list[Mapping[str, object]],
+    runs_by_defect: Mapping[str, Run],
 ) -> Iterator[Begin]:
-    """Begins a run, unless it is begun. Under xdist, where workers share the tests, nothing is begun ahead."""
+    """Begins a run, unless it is begun. Where workers share the tests of a module, nothing is begun ahead."""
     futures: dict[Run, Future[Mapping[str, Verdicts]]] = {}
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with ThreadPoolExecutor(_at_a_time(request.config)) as pool:
 
         def begin(run: Run) -> "Future[Mapping[str, Verdicts]]":
             if run not in futures:
                 futures[run] = pool.submit(run.verdicts, tmp_path_factory.mktemp(run.name))
             return futures[run]
 
-        if not hasattr(request.config, "workerinput"):
-            whole = (_parameters(item).get("run") for item in request.session.items)
-            for run in (*runs_by_defect.values(), *whole):
+        if _has_whole_modules(request.config):
+            for run in (*runs_by_defect.values(), *(parameters.get("run") for parameters in of_module)):
                 if isinstance(run, Run):
                     begin(run)
         yield begin
@@ -52,3 +60,13 @@ def verdicts(request: pytest.FixtureRequest, begun: Begin, runs_by_defect: Mappi
 
 def _parameters(item: pytest.Item) -> Mapping[str, object]:
     return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+
+
+def _at_a_time(config: pytest.Config) -> int:
+    """Runs; a run waits a good part of its time, and so does another worker of xdist."""
+    return PROCESSORS if hasattr(config, "workerinput") else PROCESSORS + 1
+
+
+def _has_whole_modules(config: pytest.Config) -> bool:
+    """Whether a process that has one test of a module has all of them."""
+    return not hasattr(config, "workerinput") or "--dist=loadfile" in config.workerinput["mainargv"]

@@ -15,8 +15,7 @@ from tests.falsify.table import DEFECTS, ROOT, of_upgrade
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
-AT_A_TIME = len(os.sched_getaffinity(0)) + 1
-"""Runs; one more than processors, as a run waits a good part of its time."""
+PROCESSORS = len(os.sched_getaffinity(0))
 
 BATCHES = 6
 """Runs that the defects are spread over: each run judges many meshes, one after the other, and starts pytest once."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.falsify.judged import AT_A_TIME, planted, survivors
+from tests.falsify.judged import PROCESSORS, planted, survivors
 from tests.falsify.table import DEFECTS, FAMILIES, ROOT, SUITE, killers
 
 FOR_REPORTS = SUITE / "kill_table.json"
@@ -57,7 +57,7 @@ def page() -> str:
 
 def main() -> int:
     """Run every defect, and write the table if each is seen by all checks that have to see it."""
-    with TemporaryDirectory() as place, ThreadPoolExecutor(AT_A_TIME) as pool:
+    with TemporaryDirectory() as place, ThreadPoolExecutor(PROCESSORS + 1) as pool:
         runs = planted(DEFECTS)
         begun = {run: pool.submit(run.verdicts, Path(place) / run.name) for run in dict.fromkeys(runs.values())}
         missed = {name: left for name, run in runs.items() if (left := survivors(name, begun[run].result()[name]))}

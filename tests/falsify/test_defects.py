@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.falsify.judged import Verdicts, batch, survivors
+from tests.falsify.judged import Verdicts, survivors
 from tests.falsify.table import DEFECTS
 
 
-@pytest.mark.parametrize("defect", [pytest.param(name, marks=pytest.mark.xdist_group(batch(name))) for name in DEFECTS])
+@pytest.mark.parametrize("defect", DEFECTS)
 def test_defect_is_seen(defect: str, verdicts: Verdicts) -> None:
     assert not survivors(defect, verdicts)

@@ -1,8 +1,5 @@
 """The sound mesh conforms, whatever the clocks of its machines; one that does nothing, or refuses all, never does."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 
 from pytest_meshcheck.judge.verdict import Verdict
@@ -15,22 +12,14 @@ IMPATIENT = ("--mesh-timeout-scale=0.3",)
 
 
 WITHOUT_CLOCKS = pytest.mark.skipif(bool(clocks.lacking()), reason=clocks.lacking())
-
-
-def each(*runs: Run, marks: Sequence[pytest.MarkDecorator] = ()) -> list[Any]:
-    """Runs as parameters, each in a worker of its own under xdist."""
-    return [pytest.param(run, id=str(run), marks=(pytest.mark.xdist_group(run.name), *marks)) for run in runs]
-
-
 SOUND = [
-    *each(Run(SOUND_MESH, (SOUND_MESH,)), upgraded(UPGRADABLE, UPGRADABLE)),
-    *each(Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks")), marks=[WITHOUT_CLOCKS]),
+    Run(SOUND_MESH, (SOUND_MESH,)),
+    upgraded(UPGRADABLE, UPGRADABLE),
+    pytest.param(Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks")), marks=WITHOUT_CLOCKS, id="clocks-apart"),
 ]
 NO_MESHES = ("no-mesh", "refuse-all")
 USELESS = [
-    one
-    for name in NO_MESHES
-    for one in each(Run(name, (name,), IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))
+    run for name in NO_MESHES for run in (Run(name, (name,), IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))
 ]
 
 
@@ -43,7 +32,7 @@ def without_parameters(verdicts: Verdicts) -> set[str]:
     return {check.partition("[")[0] for check in verdicts}
 
 
-@pytest.mark.parametrize("run", SOUND)
+@pytest.mark.parametrize("run", SOUND, ids=str)
 def test_sound_mesh_conforms(run: Run, verdicts: Verdicts) -> None:
     good = {check: verdict for check, verdict in verdicts.items() if verdict is Verdict.CONFORMS}
     assert without_parameters(good) == of_run(run)
@@ -51,7 +40,7 @@ def test_sound_mesh_conforms(run: Run, verdicts: Verdicts) -> None:
     assert set(rest.values()) <= {Verdict.UNSUPPORTED}, rest
 
 
-@pytest.mark.parametrize("run", USELESS)
+@pytest.mark.parametrize("run", USELESS, ids=str)
 def test_no_check_conforms_on_a_mesh_that_is_none(run: Run, verdicts: Verdicts) -> None:
     assert without_parameters(verdicts) == of_run(run)
     assert not {check for check, verdict in verdicts.items() if verdict is Verdict.CONFORMS}
