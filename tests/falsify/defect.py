@@ -18,7 +18,7 @@ class Defect:
     Attributes:
         description: What the mesh does wrong, in one sentence fit to publish.
         kills: Ids, with parameters where they have some, of checks whose verdict has to be ``violates``.
-        plant: The fault in a data plane; it has one state, if any, for the whole run.
+        plant: The fault in a data plane; one state for the whole run, where it has any.
         mesh: The embedded mesh with the fault in its control plane; None for the sound one.
     """
 

@@ -28,7 +28,7 @@ Verdicts = Mapping[str, Verdict]
 
 
 class NoReport(Exception):
-    """A run did not get as far as a report; has its output."""
+    """A run did not get as far as a report on each of its meshes; names those without one, and has its output."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class Run:
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         run = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        reports = sorted(directory.glob("*/report.json"))
-        if not reports:
-            raise NoReport(f"{' '.join(command)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
         verdicts: dict[str, dict[str, Verdict]] = {}
-        for report in (msgspec.json.decode(path.read_bytes(), type=Report) for path in reports):
+        for path in sorted(directory.glob("*/report.json")):
+            report = msgspec.json.decode(path.read_bytes(), type=Report)
             judged = {result.id: result.verdict for result in report.results if result.verdict is not Verdict.NOT_RUN}
             verdicts.setdefault(report.mesh.name, {}).update(judged)
+        if missing := {mesh.partition("@")[0] for mesh in self.meshes} - verdicts.keys():
+            raise NoReport(f"{' '.join(command)} ended with {run.returncode}, {missing}:\n{run.stdout}\n{run.stderr}")
         return verdicts
 
 
