@@ -1,7 +1,8 @@
-"""The figures of the project, measured: ``python benchmarks/run.py [FIGURE ...] [--json FILE]``.
+"""The figures of the project, measured: ``python benchmarks/run.py [FIGURE ...] [--short] [--json FILE]``.
 
 Each figure is printed with its bound and whether it holds; exit code 1 where one does not. Times are wall seconds of
-whole processes unless said otherwise; medians, because machines are noisy.
+whole processes unless said otherwise; medians, because machines are noisy. The short form takes every figure in less
+than a minute: it proves that each can be measured, and holds no time, share or size against a bound.
 """
 
 import argparse
@@ -13,24 +14,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from descendants import descendants, peak
 from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.suite import Mode, MutualTls
+from pytest_meshcheck.stage.policy import Policy
+from pytest_meshcheck.suite import Mode, MutualTls, Retry
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
-
-
-SAMPLED = 4.0
-"""Seconds between two looks at the memory of all processes, which take time from the run that they look at."""
 
 STAMP = """
 import time
@@ -40,6 +38,41 @@ import pytest
 def pytest_runtest_call():
     print("AT", time.time())
 """
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thoroughly to measure.
+
+    Attributes:
+        first_checks: Runs up to their first check.
+        waves: By what is selected of the suite, the arguments of pytest that select it.
+        sampled: Seconds between two looks at the memory of all processes, which take time from the run looked at.
+        pairs: Runs of pytest with the plugin installed but unused, each beside one without it.
+        switches: Policies put in force, of each kind.
+        rate: Requests per second of the load.
+        seconds: How long the load lasts.
+        judges: Whether times, shares and sizes are held against their bounds.
+    """
+
+    first_checks: int
+    waves: Mapping[str, tuple[str, ...]]
+    sampled: float
+    pairs: int
+    switches: int
+    rate: float
+    seconds: float
+    judges: bool
+
+    def at_most(self, bound: float) -> float | None:
+        """The bound of a time, a share or a size."""
+        return bound if self.judges else None
+
+
+WAVES = {"the suite": (), "the suite without the check that waits 15.5 s": ("-k", "not timeout/unset")}
+FEW = {"mtls/": ("-k", "mtls/")}
+FULL = Effort(5, WAVES, sampled=4.0, pairs=15, switches=60, rate=500.0, seconds=10.0, judges=True)
+SHORT = Effort(1, FEW, sampled=0.5, pairs=1, switches=3, rate=100.0, seconds=1.0, judges=False)
 
 
 @dataclass(frozen=True)
@@ -63,124 +96,132 @@ class Figure:
 
     def __str__(self) -> str:
         bound = "" if self.bound is None else f"  {'holds' if self.holds else 'FAILS'}: at most {self.bound:g}"
-        return f"{self.name:<72} {self.value:>10.4g}{bound}"
+        return f"{self.name:<88} {self.value:>10.4g}{bound}"
+
+
+def commit() -> str:
+    """The commit that is checked out, with a ``+`` where its files were changed; why it is unknown, where it is."""
+    command = ["git", "describe", "--always", "--dirty=+"]
+    try:
+        described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError as trouble:
+        return f"unknown commit ({trouble})"
+    return described.stdout.strip() or f"unknown commit ({described.stderr.strip()})"
 
 
 def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run pytest and take its time."""
     begun = time.monotonic()
-    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
     return time.monotonic() - begun, done
 
 
-def first_check() -> list[Figure]:
+def judged(*arguments: str) -> float:
+    """The seconds that a run of the suite takes."""
+    with tempfile.TemporaryDirectory() as directory:
+        seconds, done = timed("-q", *arguments, f"--mesh-report={directory}")
+    if done.returncode:
+        raise SystemExit(f"the suite did not pass, so that its time means nothing:\n{done.stdout[-3000:]}")
+    return seconds
+
+
+def first_check(effort: Effort) -> Iterator[Figure]:
     """From ``pytest`` to the first check running."""
-    seconds = []
+    name = f"first check running after (s), median of {effort.first_checks}"
+    seconds = statistics.median(_first_check() for _ in range(effort.first_checks))
+    yield Figure(name, seconds, effort.at_most(2.0))
+
+
+def _first_check() -> float:
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "stamp.py").write_text(STAMP, "utf-8")
-        for _ in range(5):
-            begun = time.time()
-            done = subprocess.run(
-                [*PYTEST, "-p", "stamp", "-s", "-x", "-k", "identity/server-sees", f"--mesh-report={directory}"],
-                cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": directory},
-                capture_output=True,
-                encoding="utf-8",
-                check=False,
-            )
-            stamps = re.findall(r"AT ([\d.]+)", done.stdout)
-            seconds.append(float(stamps[0]) - begun)
-    return [Figure("first check running after (s), median of 5", statistics.median(seconds), 2.0)]
+        Path(directory, "stamp.py").write_text(STAMP)
+        begun = time.time()
+        done = subprocess.run(
+            [*PYTEST, "-p", "stamp", "-s", "-x", "-k", "identity/server-sees", f"--mesh-report={directory}"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": directory},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    stamps = re.findall(r"AT ([\d.]+)", done.stdout)
+    if not stamps:
+        raise SystemExit(f"no check was run:\n{done.stdout[-3000:]}")
+    return float(stamps[0]) - begun
 
 
-def wave() -> list[Figure]:
-    """The first wave in one process, in two workers, and the memory of all its processes."""
-    with tempfile.TemporaryDirectory() as directory:
-        peak = Peak()
-        with peak:
-            alone, done = timed("-q", f"--mesh-report={directory}")
-        _expect_success(done)
-        together, done = timed("-q", "-n", "2", f"--mesh-report={directory}")
-        _expect_success(done)
-        short = ("-q", "-k", "not timeout/unset", f"--mesh-report={directory}")
-        alone_short, _ = timed(*short)
-        together_short, _ = timed(*short, "-n", "2")
-    return [
-        Figure("first wave, one process (s)", alone, 20.0),
-        Figure("first wave, -n 2, part of one process", together / alone, 0.6),
-        Figure("first wave without the check that waits 15.5 s, one process (s)", alone_short),
-        Figure("the same with -n 2, part of one process", together_short / alone_short, 0.6),
-        Figure("memory of the whole run, proportional set size (MB)", peak.megabytes, 1000.0),
-    ]
+def wave(effort: Effort) -> Iterator[Figure]:
+    """The suite in one process and in two workers, and the memory of all processes of the former."""
+    for name, selected in effort.waves.items():
+        with peak(effort.sampled) as megabytes:
+            alone = judged(*selected)
+        together = judged(*selected, "-n", "2")
+        yield Figure(f"{name}, one process (s)", alone, effort.at_most(20.0))
+        yield Figure(f"{name}, -n 2, share of the time of one process", together / alone, effort.at_most(0.6))
+        yield Figure(f"{name}, memory, proportional set size (MB)", max(megabytes), effort.at_most(1000.0))
 
 
-def unused() -> list[Figure]:
+def unused(effort: Effort) -> Iterator[Figure]:
     """What the plugin costs a run of pytest that selects no mesh."""
+    cases = {"pytest --version": ["--version"], "an empty test file": ["-q", "test_empty.py"]}
     with tempfile.TemporaryDirectory() as directory:
         empty = Path(directory)
-        (empty / "test_empty.py").write_text("", "utf-8")
-        (empty / "pytest.ini").write_text("[pytest]\n", "utf-8")
-        cases = {"pytest --version": ["--version"], "an empty test file": ["-q", "test_empty.py"]}
-        return [
-            Figure(f"installed but unused, {name} (ms more than without)", _difference(arguments, empty) * 1000, 15.0)
-            for name, arguments in cases.items()
-        ]
+        (empty / "test_empty.py").write_text("")
+        (empty / "pytest.ini").write_text("[pytest]\n")
+        for case, arguments in cases.items():
+            name = f"installed but unused, {case} (ms more than without), median of {effort.pairs}"
+            seconds = statistics.median(_difference(arguments, empty) for _ in range(effort.pairs))
+            yield Figure(name, seconds * 1000, effort.at_most(15.0))
 
 
 def _difference(arguments: Sequence[str], cwd: Path) -> float:
-    """The median difference of pairs, run in turn, so that a drift of the machine's speed cancels out."""
-    pairs = [timed(*arguments, cwd=cwd)[0] - timed("-p", "no:meshcheck", *arguments, cwd=cwd)[0] for _ in range(15)]
-    return statistics.median(pairs)
+    """The difference of a pair, one run right after the other, so that a drift of the machine's speed cancels out."""
+    return timed(*arguments, cwd=cwd)[0] - timed("-p", "no:meshcheck", *arguments, cwd=cwd)[0]
 
 
-def policy() -> list[Figure]:
-    """From a policy applied to every data plane going by it."""
-    return asyncio.run(_policy())
+def policy(effort: Effort) -> list[Figure]:
+    """From a policy put in force to every data plane having it."""
 
-
-async def _policy() -> list[Figure]:
     async def measure(mesh: MeshUnderTest) -> list[Figure]:
         server, _client = await asyncio.gather(mesh.workload("server"), mesh.workload("client"))
-        before = _processes()
-        seconds = []
-        for number in range(60):
-            mode = Mode.STRICT if number % 2 else Mode.PERMISSIVE
-            manifests = mesh.adapter.render(MutualTls(server, mode))
-            begun = time.monotonic()
-            await mesh.platform.apply(manifests)
-            await mesh.adapter.settled()
-            seconds.append(time.monotonic() - begun)
-        started = len(_processes() - before)
-        return [
-            Figure("policy to effect (ms), median of 60", statistics.median(seconds) * 1000, 10.0),
-            Figure("processes started by policy switches", started, 0),
-        ]
+        kinds: Mapping[str, Policy] = {"a listener": MutualTls(server, Mode.STRICT), "a route": Retry(server, 2)}
+        before = descendants()
+        figures = []
+        for changed, one in kinds.items():
+            seconds = statistics.median([await _to_effect(mesh, one) for _ in range(effort.switches)])
+            name = f"policy about {changed} to effect (ms), median of {effort.switches}"
+            figures.append(Figure(name, seconds * 1000, effort.at_most(3.0)))
+        started = len(descendants() - before)
+        return [*figures, Figure("processes started by policy switches", started, 0)]
 
-    return await _with_mesh(measure)
+    return asyncio.run(_with_mesh(measure))
 
 
-def load() -> list[Figure]:
+async def _to_effect(mesh: MeshUnderTest, policy: Policy) -> float:
+    begun = time.monotonic()
+    async with mesh.policy(policy):
+        return time.monotonic() - begun
+
+
+def load(effort: Effort) -> list[Figure]:
     """Open-loop load through two sidecars."""
-    return asyncio.run(_load(rate=500.0, seconds=10.0))
 
-
-async def _load(rate: float, seconds: float) -> list[Figure]:
     async def measure(mesh: MeshUnderTest) -> list[Figure]:
         server, client = await asyncio.gather(mesh.workload("server"), mesh.workload("client"))
-        async with client.load(server, rate) as running:
-            await asyncio.sleep(seconds)
+        async with client.load(server, effort.rate) as running:
+            await asyncio.sleep(effort.seconds)
         outcome = running.result
         bad = len(outcome.failed) + len(outcome.lost) + len(outcome.duplicated)
         return [
-            Figure(f"requests sent at {rate:g}/s for {seconds:g} s", outcome.sent),
-            Figure("arrivals behind their schedule (ms), p99", outcome.lateness.p99 * 1000, 50.0),
+            Figure(f"requests sent at {effort.rate:g}/s for {effort.seconds:g} s", outcome.sent),
+            Figure("arrivals behind their schedule (ms), p99", outcome.lateness.p99 * 1000, effort.at_most(50.0)),
             Figure("arrivals behind their schedule (ms), worst", outcome.lateness.max * 1000),
             Figure("latency from due to answered (ms), p50", outcome.latency.p50 * 1000),
             Figure("latency from due to answered (ms), p99", outcome.latency.p99 * 1000),
             Figure("failed, lost or doubled", bad, 0),
         ]
 
-    return await _with_mesh(measure)
+    return asyncio.run(_with_mesh(measure))
 
 
 async def _with_mesh(measure: Callable[[MeshUnderTest], Awaitable[list[Figure]]]) -> list[Figure]:
@@ -193,75 +234,31 @@ async def _with_mesh(measure: Callable[[MeshUnderTest], Awaitable[list[Figure]]]
         await mesh.close()
 
 
-class Peak:
-    """The greatest memory of this process's descendants, sampled while the block runs."""
-
-    def __init__(self) -> None:
-        self.megabytes = 0.0
-        self._over = threading.Event()
-        self._sampler = threading.Thread(target=self._sample)
-
-    def __enter__(self) -> None:
-        self._sampler.start()
-
-    def __exit__(self, *_error: object) -> None:
-        self._over.set()
-        self._sampler.join()
-
-    def _sample(self) -> None:
-        while not self._over.wait(SAMPLED):
-            self.megabytes = max(self.megabytes, sum(map(_proportional_kilobytes, _processes())) / 1000)
-
-
-def _processes() -> set[int]:
-    """The ids of all descendants of this process."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text("utf-8").rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found: set[int] = set()
-    open_ = [os.getpid()]
-    while open_:
-        new = children.get(open_.pop(), [])
-        found.update(new)
-        open_ += new
-    return found
-
-
-def _proportional_kilobytes(process: int) -> int:
-    try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8")
-    except OSError:
-        return 0
-    match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
-    return int(match[1]) if match else 0
-
-
-def _expect_success(done: subprocess.CompletedProcess[str]) -> None:
-    if done.returncode:
-        raise SystemExit(f"the suite did not pass, so that its time means nothing:\n{done.stdout[-3000:]}")
-
-
-FIGURES = {"first-check": first_check, "wave": wave, "unused": unused, "policy": policy, "load": load}
+FIGURES: dict[str, Callable[[Effort], Iterable[Figure]]] = {
+    "first-check": first_check,
+    "wave": wave,
+    "unused": unused,
+    "policy": policy,
+    "load": load,
+}
 
 
 def main() -> int:
     """Measure what was asked for, print it, and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figure", nargs="*", choices=[*FIGURES, []], help="which; all by default")
+    parser.add_argument("--short", action="store_true", help="every figure in less than a minute, times without bounds")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the results go")
     arguments = parser.parse_args()
+    at = commit()
+    print(f"measured at {at}", flush=True)
     results = []
     for name in arguments.figure or FIGURES:
-        for figure in FIGURES[name]():
+        for figure in FIGURES[name](SHORT if arguments.short else FULL):
             print(figure, flush=True)
             results.append(figure)
-    arguments.json.write_text(
-        json.dumps([asdict(figure) | {"holds": figure.holds} for figure in results], indent=2), "utf-8"
-    )
+    written = [asdict(figure) | {"holds": figure.holds, "commit": at} for figure in results]
+    arguments.json.write_text(json.dumps(written, indent=2) + "\n")
     return 0 if all(figure.holds for figure in results) else 1
 
 

@@ -1,39 +1,72 @@
 """Runs of the suite are made ahead, some at a time, while the tests judge those that are done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.falsify.judged import AT_A_TIME, Run, Verdicts
+from tests.falsify.judged import PROCESSORS, Run, Verdicts, planted
 
-Begin = Callable[[Run], "Future[Verdicts]"]
+Begin = Callable[[Run], "Future[Mapping[str, Verdicts]]"]
 
 
-@pytest.fixture(scope="session")
-def begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begin]:
-    """Begins a run, unless it is begun. Under xdist, where workers share the tests, nothing is begun ahead."""
-    futures: dict[Run, Future[Verdicts]] = {}
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+@pytest.fixture(scope="module")
+def of_module(request: pytest.FixtureRequest) -> list[Mapping[str, object]]:
+    """The parameters of the tests of this module."""
+    return [_parameters(item) for item in request.session.items if item.path == request.path]
 
-        def begin(run: Run) -> "Future[Verdicts]":
+
+@pytest.fixture(scope="module")
+def runs_by_defect(of_module: list[Mapping[str, object]]) -> Mapping[str, Run]:
+    """The runs in which those defects are planted that the tests are about."""
+    defects = (parameters.get("defect") for parameters in of_module)
+    return planted(defect for defect in defects if isinstance(defect, str))
+
+
+@pytest.fixture(scope="module")
+def begun(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    of_module: list[Mapping[str, object]],
+    runs_by_defect: Mapping[str, Run],
+) -> Iterator[Begin]:
+    """Begins a run, unless it is begun. Where workers share the tests of a module, nothing is begun ahead."""
+    futures: dict[Run, Future[Mapping[str, Verdicts]]] = {}
+    with ThreadPoolExecutor(_at_a_time(request.config)) as pool:
+
+        def begin(run: Run) -> "Future[Mapping[str, Verdicts]]":
             if run not in futures:
                 futures[run] = pool.submit(run.verdicts, tmp_path_factory.mktemp(run.name))
             return futures[run]
 
-        if not hasattr(request.config, "workerinput"):
-            for item in request.session.items:
-                if isinstance(item, pytest.Function) and isinstance(run := _parameters(item).get("run"), Run):
+        if _has_whole_modules(request.config):
+            for run in (*runs_by_defect.values(), *(parameters.get("run") for parameters in of_module)):
+                if isinstance(run, Run):
                     begin(run)
         yield begin
         pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
-def verdicts(run: Run, begun: Begin) -> Verdicts:
-    """What the run came to that the test is about."""
-    return begun(run).result()
+def verdicts(request: pytest.FixtureRequest, begun: Begin, runs_by_defect: Mapping[str, Run]) -> Verdicts:
+    """What the mesh came to that the test is about."""
+    parameters = _parameters(request.node)
+    if isinstance(run := parameters.get("run"), Run):
+        (verdicts,) = begun(run).result().values()
+        return verdicts
+    defect = str(parameters["defect"])
+    return begun(runs_by_defect[defect]).result()[defect]
 
 
-def _parameters(item: pytest.Function) -> dict[str, object]:
-    return item.callspec.params if hasattr(item, "callspec") else {}
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+
+
+def _at_a_time(config: pytest.Config) -> int:
+    """Runs; a run waits a good part of its time, and so does another worker of xdist."""
+    return PROCESSORS if hasattr(config, "workerinput") else PROCESSORS + 1
+
+
+def _has_whole_modules(config: pytest.Config) -> bool:
+    """Whether a process that has one test of a module has all of them."""
+    return not hasattr(config, "workerinput") or "--dist=loadfile" in config.workerinput["mainargv"]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from tests.falsify.table import DEFECTS, ROOT, of_upgrade
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
-AT_A_TIME = len(os.sched_getaffinity(0)) + 1
-"""Runs; one more than processors, as a run waits a good part of its time."""
+PROCESSORS = len(os.sched_getaffinity(0))
 
-PATIENCE = 600.0
+BATCHES = 6
+"""Runs that the defects are spread over: each run judges many meshes, one after the other, and starts pytest once."""
+
+PATIENCE = 1200.0
 """Seconds after which a run is given up."""
 
 Verdicts = Mapping[str, Verdict]
@@ -26,7 +28,7 @@ Verdicts = Mapping[str, Verdict]
 
 
 class NoReport(Exception):
-    """A run did not get as far as a report; has its output."""
+    """A run did not get as far as a report on each of its meshes; names those without one, and has its output."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,20 @@ class Run:
     """One run of the suite.
 
     Attributes:
-        name: The defect, or the mesh.
-        mesh: For ``--mesh``.
+        name: What it is called.
+        meshes: For ``--mesh``, one after the other.
         arguments: More arguments for pytest.
     """
 
     name: str
-    mesh: str
+    meshes: tuple[str, ...]
     arguments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
 
-    def verdicts(self, directory: Path) -> Verdicts:
-        """Run it, and return the verdict of everything that was run; reports go to ``directory``.
+    def verdicts(self, directory: Path) -> Mapping[str, Verdicts]:
+        """Run it, and return by mesh the verdict of everything that was run; reports go to ``directory``.
 
         Raises:
             NoReport: It ended without a report.
@@ -55,32 +57,46 @@ class Run:
         """
         command = (
             *(sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
-            *(f"--mesh={self.mesh}", f"--mesh-report={directory}", "--mesh-artifacts=never", *self.arguments),
+            *(f"--mesh={mesh}" for mesh in self.meshes),
+            *(f"--mesh-report={directory}", "--mesh-artifacts=never", *self.arguments),
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         run = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        reports = sorted(directory.glob("*/report.json"))
-        if not reports:
-            raise NoReport(f"{' '.join(command)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
-        read = (msgspec.json.decode(report.read_bytes(), type=Report).results for report in reports)
-        results = (result for of_one in read for result in of_one)
-        return {result.id: result.verdict for result in results if result.verdict is not Verdict.NOT_RUN}
+        verdicts: dict[str, dict[str, Verdict]] = {}
+        for path in sorted(directory.glob("*/report.json")):
+            report = msgspec.json.decode(path.read_bytes(), type=Report)
+            judged = {result.id: result.verdict for result in report.results if result.verdict is not Verdict.NOT_RUN}
+            verdicts.setdefault(report.mesh.name, {}).update(judged)
+        if missing := {mesh.partition("@")[0] for mesh in self.meshes} - verdicts.keys():
+            raise NoReport(f"{' '.join(command)} ended with {run.returncode}, {missing}:\n{run.stdout}\n{run.stderr}")
+        return verdicts
 
 
 def upgraded(name: str, mesh: str, *arguments: str) -> Run:
     """The run of the checks of an upgrade, in which a mesh is upgraded."""
-    return Run(name, f"{mesh}@1", ("--mesh-upgrade-to=2", "-k", "upgrade/", *arguments))
+    return Run(name, (f"{mesh}@1",), ("--mesh-upgrade-to=2", "-k", "upgrade/", *arguments))
 
 
-def planted(name: str) -> Run:
-    """The run of those checks that have to see a defect."""
-    defect = DEFECTS[name]
-    if all(map(of_upgrade, defect.kills)):
-        return upgraded(name, name)
-    chosen = ("-k", " or ".join(defect.kills))
-    if defect.mesh:
-        return Run(name, name, chosen)
-    return Run(name, SOUND_MESH, (*chosen, "--plant", name))
+def batch(name: str) -> str:
+    """The name of the run in which a defect is planted."""
+    if all(map(of_upgrade, DEFECTS[name].kills)):
+        return name
+    return f"batch-{list(DEFECTS).index(name) % BATCHES}"
+
+
+def planted(names: Iterable[str]) -> Mapping[str, Run]:
+    """By defect, the run that has those checks meet it that have to see it; one for all defects of a batch."""
+    batches: dict[str, list[str]] = {}
+    for name in names:
+        batches.setdefault(batch(name), []).append(name)
+    runs = (upgraded(one, one) if one in DEFECTS else _one_by_one(one, together) for one, together in batches.items())
+    return {name: run for run, together in zip(runs, batches.values(), strict=True) for name in together}
+
+
+def _one_by_one(batch: str, names: Sequence[str]) -> Run:
+    """Each defect is the name of a mesh, and part of the names of the checks that are to meet it."""
+    chosen = (f"{name} and ({' or '.join(DEFECTS[name].kills)})" for name in names)
+    return Run(batch, tuple(names), ("-k", " or ".join(f"({one})" for one in chosen)))
 
 
 def survivors(name: str, verdicts: Verdicts) -> Mapping[str, str]:

@@ -13,13 +13,13 @@ IMPATIENT = ("--mesh-timeout-scale=0.3",)
 
 WITHOUT_CLOCKS = pytest.mark.skipif(bool(clocks.lacking()), reason=clocks.lacking())
 SOUND = [
-    Run(SOUND_MESH, SOUND_MESH),
+    Run(SOUND_MESH, (SOUND_MESH,)),
     upgraded(UPGRADABLE, UPGRADABLE),
-    pytest.param(Run("clocks-apart", SOUND_MESH, ("-p", "tests.clocks")), marks=WITHOUT_CLOCKS, id="clocks-apart"),
+    pytest.param(Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks")), marks=WITHOUT_CLOCKS, id="clocks-apart"),
 ]
 NO_MESHES = ("no-mesh", "refuse-all")
 USELESS = [
-    run for name in NO_MESHES for run in (Run(name, name, IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))
+    run for name in NO_MESHES for run in (Run(name, (name,), IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))
 ]
 
 

@@ -1,4 +1,4 @@
-"""The embedded mesh with one fault in its control plane."""
+"""The embedded mesh with one fault, in its control plane or in what it publishes to data planes."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -14,6 +14,7 @@ from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.probe.messages import Credentials
 from pytest_meshcheck.stage.pki import Authority, Validity, pem
 from pytest_meshcheck.stage.policy import MutualTls, Namespace, Policy, WholeMesh
+from tests.falsify.defect import Plant, Resources
 
 Extension = Callable[[x509.Certificate], x509.ExtensionType]
 """From a leaf to the extension that it should have had."""
@@ -29,6 +30,20 @@ def factory(mesh_class: type[EnvoyMesh], name: str) -> Factory:
         return mesh
 
     return create
+
+
+def planted(plant: Plant) -> type[EnvoyMesh]:
+    """An embedded mesh that publishes its resources with a defect in them."""
+
+    def publish(workload: str, resources: Resources) -> Resources:
+        plant(workload, resources)
+        return resources
+
+    class Planted(EnvoyMesh):
+        def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+            super().__init__(version, publish_hook=publish, timeout_scale=timeout_scale)
+
+    return Planted
 
 
 def is_wide(policy: Policy) -> bool:
