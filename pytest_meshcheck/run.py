@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.judge.catalogue import Check
-from pytest_meshcheck.judge.staging import STAGE
+from pytest_meshcheck.judge.plain_names import ROLES
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
+from pytest_meshcheck.loops import move_into_session_loop, refuse_other_loops
 from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
@@ -65,6 +66,7 @@ class Run:
         self._leave_out(items)
         for item in items:
             self._plan(item)
+        move_into_session_loop(items)
         if not self._collects_a_part():
             self.known.refuse_unknown_parameters(self.planned)
         result = yield
@@ -87,7 +89,7 @@ class Run:
         """Remember what can be begun before the check itself."""
         if planned.check.head_start:
             self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
-        self.roles.setdefault(planned.mesh, {}).update({role: None for role in fixtures if role in STAGE})
+        self.roles.setdefault(planned.mesh, {}).update({ROLES[name]: None for name in fixtures if name in ROLES})
 
     def may_disrupt(self, mesh: MeshName) -> bool:
         """Whether what reaches beyond the stage is allowed."""
@@ -158,6 +160,7 @@ class Run:
         """Skip what the mesh does not claim."""
         planned = item.stash.get(PLANNED, None)
         if planned is None:
+            refuse_other_loops(item)
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(self.evidence_folder(planned))  # of an earlier run
