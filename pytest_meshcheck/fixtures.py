@@ -126,7 +126,7 @@ async def mesh(
         if mesh_session.turns.file is not None:
             await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
         await mesh_session.follow_roots()
-        mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
+        mesh_session.begin_check(run.evidence_of(request.node) / "state" if planned else None)
         yield mesh_session
         if run.keeps_evidence(request.node):
             try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
+from pytest_meshcheck.attempts import Attempts
 from pytest_meshcheck.judge.catalogue import Check, Requirement
 from pytest_meshcheck.judge.expectations import KnownViolation
 from pytest_meshcheck.judge.verdict import Result
@@ -22,7 +23,9 @@ class Planned:
 
 
 PLANNED = pytest.StashKey[Planned]()
+ATTEMPTS = pytest.StashKey[Attempts]()
 VIOLATED = pytest.StashKey[bool]()
+"""Whether any attempt did so far."""
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -30,7 +33,7 @@ class Collected(msgspec.Struct, frozen=True):
 
     mesh: str
     result: Result
-    """With the verdict ``not-run``."""
+    """With the verdict ``not-run`` where there is no other."""
     requirement: Requirement
     root: str
     """The folder of the suite."""
