@@ -19,6 +19,8 @@ class Planned:
     check: Check
     id: str
     mesh: MeshName
+    reproduce: str
+    """The command that runs it again."""
     known: KnownViolation | None = None
 
 

@@ -17,11 +17,12 @@ from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
 from pytest_meshcheck.loops import move_into_session_loop, refuse_other_loops
 from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
-from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.options import MeshName, Settings, again
 from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.planned import ATTEMPTS, PLANNED, VIOLATED, Collected, Planned, Told
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
+from pytest_meshcheck.reproduce import command
 from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
 from pytest_meshcheck.stage.faults import Unsupported
 from pytest_meshcheck.upgrade import Upgrade, judges
@@ -121,7 +122,7 @@ class Run:
         parameters = parametrised.removeprefix(str(mesh)).removeprefix("-")
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
-        planned = Planned(check, identifier, mesh, known)
+        planned = Planned(check, identifier, mesh, command(item, self._options(mesh)), known)
         item.stash[PLANNED] = planned
         item.stash[ATTEMPTS] = self.attempts[item.nodeid] = Attempts(self.evidence_folder(planned))
         item.extra_keyword_matches |= {check.id, identifier}
@@ -273,7 +274,6 @@ class Run:
 
     def _result(self, planned: Planned, verdict: Verdict, seconds: float) -> Result:
         known = planned.known
-        where = self.settings.where if home_of(self.adapters[planned.mesh]) is Home.KUBERNETES else ()
         return Result(
             id=planned.id,
             verdict=verdict,
@@ -284,12 +284,14 @@ class Run:
             needs=tuple(sorted(planned.check.needs)),
             reason=known.reason if known else "",
             link=known.link if known else "",
-            reproduce=" ".join(("pytest", *self._named(planned.mesh), *where, f"-k '{planned.id}'")),
+            reproduce=planned.reproduce,
         )
 
-    def _named(self, mesh: MeshName) -> tuple[str, ...]:
+    def _options(self, mesh: MeshName) -> tuple[str, ...]:
         """The options by which a mesh is judged as it was."""
-        return self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
+        named = self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
+        on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
+        return *named, *again(self.config, self.settings, on_cluster=on_cluster)
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept, now that it has a verdict."""

@@ -39,6 +39,7 @@ TOLD = "meshcheck_told"
 KILL_TABLE = "kill_table.json"
 """In the folder of a suite: the id of each check with the defects that it was seen to catch."""
 
+NO_CHECKS = "meshcheck: there is no check here; the suite of the plugin is run by --pyargs pytest_meshcheck.conformance"
 NOT_WRITTEN = "(not written)"
 FAILING = (Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.FIXED)
 JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
@@ -200,8 +201,10 @@ class ScoreKeeper:
         )
         return f"meshcheck: {', '.join(parts)}"
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode) -> None:
         """The verdict per family, each violation in full, and where the report is."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.scores:
+            terminalreporter.write_line(NO_CHECKS, yellow=True)
         for name, report in self.reports.items():
             terminalreporter.section(f"mesh conformance: {report.mesh}")
             for text, markup in lines(report, self.written.get(name, Path(NOT_WRITTEN))):

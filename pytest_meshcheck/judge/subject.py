@@ -149,7 +149,7 @@ class MeshUnderTest:
             Inconclusive: There was none.
         """
         if self.upgraded is None:
-            raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to")
+            raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to=VERSION")
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 

@@ -11,7 +11,7 @@ class ReportNotWritten(Exception):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"{path} could not be written: {reason}. Make room or allow writing there, or choose another place "
-            "(--mesh-report DIR)."
+            "(--mesh-report=DIR)."
         )
         self.path = path
         self.reason = reason

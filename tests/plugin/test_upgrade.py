@@ -111,7 +111,7 @@ def test_what_is_selected_after_the_upgrade_alone_is_upgraded_as_well(suite: Sui
     run = suite.run("--mesh-upgrade-to=2", "-k", "demo/hitless", mesh="upgradable@1")
     assert run.has("1 passed")
     assert report(suite, "2")["results"][0]["reproduce"] == (
-        "pytest --mesh=upgradable@1 --mesh-upgrade-to=2 -k 'demo/hitless'"
+        "pytest --mesh=upgradable@1 --mesh-upgrade-to=2 'demo/test_demo.py::test_hitless[upgradable@2]'"
     )
 
 
