@@ -2,14 +2,20 @@
 
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 import pytest_asyncio
+
+from pytest_meshcheck.judge.plain_names import PLAIN
 
 LIVES_IN = "session"
 INSTEAD = f'@pytest.mark.asyncio(loop_scope="{LIVES_IN}")'
 RESTS_ON = "mesh_session"
 """The fixture that every other one rests on that needs a loop."""
+
+FIXTURES = {"mesh", RESTS_ON, *PLAIN.values()}
+ANYIO = "anyio_backend"
 
 
 def move_into_session_loop(items: Iterable[pytest.Item]) -> None:
@@ -17,6 +23,14 @@ def move_into_session_loop(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if _uses_mesh(item) and pytest_asyncio.is_async_test(item) and _named_scope(item) is None:
             item.add_marker(pytest.mark.asyncio(loop_scope=LIVES_IN), append=False)
+
+
+def keep_from_anyio(function: Any) -> None:
+    """Have anyio, which in its automatic mode takes every coroutine, leave what is marked for pytest-asyncio."""
+    marks = list(getattr(function, "pytestmark", ()))
+    if not {mark.name for mark in marks} & {"asyncio"} or FIXTURES.isdisjoint(inspect.signature(function).parameters):
+        return
+    function.pytestmark = [mark for mark in marks if (mark.name, mark.args) != ("usefixtures", (ANYIO,))]
 
 
 def refuse_other_loops(item: pytest.Item) -> None:
@@ -32,7 +46,7 @@ def _uses_mesh(item: pytest.Item) -> bool:
 def _why_not(item: pytest.Item) -> str | None:
     if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
         return None
-    if item.get_closest_marker("anyio") or "anyio_backend" in item.fixturenames:
+    if item.get_closest_marker("anyio") or ANYIO in item.fixturenames:
         return f"anyio runs it in one of its own: write {INSTEAD} instead of @pytest.mark.anyio"
     if not pytest_asyncio.is_async_test(item):
         return f"nothing runs it as a coroutine: write {INSTEAD}"

@@ -1,5 +1,6 @@
 """A pytest run with a mesh selected: which checks there are, in which order, and what their outcomes mean."""
 
+import inspect
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pytest_meshcheck.judge.catalogue import Check
 from pytest_meshcheck.judge.plain_names import ROLES
 from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.known import KnownViolations
-from pytest_meshcheck.loops import move_into_session_loop, refuse_other_loops
+from pytest_meshcheck.loops import keep_from_anyio, move_into_session_loop, refuse_other_loops
 from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
 from pytest_meshcheck.options import MeshName, Settings, again
 from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 SHOWN = ("passed", "failed", "skipped")
 """Outcomes that pytest counts; plugins that repeat tests have words of their own for the attempts before the last."""
+
+OF_ONE_MESH = {"mesh_session", "mesh_platform"}
+"""Fixtures of which there is one for each mesh; all others of that kind rest on them."""
 
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
 
@@ -61,8 +65,13 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run what asks for the mesh once per mesh, one mesh after the other."""
-        if "mesh_name" in metafunc.fixturenames:
+        if not OF_ONE_MESH.isdisjoint(metafunc.fixturenames):
             metafunc.parametrize("mesh_name", list(self.adapters), ids=str, scope="session")
+
+    def pytest_pycollect_makeitem(self, obj: object) -> None:
+        """Leave checks to pytest-asyncio; between anyio, which comes first, and pytest, which comes last."""
+        if inspect.iscoroutinefunction(obj):
+            keep_from_anyio(obj)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
@@ -166,8 +175,8 @@ class Run:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip what the mesh does not claim."""
         planned = item.stash.get(PLANNED, None)
+        refuse_other_loops(item)
         if planned is None:
-            refuse_other_loops(item)
             return
         item.stash[ATTEMPTS].begin()
         adapter = self.adapters[planned.mesh]

@@ -148,3 +148,30 @@ def test_pytest_asyncio_may_be_named(suite: Suite) -> None:
     suite.write("conforms")
     args = ("-p", "pytest_meshcheck.plugin", "-p", "pytest_asyncio.plugin")
     assert suite.run(*args, **NO_AUTOLOAD).has("1 passed")
+
+
+TAKES_ALL = """
+import inspect
+import pytest
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector, name, obj):
+    if inspect.iscoroutinefunction(obj):
+        pytest.mark.usefixtures("anyio_backend")(obj)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    assert "anyio_backend" not in pyfuncitem.funcargs
+"""
+"""As anyio does in its automatic mode."""
+
+
+def test_checks_are_left_to_pytest_asyncio(suite: Suite, quick: Quick, pytester: pytest.Pytester) -> None:
+    calls = CALLS.format(decorator="@pytest.mark.asyncio")
+    suite.write("served", test_calls_py=calls, takes_all_py=TAKES_ALL)
+    pytester.syspathinsert()
+    quick("-p", "takes_all", "--mesh=envoy").assert_outcomes(passed=2)

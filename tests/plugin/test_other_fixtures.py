@@ -70,3 +70,30 @@ async def test_overridden(mesh, server):
 def test_a_suite_overrides_a_workload_by_its_long_name(suite: Suite, quick: Quick) -> None:
     suite.write(OVERRIDDEN)
     quick("--mesh=envoy").assert_outcomes(passed=1)
+
+
+TRIANGLES = """
+import pytest
+
+@pytest.fixture
+def mesh():
+    return "triangles"
+
+@pytest.fixture
+def mesh_name():
+    return "bunny"
+
+def test_triangles(mesh, mesh_name):
+    assert (mesh, mesh_name) == ("triangles", "bunny")
+
+@pytest.mark.parametrize("mesh_name", ["teapot"])
+def test_names(mesh_name):
+    assert mesh_name == "teapot"
+"""
+
+
+def test_meshes_of_another_kind_are_left_alone(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", test_triangles_py=TRIANGLES)
+    result = quick("--mesh=envoy", "-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["test_triangles.py::test_triangles PASSED*"])

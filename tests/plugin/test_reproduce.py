@@ -37,7 +37,9 @@ def again(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agai
     monkeypatch.setenv("TMPDIR", str(suite.temporary))
 
     def run(command: str, cwd: Path) -> dict[str, str]:
-        ran = subprocess.run(command, shell=True, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
+        ran = subprocess.run(
+            command, shell=True, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         print(command, ran.stdout, ran.stderr, sep="\n")
         verdicts = suite.verdicts()
         return {name: verdict for name, verdict in verdicts.items() if verdict != "not-run"}

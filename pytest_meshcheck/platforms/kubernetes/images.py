@@ -104,7 +104,8 @@ def _inspected(base: str) -> tuple[str, str]:
     if ran.returncode:
         raise MeshUnavailable(
             f"the base image {base} of the probe cannot be used: {last_lines(ran)}; "
-            "name one that has python3 with --mesh-probe-base=IMAGE, or a built probe image with --mesh-probe-image=IMAGE"
+            "name one that has python3 with --mesh-probe-base=IMAGE, "
+            "or a built probe image with --mesh-probe-image=IMAGE"
         )
     inspected = json.loads(containers("image", "inspect", base).stdout)
     return ran.stdout.strip(), inspected[0]["Architecture"]
