@@ -74,7 +74,9 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
-    config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
+    run = Run(config, settings, adapters, scores, upgrade, cluster=cluster)
+    config.pluginmanager.register(run, "meshcheck-run")
+    config.pluginmanager.register(run.judging, "meshcheck-judging")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
 
 

@@ -100,7 +100,7 @@ def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
         run.adapters[name],
         platform,
         run.settings.mesh_timeout_scale,
-        may_disrupt=run.may_disrupt(name),
+        may_disrupt=run.judging.may_disrupt(name),
         turns=Turns(run.turns_of(name)),
     )
 
@@ -126,13 +126,13 @@ async def mesh(
         if mesh_session.turns.file is not None:
             await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
         await mesh_session.follow_roots()
-        mesh_session.begin_check(run.evidence_of(request.node) / "state" if planned else None)
+        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
         yield mesh_session
-        if run.keeps_evidence(request.node):
+        if run.judging.keeps_evidence(request.node):
             try:
                 await mesh_session.capture()
             except OSError as error:
-                run.troubles.append(f"the state of the mesh could not be kept: {error}")
+                run.judging.troubles.append(f"the state of the mesh could not be kept: {error}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
