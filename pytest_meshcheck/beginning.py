@@ -45,6 +45,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     Raises:
         pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
     """
+    _need_pytest_asyncio(config)
     meshes = registry(config)
     upgrade = Upgrade.asked_for(config, settings)
     names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
@@ -76,8 +77,20 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
-    config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
+    run = Run(config, settings, adapters, scores, upgrade, cluster=cluster)
+    config.pluginmanager.register(run, "meshcheck-run")
+    config.pluginmanager.register(run.judging, "meshcheck-judging")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
+
+
+def _need_pytest_asyncio(config: pytest.Config) -> None:
+    """UsageError where the plugin is not loaded that runs checks: its import alone does not make it one of this run."""
+    plugin = "pytest_asyncio.plugin"
+    if not any(getattr(loaded, "__name__", "") == plugin for loaded in config.pluginmanager.get_plugins()):
+        raise pytest.UsageError(
+            f"--mesh takes pytest-asyncio, which is not loaded: leave out -p no:asyncio, or add -p {plugin} where "
+            "plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
+        )
 
 
 def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:

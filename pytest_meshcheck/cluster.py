@@ -93,7 +93,9 @@ class Cluster:
         records_folder()
         if not is_named(settings):
             if settings.mesh_installed:
-                raise MeshUnavailable("--mesh-installed is about a cluster that exists: name it with --mesh-context")
+                raise MeshUnavailable(
+                    "--mesh-installed is about a cluster that exists: name it with --mesh-context=NAME"
+                )
             self._kind_config = kind_config(settings, adapters)
             refuse_one_place(settings, adapters)
             kind.require()
@@ -104,7 +106,7 @@ class Cluster:
         asyncio.run(looked_at(on_cluster.values(), settings))
         if settings.mesh_probe_image is None and kind_of(settings) is None:
             raise MeshUnavailable(
-                "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image "
+                "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
                 "(only into kind clusters of this machine an image can be loaded that is built here)"
             )
 

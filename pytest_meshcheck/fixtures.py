@@ -100,7 +100,7 @@ def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
         run.adapters[name],
         platform,
         run.settings.mesh_timeout_scale,
-        may_disrupt=run.may_disrupt(name),
+        may_disrupt=run.judging.may_disrupt(name),
         turns=Turns(run.turns_of(name)),
     )
 
@@ -122,15 +122,15 @@ async def mesh_evidence(
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(PLANNED, None)
     with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
-        mesh_session.begin_check(run.evidence_folder(planned) / "state" if planned else None)
+        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
         request.node.stash[SUBJECT] = mesh_session
         yield
-        if run.keeps_evidence(request.node):
+        if run.judging.keeps_evidence(request.node):
             try:
                 await mesh_session.capture()
             except Exception as error:  # noqa: BLE001 - the verdict stands, whatever is in the way of its evidence
                 why = getattr(error, "strerror", None) or error
-                run.troubles.append(f"the state of the mesh could not be kept: {why}")
+                run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -144,66 +144,66 @@ async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTes
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def client(mesh: MeshUnderTest) -> Workload:
+async def mesh_client(mesh: MeshUnderTest) -> Workload:
     """An enrolled workload in blue that calls others."""
     return await mesh.workload("client")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def other(mesh: MeshUnderTest) -> Workload:
+async def mesh_other(mesh: MeshUnderTest) -> Workload:
     """A second enrolled caller in blue, with an identity of its own."""
     return await mesh.workload("other")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def server(mesh: MeshUnderTest) -> Workload:
+async def mesh_server(mesh: MeshUnderTest) -> Workload:
     """An enrolled workload in blue that is called."""
     return await mesh.workload("server")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def renewing(mesh: MeshUnderTest) -> Workload:
+async def mesh_renewing(mesh: MeshUnderTest) -> Workload:
     """An enrolled workload in blue whose certificates live as shortly as the mesh allows."""
     return await mesh.workload("renewing")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def twin_client(mesh: MeshUnderTest) -> Workload:
+async def mesh_twin_client(mesh: MeshUnderTest) -> Workload:
     """The client's twin: the same name in another namespace."""
     return await mesh.workload("twin_client")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def twin_server(mesh: MeshUnderTest) -> Workload:
+async def mesh_twin_server(mesh: MeshUnderTest) -> Workload:
     """The server's twin: the same name in another namespace."""
     return await mesh.workload("twin_server")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def outsider(mesh: MeshUnderTest) -> Workload:
+async def mesh_outsider(mesh: MeshUnderTest) -> Workload:
     """A caller outside of the mesh."""
     return await mesh.workload("outsider")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def bystander(mesh: MeshUnderTest) -> Workload:
+async def mesh_bystander(mesh: MeshUnderTest) -> Workload:
     """A server outside of the mesh."""
     return await mesh.workload("bystander")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def impostor(mesh: MeshUnderTest) -> Workload:
+async def mesh_impostor(mesh: MeshUnderTest) -> Workload:
     """A server without a data plane that the mesh takes for an enrolled workload; it speaks TLS by itself."""
     return await mesh.workload("impostor")
 
 
 @pytest.fixture
-def upgraded(mesh: MeshUnderTest) -> Upgraded:
+def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
     """What was seen while the mesh was moved to the version that it has now."""
     return mesh.of_upgrade()
 
 
 @pytest.fixture
-def head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
+def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
     """What the check's ``head_start`` comes to; awaiting it waits for its end."""
     return mesh.head_start(request.node.stash[PLANNED].check)

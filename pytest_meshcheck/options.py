@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,7 +120,7 @@ def _charts(text: str) -> str:
     return text
 
 
-WHERE = {
+ON_CLUSTER = {
     "mesh_kubeconfig",
     "mesh_context",
     "mesh_kind_config",
@@ -132,7 +133,10 @@ WHERE = {
     "mesh_installed",
     "mesh_allow_disruption",
 }
-"""Options, by their ini twins, without which a run on a cluster is another one."""
+"""Options, by their ini twins, that are about runs on a cluster."""
+
+OF_WHOLE_RUN = {"mesh", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
+"""Options, by their ini twins, that mean nothing to one check, or are about which mesh it judges."""
 
 PATHS = (_directory, _file, _charts)
 """Values that are paths, unless they are URLs; in the ini file they begin where it lies, as everywhere in pytest."""
@@ -194,12 +198,16 @@ class Settings:
     mesh_installed: bool
     mesh_allow_disruption: bool
 
-    @property
-    def where(self) -> tuple[str, ...]:
-        """The options that name the cluster and the probe, as they were given, to be given again."""
-        given = [(option, getattr(self, option.ini)) for option in OPTIONS if option.ini in WHERE]
-        changed = [(option, value) for option, value in given if value != option.default]
-        return tuple(text for option, value in changed for text in _again(option, value))
+
+def again(config: pytest.Config, settings: Settings, *, on_cluster: bool) -> tuple[str, ...]:
+    """The options by which one check is run as it was in this run, as they are written on a command line."""
+    return tuple(
+        text
+        for option in OPTIONS
+        if option.ini not in OF_WHOLE_RUN and (on_cluster or option.ini not in ON_CLUSTER)
+        if config.getoption(option.ini) is not None or getattr(settings, option.ini) != option.default
+        for text in _again(option, getattr(settings, option.ini))
+    )
 
 
 def _again(option: Option, value: Any) -> tuple[str, ...]:
@@ -219,6 +227,13 @@ def add(parser: pytest.Parser) -> None:
         group.addoption(option.flag, dest=option.ini, default=None, help=f"{option.help} (ini: {option.ini})", **how)
         parser.addini(option.ini, option.help, type=option.ini_type, default=None)
     group.addoption("--mesh-list", action="store_true", dest="mesh_list", help="List the meshes there are, and end.")
+
+
+def behind_a_space(config: pytest.Config) -> list[tuple[str, str]]:
+    """The options of the command line whose value is a path that exists, and stands behind a space."""
+    flags = {option.flag for option in OPTIONS if option.metavar is not None}
+    given = [str(argument) for argument in config.invocation_params.args]
+    return [pair for pair in pairwise(given) if pair[0] in flags and (config.invocation_params.dir / pair[1]).exists()]
 
 
 def settings(config: pytest.Config) -> Settings:

@@ -50,6 +50,6 @@ def of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], An
     """Keeps the lines of a traceback that a suite author wrote; what is below them is ours and says nothing new."""
 
     def lines(raised: pytest.ExceptionInfo[BaseException]) -> Any:
-        return raised.traceback.filter(lambda entry: Path(entry.path).is_relative_to(check.root))
+        return raised.traceback.filter(lambda entry: Path(entry.path).resolve().is_relative_to(check.root))
 
     return lines

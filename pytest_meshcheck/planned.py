@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
+from pytest_meshcheck.attempts import Attempts
 from pytest_meshcheck.judge.catalogue import Check, Requirement
 from pytest_meshcheck.judge.expectations import KnownViolation
 from pytest_meshcheck.judge.subject import MeshUnderTest
-from pytest_meshcheck.judge.verdict import Result, Verdict
+from pytest_meshcheck.judge.verdict import Result
 from pytest_meshcheck.options import MeshName
 from pytest_meshcheck.stage.capability import Capability
 
@@ -20,6 +21,8 @@ class Planned:
     check: Check
     id: str
     mesh: MeshName
+    reproduce: str
+    """The command that runs it again."""
     known: KnownViolation | None = None
     narrowed: frozenset[Capability] | None = None
     """What it proves with these parameters, where that is less than what the check proves."""
@@ -31,9 +34,11 @@ class Planned:
 
 
 PLANNED = pytest.StashKey[Planned]()
-VERDICT = pytest.StashKey[Verdict]()
+ATTEMPTS = pytest.StashKey[Attempts]()
 SUBJECT = pytest.StashKey[MeshUnderTest]()
 """The mesh that an item is about, from before anything of it can break."""
+TELLING = pytest.StashKey[bool]()
+"""Whether any attempt so far ended in a verdict that evidence is kept for."""
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -41,7 +46,7 @@ class Collected(msgspec.Struct, frozen=True):
 
     mesh: str
     result: Result
-    """With the verdict ``not-run``."""
+    """With the verdict ``not-run`` where there is no other."""
     requirement: Requirement
     root: str
     """The folder of the suite."""

@@ -32,9 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "mesh_proves(capabilities): what a check proves with a parameter; made by proves()."
     )
-    settings = options.settings(config)
-    if settings.mesh and not config.option.help and not config.getoption("mesh_list"):
-        from pytest_meshcheck import beginning  # noqa: PLC0415 - costs every other run of pytest nothing
+    if config.option.help or config.getoption("mesh_list"):
+        return
+    if spaced := options.behind_a_space(config):
+        from pytest_meshcheck import overlooked  # noqa: PLC0415 - costs every other run of pytest nothing
+
+        overlooked.refuse_overlooked_ini(config, spaced)
+    if (settings := options.settings(config)).mesh:
+        from pytest_meshcheck import beginning  # noqa: PLC0415 - as above
 
         warnings.filterwarnings("ignore", message=LOOP_SCOPE_UNSET)
         beginning.begin(config, settings)

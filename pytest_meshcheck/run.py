@@ -1,7 +1,6 @@
-"""A pytest run with a mesh selected: which checks there are, in which order, and what their outcomes mean."""
+"""A pytest run with a mesh selected: which checks there are, and in which order."""
 
-import contextlib
-import shutil
+import inspect
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,24 +12,23 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.judge.catalogue import Check
-from pytest_meshcheck.judge.staging import STAGE
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict, Violation
+from pytest_meshcheck.judge.plain_names import ROLES
+from pytest_meshcheck.judge.verdict import Level, Violation
+from pytest_meshcheck.judging import Judging
 from pytest_meshcheck.known import KnownViolations
-from pytest_meshcheck.meshes.base import Home, Mesh, data_planes_of, home_of, is_ours
-from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
-from pytest_meshcheck.planned import PLANNED, SUBJECT, VERDICT, Collected, Planned, Told
-from pytest_meshcheck.report import evidence
-from pytest_meshcheck.report.files import ReportNotWritten
-from pytest_meshcheck.scorekeeper import RESULT, TOLD, ScoreKeeper, report_directory
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.journal import Journal
+from pytest_meshcheck.loops import keep_from_anyio, move_into_session_loop
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.options import MeshName, Settings, again
+from pytest_meshcheck.planned import PLANNED, Collected, Planned, Told
+from pytest_meshcheck.reproduce import command
+from pytest_meshcheck.scorekeeper import TOLD, ScoreKeeper
 from pytest_meshcheck.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
     from pytest_meshcheck.cluster import Cluster
 
-NEEDS_EVIDENCE = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
+OF_ONE_MESH = {"mesh_session", "mesh_platform"}
+"""Fixtures of which there is one for each mesh; all others of that kind rest on them."""
 
 LEVELS = {"must": {Level.MUST}, "should": {Level.MUST, Level.SHOULD}, "may": set(Level)}
 
@@ -48,18 +46,24 @@ class Run:
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
     roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
     cluster: "Cluster | None" = None
-    troubles: list[str] = field(default_factory=list)
+    judging: Judging = field(init=False)
     known: KnownViolations = field(init=False)
     _sigterm: Any = None
 
     def __post_init__(self) -> None:
+        self.judging = Judging(self.settings, self.adapters)
         self.known = KnownViolations(self.settings.mesh_expectations)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run what asks for the mesh once per mesh, one mesh after the other."""
-        if "mesh_name" in metafunc.fixturenames:
+        if not OF_ONE_MESH.isdisjoint(metafunc.fixturenames):
             metafunc.parametrize("mesh_name", list(self.adapters), ids=str, scope="session")
+
+    def pytest_pycollect_makeitem(self, obj: object) -> None:
+        """Leave checks to pytest-asyncio; between anyio, which comes first, and pytest, which comes last."""
+        if inspect.iscoroutinefunction(obj):
+            keep_from_anyio(obj)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
@@ -67,6 +71,7 @@ class Run:
         self._leave_out(items)
         for item in items:
             self._plan(item)
+        move_into_session_loop(items)
         if not self._collects_a_part():
             self.known.refuse_unknown_parameters(self.planned)
         result = yield
@@ -89,11 +94,7 @@ class Run:
         """Remember what can be begun before the check itself."""
         if planned.check.head_start:
             self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
-        self.roles.setdefault(planned.mesh, {}).update({role: None for role in fixtures if role in STAGE})
-
-    def may_disrupt(self, mesh: MeshName) -> bool:
-        """Whether what reaches beyond the stage is allowed."""
-        return is_ours(self.adapters[mesh]) or self.settings.mesh_allow_disruption
+        self.roles.setdefault(planned.mesh, {}).update({ROLES[name]: None for name in fixtures if name in ROLES})
 
     def before(self, mesh: MeshName) -> MeshName | None:
         """What a mesh is judged as before it is upgraded to this one; None: it is installed as what it is."""
@@ -119,8 +120,15 @@ class Run:
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
         narrower = item.get_closest_marker("mesh_proves")
-        planned = Planned(check, identifier, mesh, known, narrower.args[0] if narrower else None)
-        item.stash[PLANNED] = planned
+        planned = Planned(
+            check,
+            identifier,
+            mesh,
+            command(item, self._options(mesh)),
+            known,
+            narrower.args[0] if narrower else None,
+        )
+        self.judging.expect(item, planned)
         item.extra_keyword_matches |= {check.id, identifier}
         self.planned.append(planned)
         if known:
@@ -147,111 +155,19 @@ class Run:
     def pytest_sessionfinish(self) -> None:
         """Hand what was collected to whoever keeps the score, before anything ends that may go wrong."""
         collected = [
-            Collected(str(p.mesh), self._result(p, Verdict.NOT_RUN, 0.0), p.check.requirement, str(p.check.root))
-            for p in self.planned
+            Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root)) for p in self.planned
         ]
-        told = Told(collected, self.troubles)
+        told = Told(collected, self.judging.troubles)
         if self.scores:
             self.scores.take(told)
         else:
             self.config.workeroutput[TOLD] = msgspec.json.encode(told).decode()  # type: ignore[attr-defined]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip what the mesh does not claim."""
-        planned = item.stash.get(PLANNED, None)
-        if planned is None:
-            return
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(self.evidence_folder(planned))  # of an earlier run
-        adapter = self.adapters[planned.mesh]
-        if planned.check.disruptive and not self.may_disrupt(planned.mesh):
-            raise Unsupported(f"disrupts {adapter.name}, which was there already: allow it by --mesh-allow-disruption")
-        claims = adapter.claims
-        for capability in sorted(planned.check.needs):
-            claim = claims.get(capability)
-            if claim is None or not claim.supported:
-                why = f"{claim.note} ({claim.source})" if claim else "the adapter says nothing of it"
-                raise Unsupported(f"needs {capability}: {why}")
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-        """Give the outcome its meaning."""
-        report: pytest.TestReport = yield
-        planned = item.stash.get(PLANNED, None)
-        if planned is None or call.when == "teardown" or (call.when == "setup" and report.passed):
-            return report
-        error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, Unsupported):
-            report.outcome = "skipped"
-            report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
-        verdict = verdict_of(report, error)
-        if verdict is Verdict.INCONCLUSIVE:
-            # pytest calls an error what fails outside of the call; JUnit, summary and --lf go by this
-            report.when = "setup"
-        if isinstance(error, OUTCOMES) and call.excinfo and self.config.getoption("tbstyle") == "auto":
-            report.longrepr = call.excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
-        item.stash[VERDICT] = verdict
-        self._attach(item, report, verdict, error)
-        return report
-
-    def _attach(
-        self,
-        item: pytest.Item,
-        report: pytest.TestReport,
-        verdict: Verdict,
-        error: BaseException | None,
-    ) -> None:
-        planned = item.stash[PLANNED]
-        mesh = item.stash.get(SUBJECT, None)
-        result = replace_result(self._result(planned, verdict, report.duration), error, report, mesh)
-        if mesh is not None and self.keeps_evidence(item):
-            result = self._with_evidence(result, planned, mesh.journal, report)
-        properties = [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
-        report.user_properties += properties
-        item.user_properties += properties  # JUnit reads them off the report on the teardown, which is made from these
-        found = (dict(mesh.steps), data_planes_of(mesh.adapter)) if mesh else ({}, "")
-        setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
-
-    def _with_evidence(self, result: Result, planned: Planned, journal: Journal, report: pytest.TestReport) -> Result:
-        folder, home = self.evidence_folder(planned), report_directory(self.settings, self.adapters[planned.mesh])
-        try:
-            evidence.write_evidence(folder, journal.entries)
-        except ReportNotWritten as error:
-            self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line, however many checks it meets
-            return result
-        report.sections.append(("meshcheck evidence", str(folder)))
-        return msgspec.structs.replace(result, evidence=str(folder.relative_to(home)))
-
-    def _result(self, planned: Planned, verdict: Verdict, seconds: float) -> Result:
-        known = planned.known
-        where = self.settings.where if home_of(self.adapters[planned.mesh]) is Home.KUBERNETES else ()
-        return Result(
-            id=planned.id,
-            verdict=verdict,
-            level=planned.check.level,
-            requirement=planned.check.requirement.id,
-            description=planned.check.description,
-            seconds=round(seconds, 4),
-            needs=tuple(sorted(planned.check.needs)),
-            proves=tuple(sorted(planned.proves)),
-            reason=known.reason if known else "",
-            link=known.link if known else "",
-            reproduce=" ".join(("pytest", *self._named(planned.mesh), *where, f"-k '{planned.id}'")),
-        )
-
-    def _named(self, mesh: MeshName) -> tuple[str, ...]:
+    def _options(self, mesh: MeshName) -> tuple[str, ...]:
         """The options by which a mesh is judged as it was."""
-        return self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
-
-    def keeps_evidence(self, item: pytest.Item) -> bool:
-        """Whether the evidence of this check is kept, now that it has a verdict."""
-        wanted = self.settings.mesh_artifacts
-        return wanted == "always" or (wanted == "on-violation" and item.stash.get(VERDICT, None) in NEEDS_EVIDENCE)
-
-    def evidence_folder(self, planned: Planned) -> Path:
-        """Where the evidence of a check goes."""
-        return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
+        named = self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
+        on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
+        return *named, *again(self.config, self.settings, on_cluster=on_cluster)
 
 
 def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.judge.catalogue import Requirement
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.judge.verdict import Level, Result, Verdict, severity
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.planned import PLANNED, Told
@@ -42,8 +42,10 @@ TOLD = "meshcheck_told"
 KILL_TABLE = "kill_table.json"
 """In the folder of a suite: the id of each check with the defects that it was seen to catch."""
 
+NO_CHECKS = "meshcheck: there is no check here; the suite of the plugin is run by --pyargs pytest_meshcheck.conformance"
 NOT_WRITTEN = "(not written)"
 SAYS_NOTHING_BAD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+FAILING = (Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.FIXED)
 JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
 
 
@@ -61,6 +63,12 @@ class Score:
     data_planes: str = ""
     requirements: dict[str, Requirement] = field(default_factory=dict)
     roots: set[Path] = field(default_factory=set)
+
+    def add(self, result: Result) -> None:
+        """Take in a result, unless one of the same check is worse: what was seen once is not unseen."""
+        known = self.results.get(result.id)
+        if known is None or severity(result.verdict) >= severity(known.verdict):
+            self.results[result.id] = result
 
 
 @dataclass(eq=False)
@@ -113,8 +121,7 @@ class ScoreKeeper:
             return
         mesh, result, steps, data_planes = getattr(report, RESULT)
         score = self.scores.setdefault(mesh, Score())
-        decoded = msgspec.json.decode(result, type=Result)
-        score.results[decoded.id] = decoded
+        score.add(msgspec.json.decode(result, type=Result))
         score.steps |= steps
         score.data_planes = data_planes or score.data_planes
 
@@ -123,7 +130,7 @@ class ScoreKeeper:
         self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
         for one in told.collected:
             score = self.scores.setdefault(one.mesh, Score())
-            score.results.setdefault(one.result.id, one.result)
+            score.add(one.result)
             score.requirements[one.requirement.id] = one.requirement
             score.roots.add(Path(one.root))
 
@@ -147,6 +154,8 @@ class ScoreKeeper:
         ran = [r for score in self.scores.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
         if ran and not judged and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        if any(r.verdict in FAILING for r in ran) and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a plugin that repeats tests may have hidden it
         self.complete = self.complete and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         if ran:
             self._write()
@@ -232,8 +241,10 @@ class ScoreKeeper:
         )
         return f"meshcheck: {', '.join(parts)}"
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode) -> None:
         """The verdict per family, each violation in full, and where the report is."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.scores:
+            terminalreporter.write_line(NO_CHECKS, yellow=True)
         for name, report in self.reports.items():
             terminalreporter.section(f"mesh conformance: {report.mesh}")
             for text, markup in lines(report, self.written.get(name, Path(NOT_WRITTEN))):

@@ -43,7 +43,7 @@ class Upgrade:
         if settings.mesh_installed:
             raise pytest.UsageError(
                 f"{flag}: with --mesh-installed the mesh is not the suite's to upgrade; upgrade it yourself, "
-                "and judge it again with --mesh-baseline"
+                "and judge it again with --mesh-baseline=FILE"
             )
         return cls(meshes[0], MeshName(meshes[0].name, version), UpgradeBy(settings.mesh_upgrade_by))
 

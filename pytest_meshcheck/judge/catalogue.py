@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from pytest_meshcheck.judge.plain_names import by_plain_names
 from pytest_meshcheck.judge.verdict import Level, Violation
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -126,7 +127,7 @@ def check(
             head_start=head_start,
             disruptive=disruptive,
         )
-        marked = pytest.mark.asyncio(loop_scope="session")(_fair(function))
+        marked = pytest.mark.asyncio(loop_scope="session")(by_plain_names(_fair(function)))
         return pytest.mark.mesh_check(described)(marked)  # type: ignore[no-any-return]
 
     return register

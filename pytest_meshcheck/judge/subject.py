@@ -21,6 +21,7 @@ from pytest_meshcheck.judge.witness import Question
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.messages import Credentials
+from pytest_meshcheck.probe.own_loop import OwnLoop
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
 from pytest_meshcheck.stage.journal import Journal
@@ -53,6 +54,7 @@ class MeshUnderTest:
         stage: The workloads.
         peers: Those that speak TLS by themselves.
         rotations: What has to follow them.
+        loop: Where it has to be used from.
     """
 
     adapter: Mesh
@@ -69,6 +71,7 @@ class MeshUnderTest:
     changes: Changes = field(init=False)
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
+    loop: OwnLoop = field(default_factory=OwnLoop)
 
     def __post_init__(self) -> None:
         self.stage = Stage(self.adapter, self.platform, self._before_call, self._quiet, self.scale, self.steps)
@@ -146,7 +149,7 @@ class MeshUnderTest:
             Inconclusive: There was none.
         """
         if self.upgraded is None:
-            raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to")
+            raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to=VERSION")
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 
@@ -156,6 +159,7 @@ class MeshUnderTest:
 
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
+        self.loop.insist()
         return await self.stage.workload(role)
 
     @asynccontextmanager
@@ -165,7 +169,9 @@ class MeshUnderTest:
         Raises:
             Unsupported: The mesh cannot express one of them.
             Inconclusive: A data plane does not take them.
+            WrongLoop: This is another event loop than the session's.
         """
+        self.loop.insist()
         async with self._alone_for(policies):
             before = await self.changes.put_in_force(policies)
             try:
@@ -227,6 +233,7 @@ class MeshUnderTest:
         ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, the first one goes
         when no leaf needs it any more, and what else has to be there in time a check waits for.
         """
+        self.loop.insist()
         await self.changes.quiet()
         await self.rotations.rotate(what, lifetime)
 

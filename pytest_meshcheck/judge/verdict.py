@@ -33,6 +33,22 @@ class Verdict(enum.StrEnum):
     NOT_RUN = "not-run"
 
 
+_BY_SEVERITY = (
+    Verdict.NOT_RUN,
+    Verdict.UNSUPPORTED,
+    Verdict.CONFORMS,
+    Verdict.FIXED,
+    Verdict.INCONCLUSIVE,
+    Verdict.KNOWN_VIOLATION,
+    Verdict.VIOLATES,
+)
+
+
+def severity(verdict: Verdict) -> int:
+    """How bad a verdict is beside others on one check: a violation that was seen outranks everything."""
+    return _BY_SEVERITY.index(verdict)
+
+
 class Violation(AssertionError):
     """The mesh does not do what the requirement says; nothing else raises this."""
 
@@ -69,6 +85,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One command that runs this check again."""
     measured: Mapping[str, float | int | str] = {}
     """What was observed along the way, e.g. ``policy acts after (s)``."""
+    attempts: tuple[Verdict, ...] = ()
+    """What each attempt ended in, where a plugin made several; the verdict is the worst of them."""
 
     @property
     def proven(self) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def require() -> None:
 
 
 def _tool(command: Sequence[str], advice: str) -> str:
-    advice = f"{advice}, or name a cluster that exists with --mesh-context or --mesh-kubeconfig"
+    advice = f"{advice}, or name a cluster that exists with --mesh-context=NAME or --mesh-kubeconfig=FILE"
     try:
         ran = run(command, DAEMON_ANSWERS_WITHIN)
     except FileNotFoundError as missing:

@@ -10,6 +10,7 @@ import msgspec
 from pytest_meshcheck.probe.conversation import Writer
 from pytest_meshcheck.probe.framing import framed, next_message
 from pytest_meshcheck.probe.messages import Call, Command, Hello, Reply, Return, Welcome
+from pytest_meshcheck.probe.own_loop import OwnLoop
 
 REDIAL = 30.0
 """Seconds within which a broken stream is replaced, or the probe is lost."""
@@ -32,6 +33,7 @@ class Probe:
     def __init__(self, writer: Writer, reader: asyncio.StreamReader) -> None:
         self._writer = writer
         self._reader = reader
+        self._loop = OwnLoop()
         self._numbers = count(1)
         self._waiting: dict[int, tuple[Call, asyncio.Future[Reply]]] = {}
         self._lost: str | None = None
@@ -80,7 +82,9 @@ class Probe:
 
         Raises:
             ProbeLost: The probe ended before it replied.
+            WrongLoop: It is called from another event loop.
         """
+        self._loop.insist()
         if self._lost is not None:
             raise ProbeLost(self._lost)
         number = next(self._numbers)

@@ -4,6 +4,7 @@ As with secrets it errs on the side of too much: of whatever looks like a local 
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -15,6 +16,8 @@ from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.report.writer import without_secrets
 
 CLUSTER = "a cluster"
+SUITE = ("--pyargs", "pytest_meshcheck.conformance")
+"""How everybody has the suite that comes with the plugin."""
 
 _PART = r"[^\s/'\"`,;:()\[\]{}<>|]"
 _LOCAL_PATH = re.compile(rf"(?<![\w:/.@%-])/(?!apis?/)(?:{_PART}+/)+{_PART}*")
@@ -23,7 +26,7 @@ _LOCAL_PATH = re.compile(rf"(?<![\w:/.@%-])/(?!apis?/)(?:{_PART}+/)+{_PART}*")
 _CONTEXT = re.compile(r"context (?P<name>.*?)(?P<version> \(Kubernetes [^()]*\))?")
 """How a cluster that was there already is described; its context may be named after a host, an account or a person."""
 
-_PLACE = re.compile(r" --mesh-[a-z-]+=(\S+)")
+_PLACE = re.compile(r"--mesh-[a-z-]+=(.+)", re.DOTALL)
 """An option that says where a run took place, or what it took things from."""
 
 _OWN_SWITCHES = ("--mesh-installed", "--mesh-allow-disruption")
@@ -46,7 +49,10 @@ def without_machine(report: Report) -> Report:
 def _names(report: Report) -> dict[str, str]:
     """What names the machine, and what is to stand in its place; the longest first, as one may be part of another."""
     found = {
-        place: PurePosixPath(place).name for result in report.results for place in _PLACE.findall(result.reproduce)
+        place[1]: PurePosixPath(place[1]).name
+        for result in report.results
+        for place in map(_PLACE.fullmatch, shlex.split(result.reproduce))
+        if place
     }
     if context := _CONTEXT.fullmatch(report.platform):
         anonymous = f"{CLUSTER}{context['version'] or ''}"
@@ -70,6 +76,8 @@ def _cleaned(text: str, local: Mapping[str, str]) -> str:
 
 
 def _command(report: Report, result: Result) -> str:
-    switches = [switch for switch in _OWN_SWITCHES if switch in result.reproduce.split()]
+    given = shlex.split(result.reproduce)
+    switches = [switch for switch in _OWN_SWITCHES if switch in given]
     version = "" if "--mesh-installed" in switches else f"@{report.mesh.version}"
-    return " ".join(("pytest", f"--mesh={report.mesh.name}{version}", *switches, f"-k '{result.id}'"))
+    suite = SUITE if "--pyargs" in given and any(text.startswith(SUITE[1]) for text in given) else ()
+    return " ".join(("pytest", *suite, f"--mesh={report.mesh.name}{version}", *switches, f"-k '{result.id}'"))

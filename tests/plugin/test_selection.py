@@ -256,14 +256,6 @@ def test_workers_keep_evidence(suite: Suite) -> None:
     assert (folder / "state").is_dir()
 
 
-def test_the_command_that_reproduces_a_result_selects_it(suite: Suite, quick: Quick) -> None:
-    suite.write("parameters")
-    quick("--mesh=envoy")
-    command = suite.results()["demo/parameters[3]"]["reproduce"]
-    assert command == "pytest --mesh=envoy -k 'demo/parameters[3]'"
-    quick("--mesh=envoy", "-k", "demo/parameters[3]").assert_outcomes(failed=1, deselected=2)
-
-
 IDS = """
 from pytest_meshcheck.planned import PLANNED
 

@@ -119,11 +119,6 @@ def test_a_url_in_the_ini_begins_nowhere(told: Told) -> None:
     assert told("mesh_charts", "oci://charts.invalid/mesh") == "oci://charts.invalid/mesh"
 
 
-def test_charts_and_values_are_where_a_run_takes_place(told: Told) -> None:
-    where = told("where", None, "--mesh-charts=one", "--mesh-values=two.toml", "--mesh-level=must")
-    assert where == "('--mesh-charts=one', '--mesh-values=two.toml')"
-
-
 UMLAUT = '''
 @check(MUST, "demo.rule")
 async def test_quotes(mesh):

@@ -111,7 +111,7 @@ def test_what_is_selected_after_the_upgrade_alone_is_upgraded_as_well(suite: Sui
     run = suite.run("--mesh-upgrade-to=2", "-k", "demo/hitless", mesh="upgradable@1")
     assert run.has("1 passed")
     assert report(suite, "2")["results"][0]["reproduce"] == (
-        "pytest --mesh=upgradable@1 --mesh-upgrade-to=2 -k 'demo/hitless'"
+        "pytest --mesh=upgradable@1 --mesh-upgrade-to=2 'demo/test_demo.py::test_hitless[upgradable@2]'"
     )
 
 
@@ -156,7 +156,7 @@ REFUSED = {
     "--mesh=upgradable@1 --mesh=envoy": "--mesh-upgrade-to=2 is about one mesh; --mesh names upgradable@1, envoy: *",
     "--mesh=upgradable@2": "--mesh-upgrade-to=2: upgradable is 2 already; name another version",
     "--mesh=upgradable@1 -n 2": "--mesh-upgrade-to=2 takes one process: *; leave out -n",
-    "--mesh=upgradable@1 --mesh-installed": "--mesh-upgrade-to=2: with --mesh-installed *--mesh-baseline",
+    "--mesh=upgradable@1 --mesh-installed": "--mesh-upgrade-to=2: with --mesh-installed *--mesh-baseline=FILE",
     "--mesh=upgradable@1 --mesh-upgrade-to=3": "there is no upgradable 3",
     "--mesh=upgradable@1 --mesh-upgrade-by=canary": (
         "--mesh-upgrade-by=canary: upgradable cannot be upgraded so; valid is in-place"

@@ -1,5 +1,6 @@
 """From an empty directory, against the built wheel, a third party's mesh is judged."""
 
+import shlex
 import shutil
 import zipfile
 from pathlib import Path
@@ -62,6 +63,19 @@ def test_what_acme_claims_is_judged(judged: tuple[Finished, Path]) -> None:
     verdicts = {name: result["verdict"] for name, result in results(directory).items()}
     permissive = [verdicts[f"mtls/permissive-accepts-both[{port}]"] for port in ("http", "grpc", "tcp")]
     assert permissive == ["conforms"] * 3
+
+
+def test_a_result_says_how_it_is_had_again(
+    judged: tuple[Finished, Path], with_acme: Environment, tmp_path: Path
+) -> None:
+    _, directory = judged
+    program, *command = shlex.split(results(directory)["mtls/permissive-accepts-both[tcp]"]["reproduce"])
+    assert program == "pytest"
+    run = with_acme.pytest(*command, cwd=tmp_path)
+    assert run.code == 0, run.output
+    assert {name: result["verdict"] for name, result in results(tmp_path).items()} == {
+        "mtls/permissive-accepts-both[tcp]": "conforms"
+    }
 
 
 def test_what_acme_does_not_claim_is_unsupported_with_its_reason(judged: tuple[Finished, Path]) -> None:

@@ -41,7 +41,7 @@ def containers(*arguments: str) -> subprocess.CompletedProcess[str]:
     except FileNotFoundError as missing:
         raise MeshUnavailable(
             f"no program {provider()} on the PATH, with which the probe image is built: "
-            "install it, or name a built probe image with --mesh-probe-image"
+            "install it, or name a built probe image with --mesh-probe-image=IMAGE"
         ) from missing
 
 

@@ -98,7 +98,7 @@ class Charts:
                     return source
         raise MeshUnavailable(
             f"{self.place} has no version {version!r} of the chart {chart}; there are {_listed(there)}: "
-            "name one with --mesh=NAME@VERSION, or another place with --mesh-charts"
+            "name one with --mesh=NAME@VERSION, or another place with --mesh-charts=DIR"
         )
 
     @functools.cached_property
@@ -174,7 +174,7 @@ def _of_repository(url: str) -> Iterator[Source]:
         except HelmFailed as error:
             raise MeshUnavailable(
                 f"the chart repository {url} cannot be read: {error}; check the network, "
-                "or name a directory that has the charts with --mesh-charts"
+                "or name a directory that has the charts with --mesh-charts=DIR"
             ) from error
     for entry in listed:
         name, version = entry["name"].removeprefix(f"{ALIAS}/"), entry["version"]
@@ -192,7 +192,7 @@ def _of_registry(url: str, chart: str, version: str) -> Source:
             failures.append(error)
     raise MeshUnavailable(
         f"the registry gives no chart {place} in version {version!r}: {failures[0]}; check the version and the "
-        "network, or name a directory that has the charts with --mesh-charts"
+        "network, or name a directory that has the charts with --mesh-charts=DIR"
     ) from failures[0]
 
 

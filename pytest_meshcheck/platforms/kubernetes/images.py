@@ -104,7 +104,8 @@ def _inspected(base: str) -> tuple[str, str]:
     if ran.returncode:
         raise MeshUnavailable(
             f"the base image {base} of the probe cannot be used: {last_lines(ran)}; "
-            "name one that has python3 with --mesh-probe-base, or a built probe image with --mesh-probe-image"
+            "name one that has python3 with --mesh-probe-base=IMAGE, "
+            "or a built probe image with --mesh-probe-image=IMAGE"
         )
     inspected = json.loads(containers("image", "inspect", base).stdout)
     return ran.stdout.strip(), inspected[0]["Architecture"]
@@ -129,7 +130,7 @@ def _download(recipe: Recipe, folder: Path) -> None:
     if ran.returncode:
         raise MeshUnavailable(
             f"the packages of the probe image cannot be downloaded for Python {recipe.python} on {machine}: "
-            f"{last_lines(ran)}; name a built probe image with --mesh-probe-image"
+            f"{last_lines(ran)}; name a built probe image with --mesh-probe-image=IMAGE"
         )
 
 

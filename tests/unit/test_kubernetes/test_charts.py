@@ -98,7 +98,7 @@ def test_a_version_that_is_not_there(tmp_path: Path) -> None:
     unpacked(tmp_path / "x" / "tiny", "tiny", "2026.8.3", "edge-26.8.3")
     assert refusal(Charts(NOWHERE, str(tmp_path)), "tiny", "3.0.0") == (
         f"{tmp_path} has no version '3.0.0' of the chart tiny; there are 2026.8.3 (edge-26.8.3), 1.10.0, 1.10.0-rc.1, "
-        "1.9.0: name one with --mesh=NAME@VERSION, or another place with --mesh-charts"
+        "1.9.0: name one with --mesh=NAME@VERSION, or another place with --mesh-charts=DIR"
     )
 
 
@@ -191,7 +191,7 @@ def test_a_place_that_is_no_repository(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{server.server_port}"
     said = refusal(Charts(NOWHERE, url), "tiny", "1.2.3")
     assert said.startswith(f"the chart repository {url} cannot be read: ")
-    assert said.endswith("or name a directory that has the charts with --mesh-charts")
+    assert said.endswith("or name a directory that has the charts with --mesh-charts=DIR")
 
 
 REGISTRY = """#!/bin/sh

@@ -78,6 +78,16 @@ def test_a_published_command_names_the_version(sample: Report) -> None:
     assert commands[0] == "pytest --mesh=envoy@1.40.0 -k 'mtls/plaintext-is-refused[http-service]'"
 
 
+def test_a_published_command_finds_the_suite_of_the_plugin(make_report: MakeReport, make_result: MakeResult) -> None:
+    values = "--mesh-values=/home/jane doe/v.yaml"
+    test = "pytest_meshcheck.conformance.retry.test_a::test_b[acme-1]"
+    command = f"pytest '{values}' --pyargs '{test}'"
+    told = make_result("retry/b[1]", Verdict.VIOLATES, "r", actual="as /home/jane doe/v.yaml says", reproduce=command)
+    published = without_machine(make_report(told, mesh=MeshVersion("acme", "2.0"))).results[0]
+    assert published.reproduce == "pytest --pyargs pytest_meshcheck.conformance --mesh=acme@2.0 -k 'retry/b[1]'"
+    assert published.actual == "as v.yaml says"
+
+
 def test_secrets_are_taken_out_once_more(make_report: MakeReport, make_result: MakeResult) -> None:
     told = make_result("a/b", Verdict.INCONCLUSIVE, "r", reason="sent Authorization: Bearer abcdef0123456789ABCDEF")
     assert "abcdef0123456789ABCDEF" not in encode(without_machine(make_report(told))).decode()
