@@ -16,9 +16,10 @@ from pytest_meshcheck.meshes.helm_mesh import HelmMesh
 from pytest_meshcheck.options import Settings
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import Kind
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, contexts
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.images import probe_image
+from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.leftovers import finished
@@ -200,8 +201,8 @@ def is_named(settings: Settings) -> bool:
 
 
 def context_of(settings: Settings) -> str:
-    """The context that the user named, or the current one."""
-    return settings.mesh_context or next(iter(contexts(settings.mesh_kubeconfig)), "")
+    """The context that the user named, or the current one; MeshUnavailable where there is no such context."""
+    return contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
 
 
 def kind_of(settings: Settings) -> Kind | None:
