@@ -5,7 +5,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +53,7 @@ class HelmMesh(ABC):
         one_lifetime: Whether the certificates of all workloads live equally long.
         given: What the suite sees otherwise, or not at all, where it has not installed the mesh itself.
         ours: Whether this run, or an earlier one, installed it.
+        asked: The version that the user named; None where any will do.
         data_planes: Which of several forms they were found to have.
     """
 
@@ -72,8 +73,9 @@ class HelmMesh(ABC):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
         self.ours = not order.installed
+        self.asked = order.version
         self.scale = order.timeout_scale
-        self.version = order.version or self.newest
+        self.version = self._wanted = order.version or self.newest
         self.authority = Authority(self.trust_domain)
         self.claims: Mapping[Capability, Claim] = dict(claims)
         self._values = [order.values]
@@ -82,8 +84,7 @@ class HelmMesh(ABC):
         self._known_state = ""
         if self.ours:
             helm.require()
-            sources = [self._source(release) for release in self.releases()]
-            self.version = bare(sources[-1].app_version or sources[-1].version)
+            self._resolve()
         else:
             refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
             self.claims = {**claims, **refused, **self.given}
@@ -116,6 +117,27 @@ class HelmMesh(ABC):
             MeshUnavailable: It is not there, or in no mode that the adapter knows.
         """
 
+    async def find(self, api: Api) -> None:
+        """Find out what is installed, and that it is what was asked for.
+
+        Raises:
+            MeshUnavailable: It is not there, in no mode that the adapter knows, or of another version.
+        """
+        await self.detect(api)
+        if self.asked is not None and self.spelt(self.asked) != self.spelt(self.version):
+            raise MeshUnavailable(
+                f"{self.name} {self.version} is installed, not {self.asked}: write --mesh={self.name}@{self.version}, "
+                f"or --mesh={self.name} for whatever version is there"
+            )
+
+    def tag(self) -> str:
+        """The version of the images that values ask for in place of the charts' own; empty where they do not."""
+        return ""
+
+    def spelt(self, version: str) -> str:
+        """A version in the one way in which charts are called, of all in which it may be written."""
+        return bare(version)
+
     @abstractmethod
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Have the control plane notice at once that ``secrets`` have changed."""
@@ -128,6 +150,11 @@ class HelmMesh(ABC):
         """
         claim = self.claims[Capability.CA_OUTAGE]
         raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
+
+    @property
+    def charts(self) -> Collection[str]:
+        """The charts that values may be given for."""
+        return {release.chart for release in self.releases()}
 
     @property
     def permissions(self) -> Sequence[Permission]:
@@ -187,13 +214,12 @@ class HelmMesh(ABC):
 
     def become(self, version: str) -> None:
         """Have ``releases`` be of another version from now on; MeshUnavailable where there are no charts of it."""
-        before, self.version = self.version, version
+        before, self._wanted = self._wanted, version
         try:
-            sources = [self._source(release) for release in self.releases()]
+            self._resolve()
         except MeshUnavailable:
-            self.version = before
+            self._wanted = before
             raise
-        self.version = bare(sources[-1].app_version or sources[-1].version)
 
     async def have_charts(self) -> None:
         """Have the charts be installed as ``releases`` says now, and wait until the mesh is ready.
@@ -281,7 +307,12 @@ class HelmMesh(ABC):
         return Helm(attachment.kubeconfig, attachment.context)
 
     def _source(self, release: Release) -> Source:
-        return self._charts.resolve(release.chart, self.version)
+        return self._charts.resolve(release.chart, self._wanted, self.spelt(self._wanted))
+
+    def _resolve(self) -> None:
+        """Find the charts, and take the version from what they install; MeshUnavailable where there are none."""
+        sources = [self._source(release) for release in self.releases()]
+        self.version = self.tag() or sources[-1].installs
 
     def _recipe(self) -> str:
         """Tells one way of installing it from another."""

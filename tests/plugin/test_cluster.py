@@ -77,9 +77,7 @@ def test_a_named_context_needs_no_current_one(
     refused("--mesh-kubeconfig=config.yaml", "--mesh-context=near", said=said)
 
 
-def test_without_a_current_context_one_has_to_be_named(
-    refused: Callable[..., None], suite: Suite, nobody: int
-) -> None:
+def test_without_a_current_context_one_has_to_be_named(refused: Callable[..., None], suite: Suite, nobody: int) -> None:
     suite.write("conforms", config_yaml=KUBECONFIG.format(port=nobody).replace("current-context: near\n", ""))
     refused(
         "--mesh-kubeconfig=config.yaml",

@@ -161,7 +161,7 @@ class CiliumMesh(HelmMesh):
         if agents is None:
             raise MeshUnavailable(f"there is a {CONFIG} in {self.home}, but no DaemonSet cilium: Cilium does not run")
         image = agents["spec"]["template"]["spec"]["containers"][0]["image"]
-        self.version = version_of(image)
+        self.version = version_of(image) or self.asked or refuse_nameless(image)
         self._refuse_other(config)
         self._judged_as(self.version)
 
@@ -272,13 +272,14 @@ def complete(workload: Object) -> bool:
 
 
 def version_of(image: str) -> str:
-    """The version that an image's tag says, e.g. ``1.20.0``; MeshUnavailable where it says none."""
+    """The version that an image's tag says, e.g. ``1.20.0``; empty where it says none."""
     found = re.search(r":v?(\d+\.\d+\.\d+[^@]*)", image)
-    if found is None:
-        raise MeshUnavailable(
-            f"the agents' image {image} does not say which version it is: name it, --mesh=NAME@VERSION"
-        )
-    return found[1]
+    return found[1] if found else ""
+
+
+def refuse_nameless(image: str) -> NoReturn:
+    """MeshUnavailable, as a version has to be known."""
+    raise MeshUnavailable(f"the agents' image {image} does not say which version it is: name it, --mesh=NAME@VERSION")
 
 
 def minor(version: str) -> str:

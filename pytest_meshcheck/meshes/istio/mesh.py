@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
@@ -35,6 +35,8 @@ PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
+
+CHARTS = frozenset({"base", "istiod", "cni", "ztunnel"})
 
 PAUSE = 0.1
 LOOKS_PER_TOUCH = 10
@@ -119,6 +121,16 @@ class IstioMesh(HelmMesh):
         """
         self._leaving = None
         await self.have_charts()
+
+    @property
+    def charts(self) -> Collection[str]:
+        """Those of every mode: one file of values serves all."""
+        return CHARTS
+
+    def tag(self) -> str:
+        """By the value ``global.tag`` of istiod's chart; a tag that is no version says nothing."""
+        tags = [one["global"].get("tag") for one in self.overrides_of(self.releases()[1]) if "global" in one]
+        return revisions.released(str(next(filter(None, reversed(tags)), "")))
 
     def secrets(self) -> Sequence[Manifest]:
         """The plugged-in authority; istiod adds the roots to the chain by itself."""

@@ -15,7 +15,6 @@ from pytest_meshcheck.meshes.readiness import deployments, form_of, injects, res
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.charts import Source
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
@@ -187,8 +186,9 @@ class LinkerdMesh(HelmMesh):
             metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
             await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
 
-    def _source(self, release: Release) -> Source:
-        return self._charts.resolve(release.chart, chart_version(self.version))
+    def spelt(self, version: str) -> str:
+        """Charts of edge-26.8.3 are called 2026.8.3."""
+        return chart_version(super().spelt(version))
 
     def _is_sidecar(self, container: Object) -> bool:
         anchors = [one.get("value", "") for one in container.get("env", []) if one["name"] == ANCHORS]

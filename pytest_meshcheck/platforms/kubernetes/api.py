@@ -286,8 +286,10 @@ class Api:
 
     def _advice(self, why: str) -> str:
         if proxy := way.proxy_of(self.configuration):
-            name = urlsplit(self.configuration.host).hostname
-            return f" through the proxy {way.described(proxy)}: {why}; is it the right one? NO_PROXY={name} goes past it"
+            name = urlsplit(str(self.configuration.host)).hostname
+            return (
+                f" through the proxy {way.described(proxy)}: {why}; is it the right one? NO_PROXY={name} goes past it"
+            )
         return f": {why}; is the cluster running?"
 
     async def _discover(self, version: str) -> dict[str, Object]:

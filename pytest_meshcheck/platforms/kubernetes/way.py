@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration
@@ -28,7 +28,7 @@ def proxy_to(server: str) -> str | None:
     As in Go's net/http: loopback addresses are never reached through a proxy.
     """
     url = urlsplit(server)
-    host, proxies = url.hostname or "", getproxies_environment()
+    host, proxies = url.hostname or "", getproxies()
     proxy = proxies.get(url.scheme)
     if not proxy or _is_near(host) or _is_excepted(host, url.port, proxies):
         return None
@@ -53,13 +53,13 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, **how: 
     connector = rest.pool_manager.connector
     rest.pool_manager.detach()
     rest.pool_manager = aiohttp.ClientSession(connector=connector, proxy=proxy, read_bufsize=READ_BUFFER)
-    rest.proxy = None
+    rest.proxy = None  # type: ignore[assignment] - it would be named with each request once more
     return client
 
 
 def proxy_of(configuration: Configuration) -> str | None:
     """The proxy of a kubeconfig, which counts for any address, or else that of the environment."""
-    return configuration.proxy or proxy_to(configuration.host)
+    return configuration.proxy or proxy_to(str(configuration.host))
 
 
 def described(proxy: str) -> str:
@@ -75,7 +75,7 @@ def _is_near(host: str) -> bool:
 def _is_excepted(host: str, port: int | None, proxies: dict[str, str]) -> bool:
     address = _address(host)
     named = f"{host}:{port}" if port else host
-    if proxy_bypass_environment(named, proxies):
+    if proxy_bypass(named, proxies):
         return True
     return address is not None and any(address in network for network in _networks(proxies.get("no", "")))
 

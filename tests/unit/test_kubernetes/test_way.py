@@ -16,7 +16,9 @@ from pytest_meshcheck.stage.faults import MeshUnavailable
 PROXY = "http://proxy.test:3128"
 NOBODY = "http://127.0.0.1:9"
 VERSION = b'{"gitVersion": "v1.34.4"}'
-ANSWER = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(VERSION)}\r\n\r\n".encode() + VERSION
+ANSWER = (
+    f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(VERSION)}\r\n\r\n".encode() + VERSION
+)
 
 WAYS = {
     # server: NO_PROXY, the proxy that leads there
@@ -129,5 +131,5 @@ async def test_a_proxy_that_leads_nowhere_is_named_without_its_credentials(monke
 @pytest.mark.asyncio
 async def test_a_proxy_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "socks5://user:secret@127.0.0.1:9")
-    with pytest.raises(MeshUnavailable, match="the proxy socks5://127.0.0.1:9 to the API server http://cluster.test "):
+    with pytest.raises(MeshUnavailable, match=r"the proxy socks5://127.0.0.1:9 to the API server http://cluster.test "):
         Api(Configuration(host="http://cluster.test"), 1.0)
