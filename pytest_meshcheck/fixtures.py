@@ -84,6 +84,8 @@ async def mesh_session(
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
             run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
             await upgrade(subject, mesh_name.version, run.upgrade.by)
+        if fresh:
+            await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
         if subject.documented.is_asked:
             subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
@@ -94,6 +96,12 @@ async def mesh_session(
     finally:
         if mesh_handover.subject is not subject:
             await subject.close()
+
+
+def _processes(config: pytest.Config) -> int:
+    """How many processes of the run have a stage each."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return int(given.get("workercount", 1))
 
 
 def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:

@@ -65,11 +65,18 @@ ALPN: Mapping[Protocol, tuple[str, ...]] = {
 }
 """By which a permissive sidecar tells its own kind's TLS from an application's; pilot/pkg/networking/util/util.go."""
 
+LEAST = {"requests": {"cpu": "10m", "memory": "64Mi"}}
+"""What a proxy of the stage needs. The charts' own requests are for production, and too much for a laptop."""
+
 CONTROL_PLANE = {
-    "pilot": {"env": {"ISTIO_MULTIROOT_MESH": "true"}},
+    "pilot": {
+        "env": {"ISTIO_MULTIROOT_MESH": "true"},
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
+    },
+    "global": {"proxy": {"resources": LEAST}, "waypoint": {"resources": LEAST}},
     "meshConfig": {"defaultConfig": {"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true"}}},
 }
-"""Without both a second root never reaches the sidecars."""
+"""Without both settings of roots a second one never reaches the sidecars."""
 
 
 class IstioMesh(HelmMesh):

@@ -90,6 +90,10 @@ class Kubernetes:
             await self._routed(workload, Via.SERVICE)
         return workload
 
+    async def refuse_beyond(self, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int) -> None:
+        """Raise Inconclusive where the nodes have no room for these workloads, in each of so many processes."""
+        await (await self._connected()).refuse_beyond(self.owner, planned, processes)
+
     async def join(self, workload: Workload, metadata: Metadata) -> Workload:
         """Start another instance of a workload, and have the service lead to both once it serves.
 

@@ -53,7 +53,7 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, **how: 
     connector = rest.pool_manager.connector
     rest.pool_manager.detach()
     rest.pool_manager = aiohttp.ClientSession(connector=connector, proxy=proxy, read_bufsize=READ_BUFFER)
-    rest.proxy = None  # type: ignore[assignment] - it would be named with each request once more
+    rest.proxy = ""  # each request would name it once more
     return client
 
 
