@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pytest_meshcheck.report.files import make_directory, remove, replace
-from pytest_meshcheck.report.redaction import redact
+from pytest_meshcheck.stage.secrets import redact
 from pytest_meshcheck.stage.journal import Entry
 
 LONGEST = 120

@@ -8,7 +8,7 @@ import msgspec
 from pytest_meshcheck.report import badge, html, markdown
 from pytest_meshcheck.report.files import ReportNotWritten, append, make_directory, replace
 from pytest_meshcheck.report.model import Report, encode
-from pytest_meshcheck.report.redaction import redact
+from pytest_meshcheck.stage.secrets import redact
 
 __all__ = ["ReportNotWritten", "without_secrets", "write"]
 
