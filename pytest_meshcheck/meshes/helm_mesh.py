@@ -24,6 +24,7 @@ from pytest_meshcheck.platforms.kubernetes.helm import Helm, Release
 from pytest_meshcheck.platforms.kubernetes.installation import OURS, Installation, home, installation_in, remove
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.platforms.kubernetes.state import Dump, permissions, write_dumps, write_policies
 from pytest_meshcheck.platforms.kubernetes.values import overrides
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
@@ -48,6 +49,8 @@ class HelmMesh(ABC):
         repository: Where its charts are published.
         newest: The version that is installed where none is asked for.
         resources: What it takes to apply what policies are rendered into.
+        policies: API groups of what the mesh is told, by the suite or by others: evidence of a violation.
+        dumps: By the name of a data plane's container, what it is asked for evidence of a violation.
         groups: API groups whose definitions the mesh makes by itself, and leaves.
         data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
         one_lifetime: Whether the certificates of all workloads live equally long.
@@ -63,6 +66,8 @@ class HelmMesh(ABC):
     newest: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
+    policies: ClassVar[Sequence[str]] = ()
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
     groups: ClassVar[Sequence[str]] = ()
     data_plane_in_workload: ClassVar[bool] = False
     one_lifetime: ClassVar[bool] = True
@@ -152,6 +157,11 @@ class HelmMesh(ABC):
         raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
 
     @property
+    def settings(self) -> Sequence[str]:
+        """Paths of the ConfigMaps that hold what it is told as a whole: evidence of a violation."""
+        return ()
+
+    @property
     def charts(self) -> Collection[str]:
         """The charts that values may be given for."""
         return {release.chart for release in self.releases()}
@@ -159,7 +169,9 @@ class HelmMesh(ABC):
     @property
     def permissions(self) -> Sequence[Permission]:
         """What installing it takes, or what judging it takes where it was there already."""
-        return (*READINESS, *self.resources) if not self.ours else (ADMINISTRATOR,)
+        if self.ours:
+            return (ADMINISTRATOR,)
+        return (*READINESS, *self.resources, *permissions(self.policies))
 
     @property
     def platform(self) -> Kubernetes:
@@ -254,11 +266,17 @@ class HelmMesh(ABC):
         await self.rotated(api, what)
 
     async def diagnose(self, directory: Path) -> None:
-        """Write the logs of the control plane; those of the data planes are the platform's to write."""
-        api = await self.platform.api()
+        """Write the control plane's logs, the mesh's resources, and what its data planes run.
+
+        The logs of the data planes are the platform's to write.
+        """
+        platform = self.platform
+        api = await platform.api()
         pods, _ = await api.items(f"/api/v1/namespaces/{self.namespace}/pods")
         await write_logs(api, directory, pods)
         await write_events(api, directory, self.namespace)
+        await write_policies(api, directory, self.policies, (self.namespace, *platform.namespaces), self.settings)
+        await write_dumps(await platform.executor(), directory, [*pods, *await platform.pods()], self.dumps)
 
     async def _install(self, api: Api) -> None:
         await api.apply(home(self.namespace))

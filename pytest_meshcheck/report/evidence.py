@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from pytest_meshcheck.report.files import make_directory, remove, replace
-from pytest_meshcheck.stage.secrets import redact
 from pytest_meshcheck.stage.journal import Entry
+from pytest_meshcheck.stage.secrets import redact
 
 LONGEST = 120
 """Characters in the path of an evidence folder, relative to the report."""

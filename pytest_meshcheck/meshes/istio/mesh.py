@@ -21,6 +21,7 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.state import Dump
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt, Protocol
@@ -43,6 +44,19 @@ LOOKS_PER_TOUCH = 10
 """The kubelet can miss that a pod was touched while it is busy with the time before."""
 
 ROOT_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP)
+
+POLICIES = (
+    "security.istio.io",
+    "networking.istio.io",
+    "telemetry.istio.io",
+    "extensions.istio.io",
+    "gateway.networking.k8s.io",
+)
+DUMPS = (
+    # of a sidecar, a waypoint or a ztunnel, whose container is called the same
+    Dump("config.json", 15000, "/config_dump?include_eds"),
+    Dump("stats.txt", 15000, "/stats?usedonly"),
+)
 
 KEYS = {"ECC_SIGNATURE_ALGORITHM": "ECDSA"}
 """A sidecar makes a key for each of its certificates, here every few seconds: RSA ones would keep it busy with that.
@@ -86,6 +100,8 @@ class IstioMesh(HelmMesh):
     namespace = SYSTEM
     repository = "https://istio-release.storage.googleapis.com/charts"
     newest = "1.30.3"
+    policies = POLICIES
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: DUMPS}
     data_plane_in_workload = True
     documented: Documented = DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
@@ -128,6 +144,12 @@ class IstioMesh(HelmMesh):
         """
         self._leaving = None
         await self.have_charts()
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """The ConfigMap of the mesh's own configuration, e.g. its default retries."""
+        suffix = f"-{self.revision}" if self.revision else ""
+        return (f"/api/v1/namespaces/{SYSTEM}/configmaps/istio{suffix}",)
 
     @property
     def charts(self) -> Collection[str]:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
@@ -18,6 +19,7 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.state import Dump
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
@@ -87,6 +89,8 @@ class LinkerdMesh(HelmMesh):
     namespace = SYSTEM
     repository = "https://helm.linkerd.io/edge"
     newest = "edge-26.8.3"
+    policies = ("policy.linkerd.io", "linkerd.io", "gateway.networking.k8s.io")
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: (Dump("metrics.txt", 4191, "/metrics"),)}
     data_plane_in_workload = True
     impostor_ports = (IMPOSTOR_PORT,)
     given = installed.GIVEN
@@ -107,6 +111,11 @@ class LinkerdMesh(HelmMesh):
             Release("linkerd-crds", "linkerd-crds", SYSTEM, DEFINITIONS),
             Release("linkerd-control-plane", "linkerd-control-plane", SYSTEM, CONTROL_PLANE),
         )
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """The ConfigMap of the values that it was installed with."""
+        return (f"/api/v1/namespaces/{SYSTEM}/configmaps/linkerd-config",)
 
     def secrets(self) -> Sequence[Manifest]:
         """The issuer, and the anchors that proxies get when they start."""

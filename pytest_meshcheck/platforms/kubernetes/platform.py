@@ -14,6 +14,7 @@ from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_l
 from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.pods import fate
 from pytest_meshcheck.platforms.kubernetes.running import Running
+from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.wire import End, watched
 from pytest_meshcheck.platforms.recording import RecordedWire
@@ -72,6 +73,19 @@ class Kubernetes:
     async def api(self) -> Api:
         """The cluster's API server, for what a mesh has to do there."""
         return (await self._connected()).api
+
+    async def executor(self) -> Executor:
+        """What runs commands in pods, and asks what they say on their ports."""
+        return (await self._connected()).executor
+
+    async def pods(self) -> list[Object]:
+        """The pods of this part of the run as they are now."""
+        return list((await self._connected()).pods.known.values())
+
+    @property
+    def namespaces(self) -> list[str]:
+        """The namespaces that it has made for workloads."""
+        return list(self._namespaces)
 
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, by its own address and by that of its service.
@@ -181,7 +195,7 @@ class Kubernetes:
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers, the pods and the events of the run's namespaces."""
         cluster = await self._connected()
-        await write_logs(cluster.api, directory, list(cluster.pods.known.values()))
+        await write_logs(cluster.api, directory, await self.pods())
         for namespace in self._namespaces:
             await write_events(cluster.api, directory, namespace)
 

@@ -70,6 +70,14 @@ class Executor:
         self._pipes = {one for one in self._pipes if not one.is_closed()} | {pipe}
         return pipe.reader, pipe
 
+    async def forward(self, namespace: str, pod: str, port: int) -> aiohttp.ClientWebSocketResponse:
+        """Connect to a port of a pod's loopback; aiohttp.ClientError where the API server does not let us."""
+        opened: Any = await self._pods.connect_get_namespaced_pod_portforward(
+            pod, namespace, ports=port, _preload_content=False
+        )
+        socket: aiohttp.ClientWebSocketResponse = await opened
+        return socket
+
     async def close(self) -> None:
         """Close what is open."""
         await asyncio.gather(*(pipe.end() for pipe in self._pipes))
