@@ -18,7 +18,7 @@ from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import Kind
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.images import probe_image
+from pytest_meshcheck.platforms.kubernetes.images import Plan
 from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
@@ -50,6 +50,7 @@ class Provision:
         run: The run's id.
         progress: Whom to tell.
         kind_config: What a kind cluster is made by; None for kind's default.
+        plan: The probe image that is to be built; None where a built one was named.
         attachment: How to get to the cluster, once it is there.
     """
 
@@ -57,6 +58,7 @@ class Provision:
     run: str
     progress: Progress
     kind_config: Path | None = None
+    plan: Plan | None = None
     attachment: Attachment | None = None
     _folder: RunDirectory = field(default_factory=RunDirectory)
     _registration: Registration | None = None
@@ -123,7 +125,7 @@ class Provision:
         )
 
     def _built_image(self) -> str:
-        return self.settings.mesh_probe_image or probe_image(self.settings.mesh_probe_base)
+        return self.plan.image() if self.plan else str(self.settings.mesh_probe_image)
 
     def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
         """The probe image, and on every node of a kind cluster what of this machine it is to have."""
