@@ -3,29 +3,25 @@
 ``installation`` says that it is ours, how it was installed, and which authority it was given.
 """
 
-import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Home, Rotation, rotate_authority
+from pytest_meshcheck.meshes.charted import Charted
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.kubernetes import helm
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.charts import Charts, Source, bare
 from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.helm import Helm, Release
 from pytest_meshcheck.platforms.kubernetes.installation import OURS, Installation, home, installation_in, remove
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.state import Dump, permissions, write_dumps, write_policies
-from pytest_meshcheck.platforms.kubernetes.values import overrides
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.pki import Authority
@@ -41,13 +37,11 @@ NOT_OURS = "the mesh was there already: its certificates do not come from an aut
 LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
 
 
-class HelmMesh(ABC):
+class HelmMesh(Charted):
     """A mesh of charts.
 
     Attributes:
         namespace: Where its control plane is.
-        repository: Where its charts are published.
-        newest: The version that is installed where none is asked for.
         resources: What it takes to apply what policies are rendered into.
         policies: API groups of what the mesh is told, by the suite or by others: evidence of a violation.
         dumps: By the name of a data plane's container, what it is asked for evidence of a violation.
@@ -56,14 +50,11 @@ class HelmMesh(ABC):
         one_lifetime: Whether the certificates of all workloads live equally long.
         given: What the suite sees otherwise, or not at all, where it has not installed the mesh itself.
         ours: Whether this run, or an earlier one, installed it.
-        asked: The version that the user named; None where any will do.
         data_planes: Which of several forms they were found to have.
     """
 
     name: str
     namespace: ClassVar[str]
-    repository: ClassVar[str]
-    newest: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
     policies: ClassVar[Sequence[str]] = ()
@@ -78,25 +69,18 @@ class HelmMesh(ABC):
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
         self.ours = not order.installed
-        self.asked = order.version
         self.scale = order.timeout_scale
-        self.version = self._wanted = order.version or self.newest
         self.authority = Authority(self.trust_domain)
         self.claims: Mapping[Capability, Claim] = dict(claims)
-        self._values = [order.values]
-        self._charts = Charts(self.repository, order.charts)
         self._platform: Kubernetes | None = None
         self._known_state = ""
+        super().__init__(order)
         if self.ours:
             helm.require()
-            self._resolve()
+            self.resolve()
         else:
             refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
             self.claims = {**claims, **refused, **self.given}
-
-    @abstractmethod
-    def releases(self) -> Sequence[Release]:
-        """The charts in the order in which they are installed; ``version`` and ``authority`` are known."""
 
     def there(self) -> Sequence[Release]:
         """The charts that may be there: also one that is not to be installed any more, but not to go yet."""
@@ -135,14 +119,6 @@ class HelmMesh(ABC):
                 f"or --mesh={self.name} for whatever version is there"
             )
 
-    def tag(self) -> str:
-        """The version of the images that values ask for in place of the charts' own; empty where they do not."""
-        return ""
-
-    def spelt(self, version: str) -> str:
-        """A version in the one way in which charts are called, of all in which it may be written."""
-        return bare(version)
-
     @abstractmethod
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Have the control plane notice at once that ``secrets`` have changed."""
@@ -162,11 +138,6 @@ class HelmMesh(ABC):
         return ()
 
     @property
-    def charts(self) -> Collection[str]:
-        """The charts that values may be given for."""
-        return {release.chart for release in self.releases()}
-
-    @property
     def permissions(self) -> Sequence[Permission]:
         """What installing it takes, or what judging it takes where it was there already."""
         if self.ours:
@@ -179,14 +150,6 @@ class HelmMesh(ABC):
         if self._platform is None:
             raise Inconclusive(f"{self.name} is not installed")
         return self._platform
-
-    def override(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        """Have these values, by chart or ``*`` for every chart, overrule the adapter's and those of before."""
-        self._values.append(values)
-
-    def overrides_of(self, release: Release) -> tuple[Mapping[str, Any], ...]:
-        """What overrules the adapter's own values of a release, each the one before."""
-        return tuple(one for values in self._values for one in overrides(values, release.chart))
 
     def bind(self, platform: Platform) -> None:
         """Take a platform for the one that it is, or is to be, installed on; TypeError for one that is no cluster."""
@@ -224,15 +187,6 @@ class HelmMesh(ABC):
         self.become(version)
         await self.have_charts()
 
-    def become(self, version: str) -> None:
-        """Have ``releases`` be of another version from now on; MeshUnavailable where there are no charts of it."""
-        before, self._wanted = self._wanted, version
-        try:
-            self._resolve()
-        except MeshUnavailable:
-            self._wanted = before
-            raise
-
     async def have_charts(self) -> None:
         """Have the charts be installed as ``releases`` says now, and wait until the mesh is ready.
 
@@ -260,7 +214,7 @@ class HelmMesh(ABC):
         await self.settled()
         api = await self.platform.api()
         rotate_authority(self.authority, what, lifetime)
-        await self._store(api, self._recipe())
+        await self._store(api, self.recipe())
         for secret in self.secrets():
             await api.apply(secret)
         await self.rotated(api, what)
@@ -289,10 +243,10 @@ class HelmMesh(ABC):
         program = self._helm()
         for release in self.releases():
             mine = replace(release, overrides=self.overrides_of(release))
-            await program.install(mine, self._source(release))
+            await program.install(mine, self.source(release))
         for name in gone:
             await program.uninstall(name, self.namespace, wait=INSTALLED_WITHIN * self.scale)
-        await self._store(api, self._recipe())
+        await self._store(api, self.recipe())
 
     async def refuse_taken(self, api: Api) -> None:
         """Make sure that nothing is where the mesh is to be installed.
@@ -318,24 +272,11 @@ class HelmMesh(ABC):
             await self.refuse_taken(api)
             return False
         self._take_over(there)
-        return there.recipe == self._recipe()
+        return there.recipe == self.recipe()
 
     def _helm(self) -> Helm:
         attachment = self.platform.attachment
         return Helm(attachment.kubeconfig, attachment.context)
-
-    def _source(self, release: Release) -> Source:
-        return self._charts.resolve(release.chart, self._wanted, self.spelt(self._wanted))
-
-    def _resolve(self) -> None:
-        """Find the charts, and take the version from what they install; MeshUnavailable where there are none."""
-        sources = [self._source(release) for release in self.releases()]
-        self.version = self.tag() or sources[-1].installs
-
-    def _recipe(self) -> str:
-        """Tells one way of installing it from another."""
-        parts = [[release.chart, release.values, self.overrides_of(release)] for release in self.releases()]
-        return hashlib.sha256(msgspec.json.encode([self.version, parts], order="sorted")).hexdigest()
 
     async def _store(self, api: Api, recipe: str, *more: str) -> None:
         """``recipe`` is empty while it is being installed; ``more`` releases may be there then than are to be."""
