@@ -21,7 +21,7 @@ from pytest_meshcheck.platforms.kubernetes.helm import Helm, Release
 from pytest_meshcheck.platforms.kubernetes.installation import OURS, Installation, home, installation_in, remove
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.platforms.kubernetes.state import Dump, permissions, write_dumps, write_policies
+from pytest_meshcheck.platforms.kubernetes.state import Dump, reading, write_dumps, write_policies
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.pki import Authority
@@ -142,7 +142,7 @@ class HelmMesh(Charted):
         """What installing it takes, or what judging it takes where it was there already."""
         if self.ours:
             return (ADMINISTRATOR,)
-        return (*READINESS, *self.resources, *permissions(self.policies))
+        return (*READINESS, *self.resources, *reading(self.policies))
 
     @property
     def platform(self) -> Kubernetes:

@@ -24,7 +24,7 @@ from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import permissions, write_policies
+from pytest_meshcheck.platforms.kubernetes.state import reading, write_policies
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import key_pem, spiffe_id
@@ -88,7 +88,7 @@ class CiliumMesh(HelmMesh):
         """What judging it takes; whoever installs it has to administer the cluster."""
         routed = (HTTP_ROUTES,) if self.flavour.routed else ()
         clusterwide = (CLUSTERWIDE,) if self.flavour.resources else ()
-        return (*LOOKED_AT, *routed, *clusterwide, *permissions(self.policies))
+        return (*LOOKED_AT, *routed, *clusterwide, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart."""

@@ -46,7 +46,7 @@ class Dump:
     target: str
 
 
-def permissions(groups: Collection[str]) -> tuple[Permission, ...]:
+def reading(groups: Collection[str]) -> tuple[Permission, ...]:
     """What it takes to read the resources of these API groups, and to ask data planes."""
     listed = [Permission(group, "*", ("list",)) for group in groups]
     return (*listed, Permission("", "configmaps", ("get",)), Permission("", "pods/portforward", ("create", "get")))

@@ -12,7 +12,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration
-from yarl import URL
 
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
@@ -41,10 +40,10 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, **how: 
     Raises:
         MeshUnavailable: The proxy is of a kind that no client of ours can speak to.
     """
-    proxy = URL(found) if (found := proxy_of(configuration)) else None
-    if proxy is not None and proxy.scheme not in SCHEMES:
+    proxy = proxy_of(configuration)
+    if proxy is not None and urlsplit(proxy).scheme not in SCHEMES:
         raise MeshUnavailable(
-            f"the proxy {described(str(proxy))} to the API server {configuration.host} is of no valid kind; "
+            f"the proxy {described(proxy)} to the API server {configuration.host} is of no valid kind; "
             f"valid are {', '.join(f'{scheme}://' for scheme in SCHEMES)}: name another one, or except the server from "
             "it with NO_PROXY"
         )
@@ -64,7 +63,8 @@ def proxy_of(configuration: Configuration) -> str | None:
 
 def described(proxy: str) -> str:
     """A proxy without the credentials for it."""
-    return str(URL(proxy).with_user(None))
+    url = urlsplit(proxy)
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
 
 
 def _is_near(host: str) -> bool:
