@@ -1,14 +1,14 @@
 """From the options to a run: the meshes that were asked for, and the hooks that judge them."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectations
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh, charts_of, home_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.machine import refuse_unfit
@@ -67,6 +67,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
     except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
         raise pytest.UsageError(str(error)) from error
+    _refuse_unknown_charts(settings, ordered.values, adapters.values())
     if upgrade:
         upgrade.refuse(adapters)
     _refuse_twins(adapters)
@@ -106,6 +107,17 @@ def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         return read_values(settings.mesh_values)
     except ValuesUnreadable as error:
         raise pytest.UsageError(f"--mesh-values: {error}") from error
+
+
+def _refuse_unknown_charts(settings: Settings, values: Mapping[str, object], adapters: Iterable[Mesh]) -> None:
+    """UsageError where values are given for a chart that none of the meshes has."""
+    if not values:
+        return
+    from pytest_meshcheck.platforms.kubernetes.values import unknown_charts  # noqa: PLC0415 - as above
+
+    charts = [chart for adapter in adapters for chart in charts_of(adapter)]
+    if unknown := unknown_charts(values, charts):
+        raise pytest.UsageError(f"--mesh-values: {settings.mesh_values}: {unknown}")
 
 
 def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":

@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     except MeshUnavailable as error:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT
+    if options.dry_run and not leftovers:
+        sys.stdout.write("nothing to remove\n")
     done = [_treat(leftover, options) for leftover in leftovers]
     return 0 if all(done) else NOT_REMOVED
 

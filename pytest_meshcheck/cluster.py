@@ -15,6 +15,7 @@ from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.images import Plan
 from pytest_meshcheck.platforms.leftovers import left_by_dead_runs
 from pytest_meshcheck.platforms.registration import records_folder
 from pytest_meshcheck.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
@@ -49,6 +50,7 @@ class Cluster:
     _attachment: Attachment | None = None
     _provision: Provision | None = None
     _kind_config: Path | None = None
+    _plan: Plan | None = None
     _scores: ScoreKeeper | None = None
     _exit: int = 0
     _said: set[tuple[str, str, str]] = field(default_factory=set)
@@ -99,6 +101,7 @@ class Cluster:
             self._kind_config = kind_config(settings, adapters)
             refuse_one_place(settings, adapters)
             kind.require()
+            self._plan_probe()
             return
         on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
@@ -109,6 +112,12 @@ class Cluster:
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
                 "(only into kind clusters of this machine an image can be loaded that is built here)"
             )
+        self._plan_probe()
+
+    def _plan_probe(self) -> None:
+        """Have on this machine what the probe image is built from; MeshUnavailable where it cannot be had."""
+        if self.settings.mesh_probe_image is None:
+            self._plan = Plan.of(self.settings.mesh_probe_base, self.settings.mesh_probe_wheels)
 
     def say_ready(self, name: MeshName, subject: MeshUnderTest) -> None:
         """Say how long a mesh took as soon as it is known, which of a worker of xdist it is with its first result."""
@@ -146,6 +155,8 @@ class Cluster:
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing behind but what is to be kept."""
+        if self._plan is not None:
+            self._plan.close()
         if self._provision is not None:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
             self._provision.release(self._scores.adapters.values() if self._scores else (), failed=failed)
@@ -153,7 +164,7 @@ class Cluster:
     def _have(self) -> None:
         if left := left_by_dead_runs():
             self.progress.say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
-        self._provision = Provision(self.settings, self.run, self.progress, self._kind_config)
+        self._provision = Provision(self.settings, self.run, self.progress, self._kind_config, self._plan)
         try:
             self._attachment = self._provision.have()
         except (Inconclusive, MeshUnavailable) as trouble:

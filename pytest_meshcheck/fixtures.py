@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +12,11 @@ from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.judge.upgrading import upgrade
-from pytest_meshcheck.meshes.base import Home, home_of
+from pytest_meshcheck.meshes.base import Home, charts_of, home_of
 from pytest_meshcheck.planned import PLANNED, SUBJECT
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.workload import Workload
 from pytest_meshcheck.upgrade import Handover
@@ -77,12 +78,14 @@ async def mesh_session(
         subject = _subject(run, before or mesh_name, mesh_platform)
     try:
         if fresh:
-            await _install(subject, mesh_chart_values)
+            await _install(subject, mesh_chart_values, [c for one in run.adapters.values() for c in charts_of(one)])
             if run.cluster is not None:
                 run.cluster.say_ready(mesh_name, subject)
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
             run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
             await upgrade(subject, mesh_name.version, run.upgrade.by)
+        if fresh:
+            await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
         if subject.documented.is_asked:
             subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
@@ -95,6 +98,12 @@ async def mesh_session(
             await subject.close()
 
 
+def _processes(config: pytest.Config) -> int:
+    """How many processes of the run have a stage each."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return int(given.get("workercount", 1))
+
+
 def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
     return MeshUnderTest(
         run.adapters[name],
@@ -105,9 +114,13 @@ def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
     )
 
 
-async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any]]) -> None:
+async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any]], charts: Collection[str]) -> None:
     begun = time.monotonic()
     if values and (override := getattr(subject.adapter, "override", None)):
+        from pytest_meshcheck.platforms.kubernetes.values import unknown_charts  # noqa: PLC0415 - most need no YAML
+
+        if unknown := unknown_charts(values, charts):
+            raise MeshUnavailable(f"the fixture mesh_chart_values: {unknown}")
         override(values)
     with subject.turns.taken(alone=True):
         await subject.adapter.install(subject.platform)

@@ -104,6 +104,13 @@ def _file(text: str) -> Path:
     return path
 
 
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise ValueError("there is no such directory")
+    return path
+
+
 def _charts(text: str) -> str:
     if "://" not in text:
         if not Path(text).is_dir():
@@ -128,6 +135,7 @@ ON_CLUSTER = {
     "mesh_kind_image",
     "mesh_probe_image",
     "mesh_probe_base",
+    "mesh_probe_wheels",
     "mesh_charts",
     "mesh_values",
     "mesh_installed",
@@ -138,7 +146,7 @@ ON_CLUSTER = {
 OF_WHOLE_RUN = {"mesh", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
 """Options, by their ini twins, that mean nothing to one check, or are about which mesh it judges."""
 
-PATHS = (_directory, _file, _charts)
+PATHS = (_directory, _folder, _file, _charts)
 """Values that are paths, unless they are URLs; in the ini file they begin where it lies, as everywhere in pytest."""
 
 OPTIONS = (
@@ -165,6 +173,7 @@ OPTIONS = (
     Option("--mesh-keep", f"Keep the kind cluster: {', '.join(KEEP)}.", _one_of(*KEEP), KEEP[0], "WHEN"),
     Option("--mesh-probe-image", "A built image of the probe, which the nodes can pull.", str, None, "IMAGE"),
     Option("--mesh-probe-base", "What the probe image is built from.", str, PROBE_BASE, "IMAGE"),
+    Option("--mesh-probe-wheels", "Where packages for the probe image lie, as wheels.", _folder, None, "DIR"),
     Option("--mesh-charts", "Where the Helm charts of the mesh come from.", _charts, None, "DIR|URL"),
     Option("--mesh-values", "Values for the Helm charts of the mesh, by chart (YAML).", _file, None, "FILE"),
     Option("--mesh-installed", "Judge the mesh that is in the cluster already.", bool, False, None),
@@ -193,6 +202,7 @@ class Settings:
     mesh_keep: str
     mesh_probe_image: str | None
     mesh_probe_base: str
+    mesh_probe_wheels: Path | None
     mesh_charts: str | None
     mesh_values: Path | None
     mesh_installed: bool

@@ -55,6 +55,6 @@ async def looked_at(adapters: Iterable[Mesh], settings: Settings) -> None:
     try:
         for adapter in adapters:
             if isinstance(adapter, HelmMesh):
-                await (adapter.refuse_taken(api) if adapter.ours else adapter.detect(api))
+                await (adapter.refuse_taken(api) if adapter.ours else adapter.find(api))
     finally:
         await api.close()

@@ -16,9 +16,10 @@ from pytest_meshcheck.meshes.helm_mesh import HelmMesh
 from pytest_meshcheck.options import Settings
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import Kind
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, contexts
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.images import probe_image
+from pytest_meshcheck.platforms.kubernetes.images import Plan
+from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.leftovers import finished
@@ -49,6 +50,7 @@ class Provision:
         run: The run's id.
         progress: Whom to tell.
         kind_config: What a kind cluster is made by; None for kind's default.
+        plan: The probe image that is to be built; None where a built one was named.
         attachment: How to get to the cluster, once it is there.
     """
 
@@ -56,6 +58,7 @@ class Provision:
     run: str
     progress: Progress
     kind_config: Path | None = None
+    plan: Plan | None = None
     attachment: Attachment | None = None
     _folder: RunDirectory = field(default_factory=RunDirectory)
     _registration: Registration | None = None
@@ -122,7 +125,7 @@ class Provision:
         )
 
     def _built_image(self) -> str:
-        return self.settings.mesh_probe_image or probe_image(self.settings.mesh_probe_base)
+        return self.plan.image() if self.plan else str(self.settings.mesh_probe_image)
 
     def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
         """The probe image, and on every node of a kind cluster what of this machine it is to have."""
@@ -200,8 +203,8 @@ def is_named(settings: Settings) -> bool:
 
 
 def context_of(settings: Settings) -> str:
-    """The context that the user named, or the current one."""
-    return settings.mesh_context or next(iter(contexts(settings.mesh_kubeconfig)), "")
+    """The context that the user named, or the current one; MeshUnavailable where there is no such context."""
+    return contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
 
 
 def kind_of(settings: Settings) -> Kind | None:

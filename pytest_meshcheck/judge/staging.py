@@ -9,7 +9,7 @@ from cryptography import x509
 
 from pytest_meshcheck.judge.witness import calls, unconvinced
 from pytest_meshcheck.meshes.base import Mesh, has_one_lifetime
-from pytest_meshcheck.platforms.base import Platform, Replacing
+from pytest_meshcheck.platforms.base import Limited, Platform, Replacing
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.stage.workload import BeforeCall, Workload
@@ -91,6 +91,16 @@ class Stage:
         if starts := [self._begun(role) for role in roles]:
             self._ahead = asyncio.ensure_future(self._all_of(starts))
 
+    async def ask_for_room(self, roles: Iterable[str], processes: int) -> None:
+        """Find out whether these workloads fit, before any is started.
+
+        Raises:
+            Inconclusive: They do not, in each of so many processes of the run; says by how much, and what to do.
+        """
+        if isinstance(self.platform, Limited):
+            specs = [self._spec(role) for role in dict.fromkeys(map(self._played_by, roles))]
+            await self.platform.refuse_beyond([(spec, self.adapter.enrolment(spec)) for spec in specs], processes)
+
     async def workload(self, role: str) -> Workload:
         """A workload, started when it is first asked for."""
         return await asyncio.shield(self._begun(role))
@@ -110,11 +120,13 @@ class Stage:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begun(self, role: str) -> "asyncio.Task[Workload]":
-        if has_one_lifetime(self.adapter):
-            role = WHERE_LIFETIMES_ARE_ONE.get(role, role)
+        role = self._played_by(role)
         if role not in self._started:
             self._started[role] = asyncio.ensure_future(self._start(role))
         return self._started[role]
+
+    def _played_by(self, role: str) -> str:
+        return WHERE_LIFETIMES_ARE_ONE.get(role, role) if has_one_lifetime(self.adapter) else role
 
     async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
         """Keep how long it takes until all of them serve."""
@@ -125,7 +137,10 @@ class Stage:
 
     def _spec(self, role: str) -> WorkloadSpec:
         planned = STAGE[role]
-        return replace(planned, namespace=self.platform.namespace(planned.namespace))
+        shortest = self.adapter.documented.leaf_lifetime
+        lifetime = shortest if planned.leaf_lifetime == SHORTEST else planned.leaf_lifetime
+        namespace = self.platform.namespace(planned.namespace)
+        return replace(planned, namespace=namespace, leaf_lifetime=lifetime)
 
     async def _start(self, role: str) -> Workload:
         async with self._places:
@@ -133,8 +148,6 @@ class Stage:
 
     async def _started_now(self, role: str) -> Workload:
         spec, documented = self._spec(role), self.adapter.documented
-        if spec.leaf_lifetime == SHORTEST:
-            spec = replace(spec, leaf_lifetime=documented.leaf_lifetime)
         begun = time.monotonic()
         self.told_roots = self.told_roots or self.adapter.authority.roots
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))

@@ -1,7 +1,7 @@
 """The seam between the suite and a service mesh: a vendor writes one class with these members."""
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -172,6 +172,7 @@ class Mesh(Protocol):
     ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
     the run; ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
     workload only; ``one_lifetime: bool``, whether the certificates of all workloads live equally long;
+    ``charts: Collection[str]``, the names of the Helm charts that values may be given for;
     ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
     client to a service pass, in this order; and ``impostor_ports: Collection[str]``, the ports on which others meet a
     feigned workload itself.
@@ -254,6 +255,12 @@ def data_planes_of(adapter: Mesh) -> str:
 def kind_config_of(adapter: Mesh) -> str:
     """The shipped kind configuration that a mesh needs; empty where kind's own will do."""
     return str(getattr(adapter, "kind_config", ""))
+
+
+def charts_of(adapter: Mesh) -> Collection[str]:
+    """The Helm charts that values may be given for; empty where the adapter says nothing of it."""
+    charts: Collection[str] = getattr(adapter, "charts", ())
+    return charts
 
 
 def meets_impostors(adapter: Mesh, port: str) -> bool:

@@ -3,28 +3,25 @@
 ``installation`` says that it is ours, how it was installed, and which authority it was given.
 """
 
-import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Home, Rotation, rotate_authority
+from pytest_meshcheck.meshes.charted import Charted
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.kubernetes import helm
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.charts import Charts, Source, bare
 from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.helm import Helm, Release
 from pytest_meshcheck.platforms.kubernetes.installation import OURS, Installation, home, installation_in, remove
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.platforms.kubernetes.values import overrides
+from pytest_meshcheck.platforms.kubernetes.state import Dump, reading, write_dumps, write_policies
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.pki import Authority
@@ -40,14 +37,14 @@ NOT_OURS = "the mesh was there already: its certificates do not come from an aut
 LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
 
 
-class HelmMesh(ABC):
+class HelmMesh(Charted):
     """A mesh of charts.
 
     Attributes:
         namespace: Where its control plane is.
-        repository: Where its charts are published.
-        newest: The version that is installed where none is asked for.
         resources: What it takes to apply what policies are rendered into.
+        policies: API groups of what the mesh is told, by the suite or by others: evidence of a violation.
+        dumps: By the name of a data plane's container, what it is asked for evidence of a violation.
         groups: API groups whose definitions the mesh makes by itself, and leaves.
         data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
         one_lifetime: Whether the certificates of all workloads live equally long.
@@ -58,10 +55,10 @@ class HelmMesh(ABC):
 
     name: str
     namespace: ClassVar[str]
-    repository: ClassVar[str]
-    newest: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
+    policies: ClassVar[Sequence[str]] = ()
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
     groups: ClassVar[Sequence[str]] = ()
     data_plane_in_workload: ClassVar[bool] = False
     one_lifetime: ClassVar[bool] = True
@@ -73,24 +70,17 @@ class HelmMesh(ABC):
     def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
         self.ours = not order.installed
         self.scale = order.timeout_scale
-        self.version = order.version or self.newest
         self.authority = Authority(self.trust_domain)
         self.claims: Mapping[Capability, Claim] = dict(claims)
-        self._values = [order.values]
-        self._charts = Charts(self.repository, order.charts)
         self._platform: Kubernetes | None = None
         self._known_state = ""
+        super().__init__(order)
         if self.ours:
             helm.require()
-            sources = [self._source(release) for release in self.releases()]
-            self.version = bare(sources[-1].app_version or sources[-1].version)
+            self.resolve()
         else:
             refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
             self.claims = {**claims, **refused, **self.given}
-
-    @abstractmethod
-    def releases(self) -> Sequence[Release]:
-        """The charts in the order in which they are installed; ``version`` and ``authority`` are known."""
 
     def there(self) -> Sequence[Release]:
         """The charts that may be there: also one that is not to be installed any more, but not to go yet."""
@@ -116,6 +106,19 @@ class HelmMesh(ABC):
             MeshUnavailable: It is not there, or in no mode that the adapter knows.
         """
 
+    async def find(self, api: Api) -> None:
+        """Find out what is installed, and that it is what was asked for.
+
+        Raises:
+            MeshUnavailable: It is not there, in no mode that the adapter knows, or of another version.
+        """
+        await self.detect(api)
+        if self.asked is not None and self.spelt(self.asked) != self.spelt(self.version):
+            raise MeshUnavailable(
+                f"{self.name} {self.version} is installed, not {self.asked}: write --mesh={self.name}@{self.version}, "
+                f"or --mesh={self.name} for whatever version is there"
+            )
+
     @abstractmethod
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Have the control plane notice at once that ``secrets`` have changed."""
@@ -130,9 +133,16 @@ class HelmMesh(ABC):
         raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
 
     @property
+    def settings(self) -> Sequence[str]:
+        """Paths of the ConfigMaps that hold what it is told as a whole: evidence of a violation."""
+        return ()
+
+    @property
     def permissions(self) -> Sequence[Permission]:
         """What installing it takes, or what judging it takes where it was there already."""
-        return (*READINESS, *self.resources) if not self.ours else (ADMINISTRATOR,)
+        if self.ours:
+            return (ADMINISTRATOR,)
+        return (*READINESS, *self.resources, *reading(self.policies))
 
     @property
     def platform(self) -> Kubernetes:
@@ -140,14 +150,6 @@ class HelmMesh(ABC):
         if self._platform is None:
             raise Inconclusive(f"{self.name} is not installed")
         return self._platform
-
-    def override(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        """Have these values, by chart or ``*`` for every chart, overrule the adapter's and those of before."""
-        self._values.append(values)
-
-    def overrides_of(self, release: Release) -> tuple[Mapping[str, Any], ...]:
-        """What overrules the adapter's own values of a release, each the one before."""
-        return tuple(one for values in self._values for one in overrides(values, release.chart))
 
     def bind(self, platform: Platform) -> None:
         """Take a platform for the one that it is, or is to be, installed on; TypeError for one that is no cluster."""
@@ -185,16 +187,6 @@ class HelmMesh(ABC):
         self.become(version)
         await self.have_charts()
 
-    def become(self, version: str) -> None:
-        """Have ``releases`` be of another version from now on; MeshUnavailable where there are no charts of it."""
-        before, self.version = self.version, version
-        try:
-            sources = [self._source(release) for release in self.releases()]
-        except MeshUnavailable:
-            self.version = before
-            raise
-        self.version = bare(sources[-1].app_version or sources[-1].version)
-
     async def have_charts(self) -> None:
         """Have the charts be installed as ``releases`` says now, and wait until the mesh is ready.
 
@@ -222,17 +214,23 @@ class HelmMesh(ABC):
         await self.settled()
         api = await self.platform.api()
         rotate_authority(self.authority, what, lifetime)
-        await self._store(api, self._recipe())
+        await self._store(api, self.recipe())
         for secret in self.secrets():
             await api.apply(secret)
         await self.rotated(api, what)
 
     async def diagnose(self, directory: Path) -> None:
-        """Write the logs of the control plane; those of the data planes are the platform's to write."""
-        api = await self.platform.api()
+        """Write the control plane's logs, the mesh's resources, and what its data planes run.
+
+        The logs of the data planes are the platform's to write.
+        """
+        platform = self.platform
+        api = await platform.api()
         pods, _ = await api.items(f"/api/v1/namespaces/{self.namespace}/pods")
         await write_logs(api, directory, pods)
         await write_events(api, directory, self.namespace)
+        await write_policies(api, directory, self.policies, (self.namespace, *platform.namespaces), self.settings)
+        await write_dumps(await platform.executor(), directory, [*pods, *await platform.pods()], self.dumps)
 
     async def _install(self, api: Api) -> None:
         await api.apply(home(self.namespace))
@@ -245,10 +243,10 @@ class HelmMesh(ABC):
         program = self._helm()
         for release in self.releases():
             mine = replace(release, overrides=self.overrides_of(release))
-            await program.install(mine, self._source(release))
+            await program.install(mine, self.source(release))
         for name in gone:
             await program.uninstall(name, self.namespace, wait=INSTALLED_WITHIN * self.scale)
-        await self._store(api, self._recipe())
+        await self._store(api, self.recipe())
 
     async def refuse_taken(self, api: Api) -> None:
         """Make sure that nothing is where the mesh is to be installed.
@@ -274,19 +272,11 @@ class HelmMesh(ABC):
             await self.refuse_taken(api)
             return False
         self._take_over(there)
-        return there.recipe == self._recipe()
+        return there.recipe == self.recipe()
 
     def _helm(self) -> Helm:
         attachment = self.platform.attachment
         return Helm(attachment.kubeconfig, attachment.context)
-
-    def _source(self, release: Release) -> Source:
-        return self._charts.resolve(release.chart, self.version)
-
-    def _recipe(self) -> str:
-        """Tells one way of installing it from another."""
-        parts = [[release.chart, release.values, self.overrides_of(release)] for release in self.releases()]
-        return hashlib.sha256(msgspec.json.encode([self.version, parts], order="sorted")).hexdigest()
 
     async def _store(self, api: Api, recipe: str, *more: str) -> None:
         """``recipe`` is empty while it is being installed; ``more`` releases may be there then than are to be."""

@@ -109,3 +109,11 @@ class Replacing(Protocol):
 
     async def let_go(self, workload: Workload) -> None:
         """Stop an instance that was withdrawn."""
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A platform that has room for so many workloads."""
+
+    async def refuse_beyond(self, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int) -> None:
+        """Raise Inconclusive where there is no room for these workloads, in each of so many processes of the run."""

@@ -14,10 +14,11 @@ from kubernetes_asyncio.client import ApiException
 from pytest_meshcheck.platforms import kind
 from pytest_meshcheck.platforms.kind import KEPT, OURS, Kind
 from pytest_meshcheck.platforms.kubernetes import helm
-from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, UNREACHABLE, Api, contexts
+from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, UNREACHABLE, Api
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.helm import Helm
 from pytest_meshcheck.platforms.kubernetes.installation import installed_by, remove
+from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.leftovers import remove_namespaces, runs_in
 from pytest_meshcheck.platforms.registration import (
     KeptCluster,
@@ -131,7 +132,7 @@ def _doubt(record: Record) -> str:
         known = contexts(Path(record.where.kubeconfig) if record.where.kubeconfig else None)
     except MeshUnavailable:
         return NO_CONTEXT
-    return "" if record.where.context in known else NO_CONTEXT
+    return "" if record.where.context in known.names else NO_CONTEXT
 
 
 def _remove(record: Record) -> str:

@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from pytest_meshcheck.judge.expect import converge
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON
+from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
+from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON, port_number
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -62,6 +63,21 @@ async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], 
     answered = await client.get(server, port, via=via)
     assert answered.ending is m.Ending.ANSWERED
     assert [attempt.port for attempt in await server.saw(answered)] == [port]
+
+
+async def test_a_pod_is_asked_on_its_loopback(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
+    server = pair[1]
+    executor, number = await platform.executor(), port_number(server.spec, "http")
+    assert await told(executor, server.namespace, server.instance, number, "/") is not None
+    with pytest.raises(NotTold, match="refused"):
+        await told(executor, server.namespace, server.instance, 1, "/")
+
+
+async def test_more_than_the_nodes_have_room_for_is_said(platform: Kubernetes) -> None:
+    planned = [(WorkloadSpec(platform.namespace("blue"), "client"), Metadata())]
+    await platform.refuse_beyond(planned, processes=1)
+    with pytest.raises(Inconclusive, match=r"they request [\d.]+ CPU, [\d.]+ GiB and 5000 pods, and its nodes have "):
+        await platform.refuse_beyond(planned, processes=5000)
 
 
 async def test_control_is_quick(pair: tuple[Workload, Workload]) -> None:

@@ -69,7 +69,10 @@ class Handler(BaseHTTPRequestHandler):
         self._say(*self.server.answer(self.path))
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        if "dryRun=All" in self.path:
+            self._say(201, json.loads(sent))
+            return
         if self.path != REVIEW:
             self.server.changes.append(f"POST {self.path}")
         self._say(201, {"status": {"allowed": True}})

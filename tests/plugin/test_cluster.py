@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Quick, Suite
+from .recorded import api_server
 
 KUBECONFIG = """
 apiVersion: v1
@@ -65,6 +66,33 @@ def test_an_unknown_context_lists_those_there_are(refused: Callable[..., None], 
         "--mesh-context=far",
         said="config.yaml has no context 'far'; it has near",
     )
+
+
+@pytest.mark.parametrize("current", ["", "current-context: ''", "current-context: gone"])
+def test_a_named_context_needs_no_current_one(
+    refused: Callable[..., None], suite: Suite, nobody: int, current: str
+) -> None:
+    suite.write("conforms", config_yaml=KUBECONFIG.format(port=nobody).replace("current-context: near", current))
+    said = f"the API server http://127.0.0.1:{nobody} cannot be reached: *; is the cluster running?"
+    refused("--mesh-kubeconfig=config.yaml", "--mesh-context=near", said=said)
+
+
+def test_without_a_current_context_one_has_to_be_named(refused: Callable[..., None], suite: Suite, nobody: int) -> None:
+    suite.write("conforms", config_yaml=KUBECONFIG.format(port=nobody).replace("current-context: near\n", ""))
+    refused(
+        "--mesh-kubeconfig=config.yaml",
+        said="config.yaml has no current context; it has near: name one with --mesh-context",
+    )
+
+
+def test_a_proxy_is_no_obstacle_to_a_cluster_of_this_machine(
+    refused: Callable[..., None], suite: Suite, nobody: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody}")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{nobody}")
+    with api_server(()) as (server, _):
+        suite.write("conforms", config_yaml=KUBECONFIG.format(port=server.rpartition(":")[2]))
+        refused("--mesh-kubeconfig=config.yaml", said="a cluster that exists pulls the probe image from a registry: *")
 
 
 def test_an_api_server_that_is_not_there(refused: Callable[..., None], suite: Suite, nobody: int) -> None:

@@ -30,6 +30,18 @@ ISTIOD = recorded(
     labels={"app": "istiod", "istio.io/rev": "default"},
     spec=pods("docker.io/istio/pilot:1.30.3"),
 )
+SOURCE_TREE = recorded(
+    "/apis/apps/v1/namespaces/istio-system/deployments",
+    "istiod",
+    labels={"app": "istiod", "istio.io/rev": "default"},
+    spec={
+        "template": {
+            "metadata": {"labels": {"app.kubernetes.io/version": "1.0.0"}},
+            "spec": {"containers": [{"image": "registry.example:5000/istio/pilot:1.30.3-distroless@sha256:00"}]},
+        }
+    },
+)
+WAYPOINTS = recorded("/apis/gateway.networking.k8s.io/v1/gatewayclasses", "istio-waypoint")
 ZTUNNEL = recorded("/apis/apps/v1/namespaces/istio-system/daemonsets", "ztunnel")
 INJECTED = recorded("/api/v1/namespaces", "shop", labels={"istio-injection": "enabled"})
 AMBIENT = recorded(
@@ -162,6 +174,57 @@ def test_another_mode_is_named(case: str, refused: Refused) -> None:
 @pytest.mark.parametrize("case", FITTING)
 def test_the_mode_that_was_asked_for_is_let_pass(case: str, refused: Refused) -> None:
     assert refused.by(*FITTING[case]).startswith(NEXT)
+
+
+OTHER_VERSION = {
+    # mesh asked for: what is in the cluster, what is said
+    "istio@1.29.6": (
+        (ISTIOD,),
+        "istio 1.30.3 is installed, not 1.29.6: write --mesh=istio@1.30.3, or --mesh=istio for whatever version is "
+        "there",
+    ),
+    "istio-ambient@1.30": (
+        (ISTIOD, ZTUNNEL, WAYPOINTS),
+        "istio-ambient 1.30.3 is installed, not 1.30: write --mesh=istio-ambient@1.30.3, or --mesh=istio-ambient for "
+        "whatever version is there",
+    ),
+    "istio@1.30.2": (
+        (SOURCE_TREE,),
+        "istio 1.30.3 is installed, not 1.30.2: write --mesh=istio@1.30.3, or --mesh=istio for whatever version is "
+        "there",
+    ),
+    "linkerd@edge-26.6.3": (
+        (LINKERD,),
+        "linkerd edge-26.8.3 is installed, not edge-26.6.3: write --mesh=linkerd@edge-26.8.3, or --mesh=linkerd for "
+        "whatever version is there",
+    ),
+    "cilium@1.19.0": (
+        WIREGUARD,
+        "cilium 1.18.4 is installed, not 1.19.0: write --mesh=cilium@1.18.4, or --mesh=cilium for whatever version is "
+        "there",
+    ),
+}
+
+
+@pytest.mark.parametrize("mesh", OTHER_VERSION)
+def test_another_version_is_named(mesh: str, refused: Refused) -> None:
+    objects, said = OTHER_VERSION[mesh]
+    assert refused.by(mesh, objects) == said
+
+
+@pytest.mark.parametrize(
+    ("mesh", "objects"),
+    [
+        ("istio@1.30.3", (ISTIOD,)),
+        ("istio@v1.30.3", (ISTIOD,)),
+        ("istio@1.30.3", (SOURCE_TREE,)),
+        ("linkerd@edge-26.8.3", (LINKERD,)),
+        ("linkerd@2026.8.3", (LINKERD,)),
+        ("cilium@v1.18.4", WIREGUARD),
+    ],
+)
+def test_the_version_that_was_asked_for_is_let_pass(mesh: str, objects: Objects, refused: Refused) -> None:
+    assert refused.by(mesh, objects).startswith(NEXT)
 
 
 def test_a_cilium_of_no_flavour_says_what_is_missing(refused: Refused) -> None:

@@ -34,6 +34,7 @@ VALUES = {
     "mesh_keep": ("on-failure", "always"),
     "mesh_probe_image": ("probe:1", "probe:2"),
     "mesh_probe_base": ("python:1", "python:2"),
+    "mesh_probe_wheels": ("one", "two"),
     "mesh_charts": ("one", "two"),
     "mesh_values": ("one.toml", "two.toml"),
 }

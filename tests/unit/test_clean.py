@@ -19,8 +19,7 @@ from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
 from pytest_meshcheck.platforms.registration import KeptCluster, NamedCluster, OwnCluster, Registration, Where
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.stage.faults import MeshUnavailable
-
-from .conftest import Programs
+from tests.programs import Programs
 
 LIVING = """
 import msgspec, sys
@@ -89,6 +88,7 @@ def clean(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_nothing_is_left(clean: Clean, clusters: Path) -> None:
     assert clean() == (0, "")
+    assert clean("--dry-run") == (0, "nothing to remove\n")
 
 
 def test_the_cluster_of_a_dead_run_is_removed(clean: Clean, clusters: Path, records: Path) -> None:

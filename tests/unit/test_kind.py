@@ -14,8 +14,7 @@ from pytest_meshcheck.platforms.containers import PROVIDER, provider
 from pytest_meshcheck.platforms.kind import Kind, kept_name
 from pytest_meshcheck.platforms.kubernetes.images import Recipe, probe_image
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
-
-from .conftest import Programs
+from tests.programs import Programs
 
 CREATING = """
 import sys

@@ -1,6 +1,6 @@
 """Linkerd on Cilium's network, with the settings that both need."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,11 @@ class LinkerdOnCilium(LinkerdMesh):
     def __init__(self, order: Order) -> None:
         super().__init__(order)
         self.network = CiliumMesh(replace(order, version=None), flavours.BELOW_LINKERD)
+
+    @property
+    def charts(self) -> Collection[str]:
+        """Those of both."""
+        return {*super().charts, *self.network.charts}
 
     @property
     def permissions(self) -> Sequence[Permission]:

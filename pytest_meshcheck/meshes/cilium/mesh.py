@@ -24,6 +24,7 @@ from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.state import reading, write_policies
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.stage.observation import Attempt
 from pytest_meshcheck.stage.pki import key_pem, spiffe_id
@@ -67,6 +68,7 @@ class CiliumMesh(HelmMesh):
 
     namespace = SYSTEM
     groups = ("cilium.io",)
+    policies = ("cilium.io", "gateway.networking.k8s.io")
     kind_config = "cilium.yaml"
     repository = "https://helm.cilium.io"
     newest = "1.20.0"
@@ -85,7 +87,8 @@ class CiliumMesh(HelmMesh):
     def permissions(self) -> Sequence[Permission]:
         """What judging it takes; whoever installs it has to administer the cluster."""
         routed = (HTTP_ROUTES,) if self.flavour.routed else ()
-        return (*LOOKED_AT, *routed, *((CLUSTERWIDE,) if self.flavour.resources else ()))
+        clusterwide = (CLUSTERWIDE,) if self.flavour.resources else ()
+        return (*LOOKED_AT, *routed, *clusterwide, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart."""
@@ -161,7 +164,7 @@ class CiliumMesh(HelmMesh):
         if agents is None:
             raise MeshUnavailable(f"there is a {CONFIG} in {self.home}, but no DaemonSet cilium: Cilium does not run")
         image = agents["spec"]["template"]["spec"]["containers"][0]["image"]
-        self.version = version_of(image)
+        self.version = version_of(image) or self.asked or refuse_nameless(image)
         self._refuse_other(config)
         self._judged_as(self.version)
 
@@ -198,6 +201,7 @@ class CiliumMesh(HelmMesh):
         await write_events(api, directory, home)
         settings = "".join(f"{key}: {value}\n" for key, value in sorted(config.items()))
         (directory / f"{home}.{CONFIG}.txt").write_text(settings, "utf-8")
+        await write_policies(api, directory, self.policies, (home, *self.platform.namespaces))
 
     def _no_rotation(self) -> NoReturn:
         raise Unsupported(f"{self.name} rotates nothing: {self.flavour.why_not_strict} ({self.flavour.source})")
@@ -272,13 +276,14 @@ def complete(workload: Object) -> bool:
 
 
 def version_of(image: str) -> str:
-    """The version that an image's tag says, e.g. ``1.20.0``; MeshUnavailable where it says none."""
+    """The version that an image's tag says, e.g. ``1.20.0``; empty where it says none."""
     found = re.search(r":v?(\d+\.\d+\.\d+[^@]*)", image)
-    if found is None:
-        raise MeshUnavailable(
-            f"the agents' image {image} does not say which version it is: name it, --mesh=NAME@VERSION"
-        )
-    return found[1]
+    return found[1] if found else ""
+
+
+def refuse_nameless(image: str) -> NoReturn:
+    """MeshUnavailable, as a version has to be known."""
+    raise MeshUnavailable(f"the agents' image {image} does not say which version it is: name it, --mesh=NAME@VERSION")
 
 
 def minor(version: str) -> str:

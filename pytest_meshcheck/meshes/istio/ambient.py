@@ -15,7 +15,7 @@ from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVE
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
-from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, SYSTEM
+from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SYSTEM
 from pytest_meshcheck.meshes.readiness import every_node, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
@@ -133,8 +133,8 @@ class AmbientMesh(HttpRouteMesh):
         return (
             Release("istio-base", "base", SYSTEM),
             Release("istiod", "istiod", SYSTEM, {**CONTROL_PLANE, **PROFILE, **PROXIES}),
-            Release("istio-cni", "cni", SYSTEM, PROFILE),
-            Release("ztunnel", "ztunnel", SYSTEM, {**PROFILE, "env": {"SECRET_TTL": SECRET_TTL}}),
+            Release("istio-cni", "cni", SYSTEM, {**PROFILE, "resources": LEAST}),
+            Release("ztunnel", "ztunnel", SYSTEM, {**PROFILE, "resources": LEAST, "env": {"SECRET_TTL": SECRET_TTL}}),
         )
 
     async def install(self, platform: Platform) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
@@ -21,6 +21,7 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.state import Dump
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt, Protocol
@@ -36,11 +37,26 @@ ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 
+CHARTS = frozenset({"base", "istiod", "cni", "ztunnel"})
+
 PAUSE = 0.1
 LOOKS_PER_TOUCH = 10
 """The kubelet can miss that a pod was touched while it is busy with the time before."""
 
 ROOT_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP)
+
+POLICIES = (
+    "security.istio.io",
+    "networking.istio.io",
+    "telemetry.istio.io",
+    "extensions.istio.io",
+    "gateway.networking.k8s.io",
+)
+DUMPS = (
+    # of a sidecar, a waypoint or a ztunnel, whose container is called the same
+    Dump("config.json", 15000, "/config_dump?include_eds"),
+    Dump("stats.txt", 15000, "/stats?usedonly"),
+)
 
 KEYS = {"ECC_SIGNATURE_ALGORITHM": "ECDSA"}
 """A sidecar makes a key for each of its certificates, here every few seconds: RSA ones would keep it busy with that.
@@ -63,11 +79,18 @@ ALPN: Mapping[Protocol, tuple[str, ...]] = {
 }
 """By which a permissive sidecar tells its own kind's TLS from an application's; pilot/pkg/networking/util/util.go."""
 
+LEAST = {"requests": {"cpu": "10m", "memory": "64Mi"}}
+"""What a proxy of the stage needs. The charts' own requests are for production, and too much for a laptop."""
+
 CONTROL_PLANE = {
-    "pilot": {"env": {"ISTIO_MULTIROOT_MESH": "true"}},
+    "pilot": {
+        "env": {"ISTIO_MULTIROOT_MESH": "true"},
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}},
+    },
+    "global": {"proxy": {"resources": LEAST}, "waypoint": {"resources": LEAST}},
     "meshConfig": {"defaultConfig": {"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true"}}},
 }
-"""Without both a second root never reaches the sidecars."""
+"""Without both settings of roots a second one never reaches the sidecars."""
 
 
 class IstioMesh(HelmMesh):
@@ -77,6 +100,8 @@ class IstioMesh(HelmMesh):
     namespace = SYSTEM
     repository = "https://istio-release.storage.googleapis.com/charts"
     newest = "1.30.3"
+    policies = POLICIES
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: DUMPS}
     data_plane_in_workload = True
     documented: Documented = DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
@@ -119,6 +144,22 @@ class IstioMesh(HelmMesh):
         """
         self._leaving = None
         await self.have_charts()
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """The ConfigMap of the mesh's own configuration, e.g. its default retries."""
+        suffix = f"-{self.revision}" if self.revision else ""
+        return (f"/api/v1/namespaces/{SYSTEM}/configmaps/istio{suffix}",)
+
+    @property
+    def charts(self) -> Collection[str]:
+        """Those of every mode: one file of values serves all."""
+        return CHARTS
+
+    def tag(self) -> str:
+        """By the value ``global.tag`` of istiod's chart; a tag that is no version says nothing."""
+        tags = [one["global"].get("tag") for one in self.overrides_of(self.releases()[1]) if "global" in one]
+        return revisions.released(str(next(filter(None, reversed(tags)), "")))
 
     def secrets(self) -> Sequence[Manifest]:
         """The plugged-in authority; istiod adds the roots to the chain by itself."""

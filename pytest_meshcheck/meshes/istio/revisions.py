@@ -75,8 +75,16 @@ def _revision(deployment: Object) -> str:
     return UNNAMED if revision == DEFAULT else revision
 
 
+def released(tag: str) -> str:
+    """The version that an image's tag says, without the variant of the image; empty where it says none."""
+    found = re.match(r"v?(\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?)", tag)
+    return found[1] if found else ""
+
+
 def _version(deployment: Object) -> str:
+    """What the image's tag says; the label of charts from a source tree is a placeholder."""
     template = deployment["spec"]["template"]
-    image = str(template["spec"]["containers"][0]["image"])
+    name = str(template["spec"]["containers"][0]["image"]).partition("@")[0].rpartition("/")[2]
+    tag = name.partition(":")[2]
     told = template["metadata"].get("labels", {}).get("app.kubernetes.io/version")
-    return str(told or image.rpartition(":")[2].partition("-")[0])
+    return released(tag) or str(told or tag or "(unknown)")

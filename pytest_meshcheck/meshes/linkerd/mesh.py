@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
@@ -15,10 +16,10 @@ from pytest_meshcheck.meshes.readiness import deployments, form_of, injects, res
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.charts import Source
 from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.state import Dump
 from pytest_meshcheck.stage.capability import Capability, Claim
 from pytest_meshcheck.stage.faults import MeshUnavailable
 from pytest_meshcheck.stage.observation import Attempt
@@ -88,6 +89,8 @@ class LinkerdMesh(HelmMesh):
     namespace = SYSTEM
     repository = "https://helm.linkerd.io/edge"
     newest = "edge-26.8.3"
+    policies = ("policy.linkerd.io", "linkerd.io", "gateway.networking.k8s.io")
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: (Dump("metrics.txt", 4191, "/metrics"),)}
     data_plane_in_workload = True
     impostor_ports = (IMPOSTOR_PORT,)
     given = installed.GIVEN
@@ -108,6 +111,11 @@ class LinkerdMesh(HelmMesh):
             Release("linkerd-crds", "linkerd-crds", SYSTEM, DEFINITIONS),
             Release("linkerd-control-plane", "linkerd-control-plane", SYSTEM, CONTROL_PLANE),
         )
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """The ConfigMap of the values that it was installed with."""
+        return (f"/api/v1/namespaces/{SYSTEM}/configmaps/linkerd-config",)
 
     def secrets(self) -> Sequence[Manifest]:
         """The issuer, and the anchors that proxies get when they start."""
@@ -187,8 +195,9 @@ class LinkerdMesh(HelmMesh):
             metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
             await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
 
-    def _source(self, release: Release) -> Source:
-        return self._charts.resolve(release.chart, chart_version(self.version))
+    def spelt(self, version: str) -> str:
+        """Charts of edge-26.8.3 are called 2026.8.3."""
+        return chart_version(super().spelt(version))
 
     def _is_sidecar(self, container: Object) -> bool:
         anchors = [one.get("value", "") for one in container.get("env", []) if one["name"] == ANCHORS]

@@ -7,14 +7,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import ApiClient, ApiException, Configuration
-from kubernetes_asyncio.config.config_exception import ConfigException
-from yaml import YAMLError
 
 from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes import way
+from pytest_meshcheck.platforms.kubernetes.kubeconfig import BROKEN, called, contexts
 from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
 FIELD_MANAGER = "meshcheck"
@@ -25,9 +26,6 @@ BACK_WITHIN = 60.0
 """Seconds that an API server may be away in the middle of a run: as long as it takes to be started anew."""
 
 PAUSE = 0.5
-BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
-"""What the client raises for files that are no kubeconfig."""
-
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
 GONE = 404
 SERVER_ERRORS = 500
@@ -54,7 +52,7 @@ class Api:
         self.configuration = configuration
         self.patience = patience
         self._away_since: float | None = None
-        self._client = ApiClient(configuration)
+        self._client = way.client_of(ApiClient, configuration)
         self._kinds: dict[str, asyncio.Task[dict[str, Object]]] = {}
 
     @classmethod
@@ -62,19 +60,15 @@ class Api:
         """The cluster of a context, by default the current one.
 
         Raises:
-            MeshUnavailable: The kubeconfig cannot be used, or has no such context.
+            MeshUnavailable: The kubeconfig cannot be used, or has no such context, or no current one.
         """
-        configuration = Configuration()
-        if context is not None and context not in (known := contexts(kubeconfig)):
-            raise MeshUnavailable(
-                f"{_called(kubeconfig)} has no context {context!r}; it has {', '.join(known) or 'none'}"
-            )
+        configuration, known = Configuration(), contexts(kubeconfig)
         try:
             await config.load_kube_config(
-                str(kubeconfig) if kubeconfig else None, context, configuration, persist_config=False
+                str(kubeconfig) if kubeconfig else None, known.named(context), configuration, persist_config=False
             )
         except BROKEN as error:
-            raise MeshUnavailable(f"{_called(kubeconfig)} cannot be used: {error}") from error
+            raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
         return cls(configuration, patience)
 
     async def version(self) -> str:
@@ -91,7 +85,9 @@ class Api:
             raise MeshUnavailable(f"the API server {host} refuses: {_reason(error)}; check the credentials") from error
         except UNREACHABLE as error:
             why = f"no answer within {REACHABLE_WITHIN:.0f} s" if isinstance(error, TimeoutError) else str(error)
-            raise MeshUnavailable(f"the API server {host} cannot be reached: {why}; is the cluster running?") from error
+            if isinstance(error, aiohttp.ClientHttpProxyError):
+                why = f"it answers {error.status} {error.message}"  # in full it quotes the credentials
+            raise MeshUnavailable(f"the API server {host} cannot be reached{self._advice(why)}") from error
 
     async def apply(self, manifest: Manifest) -> Object:
         """Create a resource or change it into this, by server-side apply, which can be done again.
@@ -288,27 +284,17 @@ class Api:
         scope = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
         return f"{group(version)}{scope}/{resource['name']}/{metadata['name']}"
 
+    def _advice(self, why: str) -> str:
+        if proxy := way.proxy_of(self.configuration):
+            name = urlsplit(str(self.configuration.host)).hostname
+            return (
+                f" through the proxy {way.described(proxy)}: {why}; is it the right one? NO_PROXY={name} goes past it"
+            )
+        return f": {why}; is the cluster running?"
+
     async def _discover(self, version: str) -> dict[str, Object]:
         listed = await self._patiently("GET", group(version))
         return {resource["kind"]: resource for resource in listed["resources"] if "/" not in resource["name"]}
-
-
-def contexts(kubeconfig: Path | None) -> list[str]:
-    """The names of the contexts of a kubeconfig, the current one first.
-
-    Raises:
-        MeshUnavailable: The kubeconfig cannot be used.
-    """
-    try:
-        listed, current = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)
-    except BROKEN as error:
-        raise MeshUnavailable(f"{_called(kubeconfig)} cannot be used: {error}") from error
-    names = [str(context["name"]) for context in listed or []]
-    return sorted(names, key=lambda name: name != (current or {}).get("name"))
-
-
-def _called(kubeconfig: Path | None) -> str:
-    return str(kubeconfig or "the default kubeconfig")
 
 
 def group(version: str) -> str:

@@ -21,6 +21,9 @@ OCI = "oci://"
 NEWEST = 12
 """Versions that a message lists: a repository has hundreds."""
 
+RELEASED = re.compile(r"(edge-)?\d+\.\d+\.\d+(-(alpha|beta|rc)[.\d]*)?")
+"""What a folder is called that holds the charts of one version."""
+
 LAYOUTS = ("*.tgz", "*/Chart.yaml", "*/*.tgz", "*/*/Chart.yaml")
 """Where charts lie in a directory, from CHART-VERSION.tgz to VERSION/CHART/Chart.yaml."""
 
@@ -48,6 +51,13 @@ class Source:
     app_version: str
     arguments: tuple[str, ...]
     folder: str = ""
+
+    @property
+    def installs(self) -> str:
+        """The version of what it installs. Charts of a source tree bear a placeholder, and their folder says it."""
+        says = bare(self.app_version or self.version)
+        folder = bare(self.folder)
+        return folder if RELEASED.fullmatch(folder) and folder not in (says, bare(self.version)) else says
 
 
 KEYS: tuple[Callable[[Source], str], ...] = (
@@ -80,21 +90,26 @@ class Charts:
         """Whether the charts lie in a directory."""
         return "://" not in self.place
 
-    def resolve(self, chart: str, version: str) -> Source:
+    def resolve(self, chart: str, version: str, spelt: str = "") -> Source:
         """A chart in a version, which may be that of the chart or of what it installs, with or without a ``v``.
+
+        Args:
+            chart: Its name.
+            version: The version.
+            spelt: How a chart of that version is called, where that differs.
 
         Raises:
             MeshUnavailable: The place cannot be read, or has no such chart or version; says which there are.
         """
         if self.place.startswith(OCI):
-            return _of_registry(self.place, chart, version)
+            return _of_registry(self.place, chart, spelt or version)
         there = [source for source in self._all if source.chart == chart]
         if not there:
             names = ", ".join(sorted({source.chart for source in self._all})) or "none"
             raise MeshUnavailable(f"{self.place} has no chart {chart!r}; it has {names}: check --mesh-charts")
         for key in KEYS:
             for source in there:
-                if key(source) and bare(key(source)) == bare(version):
+                if key(source) and bare(key(source)) in (bare(version), spelt):
                     return source
         raise MeshUnavailable(
             f"{self.place} has no version {version!r} of the chart {chart}; there are {_listed(there)}: "

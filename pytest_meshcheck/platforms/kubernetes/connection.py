@@ -7,20 +7,27 @@ from dataclasses import dataclass, field
 
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.kubernetes import room
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.evidence import last_warning, unready_nodes
-from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, Ownership
-from pytest_meshcheck.platforms.kubernetes.pods import Pods, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, RUN, Ownership, sample
+from pytest_meshcheck.platforms.kubernetes.pods import PODS, Pods, obstacle, progress, ready
 from pytest_meshcheck.platforms.kubernetes.running import pods_of
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
 from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.stage.spec import WorkloadSpec
 
 STARTS_WITHIN = 90.0
 """Seconds from the first resource of a workload until it serves."""
 
+SAMPLES = "/api/v1/namespaces/default/pods"
+"""Where pods are tried out that are never created: what a mesh adds to them is seen then."""
+
+DRY_RUN = [("dryRun", "All")]
+NODES = "/api/v1/nodes"
 GONE_WITHIN = 90.0
 ONE_TRY = 1.0
 
@@ -80,6 +87,29 @@ class Connection:
             raise Inconclusive(f"{namespace}/{name} is not ready after {seconds:.0f} s: {state}") from late
         del self._awaited[namespace, name]
         return found[0]
+
+    async def refuse_beyond(
+        self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int
+    ) -> None:
+        """Raise Inconclusive where the nodes have no room for these workloads, in each of so many processes of a run.
+
+        What the run has started already is not counted, as it is part of what is planned. Where the cluster does not
+        let itself be asked, nothing is known to be wrong.
+        """
+        try:
+            pods = [await self.api.request("POST", SAMPLES, DRY_RUN, sample(owner, *one)) for one in planned]
+            nodes, _ = await self.api.items(NODES)
+            there, _ = await self.api.items(PODS)
+        except (*UNREACHABLE, ApiException):
+            return
+        others = [pod for pod in there if pod["metadata"].get("labels", {}).get(RUN) != owner.run]
+        wanted, left = room.total(map(room.requested, pods)) * processes, room.free(nodes, others)
+        if not left.holds(wanted):
+            fewer = "" if processes == 1 else f", fewer processes than -n {processes}"
+            raise Inconclusive(
+                f"the workloads of the run do not fit on the cluster: they request {wanted}, and its nodes have {left} "
+                f"left; take more or larger nodes{fewer}, or smaller requests of the mesh's proxies (--mesh-values)"
+            )
 
     async def gone(self, namespace: str, name: str, generation: int) -> None:
         """Wait until no pod of a workload is left; Inconclusive where one stays."""

@@ -84,17 +84,55 @@ def sources() -> Iterator[Path]:
     yield from sorted((_package() / "probe").rglob("*.py"))
 
 
-def probe_image(base: str) -> str:
-    """The name of the probe's image on this machine, built unless it is there.
+def probe_image(base: str, wheels: Path | None = None) -> str:
+    """The name of the probe's image on this machine, built unless it is there; arguments and errors as for ``Plan``."""
+    with contextlib.closing(Plan.of(base, wheels)) as plan:
+        return plan.image()
 
-    Raises:
-        MeshUnavailable: What builds it is missing, the base image cannot be had or used, or the build fails.
+
+@dataclass
+class Plan:
+    """An image for which everything is on this machine; only the build is left, unless it has been built.
+
+    Attributes:
+        recipe: What it is made of.
+        folder: The packages for the build; None where the image is there already.
     """
-    recipe = Recipe(base, *_inspected(base))
-    if containers("image", "inspect", recipe.tag).returncode:
-        with contextlib.closing(RunDirectory()) as folder:
-            _build(recipe, folder.path)
-    return recipe.tag
+
+    recipe: Recipe
+    folder: RunDirectory | None = None
+
+    @classmethod
+    def of(cls, base: str, wheels: Path | None = None) -> "Plan":
+        """Fetch what is missing.
+
+        Args:
+            base: The base image.
+            wheels: A directory to take packages from; None for the package index.
+
+        Raises:
+            MeshUnavailable: What builds it is missing, or the base image or a package cannot be had.
+        """
+        plan = cls(Recipe(base, *_inspected(base)))
+        if containers("image", "inspect", plan.recipe.tag).returncode:
+            plan.folder = RunDirectory()
+            try:
+                _download(plan.recipe, plan.folder.path / "wheels", wheels)
+            except BaseException:
+                plan.close()
+                raise
+        return plan
+
+    def image(self) -> str:
+        """The image's name, built unless it is there; MeshUnavailable where the build fails."""
+        if self.folder is not None:
+            _build(self.recipe, self.folder.path)
+        return self.recipe.tag
+
+    def close(self) -> None:
+        """Remove the packages."""
+        if self.folder is not None:
+            self.folder.close()
 
 
 def _inspected(base: str) -> tuple[str, str]:
@@ -117,20 +155,24 @@ def _build(recipe: Recipe, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     (folder / "Dockerfile").write_text(recipe.dockerfile, "utf-8")
-    _download(recipe, folder / "wheels")
     build(folder, recipe.tag)
 
 
-def _download(recipe: Recipe, folder: Path) -> None:
+def _download(recipe: Recipe, folder: Path, wheels: Path | None) -> None:
     machine = MACHINES.get(recipe.architecture, recipe.architecture)
     platforms = [f"--platform={glibc}_{machine}" for glibc in GLIBCS]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
     target = ["--only-binary=:all:", f"--python-version={recipe.python}", "--implementation=cp", *platforms]
-    ran = run([*command, *target, *requirements()])
+    source = ["--no-index", f"--find-links={wheels.absolute()}"] if wheels else ["--retries=2"]
+    quietly = ["--quiet", "--disable-pip-version-check", f"--dest={folder}"]
+    ran = run([sys.executable, "-m", "pip", "download", *quietly, *source, *target, *requirements()])
     if ran.returncode:
+        fill = f"pip download --dest={wheels or 'DIR'} {' '.join([*target[:2], platforms[1], *requirements()])}"
+        place = f"{wheels} does" if wheels else "the package index does"
+        option = "" if wheels else ", to be named with --mesh-probe-wheels=DIR"
         raise MeshUnavailable(
-            f"the packages of the probe image cannot be downloaded for Python {recipe.python} on {machine}: "
-            f"{last_lines(ran)}; name a built probe image with --mesh-probe-image=IMAGE"
+            f"{place} not have the packages of the probe image for Python {recipe.python} on {machine}: "
+            f"{last_lines(ran)}; fill a directory where there is a network by `{fill}`{option}, or name a built probe "
+            "image with --mesh-probe-image=IMAGE"
         )
 
 

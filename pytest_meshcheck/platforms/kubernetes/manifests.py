@@ -139,6 +139,13 @@ def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generat
     }
 
 
+def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
+    """A pod like that of a workload, to be tried out where there is no service account of its own."""
+    about = {"generateName": "meshcheck-", "labels": dict(metadata.labels), "annotations": dict(metadata.annotations)}
+    tried = {**pod(owner, spec), "serviceAccountName": ""}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": tried}
+
+
 def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
     """A pod with one probe; it satisfies the restricted Pod Security Standard."""
     return {

@@ -14,6 +14,7 @@ from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_l
 from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.pods import fate
 from pytest_meshcheck.platforms.kubernetes.running import Running
+from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.wire import End, watched
 from pytest_meshcheck.platforms.recording import RecordedWire
@@ -73,6 +74,19 @@ class Kubernetes:
         """The cluster's API server, for what a mesh has to do there."""
         return (await self._connected()).api
 
+    async def executor(self) -> Executor:
+        """What runs commands in pods, and asks what they say on their ports."""
+        return (await self._connected()).executor
+
+    async def pods(self) -> list[Object]:
+        """The pods of this part of the run as they are now."""
+        return list((await self._connected()).pods.known.values())
+
+    @property
+    def namespaces(self) -> list[str]:
+        """The namespaces that it has made for workloads."""
+        return list(self._namespaces)
+
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, by its own address and by that of its service.
 
@@ -89,6 +103,10 @@ class Kubernetes:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
             await self._routed(workload, Via.SERVICE)
         return workload
+
+    async def refuse_beyond(self, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int) -> None:
+        """Raise Inconclusive where the nodes have no room for these workloads, in each of so many processes."""
+        await (await self._connected()).refuse_beyond(self.owner, planned, processes)
 
     async def join(self, workload: Workload, metadata: Metadata) -> Workload:
         """Start another instance of a workload, and have the service lead to both once it serves.
@@ -177,7 +195,7 @@ class Kubernetes:
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers, the pods and the events of the run's namespaces."""
         cluster = await self._connected()
-        await write_logs(cluster.api, directory, list(cluster.pods.known.values()))
+        await write_logs(cluster.api, directory, await self.pods())
         for namespace in self._namespaces:
             await write_events(cluster.api, directory, namespace)
 

@@ -14,6 +14,7 @@ from kubernetes_asyncio.client import Configuration, CoreV1Api
 from kubernetes_asyncio.stream import WsApiClient
 from kubernetes_asyncio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
+from pytest_meshcheck.platforms.kubernetes import way
 from pytest_meshcheck.probe.control import ProbeLost, Stream
 
 HEARTBEAT = 20.0
@@ -34,7 +35,7 @@ class Executor:
     """Runs commands in containers of one cluster."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self._client = WsApiClient(configuration, heartbeat=HEARTBEAT)
+        self._client = way.client_of(WsApiClient, configuration, heartbeat=HEARTBEAT)
         self._pods = CoreV1Api(self._client)
         self._pipes: set[Pipe] = set()
 
@@ -68,6 +69,14 @@ class Executor:
         pipe = Pipe(socket, f"{namespace}/{pod}")
         self._pipes = {one for one in self._pipes if not one.is_closed()} | {pipe}
         return pipe.reader, pipe
+
+    async def forward(self, namespace: str, pod: str, port: int) -> aiohttp.ClientWebSocketResponse:
+        """Connect to a port of a pod's loopback; aiohttp.ClientError where the API server does not let us."""
+        opened: Any = await self._pods.connect_get_namespaced_pod_portforward(
+            pod, namespace, ports=port, _preload_content=False
+        )
+        socket: aiohttp.ClientWebSocketResponse = await opened
+        return socket
 
     async def close(self) -> None:
         """Close what is open."""

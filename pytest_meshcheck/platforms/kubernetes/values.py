@@ -1,6 +1,6 @@
 """Values of charts that the user gives: a YAML file, a mapping from the name of a chart to values for it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,17 @@ def read_values(path: Path) -> dict[str, dict[str, Any]]:
 def overrides(values: Mapping[str, Mapping[str, Any]], chart: str) -> tuple[Mapping[str, Any], ...]:
     """What overrules an adapter's values for a chart: what is for every chart, then what is for this one."""
     return tuple(values[name] for name in (EVERY_CHART, chart) if name in values)
+
+
+def unknown_charts(values: Mapping[str, object], charts: Collection[str]) -> str:
+    """What is wrong with the names that values are given for, where these are the charts; empty for nothing.
+
+    Without charts nothing is known to be wrong: a mesh may be installed otherwise.
+    """
+    unknown = sorted(values.keys() - set(charts) - {EVERY_CHART})
+    if not charts or not unknown:
+        return ""
+    return f"no chart {', '.join(map(repr, unknown))}; there are {', '.join(sorted(charts))}, and '*' for every chart"
 
 
 def _where(error: Exception) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
-from pytest_meshcheck.meshes.cilium.mesh import complete, minor, version_of
+from pytest_meshcheck.meshes.cilium.mesh import complete, minor, refuse_nameless, version_of
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
 from pytest_meshcheck.stage.faults import MeshUnavailable
 
@@ -82,8 +82,10 @@ def test_version_of_an_image(image: str, version: str) -> None:
 
 
 def test_an_image_without_a_version() -> None:
+    image = "quay.io/cilium/cilium:latest"
+    assert version_of(image) == ""
     with pytest.raises(MeshUnavailable, match="cilium:latest does not say which version it is"):
-        version_of("quay.io/cilium/cilium:latest")
+        refuse_nameless(image)
 
 
 DAEMONS = {"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3, "updatedNumberScheduled": 3}

@@ -79,6 +79,41 @@ def test_a_version_is_that_of_the_chart_or_of_what_it_installs(tmp_path: Path, w
     assert Charts(NOWHERE, str(tmp_path)).resolve("tiny", wanted).version == found
 
 
+def test_a_source_tree_installs_what_its_folder_says(tmp_path: Path) -> None:
+    for release in ("1.29.6", "1.30.3"):
+        unpacked(tmp_path / release / "tiny", "tiny", "1.0.0", "1.0.0")
+    charts = Charts(NOWHERE, str(tmp_path))
+    for release in ("1.29.6", "1.30.3"):
+        source = charts.resolve("tiny", release)
+        assert source.installs == release
+        assert source.arguments == (str(tmp_path / release / "tiny"),)
+        assert charts.resolve("tiny", source.installs) == source
+
+
+@pytest.mark.parametrize(
+    ("folder", "version", "app", "installs"),
+    [
+        ("1.30.3", "1.30.3", "1.30.3", "1.30.3"),
+        ("2026.8.3", "2026.8.3", "edge-26.8.3", "edge-26.8.3"),
+        ("edge-26.8.3", "0.0.0", "", "edge-26.8.3"),
+        ("v1.30.3", "1.0.0", "1.0.0", "1.30.3"),
+        ("staging", "1.0.0", "1.0.0", "1.0.0"),
+        ("staging", "1.0.0", "", "1.0.0"),
+    ],
+)
+def test_what_a_chart_installs(tmp_path: Path, folder: str, version: str, app: str, installs: str) -> None:
+    unpacked(tmp_path / folder / "tiny", "tiny", version, app)
+    assert Charts(NOWHERE, str(tmp_path)).resolve("tiny", folder).installs == installs
+
+
+def test_a_chart_is_found_by_how_its_version_is_spelt(tmp_path: Path) -> None:
+    unpacked(tmp_path / "a" / "tiny", "tiny", "2026.8.3")
+    unpacked(tmp_path / "edge-26.6.3" / "tiny", "tiny", "0.0.0")
+    charts = Charts(NOWHERE, str(tmp_path))
+    assert charts.resolve("tiny", "edge-26.8.3", "2026.8.3").version == "2026.8.3"
+    assert charts.resolve("tiny", "edge-26.6.3", "2026.6.3").installs == "edge-26.6.3"
+
+
 def test_the_version_of_a_chart_comes_first(tmp_path: Path) -> None:
     unpacked(tmp_path / "a" / "tiny", "tiny", "3.0.0", "2.0.0")
     unpacked(tmp_path / "b" / "tiny", "tiny", "2.0.0", "1.0.0")
