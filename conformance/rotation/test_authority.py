@@ -63,7 +63,9 @@ async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, w
         return wanted in await mesh.served_chain(outsider, workload)
 
     seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
-    expect(seen, f"{workload} under the new issuer within {within:g} s").holds("its leaf chains to the old one")
+    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).holds(
+        "its leaf chains to the old one"
+    )
     return seconds
 
 
@@ -94,8 +96,8 @@ async def test_issuer_changes_under_load(
     control(load.result).carried(mesh.tolerance)
     for issuer, exchanges in served.items():
         for exchange in exchanges:
-            expect(exchange, f"under issuer {issuer}").answered()
-    expect(load.result).clean()
+            expect(exchange, f"under issuer {issuer}", rests_on=mesh.time(within)).answered()
+    expect(load.result, rests_on=mesh.time(within)).clean()
 
 
 @check(MUST, "rotation.root", needs={Capability.ROOT_ROTATION}, disruptive=True)
@@ -126,7 +128,7 @@ async def test_whole_root_change_loses_nothing(
         mesh.measure(f"{port}: requests", load.sent)
         control(load, port).sent_at_least(SERVED)
         control(load, port).carried(mesh.tolerance)
-        expect(load, port).clean()
+        expect(load, port, rests_on=mesh.time(within)).clean()
 
 
 @check(MUST, "rotation.overlap", needs={Capability.ROOT_ROTATION, Capability.CUSTOM_AUTHORITY}, disruptive=True)

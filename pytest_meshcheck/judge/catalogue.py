@@ -14,6 +14,7 @@ import pytest
 
 from pytest_meshcheck.judge.verdict import Level, Violation
 from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.stage.faults import Inconclusive
 
 REQUIREMENTS = "requirements.toml"
 """The root of a suite is the folder that holds this file."""
@@ -117,7 +118,7 @@ def check(
 
 
 def _fair(function: CheckFunction) -> CheckFunction:
-    """Nothing is held against a mesh while something that it runs on is dead, and Ctrl-C ends what it meets."""
+    """Nothing is held against a mesh that is dead beneath it, or stood still; and Ctrl-C ends what it meets."""
 
     @functools.wraps(function)
     async def judged(**fixtures: Any) -> None:
@@ -130,7 +131,10 @@ def _fair(function: CheckFunction) -> CheckFunction:
                 # What fails while a cancelled check tidies up would else take the place of the interruption
                 raise asyncio.CancelledError from error
             if isinstance(error, Violation) and "mesh" in fixtures:
-                await fixtures["mesh"].vouch()
+                await fixtures["mesh"].vouch(error)
+            if isinstance(error, Inconclusive) and "mesh" in fixtures:
+                explained = await fixtures["mesh"].standstills.explain(error)
+                raise explained.with_traceback(error.__traceback__) from error.__cause__
             raise
 
     return judged  # type: ignore[return-value]

@@ -1,6 +1,7 @@
 """The mesh as a check sees it: policies that undo themselves, rotations, the wire, and the workloads of the stage."""
 
 import asyncio
+import datetime
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,13 +15,15 @@ from pytest_meshcheck.judge.changes import Changes
 from pytest_meshcheck.judge.peers import Peers
 from pytest_meshcheck.judge.rotations import Rotations
 from pytest_meshcheck.judge.staging import Stage
+from pytest_meshcheck.judge.standstill import Standstills
 from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
-from pytest_meshcheck.judge.verdict import Violation
+from pytest_meshcheck.judge.verdict import Time, Violation
 from pytest_meshcheck.judge.witness import Question
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.messages import Credentials
+from pytest_meshcheck.probe.pulse import now
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
 from pytest_meshcheck.stage.journal import Journal
@@ -53,6 +56,7 @@ class MeshUnderTest:
         stage: The workloads.
         peers: Those that speak TLS by themselves.
         rotations: What has to follow them.
+        standstills: The pulse of the processes that judge and are judged.
     """
 
     adapter: Mesh
@@ -69,8 +73,11 @@ class MeshUnderTest:
     changes: Changes = field(init=False)
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
+    standstills: Standstills = field(init=False)
+    _early_since: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.standstills = Standstills(self.platform)
         self.stage = Stage(self.adapter, self.platform, self._before_call, self._quiet, self.scale, self.steps)
         self.changes = Changes(self.adapter, self.stage, self.scale)
         self.peers = Peers(self.adapter, self.platform)
@@ -96,6 +103,10 @@ class MeshUnderTest:
         """Seconds by which an end may come late on a machine that is busy with other things."""
         return TOLERANCE * self.scale
 
+    def time(self, during: float) -> Time:
+        """What is due within so many seconds rests on this: one process that loses the tolerance can explain it."""
+        return Time(self.tolerance, during)
+
     def identity_of(self, workload: Workload) -> str:
         """The identity in a workload's certificate."""
         return self.adapter.identity_of(workload.spec)
@@ -120,6 +131,7 @@ class MeshUnderTest:
     def begin_check(self, evidence: Path | None) -> None:
         """Forget the check before."""
         self.journal.begin()
+        self.standstills.begin_check()
         self.measured = {}
         self.evidence = evidence
 
@@ -131,10 +143,12 @@ class MeshUnderTest:
     def begin_early(self, check: Check) -> None:
         """Begin the head start of a check."""
         if check.head_start:
+            self._early_since[check.id] = now()
             self.early[check.id] = asyncio.ensure_future(check.head_start(self))
 
     async def head_start(self, check: Check) -> Any:
         """Wait for the end of a head start, and write its result down as evidence of the check that runs now."""
+        self.standstills.reach_back(self._early_since[check.id])
         result = await self.early[check.id]
         self.journal.add("head start", check.id, result)
         return result
@@ -147,12 +161,17 @@ class MeshUnderTest:
         """
         if self.upgraded is None:
             raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to")
+        self.standstills.reach_back(self.upgraded.begun)
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 
-    async def vouch(self) -> None:
-        """Raise Inconclusive where a process of the stage has died: then nothing is known of the mesh."""
+    async def vouch(self, violation: Violation) -> None:
+        """Raise Inconclusive where nothing is known of the mesh.
+
+        That is so where a process of the stage has died, or stood still for long enough to explain what was seen.
+        """
         await self.platform.vouch()
+        await self.standstills.excuse(violation)
 
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
@@ -253,10 +272,20 @@ class MeshUnderTest:
         Raises:
             Inconclusive: It shows none.
         """
+        return (await self.shown_chain(caller, server))[0]
+
+    async def shown_chain(
+        self, caller: Workload, server: Workload
+    ) -> tuple[tuple[x509.Certificate, ...], datetime.datetime]:
+        """The same, with when the handshake began by the clock of the caller's machine.
+
+        Raises:
+            Inconclusive: It shows none.
+        """
         knock = await self.handshake(caller, server)
         if knock.tls is None:
             raise Inconclusive(f"{server} shows no certificate to {caller}: {knock.ending} {knock.detail}".rstrip())
-        return parsed_chain(knock.tls.chain)
+        return parsed_chain(knock.tls.chain), datetime.datetime.fromtimestamp(knock.wall, datetime.UTC)
 
     def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
         """The policy by which each request to a server meets its certificate, where the mesh can do that."""
@@ -293,6 +322,7 @@ class MeshUnderTest:
 
     async def close(self) -> None:
         """Stop the stage, and remove the mesh where this process made it for itself."""
+        self.standstills.pulse.end()
         for task in self.early.values():
             task.cancel()
         await asyncio.gather(self.stage.close(), *self.early.values(), return_exceptions=True)

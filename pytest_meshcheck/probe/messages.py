@@ -10,6 +10,7 @@ from pytest_meshcheck.probe.seen import (
     LoadResult as LoadResult,
     Sight as Sight,
     Sighting as Sighting,
+    Standstill as Standstill,
     Tls as Tls,
     joined as joined,
 )
@@ -156,6 +157,14 @@ class StopRecording(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class FeelPulse(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Felt`` about the time from ``since`` to ``until`` seconds ago, and its worst ``during`` seconds."""
+
+    since: float
+    until: float
+    during: float
+
+
 Command = (
     Serve
     | CloseListener
@@ -173,6 +182,7 @@ Command = (
     | Capture
     | LookFor
     | StopRecording
+    | FeelPulse
 )
 
 
@@ -211,13 +221,19 @@ class Seen(msgspec.Struct, frozen=True, tag=True):
     sight: Sight
 
 
+class Felt(msgspec.Struct, frozen=True, tag=True):
+    """For how long the probe could not react."""
+
+    standstill: Standstill
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The probe could not do it; this is never an observation of the mesh."""
 
     error: str
 
 
-Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Failed
+Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Felt | Failed
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -248,3 +264,5 @@ class Return(msgspec.Struct, frozen=True):
 
     number: int
     reply: Reply
+    longest: float = 0.0
+    """For how many seconds at a stretch the probe could not react, at most, since it was started."""
