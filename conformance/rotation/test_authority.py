@@ -79,6 +79,15 @@ async def goes_on(server: Workload, load: Load, within: float) -> None:
     await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
 
 
+async def served_beside(load: Load, client: Workload, server: Workload) -> list[Exchange]:
+    """Requests one after the other while a load is under way; inconclusive as soon as the machine does not carry it."""
+    exchanges = []
+    for _ in range(SERVED):
+        await load.keeps_up(client)
+        exchanges.append(await client.get(server))
+    return exchanges
+
+
 @check(MUST, "rotation.issuer", needs={Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_issuer_changes_under_load(
     mesh: MeshUnderTest, client: Workload, server: Workload, renewing: Workload, outsider: Workload
@@ -91,7 +100,7 @@ async def test_issuer_changes_under_load(
             await mesh.rotate(Rotation.ISSUER)
             seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
-            served[round_ + 1] = [await client.get(server) for _ in range(SERVED)]
+            served[round_ + 1] = await served_beside(load, client, server)
     control(load.result).sent_at_least(SERVED)
     control(load.result).carried(mesh.tolerance)
     for issuer, exchanges in served.items():
@@ -120,6 +129,8 @@ async def test_whole_root_change_loses_nothing(
             begun = time.monotonic()
             for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP):
                 await mesh.rotate(step)
+                for under_way in (http, grpc):
+                    await under_way.keeps_up(client)
                 for workload in (client, server) if step is Rotation.ROOT_SWITCH else ():
                     await follows(mesh, outsider, workload, within)
                 await goes_on(server, http, mesh.tolerance)

@@ -85,6 +85,7 @@ async def test_leaf_renewal_loses_nothing(
         async with client.load(renewing, RATE) as load:
             for _round in range(2):
                 leaf = await renewed(mesh, outsider, renewing, leaf)
+                await load.keeps_up(client)
         expect(await stream.echo(), "the stream that was open all the while").answered()
     control(load.result).sent_at_least(RATE // 2)
     control(load.result).carried(mesh.tolerance)

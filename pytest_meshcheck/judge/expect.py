@@ -198,7 +198,7 @@ class LoadClaims(Claims[LoadOutcome]):
         """
         late, served = self.seen.lateness.p90, self.seen.served_in.p50 if self.seen.failed else 0.0
         return self.require(
-            max(late, served) <= limit,
+            max(late, served) <= limit and not self.seen.overrun,
             f"the machine to carry the load: requests sent and served within {limit:g} s",
             f"one in ten was sent {late:.3g} s late, half of those served took {served:.3g} s",
         )

@@ -39,6 +39,7 @@ class Agent:
             m.Send: self._send,
             m.Watch: self._watch,
             m.StartLoad: self._start_load,
+            m.KeepsUp: self._keeps_up,
             m.FinishLoad: self._finish_load,
             m.OpenStream: self._open_stream,
             m.EchoOnStream: self._echo_on_stream,
@@ -82,6 +83,10 @@ class Agent:
 
     async def _start_load(self, command: m.StartLoad) -> m.Reply:
         await self._loads.start(command.plan)
+        return m.Done()
+
+    async def _keeps_up(self, command: m.KeepsUp) -> m.Reply:
+        self._loads.keeps_up(command.request_id)
         return m.Done()
 
     async def _finish_load(self, command: m.FinishLoad) -> m.Reply:

@@ -79,6 +79,12 @@ class StartLoad(msgspec.Struct, frozen=True, tag=True):
     plan: LoadPlan
 
 
+class KeepsUp(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Done`` while a load goes on, ``Failed`` once it has ended because requests were sent too late."""
+
+    request_id: str
+
+
 class FinishLoad(msgspec.Struct, frozen=True, tag=True):
     """End a load (at once, or when its seconds are over), wait for the answers under way; answers ``Loaded``."""
 
@@ -172,6 +178,7 @@ Command = (
     | Send
     | Watch
     | StartLoad
+    | KeepsUp
     | FinishLoad
     | OpenStream
     | EchoOnStream

@@ -154,6 +154,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[int, ...]
     """HTTP status, or gRPC status for gRPC; -1 where there is none."""
     details: tuple[str, ...]
+    overrun: bool = False
+    """It ended by itself, as requests were sent too late."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,6 +50,10 @@ class Load:
         await successor.ask(m.StartLoad(plan=self._part(following)), m.Done)
         await self._end(client)
 
+    async def keeps_up(self, client: "Workload") -> None:
+        """Raise Inconclusive as soon as it is clear that the machine does not carry the load."""
+        await client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Done)
+
     async def leave(self, server: "Workload") -> None:
         """Keep what an instance of the server has seen that nobody sends to any more, and that is to go."""
         self._seen += await server.saw_of(self)
