@@ -53,18 +53,34 @@ class Run:
             NoReport: It ended without a report.
             subprocess.TimeoutExpired: It did not end.
         """
-        command = (
-            *(sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
-            *(f"--mesh={self.mesh}", f"--mesh-report={directory}", "--mesh-artifacts=never", *self.arguments),
+        argv = command(self, directory)
+        run = subprocess.run(
+            argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
         )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        run = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        reports = sorted(directory.glob("*/report.json"))
-        if not reports:
-            raise NoReport(f"{' '.join(command)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
-        read = (msgspec.json.decode(report.read_bytes(), type=Report).results for report in reports)
-        results = (result for of_one in read for result in of_one)
-        return {result.id: result.verdict for result in results if result.verdict is not Verdict.NOT_RUN}
+        return read(directory, f"{' '.join(argv)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
+
+
+def command(run: Run, directory: Path) -> tuple[str, ...]:
+    """What a run is started by; reports go to ``directory``."""
+    return (
+        *(sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
+        *(f"--mesh={run.mesh}", f"--mesh-report={directory}", "--mesh-artifacts=never", *run.arguments),
+    )
+
+
+def environment() -> dict[str, str]:
+    """The environment of a run."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+def read(directory: Path, otherwise: str) -> Verdicts:
+    """The verdict of everything that was run; NoReport, which says otherwise, where nothing was reported."""
+    reports = sorted(directory.glob("*/report.json"))
+    if not reports:
+        raise NoReport(otherwise)
+    decoded = (msgspec.json.decode(report.read_bytes(), type=Report).results for report in reports)
+    results = (result for of_one in decoded for result in of_one)
+    return {result.id: result.verdict for result in results if result.verdict is not Verdict.NOT_RUN}
 
 
 def upgraded(name: str, mesh: str, *arguments: str) -> Run:

@@ -34,7 +34,7 @@ async def test_a_stopped_probe_knows_for_how_long(started: tuple[Any, Probe]) ->
     begun = now()
     await probe.call(m.ReadLedger())
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # noqa: ASYNC222 - it comes at once
     stopped = now()
     await asyncio.sleep(STOPPED)
     process.send_signal(signal.SIGCONT)
