@@ -11,6 +11,7 @@ from pytest_meshcheck.judge.expectations import ExpectationsError, read_expectat
 from pytest_meshcheck.meshes.base import Home, Mesh, home_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.probe.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.run import Run
 from pytest_meshcheck.scorekeeper import ScoreKeeper
@@ -73,6 +74,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
+    open_as_many_as_allowed()
     config.pluginmanager.register(Run(config, settings, adapters, scores, upgrade, cluster=cluster), "meshcheck-run")
     config.pluginmanager.import_plugin("pytest_meshcheck.fixtures")
 

@@ -207,7 +207,7 @@ class Run:
         properties = [("meshcheck_id", planned.id), ("meshcheck_verdict", str(verdict))]
         report.user_properties += properties
         item.user_properties += properties  # JUnit reads them off the report on the teardown, which is made from these
-        found = (dict(mesh.steps), data_planes_of(mesh.adapter)) if mesh else ({}, "")
+        found = (dict(mesh.steps), data_planes_of(mesh.adapter), dict(mesh.pulse)) if mesh else ({}, "", {})
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _with_evidence(self, result: Result, planned: Planned, journal: Journal, report: pytest.TestReport) -> Result:

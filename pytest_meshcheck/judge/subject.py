@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +102,11 @@ class MeshUnderTest:
     def tolerance(self) -> float:
         """Seconds by which an end may come late on a machine that is busy with other things."""
         return TOLERANCE * self.scale
+
+    @property
+    def pulse(self) -> Mapping[str, float]:
+        """By kind of process, for how many seconds at a stretch one could not react, at most."""
+        return self.standstills.longest
 
     def time(self, during: float) -> Time:
         """What is due within so many seconds rests on this: one process that loses the tolerance can explain it."""

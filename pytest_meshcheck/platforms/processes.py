@@ -14,7 +14,7 @@ from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall,
 from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.platforms.run_directory import RunDirectory
-from pytest_meshcheck.platforms.stalls import StoppedChildren, felt
+from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import Probe
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -83,7 +83,7 @@ class Processes:
         self._recorder: asyncio.Task[Probe] | None = None
         self._controls: dict[Child, Probe] = {}
         self._longest_of_probes = 0.0
-        self._stopped = StoppedChildren(lambda: [one for one in self._children if one not in self._controls])
+        self._watched = WatchedChildren(lambda: [one for one in self._children if one not in self._controls])
 
     @property
     def directory(self) -> Path:
@@ -132,14 +132,14 @@ class Processes:
         self.check()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
-        """For how long each probe could not react, and each sidecar was stopped."""
+        """For how long each probe could not react, and each sidecar was stopped; and who ran out of files."""
         probes = await asyncio.gather(*(felt(child.name, probe, interval) for child, probe in self._controls.items()))
-        return [*probes, *self._stopped.over(interval)]
+        return [*probes, *self._watched.over(interval)]
 
     def longest_stalls(self) -> Mapping[str, float]:
         """The longest standstill in seconds of the probes, and of the sidecars."""
         longest = max((probe.longest for probe in self._controls.values()), default=0.0)
-        return {"probes": max(longest, self._longest_of_probes), "sidecars": self._stopped.longest}
+        return {"probes": max(longest, self._longest_of_probes), "sidecars": self._watched.longest}
 
     async def clear_dead(self) -> Sequence[str]:
         """Stop what is left of workloads that lost their probe or their sidecar; returns them as ``namespace/name``."""
@@ -204,7 +204,7 @@ class Processes:
         log = self.directory / f"{name.replace(' ', '-').replace('/', '.')}.log"
         child = await spawn(name, argv, log, env=_environment(), cwd=cwd or self.directory, pipes=pipes)
         self._children.append(child)
-        self._stopped.begin()
+        self._watched.begin()
         return child
 
     async def discard(self, child: Child) -> None:
@@ -221,7 +221,7 @@ class Processes:
 
     async def close(self) -> None:
         """Kill every process, remove the run directory and give the addresses back."""
-        self._stopped.end()
+        self._watched.end()
         if self._recorder is not None:
             self._recorder.cancel()
         await asyncio.gather(*(child.stop() for child in self._children))

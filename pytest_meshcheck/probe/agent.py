@@ -86,8 +86,8 @@ class Agent:
         return m.Done()
 
     async def _keeps_up(self, command: m.KeepsUp) -> m.Reply:
-        self._loads.keeps_up(command.request_id)
-        return m.Done()
+        load = self._loads.named(command.request_id)
+        return m.Kept(load.late, load.overrun)
 
     async def _finish_load(self, command: m.FinishLoad) -> m.Reply:
         return m.Loaded(await self._loads.finish(command.request_id))

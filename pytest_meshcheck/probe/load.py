@@ -120,17 +120,12 @@ class Loads:
 
     async def finish(self, request_id: str) -> LoadResult:
         """End a load and tell what became of it; ProbeFault where there is none of that id."""
-        load = self._named(request_id)
+        load = self.named(request_id)
         del self._under_way[request_id]
         return await load.finish()
 
-    def keeps_up(self, request_id: str) -> None:
-        """ProbeFault where a load has ended because requests were sent too late, or where there is none of that id."""
-        load = self._named(request_id)
-        if load.overrun:
-            raise ProbeFault(f"the machine does not carry the load: requests were sent {load.late:.1f} s late")
-
-    def _named(self, request_id: str) -> Load:
+    def named(self, request_id: str) -> Load:
+        """The load of an id; ProbeFault where there is none."""
         try:
             return self._under_way[request_id]
         except KeyError:

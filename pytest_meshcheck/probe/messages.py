@@ -80,7 +80,7 @@ class StartLoad(msgspec.Struct, frozen=True, tag=True):
 
 
 class KeepsUp(msgspec.Struct, frozen=True, tag=True):
-    """Answers ``Done`` while a load goes on, ``Failed`` once it has ended because requests were sent too late."""
+    """Answers ``Kept`` about a load that is under way, or that has ended because requests were sent too late."""
 
     request_id: str
 
@@ -228,6 +228,13 @@ class Seen(msgspec.Struct, frozen=True, tag=True):
     sight: Sight
 
 
+class Kept(msgspec.Struct, frozen=True, tag=True):
+    """By how many seconds the newest request of a load was sent too late, and whether the load has ended for that."""
+
+    late: float
+    overrun: bool
+
+
 class Felt(msgspec.Struct, frozen=True, tag=True):
     """For how long the probe could not react."""
 
@@ -240,7 +247,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Felt | Failed
+Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Kept | Felt | Failed
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -6,7 +6,6 @@ everything that depends on it. A timer that is due every ``PERIOD`` shows how la
 """
 
 import asyncio
-import errno
 import resource
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_meshcheck.probe.limits import SHORTAGES, lacking
 from pytest_meshcheck.probe.seen import Standstill
 
 PERIOD = 0.05
@@ -24,14 +24,6 @@ PUNCTUAL = 0.01
 
 KEPT = 20_000
 """Late beats; more than a starved process has in 15 minutes. Beyond it the oldest go."""
-
-SHORTAGES = {
-    errno.EMFILE: "open files",
-    errno.ENFILE: "open files of the whole system",
-    errno.ENOMEM: "memory",
-    errno.ENOBUFS: "buffers for sockets",
-}
-"""What a process can run out of, by the error that says so."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """A clock that goes on while the machine sleeps: certificates end meanwhile as well."""
@@ -123,15 +115,8 @@ class Pulse:
     def _notice(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in SHORTAGES:
-            self.shortage = lacking(error.errno)
+            self.shortage = lacking(error.errno, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         if self._handler is None:
             loop.default_exception_handler(context)
         else:
             self._handler(loop, context)
-
-
-def lacking(number: int) -> str:
-    """What an error number says that a process ran out of, with the limit where there is one."""
-    if number != errno.EMFILE:
-        return SHORTAGES[number]
-    return f"{SHORTAGES[number]} (limit {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"

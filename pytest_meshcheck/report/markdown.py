@@ -13,6 +13,7 @@ from pytest_meshcheck.report.views import (
     headline,
     missing,
     of,
+    pulse,
     requirement,
     score,
     where,
@@ -82,6 +83,8 @@ def _head(report: Report) -> Iterator[str]:
     yield from (f"Score: **{score(report.results).sentence}**{apart}", "")
     facts = [*where(report), f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
     yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
+    if stood := pulse(report):
+        yield from (f"Pulse: {escape(stood)}", "")
 
 
 def _contradictions(report: Report) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pytest_meshcheck.judge.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.model import Change, Comparison, Report
-from pytest_meshcheck.report.views import contradictions, counts, families, headline, missing, of, score
+from pytest_meshcheck.report.views import contradictions, counts, families, headline, missing, of, pulse, score
 
 Markup = dict[str, bool]
 Line = tuple[str, Markup]
@@ -49,6 +49,7 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *_apart(report, Verdict.KNOWN_VIOLATION, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
+        *([(f"pulse: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
         (f"score: {score(report.results).sentence}. {headline(report)}", {"bold": True}),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),
     ]

@@ -77,10 +77,9 @@ async def test_a_request_that_makes_no_sense_fails_the_load(pair: Any) -> None:
 async def test_a_load_that_comes_too_late_ends_and_says_so(pair: Any) -> None:
     hopeless = m.LoadPlan(request_id="late", template=plan(pair, "late", 1).template, rate=1e6, late=0.05)
     assert await pair.client.call(m.StartLoad(hopeless)) == m.Done()
-    while (reply := await pair.client.call(m.KeepsUp("late"))) == m.Done():
+    while not (kept := await pair.client.call(m.KeepsUp("late"))).overrun:
         pass
-    assert isinstance(reply, m.Failed)
-    assert "the machine does not carry the load: requests were sent 0.1 s late" in reply.error
+    assert kept.late > 0.05
     result = (await pair.client.call(m.FinishLoad("late"))).result
     assert result.overrun
     assert result.sent[-1] - result.scheduled[-1] > 0.05
@@ -89,5 +88,5 @@ async def test_a_load_that_comes_too_late_ends_and_says_so(pair: Any) -> None:
 
 async def test_a_load_that_is_sent_in_time_keeps_up(pair: Any) -> None:
     assert await pair.client.call(m.StartLoad(plan(pair, "in-time", rate=20))) == m.Done()
-    assert await pair.client.call(m.KeepsUp("in-time")) == m.Done()
+    assert not (await pair.client.call(m.KeepsUp("in-time"))).overrun
     assert not (await pair.client.call(m.FinishLoad("in-time"))).result.overrun
