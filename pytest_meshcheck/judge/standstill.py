@@ -57,12 +57,11 @@ class Standstills:
         if OUT_OF_FILES in violation.actual:
             raise Inconclusive(f"a data plane ran out of open files, which can explain this: {violation}")
         stalls = await self._stalls(violation.raised, violation.rests_on.during)
-        for stall in stalls:
-            if stall.standstill.shortage:
-                raise Inconclusive(f"{stall}, which can explain this: {violation}")
-        worst = max(stalls, key=lambda stall: stall.standstill.lost)
-        if worst.standstill.lost >= violation.rests_on.lost:
-            raise Inconclusive(f"{worst}, which can explain this: {violation}")
+        needed = violation.rests_on.lost
+        explain = [one for one in stalls if one.standstill.shortage or one.standstill.lost >= needed]
+        if explain:
+            worst_first = sorted(explain, key=lambda one: (one.standstill.shortage, one.standstill.lost), reverse=True)
+            raise Inconclusive(f"{', '.join(map(str, worst_first))}, which can explain this: {violation}")
 
     async def explain(self, failure: Inconclusive) -> Inconclusive:
         """The same failure of a control, with what stood still or ran out of something meanwhile."""
