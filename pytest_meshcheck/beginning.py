@@ -12,6 +12,7 @@ from pytest_meshcheck.meshes.base import Home, Mesh, charts_of, home_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.machine import refuse_unfit
+from pytest_meshcheck.probe.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.run import Run
 from pytest_meshcheck.scorekeeper import ScoreKeeper
@@ -78,6 +79,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         config.pluginmanager.register(scores, "meshcheck-scores")
         if cluster is not None:
             cluster.keep_score(scores)
+    open_as_many_as_allowed()
     run = Run(config, settings, adapters, scores, upgrade, cluster=cluster)
     config.pluginmanager.register(run, "meshcheck-run")
     config.pluginmanager.register(run.judging, "meshcheck-judging")

@@ -76,6 +76,7 @@ async def mesh_session(
     fresh = subject is None
     if subject is None:
         subject = _subject(run, before or mesh_name, mesh_platform)
+        subject.standstills.pulse.begin()
     try:
         if fresh:
             await _install(subject, mesh_chart_values, [c for one in run.adapters.values() for c in charts_of(one)])

@@ -148,7 +148,7 @@ class Judging:
         others = [one for one in item.user_properties if one[0] not in properties]
         # JUnit reads them off the report on the teardown, which is made from those of the item
         report.user_properties[:] = item.user_properties[:] = [*others, *properties.items()]
-        found = (dict(mesh.steps), data_planes_of(mesh.adapter)) if mesh else ({}, "")
+        found = (dict(mesh.steps), data_planes_of(mesh.adapter), dict(mesh.pulse)) if mesh else ({}, "", {})
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _keep_evidence(self, item: pytest.Item) -> None:

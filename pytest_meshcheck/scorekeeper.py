@@ -34,7 +34,7 @@ from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
-"""The attribute of a test report with mesh, result, start-up steps and form of data planes, for xdist to pass on."""
+"""The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
 
 TOLD = "meshcheck_told"
 """Where a worker of xdist puts what it has to tell."""
@@ -61,6 +61,7 @@ class Score:
     results: dict[str, Result] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
     data_planes: str = ""
+    pulse: dict[str, float] = field(default_factory=dict)
     requirements: dict[str, Requirement] = field(default_factory=dict)
     roots: set[Path] = field(default_factory=set)
 
@@ -119,11 +120,12 @@ class ScoreKeeper:
         """Take in the result of one check."""
         if not hasattr(report, RESULT):
             return
-        mesh, result, steps, data_planes = getattr(report, RESULT)
+        mesh, result, steps, data_planes, pulse = getattr(report, RESULT)
         score = self.scores.setdefault(mesh, Score())
         score.add(msgspec.json.decode(result, type=Result))
         score.steps |= steps
         score.data_planes = data_planes or score.data_planes
+        score.pulse |= {kind: max(seconds, score.pulse.get(kind, 0.0)) for kind, seconds in pulse.items()}
 
     def take(self, told: Told) -> None:
         """Take in what there was to judge; what has no verdict by now was not run."""
@@ -202,6 +204,7 @@ class ScoreKeeper:
             complete=self.complete,
             capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),
             steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
+            pulse={kind: round(seconds, 3) for kind, seconds in score.pulse.items()} or msgspec.UNSET,
             results=results,
             requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
             defects=kill_table(score.roots),

@@ -4,7 +4,7 @@ from pytest_meshcheck.judge.catalogue import check, proves
 from pytest_meshcheck.judge.expect import control, converge, expect
 from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.judge.upgraded import Upgraded
-from pytest_meshcheck.judge.verdict import Level
+from pytest_meshcheck.judge.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.probe.body import octets
 from pytest_meshcheck.probe.messages import (
@@ -65,6 +65,7 @@ __all__ = [
     "Retry",
     "Rotation",
     "ServerTls",
+    "Time",
     "Timeout",
     "TlsEndpoint",
     "Unsupported",

@@ -1,6 +1,5 @@
 """Who the peer is, as the server's application and the certificate say."""
 
-import datetime
 import itertools
 from collections.abc import Sequence
 
@@ -63,7 +62,7 @@ async def test_svid_is_well_formed(
     the suite's own.
     """
     for workload in (server, renewing):
-        leaf, *above = await mesh.served_chain(outsider, workload)
+        (leaf, *above), now = await mesh.shown_chain(outsider, workload)
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
         expect(uris, "URI SANs").equals([mesh.identity_of(workload)])
@@ -74,9 +73,9 @@ async def test_svid_is_well_formed(
         extended = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         for wanted in (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH):
             expect(wanted in extended, f"extended key usage {wanted.dotted_string}").holds("it is missing")
-        now = datetime.datetime.now(datetime.UTC)
         valid = leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc
-        expect(valid, "valid now").holds(f"from {leaf.not_valid_before_utc} to {leaf.not_valid_after_utc}")
+        actual = f"valid from {leaf.not_valid_before_utc} to {leaf.not_valid_after_utc}"
+        expect(valid, f"valid at {now}", rests_on=mesh.time(mesh.documented.leaf_renewed_within)).holds(actual)
         if mesh.claims(Capability.CUSTOM_AUTHORITY):
             expect(chains_to(leaf, above, mesh.authority.roots), "a chain to an announced root").holds(
                 "it does not chain"

@@ -131,7 +131,7 @@ async def test_fires_for_every_spelling_of_failure(
     retry = Retry(bystander, 1 if case.answer else ENOUGH, **listed)
     async with mesh.policy(retry):
         retried = await fails_once(client, bystander, case)
-        expect(retried, spelling).answered()
+        expect(retried, spelling, rests_on=None if case.answer else mesh.time(OUTAGE)).answered()
         expect(await bystander.saw(retried), spelling).count(2 if case.answer else 1)
 
 

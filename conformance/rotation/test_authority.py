@@ -63,7 +63,9 @@ async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, w
         return wanted in await mesh.served_chain(outsider, workload)
 
     seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
-    expect(seen, f"{workload} under the new issuer within {within:g} s").holds("its leaf chains to the old one")
+    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).holds(
+        "its leaf chains to the old one"
+    )
     return seconds
 
 
@@ -75,6 +77,15 @@ async def goes_on(server: Workload, load: Load, within: float) -> None:
 
     before = await arrived()
     await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
+
+
+async def served_beside(load: Load, client: Workload, server: Workload) -> list[Exchange]:
+    """Requests one after the other while a load is under way; inconclusive as soon as the machine does not carry it."""
+    exchanges = []
+    for _ in range(SERVED):
+        await load.keeps_up(client)
+        exchanges.append(await client.get(server))
+    return exchanges
 
 
 @check(MUST, "rotation.issuer", proves={Capability.ISSUER_ROTATION}, disruptive=True)
@@ -89,13 +100,13 @@ async def test_issuer_changes_under_load(
             await mesh.rotate(Rotation.ISSUER)
             seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
-            served[round_ + 1] = [await client.get(server) for _ in range(SERVED)]
+            served[round_ + 1] = await served_beside(load, client, server)
     control(load.result).sent_at_least(SERVED)
     control(load.result).carried(mesh.tolerance)
     for issuer, exchanges in served.items():
         for exchange in exchanges:
-            expect(exchange, f"under issuer {issuer}").answered()
-    expect(load.result).clean()
+            expect(exchange, f"under issuer {issuer}", rests_on=mesh.time(within)).answered()
+    expect(load.result, rests_on=mesh.time(within)).clean()
 
 
 @check(MUST, "rotation.root", proves={Capability.ROOT_ROTATION}, disruptive=True)
@@ -118,6 +129,8 @@ async def test_whole_root_change_loses_nothing(
             begun = time.monotonic()
             for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP):
                 await mesh.rotate(step)
+                for under_way in (http, grpc):
+                    await under_way.keeps_up(client)
                 for workload in (client, server) if step is Rotation.ROOT_SWITCH else ():
                     await follows(mesh, outsider, workload, within)
                 await goes_on(server, http, mesh.tolerance)
@@ -126,7 +139,7 @@ async def test_whole_root_change_loses_nothing(
         mesh.measure(f"{port}: requests", load.sent)
         control(load, port).sent_at_least(SERVED)
         control(load, port).carried(mesh.tolerance)
-        expect(load, port).clean()
+        expect(load, port, rests_on=mesh.time(within)).clean()
 
 
 @check(

@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     Exchange,
     MeshUnderTest,
     Retry,
+    Time,
     Timeout,
     Workload,
     check,
@@ -56,7 +57,7 @@ async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server:
     async with mesh.policy(Timeout(server, limit)):
         control(await client.get(server)).answered()
         cut = await client.get(server, request_id=await server.answers(late))
-        expect(cut).answered(mesh.documented.timeout_status)
+        expect(cut, rests_on=mesh.time(late.delay)).answered(mesh.documented.timeout_status)
         expect(cut).took(limit - TICK, limit + mesh.tolerance)
 
 
@@ -75,8 +76,10 @@ async def test_server_sees_the_cancellation(
         attempts = await server.sees(request_id, ended=True, patience=mesh.tolerance)
         control(cut.ending, "the end of the request, which is not the client's own").equals(Ending.ANSWERED)
         control(attempts).count(1)
-        (worked,) = expect(attempts).cancelled()
-        expect(worked.seconds or 0, "seconds from its arrival to the cancellation").at_most(limit + mesh.tolerance)
+        (worked,) = expect(attempts, rests_on=mesh.time(mesh.tolerance)).cancelled()
+        expect(worked.seconds or 0, "seconds from its arrival to the cancellation", rests_on=mesh.time(limit)).at_most(
+            limit + mesh.tolerance
+        )
 
 
 @check(MUST, "timeout.all-attempts", proves={Capability.TIMEOUT}, uses={Capability.RETRY})
@@ -92,11 +95,14 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
         cut = await client.get(server, request_id=request_id)
         attempts = await server.sees(request_id, retries + 1, patience=2 * pace)
     control(len(attempts), "attempts, so that there was something to bound").at_least(2)
-    expect(cut).answered(mesh.documented.timeout_status)
+    expect(cut, rests_on=mesh.time(retries * pace)).answered(mesh.documented.timeout_status)
     expect(cut).took(limit - TICK, limit + mesh.tolerance)
     arrivals = [attempt.arrived for attempt in attempts]
     spread = max(arrivals) - min(arrivals)
-    expect(spread, "seconds from the first attempt's arrival to the last one's").at_most(limit + IN_FLIGHT * mesh.scale)
+    at_once = IN_FLIGHT * mesh.scale
+    expect(spread, "seconds from the first attempt's arrival to the last one's", rests_on=Time(at_once, limit)).at_most(
+        limit + at_once
+    )
 
 
 async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
@@ -159,5 +165,5 @@ async def test_grpc_deadline_exceeded(mesh: MeshUnderTest, client: Workload, ser
     control(await client.get(server, "grpc")).answered()
     async with mesh.policy(Timeout(server, 0.2)):
         for cut in await asyncio.gather(*(client.get(server, "grpc", request_id=number) for number in ids)):
-            expect(cut).answered_grpc(mesh.documented.timeout_grpc_status)
+            expect(cut, rests_on=mesh.time(10 * mesh.tolerance)).answered_grpc(mesh.documented.timeout_grpc_status)
             expect(cut).took(0.2 - TICK, 0.2 + mesh.tolerance)

@@ -134,7 +134,7 @@ def check(
 
 
 def _fair(function: CheckFunction) -> CheckFunction:
-    """Nothing is held against a mesh while something that it runs on is dead, and Ctrl-C ends what it meets."""
+    """Nothing is held against a mesh that is dead beneath it, or stood still; and Ctrl-C ends what it meets."""
 
     @functools.wraps(function)
     async def judged(**fixtures: Any) -> None:
@@ -147,20 +147,25 @@ def _fair(function: CheckFunction) -> CheckFunction:
                 # What fails while a cancelled check tidies up would else take the place of the interruption
                 raise asyncio.CancelledError from error
             if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
-                await _blame_the_dead(fixtures["mesh"], error)
+                await _excuse(fixtures["mesh"], error)
             raise
 
     return judged  # type: ignore[return-value]
 
 
-async def _blame_the_dead(mesh: Any, error: Violation | Inconclusive) -> None:
-    """Raise Inconclusive where something has died; of a check that could not go on anyway it says both."""
+async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
+    """Raise Inconclusive where something died or stood still; of a check that could not go on anyway it says both."""
     try:
         await mesh.vouch()
     except Inconclusive as dead:
         if isinstance(error, Violation) or str(dead) in str(error):
             raise
         raise Inconclusive(f"{dead}\n{error}") from error
+    if isinstance(error, Violation):
+        await mesh.standstills.excuse(error)
+    else:
+        explained = await mesh.standstills.explain(error)
+        raise explained.with_traceback(error.__traceback__) from error.__cause__
 
 
 def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:

@@ -1,7 +1,8 @@
 """The mesh as a check sees it: policies that undo themselves, rotations, the wire, and the workloads of the stage."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +15,16 @@ from pytest_meshcheck.judge.changes import Changes
 from pytest_meshcheck.judge.peers import Peers
 from pytest_meshcheck.judge.rotations import Rotations
 from pytest_meshcheck.judge.staging import Stage
+from pytest_meshcheck.judge.standstill import Standstills
 from pytest_meshcheck.judge.turns import Turns
 from pytest_meshcheck.judge.upgraded import Upgraded
-from pytest_meshcheck.judge.verdict import Violation
+from pytest_meshcheck.judge.verdict import Time, Violation
 from pytest_meshcheck.judge.witness import Question
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.messages import Credentials
 from pytest_meshcheck.probe.own_loop import OwnLoop
+from pytest_meshcheck.probe.pulse import now
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
 from pytest_meshcheck.stage.journal import Journal
@@ -55,6 +58,7 @@ class MeshUnderTest:
         peers: Those that speak TLS by themselves.
         rotations: What has to follow them.
         loop: Where it has to be used from.
+        standstills: The pulse of the processes that judge and are judged.
     """
 
     adapter: Mesh
@@ -72,8 +76,11 @@ class MeshUnderTest:
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
     loop: OwnLoop = field(default_factory=OwnLoop)
+    standstills: Standstills = field(init=False)
+    _early_since: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.standstills = Standstills(self.platform)
         self.stage = Stage(self.adapter, self.platform, self._before_call, self._quiet, self.scale, self.steps)
         self.changes = Changes(self.adapter, self.stage, self.scale)
         self.peers = Peers(self.adapter, self.platform)
@@ -99,6 +106,15 @@ class MeshUnderTest:
         """Seconds by which an end may come late on a machine that is busy with other things."""
         return TOLERANCE * self.scale
 
+    @property
+    def pulse(self) -> Mapping[str, float]:
+        """By kind of process, for how many seconds at a stretch one could not react, at most."""
+        return self.standstills.longest
+
+    def time(self, during: float) -> Time:
+        """What is due within so many seconds rests on this: one process that loses the tolerance can explain it."""
+        return Time(self.tolerance, during)
+
     def identity_of(self, workload: Workload) -> str:
         """The identity in a workload's certificate."""
         return self.adapter.identity_of(workload.spec)
@@ -123,6 +139,7 @@ class MeshUnderTest:
     def begin_check(self, evidence: Path | None) -> None:
         """Forget the check before."""
         self.journal.begin()
+        self.standstills.begin_check()
         self.measured = {}
         self.evidence = evidence
 
@@ -134,10 +151,12 @@ class MeshUnderTest:
     def begin_early(self, check: Check) -> None:
         """Begin the head start of a check."""
         if check.head_start:
+            self._early_since[check.id] = now()
             self.early[check.id] = asyncio.ensure_future(check.head_start(self))
 
     async def head_start(self, check: Check) -> Any:
         """Wait for the end of a head start, and write its result down as evidence of the check that runs now."""
+        self.standstills.reach_back(self._early_since[check.id])
         result = await self.early[check.id]
         self.journal.add("head start", check.id, result)
         return result
@@ -150,11 +169,12 @@ class MeshUnderTest:
         """
         if self.upgraded is None:
             raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to=VERSION")
+        self.standstills.reach_back(self.upgraded.begun)
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 
     async def vouch(self) -> None:
-        """Raise Inconclusive where a process of the stage has died: then nothing is known of the mesh."""
+        """Raise Inconclusive where a process of the stage has died: nothing is known of the mesh then."""
         await self.platform.vouch()
 
     async def workload(self, role: str) -> Workload:
@@ -260,10 +280,20 @@ class MeshUnderTest:
         Raises:
             Inconclusive: It shows none.
         """
+        return (await self.shown_chain(caller, server))[0]
+
+    async def shown_chain(
+        self, caller: Workload, server: Workload
+    ) -> tuple[tuple[x509.Certificate, ...], datetime.datetime]:
+        """The same, with when the handshake began by the clock of the caller's machine.
+
+        Raises:
+            Inconclusive: It shows none.
+        """
         knock = await self.handshake(caller, server)
         if knock.tls is None:
             raise Inconclusive(f"{server} shows no certificate to {caller}: {knock.ending} {knock.detail}".rstrip())
-        return parsed_chain(knock.tls.chain)
+        return parsed_chain(knock.tls.chain), datetime.datetime.fromtimestamp(knock.wall, datetime.UTC)
 
     def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
         """The policy by which each request to a server meets its certificate, where the mesh can do that."""
@@ -302,6 +332,7 @@ class MeshUnderTest:
 
     async def close(self) -> None:
         """Stop the stage, and remove the mesh where this process made it for itself."""
+        self.standstills.pulse.end()
         for task in self.early.values():
             task.cancel()
         await asyncio.gather(self.stage.close(), *self.early.values(), return_exceptions=True)

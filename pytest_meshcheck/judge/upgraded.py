@@ -20,6 +20,7 @@ class Upgraded:
         intrusion: The load of an outsider on that server; None where the mesh claims no strict mutual TLS.
         stream: An echo on a stream of TCP that was opened before, when the control plane was another; a workload that
             is restarted takes its streams with it.
+        begun: When it began, by the clock of ``probe.pulse``.
         caller: The caller's identity as the server was told it of a request after the upgrade.
     """
 
@@ -30,4 +31,5 @@ class Upgraded:
     loads: Mapping[str, LoadOutcome]
     intrusion: LoadOutcome | None
     stream: Exchange
+    begun: float
     caller: str | None

@@ -12,6 +12,7 @@ from pytest_meshcheck.judge.succession import PAUSE, count
 from pytest_meshcheck.judge.upgraded import Upgraded
 from pytest_meshcheck.meshes.base import has_data_plane_in_workload
 from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
+from pytest_meshcheck.probe.pulse import now
 from pytest_meshcheck.stage.capability import Capability
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.load import Load
@@ -58,7 +59,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
     client, server = await mesh.workload("client"), await mesh.workload("server")
     outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
     strict = [MutualTls(server, Mode.STRICT)] if outsider else []
-    before = mesh.adapter.version
+    before, since = mesh.adapter.version, now()
     async with mesh.policy(*strict), _traffic(client, server, outsider) as traffic:
         begun = time.monotonic()
         async with client.stream(server) as stream:
@@ -80,6 +81,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         loads={port: load.result for port, load in traffic.loads.items()},
         intrusion=traffic.intrusion.result if traffic.intrusion else None,
         stream=echo,
+        begun=since,
         caller=caller,
     )
 

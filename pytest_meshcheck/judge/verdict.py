@@ -2,9 +2,11 @@
 
 import enum
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 
+from pytest_meshcheck.probe.pulse import now
 from pytest_meshcheck.stage.redaction import redacted
 
 
@@ -49,12 +51,32 @@ def severity(verdict: Verdict) -> int:
     return _BY_SEVERITY.index(verdict)
 
 
-class Violation(AssertionError):
-    """The mesh does not do what the requirement says; nothing else raises this."""
+@dataclass(frozen=True)
+class Time:
+    """What a violation rests on where it is about time: a process that stood still for long enough can explain it.
 
-    def __init__(self, expected: str, actual: str) -> None:
+    Attributes:
+        lost: So many seconds without a reaction are enough.
+        during: So many seconds were measured; only what was lost in as many together counts.
+    """
+
+    lost: float
+    during: float
+
+
+class Violation(AssertionError):
+    """The mesh does not do what the requirement says; nothing else raises this.
+
+    Attributes:
+        rests_on: What could explain it; None where it was proven by order, or by what got through.
+        raised: When it was found, by the clock of ``probe.pulse``.
+    """
+
+    def __init__(self, expected: str, actual: str, rests_on: Time | None = None) -> None:
         self.expected = redacted(expected)
         self.actual = redacted(actual)
+        self.rests_on = rests_on
+        self.raised = now()
         super().__init__(f"expected {self.expected}, but {self.actual}")
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pytest_meshcheck.probe.messages import ServerTls
+from pytest_meshcheck.probe.messages import ServerTls, Standstill
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Sight
 from pytest_meshcheck.stage.spec import WorkloadSpec
 from pytest_meshcheck.stage.workload import Workload
+
+ROUNDING = 0.05
 
 Manifest = Mapping[str, Any]
 """One resource of a mesh, as plain data: ``kind``, ``metadata`` (``namespace``, ``name``), ``spec``."""
@@ -43,6 +45,42 @@ class Stop:
     node: str
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A time in which processes are asked about.
+
+    Attributes:
+        since: A moment of ``probe.pulse.now`` in this process.
+        until: A later one.
+        during: The length of the windows whose worst one counts, in seconds.
+    """
+
+    since: float
+    until: float
+    during: float
+
+
+@dataclass(frozen=True)
+class Stall:
+    """For how long a process of the run could not react, or what it has run out of.
+
+    Attributes:
+        process: E.g. ``probe of blue/client``.
+        standstill: In the interval that was asked about.
+    """
+
+    process: str
+    standstill: Standstill
+
+    def __str__(self) -> str:
+        stood = self.standstill
+        if stood.shortage:
+            return f"{self.process} ran out of {stood.shortage}"
+        if stood.lost - stood.longest < ROUNDING:
+            return f"{self.process} stood still for {stood.longest:.1f} s"
+        return f"{self.process} stood still for {stood.longest:.1f} s at a stretch and {stood.lost:.1f} s in all"
+
+
 class Wire(Protocol):
     """The bytes between two workloads' data planes, or between two probes where there are none."""
 
@@ -69,6 +107,12 @@ class Platform(Protocol):
 
     async def vouch(self) -> None:
         """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""
+
+    async def stalls(self, interval: Interval) -> Sequence[Stall]:
+        """For how long each process of this run could not react, this one aside; Inconclusive where one is gone."""
+
+    def longest_stalls(self) -> Mapping[str, float]:
+        """By kind of process, e.g. ``probes``, the longest standstill in seconds that is known by now."""
 
     async def clear_dead(self) -> Sequence[str]:
         """Stop what is left of the workloads that have died, and return them as ``namespace/name``.

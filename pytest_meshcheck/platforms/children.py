@@ -14,15 +14,12 @@ from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.stage.faults import Inconclusive
 
 LAUNCHER = """
-import ctypes, os, resource, signal, sys
+import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
-most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Has the kernel kill it when the thread that started it ends, and becomes the program that it is given; with as many
-open files as it may have, because a sidecar under load needs more than the usual soft limit of some systems, 256.
+"""Has the kernel kill it when the thread that started it ends, and becomes the program that it is given.
 
 A function that runs between fork and exec would do without it, but gRPC's handlers of a fork crash such a child now and
 then; without one, Python starts children by vfork, which calls no handlers.

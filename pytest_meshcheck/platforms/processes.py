@@ -3,17 +3,18 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
 import pytest_meshcheck
 from pytest_meshcheck.platforms.addresses import AddressPlan, Member, next_number
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Stop, Wire
+from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.platforms.run_directory import RunDirectory
+from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import Probe
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -80,6 +81,9 @@ class Processes:
         self._last_number = 0
         self._recordings: dict[tuple[str, str], Recording] = {}
         self._recorder: asyncio.Task[Probe] | None = None
+        self._controls: dict[Child, Probe] = {}
+        self._longest_of_probes = 0.0
+        self._watched = WatchedChildren(lambda: [one for one in self._children if one not in self._controls])
 
     @property
     def directory(self) -> Path:
@@ -134,6 +138,16 @@ class Processes:
         """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
         await self._notice_ends()
         self.check()
+
+    async def stalls(self, interval: Interval) -> Sequence[Stall]:
+        """For how long each probe could not react, and each sidecar was stopped; and who ran out of files."""
+        probes = await asyncio.gather(*(felt(child.name, probe, interval) for child, probe in self._controls.items()))
+        return [*probes, *self._watched.over(interval)]
+
+    def longest_stalls(self) -> Mapping[str, float]:
+        """The longest standstill in seconds of the probes, and of the sidecars."""
+        longest = max((probe.longest for probe in self._controls.values()), default=0.0)
+        return {"probes": max(longest, self._longest_of_probes), "sidecars": self._watched.longest}
 
     async def clear_dead(self) -> Sequence[str]:
         """Stop what is left of workloads that lost their probe or their sidecar; returns them as ``namespace/name``."""
@@ -198,6 +212,7 @@ class Processes:
         log = self.directory / f"{name.replace(' ', '-').replace('/', '.')}.log"
         child = await spawn(name, argv, log, env=_environment(), cwd=cwd or self.directory, pipes=pipes)
         self._children.append(child)
+        self._watched.begin()
         return child
 
     async def discard(self, child: Child) -> None:
@@ -205,6 +220,8 @@ class Processes:
         await child.stop()
         if child in self._children:
             self._children.remove(child)
+        if probe := self._controls.pop(child, None):
+            self._longest_of_probes = max(self._longest_of_probes, probe.longest)
 
     async def diagnose(self, directory: Path) -> None:
         """Copy the logs of everything that runs."""
@@ -212,6 +229,7 @@ class Processes:
 
     async def close(self) -> None:
         """Kill every process, remove the run directory and give the addresses back."""
+        self._watched.end()
         if self._recorder is not None:
             self._recorder.cancel()
         await asyncio.gather(*(child.stop() for child in self._children))
@@ -254,6 +272,7 @@ class Processes:
             raise Inconclusive(f"the {name} has no pipes")
         probe = Probe.over(child.process.stdin, child.process.stdout)
         child.reader = probe.close
+        self._controls[child] = probe
         return probe
 
     def _listen(self, member: Member, port: str, tls: m.ServerTls | None = None) -> m.Listen:

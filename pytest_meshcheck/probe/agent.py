@@ -11,6 +11,7 @@ from pytest_meshcheck.probe.client import exchange
 from pytest_meshcheck.probe.fault import ProbeFault
 from pytest_meshcheck.probe.listening import Listeners
 from pytest_meshcheck.probe.load import Loads
+from pytest_meshcheck.probe.pulse import Pulse, now
 from pytest_meshcheck.probe.recorder import Recorders
 from pytest_meshcheck.probe.service import Service
 from pytest_meshcheck.probe.streams import Streams
@@ -18,9 +19,14 @@ from pytest_meshcheck.probe.watching import watch
 
 
 class Agent:
-    """One probe's servers, clients, loads, streams and recorders."""
+    """One probe's servers, clients, loads, streams and recorders.
+
+    Attributes:
+        pulse: For how long the probe could not react.
+    """
 
     def __init__(self) -> None:
+        self.pulse = Pulse()
         self._service = Service()
         self._listeners = Listeners(self._service)
         self._loads = Loads()
@@ -33,6 +39,7 @@ class Agent:
             m.Send: self._send,
             m.Watch: self._watch,
             m.StartLoad: self._start_load,
+            m.KeepsUp: self._keeps_up,
             m.FinishLoad: self._finish_load,
             m.OpenStream: self._open_stream,
             m.EchoOnStream: self._echo_on_stream,
@@ -43,6 +50,7 @@ class Agent:
             m.Capture: self._capture,
             m.LookFor: self._look_for,
             m.StopRecording: self._stop_recording,
+            m.FeelPulse: self._feel_pulse,
         }
 
     async def obey(self, command: m.Command) -> m.Reply:
@@ -76,6 +84,10 @@ class Agent:
     async def _start_load(self, command: m.StartLoad) -> m.Reply:
         await self._loads.start(command.plan)
         return m.Done()
+
+    async def _keeps_up(self, command: m.KeepsUp) -> m.Reply:
+        load = self._loads.named(command.request_id)
+        return m.Kept(load.late, load.overrun)
 
     async def _finish_load(self, command: m.FinishLoad) -> m.Reply:
         return m.Loaded(await self._loads.finish(command.request_id))
@@ -114,3 +126,7 @@ class Agent:
     async def _stop_recording(self, command: m.StopRecording) -> m.Reply:
         self._recorders.stop(command.name)
         return m.Done()
+
+    async def _feel_pulse(self, command: m.FeelPulse) -> m.Reply:
+        moment = now()
+        return m.Felt(self.pulse.over(moment - command.since, moment - command.until, command.during))

@@ -28,9 +28,14 @@ class ProbeLost(Exception):
 
 
 class Probe:
-    """A running probe. To be used from the event loop that made it; made with ``Probe.over`` or ``Probe.at``."""
+    """A running probe. To be used from the event loop that made it; made with ``Probe.over`` or ``Probe.at``.
+
+    Attributes:
+        longest: For how many seconds at a stretch it could not react, at most, as its newest reply says.
+    """
 
     def __init__(self, writer: Writer, reader: asyncio.StreamReader) -> None:
+        self.longest = 0.0
         self._writer = writer
         self._reader = reader
         self._loop = OwnLoop()
@@ -141,6 +146,7 @@ class Probe:
         decoder = msgspec.msgpack.Decoder(Return)
         try:
             while (message := await next_message(self._reader, decoder)) is not None:
+                self.longest = max(self.longest, message.longest)
                 _, waiting = self._waiting.get(message.number, (None, None))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message.reply)

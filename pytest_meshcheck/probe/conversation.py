@@ -33,7 +33,9 @@ class Conversation:
     """
 
     def __init__(self) -> None:
+        """To be made while the event loop runs that commands are carried out in."""
         self._agent = Agent()
+        self._agent.pulse.begin()
         self._replies: dict[int, bytes] = {}
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._writer: Writer | None = None
@@ -68,7 +70,7 @@ class Conversation:
         except Exception as error:  # noqa: BLE001  A defect of the probe must reach the controller, not end the others.
             traceback.print_exc(file=sys.stderr)
             answer = Failed(f"{type(call.command).__name__}: {error!r}")
-        self._replies[call.number] = framed(Return(call.number, answer))
+        self._replies[call.number] = framed(Return(call.number, answer, self._agent.pulse.longest))
         self._under_way.pop(call.number, None)
         self._send(self._replies[call.number])
 

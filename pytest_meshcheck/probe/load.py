@@ -19,9 +19,14 @@ SHOWN = 100
 
 
 class Load:
-    """One load under way. A request that is late is sent at once, none is skipped."""
+    """One load under way. A request that is late is sent at once, none is skipped.
+
+    Attributes:
+        overrun: Whether requests were sent so late that it has ended.
+    """
 
     def __init__(self, plan: LoadPlan, send: Sender) -> None:
+        self.overrun = False
         self._plan = plan
         self._send = send
         self._began = time.monotonic()
@@ -31,6 +36,11 @@ class Load:
         self._under_way: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
         self._schedule = asyncio.create_task(self._run())
+
+    @property
+    def late(self) -> float:
+        """By how many seconds the newest request was sent too late."""
+        return self._sent[-1] - self._scheduled[-1] if self._sent else 0.0
 
     async def finish(self) -> LoadResult:
         """End it: at once where it has no end of its own, else when its seconds are over; then await all answers.
@@ -54,6 +64,9 @@ class Load:
             # Even a late schedule yields once per arrival, or it would starve the answers under way.
             await asyncio.sleep(max(wait, 0))
             self._arrive(due)
+            if self.late > self._plan.late:
+                self.overrun = True
+                return
 
     def _arrive(self, due: float) -> None:
         number = len(self._sent)
@@ -85,6 +98,7 @@ class Load:
             endings=tuple(outcome[1] for outcome in outcomes),
             statuses=tuple(outcome[2] for outcome in outcomes),
             details=tuple(outcome[3] for outcome in outcomes),
+            overrun=self.overrun,
         )
 
 
@@ -106,8 +120,13 @@ class Loads:
 
     async def finish(self, request_id: str) -> LoadResult:
         """End a load and tell what became of it; ProbeFault where there is none of that id."""
+        load = self.named(request_id)
+        del self._under_way[request_id]
+        return await load.finish()
+
+    def named(self, request_id: str) -> Load:
+        """The load of an id; ProbeFault where there is none."""
         try:
-            load = self._under_way.pop(request_id)
+            return self._under_way[request_id]
         except KeyError:
             raise ProbeFault(f"no load {request_id!r}; under way are {', '.join(self._under_way) or 'none'}") from None
-        return await load.finish()

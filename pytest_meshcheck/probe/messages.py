@@ -10,6 +10,7 @@ from pytest_meshcheck.probe.seen import (
     LoadResult as LoadResult,
     Sight as Sight,
     Sighting as Sighting,
+    Standstill as Standstill,
     Tls as Tls,
     joined as joined,
 )
@@ -76,6 +77,12 @@ class StartLoad(msgspec.Struct, frozen=True, tag=True):
     """Begin a load; answers ``Done`` at once."""
 
     plan: LoadPlan
+
+
+class KeepsUp(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Kept`` about a load that is under way, or that has ended because requests were sent too late."""
+
+    request_id: str
 
 
 class FinishLoad(msgspec.Struct, frozen=True, tag=True):
@@ -156,6 +163,14 @@ class StopRecording(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class FeelPulse(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Felt`` about the time from ``since`` to ``until`` seconds ago, and its worst ``during`` seconds."""
+
+    since: float
+    until: float
+    during: float
+
+
 Command = (
     Serve
     | CloseListener
@@ -163,6 +178,7 @@ Command = (
     | Send
     | Watch
     | StartLoad
+    | KeepsUp
     | FinishLoad
     | OpenStream
     | EchoOnStream
@@ -173,6 +189,7 @@ Command = (
     | Capture
     | LookFor
     | StopRecording
+    | FeelPulse
 )
 
 
@@ -211,13 +228,26 @@ class Seen(msgspec.Struct, frozen=True, tag=True):
     sight: Sight
 
 
+class Kept(msgspec.Struct, frozen=True, tag=True):
+    """By how many seconds the newest request of a load was sent too late, and whether the load has ended for that."""
+
+    late: float
+    overrun: bool
+
+
+class Felt(msgspec.Struct, frozen=True, tag=True):
+    """For how long the probe could not react."""
+
+    standstill: Standstill
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The probe could not do it; this is never an observation of the mesh."""
 
     error: str
 
 
-Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Failed
+Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Kept | Felt | Failed
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -248,3 +278,5 @@ class Return(msgspec.Struct, frozen=True):
 
     number: int
     reply: Reply
+    longest: float = 0.0
+    """For how many seconds at a stretch the probe could not react, at most, since it was started."""

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import ctypes
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import BinaryIO
 
 from pytest_meshcheck.probe.conversation import Conversation
 from pytest_meshcheck.probe.endpoint import STREAM_LIMIT, serve
+from pytest_meshcheck.probe.limits import open_as_many_as_allowed
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent dies."""
-
-FILES = 65_536
 
 
 def main() -> None:
@@ -57,12 +55,6 @@ def die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit("the controller ended while the probe started")
-
-
-def open_as_many_as_allowed() -> None:
-    """Raise the limit of open files to what this user may have: a load on a stalled server holds thousands."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most != resource.RLIM_INFINITY else FILES, most))
 
 
 def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -16,6 +16,8 @@ LIMIT = 64 << 20
 EXCERPT = 4096
 CHUNK = 1 << 16
 BACKLOG = 1024
+ROOM_AGAIN = 0.1
+"""Seconds until a connection is accepted again after one could not be."""
 
 
 @dataclass
@@ -68,7 +70,13 @@ class Recorder:
 
     async def _accept(self) -> None:
         while True:
-            client, _ = await self._loop.sock_accept(self._listener)
+            try:
+                client, _ = await self._loop.sock_accept(self._listener)
+            except OSError as error:
+                # As asyncio does for its own servers: connections wait until there is room again
+                self._loop.call_exception_handler({"message": "no connection can be accepted", "exception": error})
+                await asyncio.sleep(ROOM_AGAIN)
+                continue
             client.setblocking(False)
             recording = Recording()
             self._recordings.append(recording)

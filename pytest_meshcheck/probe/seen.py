@@ -154,6 +154,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[int, ...]
     """HTTP status, or gRPC status for gRPC; -1 where there is none."""
     details: tuple[str, ...]
+    overrun: bool = False
+    """It ended by itself, as requests were sent too late."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,3 +175,14 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: Shown
     convincing: bool
+
+
+class Standstill(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long a process could not react, in the time that was asked about."""
+
+    longest: float = 0.0
+    """Seconds at a stretch."""
+    lost: float = 0.0
+    """Seconds in all, in the worst window of the length that was asked for."""
+    shortage: str = ""
+    """What the process has run out of since it was started, e.g. ``open files (limit 256)``."""

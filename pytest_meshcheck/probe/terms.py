@@ -164,6 +164,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     seconds: float | None = None
     """None: until it is told to stop."""
+    late: float = 10.0
+    """Seconds. Once a request is sent so much later than it was due, the machine does not carry the load: it ends."""
 
 
 class Sign(enum.StrEnum):

@@ -17,6 +17,7 @@ from pytest_meshcheck.report.views import (
     observed,
     of,
     plural,
+    pulse,
     requirement,
     score,
     where,
@@ -87,6 +88,8 @@ def _head(report: Report) -> Iterator[str]:
     facts = [*where(report), f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
     yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
     yield from (f"_{escape(LIMITS)}_", "")
+    if stood := pulse(report):
+        yield from (f"Pulse: {escape(stood)}", "")
 
 
 def _contradictions(report: Report) -> Iterator[str]:

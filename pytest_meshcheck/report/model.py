@@ -141,6 +141,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: tuple[CapabilityRow, ...] = ()
     steps: Mapping[str, float] = {}
     """What was done before and between checks, e.g. ``mesh start``, and the seconds that it took."""
+    pulse: Mapping[str, float] | msgspec.UnsetType = msgspec.UNSET
+    """By kind of process - ``pytest``, ``probes``, ``sidecars`` - the longest time in which one could not react, in
+    seconds; left out where it is not known."""
     results: tuple[Result, ...] = ()
     requirements: Mapping[str, Requirement] = {}
     """By requirement id."""

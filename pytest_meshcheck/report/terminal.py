@@ -18,6 +18,7 @@ from pytest_meshcheck.report.views import (
     missing,
     of,
     plural,
+    pulse,
     score,
 )
 
@@ -64,6 +65,7 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *_apart(report, Verdict.KNOWN_VIOLATION, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
+        *([(f"pulse: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
         *_verdict(report),
         (f"note: {LIMITS}", PLAIN),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),

@@ -19,6 +19,9 @@ from pytest_meshcheck.report.model import (
 )
 from pytest_meshcheck.report.unjudged import breakdown, causes, unjudged
 
+NOTABLE = 0.5
+"""Seconds from which on it is worth a line that a process of the run stood still."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -204,3 +207,9 @@ def plural(number: int, noun: str) -> str:
 def where(report: Report) -> list[str]:
     """What the mesh ran on, and of which form its data planes are where that is known."""
     return [one for one in (report.platform, report.data_planes) if one]
+
+
+def pulse(report: Report) -> str:
+    """Which processes of the run stood still for how long, in one line; empty where none did for long."""
+    stood = {kind: seconds for kind, seconds in (report.pulse or {}).items() if seconds >= NOTABLE}
+    return ", ".join(f"{kind} stood still for up to {seconds:.1f} s" for kind, seconds in stood.items())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import LoadOutcome, join
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Load:
         following = len(self._ended) + 1
         await successor.ask(m.StartLoad(plan=self._part(following)), m.Done)
         await self._end(client)
+
+    async def keeps_up(self, client: "Workload") -> None:
+        """Raise Inconclusive as soon as it is clear that the machine does not carry the load."""
+        kept = await client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Kept)
+        if kept.overrun:
+            rate = f"{self.plan.rate:g} requests per second"
+            raise Inconclusive(f"the machine does not carry the load: {rate} are sent {kept.late:.1f} s late")
 
     async def leave(self, server: "Workload") -> None:
         """Keep what an instance of the server has seen that nobody sends to any more, and that is to go."""

@@ -76,6 +76,7 @@ class LoadOutcome:
         latency: From due to answered, in seconds, so that a stall shows in every request that it delays.
         served_in: The same of those requests alone that did not fail.
         reached: How many requests reached an application, whatever the client saw.
+        overrun: Whether it ended by itself, as requests were sent too late.
     """
 
     sent: int
@@ -86,6 +87,7 @@ class LoadOutcome:
     latency: Spread
     served_in: Spread
     reached: int = 0
+    overrun: bool = False
 
     @property
     def clean(self) -> bool:
@@ -118,4 +120,5 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         latency=Spread.of(latency),
         served_in=Spread.of(served),
         reached=len(seen),
+        overrun=any(result.overrun for result in results),
     )

@@ -19,6 +19,9 @@ from pytest_meshcheck.stage.spec import Address, Resolver, Via, WorkloadSpec
 R = TypeVar("R", bound=msgspec.Struct)
 
 
+LATE = 0.3
+"""The part of the patience with a request by which it may be sent late before a load is given up."""
+
 UNARY_PATH = "/meshcheck.Probe/Unary"
 KIND_PATHS = {
     "unary": UNARY_PATH,
@@ -186,7 +189,8 @@ class Workload:
         """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
         await self.before_call(self, server, port)
         template = self.request(server, port, **request)
-        load = Load(m.LoadPlan(request_id=new_id(), template=template, rate=rate), [server])
+        plan = m.LoadPlan(request_id=new_id(), template=template, rate=rate, late=LATE * self.patience)
+        load = Load(plan, [server])
         await load.begin(self)
         self.loads.append(load)
         try:

@@ -55,21 +55,37 @@ class Run:
             NoReport: It ended without a report.
             subprocess.TimeoutExpired: It did not end.
         """
-        command = (
-            *(sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
-            *(f"--mesh={mesh}" for mesh in self.meshes),
-            *(f"--mesh-report={directory}", "--mesh-artifacts=never", *self.arguments),
+        argv = command(self, directory)
+        run = subprocess.run(
+            argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
         )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        run = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        verdicts: dict[str, dict[str, Verdict]] = {}
-        for path in sorted(directory.glob("*/report.json")):
-            report = msgspec.json.decode(path.read_bytes(), type=Report)
-            judged = {result.id: result.verdict for result in report.results if result.verdict is not Verdict.NOT_RUN}
-            verdicts.setdefault(report.mesh.name, {}).update(judged)
-        if missing := {mesh.partition("@")[0] for mesh in self.meshes} - verdicts.keys():
-            raise NoReport(f"{' '.join(command)} ended with {run.returncode}, {missing}:\n{run.stdout}\n{run.stderr}")
-        return verdicts
+        return read(self, directory, f"{' '.join(argv)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
+
+
+def command(run: Run, directory: Path) -> tuple[str, ...]:
+    """What a run is started by; reports go to ``directory``."""
+    return (
+        *(sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
+        *(f"--mesh={mesh}" for mesh in run.meshes),
+        *(f"--mesh-report={directory}", "--mesh-artifacts=never", *run.arguments),
+    )
+
+
+def environment() -> dict[str, str]:
+    """The environment of a run."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+def read(run: Run, directory: Path, otherwise: str) -> Mapping[str, Verdicts]:
+    """By mesh, the verdict of everything that was run; NoReport, which says otherwise, where a mesh has no report."""
+    verdicts: dict[str, dict[str, Verdict]] = {}
+    for path in sorted(directory.glob("*/report.json")):
+        report = msgspec.json.decode(path.read_bytes(), type=Report)
+        judged = {result.id: result.verdict for result in report.results if result.verdict is not Verdict.NOT_RUN}
+        verdicts.setdefault(report.mesh.name, {}).update(judged)
+    if missing := {mesh.partition("@")[0] for mesh in run.meshes} - verdicts.keys():
+        raise NoReport(f"{missing}: {otherwise}")
+    return verdicts
 
 
 def upgraded(name: str, mesh: str, *arguments: str) -> Run:

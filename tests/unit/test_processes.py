@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import select
 import signal
 import socket
@@ -15,9 +16,10 @@ import pytest_asyncio
 
 from pytest_meshcheck.platforms import addresses, processes
 from pytest_meshcheck.platforms.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
-from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.base import Interval, Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.platforms.run_directory import RunDirectory, remove_dead_runs
+from pytest_meshcheck.probe.pulse import now
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.observation import Ending
@@ -148,7 +150,7 @@ async def test_diagnosis_keeps_the_logs(platform: Processes, tmp_path: Path) -> 
 ORPHANS = """
 import asyncio, sys
 from pathlib import Path
-from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.base import Interval, Metadata
 from pytest_meshcheck.platforms.processes import Processes
 from pytest_meshcheck.stage.journal import Journal
 from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
@@ -238,3 +240,20 @@ def test_numbers_are_used_again_as_late_as_possible() -> None:
     assert next_number(MOST_WORKLOADS, [1, 2]) == 3
     with pytest.raises(OSError, match="stop some"):
         next_number(5, range(1, MOST_WORKLOADS + 1))
+
+
+@pytest.mark.asyncio
+async def test_a_child_that_is_stopped_or_out_of_files_is_noticed(platform: Processes) -> None:
+    child = await platform.spawn("sidecar of blue/idle", ("sleep", "600"))
+    since = now()
+    child.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.process.pid, os.WSTOPPED)  # noqa: ASYNC222 - it comes at once
+    await platform.stalls(Interval(since, now(), 60.0))
+    await asyncio.sleep(0.3)
+    (stopped,) = await platform.stalls(Interval(since, now(), 60.0))
+    assert str(stopped).startswith("sidecar of blue/idle stood still for 0.")
+    assert stopped.standstill.longest >= 0.3
+    assert platform.longest_stalls()["sidecars"] >= 0.3
+    resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE, (3, 3))
+    (lacking,) = await platform.stalls(Interval(since, now(), 60.0))
+    assert str(lacking) == "sidecar of blue/idle ran out of open files (limit 3)"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Stop, Wire
+from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
@@ -18,6 +18,7 @@ from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.wire import End, watched
 from pytest_meshcheck.platforms.recording import RecordedWire
+from pytest_meshcheck.platforms.stalls import felt
 from pytest_meshcheck.probe import messages as m
 from pytest_meshcheck.probe.control import ProbeLost
 from pytest_meshcheck.stage.faults import Inconclusive
@@ -57,6 +58,7 @@ class Kubernetes:
         self._labels: dict[str, dict[str, str]] = {}
         self._watchers = Watchers(self.owner)
         self._replaced: dict[str, Running] = {}
+        self._longest = 0.0
 
     def __str__(self) -> str:
         return self._attachment.description
@@ -159,6 +161,16 @@ class Kubernetes:
             self.check()
             raise Inconclusive("a probe does not answer; which one is in trouble is not known") from None
         self.check()
+
+    async def stalls(self, interval: Interval) -> Sequence[Stall]:
+        """For how long each probe could not react, by the clock of its own machine."""
+        probes = self.running.items()
+        return await asyncio.gather(*(felt(f"probe of {name}", one.probe, interval) for name, one in probes))
+
+    def longest_stalls(self) -> Mapping[str, float]:
+        """The longest standstill in seconds of the probes that run now, and of the one that had the longest before."""
+        self._longest = max((self._longest, *(running.probe.longest for running in self.running.values())))
+        return {"probes": self._longest}
 
     async def clear_dead(self) -> Sequence[str]:
         """Remove workloads whose pod is gone, or whose containers started anew; returns them as ``namespace/name``."""

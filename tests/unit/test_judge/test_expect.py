@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.judge.expect import control, converge, expect
-from pytest_meshcheck.judge.verdict import Violation
+from pytest_meshcheck.judge.verdict import Time, Violation
 from pytest_meshcheck.probe.messages import AttemptEnding, Sight
 from pytest_meshcheck.stage.faults import Inconclusive
 from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Spread
@@ -310,3 +310,56 @@ async def test_what_holds_too_late_to_be_sure_has_not_converged() -> None:
 
     _, seconds = await converge(flapping, bool, within=0.05, in_a_row=1000)
     assert seconds > 0.05
+
+
+TIME = Time(1.0, 3.0)
+STARTED = Attempt(request_id="r", number=1, instance="i", port="http", protocol=Protocol.HTTP1, arrived=1.0, wall=0.0)
+
+# sentence, what it rests on when it does not hold
+RESTS_ON: dict[str, tuple[Callable[[], object], Time | None]] = {
+    "a value, by order": (lambda: expect(1).equals(2), None),
+    "a value, by time": (lambda: expect(1, rests_on=TIME).equals(2), TIME),
+    "seconds over the limit": (lambda: expect(2.5, rests_on=TIME).at_most(2.0), Time(1.5, 5.5)),
+    "given up": (lambda: expect(exchange(Ending.TIMED_OUT, ended=11.0)).answered(), Time(5.0, 10.0)),
+    "answered otherwise": (lambda: expect(ANSWERED).answered(204), None),
+    "not cut in time": (lambda: expect(ANSWERED, rests_on=TIME).answered(504), TIME),
+    "let in": (lambda: expect(ANSWERED, rests_on=TIME).refused(FORMS), None),
+    "refused otherwise": (lambda: expect(exchange(Ending.CLOSED), rests_on=TIME).refused(FORMS), TIME),
+    "refused never": (lambda: expect(exchange(Ending.TIMED_OUT, ended=4.0)).refused(FORMS), Time(1.5, 3.0)),
+    "too late": (lambda: expect(exchange(ended=3.5)).took(0.5, 1.5), Time(2.0, 2.5)),
+    "too early": (lambda: expect(exchange(ended=1.1)).took(0.5, 1.5), None),
+    "too many attempts": (lambda: expect((STARTED, STARTED), rests_on=TIME).count(1), None),
+    "too few attempts": (lambda: expect((STARTED,)).count(2), Time(5.0, 10.0)),
+    "an attempt too much": (lambda: expect((STARTED,), rests_on=TIME).nothing(), None),
+    "not cancelled in time": (lambda: expect((STARTED,), rests_on=TIME).cancelled(), TIME),
+    "failed under load": (lambda: expect(load(failed=(("r-1", "reset"),)), rests_on=TIME).clean(), TIME),
+    "doubled under load": (lambda: expect(load(duplicated=(("r-1", 2),)), rests_on=TIME).clean(), None),
+    "lost under load": (lambda: expect(load(lost=("r-1",)), rests_on=TIME).clean(), None),
+    "readable": (lambda: expect(sight("canary"), rests_on=TIME).unreadable(), None),
+}
+
+
+@pytest.mark.parametrize("name", RESTS_ON)
+def test_what_got_through_is_never_a_matter_of_time(name: str) -> None:
+    sentence, rests_on = RESTS_ON[name]
+    with pytest.raises(Violation) as violation:
+        sentence()
+    assert violation.value.rests_on == rests_on
+
+
+@pytest.mark.asyncio
+async def test_the_last_observation_is_begun_after_the_deadline() -> None:
+    begun = asyncio.get_running_loop().time()
+
+    async def held_up() -> float:
+        at = asyncio.get_running_loop().time() - begun
+        await asyncio.sleep(0.1)
+        return at
+
+    seen, _ = await converge(held_up, lambda _: False, within=0.05)
+    assert seen > 0.05
+
+
+def test_a_load_that_was_given_up_was_not_carried() -> None:
+    with pytest.raises(Inconclusive, match="the machine to carry the load"):
+        control(load(overrun=True)).carried(1.0)

@@ -72,3 +72,21 @@ async def test_a_request_that_makes_no_sense_fails_the_load(pair: Any) -> None:
     reply = await pair.client.call(m.FinishLoad("bad"))
     assert isinstance(reply, m.Failed)
     assert "HTTP/1.1" in reply.error
+
+
+async def test_a_load_that_comes_too_late_ends_and_says_so(pair: Any) -> None:
+    hopeless = m.LoadPlan(request_id="late", template=plan(pair, "late", 1).template, rate=1e6, late=0.05)
+    assert await pair.client.call(m.StartLoad(hopeless)) == m.Done()
+    while not (kept := await pair.client.call(m.KeepsUp("late"))).overrun:
+        pass
+    assert kept.late > 0.05
+    result = (await pair.client.call(m.FinishLoad("late"))).result
+    assert result.overrun
+    assert result.sent[-1] - result.scheduled[-1] > 0.05
+    assert len(result.endings) == len(result.sent)
+
+
+async def test_a_load_that_is_sent_in_time_keeps_up(pair: Any) -> None:
+    assert await pair.client.call(m.StartLoad(plan(pair, "in-time", rate=20))) == m.Done()
+    assert not (await pair.client.call(m.KeepsUp("in-time"))).overrun
+    assert not (await pair.client.call(m.FinishLoad("in-time"))).result.overrun

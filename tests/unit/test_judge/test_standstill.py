@@ -1,0 +1,97 @@
+"""What rests on time is held against a mesh only where no process stood still for long enough to explain it."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_meshcheck.judge.standstill import Standstills
+from pytest_meshcheck.judge.verdict import Time, Violation
+from pytest_meshcheck.platforms.base import Interval, Stall
+from pytest_meshcheck.probe.messages import Standstill
+from pytest_meshcheck.stage.faults import Inconclusive
+
+pytestmark = pytest.mark.asyncio
+
+
+@dataclass
+class Beside:
+    """What a platform says of its processes."""
+
+    stalls_of: Sequence[Stall] = ()
+    gone: str = ""
+
+    async def stalls(self, _interval: Interval) -> Sequence[Stall]:
+        if self.gone:
+            raise Inconclusive(self.gone)
+        return self.stalls_of
+
+    def longest_stalls(self) -> Mapping[str, float]:
+        return {"probes": 0.25}
+
+
+def standstills(*stalls: Stall, gone: str = "") -> Standstills:
+    made = Standstills(Beside(stalls, gone))  # type: ignore[arg-type]
+    made.pulse.begin()
+    made.begin_check()
+    return made
+
+
+def stall(lost: float, shortage: str = "") -> Stall:
+    return Stall("probe of blue/client", Standstill(longest=lost, lost=lost, shortage=shortage))
+
+
+def violation(lost: float | None, actual: str = "it was not") -> Violation:
+    return Violation("it to be", actual, None if lost is None else Time(lost, during=5.0))
+
+
+async def test_a_standstill_that_is_long_enough_explains_what_rests_on_time() -> None:
+    with pytest.raises(
+        Inconclusive, match=r"probe of blue/client stood still for 1.5 s, which can explain this: expec"
+    ):
+        await standstills(stall(0.1), stall(1.5)).excuse(violation(1.0))
+
+
+@pytest.mark.parametrize("lost", [2.0, None], ids=["too-short", "by-order"])
+async def test_a_standstill_does_not_explain_more_than_it_can(lost: float | None) -> None:
+    await standstills(stall(1.5)).excuse(violation(lost))
+
+
+async def test_a_shortage_explains_it_whatever_the_time() -> None:
+    short = stall(0.0, "open files (limit 256)")
+    with pytest.raises(Inconclusive, match=r"probe of blue/client ran out of open files \(limit 256\), which can"):
+        await standstills(short).excuse(violation(1.0))
+    await standstills(short).excuse(violation(None))
+
+
+async def test_a_data_plane_without_a_socket_says_so_in_its_answer() -> None:
+    actual = "of 9 requests 1 failed: answered 503 immediate connect error: Too many open files"
+    with pytest.raises(Inconclusive, match="a data plane ran out of open files"):
+        await standstills().excuse(violation(1.0, actual))
+    await standstills().excuse(violation(None, actual))
+
+
+async def test_this_process_is_asked_too_and_what_came_after_the_violation_is_nothing_to_it() -> None:
+    made = standstills()
+    before = violation(0.3)
+    await asyncio.sleep(0.06)
+    time.sleep(0.5)  # noqa: ASYNC251 - the loop is to be blocked
+    await made.excuse(before)
+    with pytest.raises(Inconclusive, match=r"pytest stood still for 0\.[45] s"):
+        await made.excuse(violation(0.3))
+
+
+async def test_what_stood_still_is_named_where_a_control_failed() -> None:
+    failure = Inconclusive("no answer")
+    assert str(await standstills(stall(2.0)).explain(failure)) == (
+        "no answer (meanwhile probe of blue/client stood still for 2.0 s)"
+    )
+    assert await standstills(stall(0.2)).explain(failure) is failure
+    assert await standstills(gone="the probe died").explain(failure) is failure
+
+
+async def test_the_longest_of_each_kind_is_known() -> None:
+    assert set(standstills().longest) == {"pytest", "probes"}
+    assert standstills().longest["probes"] == 0.25
