@@ -32,7 +32,7 @@ def descendants() -> set[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_text("utf-8").rpartition(")")[2].split()
         except OSError:
             continue
         children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
@@ -47,7 +47,7 @@ def descendants() -> set[int]:
 
 def _proportional_kilobytes(process: int) -> int:
     try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+        text = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8")
     except OSError:
         return 0
     match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)

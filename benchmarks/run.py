@@ -134,7 +134,7 @@ def first_check(effort: Effort) -> Iterator[Figure]:
 
 def _first_check() -> float:
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "stamp.py").write_text(STAMP)
+        Path(directory, "stamp.py").write_text(STAMP, "utf-8")
         begun = time.time()
         done = subprocess.run(
             [*PYTEST, "-p", "stamp", "-s", "-x", "-k", "identity/server-sees", f"--mesh-report={directory}"],
@@ -166,8 +166,8 @@ def unused(effort: Effort) -> Iterator[Figure]:
     cases = {"pytest --version": ["--version"], "an empty test file": ["-q", "test_empty.py"]}
     with tempfile.TemporaryDirectory() as directory:
         empty = Path(directory)
-        (empty / "test_empty.py").write_text("")
-        (empty / "pytest.ini").write_text("[pytest]\n")
+        (empty / "test_empty.py").write_text("", "utf-8")
+        (empty / "pytest.ini").write_text("[pytest]\n", "utf-8")
         for case, arguments in cases.items():
             name = f"installed but unused, {case} (ms more than without), median of {effort.pairs}"
             seconds = statistics.median(_difference(arguments, empty) for _ in range(effort.pairs))
@@ -258,7 +258,7 @@ def main() -> int:
             print(figure, flush=True)
             results.append(figure)
     written = [asdict(figure) | {"holds": figure.holds, "commit": at} for figure in results]
-    arguments.json.write_text(json.dumps(written, indent=2) + "\n")
+    arguments.json.write_text(json.dumps(written, indent=2) + "\n", "utf-8")
     return 0 if all(figure.holds for figure in results) else 1
 
 

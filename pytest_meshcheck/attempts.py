@@ -5,7 +5,7 @@ No attempt betters another: the item is as bad as its worst one.
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -128,10 +128,12 @@ class Attempts:
 def _differing(verdicts: tuple[Verdict, ...]) -> str:
     """What the attempts ended in, the worst first, e.g. ``violates in attempt 1 of 2, conforms in 2``."""
     numbered = sorted(enumerate(verdicts, 1), key=lambda one: -severity(one[1]))
-    first, *others = _grouped(numbered)
-    return ", ".join((f"{first[0]} in attempt {first[1]} of {len(verdicts)}", *(f"{v} in {n}" for v, n in others)))
+    (worst, of_worst), *others = _grouped(numbered)
+    word = "attempt" if len(of_worst) == 1 else "attempts"
+    parts = (f"{verdict} in {' and '.join(numbers)}" for verdict, numbers in others)
+    return ", ".join((f"{worst} in {word} {' and '.join(of_worst)} of {len(verdicts)}", *parts))
 
 
-def _grouped(numbered: list[tuple[int, Verdict]]) -> Iterator[tuple[Verdict, str]]:
+def _grouped(numbered: Iterable[tuple[int, Verdict]]) -> Iterator[tuple[Verdict, list[str]]]:
     for verdict, group in groupby(numbered, key=lambda one: one[1]):
-        yield verdict, " and ".join(str(number) for number, _ in group)
+        yield verdict, [str(number) for number, _ in group]

@@ -123,7 +123,7 @@ class WatchedChildren:
 def _state(pid: int) -> str:
     """The state of a process as one letter; empty where it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(") ")[2][:1]
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

@@ -66,7 +66,7 @@ async def write_dumps(
             except NotTold as why:
                 said = f"nothing is said on port {dump.port}: {why}\n"
             if said is not None:
-                (directory / f"{namespace}.{name}.{dump.file}").write_text(without_secrets(said))
+                (directory / f"{namespace}.{name}.{dump.file}").write_text(without_secrets(said), "utf-8")
 
     wanted = [(pod, dump) for pod in pods for name in _containers(pod) for dump in dumps.get(name, ())]
     await asyncio.gather(*(write(pod, dump) for pod, dump in wanted))
@@ -80,7 +80,7 @@ async def write_policies(
     The file bears the name of the first namespace; a comment in it says what could not be read.
     """
     texts = [text async for text in _read(api, groups, namespaces, settings)]
-    (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# there is nothing\n")
+    (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# there is nothing\n", "utf-8")
 
 
 def without_secrets(text: str) -> str:

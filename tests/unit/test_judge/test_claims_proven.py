@@ -68,5 +68,6 @@ def test_a_parameter_proves_a_part(suite: dict[str, Check]) -> None:
     fires = suite["retry/fires-for-every-spelling-of-failure"]
     assert fires.proves == {Capability.RETRY, Capability.RETRY_GRPC}
     narrowed = proves(Capability.RETRY_GRPC).mark.args[0]
-    assert Planned(fires, fires.id, MeshName("envoy", None), narrowed=narrowed).proves == {Capability.RETRY_GRPC}
+    planned = Planned(fires, fires.id, MeshName("envoy", None), "pytest", narrowed=narrowed)
+    assert planned.proves == {Capability.RETRY_GRPC}
     assert Planned(fires, fires.id, MeshName("envoy", None)).proves == fires.proves
