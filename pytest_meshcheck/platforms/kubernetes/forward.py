@@ -6,6 +6,7 @@ https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/server/portforw
 """
 
 import asyncio
+import contextlib
 
 import aiohttp
 import h11
@@ -53,7 +54,8 @@ async def _exchanged(socket: aiohttp.ClientWebSocketResponse, target: str) -> tu
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     asked = h11.Request(method="GET", target=target, headers=[("Host", "localhost"), ("Connection", "close")])
     sent = (http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b"")
-    await socket.send_bytes(bytes([DATA]) + sent)
+    with contextlib.suppress(ConnectionError):  # where it ended at once, what is received says why
+        await socket.send_bytes(bytes([DATA]) + sent)
     status, body, begun = 0, bytearray(), set[int]()
     while True:
         match http.next_event():

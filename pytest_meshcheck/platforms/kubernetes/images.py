@@ -166,7 +166,7 @@ def _download(recipe: Recipe, folder: Path, wheels: Path | None) -> None:
     quietly = ["--quiet", "--disable-pip-version-check", f"--dest={folder}"]
     ran = run([sys.executable, "-m", "pip", "download", *quietly, *source, *target, *requirements()])
     if ran.returncode:
-        fill = f"pip download --dest={wheels or 'DIR'} {' '.join([*target[:2], platforms[1], *requirements()])}"
+        fill = f"pip download --dest={wheels or 'DIR'} {' '.join([*target, *requirements()])}"
         place = f"{wheels} does" if wheels else "the package index does"
         option = "" if wheels else ", to be named with --mesh-probe-wheels=DIR"
         raise MeshUnavailable(
