@@ -103,7 +103,7 @@ def commit() -> str:
     """The commit that is checked out, with a ``+`` where its files were changed; why it is unknown, where it is."""
     command = ["git", "describe", "--always", "--dirty=+"]
     try:
-        described = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        described = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     except OSError as trouble:
         return f"unknown commit ({trouble})"
     return described.stdout.strip() or f"unknown commit ({described.stderr.strip()})"
@@ -112,7 +112,7 @@ def commit() -> str:
 def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run pytest and take its time."""
     begun = time.monotonic()
-    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, encoding="utf-8", check=False)
     return time.monotonic() - begun, done
 
 
@@ -141,7 +141,7 @@ def _first_check() -> float:
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": directory},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
     stamps = re.findall(r"AT ([\d.]+)", done.stdout)

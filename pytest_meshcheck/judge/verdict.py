@@ -107,7 +107,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One command that runs this check again."""
     measured: Mapping[str, float | int | str] = {}
     """What was observed along the way, e.g. ``policy acts after (s)``."""
-    attempts: tuple[Verdict, ...] = ()
+    attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
     """What each attempt ended in, where a plugin made several; the verdict is the worst of them."""
 
     @property

@@ -70,4 +70,4 @@ def test_a_parameter_proves_a_part(suite: dict[str, Check]) -> None:
     narrowed = proves(Capability.RETRY_GRPC).mark.args[0]
     planned = Planned(fires, fires.id, MeshName("envoy", None), "pytest", narrowed=narrowed)
     assert planned.proves == {Capability.RETRY_GRPC}
-    assert Planned(fires, fires.id, MeshName("envoy", None)).proves == fires.proves
+    assert Planned(fires, fires.id, MeshName("envoy", None), "pytest").proves == fires.proves
