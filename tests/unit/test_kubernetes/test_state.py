@@ -134,7 +134,7 @@ OK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @asynccontextmanager
-async def pod_that_says(*messages: bytes) -> AsyncIterator[tuple[Executor, list[str]]]:
+async def pod_that_says(*messages: bytes, listens: bool = True) -> AsyncIterator[tuple[Executor, list[str]]]:
     """An API server that forwards to a pod which says this; it yields what was asked for."""
     asked: list[str] = []
 
@@ -143,8 +143,9 @@ async def pod_that_says(*messages: bytes) -> AsyncIterator[tuple[Executor, list[
         await socket.prepare(request)
         for one in PORTS:
             await socket.send_bytes(one)
-        sent = await socket.receive_bytes()
-        asked.extend([request.path_qs, sent[1:].decode().splitlines()[0]])
+        if listens:
+            sent = await socket.receive_bytes()
+            asked.extend([request.path_qs, sent[1:].decode().splitlines()[0]])
         for message in messages:
             await socket.send_bytes(message)
         await socket.close()
@@ -193,6 +194,13 @@ NO_ANSWER = {
 async def test_no_answer(why: str) -> None:
     async with pod_that_says(*NO_ANSWER[why]) as (executor, _):
         with pytest.raises(NotTold, match=why):
+            await told(executor, "blue", "client-0", 15000, "/config_dump")
+
+
+@pytest.mark.asyncio
+async def test_a_port_that_nobody_listens_on_says_so_before_it_is_asked() -> None:
+    async with pod_that_says(b"\1connection refused", listens=False) as (executor, _):
+        with pytest.raises(NotTold, match="connection refused"):
             await told(executor, "blue", "client-0", 15000, "/config_dump")
 
 
