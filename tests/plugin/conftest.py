@@ -19,6 +19,7 @@ import pytest
 
 # A pytest run inside of this process forgets what it imported, and some of it can be loaded only once.
 import pytest_meshcheck.beginning
+import pytest_meshcheck.cluster
 import pytest_meshcheck.judge.subject
 import pytest_meshcheck.report.writer  # noqa: F401 - see above
 
@@ -29,7 +30,7 @@ sources = [{ title = "The rule", url = "https://example.org/rule" }]
 """
 
 IMPORTS = """
-import asyncio, os, pathlib, signal
+import asyncio, os, pathlib, select, signal
 import pytest
 from pytest_meshcheck.suite import *
 """

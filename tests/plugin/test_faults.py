@@ -27,6 +27,7 @@ def kill(name, how=signal.SIGKILL):
             os.kill(int(process.name), how)
             killed.append(process)
     assert killed
+    return [int(process.name) for process in killed]
 """
 
 # A kill, and what is asked of the mesh afterwards: with and without a policy, which asks the mesh itself.
@@ -66,7 +67,8 @@ ABORTS = '''
 @check(MUST, "demo.rule")
 async def test_aborts(mesh, client, server):
     """The server's sidecar crashes."""
-    kill("blue.server", signal.SIGABRT)
+    (pid,) = kill("blue.server", signal.SIGABRT)
+    select.select([os.pidfd_open(pid)], [], [])  # it goes on serving while it writes down where it was
     expect(await client.get(server)).answered()
 '''
 

@@ -1,5 +1,6 @@
 """What a sidecar is sent, by what it asked for and how it answered; real Envoy is in test_envoy_mesh."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from pytest_meshcheck.meshes.envoy.discovery import Stream, Subscriber
 from pytest_meshcheck.meshes.envoy.envoyjson import TYPES, Resources
 from pytest_meshcheck.meshes.envoy.protobuf import NotEnvoy, message
+from pytest_meshcheck.meshes.envoy.rejection import TRUNCATED, reason
 
 LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 
@@ -118,6 +120,17 @@ def test_a_rejection_bears_envoys_reason_until_the_resource_is_sent_again() -> N
     assert {str(sent): why for sent, why in sidecar.stream.rejected.items()} == {"clusters a, b": "a: no good"}
     sidecar.subscriber.publish(resources(clusters=[cluster("a", "1s"), cluster("b")]))
     assert sidecar.stream.rejected == {}
+
+
+def test_a_truncated_reason_is_read_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    entry = "[2026-11-27 10:59:35.708][25534][warning][config] [source/a.cc:1] "
+    quoted = "\n".join(["name: 'a'", *["filter { }"] * 500, ": reason: is required"])
+    log.write_text(f"{entry}delta config for {TYPES['clusters']} rejected: {quoted}\n{entry}something else\n", "utf-8")
+    why = reason(f"name: 'a' (...{TRUNCATED}", TYPES["clusters"], log)
+    assert why.startswith("name: 'a' filter { }")
+    assert why.endswith("filter { } : reason: is required")
+    assert len(why) < 700
 
 
 def test_what_is_no_resource_is_named_and_its_last_version_stays() -> None:

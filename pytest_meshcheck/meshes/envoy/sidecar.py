@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.admin import AdminSocket
 from pytest_meshcheck.meshes.envoy.discovery import Stream, Subscriber
-from pytest_meshcheck.meshes.envoy.envoyjson import Resources
+from pytest_meshcheck.meshes.envoy.envoyjson import TYPES, Resources
 from pytest_meshcheck.meshes.envoy.hot_restart import Generation
+from pytest_meshcheck.meshes.envoy.rejection import reason
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.stage.faults import Inconclusive
 
@@ -108,7 +109,10 @@ class Sidecar:
     def _rejections(self) -> Iterator[str]:
         for (kind, name), why in self._subscriber.configuration.malformed.items():
             yield f"the sidecar of {self.workload} rejects {kind} {name}: {why}"
-        for sent, why in (self._stream.rejected if self._stream else {}).items():
+        if self._stream is None or self._child is None:
+            return
+        for sent, stated in self._stream.rejected.items():
+            why = reason(stated, TYPES[sent.kind], self._child.log)
             yield f"the sidecar of {self.workload} rejects {sent}: {why}"
 
 
