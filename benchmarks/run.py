@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from descendants import descendants, peak
-from pytest_meshcheck.judge.subject import MeshUnderTest
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.platforms.processes import Processes
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.policy import Policy
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.suite import Mode, MutualTls, Retry
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck import clean, publish, rbac
-from pytest_meshcheck.report import __main__ as report
+from pytest_meshcheck.commands import clean, publish, rbac, report
 
 
 @dataclass(frozen=True)

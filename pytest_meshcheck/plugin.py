@@ -35,11 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help or config.getoption("mesh_list"):
         return
     if spaced := options.behind_a_space(config):
-        from pytest_meshcheck import overlooked  # noqa: PLC0415 - costs every other run of pytest nothing
+        from pytest_meshcheck.run import overlooked  # noqa: PLC0415 - costs every other run of pytest nothing
 
         overlooked.refuse_overlooked_ini(config, spaced)
     if (settings := options.settings(config)).mesh:
-        from pytest_meshcheck import beginning  # noqa: PLC0415 - as above
+        from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
 
         warnings.filterwarnings("ignore", message=LOOP_SCOPE_UNSET)
         beginning.begin(config, settings)
@@ -50,7 +50,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer ``--mesh-list``."""
     if not config.getoption("mesh_list"):
         return None
-    from pytest_meshcheck import beginning  # noqa: PLC0415 - as above
+    from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
 
     return beginning.list_meshes(config)
 
@@ -58,6 +58,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say what is missing where checks are collected without a mesh."""
     if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):
-        from pytest_meshcheck import beginning  # noqa: PLC0415 - as above
+        from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
 
         raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(beginning.registry(config).entries))))

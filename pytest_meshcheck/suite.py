@@ -1,26 +1,15 @@
 """The names that a suite author needs, in one place."""
 
-from pytest_meshcheck.judge.catalogue import check, proves
-from pytest_meshcheck.judge.expect import control, converge, expect
-from pytest_meshcheck.judge.subject import MeshUnderTest
-from pytest_meshcheck.judge.upgraded import Upgraded
-from pytest_meshcheck.judge.verdict import Level, Time
+from pytest_meshcheck.checks.catalogue import check, proves
+from pytest_meshcheck.checks.expect import control, converge, expect
+from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
-from pytest_meshcheck.probe.body import octets
-from pytest_meshcheck.probe.messages import (
-    Answer,
-    Behaviour,
-    Body,
-    ClientTls,
-    Credentials,
-    ServerTls,
-)
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import Inconclusive, Unsupported
-from pytest_meshcheck.stage.load import Load
-from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
-from pytest_meshcheck.stage.pki import Issuer, Validity, parsed_chain, spiffe_id
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.load import Load
+from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
+from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -30,8 +19,19 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import Port, Via
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Port, Via
+from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.messages import (
+    Answer,
+    Behaviour,
+    Body,
+    ClientTls,
+    Credentials,
+    ServerTls,
+)
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pytest_meshcheck.platforms import processes
+from pytest_meshcheck.platforms.local import platform as processes
 
 APART = 1_000_000
 """Seconds, at most, from one machine's clock to another's: what they count from is when they were started."""

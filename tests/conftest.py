@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.containers import PROVIDER
+from pytest_meshcheck.platforms.kind.containers import PROVIDER
 from tests.programs import Programs
 
 pytest_plugins = ("pytester",)

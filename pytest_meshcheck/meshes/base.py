@@ -8,14 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.observation import Attempt, Ending, Form
+from pytest_meshcheck.model.pki import Authority, Validity
+from pytest_meshcheck.model.policy import Failure, Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Attempt, Ending, Form
-from pytest_meshcheck.stage.pki import Authority, Validity
-from pytest_meshcheck.stage.policy import Failure, Policy
-from pytest_meshcheck.stage.spec import Address, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 
 class Rotation(enum.StrEnum):

@@ -12,14 +12,14 @@ from pathlib import Path
 from pytest_meshcheck.meshes.base import Documented, Home, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.pki import Authority, spiffe_id
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import MeshUnavailable
-from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.pki import Authority, spiffe_id
-from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.spec import Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 TRUST_DOMAIN = "cluster.local"
 SOURCE = "https://kubernetes.io/docs/concepts/services-networking/service/"

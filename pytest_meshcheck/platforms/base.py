@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pytest_meshcheck.probe.messages import ServerTls, Standstill
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Sight
-from pytest_meshcheck.stage.spec import WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.probe.protocol.messages import ServerTls, Standstill
 
 ROUNDING = 0.05
 

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.last_words import last_words
-from pytest_meshcheck.stage.faults import Inconclusive
 
 LAUNCHER = """
 import ctypes, os, signal, sys

@@ -2,7 +2,7 @@
 
 import re
 
-from pytest_meshcheck.stage.redaction import redacted
+from pytest_meshcheck.model.redaction import redacted
 
 LONGEST_LINE = 500
 """Characters of a quoted line."""

@@ -5,12 +5,12 @@ from typing import Protocol
 
 import msgspec
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe, ProbeLost
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Sight
-from pytest_meshcheck.stage.spec import Address
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.model.workload_spec import Address
+from pytest_meshcheck.probe.controller import Probe, ProbeLost
+from pytest_meshcheck.probe.protocol import messages as m
 
 
 @dataclass(frozen=True)

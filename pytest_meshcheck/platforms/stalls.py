@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Stall
 from pytest_meshcheck.platforms.children import Child
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe, ProbeLost
-from pytest_meshcheck.probe.limits import lacking
-from pytest_meshcheck.probe.pulse import Gap, now, standstill
-from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.probe.controller import Probe, ProbeLost
+from pytest_meshcheck.probe.process.limits import lacking
+from pytest_meshcheck.probe.process.pulse import Gap, now, standstill
+from pytest_meshcheck.probe.protocol import messages as m
 
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to answer; one that does not is taken to stand still for as long."""

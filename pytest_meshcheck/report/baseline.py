@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_meshcheck.judge.verdict import Verdict
+from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Change, CheckChange, Comparison, Report, ReportUnreadable, load
 
 RANK: Mapping[Verdict, int] = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from pytest_meshcheck.model.journal import Entry
+from pytest_meshcheck.model.secrets import redact
 from pytest_meshcheck.report.files import ReportNotWritten, make_directory, remove, replace
-from pytest_meshcheck.stage.journal import Entry
-from pytest_meshcheck.stage.secrets import redact
 
 EXCHANGES = "exchanges.md"
 """The file that every folder of evidence has."""

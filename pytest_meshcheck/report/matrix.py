@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_meshcheck.judge.verdict import Level, Verdict
-from pytest_meshcheck.report import html, markdown, views
+from pytest_meshcheck.checks.verdict import Level, Verdict
+from pytest_meshcheck.report import views
 from pytest_meshcheck.report.files import make_directory, replace
+from pytest_meshcheck.report.formats import html, markdown
 from pytest_meshcheck.report.model import CapabilityRow, Observed, Report
 from pytest_meshcheck.report.unjudged import breakdown
 

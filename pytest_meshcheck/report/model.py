@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
-from pytest_meshcheck.stage.capability import Claim
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.model.capability import Claim
 
 SCHEMA: Literal["1"] = "1"
 """Version of the layout of report.json; it changes when a reader of the old layout would misread the new one."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report.model import Report, Unjudged
 
 SHOWN = 2

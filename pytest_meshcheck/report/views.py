@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report.model import (
     CONFORMING,
     JUDGED,

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_meshcheck.report import badge, html, markdown
+from pytest_meshcheck.model.secrets import redact
 from pytest_meshcheck.report.evidence import remove_other_evidence
 from pytest_meshcheck.report.files import ReportNotWritten, append, make_directory, replace
+from pytest_meshcheck.report.formats import badge, html, markdown
 from pytest_meshcheck.report.model import Report, encode
-from pytest_meshcheck.stage.secrets import redact
 
 __all__ = ["ReportNotWritten", "add_to_summary", "without_secrets", "write"]
 

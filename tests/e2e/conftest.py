@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.platforms import kind
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.platforms.cleanup.namespaces import NAMESPACES, remove_namespaces
+from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kind.probe_image import probe_image
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.images import probe_image
-from pytest_meshcheck.platforms.kubernetes.leftovers import NAMESPACES, remove_namespaces
 from pytest_meshcheck.platforms.kubernetes.manifests import RUN
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.stage.journal import Journal
 
 CONTEXT = "MESHCHECK_E2E_CONTEXT"
 PROBE_BASE = "MESHCHECK_E2E_PROBE_BASE"

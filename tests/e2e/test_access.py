@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_meshcheck.rbac import manifest
+from pytest_meshcheck.commands.rbac import manifest
 
 from .conftest import Given
 from .test_suite import PATIENCE, start

@@ -8,18 +8,18 @@ import pytest
 import pytest_asyncio
 from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
 from pytest_meshcheck.meshes.cilium.flavours import MUTUAL_AUTHENTICATION
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, configuration
 from pytest_meshcheck.meshes.cilium.render import routes
+from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.policy import Failure, Policy, Retry, Timeout
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
-from pytest_meshcheck.stage.policy import Failure, Policy, Retry, Timeout
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 from .conftest import Given
 

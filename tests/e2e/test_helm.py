@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.platforms.kubernetes import helm
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.helm import helm
+from pytest_meshcheck.platforms.helm.charts import Charts, Source
+from pytest_meshcheck.platforms.helm.helm import Helm, Installed, Release
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.charts import Charts, Source
-from pytest_meshcheck.platforms.kubernetes.helm import Helm, Installed, Release
-from pytest_meshcheck.stage.faults import Inconclusive
 
 from .conftest import Given
 

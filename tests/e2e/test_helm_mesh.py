@@ -11,16 +11,16 @@ import pytest
 
 from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.meshes.base import Rotation
-from pytest_meshcheck.meshes.helm_mesh import OF_OUR_AUTHORITY, HelmMesh
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import OF_OUR_AUTHORITY, HelmMesh
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Claim
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.stage.capability import Claim
-from pytest_meshcheck.stage.faults import MeshUnavailable
-from pytest_meshcheck.stage.journal import Journal
 
 from .conftest import Given
 
@@ -31,7 +31,7 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Na
 
 KILLED = """
 import sys
-from pytest_meshcheck.platforms.registration import NamedCluster, Registration
+from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster, Registration
 Registration.begin(sys.argv[1], NamedCluster(sys.argv[2], sys.argv[3]))
 """
 """A run that writes down where it is at work, and comes to no end of its own."""

@@ -8,15 +8,15 @@ import time
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.judge.expect import converge
+from pytest_meshcheck.checks.expect import converge
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
 from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON, port_number
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.probe.protocol import messages as m
 
 from .conftest import Given
 

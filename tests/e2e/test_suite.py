@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pytest_meshcheck.judge.verdict import Verdict
+from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
 
 from .conftest import Given

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_meshcheck.judge.verdict import Verdict
+from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
 from tests.falsify.table import DEFECTS, ROOT, of_upgrade
 

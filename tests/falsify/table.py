@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_meshcheck.judge.catalogue import known_ids
+from pytest_meshcheck.checks.catalogue import known_ids
 from tests.falsify.defect import Defects
 from tests.falsify.defects import identity, mtls, retry, rotation, timeout, upgrade
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_meshcheck.judge.verdict import Verdict
+from pytest_meshcheck.checks.verdict import Verdict
 from tests import clocks
 from tests.falsify.judged import SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import checks, of_upgrade

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.judge.verdict import Verdict
+from pytest_meshcheck.checks.verdict import Verdict
 from tests.falsify.judged import SOUND_MESH, Run, Verdicts
 from tests.falsify.stop_and_go import StopAndGo, itself, probes, sidecar_of
 

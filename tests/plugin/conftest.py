@@ -18,10 +18,6 @@ from typing import Any
 import pytest
 
 # A pytest run inside of this process forgets what it imported, and some of it can be loaded only once.
-import pytest_meshcheck.beginning
-import pytest_meshcheck.cluster
-import pytest_meshcheck.judge.subject
-import pytest_meshcheck.report.writer  # noqa: F401 - see above
 
 REQUIREMENTS = """
 [demo.rule]

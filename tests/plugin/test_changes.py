@@ -9,7 +9,7 @@ MESH = """
 import asyncio
 from dataclasses import replace
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.stage.policy import MARK, about_service, mark
+from pytest_meshcheck.model.policy import MARK, about_service, mark
 
 class Late(EnvoyMesh):
     marks = {{}}  # by service, what its clients show

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms import addresses
+from pytest_meshcheck.platforms.local import addresses
 from tests.plugin.conftest import INI, Quick, Suite
 
 KILL = """

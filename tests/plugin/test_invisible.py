@@ -84,7 +84,7 @@ def test_every_fixture_is_described(suite: Suite, quick: Quick) -> None:
     suite.write(test_ordinary_py=ORDINARY)
     result = quick("--fixtures", "--mesh=envoy")
     result.stdout.fnmatch_lines(
-        ["*fixtures defined from pytest_meshcheck.fixtures*", "mesh -- *", "*The mesh under test*"]
+        ["*fixtures defined from pytest_meshcheck.run.fixtures*", "mesh -- *", "*The mesh under test*"]
     )
     ours = result.stdout.str().partition("fixtures defined from pytest_meshcheck")[2]
     assert "no docstring available" not in ours.partition("fixtures defined from")[0]

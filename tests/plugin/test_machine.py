@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.meshes.envoy import binary
-from pytest_meshcheck.platforms import machine
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.meshes.envoy.process import binary
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.local import machine
 
 from .conftest import Suite
 

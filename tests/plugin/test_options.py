@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_meshcheck.meshes.envoy import binary
+from pytest_meshcheck.meshes.envoy.process import binary
 from tests.plugin.conftest import INI, Quick, Suite
 
 ACME = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_meshcheck.judge.plain_names import PLAIN
+from pytest_meshcheck.checks.plain_names import PLAIN
 from tests.plugin.conftest import Quick, Suite
 
 FLASKY = """

@@ -257,7 +257,7 @@ def test_workers_keep_evidence(suite: Suite) -> None:
 
 
 IDS = """
-from pytest_meshcheck.planned import PLANNED
+from pytest_meshcheck.run.items import PLANNED
 
 def pytest_collection_modifyitems(items):
     for item in items:

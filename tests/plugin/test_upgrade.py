@@ -8,10 +8,10 @@ import pytest
 from tests.plugin.conftest import Quick, Suite
 
 UPGRADABLE = """
-from pytest_meshcheck.meshes.envoy import binary
+from pytest_meshcheck.meshes.envoy.process import binary
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 
 class Upgradable(EnvoyMesh):
     name = "upgradable"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.containers import PROVIDER
-from pytest_meshcheck.platforms.kubernetes.images import requirements
+from pytest_meshcheck.platforms.kind.containers import PROVIDER
+from pytest_meshcheck.platforms.kind.probe_image import requirements
 from tests.programs import Programs
 
 from .conftest import Quick, Suite

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.attempts import Attempt, Attempts
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.run.attempts import Attempt, Attempts
 
 V, C, U = Verdict.VIOLATES, Verdict.CONFORMS, Verdict.INCONCLUSIVE
 

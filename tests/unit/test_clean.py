@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck.__main__ import main
-from pytest_meshcheck.platforms import registration
-from pytest_meshcheck.platforms.kind import Kind
-from pytest_meshcheck.platforms.leftovers import finished, left_by_dead_runs
-from pytest_meshcheck.platforms.registration import KeptCluster, NamedCluster, OwnCluster, Registration, Where
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.cleanup import run_records as registration
+from pytest_meshcheck.platforms.cleanup.leftovers import finished, left_by_dead_runs
+from pytest_meshcheck.platforms.cleanup.run_records import KeptCluster, NamedCluster, OwnCluster, Registration, Where
+from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.run_directory import RunDirectory
-from pytest_meshcheck.stage.faults import MeshUnavailable
 from tests.programs import Programs
 
 LIVING = """
 import msgspec, sys
-from pytest_meshcheck.platforms.registration import Record, Registration
+from pytest_meshcheck.platforms.cleanup.run_records import Record, Registration
 record = msgspec.json.decode(sys.argv[1], type=Record)
 held = Registration.begin(record.run, record.where)
 print("held", flush=True)
@@ -233,9 +233,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_no_other_run_touches_a_cluster_that_is_reserved(records: Path) -> None:
     name = "meshcheck-test"
-    begun = (
-        "import sys; from pytest_meshcheck.platforms.registration import reserved\nwith reserved(sys.argv[1]): print(1)"
-    )
+    module = "pytest_meshcheck.platforms.cleanup.run_records"
+    begun = f"import sys; from {module} import reserved\nwith reserved(sys.argv[1]): print(1)"
     with registration.reserved(name):
         other = subprocess.Popen([sys.executable, "-c", begun, name], stdout=subprocess.PIPE)
         with pytest.raises(subprocess.TimeoutExpired):

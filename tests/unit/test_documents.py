@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck import options
-from pytest_meshcheck.judge.catalogue import known_ids
-from pytest_meshcheck.judge.expectations import read_expectations
+from pytest_meshcheck.checks.catalogue import known_ids
+from pytest_meshcheck.checks.expectations import read_expectations
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
-from pytest_meshcheck.platforms.kubernetes.values import overrides, read_values
+from pytest_meshcheck.platforms.helm.values import overrides, read_values
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md", "docs/ci.md")

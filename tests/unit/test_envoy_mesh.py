@@ -13,15 +13,15 @@ import pytest_asyncio
 
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.platforms.processes import Processes
-from pytest_meshcheck.probe.messages import Answer, Behaviour, ClientTls, ServerTls
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.pki import parsed_chain
-from pytest_meshcheck.stage.policy import Mode, MutualTls, Policy, Retry, Timeout
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.pki import parsed_chain
+from pytest_meshcheck.model.policy import Mode, MutualTls, Policy, Retry, Timeout
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.probe.protocol.messages import Answer, Behaviour, ClientTls, ServerTls
 
 CLIENT = WorkloadSpec("blue", "client")
 SERVER = WorkloadSpec("blue", "server")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
-from pytest_meshcheck.meshes.envoy.view import Retries
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.meshes.envoy.sidecar_config import Retries
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -18,7 +18,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 
 SERVER = WorkloadSpec("blue", "server")
 RENDERED: list[tuple[Policy, str, str, str, dict[str, Any]]] = [

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from pytest_meshcheck.meshes.envoy.control_plane import World
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
-from pytest_meshcheck.meshes.envoy.translate import translate
-from pytest_meshcheck.meshes.envoy.view import View
-from pytest_meshcheck.meshes.envoy.world import World
+from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import caller
-from pytest_meshcheck.platforms.addresses import AddressPlan, Member
-from pytest_meshcheck.probe.messages import Credentials, Protocol
-from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.stage.spec import Enrolment, Port, WorkloadSpec
+from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
+from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member
+from pytest_meshcheck.probe.protocol.messages import Credentials, Protocol
 
 GOLDEN = Path(__file__).parent / "golden"
 PORTS = (Port("http", Protocol.HTTP1), Port("grpc", Protocol.GRPC), Port("tcp", Protocol.TCP))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import Configuration
 
-from pytest_meshcheck.meshes import gateway_api
+from pytest_meshcheck.meshes.kubernetes import gateway_api
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.stage.faults import Inconclusive
 
 pytestmark = pytest.mark.asyncio
 SOON, PATIENT = 0.3, 30.0

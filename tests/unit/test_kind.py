@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms import kind
-from pytest_meshcheck.platforms.containers import PROVIDER, provider
-from pytest_meshcheck.platforms.kind import Kind, kept_name
-from pytest_meshcheck.platforms.kubernetes.images import Recipe, probe_image
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kind.cluster import Kind, kept_name
+from pytest_meshcheck.platforms.kind.containers import PROVIDER, provider
+from pytest_meshcheck.platforms.kind.probe_image import Recipe, probe_image
 from tests.programs import Programs
 
 CREATING = """
 import sys
 from pathlib import Path
-from pytest_meshcheck.platforms.kind import Kind
+from pytest_meshcheck.platforms.kind.cluster import Kind
 Kind("meshcheck-test").create(Path("nowhere"))
 """
 

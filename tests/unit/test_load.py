@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.judge.succession import is_found, left_alone
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.processes import Processes
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.testbed.succession import is_found, left_alone
 
 RATE = 200
 NAMES = ("client", "second-client", "server", "second-server")

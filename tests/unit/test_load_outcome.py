@@ -1,7 +1,7 @@
 """What becomes of a load: what its client saw, joined with what the servers saw."""
 
-from pytest_meshcheck.probe.messages import Ending, LoadResult
-from pytest_meshcheck.stage.observation import Attempt, Protocol, join
+from pytest_meshcheck.model.observation import Attempt, Protocol, join
+from pytest_meshcheck.probe.protocol.messages import Ending, LoadResult
 
 SEEN = [
     # ending, status, seconds from due to ended, attempts at the servers

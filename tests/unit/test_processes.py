@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.platforms import addresses, processes
-from pytest_meshcheck.platforms.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata
-from pytest_meshcheck.platforms.processes import Processes
+from pytest_meshcheck.platforms.local import addresses, platform as processes
+from pytest_meshcheck.platforms.local.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
+from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.platforms.run_directory import RunDirectory, remove_dead_runs
-from pytest_meshcheck.probe.pulse import now
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.probe.process.pulse import now
 from tests import clocks
 
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
@@ -118,7 +118,7 @@ async def test_a_probe_that_cannot_start_leaves_no_workload(
     platform: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "pytest_meshcheck.platforms.processes.PROBE", (sys.executable, "-c", "raise OSError('no room')")
+        "pytest_meshcheck.platforms.local.platform.PROBE", (sys.executable, "-c", "raise OSError('no room')")
     )
     with pytest.raises(
         Inconclusive, match=r"^the probe of grey/outsider died \(exit code 1\); its log says: OSError: no room$"
@@ -151,9 +151,9 @@ ORPHANS = """
 import asyncio, sys
 from pathlib import Path
 from pytest_meshcheck.platforms.base import Interval, Metadata
-from pytest_meshcheck.platforms.processes import Processes
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from tests import clocks
 
 async def main():

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_meshcheck.report import publication, schema
-from pytest_meshcheck.report.machine import without_machine
+from pytest_meshcheck.report import publish as publication, schema
+from pytest_meshcheck.report.anonymise import without_machine
 from pytest_meshcheck.report.model import encode, load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.judge.catalogue import known_ids
-from pytest_meshcheck.judge.expectations import read_expectations
+from pytest_meshcheck.checks.catalogue import known_ids
+from pytest_meshcheck.checks.expectations import read_expectations
 
 from .test_wheel import SUITE
 

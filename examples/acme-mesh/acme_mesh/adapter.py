@@ -12,13 +12,13 @@ from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
-from pytest_meshcheck.platforms.processes import Processes
-from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
-from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.spec import WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.platforms.local.platform import Processes
 
 VERSION = "1.0.0"
 

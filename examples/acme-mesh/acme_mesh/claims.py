@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from pytest_meshcheck.meshes.base import Documented
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.policy import Failure
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.policy import Failure
 
 DOCS = "https://docs.acme.example/1.0"
 PEERING = f"{DOCS}/peering"

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from acme_mesh.policies import ACCEPTS, AGAIN_ON, EVERY
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.platforms.addresses import Member
-from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.processes import Processes
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.policy import (
     Failure,
     MutualTls,
     Namespace,
@@ -20,7 +17,10 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.local.addresses import Member
+from pytest_meshcheck.platforms.local.platform import Processes
 
 MODES = {tuple(accepts): mode for mode, accepts in ACCEPTS.items()}
 FAILURES: dict[str, Failure] = {word: failure for failure, word in AGAIN_ON.items()}

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from acme_mesh.claims import PEERING, RETRIABLE, TRAFFIC
-from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -18,6 +17,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
+from pytest_meshcheck.platforms.base import Manifest
 
 EVERY = "*"
 """In place of a namespace or of a workload: all of them."""

@@ -8,8 +8,8 @@ from acme_mesh.adapter import VERSION, acme
 from acme_mesh.claims import CLAIMS, DOCUMENTED
 from acme_mesh.policies import AGAIN_ON
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import MeshUnavailable
 
 
 def test_every_capability_is_claimed_or_denied_with_a_source() -> None:

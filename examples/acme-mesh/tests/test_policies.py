@@ -7,8 +7,8 @@ import pytest
 
 from acme_mesh.control_plane import MEANINGS
 from acme_mesh.policies import render
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -19,7 +19,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 
 SERVER = WorkloadSpec("blue", "server")
 

@@ -9,10 +9,10 @@ from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh, configuration
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, FOR_LINKERD, conflicts
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
-from pytest_meshcheck.stage.faults import MeshUnavailable
 
 
 class LinkerdOnCilium(LinkerdMesh):

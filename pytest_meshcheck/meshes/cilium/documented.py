@@ -12,9 +12,9 @@ from dataclasses import replace
 from pytest_meshcheck.meshes.base import Documented
 from pytest_meshcheck.meshes.cilium.render import ALWAYS_RETRIED, GAMMA, ROUTES
 from pytest_meshcheck.meshes.cilium.settings import LINKERD_DOCS
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.policy import Failure
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.policy import Failure
 
 DOCS = "https://docs.cilium.io/en/stable"
 WIREGUARD = f"{DOCS}/security/network/encryption-wireguard/"

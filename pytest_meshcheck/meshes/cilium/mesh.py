@@ -8,29 +8,29 @@ from typing import NoReturn
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.cilium import flavours, values
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
 from pytest_meshcheck.meshes.cilium.flavours import Flavour
 from pytest_meshcheck.meshes.cilium.render import refuse_mutual_tls, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
-from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
-from pytest_meshcheck.meshes.modes import Mode, other_mode
+from pytest_meshcheck.meshes.kubernetes import gateway_api
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.pki import key_pem, spiffe_id
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
+from pytest_meshcheck.platforms.helm.helm import Release
+from pytest_meshcheck.platforms.helm.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.helm import Release
-from pytest_meshcheck.platforms.kubernetes.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.state import reading, write_policies
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable, Unsupported
-from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.pki import key_pem, spiffe_id
-from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 SYSTEM = "cilium"
 """A namespace of its own: what the suite installs it also removes, and kube-system is not the suite's to remove."""

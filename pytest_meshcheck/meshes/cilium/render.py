@@ -8,10 +8,9 @@ https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_meshcheck.meshes.http_routes import duration, routes_of, service_of, shown
-from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.meshes.kubernetes.http_routes import duration, routes_of, service_of, shown
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -21,6 +20,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     about_service,
 )
+from pytest_meshcheck.platforms.base import Manifest
 
 ROUTES = "https://gateway-api.sigs.k8s.io/reference/spec/#httprouteretry"
 GAMMA = "https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/"

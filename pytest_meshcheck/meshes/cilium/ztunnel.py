@@ -13,14 +13,14 @@ from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.cilium import flavours
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, CiliumMesh
 from pytest_meshcheck.meshes.cilium.render import refuse_mutual_tls
-from pytest_meshcheck.meshes.helm_mesh import secret
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.pki import ROOT_LIFETIME, Validity, pem
+from pytest_meshcheck.model.policy import MutualTls, Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.pki import ROOT_LIFETIME, Validity, pem
-from pytest_meshcheck.stage.policy import MutualTls, Policy
-from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 ENROLLED = "io.cilium/mtls-enabled"
 """The label of a namespace; https://docs.cilium.io/en/stable/security/network/encryption-ztunnel/#enrolling-namespaces"""

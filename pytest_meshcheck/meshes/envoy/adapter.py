@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from pluggy import HookCaller
 
-from pytest_meshcheck.meshes.envoy import binary
-from pytest_meshcheck.meshes.envoy.envoyjson import Resources
+from pytest_meshcheck.meshes.envoy.process import binary
+from pytest_meshcheck.meshes.envoy.xds.resources import Resources
 from pytest_meshcheck.meshes.registry import Order
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from pytest_meshcheck.probe.messages import Credentials
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.pki import Authority
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.probe.protocol.messages import Credentials
 
 DEFAULT_LIFETIME = 3600.0
 SHORTEST_LIFETIME = 3.0

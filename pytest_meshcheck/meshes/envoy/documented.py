@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pytest_meshcheck.meshes.base import Default, Documented
 from pytest_meshcheck.meshes.envoy.certificates import SHORTEST_LIFETIME
 from pytest_meshcheck.meshes.envoy.policies import CONDITIONS
-from pytest_meshcheck.meshes.envoy.routes import RETRY_BODY_LIMIT
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.policy import Failure
+from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.policy import Failure
 
 DOCS = "https://www.envoyproxy.io/docs/envoy/latest"
 TLS = f"{DOCS}/intro/arch_overview/security/ssl"

@@ -10,30 +10,30 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint, rotate_authority
-from pytest_meshcheck.meshes.envoy import binary
-from pytest_meshcheck.meshes.envoy.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET, command
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
-from pytest_meshcheck.meshes.envoy.discovery import DiscoveryServer, Subscriber
+from pytest_meshcheck.meshes.envoy.control_plane import World, identity
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
-from pytest_meshcheck.meshes.envoy.envoyjson import Resources, checked
-from pytest_meshcheck.meshes.envoy.hot_restart import ENDS, Generation, workload_of
-from pytest_meshcheck.meshes.envoy.listeners import HTTP_ALPN
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
-from pytest_meshcheck.meshes.envoy.protocols import is_http
-from pytest_meshcheck.meshes.envoy.sidecar import Sidecar
-from pytest_meshcheck.meshes.envoy.translate import translate
-from pytest_meshcheck.meshes.envoy.view import View
-from pytest_meshcheck.meshes.envoy.world import World, identity
+from pytest_meshcheck.meshes.envoy.process import binary
+from pytest_meshcheck.meshes.envoy.process.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET, command
+from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryServer, Subscriber
+from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS, Generation, workload_of
+from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
+from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.xds.listeners import HTTP_ALPN
+from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
+from pytest_meshcheck.meshes.envoy.xds.resources import Resources, checked
+from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
-from pytest_meshcheck.platforms.addresses import Member
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
-from pytest_meshcheck.platforms.processes import SIDECAR_LABEL, Processes
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
-from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.pki import Authority
-from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.platforms.local.addresses import Member
+from pytest_meshcheck.platforms.local.platform import SIDECAR_LABEL, Processes
 
 TRUST_DOMAIN = "cluster.local"
 PATIENCE = 10.0

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_meshcheck.meshes.envoy.view import Retries
-from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.meshes.envoy.sidecar_config import Retries
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -17,6 +16,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
+from pytest_meshcheck.platforms.base import Manifest
 
 EVERY = "*"
 """In place of a namespace or of a name: all of them."""

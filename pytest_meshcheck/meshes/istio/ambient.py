@@ -9,26 +9,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented, TlsEndpoint
-from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
 from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SYSTEM
-from pytest_meshcheck.meshes.readiness import every_node, rolled_out
+from pytest_meshcheck.meshes.kubernetes import gateway_api
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
+from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
+from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.policy import Policy, RequestsPerConnection
-from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from pytest_meshcheck.meshes.base import Default, Documented
 from pytest_meshcheck.meshes.istio.policies import CONDITIONS
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Ending
-from pytest_meshcheck.stage.policy import Failure
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.policy import Failure
 
 DOCS = "https://istio.io/latest/docs"
 PEER_AUTHENTICATION = f"{DOCS}/reference/config/security/peer_authentication"

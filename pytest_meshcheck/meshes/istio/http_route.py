@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Documented
-from pytest_meshcheck.meshes.http_routes import duration, routes_of, service_of, shown
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
+from pytest_meshcheck.meshes.kubernetes import gateway_api
+from pytest_meshcheck.meshes.kubernetes.http_routes import duration, routes_of, service_of, shown
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
 from pytest_meshcheck.platforms.base import Manifest, Platform
-from pytest_meshcheck.platforms.kubernetes.installation import OURS
+from pytest_meshcheck.platforms.helm.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
 
 GATEWAY_API = "v1.5.1"
 """As Istio 1.30 is built with; older definitions of the experimental channel have ``retry`` as well, from v1.2 on."""

@@ -8,27 +8,27 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.istio import policies as istio, revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
-from pytest_meshcheck.meshes.modes import refuse_other
-from pytest_meshcheck.meshes.readiness import form_of, injects, rolled_out
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.kubernetes.modes import refuse_other
+from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.observation import Attempt, Protocol
+from pytest_meshcheck.model.pki import key_pem, pem, spiffe_id
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.state import Dump
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.observation import Attempt, Protocol
-from pytest_meshcheck.stage.pki import key_pem, pem, spiffe_id
-from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 SYSTEM = istio.ROOT_NAMESPACE
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"

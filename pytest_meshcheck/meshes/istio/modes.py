@@ -1,7 +1,7 @@
 """How sidecar and ambient mode are told apart where Istio was installed by somebody else."""
 
 from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
-from pytest_meshcheck.meshes.modes import Mode, Trace
+from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace
 
 ZTUNNEL = Trace("there is a DaemonSet ztunnel", f"/apis/apps/v1/namespaces/{ROOT_NAMESPACE}/daemonsets", name="ztunnel")
 INJECTED = (

@@ -8,9 +8,7 @@ https://istio.io/latest/docs/reference/config/networking/destination-rule/
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.policy import (
     MARK,
     Failure,
     Mode,
@@ -25,7 +23,9 @@ from pytest_meshcheck.stage.policy import (
     about_service,
     mark,
 )
-from pytest_meshcheck.stage.workload import spec_of
+from pytest_meshcheck.model.workload import spec_of
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
 
 ROOT_NAMESPACE = "istio-system"
 NETWORKING = "networking.istio.io/v1"

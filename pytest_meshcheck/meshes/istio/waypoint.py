@@ -5,11 +5,11 @@ https://istio.io/latest/docs/ambient/usage/waypoint/
 
 from collections.abc import Mapping
 
-from pytest_meshcheck.meshes import gateway_api
-from pytest_meshcheck.meshes.readiness import rolled_out
+from pytest_meshcheck.meshes.kubernetes import gateway_api
+from pytest_meshcheck.meshes.kubernetes.readiness import rolled_out
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, Stop
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.stage.faults import Inconclusive
 
 NAME = "waypoint"
 CLASS = "istio-waypoint"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.meshes.linkerd.sources import DEFAULT_POLICY
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, WholeMesh
+from pytest_meshcheck.model.workload import spec_of
+from pytest_meshcheck.model.workload_spec import PORTS, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import Mode, MutualTls, Namespace, Policy, WholeMesh
-from pytest_meshcheck.stage.spec import PORTS, Port, WorkloadSpec
-from pytest_meshcheck.stage.workload import spec_of
 
 ACCESS = {Mode.STRICT: "all-authenticated", Mode.PERMISSIVE: "all-unauthenticated"}
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pytest_meshcheck.meshes.base import Default, Documented
 from pytest_meshcheck.meshes.linkerd import sources as at
 from pytest_meshcheck.meshes.linkerd.routes import GRPC_CONDITIONS, RETRIED
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.observation import Answered, Ending, Form
-from pytest_meshcheck.stage.policy import Failure
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.observation import Answered, Ending, Form
+from pytest_meshcheck.model.policy import Failure
 
 ANNOTATIONS_SINCE = "edge-24.7.5"
 """From when retries and timeouts are annotations; before they were part of a ServiceProfile."""

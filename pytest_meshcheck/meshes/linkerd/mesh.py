@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
+from pytest_meshcheck.meshes.kubernetes.readiness import deployments, form_of, injects, restart, rolled_out
 from pytest_meshcheck.meshes.linkerd import installed
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
-from pytest_meshcheck.meshes.modes import Mode, Trace, refuse_other
-from pytest_meshcheck.meshes.readiness import deployments, form_of, injects, restart, rolled_out
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.pki import key_pem, pem
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import PORTS, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.helm import Release
 from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.state import Dump
-from pytest_meshcheck.stage.capability import Capability, Claim
-from pytest_meshcheck.stage.faults import MeshUnavailable
-from pytest_meshcheck.stage.observation import Attempt
-from pytest_meshcheck.stage.pki import key_pem, pem
-from pytest_meshcheck.stage.policy import Policy
-from pytest_meshcheck.stage.spec import PORTS, Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 SYSTEM = "linkerd"
 COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")

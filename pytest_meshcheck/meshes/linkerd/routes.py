@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.meshes.linkerd.sources import LOAD_BALANCING, RETRIES, TIMEOUTS
-from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import port_number
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.observation import Protocol
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.observation import Protocol
+from pytest_meshcheck.model.policy import (
     MARK,
     Failure,
     MutualTls,
@@ -26,8 +24,10 @@ from pytest_meshcheck.stage.policy import (
     about_service,
     mark,
 )
-from pytest_meshcheck.stage.spec import Port, WorkloadSpec
-from pytest_meshcheck.stage.workload import spec_of
+from pytest_meshcheck.model.workload import spec_of
+from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.manifests import port_number
 
 GRPC_CONDITIONS: Mapping[Failure, str] = {
     Failure.GRPC_CANCELLED: "cancelled",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from kubernetes_asyncio.client import ApiException
 
+from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, Permission
-from pytest_meshcheck.stage.faults import MeshUnavailable
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 

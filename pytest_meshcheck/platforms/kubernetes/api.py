@@ -13,10 +13,10 @@ import aiohttp
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import ApiClient, ApiException, Configuration
 
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes import way
 from pytest_meshcheck.platforms.kubernetes.kubeconfig import BROKEN, called, contexts
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
 
 FIELD_MANAGER = "meshcheck"
 REACHABLE_WITHIN = 10.0

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from kubernetes_asyncio.client import ApiException
 
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes import room
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
@@ -16,9 +18,7 @@ from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, RU
 from pytest_meshcheck.platforms.kubernetes.pods import PODS, Pods, obstacle, progress, ready
 from pytest_meshcheck.platforms.kubernetes.running import pods_of
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
-from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
 
 STARTS_WITHIN = 90.0
 """Seconds from the first resource of a workload until it serves."""

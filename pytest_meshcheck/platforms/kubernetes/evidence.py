@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kubernetes_asyncio.client import ApiException
 
+from pytest_meshcheck.model.redaction import redacted
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.pods import obstacle, progress, ready
-from pytest_meshcheck.stage.redaction import redacted
 
 LOG_LINES = 500
 LATEST = 3

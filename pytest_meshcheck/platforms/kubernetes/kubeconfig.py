@@ -7,7 +7,7 @@ from kubernetes_asyncio.config import kube_config
 from kubernetes_asyncio.config.config_exception import ConfigException
 from yaml import YAMLError
 
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.model.errors import MeshUnavailable
 
 BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
 """What the client raises for files that are no kubeconfig."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.probe.messages import Protocol
-from pytest_meshcheck.stage.spec import Port, WorkloadSpec
+from pytest_meshcheck.probe.protocol.messages import Protocol
 
 RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
@@ -19,7 +19,7 @@ CONTAINER = "probe"
 PYTHON = "/opt/meshcheck/bin/python"
 SOCKET_FOLDER = "/run/meshcheck"
 SOCKET = f"{SOCKET_FOLDER}/control"
-RELAY = (PYTHON, "-m", "pytest_meshcheck.probe.relay", SOCKET)
+RELAY = (PYTHON, "-m", "pytest_meshcheck.probe.agent.relay", SOCKET)
 DRAIN = 1
 """Seconds that a probe goes on serving after SIGTERM, while others still learn that it goes."""
 

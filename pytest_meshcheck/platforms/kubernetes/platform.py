@@ -5,26 +5,26 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.capture_pods import Watchers
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
 from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.pods import fate
 from pytest_meshcheck.platforms.kubernetes.running import Running
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
-from pytest_meshcheck.platforms.kubernetes.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.wire import End, watched
 from pytest_meshcheck.platforms.recording import RecordedWire
 from pytest_meshcheck.platforms.stalls import felt
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import ProbeLost
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.spec import Address, Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
+from pytest_meshcheck.probe.controller import ProbeLost
+from pytest_meshcheck.probe.protocol import messages as m
 
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 from kubernetes_asyncio.client import ApiException
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api import SERVER_ERRORS, UNREACHABLE, Api, Object
-from pytest_meshcheck.stage.faults import Inconclusive
 
 PAUSE = 0.5
 """Seconds after which an API server that went away is asked again."""

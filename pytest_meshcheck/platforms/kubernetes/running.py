@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.kubernetes.api import Object
 from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, GENERATION, WORKLOAD
-from pytest_meshcheck.probe.control import Probe
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.probe.controller import Probe
 
 
 @dataclass(frozen=True)

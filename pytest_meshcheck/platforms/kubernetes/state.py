@@ -11,11 +11,11 @@ import msgspec
 import yaml
 from kubernetes_asyncio.client import ApiException
 
+from pytest_meshcheck.model.secrets import REDACTED, redact, redact_text
 from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
 from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
-from pytest_meshcheck.stage.secrets import REDACTED, redact, redact_text
 
 MOST = 200
 """Resources of one kind in one namespace that are kept."""

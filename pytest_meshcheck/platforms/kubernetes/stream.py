@@ -15,7 +15,7 @@ from kubernetes_asyncio.stream import WsApiClient
 from kubernetes_asyncio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
 from pytest_meshcheck.platforms.kubernetes import way
-from pytest_meshcheck.probe.control import ProbeLost, Stream
+from pytest_meshcheck.probe.controller import ProbeLost, Stream
 
 HEARTBEAT = 20.0
 """Seconds between pings, so that a stream that leads nowhere is noticed."""

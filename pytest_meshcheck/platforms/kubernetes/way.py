@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration
 
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.model.errors import MeshUnavailable
 
 Client = TypeVar("Client", bound=ApiClient)
 SCHEMES = ("http", "https")

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pytest_meshcheck.model.observation import Sight
 from pytest_meshcheck.platforms.recording import Recording
-from pytest_meshcheck.probe.control import Probe
-from pytest_meshcheck.probe.recorder import EXCERPT
-from pytest_meshcheck.stage.observation import Sight
+from pytest_meshcheck.probe.capture.limits import EXCERPT
+from pytest_meshcheck.probe.controller import Probe
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pytest_meshcheck.meshes.base import Mesh, Rotation
 from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, EnvoyMesh
 from pytest_meshcheck.meshes.registry import Factory, Order
+from pytest_meshcheck.model.pki import Authority, Validity, pem
+from pytest_meshcheck.model.policy import MutualTls, Namespace, Policy, WholeMesh
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.probe.messages import Credentials
-from pytest_meshcheck.stage.pki import Authority, Validity, pem
-from pytest_meshcheck.stage.policy import MutualTls, Namespace, Policy, WholeMesh
+from pytest_meshcheck.probe.protocol.messages import Credentials
 from tests.falsify.defect import Plant, Resources
 
 Extension = Callable[[x509.Certificate], x509.ExtensionType]

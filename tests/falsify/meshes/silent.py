@@ -3,8 +3,8 @@
 import asyncio
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.platforms.addresses import Member
-from pytest_meshcheck.stage.spec import Address
+from pytest_meshcheck.model.workload_spec import Address
+from pytest_meshcheck.platforms.local.addresses import Member
 from tests.falsify.defect import Resources
 
 PORTS = ("http", "grpc")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pytest_meshcheck.meshes.envoy import binary
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.process import binary
 from tests.falsify import parts
 from tests.falsify.defect import Resources
 

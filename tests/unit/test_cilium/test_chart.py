@@ -13,8 +13,8 @@ import yaml
 from pytest_meshcheck.meshes.cilium.flavours import BELOW_LINKERD, IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
 from pytest_meshcheck.meshes.cilium.mesh import CHART, ROLLOUTS, SYSTEM, CiliumMesh
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
-from pytest_meshcheck.platforms.kubernetes.charts import Charts
-from pytest_meshcheck.platforms.kubernetes.helm_program import HelmFailed, ask
+from pytest_meshcheck.platforms.helm.charts import Charts
+from pytest_meshcheck.platforms.helm.process import HelmFailed, ask
 
 CHARTS = "MESHCHECK_CILIUM_CHARTS"
 """Environment variable: a directory with Cilium's charts, as cilium-1.20.0.tgz."""

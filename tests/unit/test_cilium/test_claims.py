@@ -12,8 +12,8 @@ from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztun
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
 from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
 from pytest_meshcheck.meshes.registry import ENTRY_POINTS
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import MeshUnavailable
 
 from .conftest import Judged
 

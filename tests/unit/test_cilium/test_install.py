@@ -9,15 +9,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from pytest_meshcheck.meshes import gateway_api
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
 from pytest_meshcheck.meshes.cilium.flavours import BELOW_LINKERD
+from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Factory, Order
-from pytest_meshcheck.stage.faults import MeshUnavailable, Unsupported
-from pytest_meshcheck.stage.pki_archive import archived, restore
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.pki_archive import archived, restore
 
 from .conftest import Judged, NoHooks
 

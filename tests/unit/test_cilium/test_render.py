@@ -11,8 +11,8 @@ from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztun
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.cilium.render import duration
 from pytest_meshcheck.meshes.registry import Factory
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -23,7 +23,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
 from .conftest import Judged
 

@@ -6,7 +6,7 @@ from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
 from pytest_meshcheck.meshes.cilium.mesh import complete, minor, refuse_nameless, version_of
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.model.errors import MeshUnavailable
 
 from .conftest import Judged
 

@@ -10,13 +10,13 @@ from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.ambient import AMBIENT_CLAIMS, AmbientMesh
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.journal import Journal
-from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.stage.workload import Workload
 
 GOLDEN = Path(__file__).parent / "golden-ambient"
 SERVER = WorkloadSpec("blue", "server")

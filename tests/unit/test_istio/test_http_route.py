@@ -7,9 +7,9 @@ import pytest
 
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden-http-route"
 SERVER = WorkloadSpec("blue", "server")

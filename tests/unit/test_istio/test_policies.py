@@ -9,9 +9,9 @@ from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.observation import Attempt, Protocol
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.observation import Attempt, Protocol
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -22,7 +22,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVER = WorkloadSpec("blue", "server")

@@ -10,11 +10,11 @@ from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.istio.revisions import REVISION, installed, revision_of
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.helm import Release
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.faults import MeshUnavailable
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
 
 ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 SERVER = WorkloadSpec("blue", "server")

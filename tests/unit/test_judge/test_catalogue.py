@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from pytest_meshcheck.judge.catalogue import CatalogueError, Check, check_id, known_ids, requirements, suite_root
-from pytest_meshcheck.judge.verdict import Level
-from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.checks.catalogue import CatalogueError, Check, check_id, known_ids, requirements, suite_root
+from pytest_meshcheck.checks.verdict import Level
+from pytest_meshcheck.model.capability import Capability
 
 REQUIREMENTS = """
 [demo.rule]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.judge.catalogue import Check, proves
+from pytest_meshcheck.checks.catalogue import Check, proves
+from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName
-from pytest_meshcheck.planned import Planned
-from pytest_meshcheck.stage.capability import Capability
+from pytest_meshcheck.run.items import Planned
 
 SUITE = Path(__file__).resolve().parents[3] / "conformance"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.judge.expect import control, converge, expect
-from pytest_meshcheck.judge.verdict import Time, Violation
-from pytest_meshcheck.probe.messages import AttemptEnding, Sight
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Spread
+from pytest_meshcheck.checks.expect import control, converge, expect
+from pytest_meshcheck.checks.verdict import Time, Violation
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Spread
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Sight
 
 
 def exchange(ending: Ending = Ending.ANSWERED, protocol: Protocol = Protocol.HTTP1, **seen: Any) -> Exchange:

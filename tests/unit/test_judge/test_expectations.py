@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.judge.expectations import ExpectationsError, KnownViolation, read_expectations
+from pytest_meshcheck.checks.expectations import ExpectationsError, KnownViolation, read_expectations
 
 ENTRY = """
 [[known]]

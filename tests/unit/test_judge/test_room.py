@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.judge.staging import Stage
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.none import NoMesh
 from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Limited, Metadata
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.spec import WorkloadSpec
+from pytest_meshcheck.testbed.workloads import Stage
 
 
 @dataclass

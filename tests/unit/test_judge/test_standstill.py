@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from pytest_meshcheck.judge.standstill import Standstills
-from pytest_meshcheck.judge.verdict import Time, Violation
+from pytest_meshcheck.checks.verdict import Time, Violation
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Stall
-from pytest_meshcheck.probe.messages import Standstill
-from pytest_meshcheck.stage.faults import Inconclusive
+from pytest_meshcheck.probe.protocol.messages import Standstill
+from pytest_meshcheck.testbed.standstill import Standstills
 
 pytestmark = pytest.mark.asyncio
 

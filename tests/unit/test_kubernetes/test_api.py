@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from kubernetes_asyncio.client import ApiException, Configuration
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.stage.faults import Inconclusive
 
 KINDS = b'{"resources": [{"name": "services", "kind": "Service", "namespaced": true}]}'
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "namespace": "new"}}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.kubernetes.charts import Charts
-from pytest_meshcheck.stage.faults import MeshUnavailable
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.helm.charts import Charts
 
 NOWHERE = "https://charts.invalid"
 

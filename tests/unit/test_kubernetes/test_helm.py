@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.kubernetes import helm, helm_program
-from pytest_meshcheck.platforms.kubernetes.charts import Source
-from pytest_meshcheck.platforms.kubernetes.helm import Helm, Installed, Release
-from pytest_meshcheck.stage.faults import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.helm import helm, process as helm_program
+from pytest_meshcheck.platforms.helm.charts import Source
+from pytest_meshcheck.platforms.helm.helm import Helm, Installed, Release
 
 KEY = "-----BEGIN PRIVATE KEY-----\\nMIIsecret\\nmore\\n-----END PRIVATE KEY-----"
 SOURCE = Source("tiny", "1.2.3", "", ("/charts/tiny",))

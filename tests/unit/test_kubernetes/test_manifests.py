@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes import manifests
 from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
-from pytest_meshcheck.probe.messages import Protocol
-from pytest_meshcheck.stage.spec import Port, WorkloadSpec
+from pytest_meshcheck.probe.protocol.messages import Protocol
 
 OWNER = Ownership("c0ffee", "gw1", "localhost/meshcheck/probe:1")
 SERVER = WorkloadSpec("blue-c0ffee-gw1", "server")

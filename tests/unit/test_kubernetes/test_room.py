@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import Configuration
 
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.connection import Connection
 from pytest_meshcheck.platforms.kubernetes.manifests import RUN, Ownership
 from pytest_meshcheck.platforms.kubernetes.room import Room, allocatable, free, quantity, requested
-from pytest_meshcheck.stage.faults import Inconclusive
-from pytest_meshcheck.stage.spec import WorkloadSpec
 from tests.plugin.recorded import Object, api_server, recorded
 
 MI = 2**20

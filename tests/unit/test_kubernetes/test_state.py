@@ -13,11 +13,11 @@ from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.meshes.istio.mesh import SIDECAR, IstioMesh
 from pytest_meshcheck.meshes.linkerd.mesh import SIDECAR as PROXY, LinkerdMesh
+from pytest_meshcheck.model.pki import Authority, key_pem, pem
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
 from pytest_meshcheck.platforms.kubernetes.state import Dump, without_secrets, write_dumps, write_policies
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
-from pytest_meshcheck.stage.pki import Authority, key_pem, pem
 from tests.plugin.recorded import Object, api_server, recorded
 
 SECURITY, NETWORKING = "security.istio.io", "networking.istio.io"

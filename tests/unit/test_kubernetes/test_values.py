@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.kubernetes.values import SHAPE, ValuesUnreadable, overrides, read_values
+from pytest_meshcheck.platforms.helm.values import SHAPE, ValuesUnreadable, overrides, read_values
 
 # content: what is wrong with it
 WRONG = {

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from kubernetes_asyncio.client import Configuration
 
+from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes import api as under_test
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.way import proxy_to
-from pytest_meshcheck.stage.faults import MeshUnavailable
 
 PROXY = "http://proxy.test:3128"
 NOBODY = "http://127.0.0.1:9"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from pytest_meshcheck.model.observation import Sight
 from pytest_meshcheck.platforms.kubernetes.wire import Captures, Way
-from pytest_meshcheck.stage.observation import Sight
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,8 +7,8 @@ from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, DOCUMENTED
 from pytest_meshcheck.meshes.linkerd.installed import trust_domain
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh, chart_version
 from pytest_meshcheck.meshes.registry import Hooks, Order
-from pytest_meshcheck.stage.capability import Capability
-from pytest_meshcheck.stage.spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
 
 class NoHooks:

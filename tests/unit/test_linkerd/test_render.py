@@ -8,9 +8,9 @@ import pytest
 
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.routes import routes
-from pytest_meshcheck.stage.faults import Unsupported
-from pytest_meshcheck.stage.observation import Protocol
-from pytest_meshcheck.stage.policy import (
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.observation import Protocol
+from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
@@ -21,7 +21,7 @@ from pytest_meshcheck.stage.policy import (
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.stage.spec import Port, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVER = WorkloadSpec("blue", "server")

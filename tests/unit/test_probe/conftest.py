@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe
+from pytest_meshcheck.probe.controller import Probe
+from pytest_meshcheck.probe.protocol import messages as m
 
 COMMAND = (sys.executable, "-m", "pytest_meshcheck.probe")
 Address = tuple[str, int]

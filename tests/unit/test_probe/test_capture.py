@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from pytest_meshcheck.probe.capture import CIRCLE, runs, taken_apart
+from pytest_meshcheck.probe.capture.packets import CIRCLE, runs, taken_apart
 
 HERE, THERE = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from pytest_meshcheck.probe.connection import Plain
+from pytest_meshcheck.probe.client.connection import Plain
 
 pytestmark = pytest.mark.asyncio
 

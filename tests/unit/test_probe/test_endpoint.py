@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe, ProbeLost, Stream
+from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
+from pytest_meshcheck.probe.protocol import messages as m
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,7 +30,7 @@ class Relayed:
         self.relays: list[Any] = []
 
     async def __call__(self) -> Stream:
-        argv = (sys.executable, "-m", "pytest_meshcheck.probe.relay", str(self.path))
+        argv = (sys.executable, "-m", "pytest_meshcheck.probe.agent.relay", str(self.path))
         relay = await asyncio.create_subprocess_exec(
             *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import ledger as ledgers, messages as m
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.server import ledger as ledgers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

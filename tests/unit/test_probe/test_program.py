@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe, ProbeLost
+from pytest_meshcheck.probe.controller import Probe, ProbeLost
+from pytest_meshcheck.probe.protocol import messages as m
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.control import Probe
-from pytest_meshcheck.probe.pulse import PERIOD, Gap, Pulse, now, standstill
+from pytest_meshcheck.probe.controller import Probe
+from pytest_meshcheck.probe.process.pulse import PERIOD, Gap, Pulse, now, standstill
+from pytest_meshcheck.probe.protocol import messages as m
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

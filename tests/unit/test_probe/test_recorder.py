@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import messages as m, recorder as recorders
-from pytest_meshcheck.probe.fault import ProbeFault
+from pytest_meshcheck.probe.capture import relay_recorder as recorders
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.errors import ProbeFault
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

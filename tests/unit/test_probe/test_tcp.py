@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.body import octets
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.body import octets
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.inbound import ABORTIVE
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.server.connection import ABORTIVE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

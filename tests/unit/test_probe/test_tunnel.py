@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 from hyperframe.frame import GoAwayFrame
 
-from pytest_meshcheck.probe import messages as m
-from pytest_meshcheck.probe.body import octets
-from pytest_meshcheck.stage.pki import Authority
+from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.body import octets
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

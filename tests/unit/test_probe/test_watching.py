@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.probe.protocol import messages as m
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.report import baseline
 from pytest_meshcheck.report.model import MeshVersion, Report, Requirement, Source, observe
-from pytest_meshcheck.stage.capability import Capability, Claim
 
 HOSTILE = "<script>alert('owned')</script> | **bold** `code` <img src=x onerror=alert(1)>"
 

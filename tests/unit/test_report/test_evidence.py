@@ -8,10 +8,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pytest_meshcheck.probe import messages as m
+from pytest_meshcheck.model.journal import Entry, Journal
+from pytest_meshcheck.model.secrets import redact, redact_octets, redact_text
+from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.report.evidence import LONGEST, folder, hexdump, write_evidence
-from pytest_meshcheck.stage.journal import Entry, Journal
-from pytest_meshcheck.stage.secrets import redact, redact_octets, redact_text
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 PEM = KEY.private_bytes(

@@ -8,10 +8,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.report import schema, views, writer
 from pytest_meshcheck.report.model import Observed, Report, ReportUnreadable, encode, load, observe
-from pytest_meshcheck.stage.capability import Capability, Claim
 
 MakeResult = Callable[..., Result]
 MakeReport = Callable[..., Report]

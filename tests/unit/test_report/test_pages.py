@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.judge.verdict import Result, Verdict
-from pytest_meshcheck.report import html, matrix
-from pytest_meshcheck.report.__main__ import main
+from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.commands.report import main
+from pytest_meshcheck.report import matrix
+from pytest_meshcheck.report.formats import html
 from pytest_meshcheck.report.model import MeshVersion, Report, encode
 
 MakeResult = Callable[..., Result]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck.__main__ import main
-from pytest_meshcheck.judge.verdict import Result, Verdict
-from pytest_meshcheck.report import publication
-from pytest_meshcheck.report.machine import without_machine
+from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.report import publish as publication
+from pytest_meshcheck.report.anonymise import without_machine
 from pytest_meshcheck.report.model import MeshVersion, Report, encode, load
 
 MakeResult = Callable[..., Result]

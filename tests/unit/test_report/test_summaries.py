@@ -4,13 +4,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pytest_meshcheck.judge.verdict import Result, Verdict
-from pytest_meshcheck.report import markdown
-from pytest_meshcheck.report.badge import badge
+from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, summary
-from pytest_meshcheck.report.description import Block, blocks
+from pytest_meshcheck.report.formats import markdown
+from pytest_meshcheck.report.formats.badge import badge
+from pytest_meshcheck.report.formats.description import Block, blocks
+from pytest_meshcheck.report.formats.terminal import lines
 from pytest_meshcheck.report.model import Change, Report, encode
-from pytest_meshcheck.report.terminal import lines
 
 MakeResult = Callable[..., Result]
 MakeReport = Callable[..., Report]

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_meshcheck.judge.verdict import Level, Result, Verdict
-from pytest_meshcheck.report import html, markdown, matrix, unjudged, views
-from pytest_meshcheck.report.badge import badge
-from pytest_meshcheck.report.machine import without_machine
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.report import matrix, unjudged, views
+from pytest_meshcheck.report.anonymise import without_machine
+from pytest_meshcheck.report.formats import html, markdown
+from pytest_meshcheck.report.formats.badge import badge
+from pytest_meshcheck.report.formats.terminal import lines
 from pytest_meshcheck.report.model import Report, encode
-from pytest_meshcheck.report.terminal import lines
 
 MakeResult = Callable[..., Result]
 MakeReport = Callable[..., Report]

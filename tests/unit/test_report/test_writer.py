@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.judge.verdict import Result, Verdict
+from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report import writer
 from pytest_meshcheck.report.files import ReportNotWritten, append, replace
 from pytest_meshcheck.report.model import Report

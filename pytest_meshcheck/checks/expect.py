@@ -1,0 +1,316 @@
+"""What a check may claim of what was seen: ``expect`` judges the mesh, ``control`` judges the check's own stimulus.
+
+Both say the same sentences. One that does not hold is a ``Violation`` under ``expect`` and ``Inconclusive`` under
+``control``: a stimulus that does not work shows nothing about the mesh.
+
+What rests on time says so by ``rests_on``, as a process that stood still may explain it. What got through although it
+must not, or came twice, rests on nothing of the kind, whatever the check says.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar, overload
+
+from pytest_meshcheck.checks.verdict import Time, Violation
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.observation import (
+    Answered,
+    Attempt,
+    Ending,
+    Exchange,
+    Form,
+    LoadOutcome,
+    Protocol,
+    Sight,
+    takes_form,
+)
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding
+
+T = TypeVar("T")
+Fail = Callable[[str, str, Time | None], NoReturn]
+GAVE_UP = (Ending.TIMED_OUT, Ending.UNREACHABLE)
+NOBODY_THERE = (Ending.CONNECT_REFUSED, Ending.UNREACHABLE)
+SHOWN = 5
+"""So many of a list of failures are shown in a message; the evidence has them all."""
+
+PART = 0.5
+"""The part of a probe's patience that has to be lost to explain that it ran out: several processes may share in it."""
+
+GIVEN_UP = Time(lost=5.0, during=10.0)
+"""What explains that fewer attempts than expected arrived: the probe gave up before."""
+
+
+def _violation(expected: str, actual: str, rests_on: Time | None = None) -> NoReturn:
+    raise Violation(expected, actual, rests_on)
+
+
+def _inconclusive(expected: str, actual: str, _rests_on: Time | None = None) -> NoReturn:
+    raise Inconclusive(f"control failed: expected {expected}, but {actual}")
+
+
+@dataclass(frozen=True)
+class Claims(Generic[T]):
+    """Sentences about something that was seen; each returns it, so that a check can go on with it."""
+
+    seen: T
+    fail: Fail
+    what: str = ""
+    rests_on: Time | None = None
+
+    def require(self, holds: bool, expected: str, actual: str) -> T:
+        """Fail unless ``holds``."""
+        return self.require_in_time(holds, expected, actual, self.rests_on)
+
+    def require_in_time(self, holds: bool, expected: str, actual: str, rests_on: Time | None) -> T:
+        """Fail unless ``holds``, which rests on this alone."""
+        if not holds:
+            self.fail(f"{self.what}: {expected}" if self.what else expected, actual, rests_on)
+        return self.seen
+
+
+class ValueClaims(Claims[T]):
+    """Sentences about a value."""
+
+    def equals(self, value: object) -> T:
+        """It is this."""
+        return self.require(self.seen == value, f"{value!r}", f"it is {self.seen!r}")
+
+    def differs_from(self, value: object) -> T:
+        """It is not this."""
+        return self.require(self.seen != value, f"something else than {value!r}", "it is just that")
+
+    def at_most(self, limit: float) -> T:
+        """It is a number that is not greater than this. Where it rests on time, it is seconds: the excess counts."""
+        seen: Any = self.seen
+        excess = self.rests_on and Time(self.rests_on.lost + seen - limit, self.rests_on.during + seen)
+        return self.require_in_time(seen <= limit, f"at most {limit:g}", f"it is {seen:g}", excess)
+
+    def at_least(self, limit: float) -> T:
+        """It is a number that is not smaller than this."""
+        return self.require(self.seen >= limit, f"at least {limit:g}", f"it is {self.seen:g}")  # type: ignore[operator]
+
+    def holds(self, actual: str) -> T:
+        """It is true; ``actual`` says what is the case otherwise."""
+        return self.require(bool(self.seen), "it holds", actual)
+
+
+class ExchangeClaims(Claims[Exchange]):
+    """Sentences about an exchange."""
+
+    def answered(self, status: int | Collection[int] = 200) -> Exchange:
+        """A whole answer came, with this status. Over gRPC 200 stands for OK; over TCP there is only the answer."""
+        statuses = {status} if isinstance(status, int) else set(status)
+        good = self.seen.ending is Ending.ANSWERED and (
+            self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
+        )
+        wanted = " or ".join(str(code) for code in sorted(statuses))
+        return self.require_in_time(good, f"an answer with status {wanted}", told(self.seen), self._timing())
+
+    def answered_grpc(self, status: int) -> Exchange:
+        """A gRPC call ended with this status."""
+        good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
+        return self.require_in_time(good, f"an answer with grpc-status {status}", told(self.seen), self._timing())
+
+    def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
+        """It was turned away, in one of the documented forms. That nobody listens is no refusal."""
+        if self.seen.ending in NOBODY_THERE:
+            _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
+        allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
+        good = any(takes_form(self.seen, form) for form in allowed)
+        rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
+        return self.require_in_time(good, f"a refusal ({' or '.join(map(str, allowed))})", told(self.seen), rests_on)
+
+    def body(self, length: int, sha256: str) -> Exchange:
+        """The body is whole and unaltered."""
+        good = (self.seen.body_length, self.seen.body_sha256) == (length, sha256)
+        actual = f"{self.seen.body_length} octets with SHA-256 {self.seen.body_sha256 or 'none'} arrived"
+        return self.require(good, f"a body of {length} octets with SHA-256 {sha256}", actual)
+
+    def took(self, at_least: float, at_most: float) -> Exchange:
+        """It took so many seconds. What ends too late may have been delayed; what ends too early was not."""
+        seconds = self.seen.seconds
+        late = Time(seconds - at_least, seconds) if seconds > at_most else None
+        expected, actual = f"an end after {at_least:.3f} to {at_most:.3f} s", f"it ended after {seconds:.3f} s"
+        return self.require_in_time(at_least <= seconds <= at_most, expected, f"{actual}: {told(self.seen)}", late)
+
+    def _timing(self) -> Time | None:
+        """What it rests on that the exchange ended so: where the probe gave up, on its patience."""
+        if self.seen.ending in GAVE_UP:
+            return Time(self.seen.seconds * PART, self.seen.seconds)
+        return self.rests_on
+
+
+class AttemptsClaims(Claims[tuple[Attempt, ...]]):
+    """Sentences about the attempts that reached an application."""
+
+    def count(self, number: int) -> tuple[Attempt, ...]:
+        """Exactly so many attempts arrived."""
+        arrived = len(self.seen)
+        fewer = self.rests_on or GIVEN_UP if arrived < number else None
+        return self.require_in_time(
+            arrived == number, f"{number} attempts at the application", f"{arrived} arrived", fewer
+        )
+
+    def nothing(self) -> tuple[Attempt, ...]:
+        """Nothing reached the application."""
+        arrived = f"{len(self.seen)} attempts arrived"
+        return self.require_in_time(not self.seen, "nothing to reach the application", arrived, None)
+
+    def bodies(self, length: int, sha256: str) -> tuple[Attempt, ...]:
+        """Every attempt brought the whole body, unaltered."""
+        wrong = [a for a in self.seen if (a.body_length, a.body_sha256) != (length, sha256)]
+        actual = "; ".join(f"attempt {a.number} brought {a.body_length} with {a.body_sha256}" for a in wrong[:SHOWN])
+        return self.require(not wrong, f"{length} octets with SHA-256 {sha256} on every attempt", actual)
+
+    def cancelled(self) -> tuple[Attempt, ...]:
+        """Each attempt was cancelled by the caller's side."""
+        late = [a for a in self.seen if a.ending is not AttemptEnding.CANCELLED]
+        actual = "; ".join(f"attempt {a.number} is {a.ending}" for a in late[:SHOWN]) or "no attempt arrived"
+        return self.require(bool(self.seen) and not late, "the server to see the cancellation", actual)
+
+
+class LoadClaims(Claims[LoadOutcome]):
+    """Sentences about an open-loop load."""
+
+    def clean(self) -> LoadOutcome:
+        """Nothing failed, was lost or came twice."""
+        s = self.seen
+        actual = (
+            f"of {s.sent} requests {len(s.failed)} failed, {len(s.lost)} were lost, {len(s.duplicated)} came twice: "
+            f"{'; '.join(f'{name} {why}' for name, why in s.failed[:SHOWN])}"
+        )
+        rests_on = None if s.lost or s.duplicated else self.rests_on
+        return self.require_in_time(s.clean, "every request to be served exactly once", actual, rests_on)
+
+    def refused(self) -> LoadOutcome:
+        """Not one request was answered well, or reached an application."""
+        answered = self.seen.sent - len(self.seen.failed)
+        actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
+        return self.require_in_time(not (answered or self.seen.reached), "every request to be refused", actual, None)
+
+    def carried(self, limit: float) -> LoadOutcome:
+        """The machine kept up with it, so that what failed did not fail for want of time.
+
+        Nearly all requests were sent at most so many seconds after they were due; and where some of them failed,
+        half of those that were served took no longer.
+        """
+        late, served = self.seen.lateness.p90, self.seen.served_in.p50 if self.seen.failed else 0.0
+        return self.require(
+            max(late, served) <= limit and not self.seen.overrun,
+            f"the machine to carry the load: requests sent and served within {limit:g} s",
+            f"one in ten was sent {late:.3g} s late, half of those served took {served:.3g} s",
+        )
+
+    def sent_at_least(self, number: int) -> LoadOutcome:
+        """The load was long enough to mean something."""
+        return self.require(self.seen.sent >= number, f"at least {number} requests", f"{self.seen.sent} were sent")
+
+
+class SightClaims(Claims[Sight]):
+    """Sentences about what was on the wire."""
+
+    def readable(self, needles: Sequence[str]) -> Sight:
+        """Each of these texts was there in clear."""
+        missing = [needle for needle in needles if needle not in self.seen.found]
+        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} are not there")
+
+    def unreadable(self) -> Sight:
+        """None of the texts was there, though octets went both ways."""
+        if not (self.seen.octets_to_server and self.seen.octets_to_client):
+            _inconclusive("traffic on the wire", "none was recorded")
+        found = f"found {', '.join(self.seen.found)}"
+        return self.require_in_time(not self.seen.found, "nothing readable on the wire", found, None)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Finds the sentences that fit what was seen.
+
+    ``what`` names a value. ``rests_on`` is given where time judges: see ``MeshUnderTest.time``.
+    """
+
+    fail: Fail
+
+    @overload
+    def __call__(self, seen: Exchange, what: str = "", *, rests_on: Time | None = None) -> ExchangeClaims: ...
+    @overload
+    def __call__(
+        self, seen: tuple[Attempt, ...], what: str = "", *, rests_on: Time | None = None
+    ) -> AttemptsClaims: ...
+    @overload
+    def __call__(self, seen: LoadOutcome, what: str = "", *, rests_on: Time | None = None) -> LoadClaims: ...
+    @overload
+    def __call__(self, seen: Sight, what: str = "", *, rests_on: Time | None = None) -> SightClaims: ...
+    @overload
+    def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> ValueClaims[Any]: ...
+    def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> Claims[Any]:
+        """Turn what was seen into something to claim of it."""
+        for kind, claims in KINDS:
+            if isinstance(seen, kind):
+                return claims(seen, self.fail, what, rests_on)
+        if isinstance(seen, tuple) and all(isinstance(entry, Attempt) for entry in seen):
+            return AttemptsClaims(seen, self.fail, what, rests_on)
+        return ValueClaims(seen, self.fail, what, rests_on)
+
+
+KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
+    (Exchange, ExchangeClaims),
+    (LoadOutcome, LoadClaims),
+    (Sight, SightClaims),
+)
+
+expect = Judge(_violation)
+"""Judges the mesh by what was seen; a sentence that does not hold is a ``Violation``."""
+
+control = Judge(_inconclusive)
+"""Proves that the stimulus works; a sentence that does not hold is ``Inconclusive``."""
+
+
+async def converge(
+    observe: Callable[[], Awaitable[T]],
+    marker: Callable[[T], bool],
+    within: float,
+    *,
+    in_a_row: int = 1,
+    every: float = 0.01,
+) -> tuple[T, float]:
+    """Observe, with ``every`` seconds between, until ``marker`` held ``in_a_row`` times or ``within`` seconds are over.
+
+    Returns the newest observation and the seconds until the marker began to hold, which are more than ``within`` where
+    it never held for long enough; the check judges both. Observations made before are not held against the mesh;
+    whatever comes after this is. Where the marker never holds, the newest observation was begun after ``within``
+    seconds, however late this process came to make it.
+    """
+    begun = time.monotonic()
+    run, since = 0, 0.0
+    while True:
+        late = time.monotonic() - begun > within
+        seen = await observe()
+        elapsed = time.monotonic() - begun
+        if marker(seen):
+            since = since if run else elapsed
+            run += 1
+        else:
+            run = 0
+        if run >= in_a_row or late:
+            return seen, since if run >= in_a_row else elapsed
+        await asyncio.sleep(every)
+
+
+def told(exchange: Exchange) -> str:
+    """One line on how an exchange ended."""
+    parts = [f"it was {exchange.ending}"]
+    if exchange.status is not None:
+        parts.append(f"status {exchange.status}")
+    if exchange.grpc_status is not None:
+        parts.append(f"grpc-status {exchange.grpc_status}")
+    parts += [part for part in (exchange.detail, exchange.body_start[:80].strip()) if part]
+    return ", ".join(parts)
+
+
+def _as_http(exchange: Exchange) -> int | None:
+    if exchange.protocol is Protocol.GRPC:
+        return 200 if exchange.grpc_status == 0 else 500
+    return exchange.status

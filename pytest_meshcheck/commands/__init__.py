@@ -1,0 +1,1 @@
+"""The verbs of `meshcheck`, one file each."""

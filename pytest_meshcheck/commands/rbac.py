@@ -1,0 +1,69 @@
+"""``meshcheck rbac``: the manifest of what a run may have to do in a cluster."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_meshcheck.meshes.base import permissions_of
+from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.kubernetes import permissions
+from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+
+MANIFEST = Path(permissions.__file__).with_name("rbac.yaml")
+SUMMARY = "Print the RBAC that a run on a cluster needs, for kubectl apply."
+BAD_INPUT = 4
+
+
+class NoHooks:
+    """No plugin takes part in a run."""
+
+    def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
+        """Nobody changes anything."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``meshcheck rbac``."""
+    parser.add_argument(
+        "--mesh",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with what judging this mesh takes, if it is installed",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it; returns the exit code."""
+    meshes, order = Registry.installed(), Order(None, 1.0, NoHooks(), installed=True)
+    try:
+        extra = [one for name in options.mesh for one in permissions_of(meshes.create(name, order))]
+    except (RegistryError, MeshUnavailable) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return BAD_INPUT
+    sys.stdout.write(manifest(extra))
+    return 0
+
+
+def manifest(extra: Iterable[Permission] = ()) -> str:
+    """``rbac.yaml``, with rules for what some meshes need besides."""
+    text = MANIFEST.read_text("utf-8")
+    if not (added := _rules(extra)):
+        return text
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all(text))
+    for document in documents:
+        if document["kind"] == "ClusterRole":
+            document["rules"] += added
+    return str(yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def _rules(permissions: Iterable[Permission]) -> list[dict[str, list[str]]]:
+    """Permissions as rules of a ClusterRole."""
+    return [
+        {"apiGroups": [one.group], "resources": [one.resource], "verbs": list(one.verbs)}
+        for one in dict.fromkeys(permissions)
+    ]

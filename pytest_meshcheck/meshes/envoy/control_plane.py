@@ -1,0 +1,77 @@
+"""What the control plane knows of all workloads, and what one sidecar has to know of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pytest_meshcheck.meshes.envoy.policies import PolicySet
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Outbound, Service, View
+from pytest_meshcheck.model.pki import spiffe_id
+from pytest_meshcheck.model.workload_spec import Address, Enrolment, Port, WorkloadSpec
+from pytest_meshcheck.platforms.local.addresses import Member
+from pytest_meshcheck.probe.protocol.messages import Credentials
+
+
+@dataclass(frozen=True)
+class World:
+    """All workloads, and what holds for them.
+
+    Attributes:
+        trust_domain: The mesh's trust domain.
+        roots: The announced roots as PEM.
+        members: Every workload that runs, in the mesh or not.
+        policies: What is applied.
+        endpoint: Where a client's sidecar reaches a server's port: (client, server, port name) -> address.
+    """
+
+    trust_domain: str
+    roots: bytes
+    members: Sequence[Member]
+    policies: PolicySet
+    endpoint: Callable[[Member, Member, str], Address]
+
+    def view(self, member: Member, credentials: Credentials) -> View:
+        """What the sidecar of one member has to know."""
+        return View(
+            workload=str(member),
+            trust_domain=self.trust_domain,
+            credentials=credentials,
+            roots=self.roots,
+            inbound=tuple(self._inbound(member, port) for port in member.spec.ports),
+            outbound=tuple(self._outbounds(member)) if member.spec.calls else (),
+        )
+
+    def _outbounds(self, client: Member) -> Iterator[Outbound]:
+        for server, service in self._services:
+            port = service.port.name
+            yield Outbound(service, client.outbound(server, port), self.endpoint(client, server, port))
+
+    @cached_property
+    def _services(self) -> tuple[tuple[Member, Service], ...]:
+        return tuple((server, service) for server in self.members for service in self._services_of(server.spec))
+
+    def _inbound(self, member: Member, port: Port) -> Inbound:
+        mode = self.policies.mode(member.spec.namespace, member.spec.name, port.name)
+        return Inbound(port, member.data_plane(port.name), member.application(port.name), mode)
+
+    def _services_of(self, spec: WorkloadSpec) -> Iterator[Service]:
+        target = spec.namespace, spec.name
+        for port in spec.ports:
+            yield Service(
+                name=spec.authority,
+                port=port,
+                identity=identity(self.trust_domain, spec) if is_member(spec) else None,
+                retries=self.policies.retries(*target),
+                timeout=self.policies.timeout(*target),
+                requests_per_connection=self.policies.requests_per_connection(*target),
+            )
+
+
+def is_member(spec: WorkloadSpec) -> bool:
+    """Whether the mesh takes a workload for one of its own; a feigned one is told of, but has no sidecar."""
+    return spec.enrolment in (Enrolment.ENROLLED, Enrolment.FEIGNED)
+
+
+def identity(trust_domain: str, spec: WorkloadSpec) -> str:
+    """The SPIFFE ID of a workload."""
+    return spiffe_id(trust_domain, spec.namespace, spec.service_account)

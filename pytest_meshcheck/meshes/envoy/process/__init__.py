@@ -1,0 +1,1 @@
+"""Envoy processes, and how they get their configuration."""

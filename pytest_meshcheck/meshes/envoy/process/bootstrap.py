@@ -1,0 +1,58 @@
+"""What an Envoy process is started with; everything else comes over the stream of the control plane."""
+
+import json
+from pathlib import Path
+
+from pytest_meshcheck.meshes.envoy.process.hot_restart import Generation
+from pytest_meshcheck.meshes.envoy.xds.resources import ADS, Resource, typed
+
+ADMIN_SOCKET = "admin.sock"
+CONTROL_PLANE_SOCKET = "xds.sock"
+CONTROL_PLANE = "control-plane"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def _control_plane() -> Resource:
+    """The cluster of the control plane, whose socket lies beside the directories of all sidecars."""
+    endpoint = {"endpoint": {"address": {"pipe": {"path": f"../{CONTROL_PLANE_SOCKET}"}}}}
+    http2 = typed(HTTP_OPTIONS, explicit_http_config={"http2_protocol_options": {}})
+    return {
+        "name": CONTROL_PLANE,
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": CONTROL_PLANE, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "typed_extension_protocol_options": {HTTP_OPTIONS: http2},
+    }
+
+
+def bootstrap(node: str) -> str:
+    """The bootstrap configuration of one process; paths are relative to the directory that it runs in."""
+    stream = {
+        "api_type": "DELTA_GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE}}],
+        "set_node_on_first_message_only": True,
+    }
+    return json.dumps(
+        {
+            "node": {"id": node, "cluster": "meshcheck"},
+            "admin": {"address": {"pipe": {"path": ADMIN_SOCKET}}},
+            "stats_config": {"use_all_default_tags": False},
+            "dynamic_resources": {"ads_config": stream, "lds_config": ADS, "cds_config": ADS},
+            "static_resources": {"clusters": [_control_plane()]},
+        }
+    )
+
+
+def command(binary: Path, node: str, generation: Generation | None = None) -> list[str]:
+    """The command that starts a sidecar: with one worker, and deaf to nothing that the control plane says.
+
+    One that is to be replaced without a break, or replaces another so, has a generation.
+    """
+    return [
+        str(binary),
+        *("--config-yaml", bootstrap(node)),
+        *("--concurrency", "1"),
+        *(generation.arguments if generation else ("--disable-hot-restart",)),
+        "--reject-unknown-dynamic-fields",
+        *("--log-level", "warning"),
+    ]

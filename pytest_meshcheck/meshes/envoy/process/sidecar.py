@@ -1,0 +1,121 @@
+"""One Envoy process: what was published to it, and whether it runs that."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_meshcheck.meshes.envoy.process.admin import AdminSocket
+from pytest_meshcheck.meshes.envoy.process.discovery import Stream, Subscriber
+from pytest_meshcheck.meshes.envoy.process.hot_restart import Generation
+from pytest_meshcheck.meshes.envoy.process.rejection import reason
+from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resources
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.children import Child
+
+DUMPS = {"config.json": "/config_dump?include_eds", "stats.txt": "/stats", "certificates.json": "/certs"}
+"""What a diagnosis keeps of the administration interface; Envoy redacts private keys in it."""
+
+
+class Sidecar:
+    """The data plane of one workload.
+
+    Attributes:
+        generation: Which of the processes runs now that replace each other without a break; None: none ever does.
+    """
+
+    def __init__(self, workload: str, directory: Path, admin: Path, generation: Generation | None = None) -> None:
+        """Make the directory that it runs in; ``admin`` is the way to its administration socket there."""
+        directory.mkdir()
+        self.workload = workload
+        self.directory = directory
+        self.generation = generation
+        self._child: Child | None = None
+        self._end: asyncio.Task[int] | None = None
+        self._subscriber = Subscriber()
+        self._admin = AdminSocket(admin)
+
+    @property
+    def child(self) -> Child | None:
+        """Its process; None before it is started."""
+        return self._child
+
+    @property
+    def node(self) -> str:
+        """The name by which its present process asks for its configuration."""
+        return self.generation.name(self.workload) if self.generation else self.workload
+
+    @property
+    def subscriber(self) -> Subscriber:
+        """Its end of the control plane."""
+        return self._subscriber
+
+    def runs_as(self, child: Child) -> None:
+        """A process was started for it, which has to take everything from the beginning."""
+        self._admin.close()
+        self._child = child
+        self._end = asyncio.create_task(child.process.wait())
+        self._end.add_done_callback(lambda _end: self._subscriber.progress.set())
+
+    def publish(self, resources: Resources) -> None:
+        """Send what has changed."""
+        self._subscriber.publish(resources)
+
+    async def settled(self, patience: float) -> None:
+        """Wait until the newest configuration is in force.
+
+        Raises:
+            Inconclusive: Some of it was rejected, the process is gone, or ``patience`` seconds are over.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                while not self._has_settled():
+                    self._subscriber.progress.clear()
+                    await self._subscriber.progress.wait()
+        except TimeoutError as late:
+            raise Inconclusive(
+                f"the sidecar of {self.workload} did not take {self._awaited()} within {patience} s"
+            ) from late
+        if reasons := list(self._rejections()):
+            raise Inconclusive("\n".join(reasons))
+
+    async def diagnose(self, directory: Path) -> None:
+        """Write its configuration, certificates and statistics."""
+        for name, target in DUMPS.items():
+            try:
+                content = await self._admin.get(target)
+            except OSError as error:
+                content = f"the sidecar does not answer: {error}\n".encode()
+            _write(directory, f"{self.workload.replace('/', '.')}.{name}", content)
+
+    def close(self) -> None:
+        """Close the connection to it; stopping the process is the platform's part."""
+        self._admin.close()
+
+    @property
+    def _stream(self) -> Stream | None:
+        return self._subscriber.streams.get(self.node)
+
+    def _has_settled(self) -> bool:
+        if self._child is None:
+            return False
+        self._child.check()
+        return self._stream is not None and self._stream.complete
+
+    def _awaited(self) -> str:
+        if self._stream is None:
+            return "up the stream of its configuration"
+        return "; ".join(map(str, self._stream.pending.values())) or "part in the whole of its configuration"
+
+    def _rejections(self) -> Iterator[str]:
+        for (kind, name), why in self._subscriber.configuration.malformed.items():
+            yield f"the sidecar of {self.workload} rejects {kind} {name}: {why}"
+        if self._stream is None or self._child is None:
+            return
+        for sent, stated in self._stream.rejected.items():
+            why = reason(stated, TYPES[sent.kind], self._child.log)
+            yield f"the sidecar of {self.workload} rejects {sent}: {why}"
+
+
+def _write(directory: Path, name: str, content: bytes) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_bytes(content)

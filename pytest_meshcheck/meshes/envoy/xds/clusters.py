@@ -1,0 +1,53 @@
+"""Clusters and their endpoints: the application behind a sidecar, and the services that it can call."""
+
+from functools import lru_cache
+
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
+from pytest_meshcheck.meshes.envoy.xds import tls
+from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, upstream_options
+from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
+from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address
+from pytest_meshcheck.model.workload_spec import Address
+
+CONNECT_TIMEOUT = "5s"
+NO_LIMIT = 1_000_000
+LIMITS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+UNLIMITED = {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]}
+"""Envoy's defaults (1024; 3 retries at a time) would answer a load by itself."""
+
+
+@lru_cache(maxsize=REMEMBERED)
+def inbound_cluster(inbound: Inbound, name: str) -> Resource:
+    """The application, in the clear."""
+    cluster = _cluster(name) | {"type": "STATIC", "load_assignment": endpoints(name, inbound.application)}
+    if is_http(inbound.port):
+        cluster["typed_extension_protocol_options"] = upstream_options()
+    return cluster
+
+
+@lru_cache(maxsize=REMEMBERED)
+def outbound_cluster(service: Service) -> Resource:
+    """A service: mutual TLS towards a member of the mesh, in the clear towards others."""
+    name = service.resource
+    cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
+    if is_http(service.port):
+        cluster["typed_extension_protocol_options"] = upstream_options(service.requests_per_connection)
+    if service.identity is not None:
+        cluster["transport_socket"] = tls.upstream(service.identity, service.name)
+    return cluster
+
+
+@lru_cache(maxsize=REMEMBERED)
+def endpoints(name: str, address: Address) -> Resource:
+    """The one endpoint of a cluster."""
+    endpoint = {"endpoint": {"address": socket_address(address)}}
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
+
+
+def _cluster(name: str) -> Resource:
+    return {
+        "name": name,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+        "circuit_breakers": UNLIMITED,
+    }

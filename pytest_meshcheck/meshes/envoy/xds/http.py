@@ -1,0 +1,66 @@
+"""How sidecars speak HTTP: pass on what they get, add as little as possible."""
+
+from typing import Any
+
+from pytest_meshcheck.meshes.envoy.xds.resources import Resource, typed
+
+BUFFER_LIMIT = 4 * 1024 * 1024
+"""Octets that a connection buffers: bodies are kept in this memory until no retry can need them any more."""
+
+PRESERVE_CASE = {
+    "stateful_formatter": {
+        "name": "preserve_case",
+        "typed_config": typed("envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"),
+    }
+}
+HTTP1 = {"header_key_format": PRESERVE_CASE, "enable_trailers": True}
+
+ROUTER = {
+    "name": "envoy.filters.http.router",
+    "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+}
+
+_TIMED_OUT_CALL: Resource = {
+    "filter": {
+        "and_filter": {
+            "filters": [
+                {"response_flag_filter": {"flags": ["UT"]}},
+                {"header_filter": {"header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}}},
+            ]
+        }
+    },
+    "headers_to_add": [
+        {"header": {"key": "grpc-status", "value": "4"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
+    ],
+}
+LOCAL_REPLIES: Resource = {"mappers": [_TIMED_OUT_CALL]}
+"""A gRPC caller learns of a timeout as DEADLINE_EXCEEDED; by itself Envoy makes UNAVAILABLE of the status 504."""
+
+
+def connection_manager(stat_prefix: str, **fields: Any) -> Resource:
+    """An HTTP connection manager without limits, that leaves paths, header names and the Server header alone."""
+    manager = typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=stat_prefix,
+        codec_type="AUTO",
+        stream_idle_timeout="0s",
+        common_http_protocol_options={"idle_timeout": "0s"},
+        http_protocol_options=HTTP1,
+        server_header_transformation="PASS_THROUGH",
+        generate_request_id=False,
+        proxy_100_continue=True,
+        http_filters=[ROUTER],
+        **fields,
+    )
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def upstream_options(requests_per_connection: int | None = None) -> Resource:
+    """Speak to the server whatever the client speaks."""
+    options = typed(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        use_downstream_protocol_config={"http_protocol_options": HTTP1, "http2_protocol_options": {}},
+    )
+    if requests_per_connection is not None:
+        options["common_http_protocol_options"] = {"max_requests_per_connection": requests_per_connection}
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}

@@ -1,0 +1,66 @@
+"""Small pieces of Envoy's v3 API as protobuf-JSON: https://www.envoyproxy.io/docs/envoy/latest/api-v3/api."""
+
+from typing import Any
+
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload_spec import Address
+
+Resource = dict[str, Any]
+Resources = dict[str, list[Resource]]
+"""``listeners``, ``clusters``, ``routes``, ``endpoints``, ``secrets`` of one sidecar."""
+
+TYPES = {
+    "listeners": "type.googleapis.com/envoy.config.listener.v3.Listener",
+    "clusters": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+    "routes": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    "endpoints": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "secrets": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+}
+
+REMEMBERED = 4096
+"""Resources of one sort that are kept: most of a publication is what was published before, as the same object."""
+
+NAMES = {"endpoints": "cluster_name"}
+"""The field that holds a resource's name, where it is not ``name``."""
+
+
+def name_of(kind: str, resource: Resource) -> str:
+    """The name of a resource of one kind."""
+    return str(resource[NAMES.get(kind, "name")])
+
+
+ADS: Resource = {"resource_api_version": "V3", "ads": {}}
+"""Where a resource comes from: the aggregated stream of the control plane."""
+
+
+def typed(type_name: str, **fields: Any) -> Resource:
+    """A message inside of an Any."""
+    return {"@type": f"type.googleapis.com/{type_name}", **fields}
+
+
+def socket_address(address: Address) -> Resource:
+    """A TCP address."""
+    return {"socket_address": {"address": address[0], "port_value": address[1]}}
+
+
+def seconds(value: float) -> str:
+    """A Duration, to the microsecond."""
+    return f"{value:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def checked(workload: str, resources: object) -> Resources:
+    """Resources that were handed in from outside, if they have the form of resources.
+
+    Raises:
+        Inconclusive: They have not; names the part that is wrong.
+    """
+    if not isinstance(resources, dict) or set(resources) != set(TYPES):
+        found = sorted(resources) if isinstance(resources, dict) else type(resources).__name__
+        raise Inconclusive(f"resources for {workload} must be a dict with the keys {', '.join(TYPES)}; got {found}")
+    for kind, entries in resources.items():
+        key = NAMES.get(kind, "name")
+        if not isinstance(entries, list) or not all(isinstance(one, dict) and key in one for one in entries):
+            raise Inconclusive(
+                f"{kind} for {workload} must be a list of dicts that have a {key!r}; got {entries!r:.200}"
+            )
+    return resources

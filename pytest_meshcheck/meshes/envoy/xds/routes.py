@@ -1,0 +1,46 @@
+"""Route configurations: one catch-all route per outbound port, with its timeout and its retries."""
+
+from functools import lru_cache
+
+from pytest_meshcheck.meshes.envoy.sidecar_config import Retries, Service
+from pytest_meshcheck.meshes.envoy.xds.resources import REMEMBERED, Resource, seconds
+
+BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
+"""Seconds between attempts: fully jittered, from 0 to at most 5 ms before the first retry, never above 50 ms."""
+
+RETRY_BODY_LIMIT = 1024 * 1024
+"""Octets of a request body up to which it is kept for a retry."""
+
+
+@lru_cache(maxsize=REMEMBERED)
+def outbound_route(service: Service) -> Resource:
+    """The route configuration of an outbound HTTP port."""
+    name = service.resource
+    action: Resource = {"cluster": name, "timeout": seconds(service.timeout)}
+    if service.retries is not None:
+        action["retry_policy"] = _retry_policy(service.retries)
+    return {"name": name, "virtual_hosts": [_everything(action)]}
+
+
+def inbound_route(cluster: str) -> Resource:
+    """The route configuration of an inbound HTTP port: straight to the application."""
+    return {"name": cluster, "virtual_hosts": [_everything({"cluster": cluster, "timeout": "0s"})]}
+
+
+def _everything(action: Resource) -> Resource:
+    route = {"match": {"prefix": "/"}, "route": action}
+    return {"name": "all", "domains": ["*"], "routes": [route], "request_body_buffer_limit": RETRY_BODY_LIMIT}
+
+
+def _retry_policy(retries: Retries) -> Resource:
+    conditions = (("retriable-status-codes",) if retries.statuses else ()) + retries.conditions
+    policy: Resource = {
+        "retry_on": ",".join(conditions),
+        "num_retries": retries.attempts,
+        "retry_back_off": dict(BACK_OFF),
+    }
+    if retries.statuses:
+        policy["retriable_status_codes"] = list(retries.statuses)
+    if retries.per_try is not None:
+        policy["per_try_timeout"] = seconds(retries.per_try)
+    return policy

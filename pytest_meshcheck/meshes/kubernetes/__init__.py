@@ -1,0 +1,1 @@
+"""What meshes on Kubernetes have in common."""

@@ -1,0 +1,171 @@
+"""The Gateway API in a cluster: its definitions, for meshes that do not bring them along, and what controllers say."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+ROUTES = "httproutes.gateway.networking.k8s.io"
+RELEASE = "https://github.com/kubernetes-sigs/gateway-api/releases/download/{version}/experimental-install.yaml"
+"""The experimental channel: HTTPRoute has ``retry`` there alone."""
+
+FOLDER = "gateway-api"
+"""Where definitions lie in a directory of charts."""
+
+GROUP = "gateway.networking.k8s.io"
+SERVED = f"/apis/{GROUP}/v1"
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+"""Label of what is made for a Gateway; https://gateway-api.sigs.k8s.io/geps/gep-1762/."""
+
+TAKEN = ("Accepted", "ResolvedRefs")
+"""Conditions of a route that its controller takes."""
+
+ESTABLISHED_WITHIN = 30.0
+FETCHED_WITHIN = 60.0
+
+
+async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str, str], scale: float = 1.0) -> None:
+    """Install the definitions, unless the cluster has some already.
+
+    Args:
+        api: The cluster.
+        version: Which release, e.g. ``v1.4.1``.
+        charts: Where charts come from; a directory may hold the definitions as well, under ``gateway-api``.
+        labels: What they are labelled with, so that who made them can take them away.
+        scale: What every patience is multiplied by.
+
+    Raises:
+        MeshUnavailable: They cannot be had; says what to do.
+        Inconclusive: The API server does not take them.
+    """
+    if await api.read(f"{DEFINITIONS}/{ROUTES}") is not None:
+        return
+    made = local(charts)
+    for definition in made if made is not None else await _released(version):
+        definition["metadata"]["labels"] = {**definition["metadata"].get("labels", {}), **labels}
+        await api.apply(definition)
+    await established(api, {ROUTES}, ESTABLISHED_WITHIN * scale)
+
+
+async def established(api: Api, names: set[str], within: float) -> None:
+    """Wait until the API server serves what these definitions define.
+
+    Raises:
+        Inconclusive: It does not, within that time; says which.
+    """
+    served: set[str] = set()
+
+    def all_served(definitions: Sequence[Object]) -> bool:
+        served.clear()
+        served.update(one["metadata"]["name"] for one in definitions if _established(one))
+        return names <= served
+
+    try:
+        await api.until(DEFINITIONS, "", all_served, within)
+    except TimeoutError as late:
+        missing = ", ".join(sorted(names - served))
+        raise Inconclusive(f"after {within:.0f} s the cluster does not define {missing}") from late
+
+
+async def programmed(api: Api, namespace: str, name: str, within: float) -> None:
+    """Wait until a Gateway's controller says that it is programmed.
+
+    Raises:
+        Inconclusive: It does not, within so many seconds; says what it says instead.
+    """
+    told = "no controller has taken it"
+
+    def is_programmed(gateways: Sequence[Object]) -> bool:
+        nonlocal told
+        mine = [one for one in gateways if one["metadata"]["name"] == name]
+        said = [condition for one in mine for condition in _conditions(one, one.get("status", {}))]
+        told = "; ".join(_told(one) for one in said if one["status"] != "True") or told
+        return any(one["type"] == "Programmed" and one["status"] == "True" for one in said)
+
+    try:
+        await api.until(f"{SERVED}/namespaces/{namespace}/gateways", "", is_programmed, within)
+    except TimeoutError as late:
+        raise Inconclusive(f"after {within:.0f} s the Gateway {namespace}/{name} is not programmed: {told}") from late
+
+
+async def routes_taken(api: Api, namespaces: Collection[str], within: float) -> None:
+    """Wait until the controllers of all parents have taken the HTTPRoutes in these namespaces, as they are now.
+
+    Raises:
+        Inconclusive: One is refused, or nobody says anything of it within so many seconds.
+    """
+    waiting: list[str] = []
+
+    def all_taken(routes: Sequence[Object]) -> bool:
+        mine = [one for one in routes if one["metadata"]["namespace"] in namespaces]
+        waiting[:] = [one["metadata"]["name"] for one in mine if not _is_taken(one)]
+        return not waiting
+
+    try:
+        await api.until(f"{SERVED}/httproutes", "", all_taken, within)
+    except TimeoutError as late:
+        raise Inconclusive(f"after {within:.0f} s no controller has taken the HTTPRoute {waiting[0]}") from late
+
+
+def local(charts: str | None) -> list[dict[str, Any]] | None:
+    """The definitions in a directory of charts; None where it has none, or is none.
+
+    Raises:
+        MeshUnavailable: A file there is no YAML.
+    """
+    files = sorted(Path(charts, FOLDER).rglob("*.yaml")) if charts and "://" not in charts else []
+    return [one for file in files for one in _definitions(file.read_text("utf-8"), str(file))] or None
+
+
+async def _released(version: str) -> list[dict[str, Any]]:
+    url = RELEASE.format(version=version)
+    try:
+        timeout = aiohttp.ClientTimeout(total=FETCHED_WITHIN)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session, session.get(url) as answer:
+            answer.raise_for_status()
+            return _definitions(await answer.text(), url)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise MeshUnavailable(
+            f"the definitions of the Gateway API cannot be fetched from {url} ({error!r}): install them, "
+            f"or put them into the folder {FOLDER} of the directory that --mesh-charts names"
+        ) from error
+
+
+def _definitions(text: str, origin: str) -> list[dict[str, Any]]:
+    try:
+        read = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise MeshUnavailable(f"{origin} is no YAML: {str(error).splitlines()[0]}") from error
+    return [one for one in read if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"]
+
+
+def _is_taken(route: Object) -> bool:
+    """Whether each parent has said so of the newest generation; Inconclusive where one refuses it."""
+    name, parents = route["metadata"]["name"], route.get("status", {}).get("parents", [])
+    said = [condition for parent in parents for condition in _conditions(route, parent)]
+    if refused := [one for one in said if one["type"] in TAKEN and one["status"] != "True"]:
+        raise Inconclusive(f"the HTTPRoute {name} is not taken: {_told(refused[0])}")
+    wanted = len(route["spec"]["parentRefs"])
+    return all(sum(one["type"] == kind for one in said) >= wanted for kind in TAKEN)
+
+
+def _conditions(resource: Object, status: Object) -> list[Object]:
+    """What is said of a resource as it is now, not as it was."""
+    newest = resource["metadata"]["generation"]
+    return [one for one in status.get("conditions", []) if one.get("observedGeneration", 0) >= newest]
+
+
+def _told(condition: Object) -> str:
+    said = f"{condition.get('reason', '')}: {condition.get('message', '')}"
+    return f"{condition['type']} is {condition['status']}, {said}"
+
+
+def _established(definition: Object) -> bool:
+    conditions = definition.get("status", {}).get("conditions") or []  # null in one that was made just now
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)

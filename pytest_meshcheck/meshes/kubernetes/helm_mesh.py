@@ -1,0 +1,308 @@
+"""What meshes have in common that Helm installs in a cluster, and that several processes of a run share.
+
+``installation`` says that it is ours, how it was installed, and which authority it was given.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from pytest_meshcheck.meshes.base import Documented, Home, Rotation, rotate_authority
+from pytest_meshcheck.meshes.kubernetes.charted import Charted
+from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
+from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.model.pki_archive import archived, restore
+from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.helm import helm
+from pytest_meshcheck.platforms.helm.helm import Helm, Release
+from pytest_meshcheck.platforms.helm.installation import OURS, Installation, home, installation_in, remove
+from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.platforms.kubernetes.state import Dump, reading, write_dumps, write_policies
+
+INSTALLED_WITHIN = 300.0
+"""Seconds from the first chart until the mesh is ready."""
+
+OF_OUR_AUTHORITY = frozenset({Capability.CUSTOM_AUTHORITY, Capability.ISSUER_ROTATION, Capability.ROOT_ROTATION})
+"""What only a mesh can do that takes its certificates from the suite."""
+
+NOT_OURS = "the mesh was there already: its certificates do not come from an authority of the suite's"
+LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
+
+
+class HelmMesh(Charted):
+    """A mesh of charts.
+
+    Attributes:
+        namespace: Where its control plane is.
+        resources: What it takes to apply what policies are rendered into.
+        policies: API groups of what the mesh is told, by the suite or by others: evidence of a violation.
+        dumps: By the name of a data plane's container, what it is asked for evidence of a violation.
+        groups: API groups whose definitions the mesh makes by itself, and leaves.
+        data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
+        one_lifetime: Whether the certificates of all workloads live equally long.
+        given: What the suite sees otherwise, or not at all, where it has not installed the mesh itself.
+        ours: Whether this run, or an earlier one, installed it.
+        data_planes: Which of several forms they were found to have.
+    """
+
+    name: str
+    namespace: ClassVar[str]
+    trust_domain: ClassVar[str] = "cluster.local"
+    resources: ClassVar[Sequence[Permission]] = ()
+    policies: ClassVar[Sequence[str]] = ()
+    dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
+    groups: ClassVar[Sequence[str]] = ()
+    data_plane_in_workload: ClassVar[bool] = False
+    one_lifetime: ClassVar[bool] = True
+    given: ClassVar[Mapping[Capability, Claim]] = {}
+    data_planes: str = ""
+    runs_on: Home = Home.KUBERNETES
+    documented: Documented
+
+    def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
+        self.ours = not order.installed
+        self.scale = order.timeout_scale
+        self.authority = Authority(self.trust_domain)
+        self.claims: Mapping[Capability, Claim] = dict(claims)
+        self._platform: Kubernetes | None = None
+        self._known_state = ""
+        super().__init__(order)
+        if self.ours:
+            helm.require()
+            self.resolve()
+        else:
+            refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
+            self.claims = {**claims, **refused, **self.given}
+
+    def there(self) -> Sequence[Release]:
+        """The charts that may be there: also one that is not to be installed any more, but not to go yet."""
+        return self.releases()
+
+    @abstractmethod
+    def secrets(self) -> Sequence[Manifest]:
+        """What has to be there before the charts: the authority as the mesh wants it; again at each rotation."""
+
+    @abstractmethod
+    async def ready(self, api: Api) -> None:
+        """Return once the control plane really works.
+
+        Raises:
+            Inconclusive: It does not; says what was awaited, and the last state.
+        """
+
+    @abstractmethod
+    async def detect(self, api: Api) -> None:
+        """Find out the version and the mode of what is installed.
+
+        Raises:
+            MeshUnavailable: It is not there, or in no mode that the adapter knows.
+        """
+
+    async def find(self, api: Api) -> None:
+        """Find out what is installed, and that it is what was asked for.
+
+        Raises:
+            MeshUnavailable: It is not there, in no mode that the adapter knows, or of another version.
+        """
+        await self.detect(api)
+        if self.asked is not None and self.spelt(self.asked) != self.spelt(self.version):
+            raise MeshUnavailable(
+                f"{self.name} {self.version} is installed, not {self.asked}: write --mesh={self.name}@{self.version}, "
+                f"or --mesh={self.name} for whatever version is there"
+            )
+
+    @abstractmethod
+    async def rotated(self, api: Api, what: Rotation) -> None:
+        """Have the control plane notice at once that ``secrets`` have changed."""
+
+    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+        """The authority issues nothing while the block runs.
+
+        Raises:
+            Unsupported: The adapter has no way to stop it.
+        """
+        claim = self.claims[Capability.CA_OUTAGE]
+        raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """Paths of the ConfigMaps that hold what it is told as a whole: evidence of a violation."""
+        return ()
+
+    @property
+    def permissions(self) -> Sequence[Permission]:
+        """What installing it takes, or what judging it takes where it was there already."""
+        if self.ours:
+            return (ADMINISTRATOR,)
+        return (*READINESS, *self.resources, *reading(self.policies))
+
+    @property
+    def platform(self) -> Kubernetes:
+        """The cluster that it is in; Inconclusive where it is in none."""
+        if self._platform is None:
+            raise Inconclusive(f"{self.name} is not installed")
+        return self._platform
+
+    def bind(self, platform: Platform) -> None:
+        """Take a platform for the one that it is, or is to be, installed on; TypeError for one that is no cluster."""
+        if not isinstance(platform, Kubernetes):
+            raise TypeError(f"{self.name} runs on Kubernetes, not on {platform}")
+        self._platform = platform
+
+    async def install(self, platform: Platform) -> None:
+        """Install it, or find what this run or an earlier one installed in the same way.
+
+        Raises:
+            MeshUnavailable: There is a mesh that this run did not install.
+            Inconclusive: It does not become ready.
+        """
+        self.bind(platform)
+        api = await self.platform.api()
+        if self.ours and not await self._is_there(api):
+            await self._install(api)
+        await self.ready(api)
+
+    async def uninstall(self) -> None:
+        """Remove the charts, what they leave, and the namespace, where this run made them."""
+        api = await self.platform.api()
+        there = await installation_in(api, self.namespace)
+        if self.ours and there is not None and there.run == self.platform.attachment.run:
+            await remove(api, self._helm(), there, INSTALLED_WITHIN * self.scale)
+
+    async def upgrade(self, version: str) -> None:
+        """Move the control plane to another version in place; workloads follow when they are started anew.
+
+        Raises:
+            MeshUnavailable: There are no charts of that version.
+            Inconclusive: It does not become ready.
+        """
+        self.become(version)
+        await self.have_charts()
+
+    async def have_charts(self) -> None:
+        """Have the charts be installed as ``releases`` says now, and wait until the mesh is ready.
+
+        Raises:
+            Inconclusive: A chart cannot be installed or removed, or the mesh does not become ready.
+        """
+        api = await self.platform.api()
+        await self._install(api)
+        await self.ready(api)
+
+    async def settled(self) -> None:
+        """Take over the authority as another process may have rotated it; Inconclusive where a workload has died."""
+        self.platform.check()
+        if self.ours and (there := await installation_in(await self.platform.api(), self.namespace)):
+            self._take_over(there)
+
+    async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
+        """Begin a rotation.
+
+        Raises:
+            Unsupported: Leaves are renewed by the data planes, whenever they are due.
+        """
+        if what is Rotation.LEAF:
+            raise Unsupported(f"{self.name} cannot be told to renew a leaf before it is due")
+        await self.settled()
+        api = await self.platform.api()
+        rotate_authority(self.authority, what, lifetime)
+        await self._store(api, self.recipe())
+        for secret in self.secrets():
+            await api.apply(secret)
+        await self.rotated(api, what)
+
+    async def diagnose(self, directory: Path) -> None:
+        """Write the control plane's logs, the mesh's resources, and what its data planes run.
+
+        The logs of the data planes are the platform's to write.
+        """
+        platform = self.platform
+        api = await platform.api()
+        pods, _ = await api.items(f"/api/v1/namespaces/{self.namespace}/pods")
+        await write_logs(api, directory, pods)
+        await write_events(api, directory, self.namespace)
+        await write_policies(api, directory, self.policies, (self.namespace, *platform.namespaces), self.settings)
+        await write_dumps(await platform.executor(), directory, [*pods, *await platform.pods()], self.dumps)
+
+    async def _install(self, api: Api) -> None:
+        await api.apply(home(self.namespace))
+        names = [release.name for release in self.there()]
+        before = await installation_in(api, self.namespace)
+        gone = [name for name in before.releases if name not in names] if before else []
+        await self._store(api, "", *gone)
+        for secret in self.secrets():
+            await api.apply(secret)
+        program = self._helm()
+        for release in self.releases():
+            mine = replace(release, overrides=self.overrides_of(release))
+            await program.install(mine, self.source(release))
+        for name in gone:
+            await program.uninstall(name, self.namespace, wait=INSTALLED_WITHIN * self.scale)
+        await self._store(api, self.recipe())
+
+    async def refuse_taken(self, api: Api) -> None:
+        """Make sure that nothing is where the mesh is to be installed.
+
+        Raises:
+            MeshUnavailable: Another run has installed it, or somebody else.
+        """
+        if (there := await installation_in(api, self.namespace)) is not None:
+            raise MeshUnavailable(
+                f"{self.name} in {self.namespace} was installed by the run {there.run}, which may be under way: wait "
+                f"for its end, or remove what it left with `meshcheck clean` or with {there.by_hand}"
+            )
+        if await api.read(f"/api/v1/namespaces/{self.namespace}") is not None:
+            raise MeshUnavailable(
+                f"the cluster has a namespace {self.namespace} that the suite did not make: judge the mesh that is "
+                "there with --mesh-installed, or use another cluster"
+            )
+
+    async def _is_there(self, api: Api) -> bool:
+        """Whether it was installed exactly so before; MeshUnavailable where it is somebody else's, or another run's."""
+        there, attachment = await installation_in(api, self.namespace), self.platform.attachment
+        if there is None or not (attachment.kept or there.run == attachment.run):
+            await self.refuse_taken(api)
+            return False
+        self._take_over(there)
+        return there.recipe == self.recipe()
+
+    def _helm(self) -> Helm:
+        attachment = self.platform.attachment
+        return Helm(attachment.kubeconfig, attachment.context)
+
+    async def _store(self, api: Api, recipe: str, *more: str) -> None:
+        """``recipe`` is empty while it is being installed; ``more`` releases may be there then than are to be."""
+        now = Installation(
+            namespace=self.namespace,
+            run=self.platform.attachment.run,
+            recipe=recipe,
+            releases=(*(release.name for release in self.there()), *more),
+            groups=tuple(self.groups),
+            authority=archived(self.authority).decode(),
+        )
+        await api.apply(now.secret)
+        self._known_state = now.authority
+
+    def _take_over(self, there: Installation) -> None:
+        if there.authority != self._known_state:
+            restore(self.authority, there.authority.encode())
+            self._known_state = there.authority
+
+
+def secret(namespace: str, name: str, data: Mapping[str, str | bytes]) -> Manifest:
+    """A Secret; the texts in it are PEM."""
+    texts = {key: value.decode() if isinstance(value, bytes) else value for key, value in data.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": OURS},
+        "stringData": texts,
+    }

@@ -1,0 +1,124 @@
+"""What was seen, joined: the client's exchanges with the servers' attempts."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.probe.protocol.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
+
+__all__ = [
+    "Answered",
+    "Attempt",
+    "Ending",
+    "Exchange",
+    "Form",
+    "LoadOutcome",
+    "Protocol",
+    "Sight",
+    "Spread",
+    "Tls",
+    "join",
+    "takes_form",
+]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A refusal that is an answer of the data plane: the HTTP status, or the gRPC status, that it has."""
+
+    status: int | None = None
+    grpc_status: int | None = None
+
+    def __str__(self) -> str:
+        return f"status {self.status}" if self.grpc_status is None else f"grpc-status {self.grpc_status}"
+
+
+Form = Ending | Answered
+"""How a peer can be refused."""
+
+
+def takes_form(exchange: Exchange, form: Form) -> bool:
+    """Whether an exchange ended in this form."""
+    if isinstance(form, Ending):
+        return exchange.ending is form
+    told = exchange.status if form.grpc_status is None else exchange.grpc_status
+    return exchange.ending is Ending.ANSWERED and told == (form.status or form.grpc_status)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Percentiles of a set of figures."""
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """The spread of these values; all zero where there are none. Each is one of the values (nearest rank)."""
+        ranked = sorted(values) or [0.0]
+        at = [ranked[max(0, math.ceil(len(ranked) * part) - 1)] for part in (0.5, 0.9, 0.99, 1.0)]
+        return cls(*at)
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """An open-loop load, joined with the ledgers of the servers it went to. Entries are request ids with the reason.
+
+    Attributes:
+        sent: Requests sent.
+        failed: Those without a good answer, with what the client saw instead.
+        lost: Those that the client saw answered, but that no server has in its ledger.
+        duplicated: Those that reached an application more than once, with the number of attempts.
+        lateness: How far requests were sent behind their schedule, in seconds: the client's fault, not the mesh's.
+        latency: From due to answered, in seconds, so that a stall shows in every request that it delays.
+        served_in: The same of those requests alone that did not fail.
+        reached: How many requests reached an application, whatever the client saw.
+        overrun: Whether it ended by itself, as requests were sent too late.
+    """
+
+    sent: int
+    failed: tuple[tuple[str, str], ...]
+    lost: tuple[str, ...]
+    duplicated: tuple[tuple[str, int], ...]
+    lateness: Spread
+    latency: Spread
+    served_in: Spread
+    reached: int = 0
+    overrun: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing failed, was lost or came twice."""
+        return not (self.failed or self.lost or self.duplicated)
+
+
+def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
+    """Join what the servers saw of a load with what its client saw, or several instances of it one after the other."""
+    seen = Counter(attempt.request_id for attempt in attempts)
+    failed, lost, duplicated, lateness, latency, served = [], [], [], [], [], []
+    for result in results:
+        lateness += [begun - due for due, begun in zip(result.scheduled, result.sent, strict=True)]
+        latency += [end - due for due, end in zip(result.scheduled, result.ended, strict=True)]
+        for number, ending in enumerate(result.endings):
+            request_id = f"{result.request_id}-{number}"
+            if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
+                failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
+            else:
+                served.append(result.ended[number] - result.scheduled[number])
+                lost += [] if seen[request_id] else [request_id]
+            if seen[request_id] > 1:
+                duplicated.append((request_id, seen[request_id]))
+    return LoadOutcome(
+        sent=sum(len(result.endings) for result in results),
+        failed=tuple(failed),
+        lost=tuple(lost),
+        duplicated=tuple(duplicated),
+        lateness=Spread.of(lateness),
+        latency=Spread.of(latency),
+        served_in=Spread.of(served),
+        reached=len(seen),
+        overrun=any(result.overrun for result in results),
+    )

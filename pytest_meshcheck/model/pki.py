@@ -1,0 +1,230 @@
+"""A SPIFFE authority that the suite holds: root, intermediate, leaves, and hostile certificates made to order.
+
+Leaves follow the X.509-SVID standard (https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md): exactly one
+URI SAN, CA:FALSE, digitalSignature, an empty subject. Lifetimes are whole seconds, as X.509 has no finer ones.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from pytest_meshcheck.probe.protocol.messages import Credentials
+
+CLOCK_SKEW = datetime.timedelta(seconds=60)
+"""How far NotBefore lies in the past, so that a peer whose clock is slow accepts a new certificate."""
+
+ROOT_LIFETIME = datetime.timedelta(days=3650)
+ISSUER_LIFETIME = datetime.timedelta(days=365)
+BOTH_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+def now() -> datetime.datetime:
+    """The current time in UTC, in whole seconds."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True)
+class Validity:
+    """From when to when a certificate holds."""
+
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+
+    @classmethod
+    def of(cls, lifetime: datetime.timedelta) -> "Validity":
+        """Valid now and for ``lifetime`` more, backdated by the clock skew."""
+        moment = now()
+        return cls(moment - CLOCK_SKEW, moment + lifetime)
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A certificate that signs, with its key and its chain up to, but without, the root.
+
+    Attributes:
+        certificate: The signing certificate; a root for ``Issuer.root``.
+        key: Its private key; never part of a representation.
+        chain: What a leaf is served with after itself: the intermediates, nearest first.
+        root: The certificate that the chain ends in.
+    """
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    chain: tuple[x509.Certificate, ...]
+    root: x509.Certificate
+
+    @classmethod
+    def self_signed(cls, name: str, validity: Validity | None = None) -> "Issuer":
+        """A new root."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = _name(name)
+        builder = _builder(subject, subject, key, validity or Validity.of(ROOT_LIFETIME))
+        certificate = _as_authority(builder, path_length=None).sign(key, hashes.SHA256())
+        return cls(certificate, key, (), certificate)
+
+    def intermediate(self, name: str, validity: Validity | None = None) -> "Issuer":
+        """A new intermediate below this issuer."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_name(name), self.certificate.subject, key, validity or Validity.of(ISSUER_LIFETIME))
+        builder = _as_authority(builder, path_length=0).add_extension(self._key_identifier(), critical=False)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        return Issuer(certificate, key, (certificate, *self.chain), self.root)
+
+    def leaf(self, identities: Sequence[str], validity: Validity) -> Credentials:
+        """A leaf with exactly these URIs or DNS names as SANs, and this validity; nothing is clamped or checked."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(x509.Name([]), self.certificate.subject, key, validity)
+        builder = (
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(digital_signature=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(BOTH_USAGES), critical=False)
+            .add_extension(self._key_identifier(), critical=False)
+        )
+        if identities:
+            names = [_san(identity) for identity in identities]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        return Credentials(chain=pem(certificate, *self.chain), key=key_pem(key))
+
+    def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
+
+class Authority:
+    """The authority of one mesh: announces roots, issues leaves from one intermediate, rotates both.
+
+    Attributes:
+        trust_domain: The SPIFFE trust domain, e.g. ``cluster.local``.
+        roots: The announced roots, in the order in which they are announced.
+        issuer: The intermediate that signs leaves now.
+        previous: The intermediate before it; None until there was a rotation.
+        next_issuer: The intermediate under a root that was added, until it is switched to.
+        root_issuers: What signs intermediates, by the certificates of all roots there ever were.
+        generation: How many issuers there were; it makes their names differ.
+    """
+
+    def __init__(self, trust_domain: str) -> None:
+        self.trust_domain = trust_domain
+        self.generation = 0
+        self.root_issuers: dict[x509.Certificate, Issuer] = {}
+        self.issuer = self._new_root_and_issuer()
+        self.previous: Issuer | None = None
+        self.roots: tuple[x509.Certificate, ...] = (self.issuer.root,)
+        self.next_issuer: Issuer | None = None
+
+    def bundle(self) -> bytes:
+        """The announced roots as PEM."""
+        return pem(*self.roots)
+
+    def issue(self, identity: str, lifetime: float) -> Credentials:
+        """A leaf of ``lifetime`` seconds, cut so that it never outlives an issuer above it (RFC 5280 6.1)."""
+        wanted = Validity.of(datetime.timedelta(seconds=lifetime))
+        above = (*self.issuer.chain, self.issuer.root)
+        limit = min(certificate.not_valid_after_utc for certificate in above)
+        return self.issuer.leaf([identity], Validity(wanted.not_before, min(wanted.not_after, limit)))
+
+    def rotate_issuer(self, validity: Validity | None = None) -> None:
+        """A new intermediate under the same root."""
+        parent = self.root_issuers[self.issuer.root]
+        self.generation += 1
+        self._become(parent.intermediate(f"issuer {self.generation}", validity))
+
+    def add_root(self) -> None:
+        """Announce a second root beside the first; leaves are still issued under the first."""
+        self.next_issuer = self._new_root_and_issuer()
+        self.roots = (*self.roots, self.next_issuer.root)
+
+    def switch_root(self) -> None:
+        """Issue under the root that was added last.
+
+        Raises:
+            RuntimeError: No root was added before.
+        """
+        if self.next_issuer is None:
+            raise RuntimeError("no root was added: call add_root() first")
+        self._become(self.next_issuer)
+        self.next_issuer = None
+
+    def drop_root(self) -> None:
+        """Announce none but the root that leaves are issued under."""
+        self.roots = (self.issuer.root,)
+
+    def _become(self, issuer: Issuer) -> None:
+        self.previous, self.issuer = self.issuer, issuer
+
+    def _new_root_and_issuer(self) -> Issuer:
+        self.generation += 1
+        root = Issuer.self_signed(f"{self.trust_domain} root {self.generation}")
+        self.root_issuers[root.certificate] = root
+        return root.intermediate(f"issuer {self.generation}")
+
+
+def spiffe_id(trust_domain: str, namespace: str, service_account: str) -> str:
+    """The SPIFFE ID in the form that meshes on Kubernetes use."""
+    return f"spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"
+
+
+def pem(*certificates: x509.Certificate) -> bytes:
+    """Certificates as one PEM text."""
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+
+
+def parsed_chain(chain: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
+    """The DER certificates of a handshake, parsed."""
+    return tuple(x509.load_der_x509_certificate(der) for der in chain)
+
+
+def _san(identity: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(identity) if "://" in identity else x509.DNSName(identity)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, validity: Validity
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(validity.not_before)
+        .not_valid_after(validity.not_after)
+    )
+
+
+def _as_authority(builder: x509.CertificateBuilder, path_length: int | None) -> x509.CertificateBuilder:
+    return builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True).add_extension(
+        _key_usage(key_cert_sign=True, crl_sign=True), critical=True
+    )
+
+
+def _key_usage(
+    *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
+) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as PEM (PKCS #8), not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,76 @@
+"""An authority as octets and back, keys included: for a Secret, and for nothing that anybody reads."""
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pytest_meshcheck.model.pki import Authority, Issuer, key_pem, pem
+
+
+class ArchivedIssuer(msgspec.Struct, frozen=True):
+    """An issuer as PEM texts; the chain begins with the issuer itself, unless that is a root."""
+
+    certificate: bytes
+    key: bytes
+    chain: bytes
+    root: bytes
+
+
+class Archive(msgspec.Struct, frozen=True):
+    """All that an authority is."""
+
+    trust_domain: str
+    generation: int
+    roots: bytes
+    """The announced ones, in their order."""
+    root_issuers: tuple[ArchivedIssuer, ...]
+    issuer: ArchivedIssuer
+    previous: ArchivedIssuer | None
+    next_issuer: ArchivedIssuer | None
+
+
+def archived(authority: Authority) -> bytes:
+    """The authority as JSON, with its private keys."""
+    return msgspec.json.encode(
+        Archive(
+            trust_domain=authority.trust_domain,
+            generation=authority.generation,
+            roots=authority.bundle(),
+            root_issuers=tuple(_packed(issuer) for issuer in authority.root_issuers.values()),
+            issuer=_packed(authority.issuer),
+            previous=_packed(authority.previous) if authority.previous else None,
+            next_issuer=_packed(authority.next_issuer) if authority.next_issuer else None,
+        )
+    )
+
+
+def restore(authority: Authority, octets: bytes) -> None:
+    """Make an authority the one that was archived.
+
+    Raises:
+        msgspec.DecodeError: That is no archive.
+    """
+    archive = msgspec.json.decode(octets, type=Archive)
+    authority.trust_domain = archive.trust_domain
+    authority.generation = archive.generation
+    authority.roots = tuple(x509.load_pem_x509_certificates(archive.roots))
+    issuers = [_unpacked(issuer) for issuer in archive.root_issuers]
+    authority.root_issuers = {issuer.certificate: issuer for issuer in issuers}
+    authority.issuer = _unpacked(archive.issuer)
+    authority.previous = _unpacked(archive.previous) if archive.previous else None
+    authority.next_issuer = _unpacked(archive.next_issuer) if archive.next_issuer else None
+
+
+def _packed(issuer: Issuer) -> ArchivedIssuer:
+    return ArchivedIssuer(pem(issuer.certificate), key_pem(issuer.key), pem(*issuer.chain), pem(issuer.root))
+
+
+def _unpacked(packed: ArchivedIssuer) -> Issuer:
+    key = serialization.load_pem_private_key(packed.key, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"an issuer's key is on an elliptic curve, this one is a {type(key).__name__}")
+    chain = tuple(x509.load_pem_x509_certificates(packed.chain)) if packed.chain else ()
+    return Issuer(
+        x509.load_pem_x509_certificate(packed.certificate), key, chain, x509.load_pem_x509_certificate(packed.root)
+    )

@@ -1,0 +1,23 @@
+"""The workloads of the stage, by the role that a check asks for."""
+
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+
+SHORTEST = 0.0
+"""As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
+
+STAGE = {
+    # fixture: what it is
+    "client": WorkloadSpec("blue", "client"),
+    "other": WorkloadSpec("blue", "other"),
+    "server": WorkloadSpec("blue", "server", calls=False),
+    "renewing": WorkloadSpec("blue", "renewing", leaf_lifetime=SHORTEST, calls=False),
+    "twin_client": WorkloadSpec("green", "client"),
+    "twin_server": WorkloadSpec("green", "server", calls=False),
+    "outsider": WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED),
+    "bystander": WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED),
+    "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
+}
+"""Two identities in one namespace, their twins in another, and two workloads outside of the mesh."""
+
+WHERE_LIFETIMES_ARE_ONE = {"renewing": "other"}
+"""Who takes whose part where the certificates of all workloads live equally long: each has to be started."""

@@ -1,0 +1,90 @@
+"""Workloads before they run: their names, whether the mesh has them, what they serve, how they are addressed."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_meshcheck.probe.protocol import messages as m
+
+
+class Enrolment(enum.StrEnum):
+    """Whether a workload is part of the mesh."""
+
+    ENROLLED = "enrolled"
+    UNENROLLED = "unenrolled"
+    FEIGNED = "feigned"
+    """No data plane, but the mesh is told that there is one: an impostor that speaks TLS by itself."""
+
+
+class Via(enum.StrEnum):
+    """How a server is addressed."""
+
+    SERVICE = "service"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A declared port of a workload and of the service of the same name in front of it."""
+
+    name: str
+    protocol: m.Protocol
+    server_first: bool = False
+
+
+PORTS = (
+    Port("http", m.Protocol.HTTP1),
+    Port("http-alt", m.Protocol.HTTP1),
+    Port("grpc", m.Protocol.GRPC),
+    Port("tcp", m.Protocol.TCP),
+    Port("tcp-banner", m.Protocol.TCP, server_first=True),
+)
+"""What every workload serves."""
+
+
+@dataclass(frozen=True)
+class WorkloadSpec:
+    """A workload, and the service of the same name in front of it, before it runs.
+
+    Attributes:
+        namespace: Name of the namespace: a plain one in a plan, that of ``Platform.namespace`` once it is started.
+        name: Name of the workload, its service and its service account.
+        enrolment: Whether it is part of the mesh.
+        leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
+        ports: What it serves.
+        calls: Whether it calls others; the data plane of one that never does need not know of them.
+    """
+
+    namespace: str
+    name: str
+    enrolment: Enrolment = Enrolment.ENROLLED
+    leaf_lifetime: float | None = None
+    ports: tuple[Port, ...] = PORTS
+    calls: bool = True
+
+    @property
+    def service_account(self) -> str:
+        """Each workload has a service account of its own, of its own name."""
+        return self.name
+
+    @property
+    def authority(self) -> str:
+        """The name that clients address it by."""
+        return f"{self.name}.{self.namespace}"
+
+    def port(self, name: str) -> Port:
+        """The port of that name; a KeyError names the declared ones."""
+        for port in self.ports:
+            if port.name == name:
+                return port
+        raise KeyError(
+            f"{self.namespace}/{self.name} has no port {name!r}; it has {', '.join(p.name for p in self.ports)}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+Address = tuple[str, int]
+Resolver = Callable[[WorkloadSpec, WorkloadSpec, str, Via], Address]
+"""Where a client dials to reach a server's port: (client, server, port name, via) -> address."""

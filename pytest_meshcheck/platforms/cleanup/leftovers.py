@@ -1,0 +1,201 @@
+"""What dead runs have left behind, and its removal."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces, runs_in
+from pytest_meshcheck.platforms.cleanup.run_records import (
+    KeptCluster,
+    NamedCluster,
+    OwnCluster,
+    Record,
+    adopted,
+    forget,
+    records,
+    reserved,
+)
+from pytest_meshcheck.platforms.helm import helm
+from pytest_meshcheck.platforms.helm.helm import Helm
+from pytest_meshcheck.platforms.helm.installation import installed_by, remove
+from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kind.cluster import KEPT, OURS, Kind
+from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, UNREACHABLE, Api
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
+from pytest_meshcheck.platforms.run_directory import RunDirectory, dead_runs
+
+IS_KEPT = "it is kept for the next run with --mesh-keep=always"
+NO_RECORD = "no record says whose it is: kept on purpose, or of another user or machine"
+UNINSTALLED_WITHIN = 120.0
+NO_CONTEXT = "its context is no longer in the kubeconfig"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that a run left behind.
+
+    Attributes:
+        what: Its name, for messages.
+        remove: Removes it; returns what went wrong, empty where nothing did.
+        doubt: Why somebody may need it; empty where it is certain that nobody does.
+    """
+
+    what: str
+    remove: Callable[[], str]
+    doubt: str = ""
+
+
+def left_by_dead_runs() -> list[str]:
+    """What dead runs of this user made in clusters, for a line at the start of the next one."""
+    return [_described(record) for record in records()[1] if not _is_gone(record)]
+
+
+def finished(cluster: Kind) -> bool:
+    """Whether a cluster that is to be kept is there; one whose creation was cut short is removed. Call it reserved."""
+    for record in records()[1]:
+        if isinstance(record.where, OwnCluster) and record.uses(cluster.name) and not cluster.delete():
+            forget(record)
+    return cluster.exists()
+
+
+def of_dead_runs() -> Iterator[Leftover]:
+    """What this user's records and the folder for temporary files tell."""
+    for record in records()[1]:
+        remove = partial(_remove, record)
+        if _is_gone(record):
+            yield Leftover(f"record of {_described(record)}, which is gone", remove)
+        else:
+            yield Leftover(_described(record), remove, _doubt(record))
+    for path in dead_runs(Path(tempfile.gettempdir())):
+        yield Leftover(f"folder {path}", partial(_remove_folder, path))
+
+
+def of_nobody() -> Iterator[Leftover]:
+    """Kind clusters with a name of ours that are nobody's by any record, or kept and not in use.
+
+    Raises:
+        MeshUnavailable: They cannot be listed.
+    """
+    if shutil.which("kind") is None:
+        return
+    alive, dead = records()
+    for name in filter(lambda name: name.startswith(OURS), kind.clusters()):
+        told = [*alive, *(record for record in dead if isinstance(record.where, OwnCluster))]
+        if not any(record.uses(name) for record in told):
+            doubt = IS_KEPT if name.startswith(KEPT) else NO_RECORD
+            yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), doubt)
+
+
+def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftover]:
+    """Namespaces of runs in a cluster, but of those that are alive; MeshUnavailable where it cannot be had."""
+    alive, dead = ({record.run for record in some} for some in records())
+    for run, names in sorted(asyncio.run(runs_in(kubeconfig, context)).items()):
+        if run not in alive:
+            there = Attachment(run, "", "", str(kubeconfig or ""), context)
+            what = f"namespaces {', '.join(sorted(names))} of run {run}"
+            yield Leftover(what, partial(_remove_namespaces, there), "" if run in dead else NO_RECORD)
+
+
+def _described(record: Record) -> str:
+    match record.where:
+        case OwnCluster(name):
+            return f"kind cluster {name}"
+        case KeptCluster(name):
+            return f"namespaces of run {record.run} in kind cluster {name}"
+        case NamedCluster(context):
+            return f"what run {record.run} made in context {context}"
+
+
+def _is_gone(record: Record) -> bool:
+    """Whether what a record tells of is certainly there no more."""
+    if isinstance(record.where, NamedCluster) or shutil.which("kind") is None:
+        return False
+    try:
+        return not kind.has(record.where.name)
+    except MeshUnavailable:
+        return False
+
+
+def _doubt(record: Record) -> str:
+    if not isinstance(record.where, NamedCluster):
+        return ""
+    try:
+        known = contexts(Path(record.where.kubeconfig) if record.where.kubeconfig else None)
+    except MeshUnavailable:
+        return NO_CONTEXT
+    return "" if record.where.context in known.names else NO_CONTEXT
+
+
+def _remove(record: Record) -> str:
+    with adopted(record) as ours:
+        if not ours:
+            return ""  # somebody removes it just now
+        try:
+            trouble = "" if _is_gone(record) or _doubt(record) else _remove_made(record)
+        except (Inconclusive, MeshUnavailable) as error:
+            return str(error)
+        if not trouble:
+            forget(record)
+        return trouble
+
+
+def _remove_made(record: Record) -> str:
+    match record.where:
+        case OwnCluster(name):
+            return _remove_kind(name, record.run)
+        case KeptCluster(name):
+            with contextlib.closing(RunDirectory()) as folder:
+                kubeconfig = folder.path / "kubeconfig"
+                Kind(name).write_kubeconfig(kubeconfig)
+                return _remove_namespaces(Attachment(record.run, "", "", str(kubeconfig)))
+        case NamedCluster(context, kubeconfig):
+            there = Attachment(record.run, "", "", kubeconfig, context or None)
+            return _remove_namespaces(there) or asyncio.run(_remove_installed(there))
+
+
+def _remove_kind(name: str, dead: str = "") -> str:
+    """Remove a cluster that no run uses but the dead one whose record we hold.
+
+    A run that waits for the name has written that down before, and is seen; one that comes later waits for us.
+    """
+    with reserved(name) if name.startswith(KEPT) else contextlib.nullcontext():
+        users = [record.run for record in records()[0] if record.uses(name) and record.run != dead]
+        return f"run {users[0]} uses it" if users else Kind(name).delete()
+
+
+async def _remove_installed(attachment: Attachment) -> str:
+    """Remove the meshes of a run; helm has to be there only where there is any."""
+    api = await Api.connect(attachment.kubeconfig, attachment.context)
+    try:
+        for one in await installed_by(api, attachment.run):
+            helm.require()
+            await remove(api, Helm(attachment.kubeconfig, attachment.context), one, UNINSTALLED_WITHIN)
+    except (*UNREACHABLE, ApiException) as error:
+        return f"the API server does not answer as it should: {error}"
+    finally:
+        await api.close()
+    return ""
+
+
+def _remove_namespaces(attachment: Attachment) -> str:
+    left = asyncio.run(remove_namespaces(attachment, REACHABLE_WITHIN))
+    return f"still there: {', '.join(left)}" if left else ""
+
+
+def _remove_folder(path: Path) -> str:
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return ""  # another run has removed it
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return ""

@@ -1,0 +1,64 @@
+"""Making sure that nothing of a run is left in a cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.kubernetes.api import BACK_WITHIN, UNREACHABLE, Api, Object
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.manifests import RUN
+
+NAMESPACES = "/api/v1/namespaces"
+GONE_WITHIN = 60.0
+
+
+async def remove_namespaces(attachment: Attachment, patience: float = BACK_WITHIN) -> list[str]:
+    """Delete the namespaces of a run and wait until they are gone; returns the names of those that are not.
+
+    The API server may be away for so many seconds.
+
+    Raises:
+        MeshUnavailable: The kubeconfig cannot be used, or has no such context.
+    """
+    api = await Api.connect(attachment.kubeconfig, attachment.context, patience)
+    selector = f"{RUN}={attachment.run}"
+    left: list[str] = []
+
+    def none_left(namespaces: Sequence[Object]) -> bool:
+        left[:] = [namespace["metadata"]["name"] for namespace in namespaces]
+        return not left
+
+    try:
+        found, _ = await api.items(NAMESPACES, selector)
+        for namespace in found:
+            await api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace["metadata"]})
+        await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
+    except TimeoutError:
+        return left
+    except (*UNREACHABLE, ApiException, Inconclusive) as error:
+        return [f"those labelled {selector} ({error})"]
+    finally:
+        await api.close()
+    return []
+
+
+async def runs_in(kubeconfig: Path | None, context: str | None) -> dict[str, list[str]]:
+    """The runs that have namespaces in a cluster, with the names of those.
+
+    Raises:
+        MeshUnavailable: The cluster cannot be had.
+    """
+    api = await Api.connect(kubeconfig, context)
+    runs: dict[str, list[str]] = {}
+    try:
+        await api.version()
+        found, _ = await api.items(NAMESPACES, RUN)
+    except ApiException as error:
+        raise MeshUnavailable(f"its namespaces cannot be listed: {error.status} {error.reason}") from error
+    finally:
+        await api.close()
+    for namespace in found:
+        runs.setdefault(namespace["metadata"]["labels"][RUN], []).append(namespace["metadata"]["name"])
+    return runs

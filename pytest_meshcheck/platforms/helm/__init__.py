@@ -1,0 +1,1 @@
+"""Charts, and the program that installs them."""

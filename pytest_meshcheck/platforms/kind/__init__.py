@@ -1,0 +1,1 @@
+"""Clusters of kind, and the images that their nodes need."""

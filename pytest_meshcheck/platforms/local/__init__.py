@@ -1,0 +1,1 @@
+"""Workloads as processes of this machine."""

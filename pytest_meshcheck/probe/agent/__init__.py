@@ -1,0 +1,1 @@
+"""The program of a probe, and how it is controlled."""

@@ -1,0 +1,75 @@
+"""The program.
+
+Without arguments it is a child: it reads commands from standard input, replies on standard output, and lives no longer
+than its parent. With ``--socket`` it takes controllers on a Unix socket until it gets SIGTERM.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from pytest_meshcheck.probe.agent.control_session import Conversation
+from pytest_meshcheck.probe.agent.control_socket import STREAM_LIMIT, serve
+from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that this process gets when its parent dies."""
+
+
+def main() -> None:
+    """Run until standard input ends, or with ``--socket`` until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_meshcheck.probe", description=__doc__)
+    parser.add_argument("--socket", type=Path, help="take controllers on this Unix socket")
+    parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on serving after SIGTERM")
+    arguments = parser.parse_args()
+    if arguments.socket:
+        open_as_many_as_allowed()
+        asyncio.run(serve(arguments.socket, arguments.drain))
+    else:
+        be_a_child()
+
+
+def be_a_child() -> None:
+    """Run until standard input ends."""
+    die_with_parent()
+    open_as_many_as_allowed()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the controller, which then ends us.
+    commands, replies = take_standard_streams()
+    asyncio.run(converse(commands, replies))
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies, however that dies (Linux only).
+
+    The signal comes when the thread that started us ends, so a controller starts probes from a thread that stays.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        sys.exit("the controller ended while the probe started")
+
+
+def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep standard output for replies alone; whatever else is printed goes to standard error."""
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return os.fdopen(os.dup(0), "rb", buffering=0), replies
+
+
+async def converse(commands: BinaryIO, replies: BinaryIO) -> None:
+    """Carry out commands until the stream of them ends."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=STREAM_LIMIT)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await loop.connect_read_pipe(lambda: protocol, commands)
+    transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, replies)
+    writer = asyncio.StreamWriter(transport, flow, None, loop)
+    await Conversation().over(reader, writer)

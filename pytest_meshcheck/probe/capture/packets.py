@@ -1,0 +1,215 @@
+"""The wire capture: everything that the interfaces of a node carry from and to certain addresses.
+
+An AF_PACKET socket that is bound to no interface sees all of them, in both directions (packet(7)); it needs CAP_NET_RAW
+and the node's network.
+"""
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
+from pytest_meshcheck.probe.protocol.errors import ProbeFault
+from pytest_meshcheck.probe.protocol.messages import Sight
+
+ETH_P_ALL = 0x0003
+SOL_PACKET = 263
+PACKET_STATISTICS = 6
+SO_RCVBUFFORCE = 33
+BUFFER = 8 << 20
+"""Octets of the kernel's buffer; with its default a third of the packets was lost."""
+
+LARGEST = 1 << 19
+"""Octets of the largest packet, as offloading makes them."""
+
+TCP, UDP = 6, 17
+IPV6_HEADER = 40
+UDP_HEADER = 8
+DISCARD = 9
+"""The port that canaries are sent to; nobody has to listen there."""
+
+CANARY_PATIENCE = 3.0
+CANARY_INTERVAL = 0.05
+CIRCLE = 1 << 32
+"""TCP sequence numbers begin anew after so many octets."""
+
+Flow = tuple[bytes, int, bytes, int]
+"""From address and port, to address and port."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The payload of one packet; ``sequence`` is None for UDP."""
+
+    flow: Flow
+    sequence: int | None
+    payload: bytes
+
+
+@dataclass
+class Capture:
+    """One capture under way.
+
+    Attributes:
+        client: Whose connections are counted.
+        servers: The addresses of their server: its own, and that of its service.
+    """
+
+    client: str
+    servers: tuple[str, ...]
+    _flows: dict[Flow, dict[int, bytes]] = field(default_factory=dict)
+    _canary: bytes = b""
+    _octets: int = 0
+    _drops: int = 0
+
+    def __post_init__(self) -> None:
+        self._client = ipaddress.ip_address(self.client).packed
+        self._servers = {ipaddress.ip_address(server).packed for server in self.servers}
+        self._buffer = memoryview(bytearray(LARGEST))
+        try:
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        except PermissionError as error:
+            raise ProbeFault(f"packets cannot be captured here: {error}; it takes a privileged pod") from error
+        self._socket.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._socket, self._drain)
+
+    async def prove(self, addresses: Sequence[str]) -> None:
+        """Send a canary to each address and see it go by; ProbeFault where it is not seen, as nothing else would be."""
+        for address in addresses:
+            self._canary = secrets.token_hex(16).encode()
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                sender.sendto(self._canary, (address, DISCARD))
+            if not await self._sees_canary():
+                raise ProbeFault(f"a canary that was sent to {address} was not seen: this capture would miss traffic")
+
+    def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Which needles went by, in whatever pieces; ProbeFault where packets were lost, or more came than is kept."""
+        self._drain()
+        self._refuse_gaps()
+        sought = [needle.encode() for needle in needles]
+        texts = [run for segments in self._flows.values() for run in runs(segments)]
+        there = self._between(lambda flow: flow[:2] if flow[2] in self._servers else None)
+        back = self._between(lambda flow: flow[2:] if flow[0] in self._servers else None)
+        return Sight(
+            connections=len(there),
+            octets_to_server=sum(map(len, there)),
+            octets_to_client=sum(map(len, back)),
+            found=tuple(text.decode() for text in sought if any(text in run for run in texts)),
+            excerpt=b"".join((*there[-1:], *back[-1:]))[:EXCERPT],
+        )
+
+    def stop(self) -> None:
+        """End it and forget what it saw."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        self._flows.clear()
+
+    async def _sees_canary(self) -> bool:
+        until = asyncio.get_running_loop().time() + CANARY_PATIENCE
+        while asyncio.get_running_loop().time() < until:
+            self._drain()
+            if not self._canary:
+                return True
+            await asyncio.sleep(CANARY_INTERVAL)
+        return False
+
+    def _drain(self) -> None:
+        """Take in what the kernel has for us, all of it: what was sent before is seen after."""
+        while True:
+            try:
+                length, sender = self._socket.recvfrom_into(self._buffer)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an interface went down; the socket goes on with the others
+            if sender[0] != "lo" and (segment := taken_apart(self._buffer[:length])):
+                self._keep(segment)
+
+    def _keep(self, segment: Segment) -> None:
+        if segment.sequence is None:
+            if segment.payload == self._canary:
+                self._canary = b""
+            return
+        ours = {self._client, *self._servers}
+        if segment.flow[0] not in ours and segment.flow[2] not in ours:
+            return
+        segments = self._flows.setdefault(segment.flow, {})
+        if len(segments.get(segment.sequence, b"")) < len(segment.payload):
+            self._octets += len(segment.payload)
+            if self._octets <= LIMIT:
+                segments[segment.sequence] = segment.payload
+
+    def _refuse_gaps(self) -> None:
+        _, drops = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        self._drops += drops
+        if self._drops:
+            raise ProbeFault(f"the capture lost {self._drops} packets, it would not be whole")
+        if self._octets > LIMIT:
+            raise ProbeFault(f"{self._octets} octets went by, of which {LIMIT} are kept: the search would not be whole")
+
+    def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:
+        """What went one way between client and server, by connection.
+
+        A connection is there twice where both ends are on this node: to the address of the service, and to the server.
+        """
+        seen: dict[int, bytes] = {}
+        for flow, segments in self._flows.items():
+            end = client_of(flow)
+            if end is not None and end[0] == self._client and segments:
+                seen[end[1]] = max(seen.get(end[1], b""), b"".join(runs(segments)), key=len)
+        return list(seen.values())
+
+
+def taken_apart(packet: memoryview) -> Segment | None:
+    """The payload of an IP packet with TCP or UDP in it; None for anything else, and for packets without payload."""
+    found = _transport(packet)
+    if found is None:
+        return None
+    protocol, source, target, rest = found
+    if protocol == UDP and len(rest) > UDP_HEADER:
+        ports = struct.unpack("!HH", rest[:4])
+        return Segment((source, ports[0], target, ports[1]), None, bytes(rest[UDP_HEADER:]))
+    if protocol != TCP or len(rest) < 20:
+        return None
+    source_port, target_port, sequence = struct.unpack("!HHI", rest[:8])
+    payload = bytes(rest[(rest[12] >> 4) * 4 :])
+    return Segment((source, source_port, target, target_port), sequence, payload) if payload else None
+
+
+def _transport(packet: memoryview) -> tuple[int, bytes, bytes, memoryview] | None:
+    """Protocol, source, target, and what IP carries, without the padding that a link adds."""
+    if len(packet) < 20:
+        return None
+    version = packet[0] >> 4
+    if version == 4:
+        header = (packet[0] & 0xF) * 4
+        end = int.from_bytes(packet[2:4]) or len(packet)
+        return packet[9], bytes(packet[12:16]), bytes(packet[16:20]), packet[header:end]
+    if version == 6 and len(packet) > IPV6_HEADER:
+        end = IPV6_HEADER + int.from_bytes(packet[4:6]) if any(packet[4:6]) else len(packet)
+        return packet[6], bytes(packet[8:24]), bytes(packet[24:40]), packet[IPV6_HEADER:end]
+    return None
+
+
+def runs(segments: dict[int, bytes]) -> Iterator[bytes]:
+    """What went one way over a connection, put together by sequence number; in pieces where octets were not seen."""
+    if not segments:
+        return
+    first = next(iter(segments))
+    ordered = sorted(segments.items(), key=lambda item: (item[0] - first + CIRCLE // 2) % CIRCLE)
+    run, following = bytearray(), ordered[0][0]
+    for sequence, payload in ordered:
+        ahead = (sequence - following + CIRCLE // 2) % CIRCLE - CIRCLE // 2
+        if ahead > 0:
+            yield bytes(run)
+            run.clear()
+        if len(payload) + min(ahead, 0) > 0:
+            run += payload[max(-ahead, 0) :]
+            following = (sequence + len(payload)) % CIRCLE
+    yield bytes(run)

@@ -1,0 +1,71 @@
+"""The recorders of a probe, by name: relays in the path, and captures of packets."""
+
+import socket
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_meshcheck.probe.capture.packets import Capture
+from pytest_meshcheck.probe.capture.relay_recorder import Recorder
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.errors import ProbeFault
+from pytest_meshcheck.probe.protocol.messages import Sight
+
+BACKLOG = 1024
+
+
+class Witness(Protocol):
+    """What records: a relay, or a capture."""
+
+    def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Which needles were seen so far."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+@dataclass
+class Recorders:
+    """The recorders, by their names."""
+
+    _recording: dict[str, Witness] = field(default_factory=dict)
+
+    async def record(self, name: str, listen: tuple[str, int], forward: tuple[str, int]) -> None:
+        """Begin to relay and record; ProbeFault where that is not possible."""
+        self._refuse_second(name)
+        try:
+            listener = socket.create_server(
+                listen, family=socket.AF_INET6 if ":" in listen[0] else socket.AF_INET, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise ProbeFault(f"recorder {name!r} cannot listen on {listen[0]}:{listen[1]}: {error}") from error
+        listener.setblocking(False)
+        self._recording[name] = Recorder(listener, forward)
+
+    async def capture(self, command: m.Capture) -> None:
+        """Begin to capture packets; ProbeFault where that is not possible."""
+        self._refuse_second(command.name)
+        capture = self._recording[command.name] = Capture(command.client, command.servers)
+        try:
+            await capture.prove(command.canaries)
+        except BaseException:
+            self.stop(command.name)
+            raise
+
+    def _refuse_second(self, name: str) -> None:
+        if name in self._recording:
+            raise ProbeFault(f"recorder {name!r} is at work already")
+
+    def look_for(self, name: str, needles: tuple[str, ...]) -> Sight:
+        """Search what a recorder saw so far."""
+        return self._named(name).look_for(needles)
+
+    def stop(self, name: str) -> None:
+        """Close a recorder with its connections."""
+        self._named(name).stop()
+        del self._recording[name]
+
+    def _named(self, name: str) -> Witness:
+        try:
+            return self._recording[name]
+        except KeyError:
+            raise ProbeFault(f"no recorder {name!r}; at work are {', '.join(self._recording) or 'none'}") from None

@@ -1,0 +1,96 @@
+"""What a client sees of an exchange while it is under way, and how an exchange ends."""
+
+import hashlib
+import time
+
+from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, Request, Tls
+
+EXCERPT = 400
+"""Octets of the body that are kept."""
+
+
+class Ended(Exception):
+    """The exchange ended otherwise than with an answer."""
+
+    def __init__(self, ending: Ending, detail: str = "") -> None:
+        super().__init__(f"{ending}: {detail}")
+        self.ending = ending
+        self.detail = detail
+
+
+class Observed:
+    """What was seen so far."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._digest = hashlib.sha256()
+        self._length = 0
+        self._start = b""
+        self._started = time.monotonic()
+        self._wall = time.time()
+        self.status: int | None = None
+        self.grpc_status: int | None = None
+        self.grpc_message = ""
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.trailers: tuple[tuple[str, str], ...] = ()
+        self.informational: tuple[int, ...] = ()
+        self.messages = 0
+        self.connected = False
+        self.begun = False
+        self.tls: Tls | None = None
+        self.local: tuple[str, int] | None = None
+        self.remote: tuple[str, int] | None = None
+
+    def body(self, data: bytes) -> None:
+        """Count and hash a piece of the answer's body."""
+        self.begun = True
+        self._digest.update(data)
+        self._length += len(data)
+        if len(self._start) < EXCERPT:
+            self._start += data[: EXCERPT - len(self._start)]
+
+    @property
+    def body_length(self) -> int:
+        """Octets of the answer's body so far."""
+        return self._length
+
+    def cut(self, detail: str, *, reset: bool) -> Ended:
+        """How the exchange ended if the connection or the stream ends now."""
+        if self.begun:
+            return Ended(Ending.TRUNCATED, detail)
+        return Ended(Ending.RESET if reset else Ending.CLOSED, detail)
+
+    def out_of_patience(self) -> Ended:
+        """How the exchange ended if the client gives up now."""
+        if self.connected:
+            return Ended(Ending.TIMED_OUT, f"no whole answer within {self._request.patience} s")
+        return Ended(Ending.UNREACHABLE, f"no connection within {self._request.patience} s")
+
+    def ended(self, end: Ended) -> Exchange:
+        """The exchange, ended now and so."""
+        return self.exchange(end.ending, end.detail)
+
+    def exchange(self, ending: Ending, detail: str = "") -> Exchange:
+        """The exchange, ended now."""
+        return Exchange(
+            request_id=self._request.request_id,
+            protocol=self._request.protocol,
+            ending=ending,
+            detail=detail,
+            status=self.status,
+            grpc_status=self.grpc_status,
+            grpc_message=self.grpc_message,
+            headers=self.headers,
+            trailers=self.trailers,
+            informational=self.informational,
+            body_length=self._length,
+            body_sha256=self._digest.hexdigest(),
+            body_start=self._start.decode("latin-1"),
+            messages=self.messages,
+            tls=self.tls,
+            local=self.local,
+            remote=self.remote,
+            started=self._started,
+            ended=time.monotonic(),
+            wall=self._wall,
+        )

@@ -1,0 +1,111 @@
+"""HTTP/1.1 as a client: octets exactly as asked for."""
+
+import asyncio
+
+import h11
+
+from pytest_meshcheck.probe.client.client import abandon, connection
+from pytest_meshcheck.probe.client.connection import Connection
+from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.protocol.body import content
+from pytest_meshcheck.probe.protocol.errors import ProbeFault
+from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Ending, Request
+
+HEAD_LIMIT = 1 << 20
+FRAMING = frozenset({"content-length", "transfer-encoding"})
+
+
+class Written:
+    """A request as octets: the head, the body with its framing, and the state that its answer is read with."""
+
+    def __init__(self, request: Request) -> None:
+        self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        if request.raw is not None:
+            method = "HEAD" if request.raw.startswith(b"HEAD ") else "GET"
+            self._frame(Request(request_id="", address=("", 0), authority="raw", method=method))
+            self.head, self.body = request.raw, b""
+        else:
+            self.head, self.body = self._frame(request)
+
+    def _frame(self, request: Request) -> tuple[bytes, bytes]:
+        body = content(request.body)
+        try:
+            head = self.http.send(
+                h11.Request(
+                    method=request.method.encode("latin-1"),
+                    target=request.path.encode("latin-1"),
+                    headers=to_octets(request_headers(request, body)),
+                )
+            )
+            data = self.http.send(h11.Data(data=body)) if body else b""
+            end = self.http.send(h11.EndOfMessage())
+        except h11.LocalProtocolError as error:
+            raise ProbeFault(f"not an HTTP/1.1 request: {error}; Request.raw sends any octets") from error
+        return head or b"", (data or b"") + (end or b"")
+
+
+def request_headers(request: Request, body: bytes) -> list[tuple[str, str]]:
+    """The headers of a request in the order in which they are sent; those that frame the body come last."""
+    headers = [("Host", request.authority)] if request.authority else []
+    if request.request_id:
+        headers.append((REQUEST_ID_HEADER, request.request_id))
+    headers += request.headers
+    if any(name.lower() in FRAMING for name, _ in request.headers):
+        return headers
+    if request.chunked:
+        return [*headers, ("Transfer-Encoding", "chunked")]
+    if body or request.method in ("POST", "PUT", "PATCH"):
+        return [*headers, ("Content-Length", str(len(body)))]
+    return headers
+
+
+async def speak(request: Request, observed: Observed) -> None:
+    """Make an exchange; see ``client.speaker``."""
+    written = Written(request)
+    async with connection(request, observed) as wire:
+        if not request.body_delay:
+            writing = asyncio.create_task(wire.send(written.head + written.body))
+        else:
+            writing = asyncio.create_task(send_late(wire, written, request.body_delay))
+        try:
+            await read_answer(wire, written.http, observed)
+        finally:
+            await abandon(writing)
+
+
+async def send_late(wire: Connection, written: Written, delay: float) -> None:
+    """Send the head, wait, send the body."""
+    await wire.send(written.head)
+    await asyncio.sleep(delay)
+    await wire.send(written.body)
+
+
+async def read_answer(wire: Connection, http: h11.Connection, observed: Observed) -> None:
+    """Read one answer to its end."""
+    try:
+        while not isinstance(event := http.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                await feed(wire, http, observed)
+            elif isinstance(event, h11.InformationalResponse):
+                observed.informational += (event.status_code,)
+            elif isinstance(event, h11.Response):
+                observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
+            elif isinstance(event, h11.Data):
+                observed.body(event.data)
+            else:
+                raise Ended(Ending.MALFORMED, f"unexpected {event!r}")
+    except h11.RemoteProtocolError as error:
+        if http.trailing_data[1]:
+            raise observed.cut(f"{error}", reset=False) from error
+        raise Ended(Ending.MALFORMED, str(error)) from error
+    observed.trailers = from_octets(event.headers.raw_items())
+
+
+async def feed(wire: Connection, http: h11.Connection, observed: Observed) -> None:
+    """Hand over what the peer sent next."""
+    observed.begun = observed.status is not None or bool(http.trailing_data[0])
+    data = await wire.receive()
+    if not data and not observed.begun:
+        raise observed.cut("the peer closed the connection", reset=False)
+    http.receive_data(data)

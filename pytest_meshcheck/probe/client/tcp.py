@@ -1,0 +1,63 @@
+"""TCP as a client: waits for the banner where the server speaks first, says its id, and waits for the echo."""
+
+import asyncio
+
+from pytest_meshcheck.probe.client.client import abandon, connection
+from pytest_meshcheck.probe.client.connection import Connection
+from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.protocol.body import content
+from pytest_meshcheck.probe.protocol.messages import TCP_BANNER, Ending, Request
+from pytest_meshcheck.probe.protocol.tcp_lines import ID_LINE, id_line
+
+SMALLEST = b"meshcheck"
+"""Sent where no body is asked for: some data planes neither serve nor refuse a client that says fewer than 5 octets."""
+
+
+async def speak(request: Request, observed: Observed) -> None:
+    """Make an exchange; see ``client.speaker``."""
+    async with connection(request, observed) as wire:
+        await greet(wire, request, observed)
+
+
+async def greet(wire: Connection, request: Request, observed: Observed) -> None:
+    """Say the id and the body on a new connection, and wait for the echo."""
+    if request.server_first:
+        await expect_banner(wire, observed)
+    body = content(request.body) or SMALLEST
+    said = id_line(request.request_id) + body if request.raw is None else request.raw
+    await echo(wire, said, expected_echo(said), observed)
+
+
+async def echo(wire: Connection, said: bytes, expected: int, observed: Observed) -> None:
+    """Send octets and read as many as their echo has, while they are still being sent."""
+    # Both at once, or a body larger than the buffers on the way would stop both ends.
+    writing = asyncio.create_task(wire.send(said))
+    try:
+        while observed.body_length < expected:
+            observed.body(await receive(wire, observed))
+    finally:
+        await abandon(writing)
+
+
+async def expect_banner(wire: Connection, observed: Observed) -> None:
+    """Read the server's banner."""
+    banner = b""
+    while len(banner) < len(TCP_BANNER):
+        banner += await receive(wire, observed)
+        if not TCP_BANNER.startswith(banner):
+            raise Ended(Ending.MALFORMED, f"the banner is {banner[:80]!r}, not {TCP_BANNER!r}")
+
+
+async def receive(wire: Connection, observed: Observed) -> bytes:
+    """The next octets; there must be some."""
+    data = await wire.receive()
+    if not data:
+        raise observed.cut("the peer closed the connection", reset=False)
+    return data
+
+
+def expected_echo(said: bytes) -> int:
+    """How many octets of these come back: all that follows an id line."""
+    if not said.startswith(ID_LINE):
+        return len(said)
+    return len(said.partition(b"\n")[2])

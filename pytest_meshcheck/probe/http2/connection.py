@@ -1,0 +1,51 @@
+"""HTTP/2 connections as a probe has them, at either end: headers go and come as they are, and windows are wide."""
+
+import h2.config
+import h2.connection
+import h2.settings
+from h2.errors import ErrorCodes
+
+WINDOW = 1 << 20
+"""Octets that the peer may send ahead on one stream."""
+
+
+def client_side() -> h2.connection.H2Connection:
+    """The client's end, begun: its preface waits to be sent."""
+    http = _connection(client_side=True)
+    http.initiate_connection()
+    http.increment_flow_control_window(WINDOW)
+    return http
+
+
+def server_side(*, validate_inbound_headers: bool = True) -> h2.connection.H2Connection:
+    """The server's end, begun: its settings wait to be sent."""
+    http = _connection(client_side=False, validate_inbound_headers=validate_inbound_headers)
+    http.initiate_connection()
+    http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW})
+    http.increment_flow_control_window(WINDOW * 8)
+    return http
+
+
+def room(http: h2.connection.H2Connection, stream: int) -> int:
+    """How many octets may be sent on a stream in one frame now."""
+    return min(http.local_flow_control_window(stream), http.max_outbound_frame_size)
+
+
+def ignore(_event: h2.events.Event) -> None:
+    """Nothing to do: PING and SETTINGS are answered by h2 itself."""
+
+
+def _connection(*, client_side: bool, validate_inbound_headers: bool = True) -> h2.connection.H2Connection:
+    config = h2.config.H2Configuration(
+        client_side=client_side,
+        header_encoding=None,
+        validate_inbound_headers=validate_inbound_headers,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+    )
+    return h2.connection.H2Connection(config)
+
+
+def error_name(code: int | None) -> str:
+    """The name of an error code (RFC 9113, 7), or its number where it has none."""
+    return ErrorCodes(code).name if code in set(ErrorCodes) else str(code)

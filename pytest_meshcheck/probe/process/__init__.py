@@ -1,0 +1,1 @@
+"""The state of a process: its pulse, its limits, its event loop."""

@@ -1,0 +1,1 @@
+"""What a probe and its controller say to each other."""

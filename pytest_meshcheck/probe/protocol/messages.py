@@ -1,0 +1,282 @@
+"""What the controller and a probe say to each other: one frozen struct per message, MessagePack on the wire."""
+
+import msgspec
+
+from pytest_meshcheck.probe.protocol.observations import (
+    Attempt as Attempt,
+    AttemptEnding as AttemptEnding,
+    Ending as Ending,
+    Exchange as Exchange,
+    LoadResult as LoadResult,
+    Sight as Sight,
+    Sighting as Sighting,
+    Standstill as Standstill,
+    Tls as Tls,
+    joined as joined,
+)
+from pytest_meshcheck.probe.protocol.requests import (
+    POLICIES_HEADER as POLICIES_HEADER,
+    POLICIES_SEEN_HEADER as POLICIES_SEEN_HEADER,
+    REQUEST_ID_HEADER as REQUEST_ID_HEADER,
+    TCP_BANNER as TCP_BANNER,
+    Answer as Answer,
+    Behaviour as Behaviour,
+    Body as Body,
+    ClientTls as ClientTls,
+    Credentials as Credentials,
+    Listen as Listen,
+    LoadPlan as LoadPlan,
+    Look as Look,
+    Protocol as Protocol,
+    Request as Request,
+    ServerTls as ServerTls,
+    Shown as Shown,
+    Sign as Sign,
+)
+
+
+class Serve(msgspec.Struct, frozen=True, tag=True):
+    """Open these ports, in place of those of the same names; answers ``Done`` once all of them accept connections."""
+
+    instance: str
+    ports: tuple[Listen, ...]
+
+
+class CloseListener(msgspec.Struct, frozen=True, tag=True):
+    """Stop serving a port, by its name: close its connections and refuse new ones; answers ``Done`` once that is so."""
+
+    port: str
+    seconds: float | None = None
+    """Serve it again after so many seconds; None: not again."""
+
+
+class SetScript(msgspec.Struct, frozen=True, tag=True):
+    """Answer the attempts of one request id as listed; attempts beyond the list get ``Answer()``."""
+
+    request_id: str
+    answers: tuple[Answer, ...]
+    repeat: bool = False
+    """Attempts beyond the list get the last of it instead."""
+
+
+class Send(msgspec.Struct, frozen=True, tag=True):
+    """Make one exchange; answers ``Exchanged``."""
+
+    request: Request
+
+
+class Watch(msgspec.Struct, frozen=True, tag=True):
+    """Look side by side; each look ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
+
+    looks: tuple[Look, ...]
+    in_a_row: int
+    within: float
+
+
+class StartLoad(msgspec.Struct, frozen=True, tag=True):
+    """Begin a load; answers ``Done`` at once."""
+
+    plan: LoadPlan
+
+
+class KeepsUp(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Kept`` about a load that is under way, or that has ended because requests were sent too late."""
+
+    request_id: str
+
+
+class FinishLoad(msgspec.Struct, frozen=True, tag=True):
+    """End a load (at once, or when its seconds are over), wait for the answers under way; answers ``Loaded``."""
+
+    request_id: str
+
+
+class OpenStream(msgspec.Struct, frozen=True, tag=True):
+    """Open a TCP echo stream (protocol TCP) or a bidirectional gRPC stream and keep it; answers ``Exchanged``."""
+
+    request: Request
+
+
+class EchoOnStream(msgspec.Struct, frozen=True, tag=True):
+    """Send octets on an open stream and wait for their echo; answers ``Exchanged``."""
+
+    request_id: str
+    body: Body
+    patience: float = 10.0
+
+
+class CloseStream(msgspec.Struct, frozen=True, tag=True):
+    """Close an open stream; answers ``Done``."""
+
+    request_id: str
+
+
+class ReadLedger(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Ledger`` with the attempts whose id is, or with ``prefix`` begins with, ``request_id``.
+
+    With an empty id: every attempt but the first ``since``, those without an id among them.
+    """
+
+    request_id: str = ""
+    prefix: bool = False
+    since: int = 0
+
+
+class AwaitAttempt(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Ledger`` once ``count`` attempts of an id have arrived (or ended), or ``patience`` is over."""
+
+    request_id: str
+    count: int = 1
+    ended: bool = False
+    patience: float = 10.0
+
+
+class Record(msgspec.Struct, frozen=True, tag=True):
+    """Relay connections from ``listen`` to ``forward`` and keep their bytes; answers ``Done`` when listening."""
+
+    name: str
+    listen: tuple[str, int]
+    forward: tuple[str, int]
+
+
+class Capture(msgspec.Struct, frozen=True, tag=True):
+    """Keep what goes by on every interface, from and to these addresses; answers ``Done`` once a canary was seen."""
+
+    name: str
+    client: str
+    servers: tuple[str, ...]
+    """The server's own address, and that of its service."""
+    canaries: tuple[str, ...]
+    """Addresses to send canaries to: those that run here."""
+
+
+class LookFor(msgspec.Struct, frozen=True, tag=True):
+    """Search what a recorder has seen so far; answers ``Seen``."""
+
+    name: str
+    needles: tuple[str, ...]
+
+
+class StopRecording(msgspec.Struct, frozen=True, tag=True):
+    """Close a recorder with its connections; answers ``Done``."""
+
+    name: str
+
+
+class FeelPulse(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Felt`` about the time from ``since`` to ``until`` seconds ago, and its worst ``during`` seconds."""
+
+    since: float
+    until: float
+    during: float
+
+
+Command = (
+    Serve
+    | CloseListener
+    | SetScript
+    | Send
+    | Watch
+    | StartLoad
+    | KeepsUp
+    | FinishLoad
+    | OpenStream
+    | EchoOnStream
+    | CloseStream
+    | ReadLedger
+    | AwaitAttempt
+    | Record
+    | Capture
+    | LookFor
+    | StopRecording
+    | FeelPulse
+)
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """It was done, there is nothing to tell."""
+
+
+class Exchanged(msgspec.Struct, frozen=True, tag=True):
+    """The exchange that was asked for."""
+
+    exchange: Exchange
+
+
+class Watched(msgspec.Struct, frozen=True, tag=True):
+    """What was seen at each look, in their order."""
+
+    sightings: tuple[Sighting, ...]
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """The load that was asked for."""
+
+    result: LoadResult
+
+
+class Ledger(msgspec.Struct, frozen=True, tag=True):
+    """Attempts in the order of their arrival; ``arrived`` is how many there ever were, of all ids and of none."""
+
+    attempts: tuple[Attempt, ...]
+    arrived: int = 0
+
+
+class Seen(msgspec.Struct, frozen=True, tag=True):
+    """What the recorder saw."""
+
+    sight: Sight
+
+
+class Kept(msgspec.Struct, frozen=True, tag=True):
+    """By how many seconds the newest request of a load was sent too late, and whether the load has ended for that."""
+
+    late: float
+    overrun: bool
+
+
+class Felt(msgspec.Struct, frozen=True, tag=True):
+    """For how long the probe could not react."""
+
+    standstill: Standstill
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The probe could not do it; this is never an observation of the mesh."""
+
+    error: str
+
+
+Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Kept | Felt | Failed
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A command with the number that its reply bears. Replies come in any order."""
+
+    number: int
+    command: Command
+    settled: int = 0
+    """The controller waits for no reply to a call of a lower number any more."""
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """What a controller says first on a socket; over pipes a probe has one controller only, and nothing is said."""
+
+    session: str
+    """The same for all streams of one controller."""
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """The answer to it."""
+
+    incarnation: str
+    """Another one means that the probe was started anew, and has forgotten everything."""
+
+
+class Return(msgspec.Struct, frozen=True):
+    """A reply with the number of its call."""
+
+    number: int
+    reply: Reply
+    longest: float = 0.0
+    """For how many seconds at a stretch the probe could not react, at most, since it was started."""

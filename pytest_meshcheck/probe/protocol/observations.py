@@ -1,0 +1,188 @@
+"""The terms of what a probe saw on the network.
+
+Times are seconds of ``time.monotonic()`` of the machine that a probe runs on, so that those of a client and of a server
+are not comparable; ``wall`` is ``time.time()``. Header names and values, and paths, are the received octets decoded as
+Latin-1, so that nothing is lost or normalised.
+"""
+
+import enum
+
+import msgspec
+
+from pytest_meshcheck.probe.protocol.requests import Protocol, Shown
+
+
+class Ending(enum.StrEnum):
+    """How an exchange ended, as the client saw it."""
+
+    ANSWERED = "answered"
+    """A whole answer arrived. Whether it is the right one is for the check to say."""
+    CONNECT_REFUSED = "connect-refused"
+    """Nobody listens there."""
+    UNREACHABLE = "unreachable"
+    """No route, no such name, or no answer to the connection attempt."""
+    RESET = "reset"
+    """The connection (TCP RST) or the stream (RST_STREAM) was reset."""
+    CLOSED = "closed"
+    """The peer ended the connection in an orderly way before any of an answer came."""
+    TRUNCATED = "truncated"
+    """The answer began and ended early."""
+    ALERT = "alert"
+    """The peer sent a TLS alert; ``detail`` names it, e.g. ``certificate_required``."""
+    HANDSHAKE_FAILED = "handshake-failed"
+    """The TLS handshake failed without an alert from the peer."""
+    TIMED_OUT = "timed-out"
+    """The probe's own patience ran out; nothing is known of the answer."""
+    MALFORMED = "malformed"
+    """The bytes received are not the protocol that was spoken; ``detail`` says why."""
+    TUNNEL_REFUSED = "tunnel-refused"
+    """The peer answered CONNECT with another status than 2xx; ``detail`` names it. What was to go inside never left."""
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """What a TLS handshake agreed on."""
+
+    version: str
+    cipher: str
+    group: str
+    """The key exchange group, e.g. ``X25519`` or ``X25519MLKEM768``; empty where it was not seen."""
+    alpn: str
+    chain: tuple[bytes, ...]
+    """The chain that the server showed, DER, leaf first."""
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client saw of one request."""
+
+    request_id: str
+    protocol: Protocol
+    ending: Ending
+    detail: str = ""
+    status: int | None = None
+    grpc_status: int | None = None
+    grpc_message: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    trailers: tuple[tuple[str, str], ...] = ()
+    informational: tuple[int, ...] = ()
+    body_length: int = 0
+    body_sha256: str = ""
+    body_start: str = ""
+    """The first 400 octets of the body, as Latin-1."""
+    messages: int = 0
+    """gRPC: messages received."""
+    tls: Tls | None = None
+    local: tuple[str, int] | None = None
+    remote: tuple[str, int] | None = None
+    started: float
+    ended: float
+    wall: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the exchange took."""
+        return self.ended - self.started
+
+    def header(self, name: str) -> str | None:
+        """The value of a header of the answer, several joined with ``, ``; None where it is absent."""
+        return joined(self.headers, name)
+
+
+class AttemptEnding(enum.StrEnum):
+    """How an attempt ended, as the server saw it."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    CUT = "cut"
+    """The server itself reset or closed it, as scripted."""
+    CANCELLED = "cancelled"
+    """The caller reset the stream or closed the connection before the answer was whole."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server saw of one try of a request."""
+
+    request_id: str
+    """Empty for a TCP connection that never said its id."""
+    number: int
+    """1 for the first attempt of this id that this instance saw; 0 while a TCP connection has not said its id."""
+    instance: str
+    port: str
+    protocol: Protocol
+    method: str = ""
+    path: str = ""
+    authority: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body_length: int = 0
+    """Octets received so far: of the body, over gRPC of the messages in it, over TCP of what followed the id line."""
+    body_sha256: str = ""
+    """Of the same octets, also where there are none."""
+    peer: tuple[str, int] | None = None
+    ending: AttemptEnding = AttemptEnding.OPEN
+    detail: str = ""
+    arrived: float
+    answered: float | None = None
+    """When the head of the answer was sent."""
+    ended: float | None = None
+    wall: float
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the server had to do with it; None while it is open."""
+        return None if self.ended is None else self.ended - self.arrived
+
+    def header(self, name: str) -> str | None:
+        """The value of a header of the request, several joined with ``, ``; None where it is absent."""
+        return joined(self.headers, name)
+
+
+def joined(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
+    """Join the values of one header, or return None where there is none."""
+    values = [value for key, value in headers if key.lower() == name.lower()]
+    return ", ".join(values) if values else None
+
+
+class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a load: as many entries in each list as there were arrivals, in their order."""
+
+    request_id: str
+    scheduled: tuple[float, ...]
+    """When each request was due."""
+    sent: tuple[float, ...]
+    """When each request was really begun; later than due means that the client could not keep up."""
+    ended: tuple[float, ...]
+    endings: tuple[Ending, ...]
+    statuses: tuple[int, ...]
+    """HTTP status, or gRPC status for gRPC; -1 where there is none."""
+    details: tuple[str, ...]
+    overrun: bool = False
+    """It ended by itself, as requests were sent too late."""
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a wire recorder saw of what it was asked to look for."""
+
+    connections: int
+    octets_to_server: int
+    octets_to_client: int
+    found: tuple[str, ...]
+    """Those of the needles that were there, in either direction."""
+    excerpt: bytes
+    """The first 4096 octets of the newest connection, both directions, in the order seen."""
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen last, and whether it was as expected, several times in a row."""
+
+    shown: Shown
+    convincing: bool
+
+
+class Standstill(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long a process could not react, in the time that was asked about."""
+
+    longest: float = 0.0
+    """Seconds at a stretch."""
+    lost: float = 0.0
+    """Seconds in all, in the worst window of the length that was asked for."""
+    shortage: str = ""
+    """What the process has run out of since it was started, e.g. ``open files (limit 256)``."""

@@ -1,0 +1,189 @@
+"""The terms of what a probe is told to do on the network.
+
+Header names and values, and paths, are octets decoded as Latin-1, so that nothing is lost or normalised.
+"""
+
+import enum
+
+import msgspec
+
+REQUEST_ID_HEADER = "x-meshcheck-id"
+"""Joins what the client saw with what servers saw. HTTP and gRPC carry it as a header, TCP in the first line sent."""
+
+POLICIES_HEADER = "x-meshcheck-policies"
+"""Header by which a client's data plane shows which policies it goes by: of the answer, or of what it sends."""
+
+POLICIES_SEEN_HEADER = "x-meshcheck-policies-seen"
+"""Header of an unscripted answer: what the request's ``POLICIES_HEADER`` was."""
+
+TCP_BANNER = b"meshcheck ready\n"
+"""What a server-first port says before it hears anything."""
+
+
+class Protocol(enum.StrEnum):
+    """What is spoken on a connection."""
+
+    HTTP1 = "http/1.1"
+    H2C = "h2c"
+    GRPC = "grpc"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+class Behaviour(enum.StrEnum):
+    """What a server does with one attempt."""
+
+    ANSWER = "answer"
+    RESET = "reset"
+    """Read the whole request, then reset the connection (TCP RST; RST_STREAM INTERNAL_ERROR over HTTP/2)."""
+    REFUSE_STREAM = "refuse-stream"
+    """RST_STREAM REFUSED_STREAM; over HTTP/1.1 the same as RESET."""
+    CLOSE = "close"
+    """Read the whole request, then close without an answer."""
+    STALL = "stall"
+    """Read the whole request and never answer."""
+    EARLY = "early"
+    """Answer as soon as the request's head is there, without waiting for its body."""
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate with its key, as PEM. The representation never shows the key."""
+
+    chain: bytes
+    """Leaf first, then intermediates."""
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+class ClientTls(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client speaks TLS. It accepts any server certificate and reports the chain it was shown."""
+
+    credentials: Credentials | None = None
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+    minimum: str = "TLSv1.2"
+    maximum: str = "TLSv1.3"
+    """``TLSv1``, ``TLSv1.1``, ``TLSv1.2`` or ``TLSv1.3``."""
+    tunnel: str = ""
+    """The authority of an HTTP/2 CONNECT, inside whose stream the exchange is made; empty: there is no tunnel."""
+
+
+class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server port speaks TLS by itself; no client certificate is asked for."""
+
+    credentials: Credentials
+    alpn: tuple[str, ...] = ("http/1.1", "h2")
+    tunnel: int | None = None
+    """The number of the port where TLS is spoken instead, and where an HTTP/2 CONNECT leads to the port itself."""
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.octets``; ``text`` wins."""
+
+    length: int = 0
+    seed: int = 0
+    text: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one attempt."""
+
+    status: int = 200
+    """Over gRPC, anything but 200 is an HTTP answer without gRPC in it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Body = Body(text="served\n")
+    """Over gRPC the message; left as it is, the request's messages come back."""
+    trailers: tuple[tuple[str, str], ...] = ()
+    informational: tuple[int, ...] = ()
+    """1xx statuses sent before the answer."""
+    behaviour: Behaviour = Behaviour.ANSWER
+    delay: float = 0.0
+    """Seconds between the end of the request and the head of the answer."""
+    body_delay: float = 0.0
+    """Seconds between the first and the second half of the body."""
+    grpc_status: int = 0
+    grpc_message: str = ""
+    trailers_only: bool = False
+    """A failing gRPC status comes without initial metadata (Trailers-Only)."""
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True):
+    """One port to serve.
+
+    HTTP1, H2C and GRPC all serve HTTP/1.1, h2c and gRPC side by side, by what the client speaks; TCP echoes.
+    """
+
+    port: str
+    """The port's name."""
+    address: tuple[str, int]
+    protocol: Protocol
+    server_first: bool = False
+    tls: ServerTls | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One exchange for a client to make, on a connection of its own. Nothing is retried, pooled or normalised."""
+
+    request_id: str
+    address: tuple[str, int]
+    protocol: Protocol = Protocol.HTTP1
+    authority: str = ""
+    method: str = "GET"
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Body = Body()
+    chunked: bool = False
+    """HTTP/1.1: Transfer-Encoding chunked in place of Content-Length."""
+    body_delay: float = 0.0
+    """Seconds between the request's head and its body."""
+    raw: bytes | None = None
+    """Octets sent as they are in place of a request."""
+    tls: ClientTls | None = None
+    patience: float = 10.0
+    """Seconds after which the client gives up (``Ending.TIMED_OUT``)."""
+    deadline: float | None = None
+    """gRPC: seconds, sent as ``grpc-timeout``. Its passing at the client is ``Ending.TIMED_OUT`` with gRPC status 4."""
+    kind: str = "unary"
+    """gRPC: ``unary``, ``client-stream``, ``server-stream`` or ``bidi``."""
+    messages: int = 1
+    """gRPC: messages to send, or to ask for, on the streaming kinds."""
+    server_first: bool = False
+    """TCP: wait for the server's banner before anything is sent."""
+
+
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Open-loop load: arrivals at ``rate`` per second on a fixed schedule, never slowed by answers.
+
+    Request ids are ``<request_id>-<n>`` from 0. Each request is ``template`` on a connection of its own.
+    """
+
+    request_id: str
+    template: Request
+    rate: float
+    seconds: float | None = None
+    """None: until it is told to stop."""
+    late: float = 10.0
+    """Seconds. Once a request is sent so much later than it was due, the machine does not carry the load: it ends."""
+
+
+class Sign(enum.StrEnum):
+    """What is looked at in an answer."""
+
+    SERVED = "served"
+    """Whether it is the application's own: true or false."""
+    POLICIES = "policies"
+    """Which policies the client's data plane shows that it goes by: their mark; None for none, false for no answer."""
+
+
+Shown = bool | str | None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, made again and again under ids of its own, until it is answered as expected."""
+
+    request: Request
+    sign: Sign
+    expected: Shown | msgspec.UnsetType = msgspec.UNSET
+    """Unset: whatever it is, as long as it is the same."""

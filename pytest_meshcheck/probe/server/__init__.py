@@ -1,0 +1,1 @@
+"""The server end of an exchange."""

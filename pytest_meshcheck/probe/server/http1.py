@@ -1,0 +1,149 @@
+"""HTTP/1.1 as a server: answers as scripted, keeps connections alive, writes down what came as it came."""
+
+import h11
+
+from pytest_meshcheck.probe.protocol.body import content, halves
+from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.messages import (
+    REQUEST_ID_HEADER,
+    Answer,
+    AttemptEnding,
+    Behaviour,
+    Protocol,
+    joined,
+)
+from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.ledger import Entry, Head
+from pytest_meshcheck.probe.server.scripts import Service
+
+HEAD_LIMIT = 1 << 20
+"""Octets that the head of a request may have."""
+
+BODILESS = frozenset({204, 304})
+
+
+class Http1Server:
+    """One connection."""
+
+    def __init__(self, inbound: Inbound, service: Service, port: str) -> None:
+        self._inbound = inbound
+        self._service = service
+        self._port = port
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+
+    async def run(self) -> None:
+        """Serve requests until the connection ends."""
+        try:
+            while isinstance(event := await self._next(), h11.Request):
+                await self._attempt(event)
+                if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                    return
+                self._http.start_next_cycle()
+        except h11.RemoteProtocolError as error:
+            self._reject(error)
+
+    async def _next(self) -> h11.Event | type[h11.PAUSED]:
+        while True:
+            event = self._http.next_event()
+            if not isinstance(event, type) or event is h11.PAUSED:
+                return event
+            self._http.receive_data(await self._inbound.read())
+
+    async def _attempt(self, request: h11.Request) -> None:
+        entry, answer = self._service.arrive(self._head(request))
+        bodiless = request.method == b"HEAD" or answer.status in BODILESS
+        try:
+            if answer.behaviour is not Behaviour.EARLY:
+                await self._read_body(entry)
+            await self._inbound.pause(answer.delay)
+            await BEHAVIOURS[answer.behaviour](self, entry, answer, bodiless)
+        except PeerGone as gone:
+            entry.end(AttemptEnding.CANCELLED, str(gone))
+        except h11.RemoteProtocolError as error:
+            entry.end(AttemptEnding.CANCELLED, f"the request broke off: {error}")
+            return
+        except h11.LocalProtocolError as error:
+            entry.end(AttemptEnding.CUT, f"HTTP/1.1 has no such answer as the script's: {error}")
+            raise
+        if answer.behaviour is Behaviour.EARLY and self._http.their_state is h11.SEND_BODY:
+            await self._read_body(entry)
+
+    def _head(self, request: h11.Request) -> Head:
+        headers = from_octets(request.headers.raw_items())
+        return Head(
+            protocol=Protocol.HTTP1,
+            port=self._port,
+            request_id=joined(headers, REQUEST_ID_HEADER) or "",
+            method=request.method.decode("latin-1"),
+            path=request.target.decode("latin-1"),
+            authority=joined(headers, "host") or "",
+            headers=headers,
+            peer=self._inbound.peer,
+        )
+
+    async def _read_body(self, entry: Entry) -> None:
+        if self._http.they_are_waiting_for_100_continue:
+            self._put(h11.InformationalResponse(status_code=100, headers=[]))
+        while isinstance(event := await self._next(), h11.Data):
+            entry.received(event.data)
+
+    async def _answer(self, entry: Entry, answer: Answer, bodiless: bool) -> None:
+        for status in answer.informational:
+            self._put(h11.InformationalResponse(status_code=status, headers=[]))
+        body = b"" if bodiless else content(answer.body)
+        entry.answering()
+        self._put(h11.Response(status_code=answer.status, headers=response_headers(answer, len(body), bodiless)))
+        if answer.body_delay:
+            first, body = halves(body)
+            await self._inbound.write(self._http.send(h11.Data(data=first)) or b"")
+            await self._inbound.pause(answer.body_delay)
+        data = self._http.send(h11.Data(data=body)) or b""
+        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_octets(answer.trailers))) or b""
+        if self._inbound.gone:
+            raise PeerGone(self._inbound.gone)
+        # Written down before the last octets go out: whoever has the answer finds the attempt ended.
+        entry.end(AttemptEnding.ANSWERED)
+        await self._inbound.write(data + end)
+
+    async def _reset(self, entry: Entry, _answer: Answer, _bodiless: bool) -> None:
+        entry.end(AttemptEnding.CUT, "reset as scripted")
+        self._inbound.reset()
+
+    async def _close(self, entry: Entry, _answer: Answer, _bodiless: bool) -> None:
+        entry.end(AttemptEnding.CUT, "closed as scripted")
+        self._inbound.close()
+
+    async def _stall(self, _entry: Entry, _answer: Answer, _bodiless: bool) -> None:
+        await self._inbound.pause(None)
+
+    def _put(self, event: h11.Event) -> None:
+        self._inbound.put(self._http.send(event) or b"")
+
+    def _reject(self, error: h11.RemoteProtocolError) -> None:
+        if self._inbound.gone:
+            return
+        entry, _ = self._service.arrive(Head(protocol=Protocol.HTTP1, port=self._port, peer=self._inbound.peer))
+        entry.end(AttemptEnding.CUT, f"not HTTP/1.1: {error}")
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [(b"content-length", b"0"), (b"connection", b"close")]
+            self._put(h11.Response(status_code=error.error_status_hint, headers=headers))
+
+
+BEHAVIOURS = {
+    Behaviour.ANSWER: Http1Server._answer,
+    Behaviour.EARLY: Http1Server._answer,
+    Behaviour.RESET: Http1Server._reset,
+    Behaviour.REFUSE_STREAM: Http1Server._reset,
+    Behaviour.CLOSE: Http1Server._close,
+    Behaviour.STALL: Http1Server._stall,
+}
+
+
+def response_headers(answer: Answer, length: int, bodiless: bool) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer with those that frame its body; trailers need chunks."""
+    headers = to_octets(answer.headers)
+    if answer.trailers and not bodiless:
+        return [*headers, (b"transfer-encoding", b"chunked")]
+    if answer.status in BODILESS:
+        return headers
+    return [*headers, (b"content-length", str(length).encode())]

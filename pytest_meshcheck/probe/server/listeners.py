@@ -1,0 +1,182 @@
+"""The ports that a probe serves."""
+
+import asyncio
+import socket
+import weakref
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pytest_meshcheck.probe.protocol.errors import ProbeFault
+from pytest_meshcheck.probe.protocol.messages import Listen, Protocol
+from pytest_meshcheck.probe.protocol.tls_contexts import server_context
+from pytest_meshcheck.probe.server.connection import Inbound
+from pytest_meshcheck.probe.server.http1 import Http1Server
+from pytest_meshcheck.probe.server.scripts import Service
+from pytest_meshcheck.probe.server.tcp import TcpServer
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What an HTTP/2 client says first (RFC 9113, 3.4)."""
+
+BACKLOG = 1024
+NOTED_WITHIN = 1.0
+"""Seconds that peers have to close their half of connections."""
+
+Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
+"""What serves one connection to its end."""
+
+
+@dataclass
+class Listener:
+    """A port that is open, and the connections that were accepted on it."""
+
+    port: Listen
+    server: asyncio.Server
+    connections: "weakref.WeakSet[Inbound]"
+
+    def close(self) -> None:
+        """Stop listening, and close what was accepted, as a server that is stopped does."""
+        self.server.close()
+        for connection in list(self.connections):
+            connection.close()
+
+    async def leave(self) -> None:
+        """The same, but wait until the peers have taken note: until then they might send on what is closed."""
+        self.server.close()
+        accepted = list(self.connections)
+        for connection in accepted:
+            connection.finish()
+        if left := [asyncio.ensure_future(connection.left()) for connection in accepted]:
+            _, waiting = await asyncio.wait(left, timeout=NOTED_WITHIN)
+            for one in waiting:
+                one.cancel()
+        self.close()
+
+
+@dataclass
+class Listeners:
+    """What listens, by the names of the ports."""
+
+    service: Service
+    _open: dict[str, Listener] = field(default_factory=dict)
+    _reopening: dict[str, tuple[Listen, asyncio.Task[None]]] = field(default_factory=dict)
+
+    async def open(self, port: Listen) -> None:
+        """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible."""
+        serve = serving(port, self.service)
+        tls = None if port.tls is None else server_context(port.tls)
+        if port.port in self._open or port.port in self._reopening:
+            self.close(port.port)
+        for other in [one.port for one in self._open.values() if tunnels_alike(one.port, port)]:
+            self.close(other.port)
+        connections: weakref.WeakSet[Inbound] = weakref.WeakSet()
+
+        async def accepted(inbound: Inbound) -> None:
+            connections.add(inbound)
+            await serve(inbound)
+
+        # Until it is among the open ones nothing is awaited that would let another command in between.
+        server = await asyncio.get_running_loop().create_server(
+            partial(Inbound, accepted), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
+        )
+        self._open[port.port] = Listener(port, server, connections)
+        await server.start_serving()
+
+    def close(self, name: str) -> Listen:
+        """Stop serving a port. ProbeFault where it is not open."""
+        if name in self._reopening:
+            port, reopening = self._reopening.pop(name)
+            reopening.cancel()
+            return port
+        try:
+            listener = self._open.pop(name)
+        except KeyError:
+            raise ProbeFault(f"port {name!r} is not open; open are {', '.join(self._open) or 'none'}") from None
+        listener.close()
+        return listener.port
+
+    async def stop(self, name: str, seconds: float | None = None) -> None:
+        """Stop serving a port, once its peers know of it for so many seconds. ProbeFault where it is not open."""
+        listener = self._open.get(name)
+        if listener is not None:
+            await listener.leave()
+        port = self.close(name)
+        if seconds is not None:
+            self._reopening[name] = port, asyncio.create_task(self._reopen(port, seconds))
+
+    async def _reopen(self, port: Listen, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        del self._reopening[port.port]
+        await self.open(port)
+
+
+def listening(port: Listen) -> socket.socket:
+    """A socket that listens; ProbeFault where that is not possible."""
+    host, number = port.address
+    if port.tls is not None and port.tls.tunnel is not None:
+        number = port.tls.tunnel
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off where the protocol is named alone; else answers in two parts take 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, number))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ProbeFault(f"cannot listen on {host}:{number} for port {port.port!r}: {error}") from error
+    return listener
+
+
+def tunnels_alike(one: Listen, other: Listen) -> bool:
+    """Whether two ports are reached by tunnels at the same number, where one of them alone can be served."""
+    numbers = [None if port.tls is None else port.tls.tunnel for port in (one, other)]
+    return numbers[0] is not None and numbers[0] == numbers[1]
+
+
+def serving(port: Listen, service: Service) -> Serve:
+    """What serves one connection of a port; ProbeFault where nothing does."""
+    speak = speaking(port, service)
+    if port.tls is None or port.tls.tunnel is None:
+        return speak
+    return partial(serve_tunnels, speak, port.address[1])
+
+
+def speaking(port: Listen, service: Service) -> Serve:
+    """What speaks a port's protocol; ProbeFault where nothing does."""
+    if port.protocol is Protocol.TCP:
+        return partial(serve_tcp, service, port)
+    if port.protocol in (Protocol.HTTP1, Protocol.H2C, Protocol.GRPC):
+        return partial(serve_http, service, port)
+    raise ProbeFault(f"port {port.port!r}: {port.protocol} is not served; http/1.1, h2c, grpc and tcp are")
+
+
+async def serve_tunnels(speak: Serve, number: int, inbound: Inbound) -> None:
+    """Serve a connection whose streams are tunnels to the port of this number."""
+    from pytest_meshcheck.probe.server.hbone import TunnelServer  # noqa: PLC0415 - see serve_http
+
+    await TunnelServer(speak, number, inbound).run()
+
+
+async def serve_tcp(service: Service, port: Listen, inbound: Inbound) -> None:
+    """Serve a TCP connection."""
+    await TcpServer(inbound, service, port.port, server_first=port.server_first).run()
+
+
+async def serve_http(service: Service, port: Listen, inbound: Inbound) -> None:
+    """Serve HTTP/1.1, or HTTP/2 to a client that begins with its preface."""
+    start = b""
+    while PREFACE.startswith(start) and len(start) < len(PREFACE):
+        data = await inbound.read()
+        if not data:
+            return
+        start += data
+    inbound.put_back(start)
+    if not start.startswith(PREFACE):
+        await Http1Server(inbound, service, port.port).run()
+        return
+    # Loaded when first spoken: it takes longer than all else that a probe starts with.
+    from pytest_meshcheck.probe.server.http2 import Http2Server  # noqa: PLC0415
+
+    await Http2Server(inbound, service, port.port).run()

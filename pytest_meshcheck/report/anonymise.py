@@ -1,0 +1,83 @@
+"""Takes out of a report what belongs to the machine that made it: paths, the name of the context, images.
+
+As with secrets it errs on the side of too much: of whatever looks like a local path only the last part is left.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+import msgspec
+
+from pytest_meshcheck.checks.verdict import Result
+from pytest_meshcheck.report.model import Report
+from pytest_meshcheck.report.views import summarised
+from pytest_meshcheck.report.writer import without_secrets
+
+CLUSTER = "a cluster"
+SUITE = ("--pyargs", "pytest_meshcheck.conformance")
+"""How everybody has the suite that comes with the plugin."""
+
+_PART = r"[^\s/'\"`,;:()\[\]{}<>|]"
+_LOCAL_PATH = re.compile(rf"(?<![\w:/.@%-])/(?!apis?/)(?:{_PART}+/)+{_PART}*")
+"""An absolute path of two or more parts that is neither in a URL nor a resource of the API server."""
+
+_CONTEXT = re.compile(r"context (?P<name>.*?)(?P<version> \(Kubernetes [^()]*\))?")
+"""How a cluster that was there already is described; its context may be named after a host, an account or a person."""
+
+_PLACE = re.compile(r"--mesh-[a-z-]+=(.+)", re.DOTALL)
+"""An option that says where a run took place, or what it took things from."""
+
+_OWN_SWITCHES = ("--mesh-installed", "--mesh-allow-disruption")
+"""Options that change what a run is, not where it is."""
+
+
+def without_machine(report: Report) -> Report:
+    """The report without what belongs to its machine, and without secrets.
+
+    A command that repeats a check becomes one for everybody: cluster, charts, values and images are the reader's own.
+    """
+    local = _names(report)
+    platform = local.get(report.platform, report.platform)
+    steps = {_cleaned(step, local): seconds for step, seconds in report.steps.items()}
+    results = tuple(_everybodys(report, result, local) for result in report.results)
+    cleaned = msgspec.structs.replace(report, platform=platform, steps=steps, results=results)
+    return without_secrets(cleaned if report.summary is msgspec.UNSET else summarised(cleaned))
+
+
+def _names(report: Report) -> dict[str, str]:
+    """What names the machine, and what is to stand in its place; the longest first, as one may be part of another."""
+    found = {
+        place[1]: PurePosixPath(place[1]).name
+        for result in report.results
+        for place in map(_PLACE.fullmatch, shlex.split(result.reproduce))
+        if place
+    }
+    if context := _CONTEXT.fullmatch(report.platform):
+        anonymous = f"{CLUSTER}{context['version'] or ''}"
+        found |= {report.platform: anonymous, f"context {context['name']}": CLUSTER, context["name"]: CLUSTER}
+    return {name: found[name] for name in sorted(found, key=len, reverse=True)}
+
+
+def _everybodys(report: Report, result: Result, local: Mapping[str, str]) -> Result:
+    texts = {name: _cleaned(getattr(result, name), local) for name in ("expected", "actual", "reason")}
+    measured = {
+        name: _cleaned(value, local) if isinstance(value, str) else value for name, value in result.measured.items()
+    }
+    command = _command(report, result) if result.reproduce else ""
+    return msgspec.structs.replace(result, **texts, measured=measured, reproduce=command, evidence="")
+
+
+def _cleaned(text: str, local: Mapping[str, str]) -> str:
+    for name, instead in local.items():
+        text = text.replace(name, instead)
+    return _LOCAL_PATH.sub(lambda path: PurePosixPath(path[0]).name, text)
+
+
+def _command(report: Report, result: Result) -> str:
+    given = shlex.split(result.reproduce)
+    switches = [switch for switch in _OWN_SWITCHES if switch in given]
+    version = "" if "--mesh-installed" in switches else f"@{report.mesh.version}"
+    suite = SUITE if "--pyargs" in given and any(text.startswith(SUITE[1]) for text in given) else ()
+    return " ".join(("pytest", *suite, f"--mesh={report.mesh.name}{version}", *switches, f"-k '{result.id}'"))

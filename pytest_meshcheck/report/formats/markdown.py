@@ -1,0 +1,169 @@
+"""report.md: the report for a job summary or a pull request."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.report.baseline import of_change, summary
+from pytest_meshcheck.report.model import Change, Comparison, Report
+from pytest_meshcheck.report.unjudged import grouped
+from pytest_meshcheck.report.views import (
+    LIMITS,
+    beside,
+    contradictions,
+    families,
+    headline,
+    missing,
+    observed,
+    of,
+    plural,
+    pulse,
+    requirement,
+    score,
+    where,
+)
+
+SYMBOLS = {
+    Verdict.CONFORMS: "✅",
+    Verdict.VIOLATES: "❌",
+    Verdict.INCONCLUSIVE: "❔",
+    Verdict.UNSUPPORTED: "⚪",
+    Verdict.KNOWN_VIOLATION: "🟠",
+    Verdict.FIXED: "🔧",
+    Verdict.NOT_RUN: "⏸",
+}
+"""Always with the verdict's word beside it."""
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>&#|~])")
+
+
+def escape(text: str) -> str:
+    """The text as one line of Markdown that shows it as it is, in a table as well."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """The text as inline code, whatever it holds; a table needs the bar escaped even there."""
+    line = " ".join(text.split()).replace("|", r"\|")
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{pad}{line}{pad}{fence}" if line else ""
+
+
+def link(title: str, url: str) -> str:
+    """A link to a web page; what is not one stays text."""
+    target = re.sub(r"[\s()<>]", lambda match: f"%{ord(match[0]):02X}", url)
+    return f"[{escape(title)}]({target})" if url.startswith(("https://", "http://")) else escape(f"{title} {url}")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table, of cells that are Markdown already."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield ""
+
+
+def render(report: Report) -> str:
+    """The report as GitHub-flavoured Markdown."""
+    return "\n".join(
+        [
+            *_head(report),
+            *_contradictions(report),
+            *_violations(report),
+            *_reasons(report, Verdict.FIXED, "Fixed: to be removed from the expectations"),
+            *_reasons(report, Verdict.INCONCLUSIVE, "Inconclusive: nothing is known"),
+            *_reasons(report, Verdict.KNOWN_VIOLATION, "Known violations"),
+            *(_baseline(report.baseline) if report.baseline else ()),
+            *_families(report),
+            *_capabilities(report),
+        ]
+    )
+
+
+def _head(report: Report) -> Iterator[str]:
+    yield from (f"# Mesh conformance: {escape(str(report.mesh))}", "", f"**{escape(headline(report))}**", "")
+    apart = "".join(f" · {item}" for item in beside(report))
+    yield from (f"Score: **{score(report).sentence}**{apart}", "")
+    facts = [*where(report), f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
+    yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
+    yield from (f"_{escape(LIMITS)}_", "")
+    if stood := pulse(report):
+        yield from (f"Pulse: {escape(stood)}", "")
+
+
+def _contradictions(report: Report) -> Iterator[str]:
+    found = contradictions(report)
+    if found:
+        yield from ("## Claimed, but not so", "")
+    for item in found:
+        source = f" ({link('claim', item.capability.source)})" if item.capability.source else ""
+        yield f"- **{escape(item.capability.name)}**{source}: {', '.join(code(result.id) for result in item.results)}"
+    if found:
+        yield ""
+
+
+def _violations(report: Report) -> Iterator[str]:
+    found = of(Verdict.VIOLATES, report.results)
+    if found:
+        yield from ("## Violations", "")
+    for result in found:
+        yield from _violation(report, result)
+
+
+def _violation(report: Report, result: Result) -> Iterator[str]:
+    required = requirement(report, result)
+    sources = ", ".join(link(source.title, source.url) for source in required.sources)
+    yield from (f"### {escape(result.id)} · {result.level}", "")
+    yield f"- **Requirement** {escape(required.text)}{f' ({sources})' if sources else ''}"
+    yield f"- **Expected** {code(result.expected)}"
+    yield f"- **Actual** {code(result.actual)}"
+    if result.evidence:
+        yield f"- **Evidence** {code(result.evidence)}"
+    if result.reproduce:
+        yield f"- **Reproduce** {code(result.reproduce)}"
+    yield ""
+
+
+def _reasons(report: Report, verdict: Verdict, title: str) -> Iterator[str]:
+    found = of(verdict, report.results)
+    if found:
+        yield from (f"## {title}", "")
+    for group in grouped(found):
+        more = f" ({link('why', group.first.link)})" if group.first.link else ""
+        several = f"**{plural(len(group.results), 'check')}** " if len(group.results) > 1 else ""
+        yield f"- {several}{code(group.checks)} {escape(group.first.reason)}{more}"
+    if found:
+        yield ""
+
+
+def _baseline(comparison: Comparison) -> Iterator[str]:
+    yield from ("## Baseline", "", escape(summary(comparison)), "")
+    changed = [item for change in (Change.WORSE, Change.BETTER) for item in of_change(comparison, change)]
+    rows = ([item.change, code(item.id), str(item.before), str(item.now)] for item in changed)
+    if changed:
+        yield from table(("", "Check", "Before", "Now"), rows)
+
+
+def _families(report: Report) -> Iterator[str]:
+    for name, results in families(report.results).items():
+        wanting = missing(report, results)
+        yield from (f"## {escape(name)}: {score(report, results).sentence}", "")
+        if wanting:
+            yield from (f"Not claimed: {', '.join(escape(item) for item in wanting)}", "")
+        rows = ([_verdict(result), code(result.id), result.level, f"{result.seconds:.2f} s"] for result in results)
+        yield from table(("Verdict", "Check", "Level", "Time"), rows)
+
+
+def _verdict(result: Result) -> str:
+    return f"{SYMBOLS[result.verdict]} {result.verdict}"
+
+
+def _capabilities(report: Report) -> Iterator[str]:
+    if report.capabilities:
+        yield from ("## Capabilities", "")
+        rows = (
+            [code(row.name), "yes" if row.claimed else "no", escape(observed(report, row)), escape(row.note)]
+            for row in report.capabilities
+        )
+        yield from table(("Capability", "Claimed", "Observed", "Note"), rows)

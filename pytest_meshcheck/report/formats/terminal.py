@@ -1,0 +1,167 @@
+"""The summary that pytest prints at the end of a run, as lines with their markup."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.report.baseline import of_change, summary
+from pytest_meshcheck.report.model import Change, Comparison, Report
+from pytest_meshcheck.report.unjudged import Group, grouped
+from pytest_meshcheck.report.views import (
+    LIMITS,
+    contradictions,
+    counts,
+    families,
+    headline,
+    is_whole,
+    missing,
+    of,
+    plural,
+    pulse,
+    score,
+)
+
+Markup = dict[str, bool]
+Line = tuple[str, Markup]
+
+ALWAYS: Mapping[Verdict, str] = {
+    Verdict.CONFORMS: "conform",
+    Verdict.VIOLATES: "violates",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.UNSUPPORTED: "unsupported",
+}
+SOMETIMES: Mapping[Verdict, str] = {
+    Verdict.KNOWN_VIOLATION: "known violation",
+    Verdict.FIXED: "fixed",
+    Verdict.NOT_RUN: "not run",
+}
+"""Verdicts that are shown where there are any."""
+
+STYLE: Mapping[Verdict, Markup] = {
+    Verdict.VIOLATES: {"red": True},
+    Verdict.FIXED: {"red": True},
+    Verdict.INCONCLUSIVE: {"yellow": True},
+    Verdict.KNOWN_VIOLATION: {"yellow": True},
+    Verdict.CONFORMS: {"green": True},
+}
+PLAIN: Markup = {}
+WIDTH = 100
+"""Characters of a line of ids."""
+
+
+def lines(report: Report, report_path: Path | None) -> list[Line]:
+    """The summary: families, then what needs attention, the comparison with the baseline, and where the report is.
+
+    Each line comes with the keywords for ``TerminalReporter.write_line``. ``report_path`` is that of report.html, None
+    where it could not be written.
+    """
+    home = report_path.parent if report_path else Path()
+    return [
+        *_families(report),
+        *_apart(report, Verdict.VIOLATES, home),
+        *_apart(report, Verdict.FIXED, home),
+        *_apart(report, Verdict.INCONCLUSIVE, home),
+        *_apart(report, Verdict.KNOWN_VIOLATION, home),
+        *_contradictions(report),
+        *(_baseline(report.baseline) if report.baseline else ()),
+        *([(f"pulse: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
+        *_verdict(report),
+        (f"note: {LIMITS}", PLAIN),
+        *([(f"report: {report_path}", PLAIN)] if report_path else ()),
+    ]
+
+
+def _verdict(report: Report) -> Iterator[Line]:
+    """The score and the headline; the headline comes first where it says what the score does not cover."""
+    line = f"score: {score(report).sentence}."
+    whole = is_whole(report)
+    yield f"{line} {headline(report)}" if whole else f"{headline(report)} {line}", {"bold": True, "yellow": not whole}
+
+
+def _families(report: Report) -> Iterator[Line]:
+    grouped = families(report.results)
+    width = max((len(name) for name in grouped), default=0)
+    for name, results in grouped.items():
+        yield f"{name:<{width}}  {_tally(results)}{_wanting(missing(report, results))}", _worst(results)
+
+
+def _tally(results: Sequence[Result]) -> str:
+    found = counts(results)
+    always = [f"{found[verdict]:3} {word}" for verdict, word in ALWAYS.items()]
+    sometimes = [f"{found[verdict]:3} {word}" for verdict, word in SOMETIMES.items() if found[verdict]]
+    return "  ".join([*always, *sometimes])
+
+
+def _wanting(capabilities: Sequence[str]) -> str:
+    return f" ({', '.join(capabilities)})" if capabilities else ""
+
+
+def _worst(results: Sequence[Result]) -> Markup:
+    found = counts(results)
+    return next((style for verdict, style in STYLE.items() if found[verdict]), PLAIN)
+
+
+def _apart(report: Report, verdict: Verdict, home: Path) -> Iterator[Line]:
+    for group in _groups(verdict, of(verdict, report.results)):
+        yield f"  {verdict.replace('-', ' ').upper()}  {_title(group)}", {"bold": True, **STYLE[verdict]}
+        if len(group.results) > 1:
+            yield from _wrapped("checks", textwrap.fill(group.checks, WIDTH, break_on_hyphens=False))
+        for label, text in _particulars(report, group.first, home):
+            yield from _wrapped(label, text)
+
+
+def _groups(verdict: Verdict, results: Sequence[Result]) -> list[Group]:
+    """Results that are told together: violations each by itself, as each has expected and actual of its own."""
+    return [Group("", (one,)) for one in results] if verdict is Verdict.VIOLATES else grouped(results)
+
+
+def _title(group: Group) -> str:
+    if len(group.results) > 1:
+        return f"{plural(len(group.results), 'check')} for one reason; particulars of the first:"
+    return f"{group.first.id}  {group.first.level} {group.first.requirement}"
+
+
+def _particulars(report: Report, result: Result, home: Path) -> Iterator[tuple[str, str]]:
+    if result.verdict is Verdict.FIXED:
+        yield "next", "it conforms: remove its entry from the expectations"
+    if result.verdict is Verdict.VIOLATES and result.requirement in report.requirements:
+        yield "requirement", report.requirements[result.requirement].text
+    shown = _SHOWN[result.verdict]
+    yield from ((label, text) for label, text in _told(result, home) if label in shown and text)
+
+
+def _told(result: Result, home: Path) -> Iterator[tuple[str, str]]:
+    yield "expected", result.expected
+    yield "actual", result.actual
+    yield "reason", result.reason
+    yield "link", result.link
+    yield "evidence", f"{home / result.evidence}/" if result.evidence else ""
+    yield "reproduce", result.reproduce
+
+
+_SHOWN: Mapping[Verdict, frozenset[str]] = {
+    Verdict.VIOLATES: frozenset({"expected", "actual", "evidence", "reproduce"}),
+    Verdict.FIXED: frozenset({"link"}),
+    Verdict.INCONCLUSIVE: frozenset({"reason", "evidence", "reproduce"}),
+    Verdict.KNOWN_VIOLATION: frozenset({"reason", "link"}),
+}
+
+
+def _wrapped(label: str, text: str) -> Iterator[Line]:
+    for number, line in enumerate(text.splitlines()):
+        yield f"            {label if number == 0 else '':<11}  {line}", PLAIN
+
+
+def _contradictions(report: Report) -> Iterator[Line]:
+    for found in contradictions(report):
+        ids = ", ".join(result.id for result in found.results)
+        yield f"  CLAIMED, BUT NOT SO  {found.capability.name}: {ids}", {"red": True}
+
+
+def _baseline(comparison: Comparison) -> Iterator[Line]:
+    worse = of_change(comparison, Change.WORSE)
+    yield f"baseline: {summary(comparison)}", {"red": True} if worse else PLAIN
+    for change, markup in ((Change.WORSE, {"red": True}), (Change.BETTER, {"green": True})):
+        for item in of_change(comparison, change):
+            yield f"  {change.upper():6}  {item.id}: {item.before} -> {item.now}", markup

@@ -1,0 +1,1 @@
+"""A pytest run with a mesh selected."""

@@ -1,0 +1,189 @@
+"""The cluster of a run: had by the process that the user started, attached to by every process that runs checks."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
+from pytest_meshcheck.platforms.cleanup.run_records import records_folder
+from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kind.probe_image import Plan
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
+from pytest_meshcheck.run.progress import Progress
+from pytest_meshcheck.run.provision import Provision, context_of, is_named, kind_of
+from pytest_meshcheck.run.score import RESULT, ScoreKeeper
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+ATTACHMENT = "meshcheck_cluster"
+"""Where a worker of xdist finds its cluster."""
+
+LINES = {
+    # step of a mesh under test: what is said of it
+    "mesh": "{mesh} ready",
+    "stage": "stage of {mesh} ready",
+}
+
+
+@dataclass(eq=False)
+class Cluster:
+    """The hooks that have a cluster ready before the first check, and gone after the last.
+
+    Attributes:
+        worker: The worker of xdist that this process is; empty where it is none.
+    """
+
+    config: pytest.Config
+    settings: Settings
+    worker: str = ""
+    run: str = field(default_factory=lambda: secrets.token_hex(3))
+    progress: Progress = field(init=False)
+    _attachment: Attachment | None = None
+    _provision: Provision | None = None
+    _kind_config: Path | None = None
+    _plan: Plan | None = None
+    _scores: ScoreKeeper | None = None
+    _exit: int = 0
+    _said: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.config)
+
+    @classmethod
+    def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster":
+        """The cluster that the settings ask for, for these meshes; nothing is created yet.
+
+        Raises:
+            MeshUnavailable: It cannot be had.
+        """
+        given: dict[str, Any] | None = getattr(config, "workerinput", None)
+        if given is not None:
+            attachment = msgspec.json.decode(given[ATTACHMENT], type=Attachment)
+            if settings.mesh_installed:
+                asyncio.run(looked_at(adapters.values(), settings))
+            return cls(config, settings, worker=given["workerid"], run=attachment.run, _attachment=attachment)
+        cluster = cls(config, settings)
+        if not config.option.collectonly:
+            cluster.look_before(adapters)
+        return cluster
+
+    @property
+    def attachment(self) -> Attachment:
+        """How to get to the cluster; Inconclusive where there is none."""
+        if self._attachment is None:
+            raise Inconclusive("there is no cluster yet: it is made when checks are run")
+        return self._attachment
+
+    def keep_score(self, scores: ScoreKeeper) -> None:
+        """Tell the score keeper where the checks run, and how long each step takes."""
+        self._scores = scores
+        scores.steps = self.progress.steps
+        self._tell_platform(f"context {context_of(self.settings)}" if is_named(self.settings) else "a kind cluster")
+
+    def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
+        """Find out whether the cluster can be had, before anything is created; MeshUnavailable says why not."""
+        settings = self.settings
+        records_folder()
+        if not is_named(settings):
+            if settings.mesh_installed:
+                raise MeshUnavailable(
+                    "--mesh-installed is about a cluster that exists: name it with --mesh-context=NAME"
+                )
+            self._kind_config = kind_config(settings, adapters)
+            refuse_one_place(settings, adapters)
+            kind.require()
+            self._plan_probe()
+            return
+        on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
+        refuse_unpermitted(settings, on_cluster, context_of(settings))
+        refuse_one_place(settings, on_cluster)
+        asyncio.run(looked_at(on_cluster.values(), settings))
+        if settings.mesh_probe_image is None and kind_of(settings) is None:
+            raise MeshUnavailable(
+                "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
+                "(only into kind clusters of this machine an image can be loaded that is built here)"
+            )
+        self._plan_probe()
+
+    def _plan_probe(self) -> None:
+        """Have on this machine what the probe image is built from; MeshUnavailable where it cannot be had."""
+        if self.settings.mesh_probe_image is None:
+            self._plan = Plan.of(self.settings.mesh_probe_base, self.settings.mesh_probe_wheels)
+
+    def say_ready(self, name: MeshName, subject: MeshUnderTest) -> None:
+        """Say how long a mesh took as soon as it is known, which of a worker of xdist it is with its first result."""
+        if not self.worker:
+            self._say(str(name), "", subject.steps)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Say how long mesh and stage took, in each worker of xdist."""
+        if self.worker or not hasattr(report, RESULT):
+            return
+        mesh, _, steps, _ = getattr(report, RESULT)
+        gateway = getattr(getattr(report, "node", None), "gateway", None)
+        self._say(mesh, f" for {gateway.id}" if gateway else "", steps)
+
+    def pytest_sessionstart(self) -> None:
+        """With xdist the workers need the cluster as soon as they begin."""
+        if not self.worker and self.config.getoption("dist", "no") != "no" and not self.config.option.collectonly:
+            self._have()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Without xdist it is made once it is known that there is something to run."""
+        wanted = session.items and not session.testsfailed and not self.config.option.collectonly
+        if not self.worker and self._attachment is None and wanted:
+            self._have()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist where the cluster is."""
+        node.workerinput[ATTACHMENT] = msgspec.json.encode(self.attachment).decode()
+
+    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
+        """Remember how it ended."""
+        self._exit = int(exitstatus)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing behind but what is to be kept."""
+        if self._plan is not None:
+            self._plan.close()
+        if self._provision is not None:
+            failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+            self._provision.release(self._scores.adapters.values() if self._scores else (), failed=failed)
+
+    def _have(self) -> None:
+        if left := left_by_dead_runs():
+            self.progress.say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
+        self._provision = Provision(self.settings, self.run, self.progress, self._kind_config, self._plan)
+        try:
+            self._attachment = self._provision.have()
+        except (Inconclusive, MeshUnavailable) as trouble:
+            pytest.exit(f"meshcheck: {trouble}", returncode=pytest.ExitCode.INTERNAL_ERROR)
+        self._tell_platform(self._attachment.description)
+
+    def _say(self, name: str, worker: str, steps: Mapping[str, float]) -> None:
+        adapters = {str(one): adapter for one, adapter in self._scores.adapters.items()} if self._scores else {}
+        adapter = adapters.get(name)
+        if adapter is None or home_of(adapter) is not Home.KUBERNETES:
+            return
+        for step in LINES.keys() & steps.keys():
+            if (name, worker, step) not in self._said:
+                self._said.add((name, worker, step))
+                what = LINES[step].format(mesh=f"{adapter.name} {adapter.version}")
+                self.progress.say(f"{what} in {steps[step]:.1f} s{worker}")
+
+    def _tell_platform(self, where: str) -> None:
+        if self._scores is not None:
+            for name, adapter in self._scores.adapters.items():
+                if home_of(adapter) is Home.KUBERNETES:
+                    self._scores.platforms[name] = where

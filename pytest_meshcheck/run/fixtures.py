@@ -1,0 +1,223 @@
+"""The fixtures of a check: the mesh, and the workloads of the stage by their role."""
+
+import copy
+import time
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.meshes.base import Home, charts_of, home_of
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.platforms.base import Platform
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.run.items import PLANNED, SUBJECT
+from pytest_meshcheck.run.upgrade import Handover
+from pytest_meshcheck.testbed.lock import Turns
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from pytest_meshcheck.testbed.upgrade import upgrade
+from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.options import MeshName
+    from pytest_meshcheck.run.cluster import Cluster
+    from pytest_meshcheck.run.hooks import Run
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mesh_handover() -> AsyncIterator[Handover]:
+    """Where a mesh that is to be upgraded is left between its two versions."""
+    handover = Handover()
+    yield handover
+    await handover.close()
+
+
+@pytest.fixture(scope="session")
+def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: pytest.Config) -> Platform:
+    """Where the mesh runs, one platform for each mesh; override it to run it elsewhere."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    if mesh_handover.subject is not None:
+        return mesh_handover.subject.platform
+    scale = run.settings.mesh_timeout_scale
+    if home_of(run.adapters[mesh_name]) is Home.PROCESSES:
+        return Processes(Journal(), timeout_scale=scale)
+    from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
+
+    cluster: Cluster = pytestconfig.pluginmanager.get_plugin("meshcheck-cluster")  # type: ignore[assignment]
+    position = list(run.adapters).index(mesh_name)
+    parts = [cluster.worker, f"m{position}" if position else ""]
+    return Kubernetes(Journal(), cluster.attachment, "-".join(filter(None, parts)), scale)
+
+
+@pytest.fixture(scope="session")
+def mesh_chart_values() -> Mapping[str, Mapping[str, Any]]:
+    """Values for the Helm charts of the mesh, by chart or ``*`` for every chart; override it for images and settings.
+
+    They overrule the adapter's, and those of ``--mesh-values``.
+    """
+    return {}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mesh_session(
+    mesh_name: "MeshName",
+    mesh_platform: Platform,
+    mesh_handover: Handover,
+    mesh_chart_values: Mapping[str, Mapping[str, Any]],
+    pytestconfig: pytest.Config,
+) -> AsyncIterator[MeshUnderTest]:
+    """The mesh, installed for as long as its checks run, and upgraded before those of another version."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    before = run.before(mesh_name)
+    subject = mesh_handover.take()
+    fresh = subject is None
+    if subject is None:
+        subject = _subject(run, before or mesh_name, mesh_platform)
+        subject.standstills.pulse.begin()
+    try:
+        if fresh:
+            await _install(subject, mesh_chart_values, [c for one in run.adapters.values() for c in charts_of(one)])
+            if run.cluster is not None:
+                run.cluster.say_ready(mesh_name, subject)
+        if before is not None and mesh_name.version is not None and run.upgrade is not None:
+            run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
+            await upgrade(subject, mesh_name.version, run.upgrade.by)
+        if fresh:
+            await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
+        if subject.documented.is_asked:
+            subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
+        for check in run.head_starts.get(mesh_name, {}).values():
+            subject.begin_early(check)
+        yield subject
+        if run.is_upgraded(mesh_name):
+            mesh_handover.subject = subject
+    finally:
+        if mesh_handover.subject is not subject:
+            await subject.close()
+
+
+def _processes(config: pytest.Config) -> int:
+    """How many processes of the run have a stage each."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return int(given.get("workercount", 1))
+
+
+def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
+    return MeshUnderTest(
+        run.adapters[name],
+        platform,
+        run.settings.mesh_timeout_scale,
+        may_disrupt=run.judging.may_disrupt(name),
+        turns=Turns(run.turns_of(name)),
+    )
+
+
+async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any]], charts: Collection[str]) -> None:
+    begun = time.monotonic()
+    if values and (override := getattr(subject.adapter, "override", None)):
+        from pytest_meshcheck.platforms.helm.values import unknown_charts  # noqa: PLC0415 - most need no YAML
+
+        if unknown := unknown_charts(values, charts):
+            raise MeshUnavailable(f"the fixture mesh_chart_values: {unknown}")
+        override(values)
+    with subject.turns.taken(alone=True):
+        await subject.adapter.install(subject.platform)
+    subject.steps["mesh"] = time.monotonic() - begun
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_evidence(
+    mesh_session: MeshUnderTest, request: pytest.FixtureRequest, pytestconfig: pytest.Config
+) -> AsyncIterator[None]:
+    """What is seen and done from here on is this test's; its evidence is complete also where the stage breaks first."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    planned = request.node.stash.get(PLANNED, None)
+    with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
+        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
+        request.node.stash[SUBJECT] = mesh_session
+        yield
+        if run.judging.keeps_evidence(request.node):
+            try:
+                await mesh_session.capture()
+            except Exception as error:  # noqa: BLE001 - the verdict stands, whatever is in the way of its evidence
+                why = getattr(error, "strerror", None) or error
+                run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTest:
+    """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
+    await mesh_session.stage.heal()
+    if mesh_session.turns.file is not None:
+        await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
+    await mesh_session.follow_roots()
+    return mesh_session
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_client(mesh: MeshUnderTest) -> Workload:
+    """An enrolled workload in blue that calls others."""
+    return await mesh.workload("client")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_other(mesh: MeshUnderTest) -> Workload:
+    """A second enrolled caller in blue, with an identity of its own."""
+    return await mesh.workload("other")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_server(mesh: MeshUnderTest) -> Workload:
+    """An enrolled workload in blue that is called."""
+    return await mesh.workload("server")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_renewing(mesh: MeshUnderTest) -> Workload:
+    """An enrolled workload in blue whose certificates live as shortly as the mesh allows."""
+    return await mesh.workload("renewing")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_twin_client(mesh: MeshUnderTest) -> Workload:
+    """The client's twin: the same name in another namespace."""
+    return await mesh.workload("twin_client")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_twin_server(mesh: MeshUnderTest) -> Workload:
+    """The server's twin: the same name in another namespace."""
+    return await mesh.workload("twin_server")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_outsider(mesh: MeshUnderTest) -> Workload:
+    """A caller outside of the mesh."""
+    return await mesh.workload("outsider")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_bystander(mesh: MeshUnderTest) -> Workload:
+    """A server outside of the mesh."""
+    return await mesh.workload("bystander")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mesh_impostor(mesh: MeshUnderTest) -> Workload:
+    """A server without a data plane that the mesh takes for an enrolled workload; it speaks TLS by itself."""
+    return await mesh.workload("impostor")
+
+
+@pytest.fixture
+def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
+    """What was seen while the mesh was moved to the version that it has now."""
+    return mesh.of_upgrade()
+
+
+@pytest.fixture
+def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
+    """What the check's ``head_start`` comes to; awaiting it waits for its end."""
+    return mesh.head_start(request.node.stash[PLANNED].check)

@@ -1,0 +1,60 @@
+"""What a collected test item is to a conformance run."""
+
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.checks.catalogue import Check, Requirement
+from pytest_meshcheck.checks.expectations import KnownViolation
+from pytest_meshcheck.checks.verdict import Result
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.options import MeshName
+from pytest_meshcheck.run.attempts import Attempts
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A check with its parameters, on one mesh."""
+
+    check: Check
+    id: str
+    mesh: MeshName
+    reproduce: str
+    """The command that runs it again."""
+    known: KnownViolation | None = None
+    narrowed: frozenset[Capability] | None = None
+    """What it proves with these parameters, where that is less than what the check proves."""
+
+    @property
+    def proves(self) -> frozenset[Capability]:
+        """The capabilities that its verdict speaks of."""
+        return self.check.proves if self.narrowed is None else self.check.proves & self.narrowed
+
+
+PLANNED = pytest.StashKey[Planned]()
+ATTEMPTS = pytest.StashKey[Attempts]()
+SUBJECT = pytest.StashKey[MeshUnderTest]()
+"""The mesh that an item is about, from before anything of it can break."""
+TELLING = pytest.StashKey[bool]()
+"""Whether any attempt so far ended in a verdict that evidence is kept for."""
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """What was collected of one check, as handed from a worker to the process that keeps the score."""
+
+    mesh: str
+    result: Result
+    """With the verdict ``not-run`` where there is no other."""
+    requirement: Requirement
+    root: str
+    """The folder of the suite."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a process of a run tells the one that keeps the score, once it is done."""
+
+    collected: list[Collected] = []
+    troubles: list[str] = []
+    """What could not be kept, and why."""

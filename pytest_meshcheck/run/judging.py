@@ -1,0 +1,195 @@
+"""What the outcomes of checks mean: items -> attempts -> verdicts, with their evidence."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.checks.verdict import Result, Verdict, Violation
+from pytest_meshcheck.meshes.base import Mesh, data_planes_of, is_ours
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.report import evidence
+from pytest_meshcheck.report.files import ReportNotWritten
+from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
+from pytest_meshcheck.run.items import ATTEMPTS, PLANNED, SUBJECT, TELLING, Planned
+from pytest_meshcheck.run.loops import refuse_other_loops
+from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
+from pytest_meshcheck.run.score import RESULT, report_directory
+
+TELLING_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
+"""Verdicts that somebody will want to know the reason of."""
+
+SHOWN = ("passed", "failed", "skipped")
+"""Outcomes that pytest counts; plugins that repeat tests have words of their own for the attempts before the last."""
+
+
+@dataclass(eq=False)
+class Judging:
+    """The hooks around each check, in every process of a run.
+
+    Attributes:
+        judged: The results so far.
+        troubles: What could not be kept, and why.
+    """
+
+    settings: Settings
+    adapters: dict[MeshName, Mesh]
+    judged: dict[tuple[MeshName, str], Result] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    _attempts: dict[str, Attempts] = field(default_factory=dict)
+
+    def expect(self, item: pytest.Item, planned: Planned) -> None:
+        """Make an item one that a check is judged by."""
+        item.stash[PLANNED] = planned
+        item.stash[ATTEMPTS] = self._attempts[item.nodeid] = Attempts(self._evidence_folder(planned))
+
+    def result(self, planned: Planned) -> Result:
+        """What is known of a check by now."""
+        return self.judged.get((planned.mesh, planned.id)) or result_of(planned, Verdict.NOT_RUN)
+
+    def may_disrupt(self, mesh: MeshName) -> bool:
+        """Whether what reaches beyond the stage is allowed."""
+        return is_ours(self.adapters[mesh]) or self.settings.mesh_allow_disruption
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip what the mesh does not claim."""
+        planned = item.stash.get(PLANNED, None)
+        refuse_other_loops(item)
+        if planned is None:
+            return
+        item.stash[ATTEMPTS].begin()
+        adapter = self.adapters[planned.mesh]
+        if planned.check.disruptive and not self.may_disrupt(planned.mesh):
+            raise Unsupported(f"disrupts {adapter.name}, which was there already: allow it by --mesh-allow-disruption")
+        claims = adapter.claims
+        for capability in sorted(planned.check.needs):
+            claim = claims.get(capability)
+            if claim is None or not claim.supported:
+                why = f"{claim.note} ({claim.source})" if claim else "the adapter says nothing of it"
+                raise Unsupported(f"needs {capability}: {why}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
+        """Remember what a check raised: a plugin that repeats it may tell pytest nothing of that."""
+        try:
+            return (yield)
+        except Exception as error:
+            if attempts := pyfuncitem.stash.get(ATTEMPTS, None):
+                attempts.raised[attempts.begun] = pytest.ExceptionInfo.from_exception(error)
+            if isinstance(error, Violation) and attempts:
+                pyfuncitem.stash[TELLING] = True
+                self._keep_evidence(pyfuncitem)
+            raise
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Give the outcome its meaning."""
+        report: pytest.TestReport = yield
+        planned = item.stash.get(PLANNED, None)
+        if planned is None or call.when == "teardown" or (call.when == "setup" and report.passed):
+            return report
+        attempts = item.stash[ATTEMPTS]
+        excinfo = attempts.raised.get(attempts.begun) if attempts.unreported else call.excinfo
+        for number in attempts.unreported:
+            attempts.ended[number] = self._unreported(item, report, attempts.raised[number])
+        attempts.ended[attempts.begun] = self._attempt(item, report, excinfo)
+        self._attach(item, report, attempts)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Any:
+        """Have pytest count an item once, as what it is, though its last attempt went better than another."""
+        if attempts := self._attempts.get(report.nodeid):
+            attempts.correct(report, final=hasattr(report, RESULT) and report.outcome in SHOWN)
+        return (yield)
+
+    def _unreported(
+        self, item: pytest.Item, final: pytest.TestReport, raised: pytest.ExceptionInfo[BaseException]
+    ) -> Attempt:
+        """An attempt that another plugin made and kept to itself."""
+        report = pytest.TestReport(
+            item.nodeid, item.location, item.keywords, "failed", None, "call", [], final.duration
+        )
+        report.longrepr = raised.getrepr(style="short")
+        return self._attempt(item, report, raised)
+
+    def _attempt(
+        self, item: pytest.Item, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None
+    ) -> Attempt:
+        planned, error = item.stash[PLANNED], excinfo.value if excinfo else None
+        if isinstance(error, Unsupported):
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
+        verdict = verdict_of(report, error)
+        report.when = PHASES.get(verdict, report.when)
+        if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
+            report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
+        if verdict in TELLING_VERDICTS:
+            item.stash[TELLING] = True
+        mesh = item.stash.get(SUBJECT, None)
+        return Attempt.of(report, replace_result(result_of(planned, verdict, report.duration), error, report, mesh))
+
+    def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
+        """Have the report carry the result of the item to whoever keeps the score, and to JUnit."""
+        planned, mesh = item.stash[PLANNED], item.stash.get(SUBJECT, None)
+        if self.keeps_evidence(item):
+            self._keep_evidence(item)
+        result = attempts.result
+        if attempts.kept:
+            report.sections.append(("meshcheck evidence", str(attempts.folder)))
+            relative = attempts.folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
+            result = msgspec.structs.replace(result, evidence=str(relative))
+        self.judged[planned.mesh, planned.id] = result
+        properties = {"meshcheck_id": planned.id, "meshcheck_verdict": str(result.verdict)}
+        others = [one for one in item.user_properties if one[0] not in properties]
+        # JUnit reads them off the report on the teardown, which is made from those of the item
+        report.user_properties[:] = item.user_properties[:] = [*others, *properties.items()]
+        found = (dict(mesh.steps), data_planes_of(mesh.adapter), dict(mesh.pulse)) if mesh else ({}, "", {})
+        setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
+
+    def _keep_evidence(self, item: pytest.Item) -> None:
+        """Keep what has happened in the present attempt, once."""
+        attempts, mesh = item.stash[ATTEMPTS], item.stash.get(SUBJECT, None)
+        if mesh is None or attempts.begun in attempts.kept or self.settings.mesh_artifacts == "never":
+            return
+        try:
+            evidence.write_evidence(attempts.evidence, mesh.journal.entries)
+            attempts.kept.add(attempts.begun)
+        except ReportNotWritten as error:
+            home = report_directory(self.settings, self.adapters[item.stash[PLANNED].mesh])
+            self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line, however many checks it meets
+
+    def keeps_evidence(self, item: pytest.Item) -> bool:
+        """Whether the evidence of this check is kept, now that it has a verdict."""
+        wanted = self.settings.mesh_artifacts
+        return wanted == "always" or (wanted == "on-violation" and item.stash.get(TELLING, False))
+
+    def evidence_of(self, item: pytest.Item) -> Path:
+        """Where the evidence of the present attempt at an item goes."""
+        return item.stash[ATTEMPTS].evidence
+
+    def _evidence_folder(self, planned: Planned) -> Path:
+        """Where the evidence of a check goes."""
+        return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
+
+
+def result_of(planned: Planned, verdict: Verdict, seconds: float = 0.0) -> Result:
+    """The result of a check, but for what it is about."""
+    known = planned.known
+    return Result(
+        id=planned.id,
+        verdict=verdict,
+        level=planned.check.level,
+        requirement=planned.check.requirement.id,
+        description=planned.check.description,
+        seconds=round(seconds, 4),
+        needs=tuple(sorted(planned.check.needs)),
+        proves=tuple(sorted(planned.proves)),
+        reason=known.reason if known else "",
+        link=known.link if known else "",
+        reproduce=planned.reproduce,
+    )

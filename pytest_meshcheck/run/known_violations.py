@@ -1,0 +1,50 @@
+"""The known violations of the meshes of a run: those of ``--mesh-expectations``, or those that a suite ships."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.checks.catalogue import CatalogueError, Check, known_ids
+from pytest_meshcheck.checks.expectations import ExpectationsError, KnownViolation, read_expectations
+from pytest_meshcheck.options import MeshName
+from pytest_meshcheck.run.items import Planned
+
+Entries = tuple[KnownViolation, ...]
+
+
+@dataclass
+class KnownViolations:
+    """The entries of every file that counts in this run.
+
+    Attributes:
+        given: The user's own file; None for those that the suites ship, ``expectations/<mesh>.toml``.
+    """
+
+    given: Path | None
+    _read: dict[tuple[Path, Path], Entries] = field(default_factory=dict)
+
+    def find(self, check: Check, identifier: str, mesh: MeshName) -> KnownViolation | None:
+        """The entry for a check with its parameters; UsageError where the file cannot be used."""
+        shipped = check.root / "expectations" / f"{mesh.name}.toml"
+        path = self.given or (shipped if shipped.is_file() else None)
+        entries = self._entries(path, check.root) if path else ()
+        return next((entry for entry in entries if entry.covers(identifier)), None)
+
+    def refuse_unknown_parameters(self, planned: Collection[Planned]) -> None:
+        """UsageError for an entry with parameters that its check does not have, out of all that are planned."""
+        ids = {one.id for one in planned}
+        whole = {one.check.id for one in planned}
+        for entry in (entry for entries in self._read.values() for entry in entries):
+            if entry.whole in whole and not any(entry.covers(identifier) for identifier in ids):
+                there_are = ", ".join(sorted(i for i in ids if i.partition("[")[0] == entry.whole))
+                raise pytest.UsageError(f"{entry.where}: no check {entry.check!r}; there are {there_are}")
+
+    def _entries(self, path: Path, root: Path) -> Entries:
+        if (path, root) not in self._read:
+            try:
+                self._read[path, root] = read_expectations(path, known_ids(root))
+            except (ExpectationsError, CatalogueError) as error:
+                raise pytest.UsageError(str(error)) from error
+        return self._read[path, root]

@@ -1,0 +1,55 @@
+"""What an outcome of pytest says of the mesh."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.checks.catalogue import Check
+from pytest_meshcheck.checks.verdict import Result, Verdict, Violation
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+
+OUTCOMES = (Violation, Inconclusive)
+"""What a check ends in by design; any other exception is shown with its whole traceback."""
+
+
+def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
+    """The verdict that an outcome of pytest stands for; every error but a Violation is inconclusive."""
+    if hasattr(report, "wasxfail"):
+        return Verdict.KNOWN_VIOLATION
+    if report.outcome == "passed":
+        return Verdict.CONFORMS
+    if report.outcome == "skipped":
+        return Verdict.UNSUPPORTED if isinstance(error, Unsupported) else Verdict.NOT_RUN
+    if error is None:
+        return Verdict.FIXED
+    return Verdict.VIOLATES if isinstance(error, Violation) else Verdict.INCONCLUSIVE
+
+
+def encode(result: Result) -> str:
+    """A result as JSON."""
+    return msgspec.json.encode(result).decode()
+
+
+def replace_result(result: Result, error: BaseException | None, report: pytest.TestReport, mesh: Any) -> Result:
+    """The result with what its verdict is about."""
+    if isinstance(error, Violation):
+        result = msgspec.structs.replace(result, expected=error.expected, actual=error.actual)
+    elif isinstance(report.longrepr, tuple):
+        result = msgspec.structs.replace(result, reason=report.longrepr[2].removeprefix("Skipped: "))
+    elif error is not None:
+        result = msgspec.structs.replace(
+            result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
+        )
+    return msgspec.structs.replace(result, measured=dict(mesh.measured)) if mesh else result
+
+
+def of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:
+    """Keeps the lines of a traceback that a suite author wrote; what is below them is ours and says nothing new."""
+
+    def lines(raised: pytest.ExceptionInfo[BaseException]) -> Any:
+        return raised.traceback.filter(lambda entry: Path(entry.path).resolve().is_relative_to(check.root))
+
+    return lines

@@ -1,0 +1,60 @@
+"""What has to be known before anything is made in a cluster; each says in one line what is in the way."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of, kind_config_of, permissions_of
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kubernetes.access import lacking
+from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFORM
+
+
+def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], context: str) -> None:
+    """MeshUnavailable where the user may not do in the cluster what a run has to do there."""
+    own = PLATFORM if settings.mesh_probe_image else PLATFORM + IMAGE_LOAD
+    permissions = (*own, *(one for mesh in adapters.values() for one in permissions_of(mesh)))
+    if not_allowed := asyncio.run(lacking(settings.mesh_kubeconfig, settings.mesh_context, permissions)):
+        meshes = "".join(f" --mesh={name.name}" for name, mesh in adapters.items() if permissions_of(mesh))
+        raise MeshUnavailable(
+            f"context {context} may not {', '.join(not_allowed)}: apply the output of "
+            f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
+        )
+
+
+def kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path | None:
+    """The user's configuration, or the one that the meshes need."""
+    needed = {name: kind_config_of(mesh) for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
+    if settings.mesh_kind_config or not any(needed.values()):
+        return settings.mesh_kind_config
+    if len(set(needed.values())) > 1:
+        meshes = ", ".join(f"--mesh={name}" for name in needed)
+        raise MeshUnavailable(f"{meshes} need kind clusters of their own: run them one after the other")
+    return kind.shipped(next(iter(needed.values())))
+
+
+def refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:
+    """Two meshes in one namespace would be one; with an upgrade they are one, under two names."""
+    if settings.mesh_upgrade_to is not None:
+        return
+    places: dict[str, MeshName] = {}
+    for name, adapter in adapters.items():
+        if isinstance(adapter, HelmMesh) and (other := places.setdefault(adapter.namespace, name)) != name:
+            raise MeshUnavailable(
+                f"--mesh={other} and --mesh={name} are both installed in {adapter.namespace}: run one after the other"
+            )
+
+
+async def looked_at(adapters: Iterable[Mesh], settings: Settings) -> None:
+    """Have the adapters find out what is installed, or that nothing is in the way."""
+    api = await Api.connect(settings.mesh_kubeconfig, settings.mesh_context)
+    try:
+        for adapter in adapters:
+            if isinstance(adapter, HelmMesh):
+                await (adapter.refuse_taken(api) if adapter.ours else adapter.find(api))
+    finally:
+        await api.close()

@@ -1,0 +1,241 @@
+"""How a run gets its cluster, and what becomes of it at the end."""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from kubernetes_asyncio.client import ApiException
+
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.options import Settings
+from pytest_meshcheck.platforms.cleanup.leftovers import finished
+from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces
+from pytest_meshcheck.platforms.cleanup.run_records import (
+    KeptCluster,
+    NamedCluster,
+    OwnCluster,
+    Registration,
+    Where,
+    reserved,
+)
+from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kind.cluster import Kind
+from pytest_meshcheck.platforms.kind.probe_image import Plan
+from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
+from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.platforms.run_directory import RunDirectory
+from pytest_meshcheck.run.progress import Progress
+
+KIND_CONTEXT = "kind-"
+KUBECONFIG = "kubeconfig"
+TURNS = "turns"
+
+
+@dataclass(eq=False)
+class Provision:
+    """The cluster of one run, in the process that the user started.
+
+    Attributes:
+        settings: Which cluster is asked for.
+        run: The run's id.
+        progress: Whom to tell.
+        kind_config: What a kind cluster is made by; None for kind's default.
+        plan: The probe image that is to be built; None where a built one was named.
+        attachment: How to get to the cluster, once it is there.
+    """
+
+    settings: Settings
+    run: str
+    progress: Progress
+    kind_config: Path | None = None
+    plan: Plan | None = None
+    attachment: Attachment | None = None
+    _folder: RunDirectory = field(default_factory=RunDirectory)
+    _registration: Registration | None = None
+    _kind: Kind | None = None
+
+    def have(self) -> Attachment:
+        """Make the cluster, or get to the one that there is, and bring the images on its nodes.
+
+        Raises:
+            Inconclusive: It cannot be made or reached.
+            MeshUnavailable: The probe image cannot be had.
+        """
+        self.attachment = self._attach_to_existing() if is_named(self.settings) else self._attach_to_kind()
+        return self.attachment
+
+    def release(self, adapters: Iterable[Mesh], *, failed: bool) -> None:
+        """Leave nothing behind but what is to be kept; ``adapters`` are the meshes that the run may have installed."""
+        try:
+            if self._is_left_clean(adapters, failed=failed):
+                self._forget()
+        finally:
+            self._folder.close()
+
+    def _attach_to_existing(self) -> Attachment:
+        settings, context = self.settings, context_of(self.settings)
+        kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
+        self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")))
+        version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
+        image = self.progress.step("probe image ready", "probe image", self._built_image)
+        return Attachment(
+            run=self.run,
+            image=self._on_nodes(image, kind_of(settings), settings.mesh_kubeconfig, settings.mesh_context),
+            description=f"context {context} (Kubernetes {version})",
+            kubeconfig_file=kubeconfig_file,
+            context=settings.mesh_context,
+            turns=str(self._folder.path / TURNS),
+        )
+
+    def _attach_to_kind(self) -> Attachment:
+        settings, configuration, step = self.settings, self.kind_config, self.progress.step
+        stays, meshes = settings.mesh_keep == "always", [str(mesh) for mesh in settings.mesh]
+        kept = kind.kept_name(settings.mesh_kind_image, configuration, meshes)
+        name = kept if stays else f"meshcheck-{self.run}"
+        cluster = self._kind = Kind(name, settings.mesh_kind_image, configuration)
+        kubeconfig = self._folder.path / KUBECONFIG
+        with ThreadPoolExecutor(1) as pool, reserved(name) if stays else nullcontext():
+            image_ahead = pool.submit(self._built_image)
+            if stays and finished(cluster):
+                step(f"kind cluster {name} found", "cluster", lambda: cluster.write_kubeconfig(kubeconfig))
+            else:
+                step(f"kind cluster {name} created", "cluster", lambda: self._create(cluster, kubeconfig))
+            if stays:
+                self._register(KeptCluster(name))
+            probe = step("probe image ready", "probe image", image_ahead.result)
+        return Attachment(
+            run=self.run,
+            image=self._on_nodes(probe, cluster, kubeconfig, cluster.context),
+            description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
+            kubeconfig_file=str(kubeconfig),
+            context=cluster.context,
+            turns=str(self._folder.path / TURNS),
+            kept=stays,
+            transient=not stays,
+        )
+
+    def _built_image(self) -> str:
+        return self.plan.image() if self.plan else str(self.settings.mesh_probe_image)
+
+    def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
+        """The probe image, and on every node of a kind cluster what of this machine it is to have."""
+        if cluster is None:
+            return image
+        built = () if self.settings.mesh_probe_image else (image,)
+        for wanted in (*self.settings.mesh_kind_load, *built):
+            if not asyncio.run(_is_on_nodes(wanted, kubeconfig, context)):
+                self.progress.step(f"{wanted} loaded", f"load {wanted}", partial(cluster.load, wanted))
+        return image
+
+    def _register(self, where: Where) -> None:
+        earlier, self._registration = self._registration, Registration.begin(self.run, where)
+        if earlier is not None:
+            earlier.end()
+
+    def _create(self, cluster: Kind, kubeconfig: Path) -> None:
+        """Create a cluster; while no other run can have one of that name, find out whether nothing is left of it."""
+        self._register(OwnCluster(cluster.name))
+        try:
+            cluster.create(kubeconfig)
+        except BaseException:
+            if not cluster.exists():
+                self._forget()
+            raise
+
+    def _forget(self) -> None:
+        if self._registration is not None:
+            self._registration.end()
+            self._registration = None
+
+    def _is_left_clean(self, adapters: Iterable[Mesh], *, failed: bool) -> bool:
+        """Remove what is not to be kept; whether all of it is gone."""
+        if self._registration is None:
+            return True
+        if not isinstance(self._registration.record.where, OwnCluster):
+            return self.attachment is None or self._leave_cluster(self.attachment, adapters)
+        return self._kind is not None and self._leave_kind(self._kind, failed=failed)
+
+    def _leave_kind(self, cluster: Kind, *, failed: bool) -> bool:
+        if self.settings.mesh_keep == "always":
+            return False
+        if self.settings.mesh_keep == "on-failure" and failed and self.attachment is not None:
+            self.progress.say(
+                f"kind cluster {cluster.name} is kept: kind export kubeconfig --name {cluster.name}, then "
+                f"--mesh-context={cluster.context}; kind delete cluster --name {cluster.name} removes it"
+            )
+            return True
+        if trouble := cluster.delete(self._folder.path / KUBECONFIG):
+            self.progress.say(f"{trouble}; `meshcheck clean` tries again")
+        return not trouble
+
+    def _leave_cluster(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
+        left = asyncio.run(remove_namespaces(attachment))
+        if is_named(self.settings):
+            self._uninstall(attachment, adapters)
+        if left:
+            namespaces = ", ".join(left)
+            self.progress.say(f"these namespaces are still being deleted: {namespaces}; `meshcheck clean` tries again")
+        return not left
+
+    def _uninstall(self, attachment: Attachment, adapters: Iterable[Mesh]) -> None:
+        """Remove the meshes that the processes of this run installed."""
+        for adapter in adapters:
+            if isinstance(adapter, HelmMesh):
+                try:
+                    asyncio.run(_uninstalled(adapter, attachment))
+                except (*UNREACHABLE, ApiException, Inconclusive) as trouble:
+                    self.progress.say(f"{adapter.name} could not be uninstalled: {trouble}")
+
+
+def is_named(settings: Settings) -> bool:
+    """Whether the user named a cluster."""
+    return bool(settings.mesh_context or settings.mesh_kubeconfig)
+
+
+def context_of(settings: Settings) -> str:
+    """The context that the user named, or the current one; MeshUnavailable where there is no such context."""
+    return contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
+
+
+def kind_of(settings: Settings) -> Kind | None:
+    """The kind cluster of this machine that the user's context leads to."""
+    context = context_of(settings)
+    name = context.removeprefix(KIND_CONTEXT)
+    return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
+
+
+async def _uninstalled(adapter: HelmMesh, attachment: Attachment) -> None:
+    platform = Kubernetes(Journal(), attachment)
+    adapter.bind(platform)
+    try:
+        await adapter.uninstall()
+    finally:
+        await platform.close()
+
+
+async def _version(kubeconfig: Path | None, context: str | None) -> str:
+    api = await Api.connect(kubeconfig, context)
+    try:
+        return await api.version()
+    finally:
+        await api.close()
+
+
+async def _is_on_nodes(image: str, kubeconfig: Path | None, context: str | None) -> bool:
+    """Whether every node says that it has an image; one that came just now may not be told of yet."""
+    api = await Api.connect(kubeconfig, context)
+    try:
+        nodes, _ = await api.items("/api/v1/nodes")
+    finally:
+        await api.close()
+    return all(any(image in there["names"] for there in node["status"].get("images", [])) for node in nodes)

@@ -1,0 +1,56 @@
+"""The command that runs one check again, wherever it was run from: with the same options, quoted for a shell."""
+
+import functools
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+OURS = "pytest_meshcheck.conformance"
+
+REPEATED = (
+    # where pytest has it, as it is written
+    ("inifilename", "-c"),
+    ("rootdir", "--rootdir"),
+    ("plugins", "-p"),
+    ("override_ini", "-o"),
+)
+"""Options of pytest itself that decide which conftest.py, ini file and plugins a run has."""
+
+
+def command(item: pytest.Item, options: Iterable[str]) -> str:
+    """The command for one item; ``options`` are those of this plugin."""
+    return shlex.join(("pytest", *_of_pytest(item.config), *options, *_selection(item)))
+
+
+def _of_pytest(config: pytest.Config) -> Iterator[str]:
+    for name, flag in REPEATED:
+        given = getattr(config.option, name, None) or ()
+        for value in (given,) if isinstance(given, str) else given:
+            if not value.startswith("no:"):
+                yield from (f"{flag}={value}",) if flag.startswith("--") else (flag, value)
+
+
+def _selection(item: pytest.Item) -> tuple[str, ...]:
+    test = item.nodeid.partition("::")[2]
+    if module := _importable_as(item.path, pyargs=bool(item.config.option.pyargs)):
+        return "--pyargs", f"{module}::{test}"
+    here = item.config.invocation_params.dir
+    if item.path.is_relative_to(here):
+        return (f"{item.path.relative_to(here)}::{test}",)
+    ini = ("-c", str(item.config.inipath)) if item.config.inipath and not item.config.option.inifilename else ()
+    return *ini, f"{item.path}::{test}"
+
+
+@functools.cache
+def _importable_as(path: Path, *, pyargs: bool) -> str | None:
+    """The module that a file is wherever Python is started; of suites but our own only where it was asked for so."""
+    ours = (Path(__file__).parents[1] / "conformance").resolve()
+    if path.resolve().is_relative_to(ours):
+        return ".".join((OURS, *path.resolve().relative_to(ours).with_suffix("").parts))
+    packages = [folder for folder in path.parents if (folder / "__init__.py").is_file()]
+    if not pyargs or not packages or str(packages[-1].parent) not in sys.path:
+        return None
+    return ".".join(path.relative_to(packages[-1].parent).with_suffix("").parts)

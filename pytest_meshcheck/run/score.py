@@ -1,0 +1,270 @@
+"""Keeps the score of a run: collects results from every process, writes the reports, closes the terminal summary."""
+
+import datetime
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.checks.catalogue import Requirement
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict, severity
+from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.report.baseline import compare, of_change
+from pytest_meshcheck.report.files import ReportNotWritten
+from pytest_meshcheck.report.formats.terminal import lines
+from pytest_meshcheck.report.model import (
+    Change,
+    MeshVersion,
+    Report,
+    Requirement as PublishedRequirement,
+    Source,
+    observe,
+)
+from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
+from pytest_meshcheck.report.views import summarised
+from pytest_meshcheck.run.items import PLANNED, Told
+from pytest_meshcheck.run.upgrade import Upgrade
+
+RESULT = "meshcheck_result"
+"""The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
+
+TOLD = "meshcheck_told"
+"""Where a worker of xdist puts what it has to tell."""
+
+KILL_TABLE = "kill_table.json"
+"""In the folder of a suite: the id of each check with the defects that it was seen to catch."""
+
+NO_CHECKS = "meshcheck: there is no check here; the suite of the plugin is run by --pyargs pytest_meshcheck.conformance"
+NOT_WRITTEN = "(not written)"
+SAYS_NOTHING_BAD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+FAILING = (Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.FIXED)
+JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
+
+
+def report_directory(settings: Settings, adapter: Mesh) -> Path:
+    """Where the reports of one mesh go."""
+    return settings.mesh_report.absolute() / f"{adapter.name}-{adapter.version}"
+
+
+@dataclass
+class Score:
+    """The results on one mesh, by id of the check."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
+    data_planes: str = ""
+    pulse: dict[str, float] = field(default_factory=dict)
+    requirements: dict[str, Requirement] = field(default_factory=dict)
+    roots: set[Path] = field(default_factory=set)
+
+    def add(self, result: Result) -> None:
+        """Take in a result, unless one of the same check is worse: what was seen once is not unseen."""
+        known = self.results.get(result.id)
+        if known is None or severity(result.verdict) >= severity(known.verdict):
+            self.results[result.id] = result
+
+
+@dataclass(eq=False)
+class ScoreKeeper:
+    """The hooks of the process that the user started; under xdist that is the controller."""
+
+    settings: Settings
+    adapters: Mapping[MeshName, Mesh]
+    baseline: Report | None = None
+    upgrade: Upgrade | None = None
+    platforms: dict[MeshName, str] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    complete: bool = True
+    written: dict[str, Path] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    reports: dict[str, Report] = field(default_factory=dict)
+    reservation: Reservation | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Under xdist a cluster is made before anything is collected: what is in the way of the report comes first."""
+        on_cluster = any(home_of(adapter) is Home.KUBERNETES for adapter in self.adapters.values())
+        if on_cluster and session.config.getoption("dist", "no") != "no":
+            self._reserve(session.config)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Have the directories of the reports for this run, once it is known that there are checks to run."""
+        if any(PLANNED in item.stash for item in session.items):
+            self._reserve(session.config)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """The same under xdist, where the ids alone tell what was collected."""
+        if any(f"[{mesh}{end}" in one for one in ids for mesh in self.adapters for end in "-]"):
+            self._reserve(node.config)
+
+    def _reserve(self, config: pytest.Config) -> None:
+        if self.reservation is not None or config.option.collectonly:
+            return
+        try:
+            self.reservation = Reservation(report_directory(self.settings, one) for one in self.adapters.values())
+        except (DirectoryTaken, ReportNotWritten) as error:
+            raise pytest.UsageError(f"--mesh-report: {error}") from error
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in the result of one check."""
+        if not hasattr(report, RESULT):
+            return
+        mesh, result, steps, data_planes, pulse = getattr(report, RESULT)
+        score = self.scores.setdefault(mesh, Score())
+        score.add(msgspec.json.decode(result, type=Result))
+        score.steps |= steps
+        score.data_planes = data_planes or score.data_planes
+        score.pulse |= {kind: max(seconds, score.pulse.get(kind, 0.0)) for kind, seconds in pulse.items()}
+
+    def take(self, told: Told) -> None:
+        """Take in what there was to judge; what has no verdict by now was not run."""
+        self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
+        for one in told.collected:
+            score = self.scores.setdefault(one.mesh, Score())
+            score.add(one.result)
+            score.requirements[one.requirement.id] = one.requirement
+            score.roots.add(Path(one.root))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take in what a worker of xdist had collected."""
+        self.complete = self.complete and error is None
+        told = getattr(node, "workeroutput", {}).get(TOLD, "{}")
+        self.take(msgspec.json.decode(told, type=Told))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Any:
+        """Write the reports, also where the end of the session goes wrong; a run that judged nothing exits with 5."""
+        try:
+            return (yield)
+        finally:
+            self._conclude(session, exitstatus)
+
+    def _conclude(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+        judged = [r for score in self.scores.values() for r in score.results.values() if r.verdict in JUDGED]
+        ran = [r for score in self.scores.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
+        if ran and not judged and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        if any(r.verdict in FAILING for r in ran) and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a plugin that repeats tests may have hidden it
+        self.complete = self.complete and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if ran:
+            self._write()
+        if len(self.written) < len(self.reports) and session.exitstatus in SAYS_NOTHING_BAD:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        if self._got_worse() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self) -> None:
+        from pytest_meshcheck.report.writer import (  # noqa: PLC0415 - renders at the end only
+            add_to_summary,
+            without_secrets,
+            write,
+        )
+
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        for name, adapter in self.adapters.items():
+            if not (score := self.scores.get(str(name))):
+                continue
+            report = self.reports[str(name)] = without_secrets(self._report(name, adapter, score))
+            try:
+                self.written[str(name)] = write(report, report_directory(self.settings, adapter))
+                if summary:
+                    add_to_summary(report, Path(summary))
+            except ReportNotWritten as error:
+                self.troubles.append(str(error))
+
+    def pytest_unconfigure(self) -> None:
+        """Let other runs write where this one did."""
+        if self.reservation is not None:
+            self.reservation.release()
+
+    def _report(self, name: MeshName, adapter: Mesh, score: Score) -> Report:
+        results = tuple(sorted(score.results.values(), key=lambda result: result.id))
+        report = Report(
+            meshcheck=version("pytest-meshcheck"),
+            mesh=MeshVersion(adapter.name, adapter.version),
+            platform=self._platform(name, adapter),
+            data_planes=score.data_planes or msgspec.UNSET,
+            started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
+            seconds=round(time.time() - self.started, 3),
+            level=Level(self.settings.mesh_level.upper()),
+            timeout_scale=self.settings.mesh_timeout_scale,
+            complete=self.complete,
+            capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),
+            steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
+            pulse={kind: round(seconds, 3) for kind, seconds in score.pulse.items()} or msgspec.UNSET,
+            results=results,
+            requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
+            defects=kill_table(score.roots),
+        )
+        report = summarised(report)
+        if (baseline := self._baseline_of(name)) is None:
+            return report
+        return msgspec.structs.replace(report, baseline=compare(baseline, report))
+
+    def _baseline_of(self, name: MeshName) -> Report | None:
+        """What a report is compared with: after an upgrade that is the report from before it."""
+        if self.upgrade and name == self.upgrade.after:
+            return self.reports.get(str(self.upgrade.before))
+        return self.baseline
+
+    def _got_worse(self) -> bool:
+        """Whether a check ends worse after the upgrade than before it."""
+        after = self.reports.get(str(self.upgrade.after)) if self.upgrade else None
+        return bool(after and after.baseline and of_change(after.baseline, Change.WORSE))
+
+    def pytest_report_header(self) -> list[str]:
+        """One line per mesh."""
+        return [self._header(name, adapter) for name, adapter in self.adapters.items()]
+
+    def _platform(self, name: MeshName, adapter: Mesh) -> str:
+        return self.platforms.get(name, str(home_of(adapter)))
+
+    def _shared_steps(self, adapter: Mesh) -> dict[str, float]:
+        return {} if home_of(adapter) is Home.PROCESSES else self.steps
+
+    def _header(self, name: MeshName, adapter: Mesh) -> str:
+        claimed = sum(claim.supported for claim in adapter.claims.values())
+        parts = (
+            f"{adapter.name}@{adapter.version} on {self._platform(name, adapter)}",
+            f"level={self.settings.mesh_level}",
+            f"{claimed}/{len(Capability)} capabilities",
+        )
+        return f"meshcheck: {', '.join(parts)}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode) -> None:
+        """The verdict per family, each violation in full, and where the report is."""
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.scores:
+            terminalreporter.write_line(NO_CHECKS, yellow=True)
+        for name, report in self.reports.items():
+            terminalreporter.section(f"mesh conformance: {report.mesh}")
+            for text, markup in lines(report, self.written.get(name, Path(NOT_WRITTEN))):
+                terminalreporter.write_line(text, **markup)
+        for trouble in self.troubles:
+            terminalreporter.write_line(f"meshcheck: {trouble}", red=True)
+
+
+def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
+    """The defects that each check was seen to catch, from the suites that say so."""
+    table: dict[str, tuple[str, ...]] = {}
+    for root in roots:
+        if (path := root / KILL_TABLE).is_file():
+            table |= msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[str, ...]])
+    return table
+
+
+def _published(requirement: Requirement) -> PublishedRequirement:
+    sources = tuple(Source(source.title, source.url) for source in requirement.sources)
+    return PublishedRequirement(requirement.text, sources)

@@ -1,0 +1,146 @@
+"""From the options to a run: the meshes that were asked for, and the hooks that judge them."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_meshcheck.checks.expectations import ExpectationsError, read_expectations
+from pytest_meshcheck.meshes.base import Home, Mesh, charts_of, home_of
+from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.platforms.local.machine import refuse_unfit
+from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
+from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
+from pytest_meshcheck.run.hooks import Run
+from pytest_meshcheck.run.score import ScoreKeeper
+from pytest_meshcheck.run.upgrade import Upgrade
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.run.cluster import Cluster
+
+
+def registry(config: pytest.Config) -> Registry:
+    """The meshes that can be asked for; UsageError where two have one name."""
+    try:
+        meshes = Registry.installed()
+        config.hook.pytest_meshcheck_register_mesh(registry=meshes)
+    except RegistryError as error:
+        raise pytest.UsageError(str(error)) from error
+    return meshes
+
+
+def list_meshes(config: pytest.Config) -> int:
+    """Print the meshes there are, and where they come from."""
+    for entry in sorted(registry(config).entries.values(), key=lambda entry: entry.name):
+        sys.stdout.write(f"{entry.name}  from {entry.origin}\n")
+    return 0
+
+
+def begin(config: pytest.Config, settings: Settings) -> None:
+    """Turn this pytest run into a conformance run.
+
+    Raises:
+        pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
+    """
+    _need_pytest_asyncio(config)
+    meshes = registry(config)
+    upgrade = Upgrade.asked_for(config, settings)
+    names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
+    ordered = Order(
+        None,
+        settings.mesh_timeout_scale,
+        config.hook,
+        charts=settings.mesh_charts,
+        installed=settings.mesh_installed,
+        upgrade_to=settings.mesh_upgrade_to,
+        values=_chart_values(settings),
+    )
+    try:
+        adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
+        if any(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+            refuse_unfit(hot_restart=upgrade is not None)
+        if settings.mesh_expectations:
+            read_expectations(settings.mesh_expectations)
+        baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
+    except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
+        raise pytest.UsageError(str(error)) from error
+    _refuse_unknown_charts(settings, ordered.values, adapters.values())
+    if upgrade:
+        upgrade.refuse(adapters)
+    _refuse_twins(adapters)
+    cluster = _cluster(config, settings, adapters)
+    scores = None
+    if not hasattr(config, "workerinput"):
+        scores = ScoreKeeper(settings, adapters, baseline, upgrade)
+        config.pluginmanager.register(scores, "meshcheck-scores")
+        if cluster is not None:
+            cluster.keep_score(scores)
+    open_as_many_as_allowed()
+    run = Run(config, settings, adapters, scores, upgrade, cluster=cluster)
+    config.pluginmanager.register(run, "meshcheck-run")
+    config.pluginmanager.register(run.judging, "meshcheck-judging")
+    config.pluginmanager.import_plugin("pytest_meshcheck.run.fixtures")
+
+
+def _need_pytest_asyncio(config: pytest.Config) -> None:
+    """UsageError where the plugin is not loaded that runs checks: its import alone does not make it one of this run."""
+    plugin = "pytest_asyncio.plugin"
+    if not any(getattr(loaded, "__name__", "") == plugin for loaded in config.pluginmanager.get_plugins()):
+        raise pytest.UsageError(
+            f"--mesh takes pytest-asyncio, which is not loaded: leave out -p no:asyncio, or add -p {plugin} where "
+            "plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
+        )
+
+
+def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """The values that were given for charts, by chart; UsageError where they cannot be used."""
+    if settings.mesh_values is None:
+        return {}
+    from pytest_meshcheck.platforms.helm.values import (  # noqa: PLC0415 - other runs need no YAML
+        ValuesUnreadable,
+        read_values,
+    )
+
+    try:
+        return read_values(settings.mesh_values)
+    except ValuesUnreadable as error:
+        raise pytest.UsageError(f"--mesh-values: {error}") from error
+
+
+def _refuse_unknown_charts(settings: Settings, values: Mapping[str, object], adapters: Iterable[Mesh]) -> None:
+    """UsageError where values are given for a chart that none of the meshes has."""
+    if not values:
+        return
+    from pytest_meshcheck.platforms.helm.values import unknown_charts  # noqa: PLC0415 - as above
+
+    charts = [chart for adapter in adapters for chart in charts_of(adapter)]
+    if unknown := unknown_charts(values, charts):
+        raise pytest.UsageError(f"--mesh-values: {settings.mesh_values}: {unknown}")
+
+
+def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
+    """The cluster of the run, where one of the meshes runs on Kubernetes; UsageError where it cannot be had."""
+    if all(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+        return None
+    from pytest_meshcheck.run.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
+
+    try:
+        cluster = Cluster.of(config, settings, adapters)
+    except MeshUnavailable as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(cluster, "meshcheck-cluster")
+    return cluster
+
+
+def _refuse_twins(adapters: Mapping[MeshName, Mesh]) -> None:
+    """One mesh in one version has one report."""
+    seen: dict[str, MeshName] = {}
+    for name, adapter in adapters.items():
+        mesh = f"{adapter.name} {adapter.version}"
+        if mesh in seen:
+            raise pytest.UsageError(f"--mesh={seen[mesh]} and --mesh={name} are the same mesh, {mesh}; name it once")
+        seen[mesh] = name

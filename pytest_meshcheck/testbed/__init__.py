@@ -1,0 +1,1 @@
+"""What a check acts on, and how it is kept in shape."""

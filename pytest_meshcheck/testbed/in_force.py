@@ -1,0 +1,46 @@
+"""The policies that are in force: rendered together, and applied as what has changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.platforms.base import Manifest, Platform
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass
+class InForce:
+    """What one session has asked of a mesh, and has not taken back.
+
+    Attributes:
+        policies: In the order in which they came.
+    """
+
+    adapter: Mesh
+    platform: Platform
+    policies: list[Policy] = field(default_factory=list)
+    _resources: dict[Key, Manifest] = field(default_factory=dict)
+
+    async def become(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Have these in force and nothing else; returns the resources that this creates or changes.
+
+        Raises:
+            Unsupported: The mesh cannot express one of them; nothing has changed.
+            Inconclusive: The platform does not take them; have those of before in force again.
+        """
+        wanted = {_key(manifest): manifest for manifest in self.adapter.render(policies)}
+        before, self._resources, self.policies = self._resources, wanted, list(policies)
+        changed = [manifest for key, manifest in wanted.items() if before.get(key) != manifest]
+        gone = [manifest for key, manifest in before.items() if key not in wanted]
+        if changed:
+            await self.platform.apply(changed)
+        if gone:
+            await self.platform.delete(gone)
+        return changed
+
+
+def _key(manifest: Manifest) -> Key:
+    metadata = manifest["metadata"]
+    return manifest.get("apiVersion", ""), manifest["kind"], metadata.get("namespace", ""), metadata["name"]

@@ -1,0 +1,151 @@
+"""The workloads that checks act with: started when they are first asked for, and anew where one has died."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from cryptography import x509
+
+from pytest_meshcheck.meshes.base import Mesh, has_one_lifetime
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.stage import SHORTEST, STAGE, WHERE_LIFETIMES_ARE_ONE
+from pytest_meshcheck.model.workload import BeforeCall, Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.platforms.base import Limited, Platform, Replacing
+from pytest_meshcheck.testbed.convergence import calls, unconvinced
+
+AT_ONCE = 4
+"""Workloads that start side by side: more of them would only delay those that are needed first."""
+
+
+@dataclass(eq=False)
+class Stage:
+    """One session's workloads.
+
+    Attributes:
+        adapter: The mesh that some of them are part of.
+        platform: Where they run.
+        before_call: What they await before they send anything that a check asks for.
+        quiet: Awaited before a newcomer is to be reached: policies that were taken back may be in the way.
+        scale: What patience is multiplied by.
+        steps: What took how many seconds to start.
+        told_roots: What was announced when the data planes were started.
+    """
+
+    adapter: Mesh
+    platform: Platform
+    before_call: BeforeCall
+    quiet: Callable[[], Awaitable[None]]
+    scale: float
+    steps: dict[str, float] = field(default_factory=dict)
+    told_roots: tuple[x509.Certificate, ...] = ()
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+    _ahead: "asyncio.Task[None] | None" = None
+
+    @property
+    def running(self) -> list[Workload]:
+        """The workloads that run now."""
+        starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
+        return [start.result() for start in starts if start.exception() is None]
+
+    @property
+    def starting(self) -> bool:
+        """Whether some do not run yet that were asked for."""
+        return any(not start.done() for start in self._started.values())
+
+    @property
+    def enrolled(self) -> list[Workload]:
+        """Those that are part of the mesh."""
+        return [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
+
+    @property
+    def replacing(self) -> Replacing:
+        """The platform, as one that can replace the instance of a workload; Inconclusive where it cannot."""
+        if not isinstance(self.platform, Replacing):
+            raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
+        return self.platform
+
+    def begin_ahead(self, roles: Iterable[str]) -> None:
+        """Start these workloads side by side, ahead of the checks that ask for them."""
+        if starts := [self._begun(role) for role in roles]:
+            self._ahead = asyncio.ensure_future(self._all_of(starts))
+
+    async def ask_for_room(self, roles: Iterable[str], processes: int) -> None:
+        """Find out whether these workloads fit, before any is started.
+
+        Raises:
+            Inconclusive: They do not, in each of so many processes of the run; says by how much, and what to do.
+        """
+        if isinstance(self.platform, Limited):
+            specs = [self._spec(role) for role in dict.fromkeys(map(self._played_by, roles))]
+            await self.platform.refuse_beyond([(spec, self.adapter.enrolment(spec)) for spec in specs], processes)
+
+    async def workload(self, role: str) -> Workload:
+        """A workload, started when it is first asked for."""
+        return await asyncio.shield(self._begun(role))
+
+    async def heal(self) -> None:
+        """Clear away what has died or did not start; it is started anew when it is next asked for."""
+        dead = await self.platform.clear_dead()
+        for role, start in list(self._started.items()):
+            if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
+                del self._started[role]
+
+    async def close(self) -> None:
+        """Start nothing any more; what runs is the platform's to stop."""
+        tasks = [*self._started.values(), *([self._ahead] if self._ahead else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begun(self, role: str) -> "asyncio.Task[Workload]":
+        role = self._played_by(role)
+        if role not in self._started:
+            self._started[role] = asyncio.ensure_future(self._start(role))
+        return self._started[role]
+
+    def _played_by(self, role: str) -> str:
+        return WHERE_LIFETIMES_ARE_ONE.get(role, role) if has_one_lifetime(self.adapter) else role
+
+    async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
+        """Keep how long it takes until all of them serve."""
+        begun = time.monotonic()
+        await asyncio.wait(starts)
+        if not any(start.cancelled() or start.exception() for start in starts):
+            self.steps["stage"] = time.monotonic() - begun
+
+    def _spec(self, role: str) -> WorkloadSpec:
+        planned = STAGE[role]
+        shortest = self.adapter.documented.leaf_lifetime
+        lifetime = shortest if planned.leaf_lifetime == SHORTEST else planned.leaf_lifetime
+        namespace = self.platform.namespace(planned.namespace)
+        return replace(planned, namespace=namespace, leaf_lifetime=lifetime)
+
+    async def _start(self, role: str) -> Workload:
+        async with self._places:
+            return await self._started_now(role)
+
+    async def _started_now(self, role: str) -> Workload:
+        spec, documented = self._spec(role), self.adapter.documented
+        begun = time.monotonic()
+        self.told_roots = self.told_roots or self.adapter.authority.roots
+        workload = await self.platform.start(spec, self.adapter.enrolment(spec))
+        workload.before_call = self.before_call
+        try:
+            await self.adapter.settled()
+            if documented.is_asked:
+                await self._introduce(workload)
+        except Inconclusive:
+            await self.platform.stop(workload)  # it is started anew when it is next asked for
+            raise
+        self.steps[f"workload {spec}"] = time.monotonic() - begun
+        return workload
+
+    async def _introduce(self, newcomer: Workload) -> None:
+        """Wait until the data planes of callers know the newcomer, and its own knows the others."""
+        await self.quiet()
+        questions = calls(newcomer, self.running)
+        if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):
+            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
