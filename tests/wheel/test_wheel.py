@@ -15,7 +15,7 @@ TWO_CHECKS = "mtls/permissive-accepts-both or mtls/plaintext-is-refused-on-every
 DATA = (
     "py.typed",
     "report/schema.json",
-    "report/templates/report.html.jinja",
+    "report/formats/templates/report.html.jinja",
     "conformance/requirements.toml",
     "conformance/kill_table.json",
 )

@@ -17,10 +17,10 @@ HANDSHAKE_VERDICT = 0.3
 Speaker = Callable[[Request, Observed], Awaitable[None]]
 
 MODULES = {
-    Protocol.HTTP1: "http1_client",
-    Protocol.H2C: "http2_client",
-    Protocol.GRPC: "grpc_client",
-    Protocol.TCP: "tcp_client",
+    Protocol.HTTP1: "http1",
+    Protocol.H2C: "http2",
+    Protocol.GRPC: "grpc",
+    Protocol.TCP: "tcp",
 }
 """Who speaks what; loaded when first needed, since a probe that never does must start fast."""
 
@@ -77,7 +77,7 @@ async def connection(request: Request, observed: Observed) -> AsyncIterator[Conn
             yield secure
             return
         # Loaded when first needed, as those who speak are.
-        tunnel = await asyncio.to_thread(importlib.import_module, f"{__package__}.tunnel")
+        tunnel = await asyncio.to_thread(importlib.import_module, f"{__package__}.hbone")
         async with tunnel.tunnelled(secure, request.tls.tunnel) as inside:
             yield inside
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.probe.capture import relay_recorder as recorders
+from pytest_meshcheck.probe.capture import recorders, relay_recorder
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 
@@ -81,7 +81,7 @@ async def test_nobody_behind_the_recorder_is_a_reset(pair: Any, unused: tuple[st
 async def test_a_search_that_would_not_be_whole_is_refused(
     pair: Any, unused: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorders, "LIMIT", 1000)
+    monkeypatch.setattr(relay_recorder, "LIMIT", 1000)
     relay = recorders.Recorders()
     await relay.record("small", unused, pair.ports["tcp"])
     seen = await pair.send("overflow", unused, protocol=m.Protocol.TCP, body=m.Body(length=10_000))

@@ -127,7 +127,7 @@ def test_defects_are_found_for_the_whole_check_or_for_its_parameters(make_report
 
 
 def test_the_template_engine_is_loaded_only_to_render() -> None:
-    modules = ("model", "views", "terminal", "baseline", "evidence", "badge")
+    modules = ("model", "views", "formats.terminal", "baseline", "evidence", "formats.badge")
     imports = "; ".join(f"import pytest_meshcheck.report.{name}" for name in modules)
     program = f"import sys; {imports}; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
