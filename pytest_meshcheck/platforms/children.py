@@ -87,9 +87,12 @@ class Child:
 
     def obituary(self) -> str:
         """How it ended, and what its log says of why; the evidence has the whole log."""
+        return f"the {self.name} died ({_manner(self.process.returncode)}); {last_words(self.said())}"
+
+    def said(self) -> str:
+        """Its log so far."""
         words = self.log.read_bytes()[self.log_begins :] if self.log.exists() else b""
-        why = last_words(words.decode(errors="replace"))
-        return f"the {self.name} died ({_manner(self.process.returncode)}); {why}"
+        return words.decode(errors="replace")
 
 
 async def spawn(

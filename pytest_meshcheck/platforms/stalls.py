@@ -13,7 +13,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Stall
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.probe.controller import Probe, ProbeLost
-from pytest_meshcheck.probe.process.limits import lacking
+from pytest_meshcheck.probe.process.limits import OUT_OF_FILES, lacking
 from pytest_meshcheck.probe.process.pulse import Gap, now, standstill
 from pytest_meshcheck.probe.protocol import messages as m
 
@@ -85,6 +85,7 @@ class WatchedChildren:
     def over(self, interval: Interval) -> list[Stall]:
         """Which of them were stopped in an interval, and for how long, and which have run out of files."""
         self._look()
+        self._read_logs()
         stopped = self._with_open()
         return [self._stall(process, stopped.get(process, []), interval) for process in {*stopped, *self._shortages}]
 
@@ -117,6 +118,12 @@ class WatchedChildren:
             self._stopped.setdefault(process, now())
         for child in alive:
             if child.name not in self._shortages and _is_out_of_files(child.process.pid):
+                self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
+
+    def _read_logs(self) -> None:
+        """Find what was out of files between two looks: Envoy says so in its log."""
+        for child in self.children():
+            if child.alive and child.name not in self._shortages and OUT_OF_FILES in child.said():
                 self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
 
 

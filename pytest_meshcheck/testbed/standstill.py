@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Platform, Stall
+from pytest_meshcheck.probe.process.limits import OUT_OF_FILES
 from pytest_meshcheck.probe.process.pulse import Pulse, now
 
 AFTERMATH = 1.0
@@ -15,8 +16,6 @@ NOTABLE = 0.5
 """Seconds from which on a standstill is named where a control failed."""
 
 OURS = "pytest"
-OUT_OF_FILES = "Too many open files"
-"""What a data plane says in its answers where it has no socket left."""
 
 
 @dataclass(eq=False)

@@ -257,3 +257,28 @@ async def test_a_child_that_is_stopped_or_out_of_files_is_noticed(platform: Proc
     resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE, (3, 3))
     (lacking,) = await platform.stalls(Interval(since, now(), 60.0))
     assert str(lacking) == "sidecar of blue/idle ran out of open files (limit 3)"
+
+
+SPENDTHRIFT = """
+import os, sys
+opened = []
+try:
+    while True:
+        opened.append(os.open("/dev/null", os.O_RDONLY))
+except OSError as error:
+    for descriptor in opened:
+        os.close(descriptor)
+    print(error, file=sys.stderr, flush=True)
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.asyncio
+async def test_a_child_that_was_out_of_files_for_a_moment_is_known_by_its_log(platform: Processes) -> None:
+    argv = ("prlimit", "--nofile=64", sys.executable, "-c", SPENDTHRIFT)
+    child = await platform.spawn("sidecar of blue/idle", argv, pipes=True)
+    assert child.process.stdout is not None
+    await child.process.stdout.readline()
+    (lacking,) = await platform.stalls(Interval(now() - 1.0, now(), 60.0))
+    assert str(lacking) == "sidecar of blue/idle ran out of open files (limit 64)"

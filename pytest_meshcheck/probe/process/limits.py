@@ -6,6 +6,9 @@ import resource
 FILES = 65_536
 """Open files, which are sockets mostly: a load on a stalled server holds thousands."""
 
+OUT_OF_FILES = "Too many open files"
+"""What a data plane says in its log, and in its answers, where it has no socket left."""
+
 SHORTAGES = {
     errno.EMFILE: "open files",
     errno.ENFILE: "open files of the whole system",
