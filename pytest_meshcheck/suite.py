@@ -16,6 +16,8 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     RequestsPerConnection,
     Retry,
+    ServerPolicy,
+    ServicePolicy,
     Timeout,
     WholeMesh,
 )
@@ -64,7 +66,9 @@ __all__ = [
     "RequestsPerConnection",
     "Retry",
     "Rotation",
+    "ServerPolicy",
     "ServerTls",
+    "ServicePolicy",
     "Time",
     "Timeout",
     "TlsEndpoint",

@@ -18,7 +18,7 @@ from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.model.pki import Authority, parsed_chain
-from pytest_meshcheck.model.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
+from pytest_meshcheck.model.policy import Policy, RequestsPerConnection, ServerPolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Platform, Wire
@@ -208,7 +208,7 @@ class MeshUnderTest:
     @asynccontextmanager
     async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
         """What is about the whole mesh must not meet the checks of other processes, nor workloads of other people."""
-        wide = any(isinstance(policy, MutualTls) and isinstance(policy.target, WholeMesh) for policy in policies)
+        wide = any(isinstance(policy, ServerPolicy) and policy.is_wide for policy in policies)
         if wide and not self.may_disrupt:
             raise Unsupported(
                 f"a policy for all of {self.adapter.name}, which was there already, would reach workloads of others: "

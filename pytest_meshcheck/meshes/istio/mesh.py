@@ -188,7 +188,7 @@ class IstioMesh(HelmMesh):
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, and for each service its VirtualService."""
-        return [*istio.mutual_tls(policies), *istio.traffic(policies)]
+        return [*istio.access(policies), *istio.traffic(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The workload's SPIFFE ID."""
