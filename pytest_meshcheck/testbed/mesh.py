@@ -12,7 +12,7 @@ from cryptography import x509
 
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
-from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
+from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
@@ -301,7 +301,8 @@ class MeshUnderTest:
 
     def meets_impostors(self, port: str) -> bool:
         """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
-        return meets_impostors(self.adapter, port)
+        ports = self.adapter.impostor_ports
+        return ports is None or port in ports
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
@@ -311,7 +312,7 @@ class MeshUnderTest:
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Record what goes over the network between two workloads while the block runs."""
         await self.changes.before_call(client, server, port)
-        async with self.platform.wire(client, server, port, stops_of(self.adapter, client.spec)) as wire:
+        async with self.platform.wire(client, server, port, self.adapter.stops(client.spec)) as wire:
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 
-from pytest_meshcheck.meshes.base import Mesh, has_one_lifetime
+from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.stage import SHORTEST, STAGE, WHERE_LIFETIMES_ARE_ONE
 from pytest_meshcheck.model.workload import BeforeCall, Workload
@@ -107,7 +107,7 @@ class Stage:
         return self._started[role]
 
     def _played_by(self, role: str) -> str:
-        return WHERE_LIFETIMES_ARE_ONE.get(role, role) if has_one_lifetime(self.adapter) else role
+        return WHERE_LIFETIMES_ARE_ONE.get(role, role) if self.adapter.one_lifetime else role
 
     async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
         """Keep how long it takes until all of them serve."""
