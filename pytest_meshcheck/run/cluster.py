@@ -128,7 +128,7 @@ class Cluster:
         """Say how long mesh and stage took, in each worker of xdist."""
         if self.worker or not hasattr(report, RESULT):
             return
-        mesh, _, steps, _ = getattr(report, RESULT)
+        mesh, _, steps, *_ = getattr(report, RESULT)
         gateway = getattr(getattr(report, "node", None), "gateway", None)
         self._say(mesh, f" for {gateway.id}" if gateway else "", steps)
 
