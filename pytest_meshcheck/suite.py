@@ -5,6 +5,7 @@ from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
@@ -22,7 +23,7 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Port, Via
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
 from pytest_meshcheck.probe.protocol.body import octets
 from pytest_meshcheck.probe.protocol.messages import (
     Answer,
@@ -49,8 +50,10 @@ __all__ = [
     "ClientTls",
     "Credentials",
     "Default",
+    "Deployment",
     "Documented",
     "Ending",
+    "Enrolment",
     "Exchange",
     "Failure",
     "Inconclusive",
@@ -78,6 +81,7 @@ __all__ = [
     "Via",
     "WholeMesh",
     "Workload",
+    "WorkloadSpec",
     "check",
     "control",
     "converge",

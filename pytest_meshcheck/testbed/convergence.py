@@ -12,7 +12,7 @@ import msgspec
 
 from pytest_meshcheck.model.policy import ServerPolicy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Enrolment
+from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.messages import Shown, Sign
 
@@ -48,7 +48,9 @@ class Question:
 
     def look(self, scale: float) -> m.Look:
         """What to have the caller's probe look at."""
-        request = self.caller.request(self.server, self.port, patience=ONE_TRY * scale)
+        outside = self.caller.spec.enrolment is not Enrolment.ENROLLED
+        via = Via.ADDRESS if outside and self.server.spec.replicas > 1 else Via.SERVICE  # each replica for itself
+        request = self.caller.request(self.server, self.port, via, patience=ONE_TRY * scale)
         return m.Look(request=request, sign=self.sign, expected=self.expected)
 
 

@@ -14,6 +14,7 @@ from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Attempt, Exchange
@@ -181,6 +182,29 @@ class MeshUnderTest:
         """A workload of the stage, started when it is first asked for."""
         self.loop.insist()
         return await self.stage.workload(role)
+
+    @asynccontextmanager
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
+        """Workloads of the check's own behind one service while the block runs; removed however it ends.
+
+        A rotation does not restart them, and a workload outside the mesh calls the endpoint that it names.
+
+        Args:
+            spec: The first of them, in a plain namespace such as ``blue``, under a name that the stage does not use.
+            replicas: How many endpoints the service has.
+
+        Raises:
+            ValueError: There is a workload of that name, or there is to be none at all.
+            Inconclusive: One of them does not start.
+            WrongLoop: This is another event loop than the session's.
+        """
+        self.loop.insist()
+        async with self.stage.deploy(spec, replicas) as deployed:
+            try:
+                yield deployed
+            except Violation as violation:
+                await self._keep_for(violation)
+                raise
 
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:

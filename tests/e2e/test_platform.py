@@ -124,7 +124,7 @@ async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, p
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
     await platform.serve(feigned, "http")
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
-    await platform.stop(feigned)
+    await platform.stop(feigned.spec)
 
 
 async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform: Kubernetes, given: Given) -> None:
@@ -243,5 +243,5 @@ async def test_an_instance_takes_over_under_load_and_no_ledger_is_lost(
     answered = await client.get(new)
     assert answered.status == 200
     assert await new.saw(answered)
-    await platform.stop(new)
+    await platform.stop(new.spec)
     platform.check()

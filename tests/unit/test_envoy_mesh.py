@@ -289,7 +289,7 @@ async def test_a_killed_sidecar_is_named_with_its_log(rig: Rig) -> None:
 async def test_a_stopped_workload_leaves_no_trace_in_the_others(rig: Rig) -> None:
     client, server = await rig.start(CLIENT, SERVER)
     request = client.request(server)
-    await rig.platform.stop(server)
+    await rig.platform.stop(server.spec)
     await rig.mesh.settled()
     gone = await client.handshake(request.address, ClientTls())
     # Envoy acknowledges a removal before its worker has closed the port: one that comes in between is reset

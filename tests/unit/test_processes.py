@@ -93,8 +93,8 @@ async def test_a_name_is_taken_once(platform: Processes) -> None:
 async def test_a_stopped_workload_is_gone_and_can_be_started_again(platform: Processes) -> None:
     outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     request = outsider.request(bystander)
-    await platform.stop(bystander)
-    await platform.stop(bystander)
+    await platform.stop(bystander.spec)
+    await platform.stop(bystander.spec)
     with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
         caller.connect(request.address)
     again = await platform.start(BYSTANDER, PLAIN)

@@ -16,7 +16,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
-from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, next_number
+from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, endpoints_by_service, next_number
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
@@ -78,6 +78,7 @@ class Processes:
         self._run = RunDirectory(directory)
         self._children: list[Child] = []
         self._probes: dict[str, Child] = {}
+        self._leaving: dict[str, asyncio.Task[None]] = {}
         self._last_number = 0
         self._recordings: dict[tuple[str, str], Recording] = {}
         self._recorder: asyncio.Task[Probe] | None = None
@@ -130,9 +131,9 @@ class Processes:
         """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
         await self._serve(workload, [self._listen(self.members[str(workload)], port, tls)])
 
-    async def stop(self, workload: Workload) -> None:
+    async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
-        await self._leave(str(workload))
+        await self._leave(str(spec))
 
     async def vouch(self) -> None:
         """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
@@ -177,10 +178,13 @@ class Processes:
         await self._changed()
 
     def resolve(self, client: WorkloadSpec, server: WorkloadSpec, port: str, via: Via) -> Address:
-        """Where a client dials. Each service has one instance, so both ways of addressing lead to the same place."""
+        """Where a client dials; both ways of addressing lead to the same place.
+
+        That is the service where the client has a sidecar, which chooses the endpoint, and the very server where not.
+        """
         caller, target = self.members[str(client)], self.members[str(server)]
         if caller.sidecar:
-            return caller.outbound(target, port)
+            return caller.outbound(endpoints_by_service(self.members.values())[target.spec.service][0], port)
         return self.endpoint_address(caller, target, port)
 
     def endpoint_address(self, client: Member, server: Member, port: str) -> Address:
@@ -232,6 +236,7 @@ class Processes:
         self._watched.end()
         if self._recorder is not None:
             self._recorder.cancel()
+        await asyncio.gather(*self._leaving.values(), return_exceptions=True)
         await asyncio.gather(*(child.stop() for child in self._children))
         self._children.clear()
         self._probes.clear()
@@ -251,6 +256,13 @@ class Processes:
         return member
 
     async def _leave(self, name: str) -> None:
+        """Stop all that belongs to a workload, which goes on where whoever waits for it is cancelled."""
+        if name not in self._leaving:
+            self._leaving[name] = leaving = asyncio.create_task(self._end(name))
+            leaving.add_done_callback(lambda _: self._leaving.pop(name))
+        await asyncio.shield(self._leaving[name])
+
+    async def _end(self, name: str) -> None:
         member = self.members.pop(name, None)
         child = self._probes.pop(name, None)
         if child is not None:
