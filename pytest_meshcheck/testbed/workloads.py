@@ -152,12 +152,15 @@ class Stage:
         return [replace(spec, replica=number, replicas=replicas) for number in range(1, replicas + 1)]
 
     async def _undeploy(self, specs: Sequence[WorkloadSpec]) -> None:
-        """Stop what has been started of these, once none of them is being started any more."""
+        """Stop what has been started of these, with no policy left that is about them."""
         starts = [self._deployed.pop(str(spec)) for spec in specs]
         for start in starts:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
-        ends = await asyncio.gather(*(self.platform.stop(spec) for spec in specs), return_exceptions=True)
+        try:
+            await self.quiet()
+        finally:
+            ends = await asyncio.gather(*(self.platform.stop(spec) for spec in specs), return_exceptions=True)
         for end in ends:
             if end is not None:
                 raise end

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol as TypingProtocol
+from typing import Any, Protocol as TypingProtocol, TypeVar
 
 import pytest_meshcheck
 from pytest_meshcheck.model.errors import Inconclusive
@@ -30,6 +30,7 @@ PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe")
 """The command that starts a probe."""
 
 RECORDER = "wire recorder"
+R = TypeVar("R")
 ResourceKey = tuple[str, str, str]
 """Kind, namespace, name."""
 
@@ -114,7 +115,7 @@ class Processes:
         self.check()
         member = self._enter(spec, metadata)
         try:
-            probe, _ = await asyncio.gather(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
+            probe = await _beside(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             if spec.enrolment is not Enrolment.FEIGNED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
@@ -324,6 +325,18 @@ class Processes:
         if self.control_plane is not None:
             await self.control_plane.changed()
             await self.control_plane.settled()
+
+
+async def _beside(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, None]) -> R:
+    """What the first one returns once both have ended; where one fails, the other is not left to go on by itself."""
+    tasks = asyncio.create_task(first), asyncio.create_task(second)
+    try:
+        return (await asyncio.gather(*tasks))[0]
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _copy_logs(source: Path, target: Path) -> None:
