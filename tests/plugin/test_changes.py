@@ -131,6 +131,20 @@ async def test_again(mesh, client, server):
     expect(len(mesh.adapter.late) - before, "changes").equals(0)
 '''
 
+DEPLOYED = '''
+@check(MUST, "demo.rule")
+async def test_deployed(mesh, client, outsider):
+    """Policies about a service of the check's own act on every endpoint, and are gone with it."""
+    async with mesh.deploy(WorkloadSpec("blue", "pool", calls=False), replicas=2) as pool:
+        async with mesh.policy(MutualTls(pool.service, Mode.STRICT)):
+            for endpoint in pool.endpoints:
+                expect(await outsider.get(endpoint)).refused(mesh.documented.plaintext_refused_as)
+        async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
+            answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
+            expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])
+    expect(mesh.changes.in_force.policies).equals([])
+'''
+
 LEAVES_BEHIND = '''
 @check(MUST, "demo.rule")
 async def test_leaves(mesh, client, server):
@@ -199,6 +213,12 @@ def test_a_policy_that_is_wanted_again_is_not_changed(suite: Suite) -> None:
     suite.write(THE_SAME, THE_SAME_AGAIN, conftest=late())
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/same": "conforms", "demo/again": "conforms"}
+
+
+def test_policies_about_what_a_check_deployed_act_on_every_endpoint(suite: Suite) -> None:
+    suite.write(DEPLOYED, conftest=late())
+    assert suite.run(mesh="late").has("1 passed")
+    assert suite.verdicts() == {"demo/deployed": "conforms"}
 
 
 def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> None:
