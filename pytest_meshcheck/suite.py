@@ -3,7 +3,8 @@
 from pytest_meshcheck.checks.catalogue import check, proves
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
-from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Default, Documented
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported

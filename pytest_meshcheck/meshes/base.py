@@ -4,16 +4,17 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
-from pytest_meshcheck.model.observation import Attempt, Ending, Form
+from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import Authority, Validity
-from pytest_meshcheck.model.policy import Failure, Policy
+from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
@@ -70,92 +71,6 @@ class TlsEndpoint:
     server_name: str | None = None
     alpn: tuple[str, ...] = ()
     tunnel: str = ""
-
-
-@dataclass(frozen=True)
-class Default:
-    """One row of the table of default retries: what happens to a request under no policy.
-
-    Attributes:
-        method: An HTTP method, or ``gRPC``.
-        failure: How each attempt fails.
-        status: The HTTP status, or the gRPC status, of the failing attempts; 0 where there is none.
-        attempts: How many attempts reach the application.
-    """
-
-    method: str
-    failure: Failure
-    status: int
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Documented:
-    """What the mesh's documentation promises, with the sources. Seconds throughout.
-
-    Attributes:
-        plaintext_refused_as: The forms in which plaintext is refused under strict mutual TLS.
-        silent_refused_as: The same for a client that says nothing, because the server speaks first.
-        peer_refused_as: The forms in which a TLS peer is refused.
-        upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
-        identity_headers: Headers by which a server's application is told the caller's identity.
-        timeout_status: HTTP status after a request timeout.
-        timeout_grpc_status: gRPC status after a request timeout.
-        exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
-        retriable_statuses: HTTP statuses that a retry policy can list.
-        retriable_failures: Other failures that a retry policy can list.
-        retries_status_in_trailers: Whether a gRPC status is retried also where it comes after the head of the answer.
-        default_attempts: Attempts under no policy; what is not in the table is tried once.
-        default_timeout: The limit of a request under no policy; None: there is none.
-        retry_body_limit: Octets of a request body above which a request is not retried; None: none documented.
-        leaf_lifetime: The shortest lifetime of workload certificates that the mesh can be set to.
-        leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
-        issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
-        roots_act_within: From a change of the roots until every data plane goes by it.
-        roots_reach_running: Whether a data plane that runs learns of a change of the roots; where not, its workload is
-            to be restarted, and the suite does that as soon as the change has begun.
-        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
-            0 where ``settled`` knows exactly.
-        sources: Field name to URL.
-    """
-
-    plaintext_refused_as: frozenset[Form]
-    peer_refused_as: frozenset[Form]
-    silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
-    upstream_refused_statuses: frozenset[int] = frozenset({503})
-    identity_headers: tuple[str, ...] = ("x-forwarded-client-cert",)
-    timeout_status: int = 504
-    timeout_grpc_status: int = 4
-    exhausted_statuses: frozenset[int] = frozenset()
-    retriable_statuses: tuple[int, ...] = ()
-    retriable_failures: frozenset[Failure] = frozenset()
-    retries_status_in_trailers: bool = True
-    default_attempts: Sequence[Default] = ()
-    default_timeout: float | None = None
-    retry_body_limit: int | None = None
-    leaf_lifetime: float = 3600.0
-    leaf_renewed_within: float = 1800.0
-    issuer_acts_within: float = 60.0
-    roots_act_within: float = 60.0
-    roots_reach_running: bool = True
-    policies_act_within: float = 0.0
-    sources: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
-        return self.policies_act_within > 0
-
-    def source(self, field_name: str) -> str:
-        """Where the mesh's documentation says so; empty where the adapter names no source."""
-        return self.sources.get(field_name, "")
-
-    def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
-        """How many attempts of a request that keeps failing like this reach the application, under no policy."""
-        for row in self.default_attempts:
-            if (row.method, row.failure, row.status) == (method, failure, status):
-                return row.attempts
-        return 1
 
 
 class Home(enum.StrEnum):

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Documented, Home, Mesh, Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.base import Home, Mesh, Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.capability import Capability, Claim

@@ -12,7 +12,8 @@ from cryptography import x509
 
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
-from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported

@@ -166,7 +166,7 @@ class Stage:
                 raise end
 
     def _placed(self, planned: WorkloadSpec) -> WorkloadSpec:
-        shortest = self.adapter.documented.leaf_lifetime
+        shortest = self.adapter.documented.rotation.leaf_lifetime
         lifetime = shortest if planned.leaf_lifetime == SHORTEST else planned.leaf_lifetime
         namespace = self.platform.namespace(planned.namespace)
         return replace(planned, namespace=namespace, leaf_lifetime=lifetime)

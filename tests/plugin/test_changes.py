@@ -57,7 +57,7 @@ STRICT = '''
 async def test_strict(mesh, client, server, outsider):
     """A strict policy acts as soon as the block begins."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        expect(await outsider.get(server)).refused(mesh.documented.plaintext_refused_as)
+        expect(await outsider.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)
         expect(await client.get(server)).answered()
 '''
 
@@ -77,7 +77,7 @@ async def test_sequence(mesh, server, outsider):
         async with mesh.policy(MutualTls(server, mode)):
             seen = await outsider.get(server)
             if mode is Mode.STRICT:
-                expect(seen).refused(mesh.documented.plaintext_refused_as)
+                expect(seen).refused(mesh.documented.mtls.plaintext_refused_as)
             else:
                 expect(seen).answered()
     expect(await outsider.get(server)).answered()
@@ -90,7 +90,7 @@ async def test_nested(mesh, server, outsider):
     async with mesh.policy(MutualTls(Namespace(server.namespace), Mode.STRICT)):
         async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
             expect(await outsider.get(server)).answered()
-        expect(await outsider.get(server)).refused(mesh.documented.plaintext_refused_as)
+        expect(await outsider.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)
     expect(await outsider.get(server)).answered()
 '''
 
@@ -138,7 +138,7 @@ async def test_deployed(mesh, client, outsider):
     async with mesh.deploy(WorkloadSpec("blue", "pool", calls=False), replicas=2) as pool:
         async with mesh.policy(MutualTls(pool.service, Mode.STRICT)):
             for endpoint in pool.endpoints:
-                expect(await outsider.get(endpoint)).refused(mesh.documented.plaintext_refused_as)
+                expect(await outsider.get(endpoint)).refused(mesh.documented.mtls.plaintext_refused_as)
         async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
             answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
             expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])

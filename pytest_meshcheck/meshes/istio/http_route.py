@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
@@ -27,8 +27,11 @@ ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRP
 
 ROUTED: Documented = replace(
     DOCUMENTED,
-    retriable_failures=ALWAYS_RETRIED,
-    sources={**DOCUMENTED.sources, "retriable_failures": SOURCE, "retriable_statuses": SOURCE},
+    retry=replace(
+        DOCUMENTED.retry,
+        failures=ALWAYS_RETRIED,
+        sources={**DOCUMENTED.retry.sources, "failures": SOURCE, "statuses": SOURCE},
+    ),
 )
 
 
