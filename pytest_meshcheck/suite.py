@@ -3,8 +3,10 @@
 from pytest_meshcheck.checks.catalogue import check, proves
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
-from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Default, Documented
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
@@ -16,11 +18,13 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     RequestsPerConnection,
     Retry,
+    ServerPolicy,
+    ServicePolicy,
     Timeout,
     WholeMesh,
 )
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Port, Via
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
 from pytest_meshcheck.probe.protocol.body import octets
 from pytest_meshcheck.probe.protocol.messages import (
     Answer,
@@ -47,8 +51,10 @@ __all__ = [
     "ClientTls",
     "Credentials",
     "Default",
+    "Deployment",
     "Documented",
     "Ending",
+    "Enrolment",
     "Exchange",
     "Failure",
     "Inconclusive",
@@ -64,7 +70,9 @@ __all__ = [
     "RequestsPerConnection",
     "Retry",
     "Rotation",
+    "ServerPolicy",
     "ServerTls",
+    "ServicePolicy",
     "Time",
     "Timeout",
     "TlsEndpoint",
@@ -74,6 +82,7 @@ __all__ = [
     "Via",
     "WholeMesh",
     "Workload",
+    "WorkloadSpec",
     "check",
     "control",
     "converge",

@@ -75,7 +75,7 @@ async def test_svid_is_well_formed(
             expect(wanted in extended, f"extended key usage {wanted.dotted_string}").holds("it is missing")
         valid = leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc
         actual = f"valid from {leaf.not_valid_before_utc} to {leaf.not_valid_after_utc}"
-        expect(valid, f"valid at {now}", rests_on=mesh.time(mesh.documented.leaf_renewed_within)).holds(actual)
+        expect(valid, f"valid at {now}", rests_on=mesh.time(mesh.documented.rotation.leaf_renewed_within)).holds(actual)
         if mesh.claims(Capability.CUSTOM_AUTHORITY):
             expect(chains_to(leaf, above, mesh.authority.roots), "a chain to an announced root").holds(
                 "it does not chain"
@@ -109,12 +109,12 @@ async def test_claimed_identity_headers_are_not_trusted(
     This holds for enrolled clients and for outsiders under permissive mutual TLS.
     """
     caller = client if who == "enrolled" else outsider
-    claims = tuple((name, value) for name, value in FORGED.items() if name in mesh.documented.identity_headers)
+    claims = tuple((name, value) for name, value in FORGED.items() if name in mesh.documented.identity.headers)
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         served = control(await caller.get(server, headers=(*claims, ("x-neutral", "arrives")))).answered()
     (attempt,) = control(await server.saw(served)).count(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
-    told = [attempt.header(name) or "" for name in mesh.documented.identity_headers]
+    told = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
     expect(any("forged" in value for value in told), "a claimed identity at the application").equals(False)
     expected = mesh.identity_of(client) if who == "enrolled" else None
     expect(mesh.peer_identity(attempt), "the caller's identity").equals(expected)

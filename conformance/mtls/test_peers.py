@@ -82,7 +82,7 @@ async def client_is_refused(mesh: MeshUnderTest, outsider: Workload, server: Wor
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await mesh.knock(outsider, server, good(mesh, identity))).answered()
         refused = await mesh.knock(outsider, server, hostile(mesh, identity))
-        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()
 
 
@@ -95,7 +95,7 @@ async def server_is_refused(
     await is_reached(mesh, client, impostor, via)
     await mesh.impersonate(impostor, hostile(mesh, identity))
     refused = await client.get(impostor, via=via)
-    expect(refused).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)
+    expect(refused).refused(mesh.documented.mtls.peer_refused_as, mesh.documented.mtls.upstream_refused_statuses)
     expect(await impostor.saw(refused)).nothing()
 
 
@@ -122,7 +122,7 @@ async def test_client_without_certificate_is_refused(
         control(await client.get(server)).answered()
         refused = await mesh.knock(outsider, server, None)
         control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
-        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()
 
 
@@ -211,5 +211,5 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
         patience = UNKNOWN_PROTOCOL * mesh.scale
         refused = await mesh.knock(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
-        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()

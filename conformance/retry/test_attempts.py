@@ -65,8 +65,8 @@ async def test_exhausted_returns_the_last_answer(mesh: MeshUnderTest, server: Wo
     async with mesh.policy(Retry(server, 2, statuses=frozenset({502, 503}))):
         answer = await client.get(server, request_id=await server.answers(*answers))
     expect(await server.saw(answer)).count(3)
-    if mesh.documented.exhausted_statuses:
-        expect(answer).answered(mesh.documented.exhausted_statuses)
+    if mesh.documented.retry.exhausted_statuses:
+        expect(answer).answered(mesh.documented.retry.exhausted_statuses)
     else:
         expect(answer).answered(502)
         expect(answer).body(len(last.text), hashlib.sha256(last.text.encode()).hexdigest())
@@ -76,13 +76,13 @@ async def test_exhausted_returns_the_last_answer(mesh: MeshUnderTest, server: Wo
 @check(MUST, "retry.conditions", proves={Capability.RETRY})
 async def test_only_listed_conditions(mesh: MeshUnderTest, server: Workload, client: Workload, status: int) -> None:
     """A status that is listed is retried; the same status, not listed, is tried once."""
-    if status not in mesh.documented.retriable_statuses:
+    if status not in mesh.documented.retry.statuses:
         raise Unsupported(f"status {status} cannot be listed for retries")
     async with mesh.policy(Retry(server, 1, statuses=frozenset({status}))):
         listed = await client.get(server, request_id=await server.answers(status))
         expect(await server.saw(listed), f"{status}, listed").count(2)
         expect(listed).answered()
-    unlisted = frozenset(STATUSES) - {status} & frozenset(mesh.documented.retriable_statuses)
+    unlisted = frozenset(STATUSES) - {status} & frozenset(mesh.documented.retry.statuses)
     async with mesh.policy(Retry(server, 1, statuses=unlisted)):
         answer = await client.get(server, request_id=await server.answers(status))
         expect(await server.saw(answer), f"{status}, not listed").count(1)
@@ -98,7 +98,7 @@ async def test_request_body_is_intact_on_every_attempt(
 
     Sizes around the usual buffer limits; with a length, in chunks, and with a body that comes after the head.
     """
-    limit = mesh.documented.retry_body_limit
+    limit = mesh.documented.retry.body_limit
     if limit is not None and size > limit:
         raise Unsupported(f"bodies above {limit} octets are not retried")
     body, digest = Body(length=size, seed=7), hashlib.sha256(octets(7, size)).hexdigest()

@@ -119,10 +119,10 @@ async def test_fires_for_every_spelling_of_failure(
     its failure.
     """
     case = SPELLINGS[spelling]
-    if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retriable_failures:
+    if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retry.failures:
         raise Unsupported(f"{case.failure} cannot be listed for retries")
-    if case.in_trailers and not mesh.documented.retries_status_in_trailers:
-        source = mesh.documented.source("retries_status_in_trailers")
+    if case.in_trailers and not mesh.documented.retry.status_in_trailers:
+        source = mesh.documented.retry.source("status_in_trailers")
         raise Unsupported(f"a gRPC status in trailers is not retried ({source})")
     async with mesh.policy(Retry(bystander, 0)):
         alone = await fails_once(client, bystander, case)
@@ -195,5 +195,5 @@ async def test_default_equals_documentation(
         request_id = await server.answers(answer, repeat=True)
         how = {"port": "grpc"} if method == "gRPC" else {"method": method}
         failed = await client.get(server, request_id=request_id, **how)
-        documented = mesh.documented.attempts_by_default(method, failure, status)
+        documented = mesh.documented.retry.attempts_by_default(method, failure, status)
         expect(await server.saw(failed), f"{method}, {failure} {status or ''}").count(documented)

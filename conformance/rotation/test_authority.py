@@ -93,10 +93,10 @@ async def test_issuer_changes_under_load(
     mesh: MeshUnderTest, client: Workload, server: Workload, renewing: Workload, outsider: Workload
 ) -> None:
     """With a new intermediate under the same root, leaves follow within the documented time, and no request is lost."""
-    within = mesh.documented.issuer_acts_within + mesh.tolerance
+    within = mesh.documented.rotation.issuer_acts_within + mesh.tolerance
     served: dict[int, list[Exchange]] = {}
     async with mesh.policy(*mesh.fresh_connections(server)), client.load(server, RATE) as load:
-        for round_ in rounds(mesh.documented.issuer_acts_within):
+        for round_ in rounds(mesh.documented.rotation.issuer_acts_within):
             await mesh.rotate(Rotation.ISSUER)
             seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
@@ -119,13 +119,13 @@ async def test_whole_root_change_loses_nothing(
     that data planes learn of roots when they start only, client and server are restarted at both ends of that, one new
     instance beside the old, and the load goes on.
     """
-    within = mesh.documented.roots_act_within + mesh.tolerance
+    within = mesh.documented.rotation.roots_act_within + mesh.tolerance
     async with (
         mesh.policy(*mesh.fresh_connections(server)),
         client.load(server, WHILE_ROOTS_CHANGE) as http,
         client.load(server, WHILE_ROOTS_CHANGE, "grpc") as grpc,
     ):
-        for round_ in rounds(mesh.documented.roots_act_within):
+        for round_ in rounds(mesh.documented.rotation.roots_act_within):
             begun = time.monotonic()
             for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP):
                 await mesh.rotate(step)
@@ -171,7 +171,7 @@ async def test_roots_overlap(
                         expect(await client.get(impostor, port), f"{port}, {age} server").answered()
             if mesh.authority.issuer is old:
                 await mesh.rotate(Rotation.ROOT_SWITCH)
-                await follows(mesh, outsider, server, mesh.documented.roots_act_within + mesh.tolerance)
+                await follows(mesh, outsider, server, mesh.documented.rotation.roots_act_within + mesh.tolerance)
     finally:
         await mesh.rotate(Rotation.ROOT_DROP)
 
@@ -198,7 +198,7 @@ async def test_old_root_is_refused_after_removal(
         await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
         control(await client.get(impostor)).answered()
         await mesh.rotate(Rotation.ROOT_DROP)
-        within = mesh.documented.roots_act_within + mesh.tolerance
+        within = mesh.documented.rotation.roots_act_within + mesh.tolerance
 
         async def knock_under_the_old_root() -> Ending:
             return (await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).ending
@@ -208,7 +208,7 @@ async def test_old_root_is_refused_after_removal(
         )
         mesh.measure("old root refused after (s)", round(seconds, 3))
         refused = await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))
-        expect(refused).refused(mesh.documented.peer_refused_as)
+        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()
 
         async def call_under_the_old_root() -> Exchange:
@@ -217,14 +217,14 @@ async def test_old_root_is_refused_after_removal(
 
         await converge(call_under_the_old_root, lambda seen: seen.status != 200, within, every=UNHURRIED)
         unreached = await call_under_the_old_root()
-        expect(unreached).refused(mesh.documented.peer_refused_as, mesh.documented.upstream_refused_statuses)
+        expect(unreached).refused(mesh.documented.mtls.peer_refused_as, mesh.documented.mtls.upstream_refused_statuses)
         expect(await mesh.knock(outsider, server, peer(new, mesh.identity_of(outsider)))).answered()
         expect(await client.get(server)).answered()
 
 
 async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload: Workload, outsider: Workload) -> None:
     """A violation where the leaf under the present issuer is valid for longer than anything above it."""
-    await follows(mesh, outsider, workload, mesh.documented.issuer_acts_within + mesh.tolerance)
+    await follows(mesh, outsider, workload, mesh.documented.rotation.issuer_acts_within + mesh.tolerance)
     leaf, *above = await mesh.served_chain(outsider, workload)
     control(len(above), "issuers in the chain").at_least(1)
     limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
@@ -244,7 +244,7 @@ async def test_leaf_never_outlives_its_issuer(
     for workload in (server, renewing):
         await ends_with_its_issuers(mesh, client, workload, outsider)
     try:
-        await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * mesh.documented.issuer_acts_within))
+        await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * mesh.documented.rotation.issuer_acts_within))
         for workload in (server, renewing):
             await ends_with_its_issuers(mesh, client, workload, outsider)
     finally:

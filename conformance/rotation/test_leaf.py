@@ -40,7 +40,7 @@ async def renewed(
             shown_until = begun
         return shown
 
-    within = mesh.documented.leaf_renewed_within + mesh.tolerance
+    within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
     new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=UNHURRIED)
     in_time = mesh.time(within)
     expect(shown_until <= old.not_valid_after_utc, "renewal before expiry", rests_on=in_time).holds(
@@ -89,7 +89,7 @@ async def test_leaf_renewal_loses_nothing(
         expect(await stream.echo(), "the stream that was open all the while").answered()
     control(load.result).sent_at_least(RATE // 2)
     control(load.result).carried(mesh.tolerance)
-    expect(load.result, rests_on=mesh.time(mesh.documented.leaf_renewed_within)).clean()
+    expect(load.result, rests_on=mesh.time(mesh.documented.rotation.leaf_renewed_within)).clean()
 
 
 async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:

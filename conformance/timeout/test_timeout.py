@@ -57,7 +57,7 @@ async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server:
     async with mesh.policy(Timeout(server, limit)):
         control(await client.get(server)).answered()
         cut = await client.get(server, request_id=await server.answers(late))
-        expect(cut, rests_on=mesh.time(late.delay)).answered(mesh.documented.timeout_status)
+        expect(cut, rests_on=mesh.time(late.delay)).answered(mesh.documented.timeout.status)
         expect(cut).took(limit - TICK, limit + mesh.tolerance)
 
 
@@ -95,7 +95,7 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
         cut = await client.get(server, request_id=request_id)
         attempts = await server.sees(request_id, retries + 1, patience=2 * pace)
     control(len(attempts), "attempts, so that there was something to bound").at_least(2)
-    expect(cut, rests_on=mesh.time(retries * pace)).answered(mesh.documented.timeout_status)
+    expect(cut, rests_on=mesh.time(retries * pace)).answered(mesh.documented.timeout.status)
     expect(cut).took(limit - TICK, limit + mesh.tolerance)
     arrivals = [attempt.arrived for attempt in attempts]
     spread = max(arrivals) - min(arrivals)
@@ -109,7 +109,7 @@ async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) ->
     """Control: the mesh is in the way and cuts where it is told to, so that it means something if it does not."""
     async with mesh.policy(Timeout(server, LIMITS[0])):
         cut = await client.get(server, request_id=await server.answers(Answer(delay=LIMITS[0] + mesh.tolerance)))
-    control(cut, f"under a limit of {LIMITS[0]:g} s").answered(mesh.documented.timeout_status)
+    control(cut, f"under a limit of {LIMITS[0]:g} s").answered(mesh.documented.timeout.status)
 
 
 async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
@@ -147,7 +147,7 @@ async def test_unset_equals_documentation(mesh: MeshUnderTest, head_start: Await
     answers = await head_start
     await limit_acts(mesh, await mesh.workload("twin_client"), await mesh.workload("twin_server"))
     for answer in answers:
-        limit = mesh.documented.default_timeout
+        limit = mesh.documented.timeout.default
         if limit is None or limit > PATIENT:
             expect(answer, f"after {PATIENT:g} s").answered()
             control(answer.seconds, "seconds").at_least(PATIENT - TICK)
@@ -165,5 +165,5 @@ async def test_grpc_deadline_exceeded(mesh: MeshUnderTest, client: Workload, ser
     control(await client.get(server, "grpc")).answered()
     async with mesh.policy(Timeout(server, 0.2)):
         for cut in await asyncio.gather(*(client.get(server, "grpc", request_id=number) for number in ids)):
-            expect(cut, rests_on=mesh.time(10 * mesh.tolerance)).answered_grpc(mesh.documented.timeout_grpc_status)
+            expect(cut, rests_on=mesh.time(10 * mesh.tolerance)).answered_grpc(mesh.documented.timeout.grpc_status)
             expect(cut).took(0.2 - TICK, 0.2 + mesh.tolerance)

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from pytest_meshcheck.meshes.base import permissions_of
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes import permissions
@@ -41,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Print it; returns the exit code."""
     meshes, order = Registry.installed(), Order(None, 1.0, NoHooks(), installed=True)
     try:
-        extra = [one for name in options.mesh for one in permissions_of(meshes.create(name, order))]
+        extra = [one for name in options.mesh for one in meshes.create(name, order).permissions]
     except (RegistryError, MeshUnavailable) as error:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT

@@ -1,17 +1,20 @@
-"""The seam between the suite and a service mesh: a vendor writes one class with these members."""
+"""The seam between the suite and a service mesh: a vendor writes one subclass of ``Mesh``."""
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.observation import Attempt, Ending, Form
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import Authority, Validity
-from pytest_meshcheck.model.policy import Failure, Policy
+from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
@@ -70,92 +73,6 @@ class TlsEndpoint:
     tunnel: str = ""
 
 
-@dataclass(frozen=True)
-class Default:
-    """One row of the table of default retries: what happens to a request under no policy.
-
-    Attributes:
-        method: An HTTP method, or ``gRPC``.
-        failure: How each attempt fails.
-        status: The HTTP status, or the gRPC status, of the failing attempts; 0 where there is none.
-        attempts: How many attempts reach the application.
-    """
-
-    method: str
-    failure: Failure
-    status: int
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Documented:
-    """What the mesh's documentation promises, with the sources. Seconds throughout.
-
-    Attributes:
-        plaintext_refused_as: The forms in which plaintext is refused under strict mutual TLS.
-        silent_refused_as: The same for a client that says nothing, because the server speaks first.
-        peer_refused_as: The forms in which a TLS peer is refused.
-        upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
-        identity_headers: Headers by which a server's application is told the caller's identity.
-        timeout_status: HTTP status after a request timeout.
-        timeout_grpc_status: gRPC status after a request timeout.
-        exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
-        retriable_statuses: HTTP statuses that a retry policy can list.
-        retriable_failures: Other failures that a retry policy can list.
-        retries_status_in_trailers: Whether a gRPC status is retried also where it comes after the head of the answer.
-        default_attempts: Attempts under no policy; what is not in the table is tried once.
-        default_timeout: The limit of a request under no policy; None: there is none.
-        retry_body_limit: Octets of a request body above which a request is not retried; None: none documented.
-        leaf_lifetime: The shortest lifetime of workload certificates that the mesh can be set to.
-        leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
-        issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
-        roots_act_within: From a change of the roots until every data plane goes by it.
-        roots_reach_running: Whether a data plane that runs learns of a change of the roots; where not, its workload is
-            to be restarted, and the suite does that as soon as the change has begun.
-        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
-            0 where ``settled`` knows exactly.
-        sources: Field name to URL.
-    """
-
-    plaintext_refused_as: frozenset[Form]
-    peer_refused_as: frozenset[Form]
-    silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
-    upstream_refused_statuses: frozenset[int] = frozenset({503})
-    identity_headers: tuple[str, ...] = ("x-forwarded-client-cert",)
-    timeout_status: int = 504
-    timeout_grpc_status: int = 4
-    exhausted_statuses: frozenset[int] = frozenset()
-    retriable_statuses: tuple[int, ...] = ()
-    retriable_failures: frozenset[Failure] = frozenset()
-    retries_status_in_trailers: bool = True
-    default_attempts: Sequence[Default] = ()
-    default_timeout: float | None = None
-    retry_body_limit: int | None = None
-    leaf_lifetime: float = 3600.0
-    leaf_renewed_within: float = 1800.0
-    issuer_acts_within: float = 60.0
-    roots_act_within: float = 60.0
-    roots_reach_running: bool = True
-    policies_act_within: float = 0.0
-    sources: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
-        return self.policies_act_within > 0
-
-    def source(self, field_name: str) -> str:
-        """Where the mesh's documentation says so; empty where the adapter names no source."""
-        return self.sources.get(field_name, "")
-
-    def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
-        """How many attempts of a request that keeps failing like this reach the application, under no policy."""
-        for row in self.default_attempts:
-            if (row.method, row.failure, row.status) == (method, failure, status):
-                return row.attempts
-        return 1
-
-
 class Home(enum.StrEnum):
     """What a mesh runs on."""
 
@@ -163,22 +80,27 @@ class Home(enum.StrEnum):
     KUBERNETES = "kubernetes"
 
 
-class Mesh(Protocol):
+class Mesh(ABC):
     """One service mesh under test.
-
-    An adapter may have more members: ``runs_on: Home``, without which it runs on local processes;
-    ``permissions: Sequence[Permission]``, what it does in a cluster besides what the platform does there;
-    ``data_planes: str``, which of several forms they were found to have, for the report;
-    ``kind_config: str``, the shipped kind configuration that it needs; ``ours: bool``, false where it was there before
-    the run; ``data_plane_in_workload: bool``, whether a data plane follows an upgrade with a new instance of its
-    workload only; ``one_lifetime: bool``, whether the certificates of all workloads live equally long;
-    ``charts: Collection[str]``, the names of the Helm charts that values may be given for;
-    ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
-    client to a service pass, in this order; and ``impostor_ports: Collection[str]``, the ports on which others meet a
-    feigned workload itself.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
+
+    Attributes:
+        name: What ``--mesh`` asks for, and what reports call it.
+        version: Known once the adapter is made; of a mesh that was there already, once it was looked at.
+        claims: What it says it can do, and where.
+        documented: What its documentation promises in detail.
+        authority: Issues every certificate in it.
+        runs_on: Where its workloads run.
+        ours: Whether the suite installed it, so that it may be disrupted.
+        kind_config: The shipped kind configuration that it needs; empty where kind's own will do.
+        data_planes: Which of several forms the data planes were found to have, for the report; empty: there is one.
+        data_plane_in_workload: Whether a data plane lives as long as the instance of the workload that it serves, so
+            that it follows an upgrade with the next instance only.
+        one_lifetime: Whether the certificates of all workloads live equally long, so that any of them shows how they
+            are renewed.
+        impostor_ports: The ports on which others meet a feigned workload itself; None: all.
     """
 
     name: str
@@ -187,18 +109,57 @@ class Mesh(Protocol):
     documented: Documented
     authority: Authority
 
+    runs_on: Home = Home.PROCESSES
+    ours: bool = True
+    kind_config: str = ""
+    data_planes: str = ""
+    data_plane_in_workload: bool = False
+    one_lifetime: bool = False
+    impostor_ports: Collection[str] | None = None
+
+    @property
+    def permissions(self) -> Sequence[Permission]:
+        """What it does in a cluster besides what the platform does there."""
+        return ()
+
+    @property
+    def charts(self) -> Collection[str]:
+        """The Helm charts that values may be given for; empty where there are none."""
+        return ()
+
+    def override(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Have these values, by chart or ``*`` for every chart, overrule the adapter's.
+
+        Raises:
+            MeshUnavailable: It has no charts.
+        """
+        raise MeshUnavailable(f"{self.name} has no charts that could be given the values of {', '.join(values)}")
+
+    def stops(self, client: WorkloadSpec) -> Sequence[Stop]:
+        """The proxies of its own pods that requests of a client to a service pass, in this order."""
+        return ()
+
+    @abstractmethod
     async def install(self, platform: Platform) -> None:
         """Install the mesh and wait until it is really ready."""
 
     async def upgrade(self, version: str) -> None:
-        """Move to another version, in place."""
+        """Move to another version, in place.
 
+        Raises:
+            Unsupported: It cannot.
+        """
+        raise Unsupported(f"{self.name} {self.version} cannot be upgraded to {version}")
+
+    @abstractmethod
     async def uninstall(self) -> None:
         """Remove what ``install`` made."""
 
+    @abstractmethod
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """The labels and annotations that make a workload part of the mesh, or keep it out."""
 
+    @abstractmethod
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """Everything that is in force, in the mesh's own resources; of two resources of one name the last counts.
 
@@ -208,6 +169,7 @@ class Mesh(Protocol):
             Unsupported: The mesh cannot express one of them.
         """
 
+    @abstractmethod
     async def settled(self) -> None:
         """Return once every data plane runs the newest configuration.
 
@@ -215,15 +177,19 @@ class Mesh(Protocol):
             Inconclusive: One of them rejects it, is gone or takes too long; says which, and why.
         """
 
+    @abstractmethod
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The identity in the workload's certificate: a SPIFFE URI, or a DNS name."""
 
+    @abstractmethod
     def peer_identity(self, attempt: Attempt) -> str | None:
         """The caller's identity as the server's application was told it; None where it was told none."""
 
+    @abstractmethod
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """Where to knock with a TLS handshake of one's own."""
 
+    @abstractmethod
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation; ``settled`` tells when the data planes have it.
 
@@ -231,60 +197,14 @@ class Mesh(Protocol):
         """
 
     def authority_outage(self) -> AbstractAsyncContextManager[None]:
-        """The authority issues nothing while the block runs."""
+        """The authority issues nothing while the block runs.
 
+        Raises:
+            Unsupported: There is no way to stop it.
+        """
+        claim = self.claims[Capability.CA_OUTAGE]
+        raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
+
+    @abstractmethod
     async def diagnose(self, directory: Path) -> None:
         """Write the state of control and data planes into ``directory``, without any secret."""
-
-
-def home_of(adapter: Mesh) -> Home:
-    """What a mesh runs on."""
-    return Home(getattr(adapter, "runs_on", Home.PROCESSES))
-
-
-def is_ours(adapter: Mesh) -> bool:
-    """Whether a mesh was installed by the suite, so that it may be disrupted."""
-    return bool(getattr(adapter, "ours", True))
-
-
-def data_planes_of(adapter: Mesh) -> str:
-    """Which of several forms the data planes of a mesh were found to have; empty where it says nothing of it."""
-    return str(getattr(adapter, "data_planes", ""))
-
-
-def kind_config_of(adapter: Mesh) -> str:
-    """The shipped kind configuration that a mesh needs; empty where kind's own will do."""
-    return str(getattr(adapter, "kind_config", ""))
-
-
-def charts_of(adapter: Mesh) -> Collection[str]:
-    """The Helm charts that values may be given for; empty where the adapter says nothing of it."""
-    charts: Collection[str] = getattr(adapter, "charts", ())
-    return charts
-
-
-def meets_impostors(adapter: Mesh, port: str) -> bool:
-    """Whether a feigned workload is met itself on a port; where the adapter says nothing of it, it is on every one."""
-    return port in getattr(adapter, "impostor_ports", (port,))
-
-
-def permissions_of(adapter: Mesh) -> Sequence[Permission]:
-    """What a mesh does in a cluster besides what the platform does there."""
-    permissions: Sequence[Permission] = getattr(adapter, "permissions", ())
-    return permissions
-
-
-def has_data_plane_in_workload(adapter: Mesh) -> bool:
-    """Whether a data plane lives as long as the instance of the workload that it serves."""
-    return bool(getattr(adapter, "data_plane_in_workload", False))
-
-
-def has_one_lifetime(adapter: Mesh) -> bool:
-    """Whether the certificates of all workloads live equally long, so that any of them shows how they are renewed."""
-    return bool(getattr(adapter, "one_lifetime", False))
-
-
-def stops_of(adapter: Mesh, client: WorkloadSpec) -> Sequence[Stop]:
-    """The proxies that requests of a client to a service pass outside of the pods of both."""
-    stops: Callable[[WorkloadSpec], Sequence[Stop]] | None = getattr(adapter, "stops", None)
-    return stops(client) if stops else ()

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Documented, Home, Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.base import Home, Mesh, Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.capability import Capability, Claim
@@ -27,7 +28,7 @@ CLAIM = Claim(True, SOURCE, note="claimed so that every check runs; nothing is t
 
 
 @dataclass
-class NoMesh:
+class NoMesh(Mesh):
     """Plain workloads that talk in the clear; it is held to what the embedded mesh documents."""
 
     name: str = "none"

@@ -2,6 +2,7 @@
 
 import enum
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -41,18 +42,62 @@ class Mode(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class MutualTls:
-    """Which callers a workload lets in.
+class ServerPolicy(ABC):
+    """Who is let in: servers act on it, whoever calls.
 
     Attributes:
-        target: Whom it is about. The narrower scope wins: port over workload over namespace over mesh.
+        target: The workloads that it is about. The narrower scope wins: port over workload over namespace over mesh.
+    """
+
+    target: Named | Namespace | WholeMesh
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it reaches every workload of the mesh, those of other people too."""
+        return isinstance(self.target, WholeMesh)
+
+    def covers(self, server: Named) -> bool:
+        """Whether a workload is within its scope."""
+        match self.target:
+            case WholeMesh():
+                return True
+            case Namespace(namespace):
+                return server.namespace == namespace
+            case target:
+                return (server.namespace, server.name) == (target.namespace, target.name)
+
+    @abstractmethod
+    def admits_outsiders(self, port: str) -> bool | None:
+        """Whether a covered port serves callers outside the mesh; None where the policy does not decide that."""
+
+
+@dataclass(frozen=True)
+class ServicePolicy:
+    """How a service is called: the data planes of its clients act on it.
+
+    Attributes:
+        target: The service.
+    """
+
+    target: Named
+
+
+@dataclass(frozen=True)
+class MutualTls(ServerPolicy):
+    """Whether a workload lets callers in without mutual TLS.
+
+    Attributes:
         mode: What holds for every port of the target; None inherits from the wider scope.
         ports: What holds for single ports, by their name; only where the target is one workload.
     """
 
-    target: Named | Namespace | WholeMesh
     mode: Mode | None
     ports: Mapping[str, Mode] = field(default_factory=dict)
+
+    def admits_outsiders(self, port: str) -> bool | None:
+        """Permissive mutual TLS admits plaintext; an inherited mode is not decided here."""
+        mode = self.ports.get(port, self.mode)
+        return None if mode is None else mode is Mode.PERMISSIVE
 
 
 class Failure(enum.StrEnum):
@@ -74,18 +119,16 @@ class Failure(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Retry:
+class Retry(ServicePolicy):
     """Try a failed request to a service again.
 
     Attributes:
-        target: The service.
         attempts: Retries on top of the first attempt; 0 turns retries off, also where the mesh has a default.
         statuses: HTTP statuses that are retried.
         on: Other failures that are retried.
         per_try: Seconds that one attempt may take; None for no limit.
     """
 
-    target: Named
     attempts: int
     statuses: frozenset[int] = frozenset()
     on: frozenset[Failure] = frozenset()
@@ -93,41 +136,37 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Timeout:
+class Timeout(ServicePolicy):
     """How long a client waits for a service.
 
     Attributes:
-        target: The service.
         request: Seconds for the whole request, retries and back-off among them; 0 means no limit.
     """
 
-    target: Named
     request: float
 
 
 @dataclass(frozen=True)
-class RequestsPerConnection:
+class RequestsPerConnection(ServicePolicy):
     """Bounds how long connections between data planes are reused, so that certificates meet on new handshakes.
 
     Attributes:
-        target: The service whose clients it is about.
         limit: Requests after which a connection is given up.
     """
 
-    target: Named
     limit: int
 
 
-Policy = MutualTls | Retry | Timeout | RequestsPerConnection
+Policy = ServerPolicy | ServicePolicy
 
 MARK = POLICIES_HEADER
 
 
-def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[Policy]]:
+def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[ServicePolicy]]:
     """The policies that clients' data planes go by, by namespace and name of the service that they are about."""
-    found: dict[tuple[str, str], list[Policy]] = {}
+    found: dict[tuple[str, str], list[ServicePolicy]] = {}
     for policy in policies:
-        if not isinstance(policy, MutualTls):
+        if isinstance(policy, ServicePolicy):
             found.setdefault((policy.target.namespace, policy.target.name), []).append(policy)
     return found
 

@@ -147,12 +147,13 @@ class Workload:
         self.journal.add("exchange", f"{self} -> {server or 'address'}", reply.exchange)
         return reply.exchange
 
-    async def answers(self, *answers: m.Answer | int, repeat: bool = False) -> str:
+    async def answers(self, *answers: m.Answer | int, repeat: bool = False, request_id: str = "") -> str:
         """Script the answers to one request, attempt by attempt; statuses stand for answers. Returns the request's id.
 
-        Attempts beyond the list get 200, or with ``repeat`` the last of the list.
+        Attempts beyond the list get 200, or with ``repeat`` the last of the list. An id may be given that other
+        workloads know the request by as well.
         """
-        request_id = new_id()
+        request_id = request_id or new_id()
         script = tuple(answer if isinstance(answer, m.Answer) else status(answer) for answer in answers)
         await self.ask(m.SetScript(request_id=request_id, answers=script, repeat=repeat), m.Done)
         return request_id

@@ -53,6 +53,8 @@ class WorkloadSpec:
         leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
         ports: What it serves.
         calls: Whether it calls others; the data plane of one that never does need not know of them.
+        replica: Which of the endpoints behind the service it is, from 1.
+        replicas: How many endpoints the service has.
     """
 
     namespace: str
@@ -61,11 +63,18 @@ class WorkloadSpec:
     leaf_lifetime: float | None = None
     ports: tuple[Port, ...] = PORTS
     calls: bool = True
+    replica: int = 1
+    replicas: int = 1
 
     @property
     def service_account(self) -> str:
         """Each workload has a service account of its own, of its own name."""
         return self.name
+
+    @property
+    def service(self) -> tuple[str, str]:
+        """Namespace and name of the service in front of it, which it may share with other replicas."""
+        return self.namespace, self.name
 
     @property
     def authority(self) -> str:
@@ -82,7 +91,8 @@ class WorkloadSpec:
         )
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        which = f".{self.replica}" if self.replica > 1 else ""
+        return f"{self.namespace}/{self.name}{which}"
 
 
 Address = tuple[str, int]

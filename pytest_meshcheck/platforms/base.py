@@ -102,8 +102,8 @@ class Platform(Protocol):
     async def serve(self, workload: Workload, port: str, tls: ServerTls | None = None) -> None:
         """Open a port of a feigned workload, which serves nothing by itself; with TLS where ``tls`` is given."""
 
-    async def stop(self, workload: Workload) -> None:
-        """Stop a workload and forget it."""
+    async def stop(self, spec: WorkloadSpec) -> None:
+        """Stop a workload and forget it, also one that has not started; one that is gone already is no error."""
 
     async def vouch(self) -> None:
         """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
@@ -103,7 +103,7 @@ class Cluster:
             kind.require()
             self._plan_probe()
             return
-        on_cluster = {name: mesh for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
+        on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
         refuse_one_place(settings, on_cluster)
         asyncio.run(looked_at(on_cluster.values(), settings))
@@ -128,7 +128,7 @@ class Cluster:
         """Say how long mesh and stage took, in each worker of xdist."""
         if self.worker or not hasattr(report, RESULT):
             return
-        mesh, _, steps, _ = getattr(report, RESULT)
+        mesh, _, steps, *_ = getattr(report, RESULT)
         gateway = getattr(getattr(report, "node", None), "gateway", None)
         self._say(mesh, f" for {gateway.id}" if gateway else "", steps)
 
@@ -174,7 +174,7 @@ class Cluster:
     def _say(self, name: str, worker: str, steps: Mapping[str, float]) -> None:
         adapters = {str(one): adapter for one, adapter in self._scores.adapters.items()} if self._scores else {}
         adapter = adapters.get(name)
-        if adapter is None or home_of(adapter) is not Home.KUBERNETES:
+        if adapter is None or adapter.runs_on is not Home.KUBERNETES:
             return
         for step in LINES.keys() & steps.keys():
             if (name, worker, step) not in self._said:
@@ -185,5 +185,5 @@ class Cluster:
     def _tell_platform(self, where: str) -> None:
         if self._scores is not None:
             for name, adapter in self._scores.adapters.items():
-                if home_of(adapter) is Home.KUBERNETES:
+                if adapter.runs_on is Home.KUBERNETES:
                     self._scores.platforms[name] = where

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.meshes.base import Home, charts_of, home_of
+from pytest_meshcheck.meshes.base import Home
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
@@ -42,7 +42,7 @@ def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: 
     if mesh_handover.subject is not None:
         return mesh_handover.subject.platform
     scale = run.settings.mesh_timeout_scale
-    if home_of(run.adapters[mesh_name]) is Home.PROCESSES:
+    if run.adapters[mesh_name].runs_on is Home.PROCESSES:
         return Processes(Journal(), timeout_scale=scale)
     from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
 
@@ -79,7 +79,7 @@ async def mesh_session(
         subject.standstills.pulse.begin()
     try:
         if fresh:
-            await _install(subject, mesh_chart_values, [c for one in run.adapters.values() for c in charts_of(one)])
+            await _install(subject, mesh_chart_values, [c for one in run.adapters.values() for c in one.charts])
             if run.cluster is not None:
                 run.cluster.say_ready(mesh_name, subject)
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
@@ -117,12 +117,12 @@ def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
 
 async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any]], charts: Collection[str]) -> None:
     begun = time.monotonic()
-    if values and (override := getattr(subject.adapter, "override", None)):
+    if values and subject.adapter.charts:
         from pytest_meshcheck.platforms.helm.values import unknown_charts  # noqa: PLC0415 - most need no YAML
 
         if unknown := unknown_charts(values, charts):
             raise MeshUnavailable(f"the fixture mesh_chart_values: {unknown}")
-        override(values)
+        subject.adapter.override(values)
     with subject.turns.taken(alone=True):
         await subject.adapter.install(subject.platform)
     subject.steps["mesh"] = time.monotonic() - begun

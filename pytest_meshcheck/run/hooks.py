@@ -14,7 +14,7 @@ import pytest
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.plain_names import ROLES
 from pytest_meshcheck.checks.verdict import Level, Violation
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.options import MeshName, Settings, again
 from pytest_meshcheck.run.items import PLANNED, Collected, Planned, Told
 from pytest_meshcheck.run.judging import Judging
@@ -106,7 +106,7 @@ class Run:
 
     def turns_of(self, mesh: MeshName) -> Path | None:
         """The lock by which the processes of this run take turns on a mesh that they share; None: they do not."""
-        on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
+        on_cluster = self.adapters[mesh].runs_on is Home.KUBERNETES
         return self.cluster.attachment.turns_file if self.cluster and on_cluster else None
 
     def _collects_a_part(self) -> bool:
@@ -166,7 +166,7 @@ class Run:
     def _options(self, mesh: MeshName) -> tuple[str, ...]:
         """The options by which a mesh is judged as it was."""
         named = self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
-        on_cluster = home_of(self.adapters[mesh]) is Home.KUBERNETES
+        on_cluster = self.adapters[mesh].runs_on is Home.KUBERNETES
         return *named, *again(self.config, self.settings, on_cluster=on_cluster)
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.verdict import Result, Verdict, Violation
-from pytest_meshcheck.meshes.base import Mesh, data_planes_of, is_ours
+from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report import evidence
@@ -52,7 +52,7 @@ class Judging:
 
     def may_disrupt(self, mesh: MeshName) -> bool:
         """Whether what reaches beyond the stage is allowed."""
-        return is_ours(self.adapters[mesh]) or self.settings.mesh_allow_disruption
+        return self.adapters[mesh].ours or self.settings.mesh_allow_disruption
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -148,7 +148,7 @@ class Judging:
         others = [one for one in item.user_properties if one[0] not in properties]
         # JUnit reads them off the report on the teardown, which is made from those of the item
         report.user_properties[:] = item.user_properties[:] = [*others, *properties.items()]
-        found = (dict(mesh.steps), data_planes_of(mesh.adapter), dict(mesh.pulse)) if mesh else ({}, "", {})
+        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.pulse)) if mesh else ({}, "", {})
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _keep_evidence(self, item: pytest.Item) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of, kind_config_of, permissions_of
-from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.kind import cluster as kind
@@ -17,9 +17,9 @@ from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFO
 def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], context: str) -> None:
     """MeshUnavailable where the user may not do in the cluster what a run has to do there."""
     own = PLATFORM if settings.mesh_probe_image else PLATFORM + IMAGE_LOAD
-    permissions = (*own, *(one for mesh in adapters.values() for one in permissions_of(mesh)))
+    permissions = (*own, *(one for mesh in adapters.values() for one in mesh.permissions))
     if not_allowed := asyncio.run(lacking(settings.mesh_kubeconfig, settings.mesh_context, permissions)):
-        meshes = "".join(f" --mesh={name.name}" for name, mesh in adapters.items() if permissions_of(mesh))
+        meshes = "".join(f" --mesh={name.name}" for name, mesh in adapters.items() if mesh.permissions)
         raise MeshUnavailable(
             f"context {context} may not {', '.join(not_allowed)}: apply the output of "
             f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
@@ -28,7 +28,7 @@ def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], co
 
 def kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path | None:
     """The user's configuration, or the one that the meshes need."""
-    needed = {name: kind_config_of(mesh) for name, mesh in adapters.items() if home_of(mesh) is Home.KUBERNETES}
+    needed = {name: mesh.kind_config for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
     if settings.mesh_kind_config or not any(needed.values()):
         return settings.mesh_kind_config
     if len(set(needed.values())) > 1:
@@ -43,7 +43,7 @@ def refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> N
         return
     places: dict[str, MeshName] = {}
     for name, adapter in adapters.items():
-        if isinstance(adapter, HelmMesh) and (other := places.setdefault(adapter.namespace, name)) != name:
+        if isinstance(adapter, KubernetesMesh) and (other := places.setdefault(adapter.namespace, name)) != name:
             raise MeshUnavailable(
                 f"--mesh={other} and --mesh={name} are both installed in {adapter.namespace}: run one after the other"
             )
@@ -54,7 +54,7 @@ async def looked_at(adapters: Iterable[Mesh], settings: Settings) -> None:
     api = await Api.connect(settings.mesh_kubeconfig, settings.mesh_context)
     try:
         for adapter in adapters:
-            if isinstance(adapter, HelmMesh):
-                await (adapter.refuse_taken(api) if adapter.ours else adapter.find(api))
+            if isinstance(adapter, KubernetesMesh):
+                await adapter.look(api)
     finally:
         await api.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.options import Settings
@@ -190,7 +190,7 @@ class Provision:
     def _uninstall(self, attachment: Attachment, adapters: Iterable[Mesh]) -> None:
         """Remove the meshes that the processes of this run installed."""
         for adapter in adapters:
-            if isinstance(adapter, HelmMesh):
+            if isinstance(adapter, KubernetesMesh):
                 try:
                     asyncio.run(_uninstalled(adapter, attachment))
                 except (*UNREACHABLE, ApiException, Inconclusive) as trouble:
@@ -214,7 +214,7 @@ def kind_of(settings: Settings) -> Kind | None:
     return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
 
 
-async def _uninstalled(adapter: HelmMesh, attachment: Attachment) -> None:
+async def _uninstalled(adapter: KubernetesMesh, attachment: Attachment) -> None:
     platform = Kubernetes(Journal(), attachment)
     adapter.bind(platform)
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_meshcheck.checks.catalogue import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict, severity
-from pytest_meshcheck.meshes.base import Home, Mesh, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.baseline import compare, of_change
@@ -93,7 +93,7 @@ class ScoreKeeper:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Under xdist a cluster is made before anything is collected: what is in the way of the report comes first."""
-        on_cluster = any(home_of(adapter) is Home.KUBERNETES for adapter in self.adapters.values())
+        on_cluster = any(adapter.runs_on is Home.KUBERNETES for adapter in self.adapters.values())
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
 
@@ -230,10 +230,10 @@ class ScoreKeeper:
         return [self._header(name, adapter) for name, adapter in self.adapters.items()]
 
     def _platform(self, name: MeshName, adapter: Mesh) -> str:
-        return self.platforms.get(name, str(home_of(adapter)))
+        return self.platforms.get(name, str(adapter.runs_on))
 
     def _shared_steps(self, adapter: Mesh) -> dict[str, float]:
-        return {} if home_of(adapter) is Home.PROCESSES else self.steps
+        return {} if adapter.runs_on is Home.PROCESSES else self.steps
 
     def _header(self, name: MeshName, adapter: Mesh) -> str:
         claimed = sum(claim.supported for claim in adapter.claims.values())

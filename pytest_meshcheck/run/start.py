@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_meshcheck.checks.expectations import ExpectationsError, read_expectations
-from pytest_meshcheck.meshes.base import Home, Mesh, charts_of, home_of
+from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
@@ -61,7 +61,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     )
     try:
         adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
-        if any(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+        if any(adapter.runs_on is Home.PROCESSES for adapter in adapters.values()):
             refuse_unfit(hot_restart=upgrade is not None)
         if settings.mesh_expectations:
             read_expectations(settings.mesh_expectations)
@@ -117,14 +117,14 @@ def _refuse_unknown_charts(settings: Settings, values: Mapping[str, object], ada
         return
     from pytest_meshcheck.platforms.helm.values import unknown_charts  # noqa: PLC0415 - as above
 
-    charts = [chart for adapter in adapters for chart in charts_of(adapter)]
+    charts = [chart for adapter in adapters for chart in adapter.charts]
     if unknown := unknown_charts(values, charts):
         raise pytest.UsageError(f"--mesh-values: {settings.mesh_values}: {unknown}")
 
 
 def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
     """The cluster of the run, where one of the meshes runs on Kubernetes; UsageError where it cannot be had."""
-    if all(home_of(adapter) is Home.PROCESSES for adapter in adapters.values()):
+    if all(adapter.runs_on is Home.PROCESSES for adapter in adapters.values()):
         return None
     from pytest_meshcheck.run.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
 

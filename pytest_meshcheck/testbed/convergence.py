@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, WholeMesh
+from pytest_meshcheck.model.policy import ServerPolicy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Enrolment
+from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.messages import Shown, Sign
 
@@ -48,18 +48,20 @@ class Question:
 
     def look(self, scale: float) -> m.Look:
         """What to have the caller's probe look at."""
-        request = self.caller.request(self.server, self.port, patience=ONE_TRY * scale)
+        outside = self.caller.spec.enrolment is not Enrolment.ENROLLED
+        via = Via.ADDRESS if outside and self.server.spec.replicas > 1 else Via.SERVICE  # each replica for itself
+        request = self.caller.request(self.server, self.port, via, patience=ONE_TRY * scale)
         return m.Look(request=request, sign=self.sign, expected=self.expected)
 
 
-def doors(policy: MutualTls, outsider: Workload, running: Sequence[Workload]) -> list[Question]:
+def doors(policy: ServerPolicy, outsider: Workload, running: Sequence[Workload]) -> list[Question]:
     """Asks every enrolled port that a policy is about whether it serves an outsider as the policy says."""
     asked = []
     for server in running:
         for port in server.spec.ports if _covers(policy, server) else ():
-            mode = policy.ports.get(port.name, policy.mode)
-            if mode is not None and not port.server_first:  # which not every mesh can serve to outsiders
-                asked.append(Question(outsider, server, port.name, Sign.SERVED, mode is Mode.PERMISSIVE))
+            served = policy.admits_outsiders(port.name)
+            if served is not None and not port.server_first:  # which not every mesh can serve to outsiders
+                asked.append(Question(outsider, server, port.name, Sign.SERVED, served))
     return asked
 
 
@@ -109,13 +111,5 @@ async def _watch(
     return [seen[number] for number in range(len(questions))]
 
 
-def _covers(policy: MutualTls, server: Workload) -> bool:
-    if server.spec.enrolment is not Enrolment.ENROLLED:
-        return False
-    match policy.target:
-        case WholeMesh():
-            return True
-        case Namespace(namespace):
-            return server.namespace == namespace
-        case target:
-            return (server.namespace, server.name) == (target.namespace, target.name)
+def _covers(policy: ServerPolicy, server: Workload) -> bool:
+    return server.spec.enrolment is Enrolment.ENROLLED and policy.covers(server)

@@ -12,13 +12,15 @@ from cryptography import x509
 
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
-from pytest_meshcheck.meshes.base import Documented, Mesh, Rotation, TlsEndpoint, meets_impostors, stops_of
+from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.model.pki import Authority, parsed_chain
-from pytest_meshcheck.model.policy import MutualTls, Policy, RequestsPerConnection, WholeMesh
+from pytest_meshcheck.model.policy import Policy, RequestsPerConnection, ServerPolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Platform, Wire
@@ -183,6 +185,29 @@ class MeshUnderTest:
         return await self.stage.workload(role)
 
     @asynccontextmanager
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
+        """Workloads of the check's own behind one service while the block runs; removed however it ends.
+
+        A rotation does not restart them, and a workload outside the mesh calls the endpoint that it names.
+
+        Args:
+            spec: The first of them, in a plain namespace such as ``blue``, under a name that the stage does not use.
+            replicas: How many endpoints the service has.
+
+        Raises:
+            ValueError: There is a workload of that name, or there is to be none at all.
+            Inconclusive: One of them does not start.
+            WrongLoop: This is another event loop than the session's.
+        """
+        self.loop.insist()
+        async with self.stage.deploy(spec, replicas) as deployed:
+            try:
+                yield deployed
+            except Violation as violation:
+                await self._keep_for(violation)
+                raise
+
+    @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:
         """Policies that every data plane goes by while the block runs, and no longer after it.
 
@@ -208,7 +233,7 @@ class MeshUnderTest:
     @asynccontextmanager
     async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
         """What is about the whole mesh must not meet the checks of other processes, nor workloads of other people."""
-        wide = any(isinstance(policy, MutualTls) and isinstance(policy.target, WholeMesh) for policy in policies)
+        wide = any(isinstance(policy, ServerPolicy) and policy.is_wide for policy in policies)
         if wide and not self.may_disrupt:
             raise Unsupported(
                 f"a policy for all of {self.adapter.name}, which was there already, would reach workloads of others: "
@@ -301,7 +326,8 @@ class MeshUnderTest:
 
     def meets_impostors(self, port: str) -> bool:
         """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
-        return meets_impostors(self.adapter, port)
+        ports = self.adapter.impostor_ports
+        return ports is None or port in ports
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
@@ -311,7 +337,7 @@ class MeshUnderTest:
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Record what goes over the network between two workloads while the block runs."""
         await self.changes.before_call(client, server, port)
-        async with self.platform.wire(client, server, port, stops_of(self.adapter, client.spec)) as wire:
+        async with self.platform.wire(client, server, port, self.adapter.stops(client.spec)) as wire:
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()

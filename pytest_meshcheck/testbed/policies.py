@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.policy import MutualTls, Policy, about_service
+from pytest_meshcheck.model.policy import Policy, ServerPolicy, about_service
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.probe.protocol.messages import Shown
@@ -132,7 +132,7 @@ class Changes:
         self, policies: Sequence[Policy], before: Sequence[Question], *, at_once: bool = False
     ) -> None:
         at_once = at_once or not self.adapter.documented.is_asked or self.stage.starting
-        gone = [one for one in policies if at_once or isinstance(one, MutualTls)]
+        gone = [one for one in policies if at_once or isinstance(one, ServerPolicy)]
         lingering = [*self._lingering, *_without(policies, gone)]
         if gone:
             await self._become(_without(self.in_force.policies, gone))
@@ -143,15 +143,15 @@ class Changes:
 
     async def _doors_of(self, policies: Sequence[Policy]) -> list[Question]:
         """What to ask outsiders about, where it has to be waited for."""
-        mutual_tls = [policy for policy in policies if isinstance(policy, MutualTls)]
-        if not (mutual_tls and self.adapter.documented.is_asked):
+        of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
+        if not (of_servers and self.adapter.documented.is_asked):
             return []
         outsider = await self.stage.workload("outsider")
-        return [question for policy in mutual_tls for question in doors(policy, outsider, self.stage.running)]
+        return [question for policy in of_servers for question in doors(policy, outsider, self.stage.running)]
 
     async def _as_before(self, there: Sequence[Question]) -> list[Question]:
         """The doors as they are without the policies to come, or are about to become."""
-        if any(isinstance(policy, MutualTls) for policy in self.in_force.policies):
+        if any(isinstance(policy, ServerPolicy) for policy in self.in_force.policies):
             known = {question.subject: question.expected for question in self._doors}
         else:
             known = self._usual

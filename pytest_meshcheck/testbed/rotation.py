@@ -54,7 +54,7 @@ class Rotations:
     async def follow_roots(self) -> None:
         """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
         roots = self.adapter.authority.roots
-        if self.adapter.documented.roots_reach_running or self.stage.told_roots in ((), roots):
+        if self.adapter.documented.rotation.roots_reach_running or self.stage.told_roots in ((), roots):
             return
         await self.stage.quiet()
         await roll(self.stage.replacing, self.adapter, self.stage.enrolled, self.stage.running, self.scale)
@@ -78,7 +78,7 @@ class Rotations:
 
     async def _until_all(self, what: str, look: Callable[[Workload], Awaitable[bool]]) -> None:
         """Wait until it is so of every data plane; where it does not come to be, that is left to the check."""
-        servers, within = self.stage.enrolled, self.adapter.documented.roots_act_within * self.scale
+        servers, within = self.stage.enrolled, self.adapter.documented.rotation.roots_act_within * self.scale
 
         async def looks() -> list[bool]:
             return list(await asyncio.gather(*map(look, servers)))

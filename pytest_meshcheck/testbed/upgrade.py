@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pytest_meshcheck.checks.expect import converge
-from pytest_meshcheck.meshes.base import has_data_plane_in_workload
 from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive
@@ -67,7 +66,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
             seconds = time.monotonic() - begun
             await _go_on(server, traffic, mesh.scale)
             echo = await stream.echo()
-        if has_data_plane_in_workload(mesh.adapter):
+        if mesh.adapter.data_plane_in_workload:
             await _workloads(mesh, by)
             seconds = time.monotonic() - begun
             await _go_on(server, traffic, mesh.scale)

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 
-from pytest_meshcheck.meshes.base import Mesh, has_one_lifetime
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.stage import SHORTEST, STAGE, WHERE_LIFETIMES_ARE_ONE
 from pytest_meshcheck.model.workload import BeforeCall, Workload
@@ -42,23 +44,24 @@ class Stage:
     told_roots: tuple[x509.Certificate, ...] = ()
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+    _deployed: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
+    """What checks have deployed for themselves, by its name."""
     _ahead: "asyncio.Task[None] | None" = None
 
     @property
     def running(self) -> list[Workload]:
-        """The workloads that run now."""
-        starts = [start for start in self._started.values() if start.done() and not start.cancelled()]
-        return [start.result() for start in starts if start.exception() is None]
+        """The workloads that run now, those of a check's own among them."""
+        return [*_ready(self._started.values()), *_ready(self._deployed.values())]
 
     @property
     def starting(self) -> bool:
         """Whether some do not run yet that were asked for."""
-        return any(not start.done() for start in self._started.values())
+        return any(not start.done() for start in (*self._started.values(), *self._deployed.values()))
 
     @property
     def enrolled(self) -> list[Workload]:
-        """Those that are part of the mesh."""
-        return [one for one in self.running if one.spec.enrolment is Enrolment.ENROLLED]
+        """Those by role that are part of the mesh; what a check deployed is not restarted under its hands."""
+        return [one for one in _ready(self._started.values()) if one.spec.enrolment is Enrolment.ENROLLED]
 
     @property
     def replacing(self) -> Replacing:
@@ -86,6 +89,27 @@ class Stage:
         """A workload, started when it is first asked for."""
         return await asyncio.shield(self._begun(role))
 
+    @asynccontextmanager
+    async def deploy(self, planned: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
+        """Workloads behind a service of their own, which are stopped when the block ends, however it ends.
+
+        Raises:
+            ValueError: There is a workload of that name, or there is to be none at all.
+            Inconclusive: One of them does not start.
+        """
+        specs = self._replicas(planned, replicas)
+        starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
+        self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
+        try:
+            yield Deployment(tuple(await asyncio.gather(*starts)))
+        except BaseException as error:
+            try:
+                await asyncio.shield(self._undeploy(specs))
+            except Inconclusive as trouble:
+                error.add_note(f"and {specs[0]} could not be removed: {trouble}")
+            raise
+        await asyncio.shield(self._undeploy(specs))
+
     async def heal(self) -> None:
         """Clear away what has died or did not start; it is started anew when it is next asked for."""
         dead = await self.platform.clear_dead()
@@ -95,7 +119,7 @@ class Stage:
 
     async def close(self) -> None:
         """Start nothing any more; what runs is the platform's to stop."""
-        tasks = [*self._started.values(), *([self._ahead] if self._ahead else [])]
+        tasks = [*self._started.values(), *self._deployed.values(), *([self._ahead] if self._ahead else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -103,11 +127,11 @@ class Stage:
     def _begun(self, role: str) -> "asyncio.Task[Workload]":
         role = self._played_by(role)
         if role not in self._started:
-            self._started[role] = asyncio.ensure_future(self._start(role))
+            self._started[role] = asyncio.ensure_future(self._start(self._spec(role)))
         return self._started[role]
 
     def _played_by(self, role: str) -> str:
-        return WHERE_LIFETIMES_ARE_ONE.get(role, role) if has_one_lifetime(self.adapter) else role
+        return WHERE_LIFETIMES_ARE_ONE.get(role, role) if self.adapter.one_lifetime else role
 
     async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
         """Keep how long it takes until all of them serve."""
@@ -117,18 +141,42 @@ class Stage:
             self.steps["stage"] = time.monotonic() - begun
 
     def _spec(self, role: str) -> WorkloadSpec:
-        planned = STAGE[role]
-        shortest = self.adapter.documented.leaf_lifetime
+        return self._placed(STAGE[role])
+
+    def _replicas(self, planned: WorkloadSpec, replicas: int) -> list[WorkloadSpec]:
+        if replicas < 1:
+            raise ValueError(f"{planned} cannot have {replicas} replicas: the least is 1")
+        spec = self._placed(planned)
+        if spec.service in {self._placed(one).service for one in STAGE.values()} or str(spec) in self._deployed:
+            raise ValueError(f"there is a workload {planned} already: give the new one another name")
+        return [replace(spec, replica=number, replicas=replicas) for number in range(1, replicas + 1)]
+
+    async def _undeploy(self, specs: Sequence[WorkloadSpec]) -> None:
+        """Stop what has been started of these, with no policy left that is about them."""
+        starts = [self._deployed.pop(str(spec)) for spec in specs]
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        try:
+            await self.quiet()
+        finally:
+            ends = await asyncio.gather(*(self.platform.stop(spec) for spec in specs), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
+
+    def _placed(self, planned: WorkloadSpec) -> WorkloadSpec:
+        shortest = self.adapter.documented.rotation.leaf_lifetime
         lifetime = shortest if planned.leaf_lifetime == SHORTEST else planned.leaf_lifetime
         namespace = self.platform.namespace(planned.namespace)
         return replace(planned, namespace=namespace, leaf_lifetime=lifetime)
 
-    async def _start(self, role: str) -> Workload:
+    async def _start(self, spec: WorkloadSpec) -> Workload:
         async with self._places:
-            return await self._started_now(role)
+            return await self._started_now(spec)
 
-    async def _started_now(self, role: str) -> Workload:
-        spec, documented = self._spec(role), self.adapter.documented
+    async def _started_now(self, spec: WorkloadSpec) -> Workload:
+        documented = self.adapter.documented
         begun = time.monotonic()
         self.told_roots = self.told_roots or self.adapter.authority.roots
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
@@ -138,7 +186,7 @@ class Stage:
             if documented.is_asked:
                 await self._introduce(workload)
         except Inconclusive:
-            await self.platform.stop(workload)  # it is started anew when it is next asked for
+            await self.platform.stop(spec)  # it is started anew when it is next asked for
             raise
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
@@ -149,3 +197,8 @@ class Stage:
         questions = calls(newcomer, self.running)
         if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):
             raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
+
+
+def _ready(starts: Iterable["asyncio.Task[Workload]"]) -> list[Workload]:
+    ended = [start for start in starts if start.done() and not start.cancelled()]
+    return [start.result() for start in ended if start.exception() is None]

@@ -137,4 +137,4 @@ async def test_a_mesh_can_enrol_whole_namespaces(platform: Kubernetes, api: Api)
     outsider = dataclasses.replace(spec, name="outsider", enrolment=Enrolment.UNENROLLED)
     with pytest.raises(Inconclusive, match="the mesh enrols whole namespaces"):
         await platform.start(outsider, Metadata())
-    await platform.stop(workload)
+    await platform.stop(workload.spec)

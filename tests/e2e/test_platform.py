@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -124,7 +125,7 @@ async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, p
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
     await platform.serve(feigned, "http")
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
-    await platform.stop(feigned)
+    await platform.stop(feigned.spec)
 
 
 async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform: Kubernetes, given: Given) -> None:
@@ -243,5 +244,29 @@ async def test_an_instance_takes_over_under_load_and_no_ledger_is_lost(
     answered = await client.get(new)
     assert answered.status == 200
     assert await new.saw(answered)
-    await platform.stop(new)
+    await platform.stop(new.spec)
+    platform.check()
+
+
+async def test_a_service_leads_to_all_replicas_and_goes_with_the_last(
+    platform: Kubernetes, pair: tuple[Workload, Workload]
+) -> None:
+    client, _ = pair
+    planned = WorkloadSpec(platform.namespace("blue"), "pool", replicas=2)
+    specs = [replace(planned, replica=number) for number in (1, 2)]
+    replicas = await asyncio.gather(*(platform.start(spec, Metadata()) for spec in specs))
+
+    async def arrived() -> list[int]:
+        answered = await client.get(replicas[0])
+        return [len(await one.saw(answered)) for one in replicas]
+
+    for wanted in ([1, 0], [0, 1]):
+        seen, _ = await converge(arrived, lambda counts, wanted=wanted: counts == wanted, NOTICED_WITHIN)
+        assert seen == wanted
+    await platform.stop(specs[0])
+    answered = await client.get(replicas[1])
+    assert answered.status == 200
+    await platform.stop(specs[1])
+    api = await platform.api()
+    assert await api.read(f"/api/v1/namespaces/{planned.namespace}/services/pool") is None
     platform.check()

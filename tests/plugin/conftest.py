@@ -74,7 +74,7 @@ async def test_refused(mesh, outsider, server):
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         control(await outsider.get(server)).answered()
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        expect(await outsider.get(server)).refused(mesh.documented.plaintext_refused_as)
+        expect(await outsider.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)
 ''',
     "parameters": '''
 @pytest.mark.parametrize("size", [1, 2, 3])

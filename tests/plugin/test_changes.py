@@ -57,7 +57,7 @@ STRICT = '''
 async def test_strict(mesh, client, server, outsider):
     """A strict policy acts as soon as the block begins."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        expect(await outsider.get(server)).refused(mesh.documented.plaintext_refused_as)
+        expect(await outsider.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)
         expect(await client.get(server)).answered()
 '''
 
@@ -77,7 +77,7 @@ async def test_sequence(mesh, server, outsider):
         async with mesh.policy(MutualTls(server, mode)):
             seen = await outsider.get(server)
             if mode is Mode.STRICT:
-                expect(seen).refused(mesh.documented.plaintext_refused_as)
+                expect(seen).refused(mesh.documented.mtls.plaintext_refused_as)
             else:
                 expect(seen).answered()
     expect(await outsider.get(server)).answered()
@@ -90,7 +90,7 @@ async def test_nested(mesh, server, outsider):
     async with mesh.policy(MutualTls(Namespace(server.namespace), Mode.STRICT)):
         async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
             expect(await outsider.get(server)).answered()
-        expect(await outsider.get(server)).refused(mesh.documented.plaintext_refused_as)
+        expect(await outsider.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)
     expect(await outsider.get(server)).answered()
 '''
 
@@ -129,6 +129,20 @@ async def test_again(mesh, client, server):
         answer = await client.get(server, request_id=await server.answers(503))
         expect(await server.saw(answer)).count(2)
     expect(len(mesh.adapter.late) - before, "changes").equals(0)
+'''
+
+DEPLOYED = '''
+@check(MUST, "demo.rule")
+async def test_deployed(mesh, client, outsider):
+    """Policies about a service of the check's own act on every endpoint, and are gone with it."""
+    async with mesh.deploy(WorkloadSpec("blue", "pool", calls=False), replicas=2) as pool:
+        async with mesh.policy(MutualTls(pool.service, Mode.STRICT)):
+            for endpoint in pool.endpoints:
+                expect(await outsider.get(endpoint)).refused(mesh.documented.mtls.plaintext_refused_as)
+        async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
+            answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
+            expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])
+    expect(mesh.changes.in_force.policies).equals([])
 '''
 
 LEAVES_BEHIND = '''
@@ -199,6 +213,12 @@ def test_a_policy_that_is_wanted_again_is_not_changed(suite: Suite) -> None:
     suite.write(THE_SAME, THE_SAME_AGAIN, conftest=late())
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/same": "conforms", "demo/again": "conforms"}
+
+
+def test_policies_about_what_a_check_deployed_act_on_every_endpoint(suite: Suite) -> None:
+    suite.write(DEPLOYED, conftest=late())
+    assert suite.run(mesh="late").has("1 passed")
+    assert suite.verdicts() == {"demo/deployed": "conforms"}
 
 
 def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> None:

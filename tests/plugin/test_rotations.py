@@ -15,7 +15,8 @@ class Late(EnvoyMesh):
 
     async def install(self, platform):
         await super().install(platform)
-        self.documented = replace(self.documented, policies_act_within=20.0, roots_act_within=20.0)
+        rotation = replace(self.documented.rotation, roots_act_within=20.0)
+        self.documented = replace(self.documented, policies_act_within=20.0, rotation=rotation)
 
     async def rotate(self, what, lifetime=None):
         self.held = True

@@ -112,7 +112,7 @@ async def test_modes_are_switched_back_and_forth_for_new_connections(rig: Rig) -
     for _ in range(5):
         await rig.apply(MutualTls(server, Mode.STRICT))
         refused = await outsider.get(server)
-        assert refused.ending in rig.mesh.documented.plaintext_refused_as, refused
+        assert refused.ending in rig.mesh.documented.mtls.plaintext_refused_as, refused
         assert await server.saw(refused) == ()
         await rig.apply(MutualTls(server, Mode.PERMISSIVE))
         assert (await outsider.get(server)).status == 200
@@ -151,7 +151,7 @@ async def test_an_impostor_is_not_talked_to(rig: Rig) -> None:
     await rig.platform.serve(impostor, "http", ServerTls(credentials=true))
     await rig.platform.serve(impostor, "http-alt", ServerTls(credentials=false))
     assert (await client.get(impostor, "http")).status == 200
-    assert (await client.get(impostor, "http-alt")).status in rig.mesh.documented.upstream_refused_statuses
+    assert (await client.get(impostor, "http-alt")).status in rig.mesh.documented.mtls.upstream_refused_statuses
 
 
 @pytest.mark.asyncio
@@ -168,7 +168,7 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
 
 @pytest.mark.asyncio
 async def test_leaves_are_renewed_in_time_without_a_restart(rig: Rig) -> None:
-    short = WorkloadSpec("blue", "short", leaf_lifetime=rig.mesh.documented.leaf_lifetime)
+    short = WorkloadSpec("blue", "short", leaf_lifetime=rig.mesh.documented.rotation.leaf_lifetime)
     server, outsider = await rig.start(short, OUTSIDER)
     child = rig.mesh._planes["blue/short"].sidecar.child
     first = await shown(rig, outsider, server)
@@ -199,7 +199,7 @@ async def test_a_change_of_root_never_breaks_a_connection(rig: Rig) -> None:
         assert (await client.get(server)).status == 200, step
     assert (await shown(rig, client, server)).issuer != before.issuer
     refused = await client.handshake(rig.mesh.endpoint(server, "http").address, ClientTls(credentials=old))
-    assert refused.ending in rig.mesh.documented.peer_refused_as, refused
+    assert refused.ending in rig.mesh.documented.mtls.peer_refused_as, refused
 
 
 @pytest.mark.asyncio
@@ -289,7 +289,7 @@ async def test_a_killed_sidecar_is_named_with_its_log(rig: Rig) -> None:
 async def test_a_stopped_workload_leaves_no_trace_in_the_others(rig: Rig) -> None:
     client, server = await rig.start(CLIENT, SERVER)
     request = client.request(server)
-    await rig.platform.stop(server)
+    await rig.platform.stop(server.spec)
     await rig.mesh.settled()
     gone = await client.handshake(request.address, ClientTls())
     # Envoy acknowledges a removal before its worker has closed the port: one that comes in between is reset
@@ -304,7 +304,7 @@ async def test_an_upgrade_keeps_workloads_and_policies(rig: Rig) -> None:
     await rig.apply(MutualTls(server, Mode.STRICT))
     await rig.mesh.upgrade(rig.mesh.version)
     assert (await client.get(server)).status == 200
-    assert (await outsider.get(server)).ending in rig.mesh.documented.plaintext_refused_as
+    assert (await outsider.get(server)).ending in rig.mesh.documented.mtls.plaintext_refused_as
 
 
 @pytest.mark.asyncio

@@ -20,7 +20,14 @@ from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata
 from pytest_meshcheck.platforms.local import addresses, platform as processes
-from pytest_meshcheck.platforms.local.addresses import MOST_WORKLOADS, PORT_BASES, PORT_SPAN, AddressPlan, next_number
+from pytest_meshcheck.platforms.local.addresses import (
+    MOST_WORKLOADS,
+    PORT_BASES,
+    PORT_SPAN,
+    AddressPlan,
+    Member,
+    next_number,
+)
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.platforms.run_directory import RunDirectory, remove_dead_runs
 from pytest_meshcheck.probe.process.pulse import now
@@ -93,8 +100,8 @@ async def test_a_name_is_taken_once(platform: Processes) -> None:
 async def test_a_stopped_workload_is_gone_and_can_be_started_again(platform: Processes) -> None:
     outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     request = outsider.request(bystander)
-    await platform.stop(bystander)
-    await platform.stop(bystander)
+    await platform.stop(bystander.spec)
+    await platform.stop(bystander.spec)
     with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
         caller.connect(request.address)
     again = await platform.start(BYSTANDER, PLAIN)
@@ -126,6 +133,25 @@ async def test_a_probe_that_cannot_start_leaves_no_workload(
         await platform.start(OUTSIDER, PLAIN)
     assert platform.members == {}
     platform.check()
+
+
+class Unwilling:
+    """A control plane that admits nobody."""
+
+    async def admit(self, member: Member) -> None:
+        raise Inconclusive(f"no place for {member}")
+
+    async def dismiss(self, member: Member) -> None:
+        """It has nothing of it."""
+
+
+@pytest.mark.asyncio
+async def test_a_probe_is_not_started_on_for_a_workload_that_is_not_admitted(platform: Processes) -> None:
+    platform.control_plane = Unwilling()  # type: ignore[assignment]
+    with pytest.raises(Inconclusive, match="no place for grey/outsider"):
+        await platform.start(OUTSIDER, PLAIN)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert platform._children == []
 
 
 @pytest.mark.asyncio

@@ -5,14 +5,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from acme_mesh.claims import CLAIMS, DOCS, DOCUMENTED
+from acme_mesh.claims import CLAIMS, DOCUMENTED
 from acme_mesh.control_plane import AcmeControlPlane
 from acme_mesh.policies import render as rendered
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
@@ -34,7 +34,7 @@ def acme(order: Order) -> Mesh:
     return AcmeMesh(embedded_mesh(replace(order, version=None)))
 
 
-class AcmeMesh:
+class AcmeMesh(Mesh):
     """The mesh acme on local processes."""
 
     name = "acme"
@@ -52,10 +52,6 @@ class AcmeMesh:
             raise TypeError(f"acme runs on local processes, not on {platform}")
         await self._embedded.install(platform)
         platform.control_plane = AcmeControlPlane(platform, self._embedded)
-
-    async def upgrade(self, version: str) -> None:
-        """There is one version of acme."""
-        raise Unsupported(f"acme {VERSION} cannot become {version}: it is the only version ({DOCS})")
 
     async def uninstall(self) -> None:
         """Remove what ``install`` made."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.meshes.documented import Documented, MtlsPromises, RetryPromises, RotationPromises
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Failure
@@ -44,27 +44,34 @@ CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capabi
 RETRIABLE = (429, 500, 502, 503, 504)
 
 DOCUMENTED = Documented(
-    plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
-    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
-    retriable_statuses=RETRIABLE,
-    retriable_failures=frozenset(Failure) - {Failure.STATUS},
-    retries_status_in_trailers=False,
-    retry_body_limit=1024 * 1024,
-    leaf_lifetime=3.0,
-    leaf_renewed_within=2.0,
-    issuer_acts_within=1.0,
-    roots_act_within=1.0,
-    sources={
-        "plaintext_refused_as": f"{PEERING}#refusals",
-        "peer_refused_as": f"{PEERING}#refusals",
-        "retriable_statuses": f"{TRAFFIC}#again-on",
-        "retriable_failures": f"{TRAFFIC}#again-on",
-        "retries_status_in_trailers": f"{TRAFFIC}#again-on",
-        "default_attempts": f"{TRAFFIC}#defaults",
-        "retry_body_limit": f"{TRAFFIC}#limits",
-        "leaf_lifetime": CERTIFICATES,
-        "leaf_renewed_within": CERTIFICATES,
-        "issuer_acts_within": CERTIFICATES,
-        "roots_act_within": CERTIFICATES,
-    },
+    mtls=MtlsPromises(
+        plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+        peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+        sources={"plaintext_refused_as": f"{PEERING}#refusals", "peer_refused_as": f"{PEERING}#refusals"},
+    ),
+    retry=RetryPromises(
+        statuses=RETRIABLE,
+        failures=frozenset(Failure) - {Failure.STATUS},
+        status_in_trailers=False,
+        body_limit=1024 * 1024,
+        sources={
+            "statuses": f"{TRAFFIC}#again-on",
+            "failures": f"{TRAFFIC}#again-on",
+            "status_in_trailers": f"{TRAFFIC}#again-on",
+            "default_attempts": f"{TRAFFIC}#defaults",
+            "body_limit": f"{TRAFFIC}#limits",
+        },
+    ),
+    rotation=RotationPromises(
+        leaf_lifetime=3.0,
+        leaf_renewed_within=2.0,
+        issuer_acts_within=1.0,
+        roots_act_within=1.0,
+        sources={
+            "leaf_lifetime": CERTIFICATES,
+            "leaf_renewed_within": CERTIFICATES,
+            "issuer_acts_within": CERTIFICATES,
+            "roots_act_within": CERTIFICATES,
+        },
+    ),
 )

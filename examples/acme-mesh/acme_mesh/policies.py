@@ -1,9 +1,10 @@
 """acme's policy language: ``AcmePeering`` says who may connect, ``AcmeTraffic`` how a service is called."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from acme_mesh.claims import PEERING, RETRIABLE, TRAFFIC
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
     Failure,
@@ -42,15 +43,7 @@ def render(policy: Policy) -> list[Manifest]:
     Raises:
         Unsupported: acme cannot express it.
     """
-    match policy:
-        case MutualTls():
-            return peering(policy)
-        case Retry():
-            return [tries(policy)]
-        case Timeout(target, request):
-            return [traffic(target, "deadline", {"within": milliseconds(request)})]
-        case RequestsPerConnection(target, limit):
-            return [traffic(target, "connections", {"requestsPerConnection": limit})]
+    return rendering(RENDERED, policy, "acme")(policy)
 
 
 def peering(policy: MutualTls) -> list[Manifest]:
@@ -64,7 +57,7 @@ def peering(policy: MutualTls) -> list[Manifest]:
     return [{"kind": "AcmePeering", "metadata": metadata, "spec": {"accepts": ACCEPTS[policy.mode]}}]
 
 
-def tries(policy: Retry) -> Manifest:
+def tries(policy: Retry) -> list[Manifest]:
     """How often a request is tried; acme counts the first try as well."""
     if foreign := policy.statuses - set(RETRIABLE):
         raise Unsupported(f"acme does not try again on status {min(foreign)} ({TRAFFIC}#again-on)")
@@ -75,10 +68,28 @@ def tries(policy: Retry) -> Manifest:
     return traffic(policy.target, "tries", spec)
 
 
-def traffic(target: Named, aspect: str, spec: Mapping[str, Any]) -> Manifest:
+def deadline(policy: Timeout) -> list[Manifest]:
+    """How long a request may take."""
+    return traffic(policy.target, "deadline", {"within": milliseconds(policy.request)})
+
+
+def connections(policy: RequestsPerConnection) -> list[Manifest]:
+    """How many requests a connection is used for."""
+    return traffic(policy.target, "connections", {"requestsPerConnection": policy.limit})
+
+
+RENDERED: Mapping[type[Policy], Callable[[Any], list[Manifest]]] = {
+    MutualTls: peering,
+    Retry: tries,
+    Timeout: deadline,
+    RequestsPerConnection: connections,
+}
+
+
+def traffic(target: Named, aspect: str, spec: Mapping[str, Any]) -> list[Manifest]:
     """One aspect of how a service is called; a service can have a resource for each."""
     metadata = {"namespace": target.namespace, "name": f"{target.name}.{aspect}"}
-    return {"kind": "AcmeTraffic", "metadata": metadata, "spec": {"service": target.name, **spec}}
+    return [{"kind": "AcmeTraffic", "metadata": metadata, "spec": {"service": target.name, **spec}}]
 
 
 def scope(target: Named | Namespace | WholeMesh) -> tuple[str, str]:

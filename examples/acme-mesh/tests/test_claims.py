@@ -19,11 +19,12 @@ def test_every_capability_is_claimed_or_denied_with_a_source() -> None:
 
 
 def test_sources_are_of_promises_that_exist() -> None:
-    assert set(DOCUMENTED.sources) <= {field.name for field in fields(DOCUMENTED)}
+    for promised in (DOCUMENTED.mtls, DOCUMENTED.retry, DOCUMENTED.rotation):
+        assert set(promised.sources) <= {field.name for field in fields(promised)}
 
 
 def test_every_promised_failure_has_a_word() -> None:
-    assert DOCUMENTED.retriable_failures == set(AGAIN_ON)
+    assert DOCUMENTED.retry.failures == set(AGAIN_ON)
 
 
 def test_another_version_is_refused_before_anything_is_made() -> None:

@@ -9,9 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_meshcheck.meshes.base import Documented
 from pytest_meshcheck.meshes.cilium.render import ALWAYS_RETRIED, GAMMA, ROUTES
 from pytest_meshcheck.meshes.cilium.settings import LINKERD_DOCS
+from pytest_meshcheck.meshes.documented import (
+    Documented,
+    IdentityPromises,
+    MtlsPromises,
+    RetryPromises,
+    TimeoutPromises,
+)
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Failure
@@ -160,31 +166,37 @@ BY_ZTUNNEL: Claims = {
 }
 
 DOCUMENTED = Documented(
-    plaintext_refused_as=frozenset(),
-    silent_refused_as=frozenset(),
-    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
-    identity_headers=(),
-    timeout_status=504,
-    retriable_statuses=(408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511),
-    retriable_failures=frozenset({Failure.STATUS, *ALWAYS_RETRIED}),
-    retries_status_in_trailers=False,
-    default_timeout=None,
-    retry_body_limit=1024 * 1024,
+    mtls=MtlsPromises(
+        plaintext_refused_as=frozenset(),
+        silent_refused_as=frozenset(),
+        peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+        sources={
+            "plaintext_refused_as": f"{ZTUNNEL}#limitations",
+            "silent_refused_as": f"{ZTUNNEL}#limitations",
+            "peer_refused_as": ZTUNNEL,
+        },
+    ),
+    identity=IdentityPromises(headers=(), sources={"headers": ZTUNNEL}),
+    timeout=TimeoutPromises(
+        status=504,
+        default=None,
+        sources={"status": f"{SPEC}/#httproutetimeouts", "default": f"{SPEC}/#httproutetimeouts"},
+    ),
+    retry=RetryPromises(
+        statuses=(408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511),
+        failures=frozenset({Failure.STATUS, *ALWAYS_RETRIED}),
+        status_in_trailers=False,
+        body_limit=1024 * 1024,
+        sources={
+            "statuses": ROUTES,
+            "failures": "https://github.com/cilium/cilium/pull/46433",
+            "status_in_trailers": ROUTES,
+            "default_attempts": f"{SPEC}/#httprouterule",
+            "body_limit": ENVOY_ROUTES,
+        },
+    ),
     policies_act_within=30.0,
-    sources={
-        "plaintext_refused_as": f"{ZTUNNEL}#limitations",
-        "silent_refused_as": f"{ZTUNNEL}#limitations",
-        "peer_refused_as": ZTUNNEL,
-        "identity_headers": ZTUNNEL,
-        "timeout_status": f"{SPEC}/#httproutetimeouts",
-        "retriable_statuses": ROUTES,
-        "retriable_failures": "https://github.com/cilium/cilium/pull/46433",
-        "retries_status_in_trailers": ROUTES,
-        "default_attempts": f"{SPEC}/#httprouterule",
-        "default_timeout": f"{SPEC}/#httproutetimeouts",
-        "retry_body_limit": ENVOY_ROUTES,
-        "policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check",
-    },
+    sources={"policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check"},
 )
 
 

@@ -8,12 +8,13 @@ from typing import NoReturn
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.cilium import flavours, values
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
 from pytest_meshcheck.meshes.cilium.flavours import Flavour
-from pytest_meshcheck.meshes.cilium.render import refuse_mutual_tls, routes
+from pytest_meshcheck.meshes.cilium.render import refuse_access, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
@@ -108,7 +109,7 @@ class CiliumMesh(HelmMesh):
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """HTTPRoutes, one for each port of a service."""
-        refuse_mutual_tls(policies, self.flavour.why_not_strict, self.flavour.source)
+        refuse_access(policies, self.flavour.why_not_strict, self.flavour.source)
         return routes(policies)
 
     def identity_of(self, workload: WorkloadSpec) -> str:

@@ -5,10 +5,11 @@ https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/
 https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_meshcheck.meshes.kubernetes.http_routes import duration, routes_of, service_of, shown
+from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
     Failure,
@@ -17,6 +18,7 @@ from pytest_meshcheck.model.policy import (
     Policy,
     RequestsPerConnection,
     Retry,
+    ServerPolicy,
     Timeout,
     about_service,
 )
@@ -38,10 +40,14 @@ def routes(policies: Sequence[Policy]) -> list[Manifest]:
     Raises:
         Unsupported: HTTPRoute has no field for it.
     """
-    return [route for about in about_service(policies).values() for route in routes_of(service_of(about), _rule(about))]
+    return [
+        route
+        for about in about_service(policies).values()
+        for route in routes_of(about[0].target, rule_of(about, PARTS, "Cilium"))
+    ]
 
 
-def refuse_mutual_tls(policies: Sequence[Policy], why: str, source: str, *, permissive: bool = False) -> None:
+def refuse_access(policies: Sequence[Policy], why: str, source: str, *, permissive: bool = False) -> None:
     """Cilium has no resource that says whom to let in by TLS.
 
     Args:
@@ -55,27 +61,22 @@ def refuse_mutual_tls(policies: Sequence[Policy], why: str, source: str, *, perm
     """
     by_itself = {None, Mode.PERMISSIVE} if permissive else {None}
     for policy in policies:
-        if isinstance(policy, MutualTls):
-            asked = [mode for mode in (policy.mode, *policy.ports.values()) if mode not in by_itself]
+        if isinstance(policy, ServerPolicy):
+            asked = [mode for mode in rendering(MODES, policy, "Cilium")(policy) if mode not in by_itself]
             if asked:
                 raise Unsupported(f"Cilium cannot be told to be {asked[0]}: {why} ({source})")
 
 
-def _rule(about: Sequence[Policy]) -> dict[str, Any]:
-    """What one rule says of all requests to a service; a header of the answer shows that Envoy goes by it."""
-    rule = shown(about)
-    timeouts = {}
-    for policy in about:
-        match policy:
-            case RequestsPerConnection():
-                raise Unsupported(f"HTTPRoute does not bound how long connections are reused ({GAMMA})")
-            case Timeout(request=seconds):
-                timeouts["request"] = duration(seconds)
-            case Retry():
-                rule |= _retry(policy)
-                if policy.per_try is not None:
-                    timeouts["backendRequest"] = duration(policy.per_try)
-    return rule | ({"timeouts": timeouts} if timeouts else {})
+def _modes(policy: MutualTls) -> list[Mode | None]:
+    return [policy.mode, *policy.ports.values()]
+
+
+MODES: Mapping[type[ServerPolicy], Callable[[Any], list[Mode | None]]] = {MutualTls: _modes}
+"""What a policy asks of those that it covers."""
+
+
+def _refuse_connection_limit(_: RequestsPerConnection) -> dict[str, Any]:
+    raise Unsupported(f"HTTPRoute does not bound how long connections are reused ({GAMMA})")
 
 
 def _retry(policy: Retry) -> dict[str, Any]:
@@ -85,6 +86,13 @@ def _retry(policy: Retry) -> dict[str, Any]:
     if foreign_codes := [code for code in sorted(policy.statuses) if code not in STATUSES]:
         raise Unsupported(f"HTTPRoute retries on statuses from 400 to 599, not on {foreign_codes[0]} ({ROUTES})")
     if policy.attempts == 0:
-        return {}
+        return attempt_timeout(policy)
     codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
-    return {"retry": {"attempts": policy.attempts} | codes}
+    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
+
+
+PARTS: Parts = {
+    Retry: _retry,
+    Timeout: request_timeout,
+    RequestsPerConnection: _refuse_connection_limit,
+}

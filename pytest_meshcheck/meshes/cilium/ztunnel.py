@@ -12,12 +12,12 @@ from cryptography.x509.oid import NameOID
 from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.cilium import flavours
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, CiliumMesh
-from pytest_meshcheck.meshes.cilium.render import refuse_mutual_tls
+from pytest_meshcheck.meshes.cilium.render import refuse_access
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.pki import ROOT_LIFETIME, Validity, pem
-from pytest_meshcheck.model.policy import MutualTls, Policy
+from pytest_meshcheck.model.policy import Policy, ServicePolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
@@ -59,8 +59,8 @@ class CiliumZtunnelMesh(CiliumMesh):
         Raises:
             Unsupported: A policy asks for more.
         """
-        refuse_mutual_tls(policies, self.flavour.why_not_strict, self.flavour.source, permissive=True)
-        if other := [policy for policy in policies if not isinstance(policy, MutualTls)]:
+        refuse_access(policies, self.flavour.why_not_strict, self.flavour.source, permissive=True)
+        if other := [policy for policy in policies if isinstance(policy, ServicePolicy)]:
             raise Unsupported(
                 f"{type(other[0]).__name__} needs layer 7, ztunnel works on layer 4 ({self.flavour.source})"
             )

@@ -8,7 +8,7 @@ from pytest_meshcheck.meshes.envoy.policies import PolicySet
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Outbound, Service, View
 from pytest_meshcheck.model.pki import spiffe_id
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Port, WorkloadSpec
-from pytest_meshcheck.platforms.local.addresses import Member
+from pytest_meshcheck.platforms.local.addresses import Member, endpoints_by_service
 from pytest_meshcheck.probe.protocol.messages import Credentials
 
 
@@ -42,13 +42,15 @@ class World:
         )
 
     def _outbounds(self, client: Member) -> Iterator[Outbound]:
-        for server, service in self._services:
+        for servers, service in self._services:
             port = service.port.name
-            yield Outbound(service, client.outbound(server, port), self.endpoint(client, server, port))
+            endpoints = tuple(self.endpoint(client, server, port) for server in servers)
+            yield Outbound(service, client.outbound(servers[0], port), endpoints)
 
     @cached_property
-    def _services(self) -> tuple[tuple[Member, Service], ...]:
-        return tuple((server, service) for server in self.members for service in self._services_of(server.spec))
+    def _services(self) -> tuple[tuple[Sequence[Member], Service], ...]:
+        behind = endpoints_by_service(self.members).values()
+        return tuple((servers, service) for servers in behind for service in self._services_of(servers[0].spec))
 
     def _inbound(self, member: Member, port: Port) -> Inbound:
         mode = self.policies.mode(member.spec.namespace, member.spec.name, port.name)

@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping
 
-from pytest_meshcheck.meshes.base import Default, Documented
+from pytest_meshcheck.meshes.documented import (
+    Default,
+    Documented,
+    MtlsPromises,
+    RetryPromises,
+    RotationPromises,
+    TimeoutPromises,
+)
 from pytest_meshcheck.meshes.envoy.certificates import SHORTEST_LIFETIME
 from pytest_meshcheck.meshes.envoy.policies import CONDITIONS
 from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
@@ -61,39 +68,50 @@ GRPC_FAILURES: Mapping[Failure, int] = {
 }
 
 DOCUMENTED = Documented(
-    plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
-    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
-    upstream_refused_statuses=frozenset({503}),
-    timeout_status=504,
-    timeout_grpc_status=4,
-    retriable_statuses=STATUSES,
-    retriable_failures=frozenset(CONDITIONS),
-    retries_status_in_trailers=False,
-    default_attempts=(
-        *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
-        *(Default(method, failure, 0, 1) for method in METHODS for failure in BROKEN if failure is not Failure.CONNECT),
-        *(Default("gRPC", failure, status, 1) for failure, status in GRPC_FAILURES.items()),
+    mtls=MtlsPromises(
+        plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+        peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+        upstream_refused_statuses=frozenset({503}),
+        sources={
+            "plaintext_refused_as": f"{DOCS}/configuration/listeners/stats",
+            "peer_refused_as": TLS,
+            "upstream_refused_statuses": f"{DOCS}/configuration/observability/access_log/usage",
+        },
     ),
-    default_timeout=None,
-    retry_body_limit=RETRY_BODY_LIMIT,
-    leaf_lifetime=SHORTEST_LIFETIME,
-    leaf_renewed_within=2.0,
-    issuer_acts_within=1.0,
-    roots_act_within=1.0,
-    sources={
-        "plaintext_refused_as": f"{DOCS}/configuration/listeners/stats",
-        "peer_refused_as": TLS,
-        "upstream_refused_statuses": f"{DOCS}/configuration/observability/access_log/usage",
-        "timeout_status": TIMEOUTS,
-        "timeout_grpc_status": LOCAL_REPLY,
-        "retriable_statuses": ROUTER,
-        "retriable_failures": ROUTER,
-        "retries_status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
-        "default_attempts": ROUTER,
-        "default_timeout": ROUTE_API,
-        "retry_body_limit": ROUTE_API,
-        "leaf_renewed_within": SDS,
-        "issuer_acts_within": SDS,
-        "roots_act_within": SDS,
-    },
+    timeout=TimeoutPromises(
+        status=504,
+        grpc_status=4,
+        default=None,
+        sources={"status": TIMEOUTS, "grpc_status": LOCAL_REPLY, "default": ROUTE_API},
+    ),
+    retry=RetryPromises(
+        statuses=STATUSES,
+        failures=frozenset(CONDITIONS),
+        status_in_trailers=False,
+        default_attempts=(
+            *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
+            *(
+                Default(method, failure, 0, 1)
+                for method in METHODS
+                for failure in BROKEN
+                if failure is not Failure.CONNECT
+            ),
+            *(Default("gRPC", failure, status, 1) for failure, status in GRPC_FAILURES.items()),
+        ),
+        body_limit=RETRY_BODY_LIMIT,
+        sources={
+            "statuses": ROUTER,
+            "failures": ROUTER,
+            "status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
+            "default_attempts": ROUTER,
+            "body_limit": ROUTE_API,
+        },
+    ),
+    rotation=RotationPromises(
+        leaf_lifetime=SHORTEST_LIFETIME,
+        leaf_renewed_within=2.0,
+        issuer_acts_within=1.0,
+        roots_act_within=1.0,
+        sources={"leaf_renewed_within": SDS, "issuer_acts_within": SDS, "roots_act_within": SDS},
+    ),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
 from pytest_meshcheck.meshes.envoy.control_plane import World, identity
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
@@ -53,7 +53,7 @@ class DataPlane:
     view: View | None = None
 
 
-class EnvoyMesh:
+class EnvoyMesh(Mesh):
     """Real Envoy sidecars as local processes; needs no cluster and no rights.
 
     Attributes:

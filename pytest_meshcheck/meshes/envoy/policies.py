@@ -1,9 +1,10 @@
 """The embedded mesh's own small resources: how policies become them, and which of them hold for whom."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Retries
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
@@ -37,19 +38,43 @@ CONDITIONS: Mapping[Failure, str] = {
 
 
 def render(policy: Policy) -> Manifest:
-    """A policy as a resource: plain data that JSON can hold."""
-    match policy:
-        case MutualTls(target, mode, ports):
-            modes = {name: str(ports[name]) for name in sorted(ports)}
-            return _manifest("MutualTls", target, {"mode": mode and str(mode), "ports": modes})
-        case Retry(target, attempts, statuses, on, per_try):
-            conditions = sorted(str(failure) for failure in on - {Failure.STATUS})
-            retry = {"attempts": attempts, "statuses": sorted(statuses), "on": conditions, "perTry": per_try}
-            return _manifest("Retry", target, retry)
-        case Timeout(target, request):
-            return _manifest("Timeout", target, {"request": request})
-        case RequestsPerConnection(target, limit):
-            return _manifest("ConnectionPool", target, {"requestsPerConnection": limit})
+    """A policy as a resource: plain data that JSON can hold.
+
+    Raises:
+        Unsupported: The embedded mesh has no resource for its kind.
+    """
+    return rendering(RENDERED, policy, "the embedded mesh")(policy)
+
+
+def _mutual_tls(policy: MutualTls) -> Manifest:
+    modes = {name: str(policy.ports[name]) for name in sorted(policy.ports)}
+    return _manifest("MutualTls", policy.target, {"mode": policy.mode and str(policy.mode), "ports": modes})
+
+
+def _retry(policy: Retry) -> Manifest:
+    spec = {
+        "attempts": policy.attempts,
+        "statuses": sorted(policy.statuses),
+        "on": sorted(str(failure) for failure in policy.on - {Failure.STATUS}),
+        "perTry": policy.per_try,
+    }
+    return _manifest("Retry", policy.target, spec)
+
+
+def _timeout(policy: Timeout) -> Manifest:
+    return _manifest("Timeout", policy.target, {"request": policy.request})
+
+
+def _connection_pool(policy: RequestsPerConnection) -> Manifest:
+    return _manifest("ConnectionPool", policy.target, {"requestsPerConnection": policy.limit})
+
+
+RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
+    MutualTls: _mutual_tls,
+    Retry: _retry,
+    Timeout: _timeout,
+    RequestsPerConnection: _connection_pool,
+}
 
 
 class PolicySet:

@@ -67,12 +67,12 @@ class Outbound:
     Attributes:
         service: What is called.
         listen: Where the workload dials.
-        endpoint: Where the server is.
+        endpoints: Where its servers are.
     """
 
     service: Service
     listen: Address
-    endpoint: Address
+    endpoints: tuple[Address, ...]
 
 
 @dataclass(frozen=True)

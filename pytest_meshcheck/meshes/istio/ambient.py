@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from pytest_meshcheck.meshes.base import Documented, TlsEndpoint
+from pytest_meshcheck.meshes.base import TlsEndpoint
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
@@ -86,18 +87,21 @@ NOT_TOLD = Claim(False, CHANGES, "before 1.30 no waypoint tells the application 
 
 AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,
-    silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
-    leaf_lifetime=LEAF_LIFETIME,
-    leaf_renewed_within=75.0,
-    issuer_acts_within=90.0,
-    roots_act_within=90.0,
-    sources={
-        **ROUTED.sources,
-        "leaf_lifetime": ZTUNNEL,
-        "leaf_renewed_within": ZTUNNEL,
-        "identity_headers": CHANGES,
-        "roots_act_within": CERTIFICATE,
-    },
+    mtls=replace(ROUTED.mtls, silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED})),
+    identity=replace(ROUTED.identity, sources={**ROUTED.identity.sources, "headers": CHANGES}),
+    rotation=replace(
+        ROUTED.rotation,
+        leaf_lifetime=LEAF_LIFETIME,
+        leaf_renewed_within=75.0,
+        issuer_acts_within=90.0,
+        roots_act_within=90.0,
+        sources={
+            **ROUTED.rotation.sources,
+            "leaf_lifetime": ZTUNNEL,
+            "leaf_renewed_within": ZTUNNEL,
+            "roots_act_within": CERTIFICATE,
+        },
+    ),
 )
 
 PROFILE = {"profile": "ambient"}

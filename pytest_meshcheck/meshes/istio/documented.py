@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from pytest_meshcheck.meshes.base import Default, Documented
+from pytest_meshcheck.meshes.documented import (
+    Default,
+    Documented,
+    IdentityPromises,
+    MtlsPromises,
+    RetryPromises,
+    RotationPromises,
+    TimeoutPromises,
+)
 from pytest_meshcheck.meshes.istio.policies import CONDITIONS
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Ending
@@ -64,51 +72,67 @@ TWICE = 3
 """Attempts of what is retried by default: "retry twice before returning the error"."""
 
 DOCUMENTED = Documented(
-    plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
-    silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED, Ending.TIMED_OUT}),
-    peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
-    upstream_refused_statuses=frozenset({503}),
-    identity_headers=("x-forwarded-client-cert",),
-    timeout_status=504,
-    timeout_grpc_status=4,
-    retriable_statuses=STATUSES,
-    retriable_failures=frozenset(CONDITIONS),
-    retries_status_in_trailers=False,
-    default_attempts=(
-        *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
-        *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
-        *(Default(method, Failure.REFUSED_STREAM, 0, TWICE) for method in METHODS),
-        Default("gRPC", Failure.GRPC_CANCELLED, 1, TWICE),
-        Default("gRPC", Failure.GRPC_DEADLINE_EXCEEDED, 4, 1),
-        Default("gRPC", Failure.GRPC_RESOURCE_EXHAUSTED, 8, 1),
-        Default("gRPC", Failure.GRPC_INTERNAL, 13, 1),
-        Default("gRPC", Failure.GRPC_UNAVAILABLE, 14, TWICE),
+    mtls=MtlsPromises(
+        plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+        silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED, Ending.TIMED_OUT}),
+        peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
+        upstream_refused_statuses=frozenset({503}),
+        sources={
+            "plaintext_refused_as": PEER_AUTHENTICATION,
+            "silent_refused_as": f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
+            "peer_refused_as": SECURITY,
+            "upstream_refused_statuses": f"{SECURITY}/#secure-naming",
+        },
     ),
-    default_timeout=None,
-    retry_body_limit=1024 * 1024,
-    leaf_lifetime=LEAF_LIFETIME,
-    leaf_renewed_within=LEAF_LIFETIME * 0.75,
-    issuer_acts_within=LEAF_LIFETIME * 0.75 + 5.0,
-    roots_act_within=15.0,
+    identity=IdentityPromises(
+        headers=("x-forwarded-client-cert",),
+        sources={"headers": f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"},
+    ),
+    timeout=TimeoutPromises(
+        status=504,
+        grpc_status=4,
+        default=None,
+        sources={
+            "status": VIRTUAL_SERVICE,
+            "grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
+            "default": f"{TRAFFIC}/#timeouts",
+        },
+    ),
+    retry=RetryPromises(
+        statuses=STATUSES,
+        failures=frozenset(CONDITIONS),
+        status_in_trailers=False,
+        default_attempts=(
+            *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
+            *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
+            *(Default(method, Failure.REFUSED_STREAM, 0, TWICE) for method in METHODS),
+            Default("gRPC", Failure.GRPC_CANCELLED, 1, TWICE),
+            Default("gRPC", Failure.GRPC_DEADLINE_EXCEEDED, 4, 1),
+            Default("gRPC", Failure.GRPC_RESOURCE_EXHAUSTED, 8, 1),
+            Default("gRPC", Failure.GRPC_INTERNAL, 13, 1),
+            Default("gRPC", Failure.GRPC_UNAVAILABLE, 14, TWICE),
+        ),
+        body_limit=1024 * 1024,
+        sources={
+            "statuses": VIRTUAL_SERVICE,
+            "failures": VIRTUAL_SERVICE,
+            "status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
+            "default_attempts": f"{TRAFFIC}/#retries",
+            "body_limit": f"{ENVOY}/api-v3/config/route/v3/route_components.proto",
+        },
+    ),
+    rotation=RotationPromises(
+        leaf_lifetime=LEAF_LIFETIME,
+        leaf_renewed_within=LEAF_LIFETIME * 0.75,
+        issuer_acts_within=LEAF_LIFETIME * 0.75 + 5.0,
+        roots_act_within=15.0,
+        sources={
+            "leaf_lifetime": AGENT,
+            "leaf_renewed_within": AGENT,
+            "issuer_acts_within": PLUGGED,
+            "roots_act_within": DISCOVERY,
+        },
+    ),
     policies_act_within=10.0,
-    sources={
-        "plaintext_refused_as": PEER_AUTHENTICATION,
-        "silent_refused_as": f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
-        "peer_refused_as": SECURITY,
-        "upstream_refused_statuses": f"{SECURITY}/#secure-naming",
-        "identity_headers": f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
-        "timeout_status": VIRTUAL_SERVICE,
-        "timeout_grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
-        "retriable_statuses": VIRTUAL_SERVICE,
-        "retriable_failures": VIRTUAL_SERVICE,
-        "retries_status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
-        "default_attempts": f"{TRAFFIC}/#retries",
-        "default_timeout": f"{TRAFFIC}/#timeouts",
-        "retry_body_limit": f"{ENVOY}/api-v3/config/route/v3/route_components.proto",
-        "leaf_lifetime": AGENT,
-        "leaf_renewed_within": AGENT,
-        "issuer_acts_within": PLUGGED,
-        "roots_act_within": DISCOVERY,
-        "policies_act_within": f"{DOCS}/ops/configuration/mesh/config-resource-ready",
-    },
+    sources={"policies_act_within": f"{DOCS}/ops/configuration/mesh/config-resource-ready"},
 )

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from pytest_meshcheck.meshes.base import Documented
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.kubernetes import gateway_api
-from pytest_meshcheck.meshes.kubernetes.http_routes import duration, routes_of, service_of, shown
+from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Unsupported
@@ -27,8 +27,11 @@ ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRP
 
 ROUTED: Documented = replace(
     DOCUMENTED,
-    retriable_failures=ALWAYS_RETRIED,
-    sources={**DOCUMENTED.sources, "retriable_failures": SOURCE, "retriable_statuses": SOURCE},
+    retry=replace(
+        DOCUMENTED.retry,
+        failures=ALWAYS_RETRIED,
+        sources={**DOCUMENTED.retry.sources, "failures": SOURCE, "statuses": SOURCE},
+    ),
 )
 
 
@@ -65,24 +68,11 @@ class HttpRouteMesh(IstioMesh):
         Raises:
             Unsupported: HTTPRoute has no field for it.
         """
-        rendered = istio.mutual_tls(policies)
+        rendered = istio.access(policies)
         for about in about_service(policies).values():
-            rendered += [istio.destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
-            rendered += routes_of(service_of(about), rule(about))
+            rendered += istio.destination_rules(about)
+            rendered += routes_of(about[0].target, rule_of(about, PARTS, "Istio"))
         return rendered
-
-
-def rule(about: Sequence[Policy]) -> dict[str, Any]:
-    """What one rule says of all requests to a service."""
-    said, timeouts = shown(about), {}
-    for policy in about:
-        if isinstance(policy, Timeout):
-            timeouts["request"] = duration(policy.request)
-        elif isinstance(policy, Retry):
-            said["retry"] = retry(policy)
-            if policy.per_try is not None:
-                timeouts["backendRequest"] = duration(policy.per_try)
-    return said | ({"timeouts": timeouts} if timeouts else {})
 
 
 def retry(policy: Retry) -> dict[str, Any]:
@@ -90,7 +80,14 @@ def retry(policy: Retry) -> dict[str, Any]:
     if foreign := policy.on - ALWAYS_RETRIED - {Failure.STATUS}:
         raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({SOURCE})")
     codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
-    return {"attempts": policy.attempts} | codes
+    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
+
+
+PARTS: Parts = {
+    Retry: retry,
+    Timeout: request_timeout,
+    RequestsPerConnection: istio.in_destination_rule,
+}
 
 
 def adapter(order: Order) -> HttpRouteMesh:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.istio import policies as istio, revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.istio.modes import MODES
@@ -188,7 +189,7 @@ class IstioMesh(HelmMesh):
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, and for each service its VirtualService."""
-        return [*istio.mutual_tls(policies), *istio.traffic(policies)]
+        return [*istio.access(policies), *istio.traffic(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The workload's SPIFFE ID."""
@@ -224,7 +225,7 @@ class IstioMesh(HelmMesh):
         Raises:
             Inconclusive: It does not take the roots over.
         """
-        until = time.monotonic() + self.documented.roots_act_within * self.scale
+        until = time.monotonic() + self.documented.rotation.roots_act_within * self.scale
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
                 await self._touch(api, what)

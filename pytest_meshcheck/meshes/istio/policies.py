@@ -5,9 +5,10 @@ https://istio.io/latest/docs/reference/config/networking/virtual-service/
 https://istio.io/latest/docs/reference/config/networking/destination-rule/
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     MARK,
     Failure,
@@ -18,6 +19,8 @@ from pytest_meshcheck.model.policy import (
     Policy,
     RequestsPerConnection,
     Retry,
+    ServerPolicy,
+    ServicePolicy,
     Timeout,
     WholeMesh,
     about_service,
@@ -47,52 +50,58 @@ CONDITIONS: Mapping[Failure, str] = {
 """Failures as ``retryOn`` names them; statuses are listed by their numbers."""
 
 
-def mutual_tls(policies: Sequence[Policy]) -> list[Manifest]:
-    """A PeerAuthentication for each policy that says anything."""
-    return [
-        peer_authentication(one)
-        for one in policies
-        if isinstance(one, MutualTls) and (one.mode is not None or one.ports)
-    ]
+def access(policies: Sequence[Policy]) -> list[Manifest]:
+    """What says whom servers let in.
+
+    Raises:
+        Unsupported: Istio has no resource for one of the policies.
+    """
+    of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
+    return [manifest for policy in of_servers for manifest in rendering(ACCESS, policy, "Istio")(policy)]
 
 
-def peer_authentication(policy: MutualTls) -> Manifest:
+def peer_authentication(policy: MutualTls) -> list[Manifest]:
     """Port numbers are those of the workload, and hold only where workloads are selected."""
+    if policy.mode is None and not policy.ports:
+        return []
     spec: dict[str, Any] = {"mtls": {"mode": MODES[policy.mode]}}
     match policy.target:
         case WholeMesh():
-            return _manifest(SECURITY, "PeerAuthentication", ROOT_NAMESPACE, NAME, spec)
+            return [_manifest(SECURITY, "PeerAuthentication", ROOT_NAMESPACE, NAME, spec)]
         case Namespace(namespace):
-            return _manifest(SECURITY, "PeerAuthentication", namespace, NAME, spec)
+            return [_manifest(SECURITY, "PeerAuthentication", namespace, NAME, spec)]
         case target:
             spec["selector"] = {"matchLabels": {WORKLOAD: target.name}}
             if policy.ports:
                 numbers = {str(port_number(spec_of(target), name)): mode for name, mode in policy.ports.items()}
                 spec["portLevelMtls"] = {number: {"mode": MODES[mode]} for number, mode in numbers.items()}
-            return _manifest(SECURITY, "PeerAuthentication", target.namespace, f"{NAME}-{target.name}", spec)
+            return [_manifest(SECURITY, "PeerAuthentication", target.namespace, f"{NAME}-{target.name}", spec)]
+
+
+ACCESS: Mapping[type[ServerPolicy], Callable[[Any], list[Manifest]]] = {MutualTls: peer_authentication}
 
 
 def traffic(policies: Sequence[Policy]) -> list[Manifest]:
-    """For each service a VirtualService with its retries and its timeout, and a DestinationRule if one is needed."""
+    """For each service a VirtualService with its retries and its timeout, and a DestinationRule if one is needed.
+
+    Raises:
+        Unsupported: Istio has no field for one of the policies.
+    """
     rendered = []
     for about in about_service(policies).values():
-        rendered += [destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
-        rendered.append(virtual_service(about))
+        rendered += [*destination_rules(about), virtual_service(about)]
     return rendered
 
 
-def virtual_service(about: Sequence[Policy]) -> Manifest:
+def virtual_service(about: Sequence[ServicePolicy]) -> Manifest:
     """One route for all requests to a service; a header of the answer shows that a sidecar goes by it."""
-    target = _service(about)
+    target = about[0].target
     route: dict[str, Any] = {
         "route": [{"destination": {"host": host(target)}}],
         "headers": {"response": {"set": {MARK: mark(about)}}},
     }
     for policy in about:
-        if isinstance(policy, Retry):
-            route["retries"] = retries(policy)
-        elif isinstance(policy, Timeout) and policy.request:
-            route["timeout"] = duration(policy.request)  # left out it is off, and 0s is refused
+        route |= rendering(ROUTED, policy, "Istio")(policy)
     spec = {"hosts": [host(target)], "http": [route]}
     return _manifest(NETWORKING, "VirtualService", target.namespace, f"{NAME}-{target.name}", spec)
 
@@ -100,13 +109,36 @@ def virtual_service(about: Sequence[Policy]) -> Manifest:
 def retries(policy: Retry) -> dict[str, Any]:
     """``attempts`` are retries on top of the first attempt, as ours are; 0 turns them off."""
     if policy.attempts == 0:
-        return {"attempts": 0}
+        return {"retries": {"attempts": 0}}
     conditions = sorted(CONDITIONS[failure] for failure in policy.on - {Failure.STATUS})
     on = [*map(str, sorted(policy.statuses)), *conditions]
     rendered: dict[str, Any] = {"attempts": policy.attempts, "retryOn": ",".join(on)}
     if policy.per_try is not None:
         rendered["perTryTimeout"] = duration(policy.per_try)
-    return rendered
+    return {"retries": rendered}
+
+
+def timeout(policy: Timeout) -> dict[str, Any]:
+    """Left out it is off, and 0s is refused."""
+    return {"timeout": duration(policy.request)} if policy.request else {}
+
+
+def in_destination_rule(policy: RequestsPerConnection) -> dict[str, Any]:
+    """No route has to say it: its DestinationRule does."""
+    return {}
+
+
+ROUTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
+    Retry: retries,
+    Timeout: timeout,
+    RequestsPerConnection: in_destination_rule,
+}
+"""What a route says because of a policy."""
+
+
+def destination_rules(about: Sequence[ServicePolicy]) -> list[Manifest]:
+    """What is said of the connections to a service."""
+    return [destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
 
 
 def destination_rule(policy: RequestsPerConnection) -> Manifest:
@@ -124,11 +156,6 @@ def host(target: Named) -> str:
 def duration(seconds: float) -> str:
     """As Istio writes it: whole milliseconds."""
     return f"{round(seconds * 1000)}ms"
-
-
-def _service(about: Sequence[Policy]) -> Named:
-    (target, *_) = [policy.target for policy in about if not isinstance(policy, MutualTls)]
-    return target
 
 
 def _manifest(version: str, kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> Manifest:

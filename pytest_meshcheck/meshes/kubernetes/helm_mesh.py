@@ -5,16 +5,16 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from pytest_meshcheck.meshes.base import Documented, Home, Rotation, rotate_authority
+from pytest_meshcheck.meshes.base import Rotation, rotate_authority
 from pytest_meshcheck.meshes.kubernetes.charted import Charted
+from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.pki import Authority
 from pytest_meshcheck.model.pki_archive import archived, restore
 from pytest_meshcheck.platforms.base import Manifest, Platform
@@ -24,7 +24,6 @@ from pytest_meshcheck.platforms.helm.installation import OURS, Installation, hom
 from pytest_meshcheck.platforms.kubernetes.api import Api
 from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
-from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.state import Dump, reading, write_dumps, write_policies
 
 INSTALLED_WITHIN = 300.0
@@ -37,44 +36,31 @@ NOT_OURS = "the mesh was there already: its certificates do not come from an aut
 LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
 
 
-class HelmMesh(Charted):
+class HelmMesh(Charted, KubernetesMesh):
     """A mesh of charts.
 
     Attributes:
-        namespace: Where its control plane is.
         resources: What it takes to apply what policies are rendered into.
         policies: API groups of what the mesh is told, by the suite or by others: evidence of a violation.
         dumps: By the name of a data plane's container, what it is asked for evidence of a violation.
         groups: API groups whose definitions the mesh makes by itself, and leaves.
-        data_plane_in_workload: Whether a data plane comes and goes with the pod that it serves.
-        one_lifetime: Whether the certificates of all workloads live equally long.
         given: What the suite sees otherwise, or not at all, where it has not installed the mesh itself.
-        ours: Whether this run, or an earlier one, installed it.
-        data_planes: Which of several forms they were found to have.
     """
 
-    name: str
-    namespace: ClassVar[str]
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
     policies: ClassVar[Sequence[str]] = ()
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
     groups: ClassVar[Sequence[str]] = ()
-    data_plane_in_workload: ClassVar[bool] = False
-    one_lifetime: ClassVar[bool] = True
+    one_lifetime = True
     given: ClassVar[Mapping[Capability, Claim]] = {}
-    data_planes: str = ""
-    runs_on: Home = Home.KUBERNETES
-    documented: Documented
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
-        self.ours = not order.installed
-        self.scale = order.timeout_scale
+        KubernetesMesh.__init__(self, order)
+        Charted.__init__(self, order)
         self.authority = Authority(self.trust_domain)
-        self.claims: Mapping[Capability, Claim] = dict(claims)
-        self._platform: Kubernetes | None = None
+        self.claims = dict(claims)
         self._known_state = ""
-        super().__init__(order)
         if self.ours:
             helm.require()
             self.resolve()
@@ -99,38 +85,8 @@ class HelmMesh(Charted):
         """
 
     @abstractmethod
-    async def detect(self, api: Api) -> None:
-        """Find out the version and the mode of what is installed.
-
-        Raises:
-            MeshUnavailable: It is not there, or in no mode that the adapter knows.
-        """
-
-    async def find(self, api: Api) -> None:
-        """Find out what is installed, and that it is what was asked for.
-
-        Raises:
-            MeshUnavailable: It is not there, in no mode that the adapter knows, or of another version.
-        """
-        await self.detect(api)
-        if self.asked is not None and self.spelt(self.asked) != self.spelt(self.version):
-            raise MeshUnavailable(
-                f"{self.name} {self.version} is installed, not {self.asked}: write --mesh={self.name}@{self.version}, "
-                f"or --mesh={self.name} for whatever version is there"
-            )
-
-    @abstractmethod
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Have the control plane notice at once that ``secrets`` have changed."""
-
-    def authority_outage(self) -> AbstractAsyncContextManager[None]:
-        """The authority issues nothing while the block runs.
-
-        Raises:
-            Unsupported: The adapter has no way to stop it.
-        """
-        claim = self.claims[Capability.CA_OUTAGE]
-        raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
 
     @property
     def settings(self) -> Sequence[str]:
@@ -143,19 +99,6 @@ class HelmMesh(Charted):
         if self.ours:
             return (ADMINISTRATOR,)
         return (*READINESS, *self.resources, *reading(self.policies))
-
-    @property
-    def platform(self) -> Kubernetes:
-        """The cluster that it is in; Inconclusive where it is in none."""
-        if self._platform is None:
-            raise Inconclusive(f"{self.name} is not installed")
-        return self._platform
-
-    def bind(self, platform: Platform) -> None:
-        """Take a platform for the one that it is, or is to be, installed on; TypeError for one that is no cluster."""
-        if not isinstance(platform, Kubernetes):
-            raise TypeError(f"{self.name} runs on Kubernetes, not on {platform}")
-        self._platform = platform
 
     async def install(self, platform: Platform) -> None:
         """Install it, or find what this run or an earlier one installed in the same way.

@@ -3,20 +3,19 @@
 https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.observation import Protocol
-from pytest_meshcheck.model.policy import MARK, MutualTls, Named, Policy, mark
+from pytest_meshcheck.model.policy import MARK, Named, Retry, ServicePolicy, Timeout, mark
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.manifests import port_number
 
-
-def service_of(about: Sequence[Policy]) -> Named:
-    """The service that policies are about."""
-    return next(policy.target for policy in about if not isinstance(policy, MutualTls))
+Parts = Mapping[type[ServicePolicy], Callable[[Any], Mapping[str, Any]]]
+"""By kind of policy, what a rule says because of it; ``timeouts`` of several policies are put together."""
 
 
 def routes_of(target: Named, rule: dict[str, Any]) -> list[Manifest]:
@@ -29,7 +28,32 @@ def routes_of(target: Named, rule: dict[str, Any]) -> list[Manifest]:
     ]
 
 
-def shown(about: Sequence[Policy]) -> dict[str, Any]:
+def rule_of(about: Sequence[ServicePolicy], parts: Parts, mesh: str) -> dict[str, Any]:
+    """What one rule says of all requests to a service.
+
+    Raises:
+        Unsupported: There is no field for one of the policies.
+    """
+    rule: dict[str, Any] = shown(about)
+    timeouts: dict[str, Any] = {}
+    for policy in about:
+        part = dict(rendering(parts, policy, mesh)(policy))
+        timeouts |= part.pop("timeouts", {})
+        rule |= part
+    return rule | ({"timeouts": timeouts} if timeouts else {})
+
+
+def request_timeout(policy: Timeout) -> dict[str, Any]:
+    """The time for a whole request; 0s is no limit."""
+    return {"timeouts": {"request": duration(policy.request)}}
+
+
+def attempt_timeout(policy: Retry) -> dict[str, Any]:
+    """The time for one attempt."""
+    return {} if policy.per_try is None else {"timeouts": {"backendRequest": duration(policy.per_try)}}
+
+
+def shown(about: Sequence[ServicePolicy]) -> dict[str, Any]:
     """The beginning of a rule: a header of the answer shows that a data plane goes by it."""
     header = {"set": [{"name": MARK, "value": mark(about)}]}
     return {"filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": header}]}

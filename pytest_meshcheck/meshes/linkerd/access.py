@@ -3,13 +3,14 @@
 https://linkerd.io/2-edge/reference/authorization-policy/
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.meshes.linkerd.sources import DEFAULT_POLICY
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
-from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, WholeMesh
+from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, ServerPolicy, WholeMesh
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import PORTS, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
@@ -41,18 +42,19 @@ def servers(policies: Sequence[Policy]) -> list[Manifest]:
     """A Server for each port; as of two that select one pod the older counts, no two of ours do.
 
     Raises:
-        Unsupported: A policy is about the whole mesh.
+        Unsupported: A policy is about the whole mesh, or of a kind that no Server expresses.
     """
     own: dict[Door, Mode] = {}
     wide: dict[Door, Mode] = {}
-    for policy in [policy for policy in policies if isinstance(policy, MutualTls)]:
+    for policy in [policy for policy in policies if isinstance(policy, ServerPolicy)]:
+        modes = rendering(MODES, policy, "Linkerd")
         match policy.target:
             case WholeMesh():
                 raise Unsupported(f"the default policy of the mesh is fixed when a pod is made ({DEFAULT_POLICY})")
             case Namespace(namespace):
-                wide |= _modes(policy, WorkloadSpec(namespace, EVERY, ports=PORTS))
+                wide |= modes(policy, WorkloadSpec(namespace, EVERY, ports=PORTS))
             case target:
-                own |= _modes(policy, spec_of(target))
+                own |= modes(policy, spec_of(target))
     return [
         *(_server(door, {"matchLabels": {WORKLOAD: door.workload}}, mode) for door, mode in own.items()),
         *(_server(door, _but(door, list(own)), mode) for door, mode in wide.items()),
@@ -62,6 +64,9 @@ def servers(policies: Sequence[Policy]) -> list[Manifest]:
 def _modes(policy: MutualTls, spec: WorkloadSpec) -> dict[Door, Mode]:
     modes = {Door.of(spec, port): policy.ports.get(port.name, policy.mode) for port in spec.ports}
     return {door: mode for door, mode in modes.items() if mode}
+
+
+MODES: Mapping[type[ServerPolicy], Callable[[Any, WorkloadSpec], dict[Door, Mode]]] = {MutualTls: _modes}
 
 
 def _but(wide: Door, own: Sequence[Door]) -> dict[str, Any]:

@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from pytest_meshcheck.meshes.base import Default, Documented
+from pytest_meshcheck.meshes.documented import (
+    Default,
+    Documented,
+    IdentityPromises,
+    MtlsPromises,
+    RetryPromises,
+    RotationPromises,
+    TimeoutPromises,
+)
 from pytest_meshcheck.meshes.linkerd import sources as at
 from pytest_meshcheck.meshes.linkerd.routes import GRPC_CONDITIONS, RETRIED
 from pytest_meshcheck.model.capability import Capability, Claim
@@ -58,48 +66,57 @@ REFUSED: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED, Answered(403)
 certificate: that is for the policy to judge."""
 
 DOCUMENTED = Documented(
-    plaintext_refused_as=REFUSED,
-    peer_refused_as=REFUSED | {Ending.ALERT},
-    silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
-    upstream_refused_statuses=frozenset({503, 504}),
-    identity_headers=("l5d-client-id",),
-    timeout_status=504,
-    timeout_grpc_status=4,
-    retriable_statuses=STATUSES,
-    retriable_failures=RETRIED - {Failure.STATUS},
-    retries_status_in_trailers=True,
-    default_attempts=(
-        *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
-        *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
-        *(Default("gRPC", failure, 0, 1) for failure in GRPC_CONDITIONS),
+    mtls=MtlsPromises(
+        plaintext_refused_as=REFUSED,
+        peer_refused_as=REFUSED | {Ending.ALERT},
+        silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
+        upstream_refused_statuses=frozenset({503, 504}),
+        sources={
+            "plaintext_refused_as": at.ERRORS,
+            "peer_refused_as": at.ERRORS,
+            "silent_refused_as": at.OPAQUE,
+            "upstream_refused_statuses": at.OUTBOUND_ERRORS,
+        },
     ),
-    default_timeout=None,
-    retry_body_limit=64 * 1024,
-    leaf_lifetime=LEAF_LIFETIME,
-    leaf_renewed_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + SLOW,
-    issuer_acts_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
-    roots_act_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
-    roots_reach_running=False,
+    identity=IdentityPromises(headers=("l5d-client-id",), sources={"headers": at.CLIENT_ID}),
+    timeout=TimeoutPromises(
+        status=504,
+        grpc_status=4,
+        default=None,
+        sources={"status": at.CUT, "grpc_status": at.ERRORS, "default": at.TIMEOUTS},
+    ),
+    retry=RetryPromises(
+        statuses=STATUSES,
+        failures=RETRIED - {Failure.STATUS},
+        status_in_trailers=True,
+        default_attempts=(
+            *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
+            *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
+            *(Default("gRPC", failure, 0, 1) for failure in GRPC_CONDITIONS),
+        ),
+        body_limit=64 * 1024,
+        sources={
+            "statuses": at.RETRIES,
+            "failures": at.RETRY_CODE,
+            "status_in_trailers": at.RETRY_CODE,
+            "default_attempts": at.RETRIES,
+            "body_limit": at.RETRIES,
+        },
+    ),
+    rotation=RotationPromises(
+        leaf_lifetime=LEAF_LIFETIME,
+        leaf_renewed_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + SLOW,
+        issuer_acts_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
+        roots_act_within=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW) + 2 * SLOW,
+        roots_reach_running=False,
+        sources={
+            "leaf_lifetime": at.ISSUED,
+            "leaf_renewed_within": at.REFRESH,
+            "issuer_acts_within": at.ROTATION,
+            "roots_act_within": at.REFRESH,
+            "roots_reach_running": at.ANCHOR_ROTATION,
+        },
+    ),
     policies_act_within=30.0,
-    sources={
-        "plaintext_refused_as": at.ERRORS,
-        "peer_refused_as": at.ERRORS,
-        "silent_refused_as": at.OPAQUE,
-        "upstream_refused_statuses": at.OUTBOUND_ERRORS,
-        "identity_headers": at.CLIENT_ID,
-        "timeout_status": at.CUT,
-        "timeout_grpc_status": at.ERRORS,
-        "retriable_statuses": at.RETRIES,
-        "retriable_failures": at.RETRY_CODE,
-        "retries_status_in_trailers": at.RETRY_CODE,
-        "default_attempts": at.RETRIES,
-        "default_timeout": at.TIMEOUTS,
-        "retry_body_limit": at.RETRIES,
-        "leaf_lifetime": at.ISSUED,
-        "leaf_renewed_within": at.REFRESH,
-        "issuer_acts_within": at.ROTATION,
-        "roots_act_within": at.REFRESH,
-        "roots_reach_running": at.ANCHOR_ROTATION,
-        "policies_act_within": at.PROPAGATION,
-    },
+    sources={"policies_act_within": at.PROPAGATION},
 )

@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from pytest_meshcheck.meshes.base import Documented, Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments, form_of, injects, restart, rolled_out

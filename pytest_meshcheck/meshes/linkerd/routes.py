@@ -7,19 +7,21 @@ https://linkerd.io/2-edge/reference/timeouts/
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_meshcheck.meshes.linkerd.sources import LOAD_BALANCING, RETRIES, TIMEOUTS
+from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Protocol
 from pytest_meshcheck.model.policy import (
     MARK,
     Failure,
-    MutualTls,
     Policy,
     RequestsPerConnection,
     Retry,
+    ServicePolicy,
     Timeout,
     about_service,
     mark,
@@ -62,19 +64,15 @@ def routes(policies: Sequence[Policy]) -> list[Manifest]:
         Unsupported: Linkerd cannot express one of the policies.
     """
     return [
-        _route(_target(about), port, ROUTES[port.protocol], about)
+        _route(target, port, ROUTES[port.protocol], about)
         for about in about_service(policies).values()
-        for port in _target(about).ports
+        for target in [spec_of(about[0].target)]
+        for port in target.ports
         if port.protocol in ROUTES
     ]
 
 
-def _target(about: Sequence[Policy]) -> WorkloadSpec:
-    (target, *_) = [policy.target for policy in about if not isinstance(policy, MutualTls)]
-    return spec_of(target)
-
-
-def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[Policy]) -> Manifest:
+def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[ServicePolicy]) -> Manifest:
     """It shows the mark to the server: a GRPCRoute of Linkerd does not change answers."""
     number = port_number(target, port.name)
     header = {"name": MARK, "value": mark(about)}
@@ -97,17 +95,19 @@ def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[Polic
     }
 
 
-def _annotations(route: Route, about: Sequence[Policy]) -> dict[str, str]:
+def _annotations(route: Route, about: Sequence[ServicePolicy]) -> dict[str, str]:
     found: dict[str, str] = {}
     for policy in about:
-        match policy:
-            case Timeout(_, seconds):
-                found["timeout.linkerd.io/request"] = _duration(seconds)
-            case Retry():
-                found |= _retries(route, policy)
-            case RequestsPerConnection():
-                raise Unsupported(f"the reuse of connections cannot be bounded ({LOAD_BALANCING})")
+        found |= rendering(ANNOTATED, policy, "Linkerd")(route, policy)
     return found
+
+
+def _timeout(_: Route, policy: Timeout) -> dict[str, str]:
+    return {"timeout.linkerd.io/request": _duration(policy.request)}
+
+
+def _refuse_connection_limit(_: Route, __: RequestsPerConnection) -> dict[str, str]:
+    raise Unsupported(f"the reuse of connections cannot be bounded ({LOAD_BALANCING})")
 
 
 def _retries(route: Route, policy: Retry) -> dict[str, str]:
@@ -122,6 +122,14 @@ def _retries(route: Route, policy: Retry) -> dict[str, str]:
     if policy.per_try is not None:
         found["retry.linkerd.io/timeout"] = _duration(policy.per_try)
     return found
+
+
+ANNOTATED: Mapping[type[ServicePolicy], Callable[[Route, Any], dict[str, str]]] = {
+    Retry: _retries,
+    Timeout: _timeout,
+    RequestsPerConnection: _refuse_connection_limit,
+}
+"""The annotations that a route has because of a policy."""
 
 
 def _conditions(route: Route, policy: Retry) -> list[str]:

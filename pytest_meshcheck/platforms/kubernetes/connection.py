@@ -45,7 +45,7 @@ class Connection:
     executor: Executor
     pods: Pods
     timeout_scale: float
-    _awaited: dict[tuple[str, str], float] = field(default_factory=dict)
+    _awaited: dict[tuple[str, str, int], float] = field(default_factory=dict)
     """Since when a pod is waited for, so that one that never comes costs a run its patience once."""
 
     @classmethod
@@ -77,7 +77,7 @@ class Connection:
             found.sort(key=ready, reverse=True)
             return bool(found) and ready(found[0])
 
-        begun = self._awaited.setdefault((namespace, name), time.monotonic())
+        begun = self._awaited.setdefault((namespace, name, generation), time.monotonic())
         patience = begun + STARTS_WITHIN * self.timeout_scale - time.monotonic()
         try:
             await self.pods.until(is_there, max(patience, ONE_TRY))
@@ -85,7 +85,7 @@ class Connection:
             state = await self._awaiting(namespace, name, found)
             seconds = time.monotonic() - begun
             raise Inconclusive(f"{namespace}/{name} is not ready after {seconds:.0f} s: {state}") from late
-        del self._awaited[namespace, name]
+        del self._awaited[namespace, name, generation]
         return found[0]
 
     async def refuse_beyond(

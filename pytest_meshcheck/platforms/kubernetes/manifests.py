@@ -12,7 +12,8 @@ RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
 WORKLOAD = "app.kubernetes.io/name"
 GENERATION = "meshcheck.dev/generation"
-"""Tells an instance of a workload from the one that takes its place; a service leads to one of them, or to both."""
+"""Tells a replica of a workload from the others, and an instance from the one that takes its place; a service leads
+to one of them, or to all."""
 
 FIRST = 1
 CONTAINER = "probe"
@@ -92,7 +93,12 @@ def namespace(owner: Ownership, name: str, labels: Mapping[str, str] | None = No
 
 def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:
     """A workload's service account, service and deployment; ``metadata`` is what the mesh wants on its pods."""
-    return [service_account(owner, spec), service(owner, spec), deployment(owner, spec, metadata)]
+    leads_to = FIRST if spec.replicas == 1 else None
+    return [
+        service_account(owner, spec),
+        service(owner, spec, leads_to),
+        deployment(owner, spec, metadata, spec.replica),
+    ]
 
 
 def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:

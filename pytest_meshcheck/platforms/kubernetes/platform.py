@@ -16,7 +16,7 @@ from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.capture_pods import Watchers
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
 from pytest_meshcheck.platforms.kubernetes.evidence import log_of_ended, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.manifests import Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.pods import ended_container, fate
 from pytest_meshcheck.platforms.kubernetes.running import Running
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
@@ -100,8 +100,9 @@ class Kubernetes:
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
         await self._make_namespace(spec.namespace, metadata.namespace_labels)
-        _, service, _ = await self._apply(*manifests.workload(self.owner, spec, metadata))
-        workload = await self._enter(spec, service["spec"]["clusterIP"], FIRST)
+        made = manifests.workload(self.owner, spec, metadata)
+        _, service, _ = await self._apply(*made)
+        workload = await self._enter(spec, service["spec"]["clusterIP"], spec.replica)
         if spec.enrolment is not Enrolment.FEIGNED:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
             await self._routed(workload, Via.SERVICE)
@@ -146,12 +147,12 @@ class Kubernetes:
         """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
         await self._open(workload, [self._listen(workload.spec, port, tls)])
 
-    async def stop(self, workload: Workload) -> None:
+    async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload and wait until its pod is gone; one that is stopped already is no error."""
         for instance, old in list(self._replaced.items()):
-            if str(old.spec) == str(workload):
+            if str(old.spec) == str(spec):
                 await self._end(self._replaced.pop(instance))
-        await self._remove(str(workload), workload.spec)
+        await self._remove(spec)
 
     async def vouch(self) -> None:
         """Raise Inconclusive unless every probe answers now, and no pod or container is known to have ended."""
@@ -175,10 +176,10 @@ class Kubernetes:
 
     async def clear_dead(self) -> Sequence[str]:
         """Remove workloads whose pod is gone, or whose containers started anew; returns them as ``namespace/name``."""
-        dead = [(name, running.spec) for name, running in self.running.items() if self._is_dead(running)]
-        for name, spec in dead:
-            await self._remove(name, spec)
-        return [name for name, _ in dead]
+        dead = [running.spec for running in self.running.values() if self._is_dead(running)]
+        for spec in dead:
+            await self._remove(spec)
+        return list(map(str, dead))
 
     def check(self) -> None:
         """Raise Inconclusive if a workload has lost its probe or a container, or cannot be spoken to right now."""
@@ -301,19 +302,18 @@ class Kubernetes:
             return None
         return fate(running.pod, self._connection.result().pods.known.get(running.key))
 
-    async def _remove(self, name: str, spec: WorkloadSpec) -> None:
-        running = self.running.pop(name, None)
-        if running is None:
-            return
-        await running.probe.close()
+    async def _remove(self, spec: WorkloadSpec) -> None:
+        """Remove a workload, also what there is of one that did not start; the last replica's service goes with it."""
+        running, generation = self.running.pop(str(spec), None), spec.replica
+        if running is not None:
+            await running.probe.close()
+            generation = running.generation
+        made = [manifests.deployment(self.owner, spec, Metadata(), generation)]
+        if not any(other.spec.service == spec.service for other in self.running.values()):
+            made += [manifests.service_account(self.owner, spec), manifests.service(self.owner, spec)]
         cluster = await self._connected()
-        made = [
-            manifests.service_account(self.owner, spec),
-            manifests.service(self.owner, spec),
-            manifests.deployment(self.owner, spec, Metadata(), running.generation),
-        ]
         await cluster.delete(made)
-        await cluster.gone(spec.namespace, spec.name, running.generation)
+        await cluster.gone(spec.namespace, spec.name, generation)
 
     @asynccontextmanager
     async def _wire(self, client: Workload, server: Workload, port: str, stops: Sequence[Stop]) -> AsyncIterator[Wire]:

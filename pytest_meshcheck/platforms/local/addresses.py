@@ -120,6 +120,14 @@ class Member:
         return self.plan.outbound(self.number, server.number), self.plan.port(server.spec, port)
 
 
+def endpoints_by_service(members: Iterable[Member]) -> dict[tuple[str, str], list[Member]]:
+    """The workloads behind each service, by its namespace and name; callers dial it by the addresses of the first."""
+    found: dict[tuple[str, str], list[Member]] = {}
+    for member in members:
+        found.setdefault(member.spec.service, []).append(member)
+    return {service: sorted(behind, key=lambda one: one.spec.replica) for service, behind in found.items()}
+
+
 def next_number(last: int, taken: Iterable[int]) -> int:
     """The next free number after the last one given, so that a number is taken again as late as possible.
 

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol as TypingProtocol
+from typing import Any, Protocol as TypingProtocol, TypeVar
 
 import pytest_meshcheck
 from pytest_meshcheck.model.errors import Inconclusive
@@ -16,7 +16,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
 from pytest_meshcheck.platforms.children import Child, spawn
-from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, next_number
+from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, endpoints_by_service, next_number
 from pytest_meshcheck.platforms.recording import RecordedWire, Recording
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
@@ -30,6 +30,7 @@ PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe")
 """The command that starts a probe."""
 
 RECORDER = "wire recorder"
+R = TypeVar("R")
 ResourceKey = tuple[str, str, str]
 """Kind, namespace, name."""
 
@@ -78,6 +79,7 @@ class Processes:
         self._run = RunDirectory(directory)
         self._children: list[Child] = []
         self._probes: dict[str, Child] = {}
+        self._leaving: dict[str, asyncio.Task[None]] = {}
         self._last_number = 0
         self._recordings: dict[tuple[str, str], Recording] = {}
         self._recorder: asyncio.Task[Probe] | None = None
@@ -113,7 +115,7 @@ class Processes:
         self.check()
         member = self._enter(spec, metadata)
         try:
-            probe, _ = await asyncio.gather(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
+            probe = await _beside(self._start_probe(f"probe of {spec}", str(spec)), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             if spec.enrolment is not Enrolment.FEIGNED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
@@ -130,9 +132,9 @@ class Processes:
         """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
         await self._serve(workload, [self._listen(self.members[str(workload)], port, tls)])
 
-    async def stop(self, workload: Workload) -> None:
+    async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
-        await self._leave(str(workload))
+        await self._leave(str(spec))
 
     async def vouch(self) -> None:
         """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
@@ -177,10 +179,13 @@ class Processes:
         await self._changed()
 
     def resolve(self, client: WorkloadSpec, server: WorkloadSpec, port: str, via: Via) -> Address:
-        """Where a client dials. Each service has one instance, so both ways of addressing lead to the same place."""
+        """Where a client dials; both ways of addressing lead to the same place.
+
+        That is the service where the client has a sidecar, which chooses the endpoint, and the very server where not.
+        """
         caller, target = self.members[str(client)], self.members[str(server)]
         if caller.sidecar:
-            return caller.outbound(target, port)
+            return caller.outbound(endpoints_by_service(self.members.values())[target.spec.service][0], port)
         return self.endpoint_address(caller, target, port)
 
     def endpoint_address(self, client: Member, server: Member, port: str) -> Address:
@@ -232,6 +237,7 @@ class Processes:
         self._watched.end()
         if self._recorder is not None:
             self._recorder.cancel()
+        await asyncio.gather(*self._leaving.values(), return_exceptions=True)
         await asyncio.gather(*(child.stop() for child in self._children))
         self._children.clear()
         self._probes.clear()
@@ -251,6 +257,13 @@ class Processes:
         return member
 
     async def _leave(self, name: str) -> None:
+        """Stop all that belongs to a workload, which goes on where whoever waits for it is cancelled."""
+        if name not in self._leaving:
+            self._leaving[name] = leaving = asyncio.create_task(self._end(name))
+            leaving.add_done_callback(lambda _: self._leaving.pop(name))
+        await asyncio.shield(self._leaving[name])
+
+    async def _end(self, name: str) -> None:
         member = self.members.pop(name, None)
         child = self._probes.pop(name, None)
         if child is not None:
@@ -312,6 +325,18 @@ class Processes:
         if self.control_plane is not None:
             await self.control_plane.changed()
             await self.control_plane.settled()
+
+
+async def _beside(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, None]) -> R:
+    """What the first one returns once both have ended; where one fails, the other is not left to go on by itself."""
+    tasks = asyncio.create_task(first), asyncio.create_task(second)
+    try:
+        return (await asyncio.gather(*tasks))[0]
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _copy_logs(source: Path, target: Path) -> None:

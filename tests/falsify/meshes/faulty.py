@@ -11,7 +11,7 @@ from pytest_meshcheck.meshes.base import Mesh, Rotation
 from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, EnvoyMesh
 from pytest_meshcheck.meshes.registry import Factory, Order
 from pytest_meshcheck.model.pki import Authority, Validity, pem
-from pytest_meshcheck.model.policy import MutualTls, Namespace, Policy, WholeMesh
+from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.probe.protocol.messages import Credentials
 from tests.falsify.defect import Plant, Resources
@@ -47,8 +47,8 @@ def planted(plant: Plant) -> type[EnvoyMesh]:
 
 
 def is_wide(policy: Policy) -> bool:
-    """Whether a policy for mutual TLS is about more than one workload."""
-    return isinstance(policy, MutualTls) and isinstance(policy.target, (Namespace, WholeMesh))
+    """Whether a policy about who is let in has more than one workload as its target."""
+    return isinstance(policy, ServerPolicy) and isinstance(policy.target, (Namespace, WholeMesh))
 
 
 class WideScopesIgnored(EnvoyMesh):

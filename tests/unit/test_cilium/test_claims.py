@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_meshcheck.meshes.base import Documented
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
 from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
+from pytest_meshcheck.meshes.documented import Documented, MtlsPromises
 from pytest_meshcheck.meshes.registry import ENTRY_POINTS
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import MeshUnavailable
@@ -112,14 +112,15 @@ def test_a_version_without_the_flavour(factory: object, version: str, said: str,
         mesh._judged_as(version)
 
 
+FAMILIES = ("mtls", "identity", "timeout", "retry", "rotation")
+
+
 def test_all_that_is_documented_has_a_source() -> None:
-    said = {name for name in vars(DOCUMENTED) if name in DOCUMENTED.sources}
-    changed = {
-        name
-        for name, value in vars(DOCUMENTED).items()
-        if name != "sources" and value != getattr(Documented(frozenset(), frozenset()), name)
-    }
-    assert changed <= said
+    default = Documented(mtls=MtlsPromises(plaintext_refused_as=frozenset(), peer_refused_as=frozenset()))
+    families = [(DOCUMENTED, default), *((vars(DOCUMENTED)[name], vars(default)[name]) for name in FAMILIES)]
+    for promised, usual in families:
+        changed = {name for name, value in vars(promised).items() if value != vars(usual)[name]}
+        assert changed - {"sources", *FAMILIES} <= set(promised.sources)
 
 
 @by_flavour

@@ -9,7 +9,7 @@ import pytest
 from pytest_meshcheck.meshes.cilium import flavours
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
-from pytest_meshcheck.meshes.cilium.render import duration
+from pytest_meshcheck.meshes.kubernetes.http_routes import duration
 from pytest_meshcheck.meshes.registry import Factory
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (

@@ -44,5 +44,5 @@ def test_what_has_no_field_is_unsupported(failure: Failure) -> None:
 
 
 def test_what_can_be_listed_can_be_rendered() -> None:
-    for failure in mesh().documented.retriable_failures:
+    for failure in mesh().documented.retry.failures:
         assert mesh().render([Retry(SERVER, 1, on=frozenset({failure}))])

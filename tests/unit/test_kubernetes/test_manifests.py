@@ -1,6 +1,7 @@
 """What is applied, whole: ``golden/`` holds what the functions have to return."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,16 @@ def test_an_instance_that_takes_over_is_told_apart_by_its_service() -> None:
     selected = manifests.service(OWNER, SERVER, 2)["spec"]["selector"].items()
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in (first, second)]
     assert [selected <= own.items() for own in labels] == [False, True]
+
+
+def test_replicas_share_a_service_that_leads_to_all_of_them() -> None:
+    first, second = (
+        manifests.workload(OWNER, replace(SERVER, replica=number, replicas=2), Metadata()) for number in (1, 2)
+    )
+    assert first[:2] == second[:2]
+    deployments = first[2], second[2]
+    assert [one["metadata"]["name"] for one in deployments] == ["server", "server-2"]
+    selectors = [one["spec"]["selector"]["matchLabels"].items() for one in deployments]
+    labels = [one["spec"]["template"]["metadata"]["labels"].items() for one in deployments]
+    assert [[selector <= own for own in labels] for selector in selectors] == [[True, False], [False, True]]
+    assert all(first[1]["spec"]["selector"].items() <= own for own in labels)

@@ -19,7 +19,7 @@ UNLIMITED = {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]}
 @lru_cache(maxsize=REMEMBERED)
 def inbound_cluster(inbound: Inbound, name: str) -> Resource:
     """The application, in the clear."""
-    cluster = _cluster(name) | {"type": "STATIC", "load_assignment": endpoints(name, inbound.application)}
+    cluster = _cluster(name) | {"type": "STATIC", "load_assignment": endpoints(name, (inbound.application,))}
     if is_http(inbound.port):
         cluster["typed_extension_protocol_options"] = upstream_options()
     return cluster
@@ -38,10 +38,10 @@ def outbound_cluster(service: Service) -> Resource:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def endpoints(name: str, address: Address) -> Resource:
-    """The one endpoint of a cluster."""
-    endpoint = {"endpoint": {"address": socket_address(address)}}
-    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
+def endpoints(name: str, addresses: tuple[Address, ...]) -> Resource:
+    """The endpoints of a cluster; requests go to one after the other."""
+    found = [{"endpoint": {"address": socket_address(address)}} for address in addresses]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": found}]}
 
 
 def _cluster(name: str) -> Resource:

@@ -22,7 +22,7 @@ def translate(view: View) -> Resources:
             *(outbound_cluster(service) for service in services),
         ],
         "routes": [outbound_route(service) for service in services if is_http(service.port)],
-        "endpoints": [endpoints(out.service.resource, out.endpoint) for out in view.outbound],
+        "endpoints": [endpoints(out.service.resource, out.endpoints) for out in view.outbound],
         "secrets": tls.secrets(view),
     }
 

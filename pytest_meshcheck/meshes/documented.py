@@ -1,0 +1,157 @@
+"""What a mesh's documentation promises, by the family of checks that hold it to it. Seconds throughout."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.model.observation import Ending, Form
+from pytest_meshcheck.model.policy import Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promises:
+    """What is promised, and where.
+
+    Attributes:
+        sources: Field name to URL.
+    """
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, field_name: str) -> str:
+        """Where the mesh's documentation says so; empty where the adapter names no source."""
+        return self.sources.get(field_name, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtlsPromises(Promises):
+    """How peers are refused.
+
+    Attributes:
+        plaintext_refused_as: The forms in which plaintext is refused under strict mutual TLS.
+        silent_refused_as: The same for a client that says nothing, because the server speaks first.
+        peer_refused_as: The forms in which a TLS peer is refused.
+        upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
+    """
+
+    plaintext_refused_as: frozenset[Form]
+    peer_refused_as: frozenset[Form]
+    silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
+    upstream_refused_statuses: frozenset[int] = frozenset({503})
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityPromises(Promises):
+    """Who is calling.
+
+    Attributes:
+        headers: Headers by which a server's application is told the caller's identity.
+    """
+
+    headers: tuple[str, ...] = ("x-forwarded-client-cert",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeoutPromises(Promises):
+    """How a request is cut.
+
+    Attributes:
+        status: HTTP status after a request timeout.
+        grpc_status: gRPC status after a request timeout.
+        default: The limit of a request under no policy; None: there is none.
+    """
+
+    status: int = 504
+    grpc_status: int = 4
+    default: float | None = None
+
+
+@dataclass(frozen=True)
+class Default:
+    """One row of the table of default retries: what happens to a request under no policy.
+
+    Attributes:
+        method: An HTTP method, or ``gRPC``.
+        failure: How each attempt fails.
+        status: The HTTP status, or the gRPC status, of the failing attempts; 0 where there is none.
+        attempts: How many attempts reach the application.
+    """
+
+    method: str
+    failure: Failure
+    status: int
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPromises(Promises):
+    """What is tried again.
+
+    Attributes:
+        statuses: HTTP statuses that a retry policy can list.
+        failures: Other failures that a retry policy can list.
+        status_in_trailers: Whether a gRPC status is retried also where it comes after the head of the answer.
+        exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
+        default_attempts: Attempts under no policy; what is not in the table is tried once.
+        body_limit: Octets of a request body above which a request is not retried; None: none documented.
+    """
+
+    statuses: tuple[int, ...] = ()
+    failures: frozenset[Failure] = frozenset()
+    status_in_trailers: bool = True
+    exhausted_statuses: frozenset[int] = frozenset()
+    default_attempts: Sequence[Default] = ()
+    body_limit: int | None = None
+
+    def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
+        """How many attempts of a request that keeps failing like this reach the application, under no policy."""
+        for row in self.default_attempts:
+            if (row.method, row.failure, row.status) == (method, failure, status):
+                return row.attempts
+        return 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotationPromises(Promises):
+    """How soon certificates follow.
+
+    Attributes:
+        leaf_lifetime: The shortest lifetime of workload certificates that the mesh can be set to.
+        leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
+        issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
+        roots_act_within: From a change of the roots until every data plane goes by it.
+        roots_reach_running: Whether a data plane that runs learns of a change of the roots; where not, its workload is
+            to be restarted, and the suite does that as soon as the change has begun.
+    """
+
+    leaf_lifetime: float = 3600.0
+    leaf_renewed_within: float = 1800.0
+    issuer_acts_within: float = 60.0
+    roots_act_within: float = 60.0
+    roots_reach_running: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documented(Promises):
+    """All that a mesh's documentation promises.
+
+    Attributes:
+        mtls: How peers are refused.
+        identity: Who is calling.
+        timeout: How a request is cut.
+        retry: What is tried again.
+        rotation: How soon certificates follow.
+        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
+            0 where ``settled`` knows exactly.
+    """
+
+    mtls: MtlsPromises
+    identity: IdentityPromises = IdentityPromises()
+    timeout: TimeoutPromises = TimeoutPromises()
+    retry: RetryPromises = RetryPromises()
+    rotation: RotationPromises = RotationPromises()
+    policies_act_within: float = 0.0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
+        return self.policies_act_within > 0

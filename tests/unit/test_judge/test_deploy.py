@@ -1,0 +1,182 @@
+"""Workloads of a check's own on the embedded mesh: several endpoints behind one service, gone when the block ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.deployment import Deployment
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.observation import Ending
+from pytest_meshcheck.model.policy import Mode, MutualTls, Retry
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+pytestmark = pytest.mark.asyncio
+
+POOL = WorkloadSpec("blue", "pool", calls=False)
+REPLICAS = 3
+
+
+class Told:
+    """What sidecars are told: those that are ``spoilt`` nonsense; ``last`` is set once the second replica is told."""
+
+    def __init__(self) -> None:
+        self.spoilt: set[str] = set()
+        self.last = asyncio.Event()
+
+    def __call__(self, workload: str, resources: dict[str, Any]) -> dict[str, Any] | None:
+        if workload == "blue/pool.2":
+            self.last.set()
+        if workload not in self.spoilt:
+            return None
+        return resources | {"listeners": [{"name": "nonsense", "unheard_of": True}]}
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest_asyncio.fixture
+async def mesh(told: Told) -> AsyncIterator[MeshUnderTest]:
+    platform = Processes(Journal())
+    subject = MeshUnderTest(EnvoyMesh(publish_hook=told), platform)
+    await subject.adapter.install(platform)
+    try:
+        yield subject
+    finally:
+        await subject.close()
+
+
+async def spread(client: Workload, pool: Deployment, requests: int = 3 * REPLICAS) -> dict[str, int]:
+    """How many of so many requests to the service reached each endpoint."""
+    found = dict.fromkeys((endpoint.instance for endpoint in pool.endpoints), 0)
+    for _ in range(requests):
+        exchange = await client.get(pool.service)
+        assert exchange.status == 200, exchange
+        for instance, attempts in (await pool.saw(exchange)).items():
+            found[instance] += len(attempts)
+    return found
+
+
+async def test_a_service_has_several_endpoints(mesh: MeshUnderTest) -> None:
+    client = await mesh.workload("client")
+    async with mesh.deploy(POOL, replicas=REPLICAS) as pool:
+        found = await spread(client, pool)
+        assert set(found) == {"blue/pool", "blue/pool.2", "blue/pool.3"}
+        assert sum(found.values()) == 3 * REPLICAS
+        assert min(found.values()) > 0
+        assert {mesh.identity_of(endpoint) for endpoint in pool.endpoints} == {mesh.identity_of(pool.service)}
+
+
+async def test_one_is_the_least(mesh: MeshUnderTest) -> None:
+    client = await mesh.workload("client")
+    async with mesh.deploy(POOL) as pool:
+        assert await spread(client, pool, 2) == {"blue/pool": 2}
+
+
+async def test_a_policy_holds_for_every_endpoint(mesh: MeshUnderTest) -> None:
+    outsider = await mesh.workload("outsider")
+    async with mesh.deploy(POOL, replicas=2) as pool, mesh.policy(MutualTls(pool.service, Mode.STRICT)):
+        refused = [await outsider.get(endpoint) for endpoint in pool.endpoints]
+        assert not [exchange for exchange in refused if exchange.ending is Ending.ANSWERED]
+        client = await mesh.workload("client")
+        assert min((await spread(client, pool, 6)).values()) > 0
+
+
+async def test_a_retry_can_reach_another_endpoint(mesh: MeshUnderTest) -> None:
+    client = await mesh.workload("client")
+    async with mesh.deploy(POOL, replicas=2) as pool, mesh.policy(Retry(pool.service, 1, frozenset({503}))):
+        request_id = await pool.answers(503, repeat=True)
+        exchange = await client.get(pool.service, request_id=request_id)
+        assert exchange.status == 503
+        assert [len(attempts) for attempts in (await pool.saw(exchange)).values()] == [1, 1]
+
+
+def left(mesh: MeshUnderTest) -> list[str]:
+    """What there still is of the pool."""
+    platform = mesh.platform
+    assert isinstance(platform, Processes)
+    processes = [child.name for child in platform._children]
+    directories = [path.name for path in platform.directory.iterdir() if path.is_dir()]
+    told = [str(one) for one in mesh.stage.running]
+    return [name for name in (*platform.members, *processes, *directories, *told) if "pool" in name]
+
+
+async def test_an_error_leaves_nothing(mesh: MeshUnderTest) -> None:
+    async def check() -> None:
+        async with mesh.deploy(POOL, replicas=2):
+            assert left(mesh)
+            raise RuntimeError("of the check")
+
+    with pytest.raises(RuntimeError, match="of the check"):
+        await check()
+    assert left(mesh) == []
+    async with mesh.deploy(POOL):  # and the name is free again
+        pass
+
+
+async def test_a_cancelled_block_leaves_nothing(mesh: MeshUnderTest) -> None:
+    inside = asyncio.Event()
+
+    async def check() -> None:
+        async with mesh.deploy(POOL, replicas=2):
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(check())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left(mesh) == []
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(mesh: MeshUnderTest, told: Told) -> None:
+    async def check() -> None:
+        async with mesh.deploy(POOL, replicas=2):
+            raise AssertionError("it was to be cancelled before")
+
+    task = asyncio.create_task(check())
+    await told.last.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left(mesh) == []
+
+
+async def test_an_endpoint_that_does_not_start_leaves_nothing_of_the_others(mesh: MeshUnderTest, told: Told) -> None:
+    told.spoilt.add("blue/pool.2")
+    with pytest.raises(Inconclusive, match=r"sidecar of blue/pool\.2"):
+        async with mesh.deploy(POOL, replicas=2):
+            raise AssertionError("it cannot start")
+    assert left(mesh) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "replicas", "said"),
+    [
+        (WorkloadSpec("blue", "server"), 1, "a workload blue/server already"),
+        (POOL, 0, "cannot have 0 replicas: the least is 1"),
+    ],
+)
+async def test_what_cannot_be_is_refused(mesh: MeshUnderTest, spec: WorkloadSpec, replicas: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        async with mesh.deploy(spec, replicas=replicas):
+            raise AssertionError("it was to be refused")
+    assert mesh.stage.running == []
+
+
+async def test_a_name_that_is_deployed_is_taken(mesh: MeshUnderTest) -> None:
+    async with mesh.deploy(POOL):
+        with pytest.raises(ValueError, match="a workload blue/pool already"):
+            async with mesh.deploy(POOL, replicas=2):
+                raise AssertionError("it was to be refused")
+        assert len(mesh.stage.running) == 1

@@ -1,0 +1,87 @@
+"""A kind of policy that no adapter has heard of: unsupported by every mesh, and treated by its base by the suite."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_meshcheck.meshes.registry import Order, Registry
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import (
+    Mode,
+    MutualTls,
+    Namespace,
+    Policy,
+    Retry,
+    ServerPolicy,
+    ServicePolicy,
+    WholeMesh,
+    about_service,
+)
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+
+SERVER = WorkloadSpec("blue", "server")
+MESHES = sorted(
+    name
+    for name, entry in Registry.installed().entries.items()
+    if name != "none" and "pytest-meshcheck " in entry.origin
+)
+"""All of ours but the bare cluster, which takes every policy."""
+
+
+@dataclass(frozen=True)
+class Authorization(ServerPolicy):
+    """Names the callers that are let in."""
+
+    callers: frozenset[str] = frozenset()
+
+    def admits_outsiders(self, port: str) -> bool | None:
+        return False
+
+
+@dataclass(frozen=True)
+class Mirror(ServicePolicy):
+    """Sends a copy of each request elsewhere."""
+
+    to: str = "shadow"
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+@pytest.mark.parametrize("policy", [Authorization(SERVER), Mirror(SERVER)], ids=lambda policy: type(policy).__name__)
+def test_unknown_kind_is_unsupported_by(mesh: str, policy: Policy) -> None:
+    adapter = Registry.installed().create(mesh, Order(None, 1.0, None, installed=mesh != "envoy"))  # type: ignore[arg-type]
+    with pytest.raises(Unsupported, match=type(policy).__name__):
+        adapter.render([policy])
+
+
+def test_only_policies_about_services_mark_the_way_to_them() -> None:
+    policies = [Authorization(SERVER), Retry(SERVER, 1), Mirror(SERVER), MutualTls(SERVER, Mode.STRICT)]
+    assert about_service(policies) == {("blue", "server"): [policies[1], policies[2]]}
+
+
+@pytest.mark.parametrize(
+    ("target", "covered", "wide"),
+    [
+        (SERVER, {"blue/server"}, False),
+        (Namespace("blue"), {"blue/server", "blue/client"}, False),
+        (WholeMesh(), {"blue/server", "blue/client", "green/server"}, True),
+    ],
+)
+def test_scope(target: WorkloadSpec | Namespace | WholeMesh, covered: set[str], wide: bool) -> None:
+    workloads = [SERVER, WorkloadSpec("blue", "client"), WorkloadSpec("green", "server")]
+    policy = Authorization(target)
+    assert {f"{one.namespace}/{one.name}" for one in workloads if policy.covers(one)} == covered
+    assert policy.is_wide is wide
+
+
+@pytest.mark.parametrize(
+    ("policy", "port", "admits"),
+    [
+        (MutualTls(SERVER, Mode.STRICT), "http", False),
+        (MutualTls(SERVER, Mode.PERMISSIVE), "http", True),
+        (MutualTls(SERVER, None), "http", None),
+        (MutualTls(SERVER, None, {"http": Mode.STRICT}), "http", False),
+        (MutualTls(SERVER, Mode.STRICT, {"http": Mode.PERMISSIVE}), "tcp", False),
+    ],
+)
+def test_mutual_tls_admits_outsiders(policy: MutualTls, port: str, admits: bool | None) -> None:
+    assert policy.admits_outsiders(port) is admits
