@@ -37,22 +37,22 @@ def test_no_mesh_in_the_ini_is_none(suite: Suite, quick: Quick) -> None:
 
 # arguments: what is said
 WRONG = {
-    "--mesh-level=high": "--mesh-level=high: valid are must, should, may.",
-    "--mesh-artifacts=sometimes": "--mesh-artifacts=sometimes: valid are on-violation, always, never.",
-    "--mesh-timeout-scale=fast": "--mesh-timeout-scale=fast: a number from 0.1 to 100 is valid.",
-    "--mesh-timeout-scale=0": "--mesh-timeout-scale=0: a number from 0.1 to 100 is valid.",
-    "--mesh-timeout-scale=nan": "--mesh-timeout-scale=nan: a number from 0.1 to 100 is valid.",
+    "--mesh-level=high": "--mesh-level=high: valid values are must, should, may.",
+    "--mesh-artifacts=sometimes": "--mesh-artifacts=sometimes: valid values are on-violation, always, never.",
+    "--mesh-timeout-scale=fast": "--mesh-timeout-scale=fast: valid values are numbers from 0.1 to 100.",
+    "--mesh-timeout-scale=0": "--mesh-timeout-scale=0: valid values are numbers from 0.1 to 100.",
+    "--mesh-timeout-scale=nan": "--mesh-timeout-scale=nan: valid values are numbers from 0.1 to 100.",
     "--mesh=envoy@": "--mesh=envoy@: write NAME or NAME@VERSION.",
     "--mesh=@1.36.2": "--mesh=@1.36.2: write NAME or NAME@VERSION.",
-    "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: there is no such file.",
-    "--mesh-baseline=none.json": "--mesh-baseline=none.json: there is no such file.",
-    "--mesh-values=none.yaml": "--mesh-values=none.yaml: there is no such file.",
-    "--mesh-charts=none": "--mesh-charts=none: there is no such directory; valid is a directory, or *",
+    "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: no such file.",
+    "--mesh-baseline=none.json": "--mesh-baseline=none.json: no such file.",
+    "--mesh-values=none.yaml": "--mesh-values=none.yaml: no such file.",
+    "--mesh-charts=none": "--mesh-charts=none: no such directory; valid values are a directory or a URL (*",
     "--mesh-charts=ftp://charts.invalid": (
-        "--mesh-charts=ftp://charts.invalid: valid are a directory and URLs of https://, http://, oci://."
+        "--mesh-charts=ftp://charts.invalid: valid values are a directory or a URL (https://, http://, oci://)."
     ),
     "--mesh-charts=https://me:secret@charts.invalid": (
-        "--mesh-charts=https://me:secret@charts.invalid: a URL is not to hold credentials; *"
+        "--mesh-charts=https://me:secret@charts.invalid: the URL contains credentials; *"
     ),
 }
 
@@ -166,7 +166,7 @@ def test_checks_without_a_mesh_list_the_meshes(suite: Suite, quick: Quick) -> No
     usage_error(
         quick(),
         suite,
-        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, *, none.",
+        "ERROR: these checks test a service mesh, and none is selected: add --mesh=NAME; available are acme, *, none.",
     )
 
 

@@ -161,7 +161,7 @@ REFUSED = {
     "--mesh=upgradable@1 --mesh-upgrade-by=canary": (
         "--mesh-upgrade-by=canary: upgradable cannot be upgraded so; valid is in-place"
     ),
-    "--mesh=upgradable@1 --mesh-upgrade-by=blue-green": "--mesh-upgrade-by=blue-green: valid are in-place, canary.",
+    "--mesh=upgradable@1 --mesh-upgrade-by=blue-green": "--mesh-upgrade-by=blue-green: valid values are in-place, canary.",
     "--mesh=none": "--mesh=none@2: there are no versions of no mesh; *",
 }
 
