@@ -35,7 +35,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="meshcheck", description="Companion commands for `pytest --mesh=NAME`, which tests a mesh.")
+    parser = argparse.ArgumentParser(
+        prog="meshcheck", description="Companion commands for `pytest --mesh=NAME`, which tests a mesh."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.add_arguments(commands.add_parser(name, help=command.summary, description=command.description))

@@ -150,7 +150,9 @@ PATHS = (_directory, _folder, _file, _charts)
 
 OPTIONS = (
     Option("--mesh", "Mesh to test; repeat to test several in turn.", _mesh, (), "NAME[@VERSION]", many=True),
-    Option("--mesh-level", f"Run checks of this level and above: {', '.join(LEVELS)}.", _one_of(*LEVELS), "may", "LEVEL"),
+    Option(
+        "--mesh-level", f"Run checks of this level and above: {', '.join(LEVELS)}.", _one_of(*LEVELS), "may", "LEVEL"
+    ),
     Option("--mesh-expectations", "TOML file of known violations.", _file, None, "FILE"),
     Option("--mesh-baseline", "Compare the results with this report.json.", _file, None, "FILE"),
     Option(

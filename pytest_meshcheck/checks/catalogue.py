@@ -179,7 +179,7 @@ def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:
 def _stated(path: Path, where: str, requirement: str) -> Requirement:
     known = requirements(suite_root(path))
     if requirement not in known:
-        raise CatalogueError(f"{where}: no requirement {requirement!r}; there are {', '.join(sorted(known))}")
+        raise CatalogueError(f"{where}: no requirement {requirement!r}; available: {', '.join(sorted(known))}")
     return known[requirement]
 
 

@@ -79,7 +79,7 @@ class ValueClaims(Claims[T]):
 
     def differs_from(self, value: object) -> T:
         """It is not this."""
-        return self.require(self.seen != value, f"something else than {value!r}", "it is just that")
+        return self.require(self.seen != value, f"a value other than {value!r}", "it is equal")
 
     def at_most(self, limit: float) -> T:
         """It is a number that is not greater than this. Where it rests on time, it is seconds: the excess counts."""
@@ -125,8 +125,8 @@ class ExchangeClaims(Claims[Exchange]):
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is whole and unaltered."""
         good = (self.seen.body_length, self.seen.body_sha256) == (length, sha256)
-        actual = f"{self.seen.body_length} octets with SHA-256 {self.seen.body_sha256 or 'none'} arrived"
-        return self.require(good, f"a body of {length} octets with SHA-256 {sha256}", actual)
+        actual = f"{self.seen.body_length} bytes with SHA-256 {self.seen.body_sha256 or 'none'} arrived"
+        return self.require(good, f"a body of {length} bytes with SHA-256 {sha256}", actual)
 
     def took(self, at_least: float, at_most: float) -> Exchange:
         """It took so many seconds. What ends too late may have been delayed; what ends too early was not."""
@@ -162,7 +162,7 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
         """Every attempt brought the whole body, unaltered."""
         wrong = [a for a in self.seen if (a.body_length, a.body_sha256) != (length, sha256)]
         actual = "; ".join(f"attempt {a.number} brought {a.body_length} with {a.body_sha256}" for a in wrong[:SHOWN])
-        return self.require(not wrong, f"{length} octets with SHA-256 {sha256} on every attempt", actual)
+        return self.require(not wrong, f"{length} bytes with SHA-256 {sha256} on every attempt", actual)
 
     def cancelled(self) -> tuple[Attempt, ...]:
         """Each attempt was cancelled by the caller's side."""

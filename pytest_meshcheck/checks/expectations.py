@@ -75,7 +75,7 @@ def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None)
     name = known.whole
     if known_ids is not None and name not in known_ids:
         near = [i for i in sorted(known_ids) if i.partition("/")[0] == name.partition("/")[0]] or sorted(known_ids)
-        raise ExpectationsError(f"{where}: no check {name!r}; there are {', '.join(near)}")
+        raise ExpectationsError(f"{where}: no check {name!r}; available: {', '.join(near)}")
     return known
 
 

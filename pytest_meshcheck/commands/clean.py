@@ -10,8 +10,8 @@ from pytest_meshcheck.platforms.cleanup.leftovers import Leftover, in_cluster, o
 
 SUMMARY = "Remove the resources of dead runs: kind clusters, namespaces, meshes, folders."
 DESCRIPTION = f"""{SUMMARY} Each run keeps a record, locked while it lives, of the cluster that it creates or of the one
-in which it creates namespaces. This command removes what the records of dead runs of this user name, and never what a live
-run of this user uses."""
+in which it creates namespaces. This command removes what the records of dead runs of this user name, and never what a
+live run of this user uses."""
 
 NOT_REMOVED = 1
 BAD_INPUT = 4

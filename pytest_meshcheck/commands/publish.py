@@ -12,7 +12,11 @@ SUMMARY = "Publish reports with local paths removed, plus an index page."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``meshcheck publish``."""
     parser.add_argument(
-        "reports", nargs="*", type=Path, metavar="REPORT.json", help="report.json of a run; omit to rebuild the index page only"
+        "reports",
+        nargs="*",
+        type=Path,
+        metavar="REPORT.json",
+        help="report.json of a run; omit to rebuild the index page only",
     )
     parser.add_argument(
         "--to",

@@ -22,7 +22,7 @@ def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], co
         meshes = "".join(f" --mesh={name.name}" for name, mesh in adapters.items() if permissions_of(mesh))
         raise MeshUnavailable(
             f"context {context} may not {', '.join(not_allowed)}: apply the output of "
-            f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
+            f"`meshcheck rbac{meshes}` and bind the role, or ask the administrator of the cluster"
         )
 
 

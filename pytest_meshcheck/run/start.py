@@ -91,8 +91,8 @@ def _need_pytest_asyncio(config: pytest.Config) -> None:
     plugin = "pytest_asyncio.plugin"
     if not any(getattr(loaded, "__name__", "") == plugin for loaded in config.pluginmanager.get_plugins()):
         raise pytest.UsageError(
-            f"--mesh takes pytest-asyncio, which is not loaded: leave out -p no:asyncio, or add -p {plugin} where "
-            "plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
+            f"--mesh needs pytest-asyncio, which is not loaded: omit -p no:asyncio, or add -p {plugin} where "
+            "plugins are not loaded automatically (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
         )
 
 

@@ -211,8 +211,8 @@ class MeshUnderTest:
         wide = any(isinstance(policy, MutualTls) and isinstance(policy.target, WholeMesh) for policy in policies)
         if wide and not self.may_disrupt:
             raise Unsupported(
-                f"a policy for all of {self.adapter.name}, which was there already, would reach workloads of others: "
-                "allow it by --mesh-allow-disruption"
+                f"a policy for all of {self.adapter.name}, which was already installed, would affect other workloads: "
+                "allow it with --mesh-allow-disruption"
             )
         if not wide:
             yield

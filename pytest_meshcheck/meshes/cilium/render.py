@@ -58,7 +58,7 @@ def refuse_mutual_tls(policies: Sequence[Policy], why: str, source: str, *, perm
         if isinstance(policy, MutualTls):
             asked = [mode for mode in (policy.mode, *policy.ports.values()) if mode not in by_itself]
             if asked:
-                raise Unsupported(f"Cilium cannot be told to be {asked[0]}: {why} ({source})")
+                raise Unsupported(f"Cilium cannot be set to {asked[0]}: {why} ({source})")
 
 
 def _rule(about: Sequence[Policy]) -> dict[str, Any]:

@@ -180,7 +180,7 @@ async def _remove_installed(attachment: Attachment) -> str:
             helm.require()
             await remove(api, Helm(attachment.kubeconfig, attachment.context), one, UNINSTALLED_WITHIN)
     except (*UNREACHABLE, ApiException) as error:
-        return f"the API server does not answer as it should: {error}"
+        return f"the API server failed: {error}"
     finally:
         await api.close()
     return ""

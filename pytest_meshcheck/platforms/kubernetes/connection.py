@@ -132,7 +132,7 @@ class Connection:
         try:
             return await Probe.at(dial)
         except (OSError, ProbeLost) as error:
-            raise Inconclusive(f"the probe in {namespace}/{name} cannot be spoken to: {error}") from error
+            raise Inconclusive(f"the probe in {namespace}/{name} cannot be reached: {error}") from error
 
     async def close(self) -> None:
         """End the watch and close what is open."""

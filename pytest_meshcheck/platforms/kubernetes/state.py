@@ -80,7 +80,7 @@ async def write_policies(
     The file bears the name of the first namespace; a comment in it says what could not be read.
     """
     texts = [text async for text in _read(api, groups, namespaces, settings)]
-    (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# there is nothing\n", "utf-8")
+    (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# none\n", "utf-8")
 
 
 def without_secrets(text: str) -> str:

@@ -131,7 +131,7 @@ def next_number(last: int, taken: Iterable[int]) -> int:
         number = (last + step - 1) % MOST_WORKLOADS + 1
         if number not in used:
             return number
-    raise OSError(f"{MOST_WORKLOADS} workloads run already, more have no address; stop some")
+    raise OSError(f"{MOST_WORKLOADS} workloads are running, and no address is left; stop some")
 
 
 def _reserve_network() -> tuple[int, socket.socket]:

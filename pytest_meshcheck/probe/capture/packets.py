@@ -151,7 +151,9 @@ class Capture:
         if self._drops:
             raise ProbeFault(f"the capture lost {self._drops} packets, it would not be whole")
         if self._octets > LIMIT:
-            raise ProbeFault(f"{self._octets} octets went by, of which {LIMIT} are kept: the search would not be whole")
+            raise ProbeFault(
+                f"{self._octets} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
+            )
 
     def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:
         """What went one way between client and server, by connection.
