@@ -22,7 +22,7 @@ class KnownViolation:
     Attributes:
         check: A check's id, with or without parameters; without, it covers all of them.
         reason: Why the mesh does this, in a sentence.
-        link: Where that is written: an issue, a page of documentation.
+        link: Its source: an issue or a page of documentation.
         where: File and line of the entry.
     """
 
@@ -46,7 +46,7 @@ def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> t
 
     Args:
         path: The TOML file.
-        known_ids: The ids of all checks, without parameters; None leaves unknown ids be.
+        known_ids: The ids of all checks, without parameters; None accepts unknown ids.
 
     Raises:
         ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
