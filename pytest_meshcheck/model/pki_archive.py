@@ -1,4 +1,4 @@
-"""An authority as octets and back, keys included: for a Secret, and for nothing that anybody reads."""
+"""An authority as bytes and back, keys included: for a Secret, and for nothing that anybody reads."""
 
 import msgspec
 from cryptography import x509

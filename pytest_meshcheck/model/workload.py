@@ -44,7 +44,7 @@ class Stream:
     request_id: str
 
     async def echo(self, length: int = 64) -> m.Exchange:
-        """Send octets and wait for their echo."""
+        """Send bytes and wait for their echo."""
         return await self.client.exchange(
             m.EchoOnStream(request_id=self.request_id, body=m.Body(length=length, seed=1))
         )

@@ -16,7 +16,7 @@ class Writer(Protocol):
     """The sending end of a stream."""
 
     def write(self, data: bytes) -> None:
-        """Send octets, now or soon."""
+        """Send bytes, now or soon."""
 
     def close(self) -> None:
         """End the stream."""
