@@ -1,4 +1,4 @@
-"""The cluster of a run: had by the process that the user started, attached to by every process that runs checks."""
+"""The cluster of a run: the process that the user started provides it, processes that run checks attach to it."""
 
 import asyncio
 import secrets

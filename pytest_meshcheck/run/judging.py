@@ -1,4 +1,4 @@
-"""What the outcomes of checks mean: items -> attempts -> verdicts, with their evidence."""
+"""Outcomes of checks to verdicts: items -> attempts -> verdicts, with their evidence."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The known violations of the meshes of a run: those of ``--mesh-expectations``, or those that a suite ships."""
+"""The known violations of the meshes of a run, from ``--mesh-expectations`` or from the suite."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

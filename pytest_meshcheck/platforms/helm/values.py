@@ -1,4 +1,4 @@
-"""Values of charts that the user gives: a YAML file, a mapping from the name of a chart to values for it."""
+"""Helm values from the user: a YAML file that maps chart names to values."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A platform's connection to its cluster: resources are applied by it, pods awaited, and their probes dialled."""
+"""A platform's connection to its cluster: applies resources, awaits pods, and connects to their probes."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Which contexts a kubeconfig has; ``kubectl`` needs no current one where another is named, and neither do we."""
+"""The contexts of a kubeconfig; as with ``kubectl``, a named context needs no current one."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a mesh is set to when something went wrong: its resources, and what its data planes run; without secrets."""
+"""Evidence: the resources of a mesh and the configuration of its data planes, without secrets."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Capturing what goes over the network between two workloads, on the nodes that it passes."""
+"""Captures traffic between two workloads on the nodes that it passes."""
 
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence

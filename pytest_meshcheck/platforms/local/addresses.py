@@ -1,4 +1,4 @@
-"""Which loopback address and port everything of one run has: a /16 of 127.0.0.0/8, held by a guard socket.
+"""The loopback addresses and ports of a run: a /16 of 127.0.0.0/8, reserved by a guard socket.
 
 Linux routes all of 127.0.0.0/8 to the loopback interface, so no address has to be configured and no right is needed.
 """

@@ -1,4 +1,4 @@
-"""What a controller asks of a probe, and what it is told; both outlive the stream that they come over."""
+"""The calls of a controller and their replies; both outlive the stream that carries them."""
 
 import asyncio
 import sys

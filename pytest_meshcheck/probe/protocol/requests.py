@@ -1,4 +1,4 @@
-"""The terms of what a probe is told to do on the network.
+"""The network operations that a probe can be asked for.
 
 Header names and values, and paths, are bytes decoded as Latin-1, so that nothing is lost or normalised.
 """
