@@ -1,4 +1,4 @@
-"""``meshcheck``: what is done beside a run of pytest."""
+"""``meshcheck``: companion commands for ``pytest --mesh=NAME``."""
 
 import argparse
 import sys
@@ -10,13 +10,13 @@ from pytest_meshcheck.commands import clean, publish, rbac, report
 
 @dataclass(frozen=True)
 class Command:
-    """What can be asked for.
+    """One command.
 
     Attributes:
-        summary: For ``meshcheck --help``.
-        description: For its own help.
+        summary: Its line in ``meshcheck --help``.
+        description: The head of its own help.
         add_arguments: Declares its options.
-        run: Does it; returns the exit code.
+        run: Runs it; returns the exit code.
     """
 
     summary: str
@@ -35,7 +35,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="meshcheck", description="Beside `pytest --mesh=NAME`, which judges a mesh.")
+    parser = argparse.ArgumentParser(
+        prog="meshcheck", description="Companion commands for `pytest --mesh=NAME`, which tests a mesh."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.add_arguments(commands.add_parser(name, help=command.summary, description=command.description))

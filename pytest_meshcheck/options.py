@@ -1,4 +1,4 @@
-"""Options: each is ``--mesh...`` on the command line with a twin in the ini file, which the command line overrules."""
+"""Options: each is ``--mesh...`` on the command line and has a counterpart in the ini file; the command line wins."""
 
 import os
 from collections.abc import Callable
@@ -13,6 +13,7 @@ LEVELS = ("must", "should", "may")
 KEEP = ("never", "on-failure", "always")
 PROBE_BASE = "python:3.11-slim"
 SCHEMES = ("https", "http", "oci")
+CHART_SOURCES = f"valid values are a directory or a URL ({', '.join(f'{scheme}://' for scheme in SCHEMES)})"
 ARTIFACTS = ("on-violation", "always", "never")
 UPGRADE_BY = ("in-place", "canary")
 
@@ -22,12 +23,12 @@ class Option:
     """One option.
 
     Attributes:
-        flag: As on the command line; the ini twin is the same without dashes in front, underscores for the others.
-        help: What ``pytest --help`` says.
-        parse: From the given text to the value; a ValueError says what is valid.
-        default: The value where nothing is given.
-        metavar: The word for its value in the help; None for a switch, which takes no value and is not parsed.
-        many: It may be given several times.
+        flag: The option on the command line; in the ini file without leading dashes, and with underscores.
+        help: Its text in ``pytest --help``.
+        parse: Text to value; raises a ValueError that lists the valid values.
+        default: The value if the option is not given.
+        metavar: The placeholder of its value in the help; None for a switch, which takes no value.
+        many: Whether it can be repeated.
     """
 
     flag: str
@@ -39,7 +40,7 @@ class Option:
 
     @property
     def ini_type(self) -> Literal["args", "bool", "string"]:
-        """How pytest reads the ini twin."""
+        """The type of the ini value for pytest."""
         if self.metavar is None:
             return "bool"
         return "args" if self.many else "string"
@@ -71,7 +72,7 @@ def _mesh(text: str) -> MeshName:
 def _one_of(*valid: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in valid:
-            raise ValueError(f"valid are {', '.join(valid)}")
+            raise ValueError(f"valid values are {', '.join(valid)}")
         return text.lower()
 
     return parse
@@ -83,7 +84,7 @@ def _scale(text: str) -> float:
     except ValueError:
         scale = 0.0
     if not 0.1 <= scale <= 100:
-        raise ValueError("a number from 0.1 to 100 is valid")
+        raise ValueError("valid values are numbers from 0.1 to 100")
     return scale
 
 
@@ -91,39 +92,37 @@ def _directory(text: str) -> Path:
     path = Path(text)
     nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not nearest.is_dir():
-        raise ValueError(f"{nearest} is not a directory; name another one")
+        raise ValueError(f"{nearest} is not a directory; choose another one")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ValueError(f"{nearest} is not writable; name another directory")
+        raise ValueError(f"{nearest} is not writable; choose another directory")
     return path
 
 
 def _file(text: str) -> Path:
     path = Path(text)
     if not path.is_file():
-        raise ValueError("there is no such file")
+        raise ValueError("no such file")
     return path
 
 
 def _folder(text: str) -> Path:
     path = Path(text)
     if not path.is_dir():
-        raise ValueError("there is no such directory")
+        raise ValueError("no such directory")
     return path
 
 
 def _charts(text: str) -> str:
     if "://" not in text:
         if not Path(text).is_dir():
-            raise ValueError(
-                "there is no such directory; valid is a directory, or a URL of https://, http:// or oci://"
-            )
+            raise ValueError(f"no such directory; {CHART_SOURCES}")
         return text
     scheme, _, rest = text.partition("://")
     if scheme not in SCHEMES:
-        raise ValueError(f"valid are a directory and URLs of {', '.join(f'{valid}://' for valid in SCHEMES)}")
+        raise ValueError(CHART_SOURCES)
     if "@" in rest.partition("/")[0]:
-        # the URL is in reports and in the arguments of helm
-        raise ValueError("a URL is not to hold credentials; fetch the charts into a directory and name that")
+        # the URL appears in reports and in helm's arguments
+        raise ValueError("the URL contains credentials; download the charts and pass the directory instead")
     return text
 
 
@@ -141,49 +140,75 @@ ON_CLUSTER = {
     "mesh_installed",
     "mesh_allow_disruption",
 }
-"""Options, by their ini twins, that are about runs on a cluster."""
+"""Options, by ini name, that concern only runs on a cluster."""
 
 OF_WHOLE_RUN = {"mesh", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
-"""Options, by their ini twins, that mean nothing to one check, or are about which mesh it judges."""
+"""Options, by ini name, that do not affect a single check, or that select the mesh."""
 
 PATHS = (_directory, _folder, _file, _charts)
-"""Values that are paths, unless they are URLs; in the ini file they begin where it lies, as everywhere in pytest."""
+"""Parsers of paths (or URLs); a path in the ini file is relative to that file, as everywhere in pytest."""
 
 OPTIONS = (
-    Option("--mesh", "Mesh to judge, several one after the other.", _mesh, (), "NAME[@VERSION]", many=True),
-    Option("--mesh-level", f"Checks to run: {', '.join(LEVELS)} and above.", _one_of(*LEVELS), "may", "LEVEL"),
-    Option("--mesh-expectations", "Known violations (TOML).", _file, None, "FILE"),
-    Option("--mesh-baseline", "A report.json to compare with.", _file, None, "FILE"),
-    Option("--mesh-upgrade-to", "Version to move the mesh to, and to judge it in again.", str, None, "VERSION"),
-    Option("--mesh-upgrade-by", f"How: {', '.join(UPGRADE_BY)}.", _one_of(*UPGRADE_BY), UPGRADE_BY[0], "WAY"),
-    Option("--mesh-report", "Where reports go.", _directory, Path("meshcheck-report"), "DIR"),
+    Option("--mesh", "Mesh to test; repeat to test several in turn.", _mesh, (), "NAME[@VERSION]", many=True),
+    Option(
+        "--mesh-level", f"Run checks of this level and above: {', '.join(LEVELS)}.", _one_of(*LEVELS), "may", "LEVEL"
+    ),
+    Option("--mesh-expectations", "TOML file of known violations.", _file, None, "FILE"),
+    Option("--mesh-baseline", "Compare the results with this report.json.", _file, None, "FILE"),
+    Option(
+        "--mesh-upgrade-to",
+        "Upgrade the mesh to this version mid-run and repeat every check.",
+        str,
+        None,
+        "VERSION",
+    ),
+    Option(
+        "--mesh-upgrade-by",
+        f"Upgrade strategy: {', '.join(UPGRADE_BY)}.",
+        _one_of(*UPGRADE_BY),
+        UPGRADE_BY[0],
+        "STRATEGY",
+    ),
+    Option("--mesh-report", "Directory for reports.", _directory, Path("meshcheck-report"), "DIR"),
     Option(
         "--mesh-artifacts",
-        f"Keep evidence {', '.join(ARTIFACTS)}; an inconclusive check is kept like a violation.",
+        f"When to keep evidence: {', '.join(ARTIFACTS)}; an inconclusive check counts as a violation.",
         _one_of(*ARTIFACTS),
         ARTIFACTS[0],
         "WHEN",
     ),
-    Option("--mesh-timeout-scale", "Multiplies every patience and tolerance.", _scale, 1.0, "FACTOR"),
+    Option("--mesh-timeout-scale", "Multiply all time limits and tolerances by this.", _scale, 1.0, "FACTOR"),
     Option("--mesh-kubeconfig", "Run on the cluster of this kubeconfig.", _file, None, "FILE"),
-    Option("--mesh-context", "Run on the cluster of this context; by default on kind.", str, None, "NAME"),
-    Option("--mesh-kind-config", "Configuration of the kind cluster.", _file, None, "FILE"),
-    Option("--mesh-kind-load", "Image of this machine for the kind cluster.", str, (), "IMAGE", many=True),
-    Option("--mesh-kind-image", "Node image of the kind cluster.", str, None, "IMAGE"),
-    Option("--mesh-keep", f"Keep the kind cluster: {', '.join(KEEP)}.", _one_of(*KEEP), KEEP[0], "WHEN"),
-    Option("--mesh-probe-image", "A built image of the probe, which the nodes can pull.", str, None, "IMAGE"),
-    Option("--mesh-probe-base", "What the probe image is built from.", str, PROBE_BASE, "IMAGE"),
-    Option("--mesh-probe-wheels", "Where packages for the probe image lie, as wheels.", _folder, None, "DIR"),
-    Option("--mesh-charts", "Where the Helm charts of the mesh come from.", _charts, None, "DIR|URL"),
-    Option("--mesh-values", "Values for the Helm charts of the mesh, by chart (YAML).", _file, None, "FILE"),
-    Option("--mesh-installed", "Judge the mesh that is in the cluster already.", bool, False, None),
-    Option("--mesh-allow-disruption", "Disrupt also a mesh that was there already.", bool, False, None),
+    Option("--mesh-context", "Run on the cluster of this context (default: a kind cluster).", str, None, "NAME"),
+    Option("--mesh-kind-config", "Configuration file for the kind cluster.", _file, None, "FILE"),
+    Option("--mesh-kind-load", "Load this local image into the kind cluster; repeatable.", str, (), "IMAGE", many=True),
+    Option("--mesh-kind-image", "Node image for the kind cluster.", str, None, "IMAGE"),
+    Option("--mesh-keep", f"When to keep the kind cluster: {', '.join(KEEP)}.", _one_of(*KEEP), KEEP[0], "WHEN"),
+    Option("--mesh-probe-image", "Prebuilt probe image, which the nodes can pull.", str, None, "IMAGE"),
+    Option("--mesh-probe-base", "Base image of the probe image.", str, PROBE_BASE, "IMAGE"),
+    Option("--mesh-probe-wheels", "Directory of wheels to build the probe image from.", _folder, None, "DIR"),
+    Option("--mesh-charts", "Directory or URL of the mesh's Helm charts.", _charts, None, "DIR|URL"),
+    Option("--mesh-values", "YAML file of Helm values, by chart.", _file, None, "FILE"),
+    Option(
+        "--mesh-installed",
+        "Test the mesh already installed in the cluster; install nothing.",
+        bool,
+        False,
+        None,
+    ),
+    Option(
+        "--mesh-allow-disruption",
+        "Allow disruptive checks on a mesh that was already installed.",
+        bool,
+        False,
+        None,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the options say; a field per option, ``mesh`` being the meshes."""
+    """The values of the options, one field per option."""
 
     mesh: tuple[MeshName, ...]
     mesh_level: str
@@ -210,7 +235,7 @@ class Settings:
 
 
 def again(config: pytest.Config, settings: Settings, *, on_cluster: bool) -> tuple[str, ...]:
-    """The options by which one check is run as it was in this run, as they are written on a command line."""
+    """The command-line options that reproduce one check under the settings of this run."""
     return tuple(
         text
         for option in OPTIONS
@@ -221,14 +246,14 @@ def again(config: pytest.Config, settings: Settings, *, on_cluster: bool) -> tup
 
 
 def _again(option: Option, value: Any) -> tuple[str, ...]:
-    """An option as it is written on a command line."""
+    """An option and its value as command-line arguments."""
     if option.metavar is None:
         return (option.flag,)
     return tuple(f"{option.flag}={one}" for one in (value if option.many else (value,)))
 
 
 def add(parser: pytest.Parser) -> None:
-    """Declare the options; costs nothing more than that."""
+    """Declare the options, and import nothing."""
     group = parser.getgroup("meshcheck", "service mesh conformance")
     for option in OPTIONS:
         how: dict[str, Any] = {"action": "append" if option.many else "store", "metavar": option.metavar}
@@ -236,11 +261,11 @@ def add(parser: pytest.Parser) -> None:
             how = {"action": "store_true"}
         group.addoption(option.flag, dest=option.ini, default=None, help=f"{option.help} (ini: {option.ini})", **how)
         parser.addini(option.ini, option.help, type=option.ini_type, default=None)
-    group.addoption("--mesh-list", action="store_true", dest="mesh_list", help="List the meshes there are, and end.")
+    group.addoption("--mesh-list", action="store_true", dest="mesh_list", help="List the available meshes and exit.")
 
 
 def behind_a_space(config: pytest.Config) -> list[tuple[str, str]]:
-    """The options of the command line whose value is a path that exists, and stands behind a space."""
+    """Options on the command line whose value is an existing path and separated by a space, not by ``=``."""
     flags = {option.flag for option in OPTIONS if option.metavar is not None}
     given = [str(argument) for argument in config.invocation_params.args]
     return [pair for pair in pairwise(given) if pair[0] in flags and (config.invocation_params.dir / pair[1]).exists()]
@@ -250,7 +275,7 @@ def settings(config: pytest.Config) -> Settings:
     """The settings of this run.
 
     Raises:
-        pytest.UsageError: A value is not valid; the message lists the valid ones.
+        pytest.UsageError: A value is invalid; the message lists the valid ones.
     """
     return Settings(**{option.ini: _value(config, option) for option in OPTIONS})
 
@@ -268,7 +293,7 @@ def _value(config: pytest.Config, option: Option) -> Any:
 
 
 def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
-    """Where the ini twin is set, for messages, and the folder that paths in it begin from."""
+    """Where the option is set in the ini file, for messages, and the folder that its paths are relative to."""
     file = config.inipath
     return (f"{file}: {option.ini}", file.parent) if file else (f"ini {option.ini}", Path())
 

@@ -1,6 +1,6 @@
-"""The plugin as every pytest run of the environment loads it: options, and nothing beyond the standard library.
+"""The plugin as every pytest run loads it: options, and nothing beyond the standard library.
 
-All that judges a mesh is imported once a mesh is selected.
+Everything else is imported once a mesh is selected.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from pytest_meshcheck import hookspecs, options
 LOOP_SCOPE_UNSET = 'The configuration option "asyncio_default_fixture_loop_scope" is unset'
 """A warning of pytest-asyncio that does not concern checks: all of their fixtures say in which loop they run."""
 
-NO_MESH = "these checks judge a service mesh, and none is selected: add --mesh=NAME; there are {names}."
+NO_MESH = "these checks test a service mesh, and none is selected: add --mesh=NAME; available are {names}."
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,15 +27,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Bring in the rest of the plugin, but only when a mesh is selected."""
+    """Load the rest of the plugin if a mesh is selected."""
     config.addinivalue_line("markers", "mesh_check(check): a conformance check; made by @check.")
     config.addinivalue_line(
-        "markers", "mesh_proves(capabilities): what a check proves with a parameter; made by proves()."
+        "markers", "mesh_proves(capabilities): the capabilities proved with this parameter; made by proves()."
     )
     if config.option.help or config.getoption("mesh_list"):
         return
     if spaced := options.behind_a_space(config):
-        from pytest_meshcheck.run import overlooked  # noqa: PLC0415 - costs every other run of pytest nothing
+        from pytest_meshcheck.run import overlooked  # noqa: PLC0415 - no cost for other pytest runs
 
         overlooked.refuse_overlooked_ini(config, spaced)
     if (settings := options.settings(config)).mesh:
@@ -56,7 +56,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say what is missing where checks are collected without a mesh."""
+    """Refuse checks that are collected without a mesh."""
     if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):
         from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
 

@@ -188,7 +188,7 @@ async def test_impostor_server_is_refused(
     The certificate is otherwise good, from the right authority. The server is called by the name of its service and by
     its own address, since it may be another proxy that meets it.
 
-    Not a single octet of the request reaches the impostor's application.
+    Not a single byte of the request reaches the impostor's application.
     """
     await server_is_refused(mesh, client, impostor, hostile, via)
 

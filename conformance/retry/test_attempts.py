@@ -100,7 +100,7 @@ async def test_request_body_is_intact_on_every_attempt(
     """
     limit = mesh.documented.retry.body_limit
     if limit is not None and size > limit:
-        raise Unsupported(f"bodies above {limit} octets are not retried")
+        raise Unsupported(f"bodies above {limit} bytes are not retried")
     body, digest = Body(length=size, seed=7), hashlib.sha256(octets(7, size)).hexdigest()
     for how in WAYS.values():
         plain = control(await client.post(server, body, **how)).answered()

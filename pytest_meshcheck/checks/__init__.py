@@ -1,1 +1,1 @@
-"""What a check is, what it may claim, and the verdict that it ends in."""
+"""Checks: declaration, assertions, verdicts, and expectations."""

@@ -21,18 +21,18 @@ REQUIREMENTS = "requirements.toml"
 """The root of a suite is the folder that holds this file."""
 
 SOURCES = "test_*.py"
-"""The files of a suite that checks are in."""
+"""The files of a suite that contain checks."""
 
 CheckFunction = TypeVar("CheckFunction", bound=Callable[..., Awaitable[None]])
 
 
 class CatalogueError(Exception):
-    """A check or a requirement is not written as it has to be; says where and how."""
+    """A check or a requirement is malformed; the message names the place and the fix."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A document that a requirement rests on."""
+    """A document that a requirement is based on."""
 
     title: str
     url: str
@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One sentence in the words of RFC 2119, with its sources."""
+    """One sentence in the terms of RFC 2119, with its sources."""
 
     id: str
     text: str
@@ -49,19 +49,19 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Check:
-    """One test function that states one requirement.
+    """One test function that tests one requirement.
 
     Attributes:
         id: ``family/name``, from the folder and the function's name.
-        level: How bad a violation is.
-        requirement: What it states.
+        level: The severity of a violation.
+        requirement: The requirement that it tests.
         description: Its docstring, as published.
-        proves: The capabilities that it is about: it confirms them where it conforms, and contradicts them otherwise.
-        uses: Further capabilities that it cannot do without; its verdict says nothing about them.
+        proves: The capabilities that it tests: it confirms them if it conforms, and contradicts them otherwise.
+        uses: Further capabilities that it needs; its verdict does not concern them.
         root: The folder of the suite that it belongs to.
-        head_start: Begun as soon as the stage stands, so that a long wait overlaps with the other checks; the check
-            runs late and awaits it as the fixture ``head_start``.
-        disruptive: It restarts or rotates what others rely on: it runs last.
+        head_start: Started as soon as the mesh is up, so that a long wait overlaps with other checks; the check runs
+            late and awaits it as the fixture ``head_start``.
+        disruptive: Whether it restarts or rotates something that other checks rely on; it then runs last.
     """
 
     id: str
@@ -81,12 +81,12 @@ class Check:
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """The capabilities without which it is unsupported."""
+        """The capabilities without which the check is unsupported."""
         return self.proves | self.uses
 
 
 def proves(*capabilities: Capability) -> pytest.MarkDecorator:
-    """A mark for ``pytest.param``: with this parameter a check proves these capabilities alone of those it proves."""
+    """A mark for ``pytest.param``: with this parameter the check proves only these of its capabilities."""
     return pytest.mark.mesh_proves(frozenset(capabilities))
 
 
@@ -104,9 +104,9 @@ def check(
     Args:
         level: MUST, SHOULD or MAY.
         requirement: An id of the suite's requirements.toml.
-        proves: Capabilities whose promise the check is about. May be empty: not every requirement is a claim of a mesh.
-        uses: Capabilities that the check merely builds on. The mesh has to claim these too, else it is unsupported.
-        head_start: A coroutine function over the stage, begun early; see ``Check``.
+        proves: Capabilities that the check tests. May be empty: not every requirement corresponds to a claim.
+        uses: Capabilities that the check only needs. If the mesh does not claim these too, it is unsupported.
+        head_start: A coroutine function of the mesh under test, started early; see ``Check``.
         disruptive: Whether it has to run after all others.
 
     Raises:
@@ -134,7 +134,7 @@ def check(
 
 
 def _fair(function: CheckFunction) -> CheckFunction:
-    """Nothing is held against a mesh that is dead beneath it, or stood still; and Ctrl-C ends what it meets."""
+    """Turn violations into Inconclusive if a process died or stood still; let Ctrl-C end the check."""
 
     @functools.wraps(function)
     async def judged(**fixtures: Any) -> None:
@@ -144,7 +144,7 @@ def _fair(function: CheckFunction) -> CheckFunction:
         except Exception as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # What fails while a cancelled check tidies up would else take the place of the interruption
+                # an error during the clean-up of a cancelled check would otherwise hide the interruption
                 raise asyncio.CancelledError from error
             if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
                 await _excuse(fixtures["mesh"], error)
@@ -154,7 +154,7 @@ def _fair(function: CheckFunction) -> CheckFunction:
 
 
 async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
-    """Raise Inconclusive where something died or stood still; of a check that could not go on anyway it says both."""
+    """Raise Inconclusive if a process died or stood still; combine it with an earlier Inconclusive."""
     try:
         await mesh.vouch()
     except Inconclusive as dead:
@@ -179,7 +179,7 @@ def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:
 def _stated(path: Path, where: str, requirement: str) -> Requirement:
     known = requirements(suite_root(path))
     if requirement not in known:
-        raise CatalogueError(f"{where}: no requirement {requirement!r}; there are {', '.join(sorted(known))}")
+        raise CatalogueError(f"{where}: no requirement {requirement!r}; available: {', '.join(sorted(known))}")
     return known[requirement]
 
 

@@ -1,10 +1,10 @@
-"""What a check may claim of what was seen: ``expect`` judges the mesh, ``control`` judges the check's own stimulus.
+"""Assertions on observations: ``expect`` tests the mesh, ``control`` tests the check's own stimulus.
 
-Both say the same sentences. One that does not hold is a ``Violation`` under ``expect`` and ``Inconclusive`` under
+Both have the same methods. A failed assertion is a ``Violation`` under ``expect``, and ``Inconclusive`` under
 ``control``: a stimulus that does not work shows nothing about the mesh.
 
-What rests on time says so by ``rests_on``, as a process that stood still may explain it. What got through although it
-must not, or came twice, rests on nothing of the kind, whatever the check says.
+An assertion that depends on time says so with ``rests_on``, because a stalled process may explain its failure. A
+request that got through although it must not, or arrived twice, has no such explanation, whatever the check says.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ Fail = Callable[[str, str, Time | None], NoReturn]
 GAVE_UP = (Ending.TIMED_OUT, Ending.UNREACHABLE)
 NOBODY_THERE = (Ending.CONNECT_REFUSED, Ending.UNREACHABLE)
 SHOWN = 5
-"""So many of a list of failures are shown in a message; the evidence has them all."""
+"""The number of failures listed in a message; the evidence has all of them."""
 
 PART = 0.5
-"""The part of a probe's patience that has to be lost to explain that it ran out: several processes may share in it."""
+"""The fraction of a probe's patience that stalls must use up to explain a time-out; several processes may share it."""
 
 GIVEN_UP = Time(lost=5.0, during=10.0)
-"""What explains that fewer attempts than expected arrived: the probe gave up before."""
+"""The stall that explains missing attempts: the probe gave up before they arrived."""
 
 
 def _violation(expected: str, actual: str, rests_on: Time | None = None) -> NoReturn:
@@ -52,7 +52,7 @@ def _inconclusive(expected: str, actual: str, _rests_on: Time | None = None) -> 
 
 @dataclass(frozen=True)
 class Claims(Generic[T]):
-    """Sentences about something that was seen; each returns it, so that a check can go on with it."""
+    """Assertions on an observation; each returns the observation, so that a check can use it further."""
 
     seen: T
     fail: Fail
@@ -64,43 +64,43 @@ class Claims(Generic[T]):
         return self.require_in_time(holds, expected, actual, self.rests_on)
 
     def require_in_time(self, holds: bool, expected: str, actual: str, rests_on: Time | None) -> T:
-        """Fail unless ``holds``, which rests on this alone."""
+        """Fail unless ``holds``; ``rests_on`` replaces that of the claims."""
         if not holds:
             self.fail(f"{self.what}: {expected}" if self.what else expected, actual, rests_on)
         return self.seen
 
 
 class ValueClaims(Claims[T]):
-    """Sentences about a value."""
+    """Assertions on a value."""
 
     def equals(self, value: object) -> T:
-        """It is this."""
+        """The value equals this one."""
         return self.require(self.seen == value, f"{value!r}", f"it is {self.seen!r}")
 
     def differs_from(self, value: object) -> T:
-        """It is not this."""
-        return self.require(self.seen != value, f"something else than {value!r}", "it is just that")
+        """The value differs from this one."""
+        return self.require(self.seen != value, f"a value other than {value!r}", "it is equal")
 
     def at_most(self, limit: float) -> T:
-        """It is a number that is not greater than this. Where it rests on time, it is seconds: the excess counts."""
+        """The number is not greater than this. With ``rests_on`` it is in seconds; a stall must cover the excess."""
         seen: Any = self.seen
         excess = self.rests_on and Time(self.rests_on.lost + seen - limit, self.rests_on.during + seen)
         return self.require_in_time(seen <= limit, f"at most {limit:g}", f"it is {seen:g}", excess)
 
     def at_least(self, limit: float) -> T:
-        """It is a number that is not smaller than this."""
+        """The number is not smaller than this."""
         return self.require(self.seen >= limit, f"at least {limit:g}", f"it is {self.seen:g}")  # type: ignore[operator]
 
     def holds(self, actual: str) -> T:
-        """It is true; ``actual`` says what is the case otherwise."""
+        """The value is true; ``actual`` is the message otherwise."""
         return self.require(bool(self.seen), "it holds", actual)
 
 
 class ExchangeClaims(Claims[Exchange]):
-    """Sentences about an exchange."""
+    """Assertions on an exchange."""
 
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
-        """A whole answer came, with this status. Over gRPC 200 stands for OK; over TCP there is only the answer."""
+        """A complete response arrived, with this status. For gRPC 200 means OK; for TCP only the response counts."""
         statuses = {status} if isinstance(status, int) else set(status)
         good = self.seen.ending is Ending.ANSWERED and (
             self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
@@ -109,12 +109,12 @@ class ExchangeClaims(Claims[Exchange]):
         return self.require_in_time(good, f"an answer with status {wanted}", told(self.seen), self._timing())
 
     def answered_grpc(self, status: int) -> Exchange:
-        """A gRPC call ended with this status."""
+        """The gRPC call ended with this status."""
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
         return self.require_in_time(good, f"an answer with grpc-status {status}", told(self.seen), self._timing())
 
     def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
-        """It was turned away, in one of the documented forms. That nobody listens is no refusal."""
+        """It was refused in one of the documented forms. A closed port is not a refusal."""
         if self.seen.ending in NOBODY_THERE:
             _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
         allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
@@ -123,30 +123,30 @@ class ExchangeClaims(Claims[Exchange]):
         return self.require_in_time(good, f"a refusal ({' or '.join(map(str, allowed))})", told(self.seen), rests_on)
 
     def body(self, length: int, sha256: str) -> Exchange:
-        """The body is whole and unaltered."""
+        """The body is complete and unaltered."""
         good = (self.seen.body_length, self.seen.body_sha256) == (length, sha256)
-        actual = f"{self.seen.body_length} octets with SHA-256 {self.seen.body_sha256 or 'none'} arrived"
-        return self.require(good, f"a body of {length} octets with SHA-256 {sha256}", actual)
+        actual = f"{self.seen.body_length} bytes with SHA-256 {self.seen.body_sha256 or 'none'} arrived"
+        return self.require(good, f"a body of {length} bytes with SHA-256 {sha256}", actual)
 
     def took(self, at_least: float, at_most: float) -> Exchange:
-        """It took so many seconds. What ends too late may have been delayed; what ends too early was not."""
+        """It took this many seconds. A stall can explain a late end, not an early one."""
         seconds = self.seen.seconds
         late = Time(seconds - at_least, seconds) if seconds > at_most else None
         expected, actual = f"an end after {at_least:.3f} to {at_most:.3f} s", f"it ended after {seconds:.3f} s"
         return self.require_in_time(at_least <= seconds <= at_most, expected, f"{actual}: {told(self.seen)}", late)
 
     def _timing(self) -> Time | None:
-        """What it rests on that the exchange ended so: where the probe gave up, on its patience."""
+        """The stall that could explain this end: if the probe gave up, part of its patience."""
         if self.seen.ending in GAVE_UP:
             return Time(self.seen.seconds * PART, self.seen.seconds)
         return self.rests_on
 
 
 class AttemptsClaims(Claims[tuple[Attempt, ...]]):
-    """Sentences about the attempts that reached an application."""
+    """Assertions on the attempts that reached an application."""
 
     def count(self, number: int) -> tuple[Attempt, ...]:
-        """Exactly so many attempts arrived."""
+        """Exactly this many attempts arrived."""
         arrived = len(self.seen)
         fewer = self.rests_on or GIVEN_UP if arrived < number else None
         return self.require_in_time(
@@ -159,23 +159,23 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
         return self.require_in_time(not self.seen, "nothing to reach the application", arrived, None)
 
     def bodies(self, length: int, sha256: str) -> tuple[Attempt, ...]:
-        """Every attempt brought the whole body, unaltered."""
+        """Every attempt carried the complete body, unaltered."""
         wrong = [a for a in self.seen if (a.body_length, a.body_sha256) != (length, sha256)]
         actual = "; ".join(f"attempt {a.number} brought {a.body_length} with {a.body_sha256}" for a in wrong[:SHOWN])
-        return self.require(not wrong, f"{length} octets with SHA-256 {sha256} on every attempt", actual)
+        return self.require(not wrong, f"{length} bytes with SHA-256 {sha256} on every attempt", actual)
 
     def cancelled(self) -> tuple[Attempt, ...]:
-        """Each attempt was cancelled by the caller's side."""
+        """Each attempt was cancelled by the client's side."""
         late = [a for a in self.seen if a.ending is not AttemptEnding.CANCELLED]
         actual = "; ".join(f"attempt {a.number} is {a.ending}" for a in late[:SHOWN]) or "no attempt arrived"
         return self.require(bool(self.seen) and not late, "the server to see the cancellation", actual)
 
 
 class LoadClaims(Claims[LoadOutcome]):
-    """Sentences about an open-loop load."""
+    """Assertions on an open-loop load."""
 
     def clean(self) -> LoadOutcome:
-        """Nothing failed, was lost or came twice."""
+        """No request failed, was lost or arrived twice."""
         s = self.seen
         actual = (
             f"of {s.sent} requests {len(s.failed)} failed, {len(s.lost)} were lost, {len(s.duplicated)} came twice: "
@@ -185,16 +185,16 @@ class LoadClaims(Claims[LoadOutcome]):
         return self.require_in_time(s.clean, "every request to be served exactly once", actual, rests_on)
 
     def refused(self) -> LoadOutcome:
-        """Not one request was answered well, or reached an application."""
+        """No request succeeded or reached an application."""
         answered = self.seen.sent - len(self.seen.failed)
         actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
         return self.require_in_time(not (answered or self.seen.reached), "every request to be refused", actual, None)
 
     def carried(self, limit: float) -> LoadOutcome:
-        """The machine kept up with it, so that what failed did not fail for want of time.
+        """The machine kept up with the load, so that no request failed for lack of CPU time.
 
-        Nearly all requests were sent at most so many seconds after they were due; and where some of them failed,
-        half of those that were served took no longer.
+        Nine in ten requests were sent at most ``limit`` seconds after they were due; if any failed, half of the
+        served ones took no longer than that.
         """
         late, served = self.seen.lateness.p90, self.seen.served_in.p50 if self.seen.failed else 0.0
         return self.require(
@@ -204,20 +204,20 @@ class LoadClaims(Claims[LoadOutcome]):
         )
 
     def sent_at_least(self, number: int) -> LoadOutcome:
-        """The load was long enough to mean something."""
+        """The load had at least this many requests."""
         return self.require(self.seen.sent >= number, f"at least {number} requests", f"{self.seen.sent} were sent")
 
 
 class SightClaims(Claims[Sight]):
-    """Sentences about what was on the wire."""
+    """Assertions on a wire capture."""
 
     def readable(self, needles: Sequence[str]) -> Sight:
-        """Each of these texts was there in clear."""
+        """Each of these texts was on the wire in plaintext."""
         missing = [needle for needle in needles if needle not in self.seen.found]
         return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} are not there")
 
     def unreadable(self) -> Sight:
-        """None of the texts was there, though octets went both ways."""
+        """None of the texts was on the wire, although bytes went both ways."""
         if not (self.seen.octets_to_server and self.seen.octets_to_client):
             _inconclusive("traffic on the wire", "none was recorded")
         found = f"found {', '.join(self.seen.found)}"
@@ -226,9 +226,9 @@ class SightClaims(Claims[Sight]):
 
 @dataclass(frozen=True)
 class Judge:
-    """Finds the sentences that fit what was seen.
+    """Selects the assertions that fit an observation.
 
-    ``what`` names a value. ``rests_on`` is given where time judges: see ``MeshUnderTest.time``.
+    ``what`` names a value in messages. ``rests_on`` is for assertions that depend on time: see ``MeshUnderTest.time``.
     """
 
     fail: Fail
@@ -246,7 +246,7 @@ class Judge:
     @overload
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> ValueClaims[Any]: ...
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> Claims[Any]:
-        """Turn what was seen into something to claim of it."""
+        """The assertions for this observation."""
         for kind, claims in KINDS:
             if isinstance(seen, kind):
                 return claims(seen, self.fail, what, rests_on)
@@ -262,10 +262,10 @@ KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
 )
 
 expect = Judge(_violation)
-"""Judges the mesh by what was seen; a sentence that does not hold is a ``Violation``."""
+"""Tests the mesh; a failed assertion is a ``Violation``."""
 
 control = Judge(_inconclusive)
-"""Proves that the stimulus works; a sentence that does not hold is ``Inconclusive``."""
+"""Proves that the stimulus works; a failed assertion is ``Inconclusive``."""
 
 
 async def converge(
@@ -276,12 +276,11 @@ async def converge(
     in_a_row: int = 1,
     every: float = 0.01,
 ) -> tuple[T, float]:
-    """Observe, with ``every`` seconds between, until ``marker`` held ``in_a_row`` times or ``within`` seconds are over.
+    """Observe every ``every`` seconds until ``marker`` held ``in_a_row`` times or ``within`` seconds are over.
 
-    Returns the newest observation and the seconds until the marker began to hold, which are more than ``within`` where
-    it never held for long enough; the check judges both. Observations made before are not held against the mesh;
-    whatever comes after this is. Where the marker never holds, the newest observation was begun after ``within``
-    seconds, however late this process came to make it.
+    Returns the last observation, and the seconds until the marker began to hold: more than ``within`` if it never held
+    for long enough. The check asserts on both; earlier observations do not count against the mesh. If the marker never
+    holds, the last observation began after ``within`` seconds, even if this process was delayed.
     """
     begun = time.monotonic()
     run, since = 0, 0.0

@@ -22,7 +22,7 @@ class KnownViolation:
     Attributes:
         check: A check's id, with or without parameters; without, it covers all of them.
         reason: Why the mesh does this, in a sentence.
-        link: Where that is written: an issue, a page of documentation.
+        link: Its source: an issue or a page of documentation.
         where: File and line of the entry.
     """
 
@@ -46,7 +46,7 @@ def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> t
 
     Args:
         path: The TOML file.
-        known_ids: The ids of all checks, without parameters; None leaves unknown ids be.
+        known_ids: The ids of all checks, without parameters; None accepts unknown ids.
 
     Raises:
         ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
@@ -75,7 +75,7 @@ def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None)
     name = known.whole
     if known_ids is not None and name not in known_ids:
         near = [i for i in sorted(known_ids) if i.partition("/")[0] == name.partition("/")[0]] or sorted(known_ids)
-        raise ExpectationsError(f"{where}: no check {name!r}; there are {', '.join(near)}")
+        raise ExpectationsError(f"{where}: no check {name!r}; available: {', '.join(near)}")
     return known
 
 

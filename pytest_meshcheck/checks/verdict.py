@@ -11,7 +11,7 @@ from pytest_meshcheck.probe.process.pulse import now
 
 
 class Level(enum.StrEnum):
-    """How bad a violation is, in the words of RFC 2119."""
+    """The severity of a violation, in the terms of RFC 2119."""
 
     MUST = "MUST"
     SHOULD = "SHOULD"
@@ -20,7 +20,7 @@ class Level(enum.StrEnum):
 
 
 class Verdict(enum.StrEnum):
-    """What a check ends in."""
+    """The outcome of a check."""
 
     CONFORMS = "conforms"
     VIOLATES = "violates"
@@ -31,7 +31,7 @@ class Verdict(enum.StrEnum):
     KNOWN_VIOLATION = "known-violation"
     """Listed in the expectations, with reason and link, and it still violates."""
     FIXED = "fixed"
-    """Listed in the expectations, but it conforms: the entry is to be removed."""
+    """Listed in the expectations, but it conforms: remove the entry."""
     NOT_RUN = "not-run"
 
 
@@ -47,17 +47,17 @@ _BY_SEVERITY = (
 
 
 def severity(verdict: Verdict) -> int:
-    """How bad a verdict is beside others on one check: a violation that was seen outranks everything."""
+    """The rank of a verdict among several attempts of one check: a violation outranks everything."""
     return _BY_SEVERITY.index(verdict)
 
 
 @dataclass(frozen=True)
 class Time:
-    """What a violation rests on where it is about time: a process that stood still for long enough can explain it.
+    """The stall that would explain a violation which depends on time.
 
     Attributes:
-        lost: So many seconds without a reaction are enough.
-        during: So many seconds were measured; only what was lost in as many together counts.
+        lost: Seconds without a reaction that are enough to explain it.
+        during: Length in seconds of the window in which they must have been lost.
     """
 
     lost: float
@@ -68,7 +68,7 @@ class Violation(AssertionError):
     """The mesh does not do what the requirement says; nothing else raises this.
 
     Attributes:
-        rests_on: What could explain it; None where it was proven by order, or by what got through.
+        rests_on: The stall that could explain it; None if order or an accepted request proves it.
         raised: When it was found, by the clock of ``probe.pulse``.
     """
 
@@ -95,7 +95,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     """Capabilities without which it is unsupported."""
     proves: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
-    """Those of them that its verdict speaks of; left out in reports of before there was a difference."""
+    """The capabilities that its verdict confirms or contradicts; absent in older reports."""
     expected: str = ""
     actual: str = ""
     reason: str = ""
@@ -106,11 +106,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     reproduce: str = ""
     """One command that runs this check again."""
     measured: Mapping[str, float | int | str] = {}
-    """What was observed along the way, e.g. ``policy acts after (s)``."""
+    """Measurements made by the check, e.g. ``policy acts after (s)``."""
     attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
-    """What each attempt ended in, where a plugin made several; the verdict is the worst of them."""
+    """The verdict of each attempt, if a plugin made several; the verdict is the worst of them."""
 
     @property
     def proven(self) -> tuple[str, ...]:
-        """The capabilities that its verdict speaks of; in a report that does not tell them apart, all that it needs."""
+        """The capabilities that its verdict confirms or contradicts; in older reports all that it needs."""
         return self.needs if self.proves is msgspec.UNSET else self.proves

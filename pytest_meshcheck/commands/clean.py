@@ -1,4 +1,4 @@
-"""``meshcheck clean``: remove what dead runs left behind."""
+"""``meshcheck clean``: remove the resources of dead runs."""
 
 import argparse
 import sys
@@ -8,10 +8,10 @@ from pathlib import Path
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup.leftovers import Leftover, in_cluster, of_dead_runs, of_nobody
 
-SUMMARY = "Remove what dead runs left behind: kind clusters, namespaces, meshes, folders."
-DESCRIPTION = f"""{SUMMARY} Every run of this user writes down which cluster it makes, or in which it has namespaces,
-and holds that record as long as it lives; what the record of a dead run names is removed. What a living run uses is
-never touched."""
+SUMMARY = "Remove the resources of dead runs: kind clusters, namespaces, meshes, folders."
+DESCRIPTION = f"""{SUMMARY} Each run keeps a record, locked while it lives, of the cluster that it creates or of the one
+in which it creates namespaces. This command removes what the records of dead runs of this user name, and never what a
+live run of this user uses."""
 
 NOT_REMOVED = 1
 BAD_INPUT = 4
@@ -19,21 +19,21 @@ BAD_INPUT = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``meshcheck clean``."""
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would be removed")
     parser.add_argument(
         "--all",
         action="store_true",
-        help="also what nobody is known to use: kept kind clusters, and what no record of this user tells of; "
-        "on a shared machine or cluster that may be somebody's run",
+        help="also remove resources with no known owner: kept kind clusters, and resources without a run record; "
+        "unsafe on a shared machine or cluster, where they may belong to another user's run",
     )
     parser.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="look for namespaces in the cluster of this file"
+        "--kubeconfig", type=Path, metavar="FILE", help="also look for namespaces in the cluster of this kubeconfig"
     )
-    parser.add_argument("--context", metavar="NAME", help="look for namespaces in the cluster of this context")
+    parser.add_argument("--context", metavar="NAME", help="also look for namespaces in the cluster of this context")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove it, with a line for each; returns the exit code."""
+    """Remove the leftovers, with one line of output for each; returns the exit code."""
     try:
         leftovers = list(_found(options))
     except MeshUnavailable as error:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _found(options: argparse.Namespace) -> Iterator[Leftover]:
     if options.kubeconfig and not options.kubeconfig.is_file():
-        raise MeshUnavailable(f"--kubeconfig {options.kubeconfig}: there is no such file")
+        raise MeshUnavailable(f"--kubeconfig {options.kubeconfig}: no such file")
     yield from of_dead_runs()
     yield from of_nobody()
     if options.kubeconfig or options.context:
@@ -55,15 +55,15 @@ def _found(options: argparse.Namespace) -> Iterator[Leftover]:
 
 
 def _treat(leftover: Leftover, options: argparse.Namespace) -> bool:
-    """Deal with one; whether it went as it should."""
+    """Remove, list or keep one leftover; returns whether that worked."""
     if leftover.doubt and not options.all:
-        sys.stdout.write(f"left alone: {leftover.what} ({leftover.doubt}); --all removes it\n")
+        sys.stdout.write(f"kept: {leftover.what} ({leftover.doubt}); --all removes it\n")
         return True
     if options.dry_run:
         sys.stdout.write(f"would be removed: {leftover.what}\n")
         return True
     if trouble := leftover.remove():
-        sys.stderr.write(f"error: {leftover.what}: not removed: {trouble}\n")
+        sys.stderr.write(f"error: cannot remove {leftover.what}: {trouble}\n")
         return False
     sys.stdout.write(f"removed: {leftover.what}\n")
     return True

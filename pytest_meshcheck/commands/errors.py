@@ -1,4 +1,4 @@
-"""How the commands that make a page of reports end."""
+"""Exit codes and error messages of the commands that write a page of reports."""
 
 import sys
 from collections.abc import Callable
@@ -11,14 +11,14 @@ NOT_WRITTEN = 1
 BAD_INPUT = 2
 
 
-def told(make: Callable[[], Path]) -> int:
-    """Make a page, and say where it is or what was in the way; returns the exit code."""
+def exit_code_of(make: Callable[[], Path]) -> int:
+    """Make a page, and print its path or the error; returns the exit code."""
     try:
         page = make()
     except ReportUnreadable as error:
         return _failed(str(error), BAD_INPUT)
     except ReportNotWritten as error:
-        return _failed(f"{error.path} could not be written: {error.reason}", NOT_WRITTEN)
+        return _failed(f"cannot write {error.path}: {error.reason}", NOT_WRITTEN)
     sys.stdout.write(f"{page}\n")
     return 0
 

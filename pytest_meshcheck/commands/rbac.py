@@ -1,4 +1,4 @@
-"""``meshcheck rbac``: the manifest of what a run may have to do in a cluster."""
+"""``meshcheck rbac``: the RBAC manifest of a run."""
 
 import argparse
 import sys
@@ -14,15 +14,15 @@ from pytest_meshcheck.platforms.kubernetes import permissions
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 
 MANIFEST = Path(permissions.__file__).with_name("rbac.yaml")
-SUMMARY = "Print the RBAC that a run on a cluster needs, for kubectl apply."
+SUMMARY = "Print the RBAC manifest that a run on a cluster needs, for kubectl apply."
 BAD_INPUT = 4
 
 
 class NoHooks:
-    """No plugin takes part in a run."""
+    """Hooks without any plugin behind them."""
 
     def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
-        """Nobody changes anything."""
+        """Change nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="with what judging this mesh takes, if it is installed",
+        help="include the permissions needed to test this mesh when it is already installed; repeatable",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it; returns the exit code."""
+    """Print the manifest; returns the exit code."""
     meshes, order = Registry.installed(), Order(None, 1.0, NoHooks(), installed=True)
     try:
         extra = [one for name in options.mesh for one in meshes.create(name, order).permissions]
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def manifest(extra: Iterable[Permission] = ()) -> str:
-    """``rbac.yaml``, with rules for what some meshes need besides."""
+    """``rbac.yaml``, with additional rules for meshes."""
     text = MANIFEST.read_text("utf-8")
     if not (added := _rules(extra)):
         return text

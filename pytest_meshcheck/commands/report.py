@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_meshcheck.commands.errors import told
+from pytest_meshcheck.commands.errors import exit_code_of
 from pytest_meshcheck.report import matrix
 from pytest_meshcheck.report.model import load
 
-SUMMARY = "Merge report.json files into one page: checks by mesh."
+SUMMARY = "Merge report.json files into one page, checks by mesh."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,19 +20,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Merge the reports that are named and say where the page is; returns the exit code."""
-    return told(lambda: matrix.write(matrix.merge([load(path) for path in options.reports]), options.output))
+    """Merge the reports, and print the path of the page; returns the exit code."""
+    return exit_code_of(lambda: matrix.write(matrix.merge([load(path) for path in options.reports]), options.output))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which reports, and where to."""
-    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT.json", help="report.json of one run")
+    """The options of ``meshcheck report``."""
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT.json", help="report.json of a run")
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("meshcheck-matrix"),
         metavar="DIR",
-        help="where matrix.html, matrix.md and matrix.json go (default: %(default)s)",
+        help="directory for matrix.html, matrix.md and matrix.json (default: %(default)s)",
     )
 
 

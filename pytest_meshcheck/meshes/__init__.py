@@ -1,1 +1,1 @@
-"""The things under test: one adapter per service mesh."""
+"""Adapters, one per service mesh."""

@@ -92,5 +92,5 @@ def adapter(order: Order) -> NoMesh:
         MeshUnavailable: A version was asked for.
     """
     if order.version is not None:
-        raise MeshUnavailable(f"--mesh=none@{order.version}: there are no versions of no mesh; write --mesh=none")
+        raise MeshUnavailable(f"--mesh=none@{order.version}: `none` has no versions; use --mesh=none")
     return NoMesh()

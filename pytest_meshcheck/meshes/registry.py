@@ -84,7 +84,7 @@ class Registry:
         """Add a mesh; RegistryError names both origins where the name is taken."""
         if (known := self.entries.get(entry.name)) and known.origin != entry.origin:
             raise RegistryError(
-                f"two meshes are called {entry.name!r}: one from {known.origin}, one from {entry.origin}; "
+                f"two meshes are named {entry.name!r}: one from {known.origin}, one from {entry.origin}; "
                 "uninstall one of them or rename it"
             )
         self.entries[entry.name] = entry
@@ -92,5 +92,5 @@ class Registry:
     def create(self, name: str, order: Order) -> Mesh:
         """An adapter for the mesh of that name; RegistryError lists the names there are."""
         if name not in self.entries:
-            raise RegistryError(f"no mesh {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}")
+            raise RegistryError(f"no mesh {name!r}; available: {', '.join(sorted(self.entries)) or 'none'}")
         return self.entries[name].load()(order)

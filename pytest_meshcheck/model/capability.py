@@ -1,4 +1,4 @@
-"""What a mesh can or cannot do. A mesh claims it, a check needs it, a run observes it."""
+"""Capabilities of a mesh. A mesh claims them, a check needs them, a run observes them."""
 
 import enum
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class Capability(enum.StrEnum):
     MTLS = "mtls"
     """Connections between enrolled workloads are mutually authenticated TLS."""
     STRICT_MTLS = "strict-mtls"
-    """A workload can be told to refuse everything but mutual TLS."""
+    """A workload can be set to refuse everything but mutual TLS."""
     PERMISSIVE_MTLS = "permissive-mtls"
-    """A workload can be told to accept mutual TLS and plaintext side by side."""
+    """A workload can be set to accept mutual TLS and plaintext side by side."""
     PERMISSIVE_SERVER_FIRST = "permissive-server-first"
     """Permissive mutual TLS serves plaintext also where the server speaks first."""
     PORT_LEVEL_MTLS = "port-level-mtls"
@@ -24,7 +24,7 @@ class Capability(enum.StrEnum):
     SERVER_IDENTITY = "server-identity"
     """A client's data plane checks which service it talks to."""
     PEER_IDENTITY = "peer-identity"
-    """A server is told the verified identity of its caller."""
+    """A server receives the verified identity of its caller."""
     SPIFFE = "spiffe"
     """Workload certificates are X.509-SVIDs: a SPIFFE ID is their one URI SAN."""
     RETRY = "retry"

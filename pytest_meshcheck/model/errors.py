@@ -1,4 +1,4 @@
-"""What can go wrong that is not the mesh's fault."""
+"""Errors that are not the mesh's fault."""
 
 from pytest_meshcheck.model.redaction import redacted
 

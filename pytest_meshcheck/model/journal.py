@@ -1,4 +1,4 @@
-"""What happened during one check, in order; the evidence of its verdict."""
+"""The events of one check, in order: the evidence of its verdict."""
 
 import time
 from dataclasses import dataclass, field

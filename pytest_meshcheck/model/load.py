@@ -1,4 +1,4 @@
-"""Open-loop load of a client on a server, which goes on where an instance of either is replaced by another."""
+"""Open-loop load of a client on a server, which continues when an instance of either is replaced."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What was seen, joined: the client's exchanges with the servers' attempts."""
+"""Observations: the client's exchanges joined with the servers' attempts."""
 
 import math
 from collections import Counter

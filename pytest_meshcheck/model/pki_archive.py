@@ -1,4 +1,4 @@
-"""An authority as octets and back, keys included: for a Secret, and for nothing that anybody reads."""
+"""Serialises an authority with its keys: only for a Secret."""
 
 import msgspec
 from cryptography import x509

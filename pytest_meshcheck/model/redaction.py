@@ -1,4 +1,4 @@
-"""Keeping private keys out of everything that is shown or kept."""
+"""Removes private keys from everything that is shown or kept."""
 
 import re
 

@@ -82,14 +82,14 @@ def redact_text(text: str) -> str:
 
 
 def redact_octets(octets: bytes) -> bytes:
-    """The octets without their secrets; a DER private key as a whole."""
+    """The bytes without their secrets; a DER private key as a whole."""
     if _is_der_key(octets):
         return PRIVATE_KEY.encode()
     return redact_text(octets.decode("latin-1")).encode("latin-1")
 
 
 def redact(value: object) -> object:
-    """The value as plain data for JSON (structs become mappings, octets stay octets), without its secrets."""
+    """The value as plain data for JSON (structs become mappings, bytes stay bytes), without its secrets."""
     for kind, redactor in _REDACTORS:
         if isinstance(value, kind):
             return redactor(value)

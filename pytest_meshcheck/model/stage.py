@@ -1,4 +1,4 @@
-"""The workloads of the stage, by the role that a check asks for."""
+"""The workloads of the stage, by role."""
 
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
@@ -20,4 +20,4 @@ STAGE = {
 """Two identities in one namespace, their twins in another, and two workloads outside of the mesh."""
 
 WHERE_LIFETIMES_ARE_ONE = {"renewing": "other"}
-"""Who takes whose part where the certificates of all workloads live equally long: each has to be started."""
+"""Role aliases for meshes with one certificate lifetime: starting fewer workloads is cheaper."""

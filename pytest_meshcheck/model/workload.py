@@ -1,4 +1,4 @@
-"""Running workloads: what a check can do with them."""
+"""Running workloads, as checks use them."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -44,7 +44,7 @@ class Stream:
     request_id: str
 
     async def echo(self, length: int = 64) -> m.Exchange:
-        """Send octets and wait for their echo."""
+        """Send bytes and wait for their echo."""
         return await self.client.exchange(
             m.EchoOnStream(request_id=self.request_id, body=m.Body(length=length, seed=1))
         )
@@ -67,7 +67,7 @@ class Workload:
         probe: The control connection to its probe.
         journal: Where everything that it sees is written down.
         resolve: Where it dials.
-        instance: Tells replicas apart in ledgers.
+        instance: Identifies the replica in ledgers.
         loads: What it sends at this moment.
         arrived: How many attempts had reached it before a request of some id, whose connections may say none, was made.
         before_call: Awaited before it sends anything that a check asks for, except for handshakes without a
@@ -135,7 +135,7 @@ class Workload:
         return await self.get(server, port, method="POST", body=body, **request)
 
     async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
-        """Make a TLS handshake and nothing more; the exchange tells the alert, and the chain shown."""
+        """Make only a TLS handshake; the exchange has the alert and the peer's chain."""
         request = m.Request(
             request_id=new_id(), address=address, protocol=m.Protocol.TLS, tls=tls, patience=self.patience
         )

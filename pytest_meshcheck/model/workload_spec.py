@@ -1,4 +1,4 @@
-"""Workloads before they run: their names, whether the mesh has them, what they serve, how they are addressed."""
+"""Specifications of workloads: names, enrolment, ports, and addresses."""
 
 import enum
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class Enrolment(enum.StrEnum):
     ENROLLED = "enrolled"
     UNENROLLED = "unenrolled"
     FEIGNED = "feigned"
-    """No data plane, but the mesh is told that there is one: an impostor that speaks TLS by itself."""
+    """Enrolled in name, but without a data plane: an impostor that speaks TLS itself."""
 
 
 class Via(enum.StrEnum):

@@ -1,1 +1,1 @@
-"""Where workloads run: local processes today, clusters next."""
+"""Where workloads run: local processes, or a Kubernetes cluster."""

@@ -1,4 +1,4 @@
-"""What a platform does for a mesh and a stage, whatever it is made of."""
+"""The interface of platforms."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""Child processes that never outlive this one, and that are missed when they die."""
+"""Child processes that never outlive this one, and whose death is noticed."""
 
 import asyncio
 import errno

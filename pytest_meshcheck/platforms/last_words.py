@@ -1,4 +1,4 @@
-"""What the log of a process that died says of why: the first line that is critical, not the stack trace after it."""
+"""The cause in the log of a process that died: its first critical line, not the stack trace after it."""
 
 import re
 

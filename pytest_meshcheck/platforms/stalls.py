@@ -1,4 +1,4 @@
-"""Processes of a run that could not react: probes say so themselves, of what has no pulse /proc tells."""
+"""Stalled processes of a run: probes report their own stalls, /proc shows those of other processes."""
 
 import asyncio
 import errno

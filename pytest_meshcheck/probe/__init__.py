@@ -1,1 +1,1 @@
-"""The program at both ends of every connection: it sends, answers as scripted, and keeps a ledger."""
+"""The program at both ends of every connection: sends requests, answers as scripted, keeps a ledger."""

@@ -181,7 +181,7 @@ async def _greeted_again(dial: Dial, session: str, expected: str) -> Stream:
     stream, incarnation = await _greeted(dial, session)
     if incarnation != expected:
         stream[1].close()
-        raise ProbeLost("it was started anew meanwhile, and has forgotten what it saw")
+        raise ProbeLost("it was restarted meanwhile, and has lost its observations")
     return stream
 
 

@@ -1,1 +1,1 @@
-"""Results on paper: report.json, and what is made from it."""
+"""Results as report.json and the formats made from it."""

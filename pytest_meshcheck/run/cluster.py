@@ -1,4 +1,4 @@
-"""The cluster of a run: had by the process that the user started, attached to by every process that runs checks."""
+"""The cluster of a run: the process that the user started provides it, processes that run checks attach to it."""
 
 import asyncio
 import secrets
@@ -80,7 +80,7 @@ class Cluster:
     def attachment(self) -> Attachment:
         """How to get to the cluster; Inconclusive where there is none."""
         if self._attachment is None:
-            raise Inconclusive("there is no cluster yet: it is made when checks are run")
+            raise Inconclusive("no cluster yet: it is created when checks run")
         return self._attachment
 
     def keep_score(self, scores: ScoreKeeper) -> None:
@@ -95,9 +95,7 @@ class Cluster:
         records_folder()
         if not is_named(settings):
             if settings.mesh_installed:
-                raise MeshUnavailable(
-                    "--mesh-installed is about a cluster that exists: name it with --mesh-context=NAME"
-                )
+                raise MeshUnavailable("--mesh-installed needs an existing cluster: name it with --mesh-context=NAME")
             self._kind_config = kind_config(settings, adapters)
             refuse_one_place(settings, adapters)
             kind.require()

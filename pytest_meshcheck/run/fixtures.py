@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mesh_handover() -> AsyncIterator[Handover]:
-    """Where a mesh that is to be upgraded is left between its two versions."""
+    """Holds a mesh between the checks of its two versions, in an upgrade run."""
     handover = Handover()
     yield handover
     await handover.close()
@@ -37,7 +37,7 @@ async def mesh_handover() -> AsyncIterator[Handover]:
 
 @pytest.fixture(scope="session")
 def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: pytest.Config) -> Platform:
-    """Where the mesh runs, one platform for each mesh; override it to run it elsewhere."""
+    """The platform that the mesh runs on; override it to run the mesh elsewhere."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     if mesh_handover.subject is not None:
         return mesh_handover.subject.platform
@@ -54,9 +54,9 @@ def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: 
 
 @pytest.fixture(scope="session")
 def mesh_chart_values() -> Mapping[str, Mapping[str, Any]]:
-    """Values for the Helm charts of the mesh, by chart or ``*`` for every chart; override it for images and settings.
+    """Helm values by chart, or ``*`` for every chart; override it for images and settings.
 
-    They overrule the adapter's, and those of ``--mesh-values``.
+    They override the adapter's values and ``--mesh-values``.
     """
     return {}
 
@@ -69,7 +69,7 @@ async def mesh_session(
     mesh_chart_values: Mapping[str, Mapping[str, Any]],
     pytestconfig: pytest.Config,
 ) -> AsyncIterator[MeshUnderTest]:
-    """The mesh, installed for as long as its checks run, and upgraded before those of another version."""
+    """The mesh, installed while its checks run; upgraded first if they are for another version."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     before = run.before(mesh_name)
     subject = mesh_handover.take()
@@ -83,7 +83,7 @@ async def mesh_session(
             if run.cluster is not None:
                 run.cluster.say_ready(mesh_name, subject)
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
-            run.adapters[before] = copy.copy(subject.adapter)  # what is reported of it is what was judged
+            run.adapters[before] = copy.copy(subject.adapter)  # the report describes the mesh as it was tested
             await upgrade(subject, mesh_name.version, run.upgrade.by)
         if fresh:
             await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
@@ -100,7 +100,7 @@ async def mesh_session(
 
 
 def _processes(config: pytest.Config) -> int:
-    """How many processes of the run have a stage each."""
+    """The number of processes of the run that have a stage."""
     given: dict[str, Any] = getattr(config, "workerinput", {})
     return int(given.get("workercount", 1))
 
@@ -132,7 +132,7 @@ async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any
 async def mesh_evidence(
     mesh_session: MeshUnderTest, request: pytest.FixtureRequest, pytestconfig: pytest.Config
 ) -> AsyncIterator[None]:
-    """What is seen and done from here on is this test's; its evidence is complete also where the stage breaks first."""
+    """Collects the evidence of this test from here on, complete even if starting the workloads fails."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(PLANNED, None)
     with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
@@ -142,14 +142,14 @@ async def mesh_evidence(
         if run.judging.keeps_evidence(request.node):
             try:
                 await mesh_session.capture()
-            except Exception as error:  # noqa: BLE001 - the verdict stands, whatever is in the way of its evidence
+            except Exception as error:  # noqa: BLE001 - the verdict stands even if its evidence cannot be kept
                 why = getattr(error, "strerror", None) or error
                 run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTest:
-    """The mesh under test: policies, rotations, the wire, and what its documentation promises."""
+    """The mesh under test: policies, rotations, wire captures, and its documented behaviour."""
     await mesh_session.stage.heal()
     if mesh_session.turns.file is not None:
         await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
@@ -159,65 +159,65 @@ async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTes
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_client(mesh: MeshUnderTest) -> Workload:
-    """An enrolled workload in blue that calls others."""
+    """An enrolled client workload in the namespace blue."""
     return await mesh.workload("client")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_other(mesh: MeshUnderTest) -> Workload:
-    """A second enrolled caller in blue, with an identity of its own."""
+    """A second enrolled client in blue, with an identity of its own."""
     return await mesh.workload("other")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_server(mesh: MeshUnderTest) -> Workload:
-    """An enrolled workload in blue that is called."""
+    """An enrolled server workload in blue."""
     return await mesh.workload("server")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_renewing(mesh: MeshUnderTest) -> Workload:
-    """An enrolled workload in blue whose certificates live as shortly as the mesh allows."""
+    """An enrolled workload in blue with the shortest certificate lifetime that the mesh allows."""
     return await mesh.workload("renewing")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_twin_client(mesh: MeshUnderTest) -> Workload:
-    """The client's twin: the same name in another namespace."""
+    """An enrolled client with the same name as ``mesh_client``, in the namespace green."""
     return await mesh.workload("twin_client")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_twin_server(mesh: MeshUnderTest) -> Workload:
-    """The server's twin: the same name in another namespace."""
+    """An enrolled server with the same name as ``mesh_server``, in the namespace green."""
     return await mesh.workload("twin_server")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_outsider(mesh: MeshUnderTest) -> Workload:
-    """A caller outside of the mesh."""
+    """A client outside the mesh."""
     return await mesh.workload("outsider")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_bystander(mesh: MeshUnderTest) -> Workload:
-    """A server outside of the mesh."""
+    """A server outside the mesh."""
     return await mesh.workload("bystander")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh_impostor(mesh: MeshUnderTest) -> Workload:
-    """A server without a data plane that the mesh takes for an enrolled workload; it speaks TLS by itself."""
+    """A server without a data plane that the mesh believes to be enrolled; it speaks TLS itself."""
     return await mesh.workload("impostor")
 
 
 @pytest.fixture
 def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
-    """What was seen while the mesh was moved to the version that it has now."""
+    """The observations made during the upgrade to the present version."""
     return mesh.of_upgrade()
 
 
 @pytest.fixture
 def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
-    """What the check's ``head_start`` comes to; awaiting it waits for its end."""
+    """The result of the check's ``head_start``; awaiting it waits for its end."""
     return mesh.head_start(request.node.stash[PLANNED].check)

@@ -1,4 +1,4 @@
-"""What a collected test item is to a conformance run."""
+"""The check behind a collected test item."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ class Collected(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a process of a run tells the one that keeps the score, once it is done."""
+    """The summary that a process of a run sends, at its end, to the one that keeps the score."""
 
     collected: list[Collected] = []
     troubles: list[str] = []

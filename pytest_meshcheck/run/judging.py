@@ -1,4 +1,4 @@
-"""What the outcomes of checks mean: items -> attempts -> verdicts, with their evidence."""
+"""Outcomes of checks to verdicts: items -> attempts -> verdicts, with their evidence."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,12 +64,14 @@ class Judging:
         item.stash[ATTEMPTS].begin()
         adapter = self.adapters[planned.mesh]
         if planned.check.disruptive and not self.may_disrupt(planned.mesh):
-            raise Unsupported(f"disrupts {adapter.name}, which was there already: allow it by --mesh-allow-disruption")
+            raise Unsupported(
+                f"disrupts {adapter.name}, which was already installed: allow it with --mesh-allow-disruption"
+            )
         claims = adapter.claims
         for capability in sorted(planned.check.needs):
             claim = claims.get(capability)
             if claim is None or not claim.supported:
-                why = f"{claim.note} ({claim.source})" if claim else "the adapter says nothing of it"
+                why = f"{claim.note} ({claim.source})" if claim else "the adapter does not mention it"
                 raise Unsupported(f"needs {capability}: {why}")
 
     @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""The known violations of the meshes of a run: those of ``--mesh-expectations``, or those that a suite ships."""
+"""The known violations of the meshes of a run, from ``--mesh-expectations`` or from the suite."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class KnownViolations:
         for entry in (entry for entries in self._read.values() for entry in entries):
             if entry.whole in whole and not any(entry.covers(identifier) for identifier in ids):
                 there_are = ", ".join(sorted(i for i in ids if i.partition("[")[0] == entry.whole))
-                raise pytest.UsageError(f"{entry.where}: no check {entry.check!r}; there are {there_are}")
+                raise pytest.UsageError(f"{entry.where}: no check {entry.check!r}; available: {there_are}")
 
     def _entries(self, path: Path, root: Path) -> Entries:
         if (path, root) not in self._read:

@@ -1,4 +1,4 @@
-"""Tests that are no checks, and use the mesh: they have to run in the event loop that it lives in, the session's."""
+"""Tests that are not checks and use the mesh: they must run in its event loop, the session's."""
 
 import inspect
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What an outcome of pytest says of the mesh."""
+"""Outcomes of pytest to verdicts."""
 
 from collections.abc import Callable
 from pathlib import Path

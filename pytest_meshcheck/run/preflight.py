@@ -1,4 +1,4 @@
-"""What has to be known before anything is made in a cluster; each says in one line what is in the way."""
+"""Checks before anything is created in a cluster; each reports an obstacle in one line."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFO
 
 
 def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], context: str) -> None:
-    """MeshUnavailable where the user may not do in the cluster what a run has to do there."""
+    """MeshUnavailable if the user lacks permissions that the run needs in the cluster."""
     own = PLATFORM if settings.mesh_probe_image else PLATFORM + IMAGE_LOAD
     permissions = (*own, *(one for mesh in adapters.values() for one in mesh.permissions))
     if not_allowed := asyncio.run(lacking(settings.mesh_kubeconfig, settings.mesh_context, permissions)):
         meshes = "".join(f" --mesh={name.name}" for name, mesh in adapters.items() if mesh.permissions)
         raise MeshUnavailable(
             f"context {context} may not {', '.join(not_allowed)}: apply the output of "
-            f"`meshcheck rbac{meshes}` and bind the role, or ask whoever administers the cluster"
+            f"`meshcheck rbac{meshes}` and bind the role, or ask the administrator of the cluster"
         )
 
 
@@ -38,7 +38,7 @@ def kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path |
 
 
 def refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:
-    """Two meshes in one namespace would be one; with an upgrade they are one, under two names."""
+    """Refuse two meshes in one namespace; in an upgrade run they are one mesh under two names."""
     if settings.mesh_upgrade_to is not None:
         return
     places: dict[str, MeshName] = {}
@@ -50,7 +50,7 @@ def refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> N
 
 
 async def looked_at(adapters: Iterable[Mesh], settings: Settings) -> None:
-    """Have the adapters find out what is installed, or that nothing is in the way."""
+    """Have the adapters detect the installed mesh, or check that none is in the way."""
     api = await Api.connect(settings.mesh_kubeconfig, settings.mesh_context)
     try:
         for adapter in adapters:

@@ -1,4 +1,4 @@
-"""What a run tells of its steps while they are under way."""
+"""Progress messages of a run."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How a run gets its cluster, and what becomes of it at the end."""
+"""Provides the cluster of a run, and removes it at the end."""
 
 import asyncio
 import os

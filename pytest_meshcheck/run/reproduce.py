@@ -1,4 +1,4 @@
-"""The command that runs one check again, wherever it was run from: with the same options, quoted for a shell."""
+"""The command that repeats one check from anywhere, with the same options, quoted for a shell."""
 
 import functools
 import shlex

@@ -1,4 +1,4 @@
-"""Keeps the score of a run: collects results from every process, writes the reports, closes the terminal summary."""
+"""The score of a run: collects results from every process, writes the reports and the terminal summary."""
 
 import datetime
 import os

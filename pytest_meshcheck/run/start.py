@@ -1,4 +1,4 @@
-"""From the options to a run: the meshes that were asked for, and the hooks that judge them."""
+"""Starts a run: from the options to the selected meshes, and the hooks that test them."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def registry(config: pytest.Config) -> Registry:
-    """The meshes that can be asked for; UsageError where two have one name."""
+    """The available meshes; UsageError if two have the same name."""
     try:
         meshes = Registry.installed()
         config.hook.pytest_meshcheck_register_mesh(registry=meshes)
@@ -34,7 +34,7 @@ def registry(config: pytest.Config) -> Registry:
 
 
 def list_meshes(config: pytest.Config) -> int:
-    """Print the meshes there are, and where they come from."""
+    """Print the available meshes and the packages that provide them."""
     for entry in sorted(registry(config).entries.values(), key=lambda entry: entry.name):
         sys.stdout.write(f"{entry.name}  from {entry.origin}\n")
     return 0
@@ -91,8 +91,8 @@ def _need_pytest_asyncio(config: pytest.Config) -> None:
     plugin = "pytest_asyncio.plugin"
     if not any(getattr(loaded, "__name__", "") == plugin for loaded in config.pluginmanager.get_plugins()):
         raise pytest.UsageError(
-            f"--mesh takes pytest-asyncio, which is not loaded: leave out -p no:asyncio, or add -p {plugin} where "
-            "plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
+            f"--mesh needs pytest-asyncio, which is not loaded: omit -p no:asyncio, or add -p {plugin} where "
+            "plugins are not loaded automatically (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
         )
 
 

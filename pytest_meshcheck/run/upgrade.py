@@ -34,16 +34,18 @@ class Upgrade:
         meshes = tuple(dict.fromkeys(settings.mesh))
         flag = f"--mesh-upgrade-to={version}"
         if len(meshes) != 1:
-            raise pytest.UsageError(f"{flag} is about one mesh; --mesh names {', '.join(map(str, meshes))}: name one")
+            raise pytest.UsageError(
+                f"{flag} upgrades one mesh, but --mesh names {', '.join(map(str, meshes))}: name one"
+            )
         if _in_several_processes(config):
             raise pytest.UsageError(
-                f"{flag} takes one process: the checks of one version have to be over before the other comes, and "
-                "workers of xdist do not wait for each other; leave out -n"
+                f"{flag} needs one process: all checks of the first version must finish before the upgrade, and "
+                "xdist workers do not wait for each other; omit -n"
             )
         if settings.mesh_installed:
             raise pytest.UsageError(
-                f"{flag}: with --mesh-installed the mesh is not the suite's to upgrade; upgrade it yourself, "
-                "and judge it again with --mesh-baseline=FILE"
+                f"{flag}: the suite does not upgrade a mesh that was already installed (--mesh-installed); upgrade it "
+                "yourself, and compare with --mesh-baseline=FILE"
             )
         return cls(meshes[0], MeshName(meshes[0].name, version), UpgradeBy(settings.mesh_upgrade_by))
 
@@ -58,14 +60,15 @@ class Upgrade:
         before, after = adapters[self.before], adapters[self.after]
         flag = f"--mesh-upgrade-to={self.after.version}"
         if before.version == after.version:
-            raise pytest.UsageError(f"{flag}: {before.name} is {before.version} already; name another version")
+            raise pytest.UsageError(f"{flag}: {before.name} is {before.version} already; choose another version")
         claim = before.claims.get(Capability.UPGRADE)
         if claim is None or not claim.supported:
-            why = f"{claim.note} ({claim.source})" if claim else "its adapter says nothing of it"
+            why = f"{claim.note} ({claim.source})" if claim else "its adapter does not mention it"
             raise pytest.UsageError(f"{flag}: {before.name} cannot be upgraded: {why}")
         if self.by not in (valid := ways_of(before)):
             raise pytest.UsageError(
-                f"--mesh-upgrade-by={self.by}: {before.name} cannot be upgraded so; valid is {', '.join(valid)}"
+                f"--mesh-upgrade-by={self.by}: {before.name} does not support this strategy; "
+                f"valid values are {', '.join(valid)}"
             )
 
 

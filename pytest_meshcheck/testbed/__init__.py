@@ -1,1 +1,1 @@
-"""What a check acts on, and how it is kept in shape."""
+"""The mesh and the workloads that checks act on."""

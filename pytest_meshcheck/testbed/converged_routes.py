@@ -67,7 +67,7 @@ class Ways:
                 wrong = await self._asked(Question(caller, server, port, Sign.POLICIES, self._marks.get(service)))
                 self._known[way] = change
                 if wrong and change == self._changes[service] and service not in self._marks:
-                    raise Inconclusive(f"policies that were taken back go on acting, as {wrong} shows")
+                    raise Inconclusive(f"a deleted policy is still in effect: {wrong}")
 
     async def _asked(self, question: Question) -> Question | None:
         """The question, should the answer not become as expected in time."""

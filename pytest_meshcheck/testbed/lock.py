@@ -1,4 +1,4 @@
-"""Whose turn it is on a mesh that several processes of a run share: what touches the whole mesh is done alone."""
+"""A read-write lock over a mesh that several xdist workers share: actions on the whole mesh hold it exclusively."""
 
 import asyncio
 import fcntl
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @dataclass
 class Turns:
-    """A lock that checks share, and that some have to themselves.
+    """A lock that checks share, and that some hold exclusively.
 
     Attributes:
-        file: The lock's file; None where no other process uses the same mesh.
+        file: The lock's file; None if no other process uses the mesh.
     """
 
     file: Path | None = None
@@ -23,7 +23,7 @@ class Turns:
 
     @contextmanager
     def taken(self, *, alone: bool) -> Iterator[None]:
-        """Hold the lock for one check; waits while somebody has it alone, or with ``alone`` while anybody has it."""
+        """Hold the lock for one check, shared or, with ``alone``, exclusively; waits until that is possible."""
         if self.file is None:
             yield
             return
@@ -38,7 +38,7 @@ class Turns:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Have the lock alone within a check that shares it; other checks may come in between before that."""
+        """Hold the lock exclusively within a check that shares it; other checks may run in between."""
         if self._held is None or self._alone:
             yield
             return

@@ -1,4 +1,4 @@
-"""The mesh as a check sees it: policies that undo themselves, rotations, the wire, and the workloads of the stage."""
+"""The mesh as a check sees it: policies, rotations, wire captures, and workloads."""
 
 import asyncio
 import datetime
@@ -37,30 +37,30 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 from pytest_meshcheck.testbed.workloads import Stage
 
 TOLERANCE = 1.0
-"""Time limits are proven by the order of events; this bound only has to tell "cut" from "not cut"."""
+"""Seconds. Time limits are proven by the order of events; this only has to separate "cut" from "not cut"."""
 
 
 @dataclass
 class MeshUnderTest:
-    """What the fixture ``mesh`` is.
+    """The value of the fixture ``mesh``.
 
     Attributes:
         adapter: The mesh's adapter.
         platform: Where it runs.
-        scale: What every patience and tolerance is multiplied by (``--mesh-timeout-scale``).
-        steps: What took how many seconds to start.
-        evidence: Where the state of the mesh is kept when the check that runs now finds a violation.
-        measured: What the check that runs now observed along the way.
-        early: The head starts under way, by the id of their check.
-        may_disrupt: Whether what reaches beyond the stage is allowed.
-        upgraded: What was seen while the mesh was moved to the version that it has now; None: it was not.
-        turns: Keeps what touches the whole mesh apart from other processes that use the same mesh.
+        scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
+        steps: Seconds that each step of the start took, by name.
+        evidence: The directory for the state of the mesh if the current check finds a violation.
+        measured: The measurements of the current check.
+        early: The running head starts, by the id of their check.
+        may_disrupt: Whether policies and actions may affect workloads other than the suite's.
+        upgraded: The observations made during an upgrade; None if there was none.
+        turns: The lock that processes which share the mesh use for actions on the whole mesh.
         changes: The policies.
         stage: The workloads.
-        peers: Those that speak TLS by themselves.
-        rotations: What has to follow them.
-        loop: Where it has to be used from.
-        standstills: The pulse of the processes that judge and are judged.
+        peers: Workloads that speak TLS themselves.
+        rotations: The rotations, and the restarts that they need.
+        loop: The event loop that it has to be used from.
+        standstills: The stalls of the processes of the run.
     """
 
     adapter: Mesh
@@ -90,31 +90,31 @@ class MeshUnderTest:
 
     @property
     def journal(self) -> Journal:
-        """What happened during the check that runs now."""
+        """The events of the current check."""
         return self.platform.journal
 
     @property
     def documented(self) -> Documented:
-        """What the mesh's documentation promises."""
+        """The behaviour that the mesh's documentation promises."""
         return self.adapter.documented
 
     @property
     def authority(self) -> Authority:
-        """The authority that the mesh takes its certificates from."""
+        """The certificate authority of the mesh."""
         return self.adapter.authority
 
     @property
     def tolerance(self) -> float:
-        """Seconds by which an end may come late on a machine that is busy with other things."""
+        """Seconds by which a busy machine may delay an event."""
         return TOLERANCE * self.scale
 
     @property
     def pulse(self) -> Mapping[str, float]:
-        """By kind of process, for how many seconds at a stretch one could not react, at most."""
+        """The longest stall in seconds, by kind of process."""
         return self.standstills.longest
 
     def time(self, during: float) -> Time:
-        """What is due within so many seconds rests on this: one process that loses the tolerance can explain it."""
+        """The stall that explains missing a limit of ``during`` seconds: one process that loses the tolerance."""
         return Time(self.tolerance, during)
 
     def identity_of(self, workload: Workload) -> str:
@@ -122,49 +122,49 @@ class MeshUnderTest:
         return self.adapter.identity_of(workload.spec)
 
     def identity_in_stage(self, namespace: str, name: str) -> str:
-        """The identity that a workload would have in a namespace of the stage, by its plain name."""
+        """The identity that a workload of this name would have in a namespace of the run, such as ``blue``."""
         return self.adapter.identity_of(WorkloadSpec(self.platform.namespace(namespace), name))
 
     def claims(self, capability: Capability) -> bool:
-        """Whether the mesh claims to be able to do this."""
+        """Whether the mesh claims this capability."""
         claim = self.adapter.claims.get(capability)
         return claim is not None and claim.supported
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """The caller's identity as the server was told it."""
+        """The caller's identity as the mesh states it to the server."""
         return self.adapter.peer_identity(attempt)
 
     def endpoint(self, workload: Workload, port: str = "http") -> TlsEndpoint:
-        """Where a TLS handshake meets a workload's data plane."""
+        """The address and TLS settings of a workload's data plane."""
         return self.adapter.endpoint(workload, port)
 
     def begin_check(self, evidence: Path | None) -> None:
-        """Forget the check before."""
+        """Reset everything that belongs to one check."""
         self.journal.begin()
         self.standstills.begin_check()
         self.measured = {}
         self.evidence = evidence
 
     def measure(self, name: str, value: float | str) -> None:
-        """Keep a figure or a fact for the report."""
+        """Record a measurement for the report."""
         self.measured[name] = value
         self.journal.add("measured", name, value)
 
     def begin_early(self, check: Check) -> None:
-        """Begin the head start of a check."""
+        """Start the head start of a check, if it has one."""
         if check.head_start:
             self._early_since[check.id] = now()
             self.early[check.id] = asyncio.ensure_future(check.head_start(self))
 
     async def head_start(self, check: Check) -> Any:
-        """Wait for the end of a head start, and write its result down as evidence of the check that runs now."""
+        """Wait for the end of a head start, and record its result as evidence of the current check."""
         self.standstills.reach_back(self._early_since[check.id])
         result = await self.early[check.id]
         self.journal.add("head start", check.id, result)
         return result
 
     def of_upgrade(self) -> Upgraded:
-        """What was seen during the upgrade, written down as evidence of the check that runs now.
+        """The observations made during the upgrade, recorded as evidence of the current check.
 
         Raises:
             Inconclusive: There was none.
@@ -176,7 +176,7 @@ class MeshUnderTest:
         return self.upgraded
 
     async def vouch(self) -> None:
-        """Raise Inconclusive where a process of the stage has died: nothing is known of the mesh then."""
+        """Raise Inconclusive if a process has died: nothing is known about the mesh then."""
         await self.platform.vouch()
 
     async def workload(self, role: str) -> Workload:
@@ -209,11 +209,11 @@ class MeshUnderTest:
 
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:
-        """Policies that every data plane goes by while the block runs, and no longer after it.
+        """Policies that every data plane applies while the block runs, and no longer after it.
 
         Raises:
             Unsupported: The mesh cannot express one of them.
-            Inconclusive: A data plane does not take them.
+            Inconclusive: A data plane does not accept them.
             WrongLoop: This is another event loop than the session's.
         """
         self.loop.insist()
@@ -232,12 +232,12 @@ class MeshUnderTest:
 
     @asynccontextmanager
     async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
-        """What is about the whole mesh must not meet the checks of other processes, nor workloads of other people."""
+        """Hold the mesh exclusively for a mesh-wide policy; refuse it if it would affect other workloads."""
         wide = any(isinstance(policy, ServerPolicy) and policy.is_wide for policy in policies)
         if wide and not self.may_disrupt:
             raise Unsupported(
-                f"a policy for all of {self.adapter.name}, which was there already, would reach workloads of others: "
-                "allow it by --mesh-allow-disruption"
+                f"a policy for all of {self.adapter.name}, which was already installed, would affect other workloads: "
+                "allow it with --mesh-allow-disruption"
             )
         if not wide:
             yield
@@ -246,7 +246,7 @@ class MeshUnderTest:
             try:
                 yield
             except (Inconclusive, Unsupported):
-                await self.changes.quiet()  # nobody else may meet it, whatever became of the check
+                await self.changes.quiet()  # other processes must not see it, however the check ended
                 raise
             await self.changes.quiet()
 
@@ -257,14 +257,14 @@ class MeshUnderTest:
         await self.changes.before_call(caller, server, port)
 
     async def _keep_for(self, violation: Violation) -> None:
-        """Keep the state under the policy without losing the violation, should there be no place for it."""
+        """Capture the state under the policy; a failure to do so becomes a note on the violation."""
         try:
             await self.capture()
         except OSError as trouble:
             violation.add_note(f"and the state of the mesh could not be kept: {trouble}")
 
     async def _undo_after(self, violation: Violation, policies: Sequence[Policy], before: Sequence[Question]) -> None:
-        """Undo without losing the violation, should the undoing fail as well."""
+        """Delete the policies; a failure to do so becomes a note on the violation."""
         try:
             await self.changes.take_back(policies, before)
             await self.changes.quiet()
@@ -272,18 +272,18 @@ class MeshUnderTest:
             violation.add_note(f"and the policy could not be undone: {trouble}")
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
-        """Rotate something; ``lifetime`` is that of a new issuer, in seconds.
+        """Rotate leaves, the issuer, or a root; ``lifetime`` is that of a new issuer, in seconds.
 
-        Workloads are restarted where their data planes learn of roots in no other way; loads go on meanwhile. Where
-        ``settled`` knows exactly, every data plane has it then. Otherwise a second root is trusted, the first one goes
-        when no leaf needs it any more, and what else has to be there in time a check waits for.
+        Workloads are restarted if their data planes learn of roots in no other way; loads continue meanwhile. If
+        ``settled`` is exact, every data plane has the result then. Otherwise this waits until a second root is trusted,
+        or until no leaf needs the first one, and the check waits for anything else.
         """
         self.loop.insist()
         await self.changes.quiet()
         await self.rotations.rotate(what, lifetime)
 
     async def follow_roots(self) -> None:
-        """Restart the stage where its data planes were started under other roots, and cannot learn of those of now."""
+        """Restart workloads whose data planes started under earlier roots and cannot learn of the present ones."""
         await self.rotations.follow_roots()
 
     async def knock(
@@ -296,11 +296,11 @@ class MeshUnderTest:
         return await self.peers.knock(caller, server, credentials, port, **how)
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
-        """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""
+        """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""
         return await self.peers.handshake(caller, server, port)
 
     async def served_chain(self, caller: Workload, server: Workload) -> tuple[x509.Certificate, ...]:
-        """The certificates that a workload's data plane shows to a new TLS connection, leaf first.
+        """The certificates that a workload's data plane presents to a new TLS connection, leaf first.
 
         Raises:
             Inconclusive: It shows none.
@@ -310,7 +310,7 @@ class MeshUnderTest:
     async def shown_chain(
         self, caller: Workload, server: Workload
     ) -> tuple[tuple[x509.Certificate, ...], datetime.datetime]:
-        """The same, with when the handshake began by the clock of the caller's machine.
+        """The same, with the start of the handshake by the clock of the caller's machine.
 
         Raises:
             Inconclusive: It shows none.
@@ -321,7 +321,7 @@ class MeshUnderTest:
         return parsed_chain(knock.tls.chain), datetime.datetime.fromtimestamp(knock.wall, datetime.UTC)
 
     def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
-        """The policy by which each request to a server meets its certificate, where the mesh can do that."""
+        """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
 
     def meets_impostors(self, port: str) -> bool:
@@ -330,12 +330,12 @@ class MeshUnderTest:
         return ports is None or port in ports
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
-        """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
+        """Have the impostor speak TLS with this certificate from now on, and accept tunnels if data planes do."""
         await self.peers.impersonate(impostor, credentials, port)
 
     @asynccontextmanager
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
-        """Record what goes over the network between two workloads while the block runs."""
+        """Capture the traffic between two workloads while the block runs."""
         await self.changes.before_call(client, server, port)
         async with self.platform.wire(client, server, port, self.adapter.stops(client.spec)) as wire:
             await self.adapter.settled()
@@ -346,7 +346,7 @@ class MeshUnderTest:
         """Keep the state of mesh and platform as evidence, once per check.
 
         Raises:
-            OSError: There is no place for it.
+            OSError: It cannot be written.
         """
         if self.evidence is None or self.evidence.exists():
             return
@@ -357,7 +357,7 @@ class MeshUnderTest:
             await self.platform.diagnose(self.evidence)
 
     async def close(self) -> None:
-        """Stop the stage, and remove the mesh where this process made it for itself."""
+        """Stop the workloads, and uninstall the mesh if only this process uses it."""
         self.standstills.pulse.end()
         for task in self.early.values():
             task.cancel()

@@ -175,7 +175,7 @@ class Changes:
 
 def _refuse(acting: Sequence[Question]) -> None:
     if acting:
-        raise Inconclusive(f"policies that were taken back go on acting, as {acting[0]} shows")
+        raise Inconclusive(f"a deleted policy is still in effect: {acting[0]}")
 
 
 def _without(policies: Sequence[Policy], gone: Sequence[Policy]) -> list[Policy]:

@@ -1,4 +1,4 @@
-"""Moves a mesh to another version while numbered requests go through it, and tells what became of them."""
+"""Upgrades a mesh under load, and records what became of the requests."""
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,32 +25,32 @@ INTRUSIONS = 10
 """Plaintext requests per second from an outsider to the server, which is under strict mutual TLS."""
 
 UNDER_WAY = 10
-"""Requests of each load that the server has to have seen before the upgrade begins."""
+"""Requests of each load that the server must have received before the upgrade begins."""
 
 AFTERWARDS = 20
-"""Requests of each load that the server has to have seen when the upgrade is over; a quick one meets few by itself."""
+"""Further requests of each load that the server must receive after the upgrade; a quick upgrade overlaps few."""
 
 SERVES_WITHIN = 10.0
-"""Seconds that they are waited for: where they do not come, the loads themselves show why."""
+"""Seconds to wait for them; if they do not arrive, the loads themselves show why."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What goes on during an upgrade: the loads of the client by port, and that of an outsider."""
+    """The traffic during an upgrade: the loads of the client by port, and the load of a client outside the mesh."""
 
     loads: Mapping[str, Load]
     intrusion: Load | None
 
     @property
     def arriving(self) -> Sequence[Load]:
-        """The loads that are to be served."""
+        """The loads that must be served."""
         return tuple(self.loads.values())
 
 
 async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.IN_PLACE) -> None:
-    """Move a mesh to another version under load; what was seen is in ``mesh.upgraded``.
+    """Upgrade a mesh under load; the observations are in ``mesh.upgraded``.
 
-    Where data planes live in their workloads, these are restarted one instance by the other, and loads go on.
+    If data planes live in their workloads, a rolling restart moves these as well, under load.
 
     Raises:
         Inconclusive: The mesh does not become ready, or a workload cannot follow.
@@ -86,7 +86,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
 
 
 async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> None:
-    """Replace the control plane, or put another one beside it."""
+    """Replace the control plane, or install another one beside it."""
     if by is UpgradeBy.CANARY:
         await _canary(mesh).install_beside(version)
     else:
@@ -95,7 +95,7 @@ async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> No
 
 
 async def _workloads(mesh: MeshUnderTest, by: UpgradeBy) -> None:
-    """Have all workloads follow, and remove the control plane that none belongs to any more."""
+    """Move all workloads to the new version, and remove a control plane without workloads."""
     await roll(mesh.stage.replacing, mesh.adapter, mesh.stage.enrolled, mesh.stage.running, mesh.scale)
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
@@ -110,7 +110,7 @@ def _canary(mesh: MeshUnderTest) -> Canary:
 
 @asynccontextmanager
 async def _traffic(client: Workload, server: Workload, outsider: Workload | None) -> AsyncIterator[Traffic]:
-    """Loads that arrive already when the block begins."""
+    """Loads whose requests already arrive when the block begins."""
     async with AsyncExitStack() as under_way:
         loads = {
             port: await under_way.enter_async_context(client.load(server, rate, port)) for port, rate in RATES.items()
@@ -122,7 +122,7 @@ async def _traffic(client: Workload, server: Workload, outsider: Workload | None
 
 
 async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
-    """Wait until some more requests of each load have arrived, but not for ever."""
+    """Wait until more requests of each load have arrived, or the time is over."""
     before = await count(server, traffic.arriving)
 
     async def more() -> int:

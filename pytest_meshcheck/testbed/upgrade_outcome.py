@@ -1,4 +1,4 @@
-"""What is seen while a mesh is moved to another version."""
+"""The observations made during an upgrade."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from pytest_meshcheck.model.observation import Exchange, LoadOutcome
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What was seen while a mesh was moved to another version.
+    """The observations made during an upgrade.
 
     Attributes:
-        before: The version that it was moved from.
-        after: The version that it was moved to.
-        by: How it was moved.
+        before: The old version.
+        after: The new version.
+        by: The upgrade strategy.
         seconds: From the first change until every data plane had followed and settled.
         loads: By port, the load of an enrolled client on an enrolled server.
-        intrusion: The load of an outsider on that server; None where the mesh claims no strict mutual TLS.
-        stream: An echo on a stream of TCP that was opened before, when the control plane was another; a workload that
-            is restarted takes its streams with it.
-        begun: When it began, by the clock of ``probe.pulse``.
-        caller: The caller's identity as the server was told it of a request after the upgrade.
+        intrusion: The plaintext load from outside the mesh on that server; None if strict mutual TLS is not claimed.
+        stream: An echo on a TCP stream that was opened before the control plane was replaced, sent before workloads
+            are restarted, which ends their streams.
+        begun: Its start, by the clock of ``probe.pulse``.
+        caller: The caller's identity as the mesh states it to the server, in a request after the upgrade.
     """
 
     before: str

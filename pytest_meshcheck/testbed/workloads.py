@@ -1,4 +1,4 @@
-"""The workloads that checks act with: started when they are first asked for, and anew where one has died."""
+"""The workloads that checks use: each starts when first requested, and is replaced if it died."""
 
 import asyncio
 import time
@@ -18,21 +18,21 @@ from pytest_meshcheck.platforms.base import Limited, Platform, Replacing
 from pytest_meshcheck.testbed.convergence import calls, unconvinced
 
 AT_ONCE = 4
-"""Workloads that start side by side: more of them would only delay those that are needed first."""
+"""The number of workloads that start in parallel: more would only delay those that are needed first."""
 
 
 @dataclass(eq=False)
 class Stage:
-    """One session's workloads.
+    """The workloads of one session.
 
     Attributes:
-        adapter: The mesh that some of them are part of.
-        platform: Where they run.
-        before_call: What they await before they send anything that a check asks for.
-        quiet: Awaited before a newcomer is to be reached: policies that were taken back may be in the way.
-        scale: What patience is multiplied by.
-        steps: What took how many seconds to start.
-        told_roots: What was announced when the data planes were started.
+        adapter: The mesh.
+        platform: The platform that they run on.
+        before_call: Awaited by a workload before it sends a request for a check.
+        quiet: Awaited before a new workload is called: deletes policies that may still affect it.
+        scale: The factor for time limits.
+        steps: Seconds that each step of the start took, by name.
+        told_roots: The roots that were announced when the data planes started.
     """
 
     adapter: Mesh
@@ -65,28 +65,28 @@ class Stage:
 
     @property
     def replacing(self) -> Replacing:
-        """The platform, as one that can replace the instance of a workload; Inconclusive where it cannot."""
+        """The platform, if it can replace instances of workloads; raises Inconclusive otherwise."""
         if not isinstance(self.platform, Replacing):
             raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
         return self.platform
 
     def begin_ahead(self, roles: Iterable[str]) -> None:
-        """Start these workloads side by side, ahead of the checks that ask for them."""
+        """Start these workloads in parallel, before checks request them."""
         if starts := [self._begun(role) for role in roles]:
             self._ahead = asyncio.ensure_future(self._all_of(starts))
 
     async def ask_for_room(self, roles: Iterable[str], processes: int) -> None:
-        """Find out whether these workloads fit, before any is started.
+        """Check that these workloads fit on the platform, before any starts.
 
         Raises:
-            Inconclusive: They do not, in each of so many processes of the run; says by how much, and what to do.
+            Inconclusive: They do not fit once per process of the run; the message says by how much, and what to do.
         """
         if isinstance(self.platform, Limited):
             specs = [self._spec(role) for role in dict.fromkeys(map(self._played_by, roles))]
             await self.platform.refuse_beyond([(spec, self.adapter.enrolment(spec)) for spec in specs], processes)
 
     async def workload(self, role: str) -> Workload:
-        """A workload, started when it is first asked for."""
+        """A workload, started when first requested."""
         return await asyncio.shield(self._begun(role))
 
     @asynccontextmanager
@@ -111,7 +111,7 @@ class Stage:
         await asyncio.shield(self._undeploy(specs))
 
     async def heal(self) -> None:
-        """Clear away what has died or did not start; it is started anew when it is next asked for."""
+        """Remove workloads that died or failed to start; they start again when next requested."""
         dead = await self.platform.clear_dead()
         for role, start in list(self._started.items()):
             if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
@@ -134,7 +134,7 @@ class Stage:
         return WHERE_LIFETIMES_ARE_ONE.get(role, role) if self.adapter.one_lifetime else role
 
     async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
-        """Keep how long it takes until all of them serve."""
+        """Measure how long it takes until all of them serve."""
         begun = time.monotonic()
         await asyncio.wait(starts)
         if not any(start.cancelled() or start.exception() for start in starts):
@@ -186,13 +186,13 @@ class Stage:
             if documented.is_asked:
                 await self._introduce(workload)
         except Inconclusive:
-            await self.platform.stop(spec)  # it is started anew when it is next asked for
+            await self.platform.stop(spec)  # it starts again when next requested
             raise
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
 
     async def _introduce(self, newcomer: Workload) -> None:
-        """Wait until the data planes of callers know the newcomer, and its own knows the others."""
+        """Wait until data planes of callers can reach the new workload, and its own can reach the others."""
         await self.quiet()
         questions = calls(newcomer, self.running)
         if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):

@@ -106,7 +106,7 @@ async def test_what_a_killed_run_installed_is_removed_by_clean(
     assert await killed.wait() == 0
     try:
         assert await asyncio.to_thread(main, ["clean"]) == 0, capsys.readouterr()
-        assert f"removed: what run {run} made in context {given.context}\n" in capsys.readouterr().out
+        assert f"removed: resources of run {run} in context {given.context}\n" in capsys.readouterr().out
         api = await mesh.place.api()
         assert await api.read(f"/api/v1/namespaces/{mesh.namespace}/configmaps/tiny") is None
         home = await api.read(f"/api/v1/namespaces/{mesh.namespace}")

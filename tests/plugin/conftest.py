@@ -218,7 +218,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
 
 
 def _made(path: Path) -> Iterator[Suite]:
-    # The path of a Unix socket may have 107 octets, fewer than a path of pytest's often has.
+    # The path of a Unix socket may have 107 bytes, fewer than a path of pytest's often has.
     temporary = Path(tempfile.mkdtemp(prefix="mc-"))
     suite = Suite(path, temporary)
     yield suite

@@ -200,7 +200,7 @@ def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: S
     suite.write(STRICT, OPEN, conftest=late(within=1.0, delete=30.0))
     assert suite.run(mesh="late").code == 1
     assert suite.verdicts() == {"demo/strict": "conforms", "demo/open": "inconclusive"}
-    assert suite.results()["demo/open"]["reason"].startswith("policies that were taken back go on acting, as grey/")
+    assert suite.results()["demo/open"]["reason"].startswith("a deleted policy is still in effect: grey/")
 
 
 def test_each_caller_goes_by_the_policies_about_a_service(suite: Suite) -> None:
@@ -225,7 +225,7 @@ def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> 
     suite.write(LEAVES_BEHIND, MEETS, conftest=late(within=1.0, delete=30.0))
     assert suite.run(mesh="late").code == 1
     assert suite.verdicts() == {"demo/leaves": "conforms", "demo/meets": "inconclusive"}
-    assert suite.results()["demo/meets"]["reason"].startswith("policies that were taken back go on acting, as blue/")
+    assert suite.results()["demo/meets"]["reason"].startswith("a deleted policy is still in effect: blue/")
 
 
 AT_ONCE = """

@@ -47,7 +47,7 @@ def refused(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_kubeconfig_that_is_not_there(refused: Callable[..., None]) -> None:
-    refused("--mesh-kubeconfig=nowhere", said="--mesh-kubeconfig=nowhere: there is no such file.")
+    refused("--mesh-kubeconfig=nowhere", said="--mesh-kubeconfig=nowhere: no such file.")
 
 
 def test_no_kubeconfig_at_all(refused: Callable[..., None]) -> None:
@@ -120,7 +120,7 @@ def test_no_kind(refused: Callable[..., None]) -> None:
 
 @pytest.mark.parametrize("option", ["--mesh-keep=sometimes"])
 def test_wrong_values(refused: Callable[..., None], option: str) -> None:
-    refused(option, said=f"{option}: valid are never, on-failure, always.")
+    refused(option, said=f"{option}: valid values are never, on-failure, always.")
 
 
 def test_collecting_needs_no_cluster(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,8 +139,8 @@ def test_pytest_asyncio_has_to_be_loaded(suite: Suite, without: str) -> None:
     run = suite.run(*args, **env)
     assert run.code == 4
     assert [line for line in run.output.splitlines() if line] == [
-        "ERROR: --mesh takes pytest-asyncio, which is not loaded: leave out -p no:asyncio, or add "
-        "-p pytest_asyncio.plugin where plugins are not loaded by themselves (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
+        "ERROR: --mesh needs pytest-asyncio, which is not loaded: omit -p no:asyncio, or add "
+        "-p pytest_asyncio.plugin where plugins are not loaded automatically (PYTEST_DISABLE_PLUGIN_AUTOLOAD)"
     ]
 
 

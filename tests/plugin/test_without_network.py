@@ -35,13 +35,13 @@ def test_values_for_a_chart_that_is_not_there(charted: Suite, quick: Quick) -> N
     (charted.path / "values.yaml").write_text("{istio-base: {a: 1}, ztunnel: {}, '*': {}, istiodd: {}}")
     result = quick("--mesh=istio", "--mesh-charts=charts", "--mesh-values=values.yaml")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "no chart 'istio-base', 'istiodd'; there are base, cni, istiod, ztunnel, and '[*]' for every chart"
+    said = "no chart 'istio-base', 'istiodd'; available: base, cni, istiod, ztunnel, and '[*]' for every chart"
     result.stderr.fnmatch_lines([f"ERROR: --mesh-values: values.yaml: {said}"])
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-(COMMAND,) = re.findall(r"^```\n(pytest [^`]*--mesh-charts=charts [^`]*)^```", README, re.MULTILINE)
-(VALUES,) = re.findall(r"^```yaml\n(# values.yaml:.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGE = (Path(__file__).parents[2] / "docs" / "air-gapped.md").read_text()
+(COMMAND,) = re.findall(r"^```\n(pytest [^`]*--mesh-charts=charts [^`]*)^```", PAGE, re.MULTILINE)
+(VALUES,) = re.findall(r"^```yaml\n(# values.yaml:.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 ARGUMENTS = shlex.split(COMMAND.replace("\\\n", " "))[1:]
 BASE = "registry.example/python:3.11-slim"
 INSPECTED = json.dumps([{"Architecture": "amd64"}])
@@ -74,7 +74,7 @@ def wheel(folder: Path, name: str, version: str) -> None:
 
 @pytest.fixture
 def airgapped(charted: Suite, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """All that the command in README names; kind fails as soon as it is to make a cluster."""
+    """All that the command on the page names; kind fails as soon as it is to make a cluster."""
     monkeypatch.setenv(PROVIDER, "podman")
     monkeypatch.setenv("XDG_STATE_HOME", str(charted.path / "state"))
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
@@ -87,7 +87,7 @@ def airgapped(charted: Suite, programs: Programs, monkeypatch: pytest.MonkeyPatc
     return charted
 
 
-def test_the_command_in_readme_is_taken_as_it_stands(airgapped: Suite, quick: Quick, programs: Programs) -> None:
+def test_the_command_on_the_page_is_taken_as_it_stands(airgapped: Suite, quick: Quick, programs: Programs) -> None:
     result = quick(*ARGUMENTS)
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
     result.stdout.fnmatch_lines(["*kind cannot create the cluster meshcheck-*: ERROR: as far as it is to go*"])

@@ -20,7 +20,7 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 WORKFLOW = yaml.load((WORKFLOWS / "conformance.yml").read_text(), yaml.BaseLoader)  # for which `on` is a word
 EXAMPLE = yaml.load((ROOT / "examples" / "ci" / "conformance.yml").read_text(), yaml.BaseLoader)
 PAGE = (ROOT / "docs" / "ci.md").read_text()
-README = (ROOT / "README.md").read_text()
+DOCUMENTS = [(ROOT / "README.md").read_text(), *(page.read_text() for page in (ROOT / "docs").glob("*.md"))]
 
 CALL = WORKFLOW["on"]["workflow_call"]
 INPUTS: dict[str, dict[str, str]] = CALL["inputs"]
@@ -98,7 +98,7 @@ def test_every_option_exists() -> None:
 
 
 def test_every_command_exists(tmp_path: Path) -> None:
-    shown = "\n".join([*SCRIPTS.values(), PAGE, README])
+    shown = "\n".join([*SCRIPTS.values(), *DOCUMENTS])
     commands = re.findall(r"(?:^|`|\| )meshcheck ([a-z]+)([^`#|\n]*)", shown, re.MULTILINE)
     assert {command for command, _ in commands} == set(COMMANDS)
     said = {command: run(tmp_path, f"meshcheck {command} --help").stdout for command in COMMANDS}

@@ -115,8 +115,8 @@ def test_a_kept_cluster_goes_only_with_all_and_not_while_it_is_used(
     clean: Clean, clusters: Path, records: Path
 ) -> None:
     clusters.write_text("meshcheck-kept-0a1b2c\n")
-    doubt = "it is kept for the next run with --mesh-keep=always"
-    assert clean() == (0, f"left alone: kind cluster meshcheck-kept-0a1b2c ({doubt}); --all removes it\n")
+    doubt = "--mesh-keep=always keeps it for the next run"
+    assert clean() == (0, f"kept: kind cluster meshcheck-kept-0a1b2c ({doubt}); --all removes it\n")
     with living("aaaaaa", KeptCluster("meshcheck-kept-0a1b2c")):
         assert clean("--all") == (0, "")
     (records / "aaaaaa.kept-cluster.json").unlink()
@@ -128,7 +128,7 @@ def test_a_cluster_that_a_living_run_was_pointed_to_is_not_touched(clean: Clean,
     clusters.write_text("meshcheck-0a1b2c\n")
     dead("0a1b2c", OwnCluster("meshcheck-0a1b2c"))
     with living("bbbbbb", NamedCluster("kind-meshcheck-0a1b2c")):
-        assert clean()[1] == "error: kind cluster meshcheck-0a1b2c: not removed: run bbbbbb uses it\n"
+        assert clean()[1] == "error: cannot remove kind cluster meshcheck-0a1b2c: run bbbbbb uses it\n"
     assert clean()[0] == 0
 
 
@@ -136,7 +136,7 @@ def test_a_cluster_without_a_record_may_be_anybodys(clean: Clean, clusters: Path
     clusters.write_text("meshcheck-0a1b2c\n")
     code, said = clean()
     assert code == 0
-    assert said.startswith("left alone: kind cluster meshcheck-0a1b2c (no record says whose it is")
+    assert said.startswith("kept: kind cluster meshcheck-0a1b2c (it has no run record")
     assert clean("--all", "--dry-run") == (0, "would be removed: kind cluster meshcheck-0a1b2c\n")
     assert clean("--all") == (0, "removed: kind cluster meshcheck-0a1b2c\n")
 
@@ -147,7 +147,7 @@ def test_a_cluster_that_stays_keeps_its_record(clean: Clean, programs: Programs,
     programs.add("docker", "[ $1 = rm ] || echo 0123")
     code, said = clean()
     assert code == 1
-    assert "not removed: the kind cluster meshcheck-0a1b2c is left" in said
+    assert "cannot remove kind cluster meshcheck-0a1b2c: the kind cluster meshcheck-0a1b2c is left" in said
     programs.add("docker", "")
     clusters.write_text("meshcheck-0a1b2c\n")
     assert clean() == (0, "removed: kind cluster meshcheck-0a1b2c\n")
@@ -183,12 +183,11 @@ def test_namespaces_in_a_cluster_that_is_away_keep_their_record(
 ) -> None:
     (tmp_path / "config").write_text(KUBECONFIG)
     dead("0a1b2c", NamedCluster("near", str(tmp_path / "config")))
-    assert left_by_dead_runs() == ["what run 0a1b2c made in context near"]
+    assert left_by_dead_runs() == ["resources of run 0a1b2c in context near"]
     code, said = clean()
     assert code == 1
-    assert (
-        "not removed: still there: those labelled meshcheck.dev/run=0a1b2c (Cannot connect to host 127.0.0.1:9" in said
-    )
+    assert "cannot remove resources of run 0a1b2c in context near: still there: those labelled " in said
+    assert "meshcheck.dev/run=0a1b2c (Cannot connect to host 127.0.0.1:9" in said
     assert len(list(records.glob("*.json"))) == 1
 
 
@@ -197,7 +196,7 @@ def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
 ) -> None:
     dead("0a1b2c", NamedCluster("far", str(tmp_path / "config")))
     code, said = clean()
-    assert (code, said.partition(" (")[0]) == (0, "left alone: what run 0a1b2c made in context far")
+    assert (code, said.partition(" (")[0]) == (0, "kept: resources of run 0a1b2c in context far")
     assert clean("--all")[0] == 0
     assert not list(records.glob("*.json"))
 
@@ -205,7 +204,7 @@ def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--kubeconfig", "nowhere"), "error: --kubeconfig nowhere: there is no such file\n"),
+        (("--kubeconfig", "nowhere"), "error: --kubeconfig nowhere: no such file\n"),
         (("--context", "far"), "error: the default kubeconfig "),
     ],
 )

@@ -18,15 +18,18 @@ from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.platforms.helm.values import overrides, read_values
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md", "docs/ci.md")
+PAGES = tuple(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md", *PAGES)
+README_LINES = 200
+PICTURE_BYTES = 150_000
 
 
 def blocks(document: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("block", blocks("DEVELOPMENT.md", "python"))
-def test_the_check_that_is_grown_is_one_of_the_suite(block: str) -> None:
+@pytest.mark.parametrize("block", [*blocks("DEVELOPMENT.md", "python"), *blocks("README.md", "python")])
+def test_the_check_shown_is_one_of_the_suite(block: str) -> None:
     suite = [path.read_text() for path in (ROOT / "conformance").rglob("test_*.py")]
     assert any(block.strip() in source for source in suite)
 
@@ -36,14 +39,16 @@ def test_the_requirement_that_is_grown_is_one_of_the_suite(block: str) -> None:
     assert block.strip() in (ROOT / "conformance" / "requirements.toml").read_text()
 
 
-@pytest.mark.parametrize("block", blocks("README.md", "toml"))
+@pytest.mark.parametrize("block", blocks("docs/options.md", "toml"))
 def test_the_expectations_shown_can_be_read(block: str, tmp_path: Path) -> None:
     (tmp_path / "known.toml").write_text(block)
     assert read_expectations(tmp_path / "known.toml", known_ids(ROOT / "conformance"))
 
 
 def test_every_option_is_documented_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(--mesh[a-z-]*)` \|.*\| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `(--mesh[a-z-]*)` \|.*\| (.*) \|$", (ROOT / "docs/options.md").read_text(), re.MULTILINE)
+    )
     assert set(rows) == {option.flag for option in options.OPTIONS}
     for option in options.OPTIONS:
         default = option.default
@@ -54,9 +59,31 @@ def test_every_option_is_documented_with_its_default() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_to_files_lead_somewhere(document: str) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text())
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", (ROOT / document).read_text())
     folder = (ROOT / document).parent
-    assert [target for target in targets if not (folder / target).exists()] == []
+    assert [target for target, _ in links if not (folder / target).exists()] == []
+    sections = [(folder / target if target else ROOT / document, anchor) for target, anchor in links if anchor]
+    assert [(page.name, anchor) for page, anchor in sections if anchor not in anchors(page)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {"#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert [page for page in PAGES if f"]({page})" not in (ROOT / "README.md").read_text()] == []
+
+
+def test_the_picture_of_a_report_is_small() -> None:
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert pictures
+    assert all((ROOT / picture).stat().st_size < PICTURE_BYTES for picture in pictures)
 
 
 def test_the_readme_commands_are_what_ci_runs() -> None:
@@ -86,7 +113,7 @@ def test_the_output_shown_has_the_checks_that_there_are() -> None:
 
 def test_the_number_of_checks_is_what_there_is() -> None:
     embedded = [check for check in known_ids(ROOT / "conformance") if not check.startswith("upgrade/")]
-    assert f"judges it by {len(embedded)} checks" in " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"runs {len(embedded)} checks" in " ".join((ROOT / "README.md").read_text("utf-8").split())
 
 
 def test_every_check_of_the_first_wave_is_there() -> None:
@@ -102,7 +129,7 @@ def test_the_version_that_is_installed_is_documented(name: str) -> None:
     assert INSTALLED[name].newest in rows[0].split()
 
 
-@pytest.mark.parametrize("block", blocks("README.md", "yaml"))
+@pytest.mark.parametrize("block", [*blocks("docs/air-gapped.md", "yaml"), *blocks("docs/kubernetes.md", "yaml")])
 def test_the_values_shown_can_be_read(block: str, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(block)
     assert overrides(read_values(tmp_path / "values.yaml"), "istiod")

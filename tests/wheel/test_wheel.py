@@ -108,7 +108,7 @@ def test_a_mesh_is_registered_by_a_hook(without_acme: Environment, tmp_path: Pat
 def test_an_unregistered_mesh_is_unknown(without_acme: Environment, tmp_path: Path) -> None:
     run = without_acme.pytest(*SUITE, cwd=tmp_path)
     assert run.code == pytest.ExitCode.USAGE_ERROR, run.output
-    assert "no mesh 'acme'; there are " in run.output
+    assert "no mesh 'acme'; available: " in run.output
 
 
 def test_two_packages_with_one_name_are_both_named(with_acme: Environment, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_two_packages_with_one_name_are_both_named(with_acme: Environment, tmp_p
     (clone / "entry_points.txt").write_text("[pytest_meshcheck.meshes]\nacme = acme_clone:acme\n")
     run = with_acme.pytest(*SUITE, cwd=tmp_path, PYTHONPATH=str(clone.parent))
     assert run.code == pytest.ExitCode.USAGE_ERROR, run.output
-    assert "two meshes are called 'acme'" in run.output
+    assert "two meshes are named 'acme'" in run.output
     assert "package acme-mesh (acme_mesh.adapter:acme)" in run.output
     assert "package acme-clone (acme_clone:acme)" in run.output
     assert not (tmp_path / "meshcheck-report").exists()

@@ -30,7 +30,7 @@ def acme(order: Order) -> Mesh:
         MeshUnavailable: It cannot be had in that version, or not on this machine.
     """
     if order.version not in (None, VERSION):
-        raise MeshUnavailable(f"there is no acme {order.version}; there is {VERSION}")
+        raise MeshUnavailable(f"there is no acme {order.version}; available: {VERSION}")
     return AcmeMesh(embedded_mesh(replace(order, version=None)))
 
 

@@ -32,5 +32,5 @@ def test_another_version_is_refused_before_anything_is_made() -> None:
         def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, object]) -> None:
             raise AssertionError(workload, resources)
 
-    with pytest.raises(MeshUnavailable, match=f"no acme 9.9; there is {VERSION}"):
+    with pytest.raises(MeshUnavailable, match=f"no acme 9.9; available: {VERSION}"):
         acme(Order("9.9", 1.0, NoHooks()))

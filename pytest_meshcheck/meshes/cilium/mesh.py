@@ -163,7 +163,7 @@ class CiliumMesh(HelmMesh):
         self.home, config = await configuration(api)
         agents = await api.read(f"/apis/apps/v1/namespaces/{self.home}/daemonsets/cilium")
         if agents is None:
-            raise MeshUnavailable(f"there is a {CONFIG} in {self.home}, but no DaemonSet cilium: Cilium does not run")
+            raise MeshUnavailable(f"{self.home} has a {CONFIG}, but no DaemonSet cilium: Cilium is not running")
         image = agents["spec"]["template"]["spec"]["containers"][0]["image"]
         self.version = version_of(image) or self.asked or refuse_nameless(image)
         self._refuse_other(config)
@@ -177,9 +177,7 @@ class CiliumMesh(HelmMesh):
             shown_by = f"{on[0].settings[0].key} is {on[0].settings[0].wanted} in {CONFIG}"
             raise other_mode(self.name, f"cilium {self.version} in {self.home}", mode, shown_by)
         if wrong := conflicts(config, self.flavour.settings):
-            raise MeshUnavailable(
-                f"the Cilium in {self.home} is not what --mesh={self.name} judges: {'; '.join(wrong)}"
-            )
+            raise MeshUnavailable(f"the Cilium in {self.home} does not match --mesh={self.name}: {'; '.join(wrong)}")
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Nothing can be rotated.
@@ -205,14 +203,16 @@ class CiliumMesh(HelmMesh):
         await write_policies(api, directory, self.policies, (home, *self.platform.namespaces))
 
     def _no_rotation(self) -> NoReturn:
-        raise Unsupported(f"{self.name} rotates nothing: {self.flavour.why_not_strict} ({self.flavour.source})")
+        raise Unsupported(
+            f"{self.name} cannot rotate certificates: {self.flavour.why_not_strict} ({self.flavour.source})"
+        )
 
     def _judged_as(self, version: str) -> None:
         """Take over what holds in this version; MeshUnavailable where the flavour is not part of it."""
         try:
             if not is_in(version, self.flavour.since, self.flavour.until):
                 until = f" and before {self.flavour.until}" if self.flavour.until else ""
-                raise MeshUnavailable(f"{self.name} is in Cilium from {self.flavour.since} on{until}, not in {version}")
+                raise MeshUnavailable(f"{self.name} needs Cilium {self.flavour.since} or newer{until}, not {version}")
             self.claims = in_version(self.claims, version)
         except ValueError as error:
             raise MeshUnavailable(str(error)) from error
@@ -230,8 +230,7 @@ class CiliumMesh(HelmMesh):
     async def _alone(self, api: Api) -> None:
         if await api.read(f"/api/v1/namespaces/{USUAL}/configmaps/{CONFIG}") is not None:
             raise MeshUnavailable(
-                f"the cluster has a Cilium in {USUAL} already: judge that one with --mesh-installed, "
-                "or use another cluster"
+                f"the cluster has a Cilium in {USUAL} already: test it with --mesh-installed, or use another cluster"
             )
 
     async def _rolled_out(self, api: Api, namespace: str, kind: str, name: str) -> None:
@@ -259,8 +258,7 @@ async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
         if found is not None:
             return namespace, found.get("data", {})
     raise MeshUnavailable(
-        f"there is no Cilium: no ConfigMap {CONFIG} in {USUAL} or {SYSTEM}; "
-        "leave --mesh-installed out to have it installed"
+        f"Cilium is not installed: no ConfigMap {CONFIG} in {USUAL} or {SYSTEM}; omit --mesh-installed to install it"
     )
 
 

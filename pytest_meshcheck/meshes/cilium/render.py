@@ -64,7 +64,7 @@ def refuse_access(policies: Sequence[Policy], why: str, source: str, *, permissi
         if isinstance(policy, ServerPolicy):
             asked = [mode for mode in rendering(MODES, policy, "Cilium")(policy) if mode not in by_itself]
             if asked:
-                raise Unsupported(f"Cilium cannot be told to be {asked[0]}: {why} ({source})")
+                raise Unsupported(f"Cilium cannot be set to {asked[0]}: {why} ({source})")
 
 
 def _modes(policy: MutualTls) -> list[Mode | None]:

@@ -292,7 +292,9 @@ class EnvoyMesh(Mesh):
         """Have a new process take over, and wait until the old one, which it tells to, has drained and ended."""
         old = sidecar.child
         if sidecar.generation is None or old is None:
-            raise Inconclusive(f"the sidecar of {sidecar.workload} was not started so that another can take over")
+            raise Inconclusive(
+                f"the sidecar of {sidecar.workload} runs without hot restart, so no other process can take over"
+            )
         async with self._succession:  # all of them at once would take what the traffic needs
             old.retire()
             sidecar.generation = sidecar.generation.successor

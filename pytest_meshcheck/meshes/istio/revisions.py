@@ -58,13 +58,11 @@ async def installed(api: Api) -> tuple[str, str]:
     found, _ = await api.items(deployments(ROOT_NAMESPACE), ISTIOD)
     there = {_revision(deployment): deployment for deployment in found}
     if not there:
-        raise MeshUnavailable(
-            f"there is no istiod in {ROOT_NAMESPACE}: leave --mesh-installed out to have it installed"
-        )
+        raise MeshUnavailable(f"no istiod in {ROOT_NAMESPACE}: omit --mesh-installed to install it")
     if len(there) > 1 and UNNAMED not in there:
         raise MeshUnavailable(
-            f"there are several istiods in {ROOT_NAMESPACE}, and none without a revision: {', '.join(sorted(there))}; "
-            "uninstall all but the one that is to be judged"
+            f"several istiods in {ROOT_NAMESPACE}, none without a revision: {', '.join(sorted(there))}; "
+            "uninstall all but the one to test"
         )
     revision = UNNAMED if UNNAMED in there else next(iter(there))
     return revision, _version(there[revision])

@@ -1,1 +1,1 @@
-"""What meshes on Kubernetes have in common."""
+"""Shared parts of the adapters on Kubernetes."""

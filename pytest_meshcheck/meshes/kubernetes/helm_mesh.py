@@ -32,8 +32,8 @@ INSTALLED_WITHIN = 300.0
 OF_OUR_AUTHORITY = frozenset({Capability.CUSTOM_AUTHORITY, Capability.ISSUER_ROTATION, Capability.ROOT_ROTATION})
 """What only a mesh can do that takes its certificates from the suite."""
 
-NOT_OURS = "the mesh was there already: its certificates do not come from an authority of the suite's"
-LIFETIME_IS_GIVEN = "the mesh was there already: how long certificates live is set for all when it is installed"
+NOT_OURS = "the mesh was already installed: its certificates do not come from the suite's authority"
+LIFETIME_IS_GIVEN = "the mesh was already installed: installation sets one certificate lifetime for all workloads"
 
 
 class HelmMesh(Charted, KubernetesMesh):
@@ -153,7 +153,7 @@ class HelmMesh(Charted, KubernetesMesh):
             Unsupported: Leaves are renewed by the data planes, whenever they are due.
         """
         if what is Rotation.LEAF:
-            raise Unsupported(f"{self.name} cannot be told to renew a leaf before it is due")
+            raise Unsupported(f"{self.name} cannot renew a leaf before it is due")
         await self.settled()
         api = await self.platform.api()
         rotate_authority(self.authority, what, lifetime)
@@ -199,13 +199,13 @@ class HelmMesh(Charted, KubernetesMesh):
         """
         if (there := await installation_in(api, self.namespace)) is not None:
             raise MeshUnavailable(
-                f"{self.name} in {self.namespace} was installed by the run {there.run}, which may be under way: wait "
-                f"for its end, or remove what it left with `meshcheck clean` or with {there.by_hand}"
+                f"{self.name} in {self.namespace} was installed by run {there.run}, which may still be running: "
+                f"wait for its end, or remove the mesh with `meshcheck clean` or with {there.by_hand}"
             )
         if await api.read(f"/api/v1/namespaces/{self.namespace}") is not None:
             raise MeshUnavailable(
-                f"the cluster has a namespace {self.namespace} that the suite did not make: judge the mesh that is "
-                "there with --mesh-installed, or use another cluster"
+                f"the cluster has a namespace {self.namespace} that the suite did not create: test the installed "
+                "mesh with --mesh-installed, or use another cluster"
             )
 
     async def _is_there(self, api: Api) -> bool:

@@ -24,7 +24,7 @@ TRUST_DOMAIN = "-identity-trust-domain="
 GIVEN: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(False, ISSUED, LIFETIME_IS_GIVEN),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(
-        False, OPAQUE, "the mesh was there already: which ports are opaque is set for all when it is installed"
+        False, OPAQUE, "the mesh was already installed: installation sets the opaque ports for all workloads"
     ),
 }
 """What the suite sees only where it has installed Linkerd itself."""

@@ -168,9 +168,7 @@ class LinkerdMesh(HelmMesh):
         """The version that the destination controller's label says, the network below, routes and the trust domain."""
         found = await api.read(f"{deployments(SYSTEM)}/linkerd-destination")
         if found is None:
-            raise MeshUnavailable(
-                f"there is no linkerd-destination in {SYSTEM}: leave --mesh-installed out to have it installed"
-            )
+            raise MeshUnavailable(f"no linkerd-destination in {SYSTEM}: omit --mesh-installed to install it")
         self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
         await refuse_other(api, self.name, f"linkerd {self.version} in {SYSTEM}", MODES)
         self.claims = await installed.routed(api, self.claims)

@@ -1,1 +1,1 @@
-"""What runs leave behind, and its removal."""
+"""Run records, and removal of what runs leave behind."""

@@ -1,4 +1,4 @@
-"""What dead runs have left behind, and its removal."""
+"""Resources that dead runs left behind, and how to remove them."""
 
 import asyncio
 import contextlib
@@ -33,20 +33,20 @@ from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
 from pytest_meshcheck.platforms.run_directory import RunDirectory, dead_runs
 
-IS_KEPT = "it is kept for the next run with --mesh-keep=always"
-NO_RECORD = "no record says whose it is: kept on purpose, or of another user or machine"
+IS_KEPT = "--mesh-keep=always keeps it for the next run"
+NO_RECORD = "it has no run record: kept on purpose, or created by another user or machine"
 UNINSTALLED_WITHIN = 120.0
 NO_CONTEXT = "its context is no longer in the kubeconfig"
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that a run left behind.
+    """One resource that a run left behind.
 
     Attributes:
         what: Its name, for messages.
-        remove: Removes it; returns what went wrong, empty where nothing did.
-        doubt: Why somebody may need it; empty where it is certain that nobody does.
+        remove: Removes it; returns an error message, empty on success.
+        doubt: Why somebody may still need it; empty if certainly nobody does.
     """
 
     what: str
@@ -55,12 +55,12 @@ class Leftover:
 
 
 def left_by_dead_runs() -> list[str]:
-    """What dead runs of this user made in clusters, for a line at the start of the next one."""
+    """Descriptions of what dead runs of this user left in clusters, for a line at the start of the next run."""
     return [_described(record) for record in records()[1] if not _is_gone(record)]
 
 
 def finished(cluster: Kind) -> bool:
-    """Whether a cluster that is to be kept is there; one whose creation was cut short is removed. Call it reserved."""
+    """Whether a kept cluster exists; removes one whose creation was interrupted. The caller holds its reservation."""
     for record in records()[1]:
         if isinstance(record.where, OwnCluster) and record.uses(cluster.name) and not cluster.delete():
             forget(record)
@@ -68,7 +68,7 @@ def finished(cluster: Kind) -> bool:
 
 
 def of_dead_runs() -> Iterator[Leftover]:
-    """What this user's records and the folder for temporary files tell."""
+    """Leftovers named by this user's run records, and run directories in the temporary folder."""
     for record in records()[1]:
         remove = partial(_remove, record)
         if _is_gone(record):
@@ -80,7 +80,7 @@ def of_dead_runs() -> Iterator[Leftover]:
 
 
 def of_nobody() -> Iterator[Leftover]:
-    """Kind clusters with a name of ours that are nobody's by any record, or kept and not in use.
+    """Kind clusters with a name of ours and no run record, or kept and not in use.
 
     Raises:
         MeshUnavailable: They cannot be listed.
@@ -96,7 +96,7 @@ def of_nobody() -> Iterator[Leftover]:
 
 
 def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftover]:
-    """Namespaces of runs in a cluster, but of those that are alive; MeshUnavailable where it cannot be had."""
+    """Namespaces in a cluster of runs that are not alive; MeshUnavailable if the cluster is unreachable."""
     alive, dead = ({record.run for record in some} for some in records())
     for run, names in sorted(asyncio.run(runs_in(kubeconfig, context)).items()):
         if run not in alive:
@@ -112,11 +112,11 @@ def _described(record: Record) -> str:
         case KeptCluster(name):
             return f"namespaces of run {record.run} in kind cluster {name}"
         case NamedCluster(context):
-            return f"what run {record.run} made in context {context}"
+            return f"resources of run {record.run} in context {context}"
 
 
 def _is_gone(record: Record) -> bool:
-    """Whether what a record tells of is certainly there no more."""
+    """Whether the resource of a record certainly no longer exists."""
     if isinstance(record.where, NamedCluster) or shutil.which("kind") is None:
         return False
     try:
@@ -180,7 +180,7 @@ async def _remove_installed(attachment: Attachment) -> str:
             helm.require()
             await remove(api, Helm(attachment.kubeconfig, attachment.context), one, UNINSTALLED_WITHIN)
     except (*UNREACHABLE, ApiException) as error:
-        return f"the API server does not answer as it should: {error}"
+        return f"the API server failed: {error}"
     finally:
         await api.close()
     return ""

@@ -1,4 +1,4 @@
-"""Making sure that nothing of a run is left in a cluster."""
+"""Removal of the namespaces of a run from a cluster."""
 
 from collections.abc import Sequence
 from pathlib import Path

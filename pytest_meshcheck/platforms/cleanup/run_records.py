@@ -1,4 +1,4 @@
-"""What each run makes outside of its own processes, written down before it is made.
+"""Run records: what each run creates outside of its processes, recorded before it is created.
 
 A record is a file that the run keeps locked: the kernel lets go of the lock when the run dies, however it dies. So a
 record that nobody holds is that of a dead run, whatever became of process ids, and a record that is held is never

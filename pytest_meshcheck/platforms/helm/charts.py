@@ -112,7 +112,7 @@ class Charts:
                 if key(source) and bare(key(source)) in (bare(version), spelt):
                     return source
         raise MeshUnavailable(
-            f"{self.place} has no version {version!r} of the chart {chart}; there are {_listed(there)}: "
+            f"{self.place} has no version {version!r} of the chart {chart}; available: {_listed(there)}: "
             "name one with --mesh=NAME@VERSION, or another place with --mesh-charts=DIR"
         )
 
@@ -145,7 +145,7 @@ def _age(source: Source) -> tuple[list[int], bool]:
 
 def _of_directory(directory: Path) -> Iterator[Source]:
     if not directory.is_dir():
-        raise MeshUnavailable(f"there is no directory {directory} with charts: check --mesh-charts")
+        raise MeshUnavailable(f"no directory {directory} with charts: check --mesh-charts")
     for layout in LAYOUTS:
         for path in sorted(directory.glob(layout)):
             metadata = _metadata(path)

@@ -124,7 +124,7 @@ class Helm:
         try:
             told = await self._call("get", "values", name, f"--namespace={namespace}", "--output=json")
         except HelmFailed as error:
-            raise Inconclusive(f"helm cannot tell the values of {name} in {namespace}: {error}") from error
+            raise Inconclusive(f"helm cannot read the values of {name} in {namespace}: {error}") from error
         return json.loads(told) or {}
 
     async def _apply(self, verb: str, release: Release, source: Source, wait: float | None, *options: str) -> None:
@@ -153,10 +153,10 @@ def require() -> None:
     try:
         told = ask("version", "--short")
     except HelmFailed as error:
-        raise MeshUnavailable(f"helm does not work: {error}: install it anew ({INSTALL})") from error
+        raise MeshUnavailable(f"helm does not work: {error}: reinstall it ({INSTALL})") from error
     found = re.search(r"v(\d+)\.(\d+)", told)
     if found is None:
-        raise MeshUnavailable(f"helm tells no version but {told.strip()!r}: install it anew ({INSTALL})")
+        raise MeshUnavailable(f"helm reports no version but {told.strip()!r}: reinstall it ({INSTALL})")
     version = int(found[1]), int(found[2])
     if version < OLDEST:
         is_, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))

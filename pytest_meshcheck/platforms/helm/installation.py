@@ -1,4 +1,4 @@
-"""What a run installs in a cluster by Helm, written down there, so that others can tell whose it is and remove it.
+"""Records, in the cluster, of what a run installed with Helm, so that others know its owner and can remove it.
 
 A Secret in the namespace that was made for it tells; that namespace, and definitions that were brought besides the
 charts', bear ``OURS``.

@@ -1,4 +1,4 @@
-"""The user's ``helm``: how it is called, what it may be told by its environment, and what it says."""
+"""Runs the user's ``helm``: its arguments, its environment, and its output."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Values of charts that the user gives: a YAML file, a mapping from the name of a chart to values for it."""
+"""Helm values from the user: a YAML file that maps chart names to values."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -49,7 +49,7 @@ def unknown_charts(values: Mapping[str, object], charts: Collection[str]) -> str
     unknown = sorted(values.keys() - set(charts) - {EVERY_CHART})
     if not charts or not unknown:
         return ""
-    return f"no chart {', '.join(map(repr, unknown))}; there are {', '.join(sorted(charts))}, and '*' for every chart"
+    return f"no chart {', '.join(map(repr, unknown))}; available: {', '.join(sorted(charts))}, and '*' for every chart"
 
 
 def _where(error: Exception) -> str:

@@ -192,7 +192,7 @@ def _tool(command: Sequence[str], advice: str) -> str:
 def _version(text: str) -> tuple[int, ...]:
     found = re.search(r"v(\d+)\.(\d+)", text)
     if found is None:
-        raise MeshUnavailable(f"kind tells no version but {text.strip()!r}: update it ({INSTALL})")
+        raise MeshUnavailable(f"kind reports no version but {text.strip()!r}: update it ({INSTALL})")
     return int(found[1]), int(found[2])
 
 

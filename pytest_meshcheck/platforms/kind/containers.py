@@ -1,4 +1,4 @@
-"""The program that runs containers on this machine, and programs that are run to their end."""
+"""The container engine of this machine, and running programs to their end."""
 
 import os
 import shutil

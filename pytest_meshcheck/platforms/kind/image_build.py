@@ -1,4 +1,4 @@
-"""How an image is built: with testcontainers where docker runs kind's nodes, else by podman or nerdctl itself.
+"""Builds an image: with testcontainers if docker runs kind's nodes, else with podman or nerdctl.
 
 testcontainers speaks to Docker's engine only: nerdctl has no such interface, and podman none unless it is set up.
 """

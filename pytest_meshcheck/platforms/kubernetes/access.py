@@ -1,4 +1,4 @@
-"""Whether a run may do in a cluster what it has to do, asked before anything is made.
+"""The permissions of a run in a cluster, checked before anything is created.
 
 https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """

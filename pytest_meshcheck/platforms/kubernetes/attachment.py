@@ -1,4 +1,4 @@
-"""How each process of a run finds its cluster."""
+"""A reference to the cluster, by which each process of a run connects."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The pods by which a platform captures the network: one on each node that a workload runs on."""
+"""The pods that capture network traffic: one on each node with a workload."""
 
 import asyncio
 from collections.abc import Mapping

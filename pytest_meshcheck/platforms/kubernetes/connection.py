@@ -1,4 +1,4 @@
-"""A platform's connection to its cluster: resources are applied by it, pods awaited, and their probes dialled."""
+"""A platform's connection to its cluster: applies resources, awaits pods, and connects to their probes."""
 
 import asyncio
 import time
@@ -132,7 +132,7 @@ class Connection:
         try:
             return await Probe.at(dial)
         except (OSError, ProbeLost) as error:
-            raise Inconclusive(f"the probe in {namespace}/{name} cannot be spoken to: {error}") from error
+            raise Inconclusive(f"the probe in {namespace}/{name} cannot be reached: {error}") from error
 
     async def close(self) -> None:
         """End the watch and close what is open."""

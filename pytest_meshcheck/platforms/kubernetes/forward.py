@@ -1,4 +1,4 @@
-"""What a pod says on a port of its own loopback: asked through the API server's ``portforward``.
+"""HTTP requests to a port on a pod's own loopback, through the API server's ``portforward``.
 
 No program is needed in the container, which often has none. Each message is of one channel, the port's data or its
 errors, and the first one of each repeats the port:

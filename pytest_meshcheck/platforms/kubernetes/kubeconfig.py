@@ -1,4 +1,4 @@
-"""Which contexts a kubeconfig has; ``kubectl`` needs no current one where another is named, and neither do we."""
+"""The contexts of a kubeconfig; as with ``kubectl``, a named context needs no current one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def contexts(kubeconfig: Path | None) -> Contexts:
     try:
         merged = kube_config.KubeConfigMerger(str(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)).config
         if merged is None:
-            raise ConfigException("there is no such file, or there is nothing in it")
+            raise ConfigException("no such file, or it is empty")
         names = tuple(str(context["name"]) for context in merged.safe_get("contexts") or ())
         current = str(merged.safe_get("current-context") or "")
     except BROKEN as error:

@@ -1,4 +1,4 @@
-"""What a workload is made of on Kubernetes; pure."""
+"""The Kubernetes resources of a workload; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run may have to do in a cluster; ``rbac.yaml`` grants exactly this."""
+"""The permissions that a run needs in a cluster; ``rbac.yaml`` grants exactly these."""
 
 from dataclasses import dataclass
 

@@ -161,7 +161,7 @@ class Kubernetes:
                 await asyncio.gather(*(running.probe.call(STILL_THERE) for running in self.running.values()))
         except (TimeoutError, ProbeLost):
             await self._explained_check()
-            raise Inconclusive("a probe does not answer; which one is in trouble is not known") from None
+            raise Inconclusive("a probe stopped responding; could not determine which") from None
         await self._explained_check()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
@@ -185,7 +185,7 @@ class Kubernetes:
         """Raise Inconclusive if a workload has lost its probe or a container, or cannot be spoken to right now."""
         for name, running in self.running.items():
             if why := self._fate_of(running) or running.probe.trouble:
-                raise Inconclusive(f"{name} is not as it was started: {why}")
+                raise Inconclusive(f"{name} died or restarted during the check: {why}")
 
     async def _explained_check(self) -> None:
         """As ``check``, and say of a container that ended what its log says of why."""

@@ -1,4 +1,4 @@
-"""What is known of the pods of a run: one watch for all of them."""
+"""The state of the pods of a run, from one watch for all of them."""
 
 import asyncio
 from collections.abc import Callable, Mapping

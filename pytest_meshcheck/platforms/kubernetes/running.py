@@ -1,4 +1,4 @@
-"""The workloads of a run as they are in a cluster, and their pods among all others."""
+"""The running workloads of a run, and their pods among all others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a mesh is set to when something went wrong: its resources, and what its data planes run; without secrets."""
+"""Evidence: the resources of a mesh and the configuration of its data planes, without secrets."""
 
 import asyncio
 import re
@@ -80,7 +80,7 @@ async def write_policies(
     The file bears the name of the first namespace; a comment in it says what could not be read.
     """
     texts = [text async for text in _read(api, groups, namespaces, settings)]
-    (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# there is nothing\n", "utf-8")
+    (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# none\n", "utf-8")
 
 
 def without_secrets(text: str) -> str:

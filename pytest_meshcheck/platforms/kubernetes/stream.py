@@ -1,7 +1,7 @@
 """A byte stream into a container: the API server's ``exec`` over a WebSocket.
 
 https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ and the protocol ``v5.channel.k8s.io``:
-the first octet of each message is its channel.
+the first byte of each message is its channel.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ HEARTBEAT = 20.0
 
 STDIN = bytes([STDIN_CHANNEL])
 CHUNK = 1 << 20
-"""Octets per message: the server reads no longer ones."""
+"""Bytes per message: the server reads no longer ones."""
 
 LOOKS, PAUSE = 500, 0.01
 """How often, and with how many seconds between, is looked whether the API server has done its part of the orderly end
@@ -98,7 +98,7 @@ class Pipe:
         self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._send())]
 
     def write(self, data: bytes) -> None:
-        """Send octets soon."""
+        """Send bytes soon."""
         for start in range(0, len(data), CHUNK):
             self._outgoing.put_nowait(data[start : start + CHUNK])
 

@@ -43,9 +43,9 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, **how: 
     proxy = proxy_of(configuration)
     if proxy is not None and urlsplit(proxy).scheme not in SCHEMES:
         raise MeshUnavailable(
-            f"the proxy {described(proxy)} to the API server {configuration.host} is of no valid kind; "
-            f"valid are {', '.join(f'{scheme}://' for scheme in SCHEMES)}: name another one, or except the server from "
-            "it with NO_PROXY"
+            f"the proxy {described(proxy)} to the API server {configuration.host} has an unsupported scheme; "
+            f"valid are {', '.join(f'{scheme}://' for scheme in SCHEMES)}: use another proxy, or exclude the "
+            "server with NO_PROXY"
         )
     client = kind(configuration, **how)
     rest = client.rest_client

@@ -1,4 +1,4 @@
-"""Capturing what goes over the network between two workloads, on the nodes that it passes."""
+"""Captures traffic between two workloads on the nodes that it passes."""
 
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -54,7 +54,7 @@ class Way:
     legs: Sequence[Captures]
 
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        """Search every leg. Octets are those of the leg with the fewest: a leg where none were seen shows nothing."""
+        """Search every leg. Bytes are those of the leg with the fewest: a leg where none were seen shows nothing."""
         sights = [await leg.look_for(needles) for leg in self.legs]
         return Sight(
             connections=min(sight.connections for sight in sights),

@@ -1,4 +1,4 @@
-"""Which loopback address and port everything of one run has: a /16 of 127.0.0.0/8, held by a guard socket.
+"""The loopback addresses and ports of a run: a /16 of 127.0.0.0/8, reserved by a guard socket.
 
 Linux routes all of 127.0.0.0/8 to the loopback interface, so no address has to be configured and no right is needed.
 """
@@ -139,7 +139,7 @@ def next_number(last: int, taken: Iterable[int]) -> int:
         number = (last + step - 1) % MOST_WORKLOADS + 1
         if number not in used:
             return number
-    raise OSError(f"{MOST_WORKLOADS} workloads run already, more have no address; stop some")
+    raise OSError(f"{MOST_WORKLOADS} workloads are running, and no address is left; stop some")
 
 
 def _reserve_network() -> tuple[int, socket.socket]:

@@ -1,4 +1,4 @@
-"""What local processes take of this machine, asked before anything is started."""
+"""The requirements of local processes, checked before anything starts."""
 
 import errno
 import os

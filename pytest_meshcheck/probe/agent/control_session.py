@@ -1,4 +1,4 @@
-"""What a controller asks of a probe, and what it is told; both outlive the stream that they come over."""
+"""The calls of a controller and their replies; both outlive the stream that carries them."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ class Writer(Protocol):
     """The sending end of a stream."""
 
     def write(self, data: bytes) -> None:
-        """Send octets, now or soon."""
+        """Send bytes, now or soon."""
 
     def close(self) -> None:
         """End the stream."""

@@ -1,1 +1,1 @@
-"""What goes over the wire."""
+"""Capturing traffic."""

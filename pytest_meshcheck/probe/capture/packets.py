@@ -21,10 +21,10 @@ SOL_PACKET = 263
 PACKET_STATISTICS = 6
 SO_RCVBUFFORCE = 33
 BUFFER = 8 << 20
-"""Octets of the kernel's buffer; with its default a third of the packets was lost."""
+"""Bytes of the kernel's buffer; with its default a third of the packets was lost."""
 
 LARGEST = 1 << 19
-"""Octets of the largest packet, as offloading makes them."""
+"""Bytes of the largest packet, as offloading makes them."""
 
 TCP, UDP = 6, 17
 IPV6_HEADER = 40
@@ -35,7 +35,7 @@ DISCARD = 9
 CANARY_PATIENCE = 3.0
 CANARY_INTERVAL = 0.05
 CIRCLE = 1 << 32
-"""TCP sequence numbers begin anew after so many octets."""
+"""TCP sequence numbers begin anew after so many bytes."""
 
 Flow = tuple[bytes, int, bytes, int]
 """From address and port, to address and port."""
@@ -151,7 +151,9 @@ class Capture:
         if self._drops:
             raise ProbeFault(f"the capture lost {self._drops} packets, it would not be whole")
         if self._octets > LIMIT:
-            raise ProbeFault(f"{self._octets} octets went by, of which {LIMIT} are kept: the search would not be whole")
+            raise ProbeFault(
+                f"{self._octets} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
+            )
 
     def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:
         """What went one way between client and server, by connection.
@@ -198,7 +200,7 @@ def _transport(packet: memoryview) -> tuple[int, bytes, bytes, memoryview] | Non
 
 
 def runs(segments: dict[int, bytes]) -> Iterator[bytes]:
-    """What went one way over a connection, put together by sequence number; in pieces where octets were not seen."""
+    """What went one way over a connection, put together by sequence number; in pieces where bytes were not seen."""
     if not segments:
         return
     first = next(iter(segments))

@@ -44,7 +44,7 @@ class Recorder:
         """Which needles went through, in whatever pieces; ProbeFault where more went through than was kept."""
         if self._octets > LIMIT:
             raise ProbeFault(
-                f"{self._octets} octets went through, of which {LIMIT} are kept: the search would not be whole"
+                f"{self._octets} bytes went through, of which {LIMIT} are kept: the search would not be whole"
             )
         directions = [side for seen in self._recordings for side in (seen.to_server, seen.to_client)]
         return Sight(

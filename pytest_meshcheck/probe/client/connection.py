@@ -25,10 +25,10 @@ class Connection(Protocol):
     """A connection, with or without TLS."""
 
     async def send(self, data: bytes) -> None:
-        """Send octets. A broken connection shows itself on receiving, after all that the peer has said."""
+        """Send bytes. A broken connection shows itself on receiving, after all that the peer has said."""
 
     async def receive(self) -> bytes:
-        """Octets, or nothing at the peer's end of stream; ConnectionResetError where it was reset."""
+        """Bytes, or nothing at the peer's end of stream; ConnectionResetError where it was reset."""
 
     def close(self) -> None:
         """Close both halves."""
@@ -37,7 +37,7 @@ class Connection(Protocol):
 class Plain:
     """A connection without TLS.
 
-    Sockets are used bare, because a stream that drops unread octets when a write fails would lose early answers and
+    Sockets are used bare, because a stream that drops unread bytes when a write fails would lose early answers and
     alerts.
     """
 
@@ -47,7 +47,7 @@ class Plain:
         self._broken: OSError | None = None
 
     async def send(self, data: bytes) -> None:
-        """Send octets; a failure is kept for ``receive``."""
+        """Send bytes; a failure is kept for ``receive``."""
         if self._broken is not None:
             return
         try:
@@ -58,7 +58,7 @@ class Plain:
             self._broken = error
 
     async def receive(self) -> bytes:
-        """Octets, or nothing at the peer's end of stream; ConnectionResetError where it was reset.
+        """Bytes, or nothing at the peer's end of stream; ConnectionResetError where it was reset.
 
         Whoever gives up waiting loses nothing: what has come by then is there for the next who asks.
         """

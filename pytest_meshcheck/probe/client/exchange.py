@@ -6,7 +6,7 @@ import time
 from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, Request, Tls
 
 EXCERPT = 400
-"""Octets of the body that are kept."""
+"""Bytes of the body that are kept."""
 
 
 class Ended(Exception):
@@ -51,7 +51,7 @@ class Observed:
 
     @property
     def body_length(self) -> int:
-        """Octets of the answer's body so far."""
+        """Bytes of the answer's body so far."""
         return self._length
 
     def cut(self, detail: str, *, reset: bool) -> Ended:

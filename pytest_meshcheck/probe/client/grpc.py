@@ -95,7 +95,7 @@ def target(host: str, port: int) -> str:
 
 
 def begin(opened: grpc.aio.Channel, request: Request) -> Any:
-    """Start the call; its messages are raw octets."""
+    """Start the call; its messages are raw bytes."""
     arity, path = KINDS[request.kind]
     path = request.path if request.path != "/" else path
     metadata = [(REQUEST_ID_HEADER, request.request_id), *((name.lower(), value) for name, value in request.headers)]

@@ -80,7 +80,7 @@ class Tunnel:
         self._tell()
 
     async def send(self, data: bytes) -> None:
-        """Send octets, as fast as the peer's windows allow; a broken connection shows itself on receiving."""
+        """Send bytes, as fast as the peer's windows allow; a broken connection shows itself on receiving."""
         while data and not self._deaf:
             if (free := room(self._http, STREAM)) <= 0:
                 await self._news.wait()
@@ -90,7 +90,7 @@ class Tunnel:
             await self._flush()
 
     async def receive(self) -> bytes:
-        """Octets, or nothing at the end of the stream.
+        """Bytes, or nothing at the end of the stream.
 
         Raises:
             Ended: The connection below ended so.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a client: octets exactly as asked for."""
+"""HTTP/1.1 as a client: bytes exactly as asked for."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class Written:
-    """A request as octets: the head, the body with its framing, and the state that its answer is read with."""
+    """A request as bytes: the head, the body with its framing, and the state that its answer is read with."""
 
     def __init__(self, request: Request) -> None:
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
@@ -41,7 +41,7 @@ class Written:
             data = self.http.send(h11.Data(data=body)) if body else b""
             end = self.http.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
-            raise ProbeFault(f"not an HTTP/1.1 request: {error}; Request.raw sends any octets") from error
+            raise ProbeFault(f"not an HTTP/1.1 request: {error}; Request.raw sends any bytes") from error
         return head or b"", (data or b"") + (end or b"")
 
 

@@ -12,14 +12,14 @@ SETTINGS = 4
 
 
 class FromServer:
-    """What a server sends, from its first octet on."""
+    """What a server sends, from its first byte on."""
 
     def __init__(self, http: h2.connection.H2Connection) -> None:
         self._http = http
         self._start = b""
 
     def events(self, data: bytes) -> list[h2.events.Event]:
-        """What these octets say; Ended where they are no HTTP/2.
+        """What these bytes say; Ended where they are no HTTP/2.
 
         A server's first frame is SETTINGS (RFC 9113, 3.4); h2 would take anything else for a frame to wait for.
         """

@@ -19,7 +19,7 @@ class Stream(Interface):
     request: Request
 
     async def echo(self, data: bytes, observed: Observed) -> None:
-        """Send octets and wait for their echo."""
+        """Send bytes and wait for their echo."""
 
     async def close(self) -> None:
         """Close it."""
@@ -34,7 +34,7 @@ class TcpStream:
     block: AsyncExitStack
 
     async def echo(self, data: bytes, observed: Observed) -> None:
-        """Send octets and wait for their echo."""
+        """Send bytes and wait for their echo."""
         await echo(self.wire, data, len(data), observed)
 
     async def close(self) -> None:
@@ -59,7 +59,7 @@ class Streams:
         return await observe(Observed(request), request.patience, lambda observed: self._begin(request, observed))
 
     async def echo(self, request_id: str, body: Body, patience: float) -> Exchange:
-        """Send octets on an open stream and wait for their echo."""
+        """Send bytes on an open stream and wait for their echo."""
         stream = self._named(request_id)
         observed = Observed(stream.request)
         observed.connected = True

@@ -10,7 +10,7 @@ from pytest_meshcheck.probe.protocol.messages import TCP_BANNER, Ending, Request
 from pytest_meshcheck.probe.protocol.tcp_lines import ID_LINE, id_line
 
 SMALLEST = b"meshcheck"
-"""Sent where no body is asked for: some data planes neither serve nor refuse a client that says fewer than 5 octets."""
+"""Sent where no body is asked for: some data planes neither serve nor refuse a client that says fewer than 5 bytes."""
 
 
 async def speak(request: Request, observed: Observed) -> None:
@@ -29,7 +29,7 @@ async def greet(wire: Connection, request: Request, observed: Observed) -> None:
 
 
 async def echo(wire: Connection, said: bytes, expected: int, observed: Observed) -> None:
-    """Send octets and read as many as their echo has, while they are still being sent."""
+    """Send bytes and read as many as their echo has, while they are still being sent."""
     # Both at once, or a body larger than the buffers on the way would stop both ends.
     writing = asyncio.create_task(wire.send(said))
     try:
@@ -49,7 +49,7 @@ async def expect_banner(wire: Connection, observed: Observed) -> None:
 
 
 async def receive(wire: Connection, observed: Observed) -> bytes:
-    """The next octets; there must be some."""
+    """The next bytes; there must be some."""
     data = await wire.receive()
     if not data:
         raise observed.cut("the peer closed the connection", reset=False)
@@ -57,7 +57,7 @@ async def receive(wire: Connection, observed: Observed) -> bytes:
 
 
 def expected_echo(said: bytes) -> int:
-    """How many octets of these come back: all that follows an id line."""
+    """How many bytes of these come back: all that follows an id line."""
     if not said.startswith(ID_LINE):
         return len(said)
     return len(said.partition(b"\n")[2])

@@ -89,15 +89,15 @@ class Secure:
         )
 
     async def send(self, data: bytes) -> None:
-        """Send octets; a broken connection shows itself on receiving."""
+        """Send bytes; a broken connection shows itself on receiving."""
         self._tls.write(data)
         await self._flush()
 
     async def receive(self, *, or_accepted: bool = False) -> bytes:
-        """Octets, or nothing at the end of stream.
+        """Bytes, or nothing at the end of stream.
 
         Raises:
-            Ended: An alert came, or octets that are no TLS.
+            Ended: An alert came, or bytes that are no TLS.
             ConnectionResetError: The connection was reset.
         """
         if self._pending and not or_accepted:

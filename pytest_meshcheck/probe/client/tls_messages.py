@@ -1,4 +1,4 @@
-"""The few octets of TLS that OpenSSL does not interpret for us. Numbers are from the IANA registry "TLS Parameters"."""
+"""The few bytes of TLS that OpenSSL does not interpret for us. Numbers are from the IANA registry "TLS Parameters"."""
 
 import enum
 import struct
@@ -82,7 +82,7 @@ def group_name(number: bytes) -> str:
 
 
 def extensions(server_hello: bytes) -> Iterator[tuple[int, bytes]]:
-    """The extensions of a ServerHello (RFC 8446, 4.1.3): 4 octets of header, version, random, session id, ..."""
+    """The extensions of a ServerHello (RFC 8446, 4.1.3): 4 bytes of header, version, random, session id, ..."""
     at = 4 + 2 + 32
     at += 1 + server_hello[at] + 2 + 1
     at += 2

@@ -6,7 +6,7 @@ import h2.settings
 from h2.errors import ErrorCodes
 
 WINDOW = 1 << 20
-"""Octets that the peer may send ahead on one stream."""
+"""Bytes that the peer may send ahead on one stream."""
 
 
 def client_side() -> h2.connection.H2Connection:
@@ -27,7 +27,7 @@ def server_side(*, validate_inbound_headers: bool = True) -> h2.connection.H2Con
 
 
 def room(http: h2.connection.H2Connection, stream: int) -> int:
-    """How many octets may be sent on a stream in one frame now."""
+    """How many bytes may be sent on a stream in one frame now."""
     return min(http.local_flow_control_window(stream), http.max_outbound_frame_size)
 
 

@@ -1,1 +1,1 @@
-"""What a probe and its controller say to each other."""
+"""The messages between a probe and its controller, and formats that client and server share."""

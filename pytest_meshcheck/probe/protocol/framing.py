@@ -1,4 +1,4 @@
-"""Messages on a byte stream: four octets of length, big-endian, then MessagePack."""
+"""Messages on a byte stream: four bytes of length, big-endian, then MessagePack."""
 
 import asyncio
 import struct
@@ -22,7 +22,7 @@ async def next_message(reader: asyncio.StreamReader, decoder: msgspec.msgpack.De
 
     Raises:
         asyncio.IncompleteReadError: The stream ended within a message.
-        msgspec.DecodeError: The octets are no such message.
+        msgspec.DecodeError: The bytes are no such message.
     """
     try:
         prefix = await reader.readexactly(PREFIX.size)

@@ -1,4 +1,4 @@
-"""Headers between the wire, where they are octets, and messages, where they are Latin-1: nothing is lost either way."""
+"""Headers between the wire, where they are bytes, and messages, where they are Latin-1: nothing is lost either way."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def to_octets(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as octets."""
+    """Headers as bytes."""
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 def from_octets(headers: Iterable[tuple[bytes, bytes]] | None) -> Headers:
-    """Headers as text, octet by octet."""
+    """Headers as text, byte by byte."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers or ())
 
 

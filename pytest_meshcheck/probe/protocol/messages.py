@@ -98,7 +98,7 @@ class OpenStream(msgspec.Struct, frozen=True, tag=True):
 
 
 class EchoOnStream(msgspec.Struct, frozen=True, tag=True):
-    """Send octets on an open stream and wait for their echo; answers ``Exchanged``."""
+    """Send bytes on an open stream and wait for their echo; answers ``Exchanged``."""
 
     request_id: str
     body: Body

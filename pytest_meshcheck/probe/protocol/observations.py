@@ -1,7 +1,7 @@
 """The terms of what a probe saw on the network.
 
 Times are seconds of ``time.monotonic()`` of the machine that a probe runs on, so that those of a client and of a server
-are not comparable; ``wall`` is ``time.time()``. Header names and values, and paths, are the received octets decoded as
+are not comparable; ``wall`` is ``time.time()``. Header names and values, and paths, are the received bytes decoded as
 Latin-1, so that nothing is lost or normalised.
 """
 
@@ -67,7 +67,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     body_length: int = 0
     body_sha256: str = ""
     body_start: str = ""
-    """The first 400 octets of the body, as Latin-1."""
+    """The first 400 bytes of the body, as Latin-1."""
     messages: int = 0
     """gRPC: messages received."""
     tls: Tls | None = None
@@ -113,9 +113,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body_length: int = 0
-    """Octets received so far: of the body, over gRPC of the messages in it, over TCP of what followed the id line."""
+    """Bytes received so far: of the body, over gRPC of the messages in it, over TCP of what followed the id line."""
     body_sha256: str = ""
-    """Of the same octets, also where there are none."""
+    """Of the same bytes, also where there are none."""
     peer: tuple[str, int] | None = None
     ending: AttemptEnding = AttemptEnding.OPEN
     detail: str = ""
@@ -167,7 +167,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     found: tuple[str, ...]
     """Those of the needles that were there, in either direction."""
     excerpt: bytes
-    """The first 4096 octets of the newest connection, both directions, in the order seen."""
+    """The first 4096 bytes of the newest connection, both directions, in the order seen."""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
-"""The terms of what a probe is told to do on the network.
+"""The network operations that a probe can be asked for.
 
-Header names and values, and paths, are octets decoded as Latin-1, so that nothing is lost or normalised.
+Header names and values, and paths, are bytes decoded as Latin-1, so that nothing is lost or normalised.
 """
 
 import enum
@@ -139,7 +139,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body_delay: float = 0.0
     """Seconds between the request's head and its body."""
     raw: bytes | None = None
-    """Octets sent as they are in place of a request."""
+    """Bytes sent as they are in place of a request."""
     tls: ClientTls | None = None
     patience: float = 10.0
     """Seconds after which the client gives up (``Ending.TIMED_OUT``)."""

@@ -2,7 +2,7 @@
 
 ID_LINE = b"meshcheck-id:"
 ID_LIMIT = 256
-"""Octets that an id line may have."""
+"""Bytes that an id line may have."""
 
 
 def id_line(request_id: str) -> bytes:

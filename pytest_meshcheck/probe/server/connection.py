@@ -1,4 +1,4 @@
-"""A connection that was accepted: octets in, octets out, and notice of the peer's going while nobody reads."""
+"""An accepted connection: bytes in, bytes out, and detection of a peer that disconnects while idle."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from typing import Any, cast
 from pytest_meshcheck.probe.protocol.sockets import ABORTIVE
 
 HIGH_WATER = 1 << 20
-"""Octets that may lie unread before the socket is left alone."""
+"""Bytes that may lie unread before the socket is left alone."""
 
 
 class PeerGone(Exception):
@@ -89,7 +89,7 @@ class Inbound(asyncio.Protocol):
         return data
 
     def put_back(self, data: bytes) -> None:
-        """Have these octets read again, before all others."""
+        """Have these bytes read again, before all others."""
         self._unread[:0] = data
         self._readable.set()
 
@@ -102,12 +102,12 @@ class Inbound(asyncio.Protocol):
             raise PeerGone(self.gone)
 
     async def write(self, data: bytes) -> None:
-        """Send octets and wait while the peer reads too slowly; PeerGone where the connection is lost."""
+        """Send bytes and wait while the peer reads too slowly; PeerGone where the connection is lost."""
         self.put(data)
         await self._writable.wait()
 
     def put(self, data: bytes) -> None:
-        """Send octets without waiting for the peer; PeerGone where the connection is lost."""
+        """Send bytes without waiting for the peer; PeerGone where the connection is lost."""
         if self.transport.is_closing():
             raise PeerGone(self.gone or "the connection was closed")
         self.transport.write(data)

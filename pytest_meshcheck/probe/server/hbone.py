@@ -16,7 +16,7 @@ from pytest_meshcheck.probe.server.connection import Inbound
 Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
 
 HIGH_WATER = 1 << 16
-"""Octets that may wait for the peer's windows before whoever writes is told to pause."""
+"""Bytes that may wait for the peer's windows before whoever writes is told to pause."""
 
 NO_SUCH_PORT = 503
 """As ztunnel answers where nobody listens behind it."""
@@ -54,7 +54,7 @@ class TunnelServer:
                 stream.lose(ConnectionResetError(self.inbound.gone or "the connection ended"))
 
     def _take(self, data: bytes) -> bool:
-        """Whether the connection goes on after these octets; h2 sends and takes nothing after GOAWAY."""
+        """Whether the connection goes on after these bytes; h2 sends and takes nothing after GOAWAY."""
         try:
             events = self.http.receive_data(data)
             if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
@@ -148,7 +148,7 @@ class StreamTransport(asyncio.Transport):
             self._server.flush()
 
     def write(self, data: Any) -> None:
-        """Send octets, as fast as the peer's windows allow."""
+        """Send bytes, as fast as the peer's windows allow."""
         self._waiting += data
         self.pump()
 

@@ -17,7 +17,7 @@ from pytest_meshcheck.probe.server.ledger import Entry, Head
 from pytest_meshcheck.probe.server.scripts import Service
 
 HEAD_LIMIT = 1 << 20
-"""Octets that the head of a request may have."""
+"""Bytes that the head of a request may have."""
 
 BODILESS = frozenset({204, 304})
 
@@ -101,7 +101,7 @@ class Http1Server:
         end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_octets(answer.trailers))) or b""
         if self._inbound.gone:
             raise PeerGone(self._inbound.gone)
-        # Written down before the last octets go out: whoever has the answer finds the attempt ended.
+        # Written down before the last bytes go out: whoever has the answer finds the attempt ended.
         entry.end(AttemptEnding.ANSWERED)
         await self._inbound.write(data + end)
 

@@ -16,7 +16,7 @@ LIMIT = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What the head of a request says. Octets are Latin-1; ``peer`` is the other end of the connection."""
+    """What the head of a request says. Bytes are Latin-1; ``peer`` is the other end of the connection."""
 
     protocol: Protocol
     port: str

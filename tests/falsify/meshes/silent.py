@@ -15,7 +15,7 @@ CHUNK = 65536
 
 
 class Relay:
-    """Passes octets on to an application, but no RST_STREAM and no end of a connection."""
+    """Passes bytes on to an application, but no RST_STREAM and no end of a connection."""
 
     def __init__(self, application: Address) -> None:
         self._application = application

@@ -100,9 +100,9 @@ def test_what_is_no_version() -> None:
 @pytest.mark.parametrize(
     ("factory", "version", "said"),
     [
-        (ztunnel, "1.18.12", "cilium-ztunnel is in Cilium from 1.19.0 on, not in 1.18.12"),
-        (spire, "1.21.0", "cilium-spire is in Cilium from 1.18.0 on and before 1.21.0, not in 1.21.0"),
-        (ipsec, "1.17.9", "cilium-ipsec is in Cilium from 1.18.0 on, not in 1.17.9"),
+        (ztunnel, "1.18.12", "cilium-ztunnel needs Cilium 1.19.0 or newer, not 1.18.12"),
+        (spire, "1.21.0", "cilium-spire needs Cilium 1.18.0 or newer and before 1.21.0, not 1.21.0"),
+        (ipsec, "1.17.9", "cilium-ipsec needs Cilium 1.18.0 or newer, not 1.17.9"),
         (wireguard, "latest", "'latest' is no version of Cilium"),
     ],
 )

@@ -61,7 +61,7 @@ def test_no_representation_holds_a_key(judged: Judged) -> None:
 
 @pytest.mark.parametrize("what", Rotation)
 def test_nothing_is_rotated(what: Rotation, judged: Judged) -> None:
-    with pytest.raises(Unsupported, match="cilium-ztunnel rotates nothing"):
+    with pytest.raises(Unsupported, match="cilium-ztunnel cannot rotate certificates"):
         asyncio.run(judged(ztunnel).rotate(what))
 
 

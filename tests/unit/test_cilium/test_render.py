@@ -87,7 +87,7 @@ def test_mutual_tls_is_unsupported_with_the_reason(
     factory: Factory, policy: MutualTls, mode: str, judged: Judged
 ) -> None:
     mesh = judged(factory)
-    with pytest.raises(Unsupported, match=f"cannot be told to be {mode}: .*https://docs.cilium.io/") as refused:
+    with pytest.raises(Unsupported, match=f"cannot be set to {mode}: .*https://docs.cilium.io/") as refused:
         mesh.render([policy])
     assert mesh.flavour.why_not_strict in str(refused.value)
 
@@ -113,8 +113,8 @@ def test_permissive_is_what_ztunnel_does_by_itself(policy: MutualTls, judged: Ju
 @pytest.mark.parametrize(
     ("policies", "named"),
     [
-        ([MutualTls(SERVER, Mode.STRICT)], "cannot be told to be strict: .*plaintext is always accepted"),
-        ([MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT})], "cannot be told to be strict"),
+        ([MutualTls(SERVER, Mode.STRICT)], "cannot be set to strict: .*plaintext is always accepted"),
+        ([MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT})], "cannot be set to strict"),
         ([Timeout(SERVER, 1)], "Timeout needs layer 7"),
         ([Retry(SERVER, 1)], "Retry needs layer 7"),
     ],

@@ -101,4 +101,4 @@ def test_how_long_certificates_live_is_known_of_an_installation_of_ours_only() -
     assert AMBIENT_CLAIMS[Capability.LEAF_ROTATION].supported
     there = mesh().claims[Capability.LEAF_ROTATION]
     assert not there.supported
-    assert there.note.startswith("the mesh was there already")
+    assert there.note.startswith("the mesh was already installed")

@@ -108,7 +108,7 @@ def test_the_control_plane_that_is_there_is_found(there: tuple[Object, ...], fou
     assert asyncio.run(installed(Cluster(*there))) == found
 
 
-@pytest.mark.parametrize(("there", "why"), [((), "there is no istiod"), ((OTHER, THIRD), "1-30-3, 1-31-0; uninstall")])
+@pytest.mark.parametrize(("there", "why"), [((), "no istiod"), ((OTHER, THIRD), "1-30-3, 1-31-0; uninstall")])
 def test_none_is_guessed(there: tuple[Object, ...], why: str) -> None:
     with pytest.raises(MeshUnavailable, match=why):
         asyncio.run(installed(Cluster(*there)))

@@ -84,7 +84,7 @@ def test_a_check_shares_the_event_loop_of_the_session(load: Load) -> None:
 REFUSED = {
     "unknown requirement": (
         CHECK.replace("demo.rule", "demo.rules"),
-        "no requirement 'demo.rules'; there are demo.rule",
+        "no requirement 'demo.rules'; available: demo.rule",
     ),
     "no docstring": ('@check(MUST, "demo.rule")\nasync def test_mute(mesh): pass\n', "needs a docstring"),
     "not a coroutine": ('@check(MUST, "demo.rule")\ndef test_sync(mesh):\n    """It."""\n', "write 'async def'"),

@@ -81,7 +81,7 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
 # seen, sentence, what is expected, what is the case
 FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     "equals": (1, lambda c: c.equals(2), "2", "it is 1"),
-    "differs": (1, lambda c: c.differs_from(1), "something else than 1", "it is just that"),
+    "differs": (1, lambda c: c.differs_from(1), "a value other than 1", "it is equal"),
     "at most": (1.5, lambda c: c.at_most(1.0), "at most 1", "it is 1.5"),
     "at least": (0.5, lambda c: c.at_least(1.0), "at least 1", "it is 0.5"),
     "holds": ("", lambda c: c.holds("it is empty"), "it holds", "it is empty"),
@@ -132,14 +132,14 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     "body too short": (
         ANSWERED,
         lambda c: c.body(4, "abc"),
-        "a body of 4 octets with SHA-256 abc",
-        "3 octets with SHA-256 abc arrived",
+        "a body of 4 bytes with SHA-256 abc",
+        "3 bytes with SHA-256 abc arrived",
     ),
     "body altered": (
         ANSWERED,
         lambda c: c.body(3, "abd"),
-        "a body of 3 octets with SHA-256 abd",
-        "3 octets with SHA-256 abc arrived",
+        "a body of 3 bytes with SHA-256 abd",
+        "3 bytes with SHA-256 abc arrived",
     ),
     "too quick": (
         ANSWERED,
@@ -164,7 +164,7 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     "one body of several": (
         (attempt(1, body_length=3, body_sha256="abc"), attempt(2, body_length=2, body_sha256="ab")),
         lambda c: c.bodies(3, "abc"),
-        "3 octets with SHA-256 abc on every attempt",
+        "3 bytes with SHA-256 abc on every attempt",
         "attempt 2 brought 2 with ab",
     ),
     "not cancelled": (

@@ -44,8 +44,8 @@ REFUSED = {
     "[[known]]\ncheck = 'mtls/a'\nreason = ''\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = 'mtls/a'\nreason = 3\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = 'mtls/a'\nreason = 'r'\nlink = 'l'\nwhere = 'w'": ":1: an entry has exactly check, reason",
-    ENTRY.format(check="mtls/z"): ":2: no check 'mtls/z'; there are mtls/a, mtls/b",
-    ENTRY.format(check="nothing/z"): ":2: no check 'nothing/z'; there are mtls/a, mtls/b, retry/c",
+    ENTRY.format(check="mtls/z"): ":2: no check 'mtls/z'; available: mtls/a, mtls/b",
+    ENTRY.format(check="nothing/z"): ":2: no check 'nothing/z'; available: mtls/a, mtls/b, retry/c",
 }
 
 

@@ -132,7 +132,7 @@ def test_a_version_that_is_not_there(tmp_path: Path) -> None:
         unpacked(tmp_path / version / "tiny", "tiny", version)
     unpacked(tmp_path / "x" / "tiny", "tiny", "2026.8.3", "edge-26.8.3")
     assert refusal(Charts(NOWHERE, str(tmp_path)), "tiny", "3.0.0") == (
-        f"{tmp_path} has no version '3.0.0' of the chart tiny; there are 2026.8.3 (edge-26.8.3), 1.10.0, 1.10.0-rc.1, "
+        f"{tmp_path} has no version '3.0.0' of the chart tiny; available: 2026.8.3 (edge-26.8.3), 1.10.0, 1.10.0-rc.1, "
         "1.9.0: name one with --mesh=NAME@VERSION, or another place with --mesh-charts=DIR"
     )
 
@@ -141,7 +141,7 @@ def test_many_versions_are_not_all_listed(tmp_path: Path) -> None:
     for number in range(30):
         unpacked(tmp_path / f"1.{number}.0" / "tiny", "tiny", f"1.{number}.0")
     said = refusal(Charts(NOWHERE, str(tmp_path)), "tiny", "3.0.0")
-    assert "there are 1.29.0, 1.28.0, " in said
+    assert "available: 1.29.0, 1.28.0, " in said
     assert "1.18.0 and 18 older ones: " in said
 
 
@@ -154,7 +154,7 @@ def test_a_chart_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     said = refusal(Charts(NOWHERE, str(tmp_path / "none")), "tiny", "1.2.3")
-    assert said == f"there is no directory {tmp_path / 'none'} with charts: check --mesh-charts"
+    assert said == f"no directory {tmp_path / 'none'} with charts: check --mesh-charts"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_repository(repository: str) -> None:
         assert source.arguments == ("tiny", "--repo", repository, "--version", "2026.8.3")
         assert "version: 2026.8.3" in taken_by_helm(source.arguments)
     assert "version: 2026.8.4-rc.1" in taken_by_helm(charts.resolve("tiny", "2026.8.4-rc.1").arguments)
-    assert "there are 2026.8.4-rc.1 (edge-26.8.4), 2026.8.3 (edge-26.8.3): " in refusal(charts, "tiny", "1.0.0")
+    assert "available: 2026.8.4-rc.1 (edge-26.8.4), 2026.8.3 (edge-26.8.3): " in refusal(charts, "tiny", "1.0.0")
     assert "has no chart 'tony'; it has other, tiny: " in refusal(charts, "tony", "1.0.0")
 
 

@@ -51,4 +51,4 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_mesh_that_is_not_installed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rbac", "--mesh", "nosuchmesh"]) == 4
-    assert capsys.readouterr().err.startswith("error: no mesh 'nosuchmesh'; there are ")
+    assert capsys.readouterr().err.startswith("error: no mesh 'nosuchmesh'; available: ")

@@ -1,4 +1,4 @@
-"""HTTP/1.1 from probe to probe: what was sent is what was received, to the octet."""
+"""HTTP/1.1 from probe to probe: what was sent is what was received, to the byte."""
 
 import hashlib
 from typing import Any

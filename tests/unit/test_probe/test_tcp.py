@@ -111,7 +111,7 @@ async def test_how_an_exchange_over_http1_ends(
 async def test_a_reset_within_an_answer_truncates_it(pair: Any, peers: Any, misbehaving: Any) -> None:
     async with peers(misbehaving(HEAD, then="reset")) as address:
         seen = await pair.send("reset-within", address)
-    # The kernel may drop octets that a reset overtakes.
+    # The kernel may drop bytes that a reset overtakes.
     assert seen.ending in (m.Ending.TRUNCATED, m.Ending.RESET)
 
 
@@ -121,7 +121,7 @@ async def test_how_other_exchanges_end(
     pair: Any, *, peers: Any, misbehaving: Any, protocol: m.Protocol, then: str, ending: m.Ending
 ) -> None:
     async def one_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # All of the request is read first: closing with unread octets would reset the connection.
+        # All of the request is read first: closing with unread bytes would reset the connection.
         if protocol is m.Protocol.H2C:
             await reader.readuntil(b"\x00\x00\x00\x01")
         await misbehaving(b"", then=then)(reader, writer)

@@ -99,7 +99,7 @@ def refuse_all(listener: Any, context: Any) -> None:
             with client, contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as secure:
                 secure.settimeout(20)
                 secure.recv(1 << 16)
-            # A connection that is closed while octets are unread is reset, and takes the alert with it.
+            # A connection that is closed while bytes are unread is reset, and takes the alert with it.
             raw.settimeout(20)
             with contextlib.suppress(OSError):
                 raw.shutdown(socket.SHUT_WR)

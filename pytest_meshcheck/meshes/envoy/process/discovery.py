@@ -198,7 +198,7 @@ class DiscoveryServer:
         first = await anext(requests)
         node, subscriber = first.node.id, self._subscriber(first.node.id)
         if subscriber is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no sidecar is called {node}")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no sidecar is named {node}")
             return
         stream = Stream(subscriber.configuration, subscriber.progress.set)
         subscriber.streams[node] = stream

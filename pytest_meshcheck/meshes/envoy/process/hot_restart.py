@@ -32,7 +32,7 @@ class Generation:
     """One process in a line of those that replace each other.
 
     Attributes:
-        base: Tells this line from those of all other sidecars on this machine.
+        base: Number that distinguishes these processes from all other sidecars on this machine.
         epoch: Its place in the line, from 0.
     """
 

@@ -73,7 +73,7 @@ class Sidecar:
                     await self._subscriber.progress.wait()
         except TimeoutError as late:
             raise Inconclusive(
-                f"the sidecar of {self.workload} did not take {self._awaited()} within {patience} s"
+                f"the sidecar of {self.workload} did not accept {self._awaited()} within {patience} s"
             ) from late
         if reasons := list(self._rejections()):
             raise Inconclusive("\n".join(reasons))
@@ -103,8 +103,8 @@ class Sidecar:
 
     def _awaited(self) -> str:
         if self._stream is None:
-            return "up the stream of its configuration"
-        return "; ".join(map(str, self._stream.pending.values())) or "part in the whole of its configuration"
+            return "its configuration stream"
+        return "; ".join(map(str, self._stream.pending.values())) or "its configuration"
 
     def _rejections(self) -> Iterator[str]:
         for (kind, name), why in self._subscriber.configuration.malformed.items():

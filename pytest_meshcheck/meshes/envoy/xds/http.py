@@ -5,7 +5,7 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.xds.resources import Resource, typed
 
 BUFFER_LIMIT = 4 * 1024 * 1024
-"""Octets that a connection buffers: bodies are kept in this memory until no retry can need them any more."""
+"""Bytes that a connection buffers: bodies are kept in this memory until no retry can need them any more."""
 
 PRESERVE_CASE = {
     "stateful_formatter": {

@@ -9,7 +9,7 @@ BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
 """Seconds between attempts: fully jittered, from 0 to at most 5 ms before the first retry, never above 50 ms."""
 
 RETRY_BODY_LIMIT = 1024 * 1024
-"""Octets of a request body up to which it is kept for a retry."""
+"""Bytes of a request body up to which it is kept for a retry."""
 
 
 @lru_cache(maxsize=REMEMBERED)
