@@ -5,7 +5,7 @@ from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Default, Documented, Rotation, TlsEndpoint
 from pytest_meshcheck.model.capability import Capability
-from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
@@ -45,6 +45,7 @@ __all__ = [
     "Body",
     "Capability",
     "ClientTls",
+    "ClusterError",
     "Credentials",
     "Default",
     "Documented",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Attempt, Ending, Form
 from pytest_meshcheck.model.pki import Authority, Validity
 from pytest_meshcheck.model.policy import Failure, Policy
@@ -174,8 +175,9 @@ class Mesh(Protocol):
     workload only; ``one_lifetime: bool``, whether the certificates of all workloads live equally long;
     ``charts: Collection[str]``, the names of the Helm charts that values may be given for;
     ``stops(client: WorkloadSpec) -> Sequence[Stop]``, the proxies of its own pods that requests of a
-    client to a service pass, in this order; and ``impostor_ports: Collection[str]``, the ports on which others meet a
-    feigned workload itself.
+    client to a service pass, in this order; ``impostor_ports: Collection[str]``, the ports on which others meet a
+    feigned workload itself; and ``namespace_enrolment() -> Metadata``, the labels and annotations of a namespace all of
+    whose pods are to be part of the mesh, for namespaces of a user's own tests.
 
     ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
     a mesh's name to decide what to do.
@@ -282,6 +284,21 @@ def has_data_plane_in_workload(adapter: Mesh) -> bool:
 def has_one_lifetime(adapter: Mesh) -> bool:
     """Whether the certificates of all workloads live equally long, so that any of them shows how they are renewed."""
     return bool(getattr(adapter, "one_lifetime", False))
+
+
+def namespace_enrolment_of(adapter: Mesh) -> Metadata:
+    """The labels and annotations of a namespace all of whose pods are to be part of the mesh.
+
+    Raises:
+        Unsupported: The adapter does not say how the mesh enrols a namespace.
+    """
+    enrolment: Callable[[], Metadata] | None = getattr(adapter, "namespace_enrolment", None)
+    if enrolment is None:
+        raise Unsupported(
+            f"the adapter of {adapter.name} enrols no namespaces: it has no method namespace_enrolment; take "
+            "namespace(enrolled=False), and enrol the pods in their own manifests"
+        )
+    return enrolment()
 
 
 def stops_of(adapter: Mesh, client: WorkloadSpec) -> Sequence[Stop]:
