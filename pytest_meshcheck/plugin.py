@@ -62,6 +62,11 @@ def mesh_cluster() -> None:
     pytest.fail(f"mesh_cluster: {NO_MESH_SELECTED}", pytrace=False)
 
 
+@pytest.fixture
+def mesh_namespace(mesh_cluster: None) -> None:
+    """A namespace for one test, as ``mesh_cluster`` overridden where a mesh is selected."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say what is missing where checks are collected without a mesh."""
     if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):

@@ -54,6 +54,7 @@ class Cluster:
     _kind_config: Path | None = None
     _plan: Plan | None = None
     _scores: ScoreKeeper | None = None
+    _no_probe: pytest.UsageError | None = None
     _exit: int = 0
     _said: set[tuple[str, str, str]] = field(default_factory=set)
 
@@ -140,8 +141,22 @@ class Cluster:
     def pytest_sessionstart(self) -> None:
         """With xdist the workers need the cluster as soon as they begin, when nobody knows yet what they will run."""
         if not self.worker and self.config.getoption("dist", "no") != "no" and not self.config.option.collectonly:
-            self._plan_probe()
+            try:
+                self._plan_probe()
+            except pytest.UsageError as error:
+                self._no_probe = error
             self._have()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the process that has the cluster whether workloads of the suite will be started."""
+        if self.worker and any(mesh_of(item) and needs_probe(item) for item in session.items):
+            self.attachment.probe_wanted.touch()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Refuse, before anything is run, workloads whose image cannot be had."""
+        if self._no_probe is not None and self.attachment.probe_wanted.exists():
+            raise self._no_probe
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

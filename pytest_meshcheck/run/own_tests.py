@@ -50,7 +50,8 @@ class OwnTests:
         if why := self._why_not(mesh):
             pytest.fail(why, pytrace=False)
         if self.settings.mesh_artifacts != "never":
-            self._artefacts[item.nodeid] = self._folder(item, mesh)
+            where = self._artefacts[item.nodeid] = self._folder(item, mesh)
+            shutil.rmtree(where, ignore_errors=True)  # of an earlier run
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Any:
