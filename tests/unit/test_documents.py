@@ -18,7 +18,7 @@ from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.platforms.helm.values import overrides, read_values
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md", "docs/ci.md")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DEVELOPMENT.md", "ADAPTERS.md", "docs/ci.md", "docs/fixtures.md")
 
 
 def blocks(document: str, language: str) -> list[str]:
