@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 
 # A pytest run inside of this process forgets what it imported, and some of it can be loaded only once.
+import pytest_meshcheck.report.writer
+import pytest_meshcheck.run.cluster
+import pytest_meshcheck.run.start
+import pytest_meshcheck.testbed.mesh  # noqa: F401 - see above
 
 REQUIREMENTS = """
 [demo.rule]

@@ -292,7 +292,8 @@ async def test_a_stopped_workload_leaves_no_trace_in_the_others(rig: Rig) -> Non
     await rig.platform.stop(server)
     await rig.mesh.settled()
     gone = await client.handshake(request.address, ClientTls())
-    assert gone.ending is Ending.CONNECT_REFUSED
+    # Envoy acknowledges a removal before its worker has closed the port: one that comes in between is reset
+    assert gone.ending in (Ending.CONNECT_REFUSED, Ending.RESET)
     (again,) = await rig.start(SERVER)
     assert (await client.get(again)).status == 200
 

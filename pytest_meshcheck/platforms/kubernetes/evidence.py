@@ -10,17 +10,21 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.pods import obstacle, progress, ready
 
 LOG_LINES = 500
+"""Of the log of a container that runs: its end."""
+
 LATEST = 3
 
 
 async def write_logs(api: Api, directory: Path, pods: Sequence[Object]) -> None:
-    """Write the ends of the logs of all containers, a file each."""
+    """Write the logs of all containers, a file each: of one that has ended, or that was restarted, the whole one."""
     directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs while evidence is kept
     for pod in pods:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
-            log = await _log(api, namespace, name, container["name"])
-            (directory / f"{namespace}.{name}.{container['name']}.log").write_text(redacted(log), "utf-8")
+            for suffix, query in _logs_of(pod, container["name"]).items():
+                log = await _log(api, namespace, name, container["name"], query)
+                file = directory / f"{namespace}.{name}.{container['name']}{suffix}.log"
+                file.write_text(redacted(log), "utf-8")
 
 
 async def write_events(api: Api, directory: Path, namespace: str) -> None:
@@ -72,9 +76,28 @@ def _told(event: Object) -> str:
     return f"{event['involvedObject'].get('name')} {event.get('message')}"
 
 
-async def _log(api: Api, namespace: str, pod: str, container: str) -> str:
-    query = [("container", container), ("tailLines", str(LOG_LINES))]
+async def log_of_ended(api: Api, pod: Object, container: str) -> str:
+    """The log of a container that has ended, whether or not it was restarted since."""
+    query = next(iter(_logs_of(pod, container).values()))
+    return await _log(api, pod["metadata"]["namespace"], pod["metadata"]["name"], container, query)
+
+
+def _logs_of(pod: Object, container: str) -> dict[str, dict[str, str]]:
+    """What is asked for of a container, by the suffix of the file that it goes to."""
+    status = pod.get("status", {})
+    states = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    state: Object = next((one for one in states if one["name"] == container), {})
+    end = {"tailLines": str(LOG_LINES)}
+    if "terminated" in state.get("state", {}):
+        return {"": {}}
+    if "terminated" in state.get("lastState", {}):
+        return {".previous": {"previous": "true"}, "": end}
+    return {"": end}
+
+
+async def _log(api: Api, namespace: str, pod: str, container: str, query: dict[str, str]) -> str:
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
     try:
-        return await api.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+        return await api.text(path, [("container", container), *query.items()])
     except ApiException as error:
         return f"no log: {error.status} {error.reason}\n"

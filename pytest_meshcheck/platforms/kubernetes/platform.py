@@ -15,12 +15,13 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.capture_pods import Watchers
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
-from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence import log_of_ended, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, Ownership, port_number
-from pytest_meshcheck.platforms.kubernetes.pods import fate
+from pytest_meshcheck.platforms.kubernetes.pods import ended_container, fate
 from pytest_meshcheck.platforms.kubernetes.running import Running
 from pytest_meshcheck.platforms.kubernetes.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.wire import End, watched
+from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.recording import RecordedWire
 from pytest_meshcheck.platforms.stalls import felt
 from pytest_meshcheck.probe.controller import ProbeLost
@@ -163,9 +164,9 @@ class Kubernetes:
             async with asyncio.timeout(ANSWERS_WITHIN * self.timeout_scale):
                 await asyncio.gather(*(running.probe.call(STILL_THERE) for running in self.running.values()))
         except (TimeoutError, ProbeLost):
-            self.check()
+            await self._explained_check()
             raise Inconclusive("a probe does not answer; which one is in trouble is not known") from None
-        self.check()
+        await self._explained_check()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each probe could not react, by the clock of its own machine."""
@@ -189,6 +190,19 @@ class Kubernetes:
         for name, running in self.running.items():
             if why := self._fate_of(running) or running.probe.trouble:
                 raise Inconclusive(f"{name} is not as it was started: {why}")
+
+    async def _explained_check(self) -> None:
+        """As ``check``, and say of a container that ended what its log says of why."""
+        try:
+            self.check()
+        except Inconclusive as lost:
+            cluster = await self._connected()
+            for running in self.running.values():
+                now = cluster.pods.known.get(running.key)
+                if now is not None and (container := ended_container(running.pod, now)):
+                    words = last_words(await log_of_ended(cluster.api, now, container))
+                    raise Inconclusive(f"{lost}; {words}") from lost
+            raise
 
     async def apply(self, manifests: Sequence[Manifest]) -> None:
         """Create or replace resources of the mesh."""

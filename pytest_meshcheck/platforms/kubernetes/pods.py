@@ -114,13 +114,31 @@ def fate(before: Object, now: Object | None) -> str | None:
         return "its pod is gone"
     if "deletionTimestamp" in now["metadata"]:
         return "its pod is being deleted"
+    if (status := _ended(before, now)) is None:
+        return None
+    ended = _end(status)
+    return f"its container {status['name']} ended: {ended.get('reason', '')} (exit code {ended.get('exitCode')})"
+
+
+def ended_container(before: Object, now: Object | None) -> str | None:
+    """The name of the container that ended since a pod ran; None where none did, or where the pod is gone."""
+    status = _ended(before, now) if now else None
+    return str(status["name"]) if status else None
+
+
+def _ended(before: Object, now: Object) -> Object | None:
     earlier = {status["name"]: status["restartCount"] for status in _statuses(before)}
     for status in _statuses(now):
-        ended = status["state"].get("terminated") or status.get("lastState", {}).get("terminated")
-        if ended and (status["restartCount"] > earlier.get(status["name"], 0) or "terminated" in status["state"]):
-            how = f"{ended.get('reason', '')} (exit code {ended.get('exitCode')})"
-            return f"its container {status['name']} ended: {how}"
+        if _end(status) and (
+            status["restartCount"] > earlier.get(status["name"], 0) or "terminated" in status["state"]
+        ):
+            return status
     return None
+
+
+def _end(status: Object) -> Object:
+    ended: Object = status["state"].get("terminated") or status.get("lastState", {}).get("terminated") or {}
+    return ended
 
 
 def _statuses(pod: Object) -> list[Object]:
