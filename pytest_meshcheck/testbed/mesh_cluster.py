@@ -1,8 +1,10 @@
 """The cluster with a mesh on it, for a user's own tests: namespaces, manifests, ports; no workload of the suite."""
 
 import os
+import re
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +29,9 @@ LONGEST_PREFIX = 30
 """Characters; with the run and a random part a namespace's name stays below the 63 that Kubernetes allows."""
 
 KUBECTL_WITHIN = 300.0
+PAUSE = 0.2
+CONDITIONS = ("condition=TYPE[=STATUS]", "jsonpath={.PATH}=VALUE", "delete")
+CONDITION = re.compile(r"condition=\w+(=\w+)?|jsonpath=\{.+\}=.*|delete")
 
 
 @dataclass(eq=False, repr=False)
@@ -172,10 +177,12 @@ class MeshCluster:
         Raises:
             ClusterError: There is no such resource, or the condition does not come about; says what pods wait for.
         """
+        if not CONDITION.fullmatch(condition):
+            raise ClusterError(f"condition {condition!r}: valid are {', '.join(CONDITIONS)}")
         found = self.access.named(what, namespace)
         patience = within * self.scale
         try:
-            found.wait(condition, timeout=patience)
+            _wait(found, condition, patience)
         except TimeoutError:
             why = f": {self.access.trouble(namespace)}" if namespace else ""
             raise ClusterError(f"{what} does not come to {condition} within {patience:.0f} s{why}") from None
@@ -238,6 +245,18 @@ class MeshCluster:
     def _delete_namespace(self, name: str) -> None:
         self.namespaces.remove(name)
         self.access.delete([manifests.namespace(self.owner, name)])
+
+
+def _wait(found: "APIObject", condition: str, patience: float) -> None:
+    """Wait as kr8s does, which gives up by a ValueError while a resource has nothing yet where a path leads."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            found.wait(condition, timeout=max(until - time.monotonic(), 0.0))
+        except ValueError:
+            time.sleep(PAUSE)
+        else:
+            return
 
 
 def _ready_pod(found: Any, what: str) -> Any:
