@@ -42,9 +42,9 @@ TELLING = pytest.StashKey[bool]()
 
 
 def mesh_of(item: pytest.Item) -> MeshName | None:
-    """The mesh that a test is run on, be it a check or not; None where it uses none."""
-    mesh: MeshName | None = item.callspec.params.get("mesh_name") if hasattr(item, "callspec") else None
-    return mesh
+    """The mesh that a test is run on, be it a check or not; None where it uses none, or a ``mesh_name`` of its own."""
+    mesh = item.callspec.params.get("mesh_name") if hasattr(item, "callspec") else None
+    return mesh if isinstance(mesh, MeshName) else None
 
 
 class Collected(msgspec.Struct, frozen=True):
