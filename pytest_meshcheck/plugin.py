@@ -12,6 +12,7 @@ from pytest_meshcheck import hookspecs, options
 LOOP_SCOPE_UNSET = 'The configuration option "asyncio_default_fixture_loop_scope" is unset'
 """A warning of pytest-asyncio that does not concern checks: all of their fixtures say in which loop they run."""
 
+NO_MESH_SELECTED = "no mesh is selected: add --mesh=NAME, or `mesh = NAME` to the ini file"
 NO_MESH = "these checks test a service mesh, and none is selected: add --mesh=NAME; available are {names}."
 
 
@@ -53,6 +54,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
 
     return beginning.list_meshes(config)
+
+
+@pytest.fixture(scope="session")
+def mesh_cluster() -> None:
+    """The cluster with the selected mesh ready on it; the one of this name that a mesh brings overrides this."""
+    pytest.fail(f"mesh_cluster: {NO_MESH_SELECTED}", pytrace=False)
+
+
+@pytest.fixture
+def mesh_namespace(mesh_cluster: None) -> None:
+    """A namespace for one test, as ``mesh_cluster`` overridden where a mesh is selected."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
-from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
@@ -49,6 +49,7 @@ __all__ = [
     "Body",
     "Capability",
     "ClientTls",
+    "ClusterError",
     "Credentials",
     "Default",
     "Deployment",

@@ -159,6 +159,17 @@ class Mesh(ABC):
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """The labels and annotations that make a workload part of the mesh, or keep it out."""
 
+    def namespace_enrolment(self) -> Metadata:
+        """The labels and annotations of a namespace all of whose pods are to be part of the mesh.
+
+        Raises:
+            Unsupported: The adapter does not say how the mesh enrols a namespace.
+        """
+        raise Unsupported(
+            f"the adapter of {self.name} enrols no namespaces: it has no method namespace_enrolment; take "
+            "namespace(enrolled=False), and enrol the pods in their own manifests"
+        )
+
     @abstractmethod
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """Everything that is in force, in the mesh's own resources; of two resources of one name the last counts.

@@ -52,6 +52,10 @@ class NoMesh(Mesh):
         """No workload is told of anything."""
         return Metadata()
 
+    def namespace_enrolment(self) -> Metadata:
+        """There is nothing to be part of."""
+        return Metadata()
+
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """Every policy is taken, and comes to nothing."""
         return []

@@ -16,3 +16,10 @@ class Unsupported(Exception):
 
 class MeshUnavailable(Exception):
     """The mesh that was asked for cannot be had on this machine; says why, and the next step. Nothing was made yet."""
+
+
+class ClusterError(Exception):
+    """What a test asked of its cluster failed; names it, and says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))

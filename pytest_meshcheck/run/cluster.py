@@ -18,6 +18,8 @@ from pytest_meshcheck.platforms.cleanup.run_records import records_folder
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
 from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.run.items import mesh_of
+from pytest_meshcheck.run.own_tests import needs_probe, refuse_without_client, uses_cluster
 from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
 from pytest_meshcheck.run.progress import Progress
 from pytest_meshcheck.run.provision import Provision, context_of, is_named, kind_of
@@ -52,6 +54,7 @@ class Cluster:
     _kind_config: Path | None = None
     _plan: Plan | None = None
     _scores: ScoreKeeper | None = None
+    _no_probe: pytest.UsageError | None = None
     _exit: int = 0
     _said: set[tuple[str, str, str]] = field(default_factory=set)
 
@@ -99,23 +102,26 @@ class Cluster:
             self._kind_config = kind_config(settings, adapters)
             refuse_one_place(settings, adapters)
             kind.require()
-            self._plan_probe()
             return
         on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
         refuse_one_place(settings, on_cluster)
         asyncio.run(looked_at(on_cluster.values(), settings))
-        if settings.mesh_probe_image is None and kind_of(settings) is None:
-            raise MeshUnavailable(
+
+    def _plan_probe(self) -> None:
+        """Have on this machine what the probe image is built from; UsageError where it cannot be had."""
+        settings = self.settings
+        if settings.mesh_probe_image is not None:
+            return
+        if is_named(settings) and kind_of(settings) is None:
+            raise pytest.UsageError(
                 "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
                 "(only into kind clusters of this machine an image can be loaded that is built here)"
             )
-        self._plan_probe()
-
-    def _plan_probe(self) -> None:
-        """Have on this machine what the probe image is built from; MeshUnavailable where it cannot be had."""
-        if self.settings.mesh_probe_image is None:
-            self._plan = Plan.of(self.settings.mesh_probe_base, self.settings.mesh_probe_wheels)
+        try:
+            self._plan = Plan.of(settings.mesh_probe_base, settings.mesh_probe_wheels)
+        except MeshUnavailable as error:
+            raise pytest.UsageError(str(error)) from error
 
     def say_ready(self, name: MeshName, subject: MeshUnderTest) -> None:
         """Say how long a mesh took as soon as it is known, which of a worker of xdist it is with its first result."""
@@ -131,16 +137,37 @@ class Cluster:
         self._say(mesh, f" for {gateway.id}" if gateway else "", steps)
 
     def pytest_sessionstart(self) -> None:
-        """With xdist the workers need the cluster as soon as they begin."""
+        """With xdist the workers need the cluster as soon as they begin, when nobody knows yet what they will run."""
         if not self.worker and self.config.getoption("dist", "no") != "no" and not self.config.option.collectonly:
+            try:
+                self._plan_probe()
+            except pytest.UsageError as error:
+                self._no_probe = error
             self._have()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the process that has the cluster whether workloads of the suite will be started."""
+        if self.worker and any(mesh_of(item) and needs_probe(item) for item in session.items):
+            self.attachment.probe_wanted.touch()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Refuse, before anything is run, workloads whose image cannot be had."""
+        if self._no_probe is not None and self.attachment.probe_wanted.exists():
+            raise self._no_probe
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Without xdist it is made once it is known that there is something to run."""
-        wanted = session.items and not session.testsfailed and not self.config.option.collectonly
-        if not self.worker and self._attachment is None and wanted:
-            self._have()
+        uses = [item for item in session.items if mesh_of(item)]
+        wanted = uses and not session.testsfailed and not self.config.option.collectonly
+        if self.worker or self._attachment is not None or not wanted:
+            return
+        if any(map(uses_cluster, uses)):
+            refuse_without_client()
+        if any(map(needs_probe, uses)):
+            self._plan_probe()
+        self._have()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

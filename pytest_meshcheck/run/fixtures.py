@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pytest_meshcheck.options import MeshName
     from pytest_meshcheck.run.cluster import Cluster
     from pytest_meshcheck.run.hooks import Run
+    from pytest_meshcheck.run.own_tests import OwnTests
+    from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -221,3 +223,28 @@ def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
 def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
     """The result of the check's ``head_start``; awaiting it waits for its end."""
     return mesh.head_start(request.node.stash[PLANNED].check)
+
+
+@pytest.fixture(scope="session")
+def mesh_cluster(mesh_session: MeshUnderTest, pytestconfig: pytest.Config) -> Iterator["MeshCluster"]:
+    """The kind cluster, or the one of --mesh-context, with the selected mesh ready on it; for tests of your own."""
+    from pytest_meshcheck.run.provision import cluster_of  # noqa: PLC0415 - no cluster, no client
+
+    own: OwnTests = pytestconfig.pluginmanager.get_plugin("meshcheck-own-tests")  # type: ignore[assignment]
+    cluster = cluster_of(own.settings, mesh_session)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in cluster.access.past_proxy().items():
+            environment.setenv(name, value)
+        own.cluster = cluster
+        try:
+            yield cluster
+        finally:
+            own.cluster = None
+            cluster.close()
+
+
+@pytest.fixture
+def mesh_namespace(mesh_cluster: "MeshCluster") -> Iterator[str]:
+    """The name of a namespace for one test, in which every pod is part of the mesh; removed after the test."""
+    with mesh_cluster.namespace() as name:
+        yield name

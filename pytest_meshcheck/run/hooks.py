@@ -16,7 +16,7 @@ from pytest_meshcheck.checks.plain_names import ROLES
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.options import MeshName, Settings, again
-from pytest_meshcheck.run.items import PLANNED, Collected, Planned, Told
+from pytest_meshcheck.run.items import PLANNED, Collected, Planned, Told, mesh_of
 from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
@@ -182,7 +182,8 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
 def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
     planned = item.stash.get(PLANNED, None)
     if planned is None:
-        return (-1, False, False)
+        mesh = mesh_of(item)
+        return (meshes.index(mesh) if mesh else -1, False, False)
     return (meshes.index(planned.mesh), planned.check.disruptive, planned.check.head_start is not None)
 
 

@@ -41,6 +41,12 @@ TELLING = pytest.StashKey[bool]()
 """Whether any attempt so far ended in a verdict that evidence is kept for."""
 
 
+def mesh_of(item: pytest.Item) -> MeshName | None:
+    """The mesh that a test is run on, be it a check or not; None where it uses none, or a ``mesh_name`` of its own."""
+    mesh = item.callspec.params.get("mesh_name") if hasattr(item, "callspec") else None
+    return mesh if isinstance(mesh, MeshName) else None
+
+
 class Collected(msgspec.Struct, frozen=True):
     """What was collected of one check, as handed from a worker to the process that keeps the score."""
 

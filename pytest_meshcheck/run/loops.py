@@ -14,6 +14,9 @@ INSTEAD = f'@pytest.mark.asyncio(loop_scope="{LIVES_IN}")'
 RESTS_ON = "mesh_session"
 """The fixture that every other one rests on that needs a loop."""
 
+CLUSTER = "mesh_cluster"
+"""The fixture that rests on it as well, and that every loop may use."""
+
 FIXTURES = {"mesh", RESTS_ON, *PLAIN.values()}
 ANYIO = "anyio_backend"
 
@@ -21,7 +24,7 @@ ANYIO = "anyio_backend"
 def move_into_session_loop(items: Iterable[pytest.Item]) -> None:
     """Have pytest-asyncio run them in the session's loop, unless they name another one."""
     for item in items:
-        if _uses_mesh(item) and pytest_asyncio.is_async_test(item) and _named_scope(item) is None:
+        if uses_stage(item) and pytest_asyncio.is_async_test(item) and _named_scope(item) is None:
             item.add_marker(pytest.mark.asyncio(loop_scope=LIVES_IN), append=False)
 
 
@@ -35,12 +38,14 @@ def keep_from_anyio(function: Any) -> None:
 
 def refuse_other_loops(item: pytest.Item) -> None:
     """Fail a test that would wait for ever, before anything is started for it; says what to write."""
-    if _uses_mesh(item) and (why := _why_not(item)):
+    if uses_stage(item) and (why := _why_not(item)):
         pytest.fail(f"{item.name} uses the mesh, which lives in the event loop of the {LIVES_IN}; {why}", pytrace=False)
 
 
-def _uses_mesh(item: pytest.Item) -> bool:
-    return RESTS_ON in getattr(item, "fixturenames", ())
+def uses_stage(item: pytest.Item) -> bool:
+    """Whether a test uses the mesh under test and workloads of the suite, and not its cluster alone."""
+    asked = set(getattr(item, "fixturenames", ()))
+    return not asked.isdisjoint(FIXTURES) if CLUSTER not in asked else not asked.isdisjoint(FIXTURES - {RESTS_ON})
 
 
 def _why_not(item: pytest.Item) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -35,6 +35,9 @@ from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.run.progress import Progress
+from pytest_meshcheck.testbed.cluster_access import Access
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 KIND_CONTEXT = "kind-"
 KUBECONFIG = "kubeconfig"
@@ -50,7 +53,7 @@ class Provision:
         run: The run's id.
         progress: Whom to tell.
         kind_config: What a kind cluster is made by; None for kind's default.
-        plan: The probe image that is to be built; None where a built one was named.
+        plan: The probe image that is to be built; None where a built one was named, or none is needed.
         attachment: How to get to the cluster, once it is there.
     """
 
@@ -87,7 +90,7 @@ class Provision:
         kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
         self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")))
         version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
-        image = self.progress.step("probe image ready", "probe image", self._built_image)
+        image = self._image(self._built_image)
         return Attachment(
             run=self.run,
             image=self._on_nodes(image, kind_of(settings), settings.mesh_kubeconfig, settings.mesh_context),
@@ -112,7 +115,7 @@ class Provision:
                 step(f"kind cluster {name} created", "cluster", lambda: self._create(cluster, kubeconfig))
             if stays:
                 self._register(KeptCluster(name))
-            probe = step("probe image ready", "probe image", image_ahead.result)
+            probe = self._image(image_ahead.result)
         return Attachment(
             run=self.run,
             image=self._on_nodes(probe, cluster, kubeconfig, cluster.context),
@@ -124,14 +127,18 @@ class Provision:
             transient=not stays,
         )
 
+    def _image(self, built: Callable[[], str]) -> str:
+        """The probe image, once it is built where it is to be built; empty where no test needs one."""
+        return self.progress.step("probe image ready", "probe image", built) if self.plan else built()
+
     def _built_image(self) -> str:
-        return self.plan.image() if self.plan else str(self.settings.mesh_probe_image)
+        return self.plan.image() if self.plan else self.settings.mesh_probe_image or ""
 
     def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
         """The probe image, and on every node of a kind cluster what of this machine it is to have."""
         if cluster is None:
             return image
-        built = () if self.settings.mesh_probe_image else (image,)
+        built = (image,) if self.plan else ()
         for wanted in (*self.settings.mesh_kind_load, *built):
             if not asyncio.run(_is_on_nodes(wanted, kubeconfig, context)):
                 self.progress.step(f"{wanted} loaded", f"load {wanted}", partial(cluster.load, wanted))
@@ -212,6 +219,19 @@ def kind_of(settings: Settings) -> Kind | None:
     context = context_of(settings)
     name = context.removeprefix(KIND_CONTEXT)
     return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
+
+
+def cluster_of(settings: Settings, subject: MeshUnderTest) -> MeshCluster:
+    """The cluster of a run as tests have it that are no checks."""
+    platform = subject.platform
+    if not isinstance(platform, Kubernetes):
+        raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is no cluster")
+    attachment = platform.attachment
+    context = contexts(attachment.kubeconfig).named(attachment.context)
+    named = kind_of(settings) if is_named(settings) else Kind(context.removeprefix(KIND_CONTEXT))
+    return MeshCluster(
+        subject.adapter, Access(attachment.kubeconfig, context), platform.owner, named, settings.mesh_timeout_scale
+    )
 
 
 async def _uninstalled(adapter: KubernetesMesh, attachment: Attachment) -> None:

@@ -16,6 +16,7 @@ from pytest_meshcheck.platforms.local.machine import refuse_unfit
 from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.run.hooks import Run
+from pytest_meshcheck.run.own_tests import OwnTests
 from pytest_meshcheck.run.score import ScoreKeeper
 from pytest_meshcheck.run.upgrade import Upgrade
 
@@ -83,6 +84,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     run = Run(config, settings, adapters, scores, upgrade, cluster=cluster)
     config.pluginmanager.register(run, "meshcheck-run")
     config.pluginmanager.register(run.judging, "meshcheck-judging")
+    config.pluginmanager.register(OwnTests(settings, adapters), "meshcheck-own-tests")
     config.pluginmanager.import_plugin("pytest_meshcheck.run.fixtures")
 
 

@@ -12,6 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 Object = Mapping[str, Any]
 
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+CORE = [{"name": "namespaces", "kind": "Namespace", "namespaced": False}]
+"""What can be applied to it and deleted from it, would it take anything."""
+
 POLL = 0.02
 REQUIREMENT = re.compile(r"(?P<key>[^!=,]+)((?P<operator>!?=)(?P<value>[^,]*))?")
 
@@ -48,6 +51,8 @@ class Recorded(ThreadingHTTPServer):
         selector = "".join(parse_qs(url.query).get("labelSelector", []))
         if url.path == "/version":
             return 200, {"gitVersion": "v1.34.4"}
+        if url.path == "/api/v1":
+            return 200, {"resources": CORE}
         for path, one in self.objects:
             if f"{path.partition('|')[0]}/{one['metadata']['name']}" == url.path:
                 return 200, one
@@ -80,6 +85,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self.server.changes.append(f"PATCH {self.path}")
         self._say(403, {})
+
+    def do_DELETE(self) -> None:
+        status, found = self.server.answer(self.path)
+        is_there = status == 200 and "items" not in found
+        if is_there:
+            self.server.changes.append(f"DELETE {self.path}")
+        self._say(403 if is_there else 404, {})
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nobody reads it."""

@@ -107,6 +107,10 @@ class CiliumMesh(HelmMesh):
         """Every pod is on Cilium's network; labels are for what asks for more."""
         return Metadata(self.flavour.labels if workload.enrolment is Enrolment.ENROLLED else {})
 
+    def namespace_enrolment(self) -> Metadata:
+        """Every pod is on Cilium's network by itself."""
+        return Metadata()
+
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """HTTPRoutes, one for each port of a service."""
         refuse_access(policies, self.flavour.why_not_strict, self.flavour.source)

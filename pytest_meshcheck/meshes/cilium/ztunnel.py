@@ -53,6 +53,10 @@ class CiliumZtunnelMesh(CiliumMesh):
         """Its whole namespace is enrolled, or not."""
         return Metadata(namespace_labels={ENROLLED: "true"} if workload.enrolment is Enrolment.ENROLLED else {})
 
+    def namespace_enrolment(self) -> Metadata:
+        """The label by which whole namespaces are enrolled."""
+        return Metadata({ENROLLED: "true"})
+
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """Nothing: permissive mutual TLS is what ztunnel does by itself, and more it does not do.
 

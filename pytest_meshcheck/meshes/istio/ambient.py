@@ -159,6 +159,10 @@ class AmbientMesh(HttpRouteMesh):
         """A label pod by pod; requests to any service pass the waypoint, if the caller is enrolled."""
         return Metadata(LABELS[workload.enrolment], namespace_labels=waypoint.used_in(workload.namespace))
 
+    def namespace_enrolment(self) -> Metadata:
+        """Every pod's traffic goes through ztunnel; a namespace that wants a waypoint brings it along."""
+        return Metadata(LABELS[Enrolment.ENROLLED])
+
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, and for each service its HTTPRoutes.
 

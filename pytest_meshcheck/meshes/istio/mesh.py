@@ -187,6 +187,10 @@ class IstioMesh(HelmMesh):
         config = json.dumps({"proxyMetadata": KEYS | {"SECRET_TTL": f"{lifetime}s"}})
         return Metadata(labels, {"proxy.istio.io/config": config})
 
+    def namespace_enrolment(self) -> Metadata:
+        """Injection for every pod, by the control plane of the revision that is installed."""
+        return Metadata(revisions.labels(self.revision) or {revisions.INJECTION: "enabled"})
+
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """PeerAuthentications, and for each service its VirtualService."""
         return [*istio.access(policies), *istio.traffic(policies)]

@@ -16,6 +16,9 @@ from pytest_meshcheck.platforms.kubernetes.api import Api, Object
 REVISION = "istio.io/rev"
 """Label of a pod: whose it is. Label of a control plane: its name."""
 
+INJECTION = "istio-injection"
+"""Label of a namespace whose pods belong to the control plane without a revision."""
+
 ISTIOD = "app=istiod"
 DEFAULT = "default"
 """What a control plane without a revision calls itself."""

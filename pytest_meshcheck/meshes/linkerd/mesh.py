@@ -139,6 +139,10 @@ class LinkerdMesh(HelmMesh):
         """Injection pod by pod; the lifetime of certificates is that of the whole mesh."""
         return Metadata(annotations=INJECTED[workload.enrolment])
 
+    def namespace_enrolment(self) -> Metadata:
+        """Injection for every pod."""
+        return Metadata(annotations=ENROLLED)
+
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """Servers, and the routes of each service."""
         return [*servers(policies), *routes(policies)]

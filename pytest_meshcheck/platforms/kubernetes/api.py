@@ -272,17 +272,28 @@ class Api:
                 raise
             return False
 
+    async def has(self, manifest: Manifest) -> bool:
+        """Whether there is a resource of that kind and name; Inconclusive where the cluster does not know the kind."""
+        return await self.read(await self._path(manifest)) is not None
+
+    async def is_namespaced(self, manifest: Manifest) -> bool:
+        """Whether resources of that kind are in namespaces; Inconclusive where the cluster does not know the kind."""
+        return bool((await self._resource(manifest))["namespaced"])
+
     async def _path(self, manifest: Manifest) -> str:
-        version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
+        resource, metadata = await self._resource(manifest), manifest["metadata"]
+        scope = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
+        return f"{group(manifest['apiVersion'])}{scope}/{resource['name']}/{metadata['name']}"
+
+    async def _resource(self, manifest: Manifest) -> Object:
+        version, kind = manifest["apiVersion"], manifest["kind"]
         if version not in self._kinds:
             self._kinds[version] = asyncio.create_task(self._discover(version))
         try:
-            resource = (await asyncio.shield(self._kinds[version]))[kind]
+            return (await asyncio.shield(self._kinds[version]))[kind]
         except (ApiException, KeyError) as unknown:
             self._kinds.pop(version, None)  # its definition may come later
             raise Inconclusive(f"the cluster knows no {kind} of {version}: is its definition installed?") from unknown
-        scope = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
-        return f"{group(version)}{scope}/{resource['name']}/{metadata['name']}"
 
     def _advice(self, why: str) -> str:
         if proxy := way.proxy_of(self.configuration):

@@ -11,6 +11,7 @@ class Attachment(msgspec.Struct, frozen=True):
     run: str
     """Id of the run, in the names of namespaces and in labels."""
     image: str
+    """Empty where no test needs one, or none can be had."""
     description: str
     """For headers and reports."""
     kubeconfig_file: str = ""
@@ -28,6 +29,11 @@ class Attachment(msgspec.Struct, frozen=True):
     def turns_file(self) -> Path | None:
         """The lock's file; None where there is one process."""
         return Path(self.turns) if self.turns else None
+
+    @property
+    def probe_wanted(self) -> Path:
+        """A file that a worker of xdist makes where it has collected a test that needs the probe image."""
+        return Path(self.turns).with_name("probe-wanted")
 
     @property
     def kubeconfig(self) -> Path | None:

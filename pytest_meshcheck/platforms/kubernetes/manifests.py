@@ -82,13 +82,17 @@ def port_number(spec: WorkloadSpec, name: str) -> int:
     return NUMBERS.get(name) or FIRST_OTHER + spec.ports.index(port)
 
 
-def namespace(owner: Ownership, name: str, labels: Mapping[str, str] | None = None) -> Manifest:
+def namespace(
+    owner: Ownership,
+    name: str,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
     """A namespace, by its name in the cluster."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": owner.labels | dict(labels or {})},
-    }
+    metadata: dict[str, Any] = {"name": name, "labels": owner.labels | dict(labels or {})}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:

@@ -99,6 +99,11 @@ class Kubernetes:
         """
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
+        if not self.owner.image:
+            raise Inconclusive(
+                f"{spec} cannot be started: the run has no probe image, as no test has a fixture among its arguments "
+                "that starts workloads; name it there instead of asking for it by getfixturevalue"
+            )
         await self._make_namespace(spec.namespace, metadata.namespace_labels)
         made = manifests.workload(self.owner, spec, metadata)
         _, service, _ = await self._apply(*made)

@@ -1,0 +1,60 @@
+"""docs/fixtures.md names every fixture with its scope, and quotes the example."""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.testbed.async_cluster import AsyncMeshCluster
+from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+INTERNAL = {"access", "adapter", "artefacts", "close", "keep_state", "kind", "namespaces", "owner", "scale"}
+"""Members of the cluster that are there for the plugin."""
+
+BLOCKING = {"api", "context", "kubeconfig", "mesh", "name", "version", "aio"}
+"""Members of the cluster that wait for nothing, and have no other form for coroutines."""
+
+
+def fixtures() -> dict[str, str]:
+    """The fixtures of a run, with their scopes."""
+    tree = ast.parse((ROOT / "pytest_meshcheck" / "run" / "fixtures.py").read_text("utf-8"))
+    found = {}
+    for function in tree.body:
+        for decorator in getattr(function, "decorator_list", []):
+            if "fixture" in ast.unparse(decorator):
+                scope = re.search(r"(?<!loop_)scope='(\w+)'", ast.unparse(decorator))
+                found[function.name] = scope[1] if scope else "function"  # type: ignore[attr-defined]
+    return found
+
+
+def documented() -> dict[str, str]:
+    rows = re.findall(r"^\| (`mesh[^|]*) \| (\w+) \|", PAGE, re.MULTILINE)
+    return {name: scope for names, scope in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_every_fixture_is_documented_with_its_scope() -> None:
+    assert "mesh_cluster" in fixtures()
+    assert documented() == fixtures()
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r"def (\w+)", block)[0])
+def test_a_block_is_a_quotation_of_the_example(block: str) -> None:
+    sources = [path.read_text("utf-8") for path in sorted((ROOT / "examples" / "shop").rglob("*.py"))]
+    assert any(block in source for source in sources), f"in no file of examples/shop:\n{textwrap.indent(block, '  ')}"
+
+
+def test_every_public_member_of_the_cluster_is_documented() -> None:
+    members = {name for name in (*vars(MeshCluster), *MeshCluster.__annotations__) if not name.startswith("_")}
+    rows = re.findall(r"^\| (`[a-z].*?) \| ", PAGE, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)[`(]", row) if not name.startswith("mesh_")}
+    assert members - INTERNAL <= named
+
+
+def test_what_blocks_can_be_awaited() -> None:
+    public = {name for name in vars(MeshCluster) if not name.startswith("_")} - INTERNAL - BLOCKING
+    assert public == {name for name in vars(AsyncMeshCluster) if not name.startswith("_")}
