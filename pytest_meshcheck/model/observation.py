@@ -1,9 +1,11 @@
 """What was seen, joined: the client's exchanges with the servers' attempts."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from pytest_meshcheck.probe.protocol.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
 
@@ -14,6 +16,7 @@ __all__ = [
     "Exchange",
     "Form",
     "LoadOutcome",
+    "LoadSecond",
     "Protocol",
     "Sight",
     "Spread",
@@ -63,6 +66,17 @@ class Spread:
         return cls(*at)
 
 
+class LoadSecond(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the requests of a load that were due in one second of it."""
+
+    sent: int
+    failed: int = 0
+    lost: int = 0
+    doubled: int = 0
+    slowest: float = 0.0
+    """Seconds from due to answered of the slowest of them."""
+
+
 @dataclass(frozen=True)
 class LoadOutcome:
     """An open-loop load, joined with the ledgers of the servers it went to. Entries are request ids with the reason.
@@ -77,6 +91,8 @@ class LoadOutcome:
         served_in: The same of those requests alone that did not fail.
         reached: How many requests reached an application, whatever the client saw.
         overrun: Whether it ended by itself, as requests were sent too late.
+        began: When it began, as seconds since the epoch.
+        seconds: What became of it, second by second.
     """
 
     sent: int
@@ -88,6 +104,8 @@ class LoadOutcome:
     served_in: Spread
     reached: int = 0
     overrun: bool = False
+    began: float = 0.0
+    seconds: tuple[LoadSecond, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -104,7 +122,7 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         latency += [end - due for due, end in zip(result.scheduled, result.ended, strict=True)]
         for number, ending in enumerate(result.endings):
             request_id = f"{result.request_id}-{number}"
-            if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
+            if not _is_good(result, number):
                 failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
             else:
                 served.append(result.ended[number] - result.scheduled[number])
@@ -121,4 +139,32 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         served_in=Spread.of(served),
         reached=len(seen),
         overrun=any(result.overrun for result in results),
+        began=results[0].wall if results else 0.0,
+        seconds=_by_second(seen, results),
     )
+
+
+def _by_second(arrivals: Mapping[str, int], results: Sequence[LoadResult]) -> tuple[LoadSecond, ...]:
+    """Requests by the second in which they were due, also where instances on several machines sent them."""
+    seconds: dict[int, list[tuple[bool, int, float]]] = defaultdict(list)
+    for result in results:
+        began = result.wall - results[0].wall - result.began
+        for number, due in enumerate(result.scheduled):
+            good = _is_good(result, number)
+            arrived = arrivals.get(f"{result.request_id}-{number}", 0)
+            seconds[max(int(began + due), 0)].append((good, arrived, result.ended[number] - due))
+    return tuple(_second(seconds[second]) for second in range(max(seconds, default=-1) + 1))
+
+
+def _second(requests: Sequence[tuple[bool, int, float]]) -> LoadSecond:
+    return LoadSecond(
+        sent=len(requests),
+        failed=sum(not good for good, _, _ in requests),
+        lost=sum(good and not arrived for good, arrived, _ in requests),
+        doubled=sum(arrived > 1 for _, arrived, _ in requests),
+        slowest=round(max((took for _, _, took in requests), default=0.0), 3),
+    )
+
+
+def _is_good(result: LoadResult, number: int) -> bool:
+    return result.endings[number] is Ending.ANSWERED and result.statuses[number] in (0, 200)
