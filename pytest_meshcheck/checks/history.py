@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from pytest_meshcheck.model.observation import LoadSecond
+from pytest_meshcheck.model.observation import LoadSlice
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Protocol
 
 
@@ -50,11 +50,13 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class LoadLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A load, second by second."""
+    """A load, step by step."""
 
     name: str
     """Who sent to whom, or over which port."""
-    seconds: tuple[LoadSecond, ...]
+    step: float = 1.0
+    """Seconds of each slice."""
+    slices: tuple[LoadSlice, ...]
     marks: tuple[Mark, ...] = ()
 
 

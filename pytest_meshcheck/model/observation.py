@@ -16,7 +16,7 @@ __all__ = [
     "Exchange",
     "Form",
     "LoadOutcome",
-    "LoadSecond",
+    "LoadSlice",
     "Protocol",
     "Sight",
     "Spread",
@@ -36,6 +36,9 @@ class Answered:
     def __str__(self) -> str:
         return f"status {self.status}" if self.grpc_status is None else f"grpc-status {self.grpc_status}"
 
+
+SHORT, SHORT_STEP = 10.0, 0.1
+"""Seconds of a load below which seconds would show little of it, and what is shown instead."""
 
 Form = Ending | Answered
 """How a peer can be refused."""
@@ -66,8 +69,8 @@ class Spread:
         return cls(*at)
 
 
-class LoadSecond(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of the requests of a load that were due in one second of it."""
+class LoadSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the requests of a load that were due in one stretch of it."""
 
     sent: int
     failed: int = 0
@@ -92,7 +95,8 @@ class LoadOutcome:
         reached: How many requests reached an application, whatever the client saw.
         overrun: Whether it ended by itself, as requests were sent too late.
         began: When it began, as seconds since the epoch.
-        seconds: What became of it, second by second.
+        step: Seconds of each slice: 1, or 0.1 of a short load.
+        slices: What became of it, step by step.
     """
 
     sent: int
@@ -105,7 +109,8 @@ class LoadOutcome:
     reached: int = 0
     overrun: bool = False
     began: float = 0.0
-    seconds: tuple[LoadSecond, ...] = ()
+    step: float = 1.0
+    slices: tuple[LoadSlice, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -140,24 +145,34 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         reached=len(seen),
         overrun=any(result.overrun for result in results),
         began=results[0].wall if results else 0.0,
-        seconds=_by_second(seen, results),
+        step=_step(results),
+        slices=_slices(seen, results),
     )
 
 
-def _by_second(arrivals: Mapping[str, int], results: Sequence[LoadResult]) -> tuple[LoadSecond, ...]:
-    """Requests by the second in which they were due, also where instances on several machines sent them."""
-    seconds: dict[int, list[tuple[bool, int, float]]] = defaultdict(list)
+def _began(result: LoadResult, results: Sequence[LoadResult]) -> float:
+    """What to add to the times of an instance, be it on another machine, to have seconds since the load began."""
+    return result.wall - results[0].wall - result.began
+
+
+def _step(results: Sequence[LoadResult]) -> float:
+    last = max((_began(result, results) + due for result in results for due in result.scheduled[-1:]), default=0.0)
+    return SHORT_STEP if last < SHORT else 1.0
+
+
+def _slices(arrivals: Mapping[str, int], results: Sequence[LoadResult]) -> tuple[LoadSlice, ...]:
+    """Requests by when they were due."""
+    step, found = _step(results), defaultdict[int, list[tuple[bool, int, float]]](list)
     for result in results:
-        began = result.wall - results[0].wall - result.began
         for number, due in enumerate(result.scheduled):
-            good = _is_good(result, number)
-            arrived = arrivals.get(f"{result.request_id}-{number}", 0)
-            seconds[max(int(began + due), 0)].append((good, arrived, result.ended[number] - due))
-    return tuple(_second(seconds[second]) for second in range(max(seconds, default=-1) + 1))
+            good, arrived = _is_good(result, number), arrivals.get(f"{result.request_id}-{number}", 0)
+            slot = int((_began(result, results) + due) / step + 1e-6)
+            found[max(slot, 0)].append((good, arrived, result.ended[number] - due))
+    return tuple(_slice(found[slot]) for slot in range(max(found, default=-1) + 1))
 
 
-def _second(requests: Sequence[tuple[bool, int, float]]) -> LoadSecond:
-    return LoadSecond(
+def _slice(requests: Sequence[tuple[bool, int, float]]) -> LoadSlice:
+    return LoadSlice(
         sent=len(requests),
         failed=sum(not good for good, _, _ in requests),
         lost=sum(good and not arrived for good, arrived, _ in requests),

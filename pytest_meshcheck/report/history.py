@@ -11,7 +11,7 @@ from pytest_meshcheck.model.journal import Entry
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, Protocol
 
 CERTIFICATE = "new certificate"
-"""How a mark begins that says from when on a server showed another leaf."""
+"""The mark for the first handshake in which a server showed another leaf."""
 
 DIGITS = 4
 """Decimals of seconds that are kept: a tenth of a millisecond."""
@@ -92,9 +92,9 @@ def _loads(entries: Sequence[Entry]) -> Iterator[LoadLine]:
     for entry in entries:
         for name, outcome in _outcomes(entry):
             since = [Mark(round(wall - outcome.began, 1), what) for wall, what in marks]
-            within = tuple(mark for mark in since if 0 <= mark.at <= len(outcome.seconds))
-            if outcome.seconds:
-                yield LoadLine(name=name, seconds=outcome.seconds, marks=within)
+            within = tuple(mark for mark in since if 0 <= mark.at <= len(outcome.slices) * outcome.step)
+            if outcome.slices:
+                yield LoadLine(name=name, step=outcome.step, slices=outcome.slices, marks=within)
 
 
 def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
@@ -107,13 +107,12 @@ def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
 
 def _marks(entries: Iterable[Entry]) -> Iterator[tuple[float, str]]:
     """What was rotated when, and when servers began to show another certificate."""
-    shown: dict[str, str] = {}
+    shown: dict[object, str] = {}
     for entry in entries:
         if entry.kind == "rotation":
             yield entry.wall, str(entry.subject)
         if isinstance(entry.observation, Exchange) and (tls := entry.observation.tls) and tls.chain:
-            server = entry.subject.rpartition(" -> ")[2]
             leaf = hashlib.sha256(tls.chain[0]).hexdigest()
-            if shown.get(server, leaf) != leaf:
-                yield entry.wall, f"{CERTIFICATE} at {server}"
-            shown[server] = leaf
+            if shown.get(entry.observation.remote, leaf) != leaf:
+                yield entry.wall, CERTIFICATE
+            shown[entry.observation.remote] = leaf

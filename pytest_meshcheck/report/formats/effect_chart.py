@@ -28,7 +28,7 @@ def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
 def draw(found: Mapping[str, Sequence[float]]) -> Markup:
     """The picture; there has to be a figure."""
     every = [max(seconds, FLOOR) for several in found.values() for seconds in several]
-    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)) + 1e-9)
+    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)) - 1e-9)
     span = max(high - low, 1)
     foot = ROW * len(found)
     marks = [(100 * number / span, duration(10.0 ** (low + number))) for number in range(span + 1)]

@@ -15,6 +15,8 @@ from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.commands.report import main
 from pytest_meshcheck.report import matrix
 from pytest_meshcheck.report.formats import html
+from pytest_meshcheck.report.formats.verdicts import LOOKS
+from pytest_meshcheck.report.formats.words import duration
 from pytest_meshcheck.report.model import MeshVersion, Report, encode
 
 MakeResult = Callable[..., Result]
@@ -124,7 +126,7 @@ def test_the_page_can_be_drawn(size: tuple[int, int], sample: Report, chromium: 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_page_has_every_verdict(verdict: Verdict, sample: Report) -> None:
     page = html.render(sample)
-    assert f'<span class="chip {verdict}">{html.WORDS[verdict]}</span>' in page
+    assert f'<span class="chip {verdict}">{LOOKS[verdict].word}</span>' in page
     assert f'<tr class="{verdict}"' in page
 
 
@@ -188,10 +190,10 @@ def test_a_run_without_results_has_a_page(make_report: MakeReport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.24, "240 ms"), (3.21, "3.2 s"), (99.96, "1 min 40 s"), (125, "2 min 05 s")]
+    ("seconds", "text"), [(0.0004, "0.4 ms"), (0.002, "2 ms"), (0.24, "240 ms"), (3.21, "3.2 s"), (99.96, "1 min 40 s"), (125, "2 min 05 s")]
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
-    assert html.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_a_matrix_sets_runs_side_by_side(
@@ -211,7 +213,7 @@ def test_a_matrix_sets_runs_side_by_side(
     assert verdicts["timeout/covers-all-attempts"] == ["fixed", None]
     assert [found["capability"] for found in merged["contradictions"]] == ["strict-mtls", "retry"]
     page = (tmp_path / "out" / "matrix.html").read_text()
-    assert page.index("Claimed, but not so") < page.index("expired-certificate-is-refused</code> <span")
+    assert page.index("expired-certificate-is-refused</code> <span") < page.index("Claims contradicted by checks")
     assert (
         "| `mtls/expired-certificate-is-refused` | ❌ violates | ✅ conforms |"
         in (tmp_path / "out" / "matrix.md").read_text()
