@@ -22,11 +22,13 @@ def history(entries: Sequence[Entry], request_id: str | None = None) -> History 
 
     Args:
         entries: The journal of the check.
-        request_id: The request that a violation is about; empty where it names none, which stands for the newest. None
-            where there is no violation.
+        request_id: The request that a violation is about; empty where it names none, which stands for the load if there
+            was one and the newest request otherwise. None where there is no violation.
     """
-    request = None if request_id is None else _time_line(entries, request_id)
-    found = History(request=request, policies=_policies(entries), loads=tuple(_loads(entries)))
+    loads = tuple(_loads(entries))
+    about_load = loads and not request_id
+    request = None if request_id is None or about_load else _time_line(entries, request_id)
+    found = History(request=request, policies=_policies(entries), loads=loads)
     return msgspec.UNSET if found == History() else found
 
 

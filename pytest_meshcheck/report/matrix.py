@@ -161,7 +161,7 @@ def markdown_lines(matrix: Matrix) -> list[str]:
     beside = ["Not scored", *(markdown.escape(", ".join(column.beside)) for column in matrix.columns)]
     return [
         *markdown.table(("", *meshes), ([unjudged] if any(unjudged[1:]) else []) + [scores, beside]),
-        *("## Checks", ""),
+        *("## Checks", "", " · ".join(f"{look.symbol} {look.word}" for look in LOOKS.values()), ""),
         *markdown.table(("Check", *meshes), map(_check_cells, matrix.checks)),
         *_contradicted(matrix),
         *("## Capabilities", ""),
@@ -180,7 +180,7 @@ def _contradicted(matrix: Matrix) -> Iterator[str]:
 
 
 def _check_cells(row: CheckRow) -> list[str]:
-    cells = ("" if verdict is None else f"{LOOKS[verdict].symbol} {verdict}" for verdict in row.verdicts)
+    cells = ("" if verdict is None else LOOKS[verdict].symbol for verdict in row.verdicts)
     return [markdown.code(row.id), *cells]
 
 

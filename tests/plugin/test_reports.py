@@ -57,6 +57,18 @@ def test_a_result_has_what_readers_rely_on(run: Finished, shared: Suite) -> None
     assert served["description"] == "An enrolled client is served under strict mutual TLS."
 
 
+def test_a_violation_keeps_its_request_and_how_long_its_policy_took(run: Finished, shared: Suite) -> None:
+    history = shared.results()["demo/served"]["history"]
+    request = history["request"]
+    assert (request["client"], request["server"], request["status"]) == ("blue/client", "blue/server", 404)
+    assert 0 < request["seconds"] < 10
+    assert "attempts" not in request, "no server was asked"
+    (seconds,) = history["policies"]["MutualTls"]
+    assert 0 < seconds < 10
+    assert "history" not in shared.results()["demo/conforms"]
+    assert f"it was answered 404 after {request['seconds'] * 1000:.0f} ms" in shared.results()["demo/served"]["actual"]
+
+
 def test_the_report_tells_the_run(run: Finished, shared: Suite) -> None:
     report = shared.report()
     assert report["complete"] is True

@@ -13,6 +13,7 @@ from pytest_meshcheck.report.formats import description, effect_chart, load_char
 from pytest_meshcheck.report.formats.words import duration, figure, moment
 from pytest_meshcheck.report.model import Change, Observed, Report
 
+
 def render(report: Report) -> str:
     """The page. Everything that comes from the report is escaped."""
     return page("report.html.jinja", report=report)

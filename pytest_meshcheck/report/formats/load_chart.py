@@ -55,9 +55,9 @@ def _requests(load: LoadLine, width: float) -> Iterator[Markup]:
     for number, one in enumerate(load.slices):
         high, bad = (PANEL * number / most for number in (one.sent, one.failed + one.lost))
         place, foot, title = (width * number, width * (number + 0.9)), LABEL + PANEL, _title(load, number)
-        yield svg.bar(*place, foot - high, high, "served", title)
+        yield svg.bar(*place, foot - high, high, "served", title=title)
         if bad:
-            yield svg.bar(*place, foot - bad, bad, "wrong", title)
+            yield svg.bar(*place, foot - bad, bad, "wrong", title=title)
 
 
 def _slowest(load: LoadLine, width: float) -> Iterator[Markup]:
@@ -73,7 +73,7 @@ def _losses(load: LoadLine, width: float) -> Iterator[Markup]:
     wrong = [number for number, one in enumerate(load.slices) if one.failed or one.lost or one.doubled]
     yield svg.text("losses" if wrong else "losses: none", 0, LOSSES + svg.TEXT + 2)
     for number in wrong:
-        yield svg.bar(width * number, width * (number + 1), LOSSES + LABEL, STRIP, "wrong", _title(load, number))
+        yield svg.bar(width * number, width * (number + 1), LOSSES + LABEL, STRIP, "wrong", title=_title(load, number))
 
 
 def _marks(load: LoadLine, width: float) -> Iterator[Markup]:

@@ -17,7 +17,7 @@ def element(tag: str, *inside: str, **attributes: object) -> Markup:
     given = Markup("").join(
         Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items()
     )
-    return Markup("<{}{}>{}</{}>").format(Markup(tag), given, Markup("").join(inside), Markup(tag))
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, given, Markup("").join(inside))
 
 
 def picture(description: str, height: float, parts: Iterable[str]) -> Markup:
@@ -31,7 +31,7 @@ def text(words: str, x: float, y: float, **attributes: object) -> Markup:
     return element("text", words, x=f"{x:.2f}%", y=f"{y:g}", **attributes)
 
 
-def bar(begin: float, end: float, y: float, height: float, kind: str, title: str = "") -> Markup:
+def bar(begin: float, end: float, y: float, height: float, kind: str, *, title: str = "") -> Markup:
     """A bar from one percentage to another; a style's stroke keeps a short one visible."""
     inside = [element("title", title)] if title else []
     place = {"x": f"{begin:.2f}%", "width": f"{max(end - begin, 0):.2f}%", "y": f"{y:g}", "height": f"{height:g}"}

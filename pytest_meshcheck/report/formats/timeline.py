@@ -15,6 +15,9 @@ ROW, BAR = 40, 10
 SHOWN = 12
 """Attempts that are drawn; a storm of them is told by its number."""
 
+OPEN = 1.15
+"""Where the bar of an open attempt ends, by the length of the request."""
+
 ENDED = {
     AttemptEnding.OPEN: "still open",
     AttemptEnding.ANSWERED: "answered",
@@ -26,7 +29,7 @@ ENDED = {
 def draw(seen: TimeLine) -> Markup:
     """The picture."""
     attempts = (seen.attempts or ())[:SHOWN]
-    ends = [one.ended or one.answered or one.arrived for one in attempts]
+    ends = [_end(one, seen) for one in attempts]
     last = max(seen.seconds, *ends, 0.001)
     foot = ROW * (1 + len(attempts)) + 8
     marks = [(100 * tick / last, duration(tick)) for tick in svg.ticks(last)]
@@ -64,16 +67,25 @@ def _client_label(seen: TimeLine) -> str:
 
 def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[Markup]:
     """The label and the bar of an attempt; what is after the client's end is drawn as late."""
-    end = last if one.ended is None else one.ended
+    end = _end(one, seen)
     label, y = _label(one, seen), top + svg.TEXT + 6
     begin, until, past = (100 * min(max(moment, 0), last) / last for moment in (one.arrived, seen.seconds, end))
     yield svg.text(label, 0, top + svg.TEXT)
-    yield svg.bar(begin, max(min(past, until), begin), y, BAR, f"bar {one.ending}", label)
+    yield svg.bar(begin, max(min(past, until), begin), y, BAR, f"bar {one.ending}", title=label)
     if past > until and end - seen.seconds > 0.001:
-        yield svg.bar(max(until, begin), past, y, BAR, "bar late", f"{label}, after the client's end")
+        yield svg.bar(
+            max(until, begin), past, y, BAR, f"bar late {one.ending}", title=f"{label}, after the client's end"
+        )
+
+
+def _end(one: TriedAt, seen: TimeLine) -> float:
+    """When the bar of an attempt ends; where it never did, that reaches beyond the end of all that did."""
+    return OPEN * max(seen.seconds, one.arrived) if one.ended is None else one.ended
 
 
 def _label(one: TriedAt, seen: TimeLine) -> str:
     ended = "" if one.ended is None else f" after {duration(max(one.ended - one.arrived, 0))}"
     late = ", late" if one.arrived > seen.seconds else ""
-    return f"{one.server}, attempt {one.number}: at {duration(max(one.arrived, 0))}{late}, {ENDED[one.ending]}{ended}"
+    several = len({each.server for each in seen.attempts or ()}) > 1
+    name = f"{one.server}, attempt {one.number}" if several else f"attempt {one.number}"
+    return f"{name}: at {duration(max(one.arrived, 0))}{late}, {ENDED[one.ending]}{ended}"

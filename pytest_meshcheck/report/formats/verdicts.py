@@ -54,7 +54,7 @@ LOOKS: Mapping[Verdict, Look] = {
         "The expectations list these checks, and they still violate.",
     ),
     Verdict.CONFORMS: Look("conforms", "conform", "✓", "✅", "brightgreen", {"green": True}),
-    Verdict.UNSUPPORTED: Look("unsupported", "unsupported", "–", "⚪", "lightgrey"),
+    Verdict.UNSUPPORTED: Look("unsupported", "unsupported", "\N{EN DASH}", "⚪", "lightgrey"),
     Verdict.NOT_RUN: Look("not run", "not run", "·", "⏸", "lightgrey"),
 }
 """What needs attention first stands first."""

@@ -91,7 +91,12 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         "an answer with status 200",
         "it was answered 503 after 500 ms, no healthy upstream",
     ),
-    "answered without a status": (exchange(), lambda c: c.answered(), "an answer with status 200", "it was answered after 500 ms"),
+    "answered without a status": (
+        exchange(),
+        lambda c: c.answered(),
+        "an answer with status 200",
+        "it was answered after 500 ms",
+    ),
     "cut off after its head": (
         exchange(Ending.RESET, status=200),
         lambda c: c.answered(),

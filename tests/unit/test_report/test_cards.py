@@ -10,7 +10,9 @@ from pytest_meshcheck.report.formats import html, markdown
 MakeResult = Callable[..., Result]
 
 
-def violation(make_result: MakeResult, check: str, actual: str, requirement: str = "retry.count", **more: Any) -> Result:
+def violation(
+    make_result: MakeResult, check: str, actual: str, requirement: str = "retry.count", **more: Any
+) -> Result:
     return make_result(check, Verdict.VIOLATES, requirement, expected="1 attempt", actual=actual, **more)
 
 

@@ -38,7 +38,8 @@ def handshake(chain: bytes, port: int, wall: float) -> Entry:
 def test_a_violation_keeps_the_request_that_it_names() -> None:
     entries = [Entry("exchange", BOTH, exchange("a", status=503)), Entry("exchange", BOTH, exchange("b", status=200))]
     kept = history(entries, "a")
-    assert kept and kept.request
+    assert kept
+    assert kept.request
     assert (kept.request.client, kept.request.server) == ("blue/client", "blue/server")
     assert (kept.request.status, kept.request.seconds) == (503, 0.312)
 
@@ -46,13 +47,25 @@ def test_a_violation_keeps_the_request_that_it_names() -> None:
 def test_a_violation_that_names_no_request_keeps_the_newest() -> None:
     entries = [Entry("exchange", BOTH, exchange("a", status=503)), Entry("exchange", BOTH, exchange("b", status=200))]
     kept = history(entries, "")
-    assert kept and kept.request and kept.request.status == 200
+    assert kept
+    assert kept.request
+    assert kept.request.status == 200
+
+
+def test_a_violation_that_names_no_request_is_about_the_load() -> None:
+    entries = [Entry("load", BOTH, load(LoadSlice(sent=1))), Entry("exchange", BOTH, exchange("a"))]
+    kept = history(entries, "")
+    assert kept
+    assert kept.loads
+    assert kept.request is None
 
 
 def test_a_grpc_call_keeps_its_own_status() -> None:
     entries = [Entry("exchange", BOTH, exchange("a", protocol=Protocol.GRPC, status=200, grpc_status=14))]
     kept = history(entries, "a")
-    assert kept and kept.request and kept.request.status == 14
+    assert kept
+    assert kept.request
+    assert kept.request.status == 14
 
 
 def test_attempts_are_dated_from_the_beginning_of_the_client() -> None:
@@ -64,7 +77,9 @@ def test_attempts_are_dated_from_the_beginning_of_the_client() -> None:
         Entry("attempts", "blue/server", (first, attempt(2, wall=100.3, arrived=905.3)), 100.6),
     ]
     kept = history(entries, "a")
-    assert kept and kept.request and kept.request.attempts
+    assert kept
+    assert kept.request
+    assert kept.request.attempts
     one, two = kept.request.attempts
     assert (one.arrived, one.answered, one.ended, one.ending) == (0.1, 0.15, 0.2, AttemptEnding.CUT)
     assert (two.number, two.arrived, two.ended) == (2, 0.3, None)
@@ -74,7 +89,9 @@ def test_attempts_are_dated_from_the_beginning_of_the_client() -> None:
 def test_that_nothing_arrived_is_not_that_nobody_asked(asked: float, attempts: tuple[()] | None) -> None:
     entries = [Entry("attempts", "blue/server", (), asked), Entry("exchange", BOTH, exchange("a"), 100.4)]
     kept = history(entries, "a")
-    assert kept and kept.request and kept.request.attempts == attempts
+    assert kept
+    assert kept.request
+    assert kept.request.attempts == attempts
 
 
 def test_a_check_that_conforms_keeps_no_request() -> None:
@@ -82,9 +99,14 @@ def test_a_check_that_conforms_keeps_no_request() -> None:
 
 
 def test_policies_keep_the_seconds_until_they_were_in_effect() -> None:
-    entries = [Entry("in effect", "Retry", 0.25), Entry("in effect", "MutualTls", 1.5), Entry("in effect", "Retry", 2.0)]
+    entries = [
+        Entry("in effect", "Retry", 0.25),
+        Entry("in effect", "MutualTls", 1.5),
+        Entry("in effect", "Retry", 2.0),
+    ]
     kept = history(entries)
-    assert kept and kept.policies == {"Retry": (0.25, 2.0), "MutualTls": (1.5,)}
+    assert kept
+    assert kept.policies == {"Retry": (0.25, 2.0), "MutualTls": (1.5,)}
 
 
 def test_a_load_has_what_was_rotated_during_it_and_which_servers_changed_certificates() -> None:

@@ -63,6 +63,7 @@ const measure = frame => {
   const filters = {};
   page.querySelectorAll(".filters input").forEach(i => { i.checked = true; filters[i.id] = shown(); });
   results[frame.width] = {client: root.clientWidth, closed, open: root.scrollWidth, filters,
+    right: Math.max(...[...page.querySelectorAll("th, td")].map(cell => cell.getBoundingClientRect().right)),
     scripts: page.scripts.length, images: page.images.length};
   if (--left) return;
   document.body.innerHTML = "<pre id=results></pre>";
@@ -94,10 +95,11 @@ def test_no_width_needs_sideways_scrolling(sample: Report, chromium: Chromium, t
         assert seen["open"] <= seen["client"], width
 
 
-def test_a_matrix_scrolls_inside_its_tables_only(sample: Report, chromium: Chromium, tmp_path: Path) -> None:
+def test_all_columns_of_six_meshes_are_in_sight(sample: Report, chromium: Chromium, tmp_path: Path) -> None:
     page = matrix.to_html(matrix.merge([sample] * 6)).decode()
     for width, seen in look(chromium, page, tmp_path).items():
         assert seen["closed"] <= seen["client"], width
+        assert seen["right"] <= seen["client"], width
 
 
 def test_the_filters_show_one_verdict(sample: Report, chromium: Chromium, tmp_path: Path) -> None:
@@ -190,7 +192,15 @@ def test_a_run_without_results_has_a_page(make_report: MakeReport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0004, "0.4 ms"), (0.002, "2 ms"), (0.24, "240 ms"), (3.21, "3.2 s"), (99.96, "1 min 40 s"), (125, "2 min 05 s")]
+    ("seconds", "text"),
+    [
+        (0.0004, "0.4 ms"),
+        (0.002, "2 ms"),
+        (0.24, "240 ms"),
+        (3.21, "3.2 s"),
+        (99.96, "1 min 40 s"),
+        (125, "2 min 05 s"),
+    ],
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert duration(seconds) == text
@@ -214,10 +224,7 @@ def test_a_matrix_sets_runs_side_by_side(
     assert [found["capability"] for found in merged["contradictions"]] == ["strict-mtls", "retry"]
     page = (tmp_path / "out" / "matrix.html").read_text()
     assert page.index("expired-certificate-is-refused</code> <span") < page.index("Claims contradicted by checks")
-    assert (
-        "| `mtls/expired-certificate-is-refused` | ❌ violates | ✅ conforms |"
-        in (tmp_path / "out" / "matrix.md").read_text()
-    )
+    assert "| `mtls/expired-certificate-is-refused` | ❌ | ✅ |" in (tmp_path / "out" / "matrix.md").read_text()
 
 
 @pytest.mark.parametrize(

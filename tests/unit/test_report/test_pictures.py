@@ -49,8 +49,13 @@ def test_the_client_is_above_its_attempts() -> None:
     rows = [float(one.get("y", "")) for one in parsed(picture).iter("rect")]
     assert rows == sorted(rows)
     assert "blue/client: answered 200 after 250 ms" in picture
-    assert "server-0, attempt 1: at 10 ms, cut by the server after 90 ms" in picture
+    assert "attempt 1: at 10 ms, cut by the server after 90 ms" in picture
     assert bars(picture, "cut") == [(4, 40)]
+
+
+def test_attempts_at_several_servers_name_them() -> None:
+    picture = timeline.draw(request(CUT, msgspec.structs.replace(GOOD, server="server-1")))
+    assert "server-1, attempt 2: at 120 ms, answered after 80 ms" in picture
 
 
 def test_what_comes_after_the_end_of_the_client_is_late() -> None:
@@ -118,5 +123,13 @@ def test_the_page_has_the_pictures(make_report: Callable[..., Any], make_result:
     history = History(request=request(CUT), policies={"Retry": (0.01,)}, loads=(LOAD,))
     page = html.render(make_report(make_result("a/b", Verdict.VIOLATES, "r", history=history)))
     assert len(re.findall(r"<svg\b", page)) == 3
-    assert "Under load" in page
+    assert "Under load" not in page, "the load of a violation is on its card"
     assert "From policy to effect" in page
+
+
+def test_the_load_of_a_check_that_conforms_has_its_place(
+    make_report: Callable[..., Any], make_result: Callable[..., Result]
+) -> None:
+    page = html.render(make_report(make_result("a/b", Verdict.CONFORMS, "r", history=History(loads=(LOAD,)))))
+    assert "Under load" in page
+    assert len(re.findall(r"<svg\b", page)) == 1
