@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.history import Mark
+from pytest_meshcheck.meshes.canary import UpgradeBy
 from pytest_meshcheck.model.journal import Entry
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, LoadSlice, Protocol, Spread
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Tls
 from pytest_meshcheck.report.history import CERTIFICATE, history
+from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 BOTH = "blue/client -> blue/server"
 NONE = Spread.of([])
@@ -107,6 +109,14 @@ def test_policies_keep_the_seconds_until_they_were_in_effect() -> None:
     kept = history(entries)
     assert kept
     assert kept.policies == {"Retry": (0.25, 2.0), "MutualTls": (1.5,)}
+
+
+def test_an_upgrade_has_its_loads_by_port() -> None:
+    loads = {"http": load(LoadSlice(sent=5)), "grpc": load(LoadSlice(sent=4))}
+    seen = Upgraded("1", "2", UpgradeBy.IN_PLACE, 3.0, loads, None, exchange("a"), 0.0, None)
+    kept = history([Entry("upgrade", "1 -> 2", seen)])
+    assert kept
+    assert [line.name for line in kept.loads] == ["1 -> 2, http", "1 -> 2, grpc"]
 
 
 def test_a_load_has_what_was_rotated_during_it_and_which_servers_changed_certificates() -> None:

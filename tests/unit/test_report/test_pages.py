@@ -152,6 +152,20 @@ def test_the_page_needs_nothing_from_elsewhere(sample: Report) -> None:
     assert "default-src 'none'" in page
 
 
+def test_the_matrix_needs_nothing_from_elsewhere(sample: Report) -> None:
+    page = matrix.to_html(matrix.merge([sample, sample])).decode()
+    assert not re.search(r"<(?:script|link|iframe|object|embed|img)\b|\bsrc=|@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_cell_of_the_matrix_has_a_sign_and_its_word_on_demand(sample: Report) -> None:
+    page = matrix.to_html(matrix.merge([sample])).decode()
+    for result in sample.results:
+        look_ = LOOKS[result.verdict]
+        assert f'<span class="sign {result.verdict}" title="{look_.word}">' in page
+        assert f"<li>envoy 1.40.0: {look_.word}</li>" in page
+
+
 def test_no_address_but_one_of_the_web_becomes_a_link(sample: Report) -> None:
     links = re.findall(r'href="([^"]*)"', html.render(sample))
     assert links
