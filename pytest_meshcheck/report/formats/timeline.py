@@ -55,9 +55,16 @@ def _note(seen: TimeLine) -> str:
 
 
 def _client(seen: TimeLine, last: float) -> Iterator[Markup]:
-    kind = "answered" if seen.ending is Ending.ANSWERED else "broken"
     yield svg.text(_client_label(seen), 0, svg.TEXT)
-    yield svg.bar(0, 100 * seen.seconds / last, svg.TEXT + 6, BAR, f"bar client {kind}")
+    yield svg.bar(0, 100 * seen.seconds / last, svg.TEXT + 6, BAR, f"bar client {_client_kind(seen)}")
+
+
+def _client_kind(seen: TimeLine) -> str:
+    """Served, answered with an error, which is neither good nor bad by itself, or broken off."""
+    if seen.ending is not Ending.ANSWERED:
+        return "broken"
+    limit = 1 if seen.protocol is Protocol.GRPC else 400
+    return "answered" if seen.status is None or seen.status < limit else "error"
 
 
 def _client_label(seen: TimeLine) -> str:

@@ -53,6 +53,21 @@ def test_the_client_is_above_its_attempts() -> None:
     assert bars(picture, "cut") == [(4, 40)]
 
 
+@pytest.mark.parametrize(
+    ("seen", "kind"),
+    [
+        ({}, "answered"),
+        ({"status": 503}, "error"),
+        ({"protocol": Protocol.GRPC, "status": 0}, "answered"),
+        ({"protocol": Protocol.GRPC, "status": 14}, "error"),
+        ({"protocol": Protocol.TCP, "status": None}, "answered"),
+        ({"ending": Ending.RESET}, "broken"),
+    ],
+)
+def test_only_what_was_served_is_drawn_as_good(seen: dict[str, Any], kind: str) -> None:
+    assert bars(timeline.draw(request(**seen)), "client") == bars(timeline.draw(request(**seen)), kind)
+
+
 def test_attempts_at_several_servers_name_them() -> None:
     picture = timeline.draw(request(CUT, msgspec.structs.replace(GOOD, server="server-1")))
     assert "server-1, attempt 2: at 120 ms, answered after 80 ms" in picture
