@@ -29,7 +29,7 @@ from pytest_meshcheck.model.observation import (
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding
 
 T = TypeVar("T")
-Fail = Callable[[str, str, Time | None], NoReturn]
+Fail = Callable[[str, str, Time | None, str], NoReturn]
 GAVE_UP = (Ending.TIMED_OUT, Ending.UNREACHABLE)
 NOBODY_THERE = (Ending.CONNECT_REFUSED, Ending.UNREACHABLE)
 SHOWN = 5
@@ -42,11 +42,11 @@ GIVEN_UP = Time(lost=5.0, during=10.0)
 """The stall that explains missing attempts: the probe gave up before they arrived."""
 
 
-def _violation(expected: str, actual: str, rests_on: Time | None = None) -> NoReturn:
-    raise Violation(expected, actual, rests_on)
+def _violation(expected: str, actual: str, rests_on: Time | None = None, request_id: str = "") -> NoReturn:
+    raise Violation(expected, actual, rests_on, request_id)
 
 
-def _inconclusive(expected: str, actual: str, _rests_on: Time | None = None) -> NoReturn:
+def _inconclusive(expected: str, actual: str, _rests_on: Time | None = None, _request_id: str = "") -> NoReturn:
     raise Inconclusive(f"control failed: expected {expected}, but {actual}")
 
 
@@ -66,8 +66,13 @@ class Claims(Generic[T]):
     def require_in_time(self, holds: bool, expected: str, actual: str, rests_on: Time | None) -> T:
         """Fail unless ``holds``; ``rests_on`` replaces that of the claims."""
         if not holds:
-            self.fail(f"{self.what}: {expected}" if self.what else expected, actual, rests_on)
+            self.fail(f"{self.what}: {expected}" if self.what else expected, actual, rests_on, self.request_id)
         return self.seen
+
+    @property
+    def request_id(self) -> str:
+        """The request that was seen; empty where it was something else."""
+        return ""
 
 
 class ValueClaims(Claims[T]):
@@ -98,6 +103,11 @@ class ValueClaims(Claims[T]):
 
 class ExchangeClaims(Claims[Exchange]):
     """Assertions on an exchange."""
+
+    @property
+    def request_id(self) -> str:
+        """The request that the exchange was about."""
+        return self.seen.request_id
 
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
         """A complete response arrived, with this status. For gRPC 200 means OK; for TCP only the response counts."""
@@ -132,8 +142,8 @@ class ExchangeClaims(Claims[Exchange]):
         """It took this many seconds. A stall can explain a late end, not an early one."""
         seconds = self.seen.seconds
         late = Time(seconds - at_least, seconds) if seconds > at_most else None
-        expected, actual = f"an end after {at_least:.3f} to {at_most:.3f} s", f"it ended after {seconds:.3f} s"
-        return self.require_in_time(at_least <= seconds <= at_most, expected, f"{actual}: {told(self.seen)}", late)
+        expected = f"an end after {at_least:.3f} to {at_most:.3f} s"
+        return self.require_in_time(at_least <= seconds <= at_most, expected, told(self.seen), late)
 
     def _timing(self) -> Time | None:
         """The stall that could explain this end: if the probe gave up, part of its patience."""
@@ -145,13 +155,17 @@ class ExchangeClaims(Claims[Exchange]):
 class AttemptsClaims(Claims[tuple[Attempt, ...]]):
     """Assertions on the attempts that reached an application."""
 
+    @property
+    def request_id(self) -> str:
+        """The request that the attempts were at; empty where none arrived."""
+        return self.seen[0].request_id if self.seen else ""
+
     def count(self, number: int) -> tuple[Attempt, ...]:
         """Exactly this many attempts arrived."""
         arrived = len(self.seen)
         fewer = self.rests_on or GIVEN_UP if arrived < number else None
-        return self.require_in_time(
-            arrived == number, f"{number} attempts at the application", f"{arrived} arrived", fewer
-        )
+        expected, actual = f"{number} attempts at the application", f"{arrived} arrived{_within(self.seen)}"
+        return self.require_in_time(arrived == number, expected, actual, fewer)
 
     def nothing(self) -> tuple[Attempt, ...]:
         """Nothing reached the application."""
@@ -299,14 +313,29 @@ async def converge(
 
 
 def told(exchange: Exchange) -> str:
-    """One line on how an exchange ended."""
-    parts = [f"it was {exchange.ending}"]
-    if exchange.status is not None:
+    """How an exchange ended, and when, e.g. ``it was answered 503 after 312 ms, no healthy upstream``."""
+    status = [] if exchange.status is None else [str(exchange.status)]
+    answer = status if exchange.ending is Ending.ANSWERED else []
+    parts = [" ".join([f"it was {exchange.ending}", *answer, f"after {after(exchange.seconds)}"])]
+    if status and not answer:
         parts.append(f"status {exchange.status}")
     if exchange.grpc_status is not None:
         parts.append(f"grpc-status {exchange.grpc_status}")
     parts += [part for part in (exchange.detail, exchange.body_start[:80].strip()) if part]
     return ", ".join(parts)
+
+
+def after(seconds: float) -> str:
+    """A duration to the millisecond: ``312 ms``, ``2.041 s``."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.3f} s"
+
+
+def _within(attempts: Sequence[Attempt]) -> str:
+    """How far attempts lie apart, where there are several of one server."""
+    if len(attempts) < 2 or len({attempt.instance for attempt in attempts}) > 1:
+        return ""
+    moments = [attempt.arrived for attempt in attempts]
+    return f" within {after(max(moments) - min(moments))}"
 
 
 def _as_http(exchange: Exchange) -> int | None:

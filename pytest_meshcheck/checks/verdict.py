@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pytest_meshcheck.checks.history import History
 from pytest_meshcheck.model.redaction import redacted
 from pytest_meshcheck.probe.process.pulse import now
 
@@ -69,13 +70,15 @@ class Violation(AssertionError):
 
     Attributes:
         rests_on: The stall that could explain it; None if order or an accepted request proves it.
+        request_id: The request that it is about; empty where it is about something else.
         raised: When it was found, by the clock of ``probe.pulse``.
     """
 
-    def __init__(self, expected: str, actual: str, rests_on: Time | None = None) -> None:
+    def __init__(self, expected: str, actual: str, rests_on: Time | None = None, request_id: str = "") -> None:
         self.expected = redacted(expected)
         self.actual = redacted(actual)
         self.rests_on = rests_on
+        self.request_id = request_id
         self.raised = now()
         super().__init__(f"expected {self.expected}, but {self.actual}")
 
@@ -107,6 +110,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One command that runs this check again."""
     measured: Mapping[str, float | int | str] = {}
     """Measurements made by the check, e.g. ``policy acts after (s)``."""
+    history: History | msgspec.UnsetType = msgspec.UNSET
+    """What pictures are drawn from; left out where there is nothing to draw."""
     attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
     """The verdict of each attempt, if a plugin made several; the verdict is the worst of them."""
 

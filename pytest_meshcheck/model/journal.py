@@ -9,8 +9,8 @@ class Entry:
     """One thing that was seen or done.
 
     Attributes:
-        kind: ``exchange``, ``attempts``, ``load``, ``wire``, ``policy``, ``rotation``, ``converged`` or
-            ``measured``.
+        kind: ``exchange``, ``attempts``, ``load``, ``wire``, ``policy``, ``in effect`` with the seconds that it took,
+            ``rotation``, ``measured`` and others.
         subject: Whom it is about, e.g. ``grey/outsider -> blue/server``.
         observation: A struct of the probe, or anything that msgspec can turn into JSON.
         wall: When, as seconds since the epoch.

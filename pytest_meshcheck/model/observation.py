@@ -1,9 +1,11 @@
 """Observations: the client's exchanges joined with the servers' attempts."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from pytest_meshcheck.probe.protocol.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
 
@@ -14,6 +16,7 @@ __all__ = [
     "Exchange",
     "Form",
     "LoadOutcome",
+    "LoadSlice",
     "Protocol",
     "Sight",
     "Spread",
@@ -33,6 +36,9 @@ class Answered:
     def __str__(self) -> str:
         return f"status {self.status}" if self.grpc_status is None else f"grpc-status {self.grpc_status}"
 
+
+SHORT, SHORT_STEP = 10.0, 0.1
+"""Seconds of a load below which seconds would show little of it, and what is shown instead."""
 
 Form = Ending | Answered
 """How a peer can be refused."""
@@ -63,6 +69,17 @@ class Spread:
         return cls(*at)
 
 
+class LoadSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the requests of a load that were due in one stretch of it."""
+
+    sent: int
+    failed: int = 0
+    lost: int = 0
+    doubled: int = 0
+    slowest: float = 0.0
+    """Seconds from due to answered of the slowest of them."""
+
+
 @dataclass(frozen=True)
 class LoadOutcome:
     """An open-loop load, joined with the ledgers of the servers it went to. Entries are request ids with the reason.
@@ -77,6 +94,9 @@ class LoadOutcome:
         served_in: The same of those requests alone that did not fail.
         reached: How many requests reached an application, whatever the client saw.
         overrun: Whether it ended by itself, as requests were sent too late.
+        began: When it began, as seconds since the epoch.
+        step: Seconds of each slice: 1, or 0.1 of a short load.
+        slices: What became of it, step by step.
     """
 
     sent: int
@@ -88,6 +108,9 @@ class LoadOutcome:
     served_in: Spread
     reached: int = 0
     overrun: bool = False
+    began: float = 0.0
+    step: float = 1.0
+    slices: tuple[LoadSlice, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -104,7 +127,7 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         latency += [end - due for due, end in zip(result.scheduled, result.ended, strict=True)]
         for number, ending in enumerate(result.endings):
             request_id = f"{result.request_id}-{number}"
-            if ending is not Ending.ANSWERED or result.statuses[number] not in (0, 200):
+            if not _is_good(result, number):
                 failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
             else:
                 served.append(result.ended[number] - result.scheduled[number])
@@ -121,4 +144,42 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
         served_in=Spread.of(served),
         reached=len(seen),
         overrun=any(result.overrun for result in results),
+        began=results[0].wall if results else 0.0,
+        step=_step(results),
+        slices=_slices(seen, results),
     )
+
+
+def _began(result: LoadResult, results: Sequence[LoadResult]) -> float:
+    """What to add to the times of an instance, be it on another machine, to have seconds since the load began."""
+    return result.wall - results[0].wall - result.began
+
+
+def _step(results: Sequence[LoadResult]) -> float:
+    last = max((_began(result, results) + due for result in results for due in result.scheduled[-1:]), default=0.0)
+    return SHORT_STEP if last < SHORT else 1.0
+
+
+def _slices(arrivals: Mapping[str, int], results: Sequence[LoadResult]) -> tuple[LoadSlice, ...]:
+    """Requests by when they were due."""
+    step, found = _step(results), defaultdict[int, list[tuple[bool, int, float]]](list)
+    for result in results:
+        for number, due in enumerate(result.scheduled):
+            good, arrived = _is_good(result, number), arrivals.get(f"{result.request_id}-{number}", 0)
+            slot = int((_began(result, results) + due) / step + 1e-6)
+            found[max(slot, 0)].append((good, arrived, result.ended[number] - due))
+    return tuple(_slice(found[slot]) for slot in range(max(found, default=-1) + 1))
+
+
+def _slice(requests: Sequence[tuple[bool, int, float]]) -> LoadSlice:
+    return LoadSlice(
+        sent=len(requests),
+        failed=sum(not good for good, _, _ in requests),
+        lost=sum(good and not arrived for good, arrived, _ in requests),
+        doubled=sum(arrived > 1 for _, arrived, _ in requests),
+        slowest=round(max((took for _, _, took in requests), default=0.0), 3),
+    )
+
+
+def _is_good(result: LoadResult, number: int) -> bool:
+    return result.endings[number] is Ending.ANSWERED and result.statuses[number] in (0, 200)

@@ -198,7 +198,7 @@ class Workload:
             yield load
         finally:
             self.loads.remove(load)
-            self.journal.add("load", f"{self} -> {server}", await load.finish(self))
+            self.journal.add("load", f"{self} -> {server}, {port}", await load.finish(self))
 
     async def saw_of(self, load: Load) -> tuple[m.Attempt, ...]:
         """The attempts of a load that reached this application until now."""

@@ -1,4 +1,4 @@
-"""Many reports on one page: checks and capabilities by mesh, contradictions on top."""
+"""Many reports on one page: checks by mesh, then what the meshes claim."""
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from pytest_meshcheck.checks.verdict import Level, Verdict
 from pytest_meshcheck.report import views
 from pytest_meshcheck.report.files import make_directory, replace
 from pytest_meshcheck.report.formats import html, markdown
+from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS
 from pytest_meshcheck.report.model import CapabilityRow, Observed, Report
 from pytest_meshcheck.report.unjudged import breakdown
 
@@ -157,12 +158,12 @@ def markdown_lines(matrix: Matrix) -> list[str]:
     meshes = [markdown.escape(column.mesh) for column in matrix.columns]
     unjudged = ["Not judged", *(markdown.escape(column.unjudged) for column in matrix.columns)]
     scores = ["Score", *(markdown.escape(column.score) for column in matrix.columns)]
-    beside = ["Beside it", *(markdown.escape(", ".join(column.beside)) for column in matrix.columns)]
+    beside = ["Not scored", *(markdown.escape(", ".join(column.beside)) for column in matrix.columns)]
     return [
-        *_contradicted(matrix),
         *markdown.table(("", *meshes), ([unjudged] if any(unjudged[1:]) else []) + [scores, beside]),
-        *("## Checks", ""),
+        *("## Checks", "", " · ".join(f"{look.symbol} {look.word}" for look in LOOKS.values()), ""),
         *markdown.table(("Check", *meshes), map(_check_cells, matrix.checks)),
+        *_contradicted(matrix),
         *("## Capabilities", ""),
         *markdown.table(("Capability", *meshes), map(_stances, matrix.capabilities)),
     ]
@@ -170,7 +171,7 @@ def markdown_lines(matrix: Matrix) -> list[str]:
 
 def _contradicted(matrix: Matrix) -> Iterator[str]:
     if matrix.contradictions:
-        yield from ("## Claimed, but not so", "")
+        yield from (f"## {CONTRADICTED}", "")
     for found in matrix.contradictions:
         checks = ", ".join(markdown.code(check_id) for check_id in found.checks)
         yield f"- **{markdown.escape(found.mesh)}: {markdown.escape(found.capability)}** {checks}"
@@ -179,7 +180,7 @@ def _contradicted(matrix: Matrix) -> Iterator[str]:
 
 
 def _check_cells(row: CheckRow) -> list[str]:
-    cells = ("" if verdict is None else f"{markdown.SYMBOLS[verdict]} {verdict}" for verdict in row.verdicts)
+    cells = ("" if verdict is None else LOOKS[verdict].symbol for verdict in row.verdicts)
     return [markdown.code(row.id), *cells]
 
 

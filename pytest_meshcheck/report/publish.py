@@ -9,6 +9,7 @@ from pytest_meshcheck.report import matrix, views
 from pytest_meshcheck.report.anonymise import without_machine
 from pytest_meshcheck.report.files import make_directory, replace
 from pytest_meshcheck.report.formats import markdown
+from pytest_meshcheck.report.formats.verdicts import LOOKS
 from pytest_meshcheck.report.model import Report, ReportUnreadable, encode, load
 
 PAGE = "README.md"
@@ -81,7 +82,7 @@ def _reasons(report: Report) -> Iterator[str]:
     if found:
         yield from (f"## {markdown.escape(str(report.mesh))}: what was not seen to conform", "")
     for result in found:
-        yield f"- {markdown.SYMBOLS[result.verdict]} {markdown.code(result.id)} {result.verdict}: {_why(result)}"
+        yield f"- {LOOKS[result.verdict].symbol} {markdown.code(result.id)} {result.verdict}: {_why(result)}"
     if found:
         yield ""
 

@@ -26,7 +26,7 @@ VARIES = re.compile(
     \b\d+(?:\.\d+){3}(?::\d+)?\b        # an address
     | (?<![\w/])[\w.-]+/[\w./-]*[\w-]   # namespace/name
     | \b\d{4}-\d\d-\d\d[T ][\d:.,]+Z?   # a time
-    | \b\d+\.\d+\b                      # a duration
+    | \b\d+\.\d+\b | \b\d+[ ]ms\b      # a duration
     | \b[0-9a-f]{6,}\b                  # an id
     """,
     re.VERBOSE,
@@ -69,7 +69,7 @@ def grouped(results: Iterable[Result]) -> list[Group]:
     """Results with one reason together, the largest group first; names, addresses and durations make no difference."""
     found: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        found.setdefault((result.verdict, result.link, _alike(result.reason)), []).append(result)
+        found.setdefault((result.verdict, result.link, alike(result.reason)), []).append(result)
     groups = (Group(_cause(members), tuple(members)) for members in found.values())
     return sorted(groups, key=lambda group: -len(group.results))
 
@@ -119,7 +119,8 @@ def _cause(members: Sequence[Result]) -> str:
     return shortened(common(_first_line(members[0].reason)))
 
 
-def _alike(reason: str) -> str:
+def alike(reason: str) -> str:
+    """A text without what differs between texts of one meaning: names, addresses, durations."""
     named = NAMED.search(reason)
     return named[0] if named else _varied(reason)
 

@@ -10,6 +10,7 @@ import pytest
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Result, Verdict, Violation
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.report.history import history
 
 OUTCOMES = (Violation, Inconclusive)
 """What a check ends in by design; any other exception is shown with its whole traceback."""
@@ -43,7 +44,12 @@ def replace_result(result: Result, error: BaseException | None, report: pytest.T
         result = msgspec.structs.replace(
             result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
         )
-    return msgspec.structs.replace(result, measured=dict(mesh.measured)) if mesh else result
+    if mesh is None:
+        return result
+    request_id = error.request_id if isinstance(error, Violation) else None
+    return msgspec.structs.replace(
+        result, measured=dict(mesh.measured), history=history(mesh.journal.entries, request_id)
+    )
 
 
 def of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:

@@ -77,6 +77,8 @@ class Ways:
         seconds = round(time.monotonic() - begun, 3)
         told = f"not after {seconds} s: {question}" if wrong else f"after {seconds} s"
         self.journal.add("policy acts", f"{question.caller} -> {question.server}", told)
+        if not wrong:
+            self.journal.add("in effect", "as callers see it", seconds)
         return wrong[0] if wrong else None
 
 

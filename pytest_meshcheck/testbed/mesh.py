@@ -262,6 +262,18 @@ class MeshUnderTest:
             await self.capture()
         except OSError as trouble:
             violation.add_note(f"and the state of the mesh could not be kept: {trouble}")
+        try:
+            await self._ask_about(violation.request_id)
+        except Inconclusive as trouble:
+            violation.add_note(f"and what reached the server is not known: {trouble}")
+
+    async def _ask_about(self, request_id: str) -> None:
+        """Have the journal say what reached the server of a request, also where the check had no reason to ask."""
+        sent = [entry for entry in self.journal.entries if getattr(entry.observation, "request_id", "") == request_id]
+        servers = {entry.subject.rpartition(" -> ")[2] for entry in sent if request_id}
+        for workload in self.stage.running:
+            if str(workload) in servers:
+                await workload.saw(request_id)
 
     async def _undo_after(self, violation: Violation, policies: Sequence[Policy], before: Sequence[Question]) -> None:
         """Delete the policies; a failure to do so becomes a note on the violation."""

@@ -109,11 +109,15 @@ class Changes:
         journal = self.stage.platform.journal
         journal.add("policy", name, await self._become([*self._wanted(), *policies]))
         left = self._left(there)
+        if not self.adapter.documented.is_asked:
+            journal.add("in effect", name, time.monotonic() - begun)
         if not (self.adapter.documented.is_asked and (there or left)):
             return
         wrong = await self._unconvinced([*there, *left])
         seconds = round(time.monotonic() - begun, 3)
         journal.add("policy acts", name, f"not after {seconds} s: {wrong[0]}" if wrong else f"after {seconds} s")
+        if not wrong:
+            journal.add("in effect", name, seconds)
         _refuse([one for one in wrong if one in left])
 
     async def _become(self, policies: Sequence[Policy]) -> list[Manifest]:

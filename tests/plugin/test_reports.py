@@ -1,6 +1,7 @@
 """What a run leaves behind: reports and evidence."""
 
 import json
+import re
 import time
 from importlib import resources
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_a_result_has_what_readers_rely_on(run: Finished, shared: Suite) -> None
     assert served["seconds"] > 0
     assert served["needs"] == ["strict-mtls"]
     assert served["description"] == "An enrolled client is served under strict mutual TLS."
+
+
+def test_a_violation_keeps_its_request_and_how_long_its_policy_took(run: Finished, shared: Suite) -> None:
+    history = shared.results()["demo/served"]["history"]
+    request = history["request"]
+    assert (request["client"], request["server"], request["status"]) == ("blue/client", "blue/server", 404)
+    assert 0 < request["seconds"] < 10
+    assert request["attempts"] == [], "nothing reached the server, which was asked for that"
+    (seconds,) = history["policies"]["MutualTls"]
+    assert 0 < seconds < 10
+    assert "history" not in shared.results()["demo/conforms"]
+    assert re.match(r"it was answered 404 after (\d+ ms|\d+\.\d{3} s)", shared.results()["demo/served"]["actual"])
 
 
 def test_the_report_tells_the_run(run: Finished, shared: Suite) -> None:

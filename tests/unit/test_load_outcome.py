@@ -1,6 +1,8 @@
 """What becomes of a load: what its client saw, joined with what the servers saw."""
 
-from pytest_meshcheck.model.observation import Attempt, Protocol, join
+import msgspec
+
+from pytest_meshcheck.model.observation import Attempt, LoadSlice, Protocol, join
 from pytest_meshcheck.probe.protocol.messages import Ending, LoadResult
 
 SEEN = [
@@ -30,6 +32,36 @@ def attempts() -> list[Attempt]:
     ids = [f"load-{number}" for number, (*_, times) in enumerate(SEEN) for _ in range(times)]
     how = {"number": 1, "instance": "i", "port": "http", "protocol": Protocol.HTTP1, "arrived": 0.0, "wall": 0.0}
     return [Attempt(request_id=one, **how) for one in ids]
+
+
+def test_a_short_load_is_told_by_tenths_of_a_second() -> None:
+    outcome = join(attempts(), result())
+    assert outcome.step == 0.1
+    told = {number: one for number, one in enumerate(outcome.slices) if one.sent}
+    assert told == {
+        0: LoadSlice(sent=1, slowest=0.1),
+        10: LoadSlice(sent=1, lost=1, slowest=0.2),
+        20: LoadSlice(sent=1, doubled=1, slowest=0.3),
+        30: LoadSlice(sent=1, failed=1, slowest=0.4),
+        40: LoadSlice(sent=1, failed=1, slowest=9.0),
+    }
+
+
+def test_a_long_load_is_told_by_seconds_also_where_another_machine_goes_on() -> None:
+    first = msgspec.structs.replace(result(), began=0.0, wall=1000.0)
+    ahead = 7000.0
+    later = msgspec.structs.replace(
+        first,
+        request_id="load-part1",
+        began=ahead,
+        wall=1020.0,
+        scheduled=tuple(ahead + due for due in first.scheduled),
+        sent=tuple(ahead + sent for sent in first.sent),
+        ended=tuple(ahead + end for end in first.ended),
+    )
+    outcome = join(attempts(), first, later)
+    assert (outcome.step, outcome.began) == (1.0, 1000.0)
+    assert [number for number, one in enumerate(outcome.slices) if one.sent] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
 
 
 def test_each_request_is_served_failed_lost_or_doubled() -> None:

@@ -29,7 +29,7 @@ class Load:
         self.overrun = False
         self._plan = plan
         self._send = send
-        self._began = time.monotonic()
+        self._began, self._wall = time.monotonic(), time.time()
         self._scheduled: list[float] = []
         self._sent: list[float] = []
         self._outcomes: dict[int, tuple[float, Ending, int, str]] = {}
@@ -99,6 +99,8 @@ class Load:
             statuses=tuple(outcome[2] for outcome in outcomes),
             details=tuple(outcome[3] for outcome in outcomes),
             overrun=self.overrun,
+            began=self._began,
+            wall=self._wall,
         )
 
 

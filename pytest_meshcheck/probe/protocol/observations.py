@@ -156,6 +156,10 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     details: tuple[str, ...]
     overrun: bool = False
     """It ended by itself, as requests were sent too late."""
+    began: float = 0.0
+    """When the first request was due, by the same clock as these times."""
+    wall: float = 0.0
+    """The same by the wall clock."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):

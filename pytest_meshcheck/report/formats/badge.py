@@ -3,6 +3,7 @@
 import msgspec
 
 from pytest_meshcheck.checks.verdict import Verdict
+from pytest_meshcheck.report.formats.verdicts import LOOKS, worst
 from pytest_meshcheck.report.model import Report
 from pytest_meshcheck.report.unjudged import commonest
 from pytest_meshcheck.report.views import counts, is_whole, score
@@ -38,11 +39,9 @@ def _unjudged(report: Report) -> list[str]:
 
 
 def _color(report: Report) -> str:
-    found, total = counts(report.results), score(report)
-    if found[Verdict.VIOLATES]:
-        return "red"
-    if total.judged == 0:
-        return "lightgrey"
-    if found[Verdict.FIXED] or not is_whole(report):
-        return "orange"
-    return "yellow" if found[Verdict.KNOWN_VIOLATION] else "brightgreen"
+    verdict = worst(counts(report.results))
+    if verdict is Verdict.VIOLATES:
+        return LOOKS[verdict].badge
+    if verdict is None or score(report).judged == 0:
+        return LOOKS[Verdict.NOT_RUN].badge
+    return LOOKS[verdict if is_whole(report) else Verdict.INCONCLUSIVE].badge

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import of_change, summary
+from pytest_meshcheck.report.cards import Card, cards
+from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS, attention
 from pytest_meshcheck.report.model import Change, Comparison, Report
 from pytest_meshcheck.report.unjudged import grouped
 from pytest_meshcheck.report.views import (
@@ -15,24 +17,12 @@ from pytest_meshcheck.report.views import (
     headline,
     missing,
     observed,
-    of,
     plural,
     pulse,
     requirement,
     score,
     where,
 )
-
-SYMBOLS = {
-    Verdict.CONFORMS: "✅",
-    Verdict.VIOLATES: "❌",
-    Verdict.INCONCLUSIVE: "❔",
-    Verdict.UNSUPPORTED: "⚪",
-    Verdict.KNOWN_VIOLATION: "🟠",
-    Verdict.FIXED: "🔧",
-    Verdict.NOT_RUN: "⏸",
-}
-"""Always with the verdict's word beside it."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>&#|~])")
 
@@ -70,10 +60,7 @@ def render(report: Report) -> str:
         [
             *_head(report),
             *_contradictions(report),
-            *_violations(report),
-            *_reasons(report, Verdict.FIXED, "Fixed: to be removed from the expectations"),
-            *_reasons(report, Verdict.INCONCLUSIVE, "Inconclusive: nothing is known"),
-            *_reasons(report, Verdict.KNOWN_VIOLATION, "Known violations"),
+            *_attention(report),
             *(_baseline(report.baseline) if report.baseline else ()),
             *_families(report),
             *_capabilities(report),
@@ -95,7 +82,7 @@ def _head(report: Report) -> Iterator[str]:
 def _contradictions(report: Report) -> Iterator[str]:
     found = contradictions(report)
     if found:
-        yield from ("## Claimed, but not so", "")
+        yield from (f"## {CONTRADICTED}", "")
     for item in found:
         source = f" ({link('claim', item.capability.source)})" if item.capability.source else ""
         yield f"- **{escape(item.capability.name)}**{source}: {', '.join(code(result.id) for result in item.results)}"
@@ -103,38 +90,38 @@ def _contradictions(report: Report) -> Iterator[str]:
         yield ""
 
 
-def _violations(report: Report) -> Iterator[str]:
-    found = of(Verdict.VIOLATES, report.results)
-    if found:
-        yield from ("## Violations", "")
-    for result in found:
-        yield from _violation(report, result)
+def _attention(report: Report) -> Iterator[str]:
+    for verdict, look, found in attention(report.results):
+        yield from (f"## {look.heading}", "", *((look.advice, "") if look.advice else ()))
+        if verdict is Verdict.VIOLATES:
+            for card in cards(found):
+                yield from _card(report, card)
+        else:
+            yield from _reasons(found)
 
 
-def _violation(report: Report, result: Result) -> Iterator[str]:
-    required = requirement(report, result)
+def _card(report: Report, card: Card) -> Iterator[str]:
+    required = requirement(report, card.first)
     sources = ", ".join(link(source.title, source.url) for source in required.sources)
-    yield from (f"### {escape(result.id)} · {result.level}", "")
-    yield f"- **Requirement** {escape(required.text)}{f' ({sources})' if sources else ''}"
-    yield f"- **Expected** {code(result.expected)}"
-    yield f"- **Actual** {code(result.actual)}"
-    if result.evidence:
-        yield f"- **Evidence** {code(result.evidence)}"
-    if result.reproduce:
-        yield f"- **Reproduce** {code(result.reproduce)}"
+    yield from (f"### {escape(card.title)} · {card.first.level}", "")
+    yield from (f"{escape(required.text)}{f' ({sources})' if sources else ''}", "")
+    for finding in card.findings:
+        yield f"- {', '.join(code(result.id) for result in finding.results)}"
+        yield f"  - **Expected** {code(finding.first.expected)}"
+        yield f"  - **Actual** {code(finding.first.actual)}"
+        if finding.first.evidence:
+            yield f"  - **Evidence** {code(finding.first.evidence)}"
+        if finding.first.reproduce:
+            yield f"  - **Reproduce** {code(finding.first.reproduce)}"
     yield ""
 
 
-def _reasons(report: Report, verdict: Verdict, title: str) -> Iterator[str]:
-    found = of(verdict, report.results)
-    if found:
-        yield from (f"## {title}", "")
+def _reasons(found: Sequence[Result]) -> Iterator[str]:
     for group in grouped(found):
         more = f" ({link('why', group.first.link)})" if group.first.link else ""
         several = f"**{plural(len(group.results), 'check')}** " if len(group.results) > 1 else ""
         yield f"- {several}{code(group.checks)} {escape(group.first.reason)}{more}"
-    if found:
-        yield ""
+    yield ""
 
 
 def _baseline(comparison: Comparison) -> Iterator[str]:
@@ -156,7 +143,7 @@ def _families(report: Report) -> Iterator[str]:
 
 
 def _verdict(result: Result) -> str:
-    return f"{SYMBOLS[result.verdict]} {result.verdict}"
+    return f"{LOOKS[result.verdict].symbol} {result.verdict}"
 
 
 def _capabilities(report: Report) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import of_change, summary
+from pytest_meshcheck.report.formats.verdicts import LOOKS, attention, worst
 from pytest_meshcheck.report.model import Change, Comparison, Report
 from pytest_meshcheck.report.unjudged import Group, grouped
 from pytest_meshcheck.report.views import (
@@ -16,7 +17,6 @@ from pytest_meshcheck.report.views import (
     headline,
     is_whole,
     missing,
-    of,
     plural,
     pulse,
     score,
@@ -25,26 +25,9 @@ from pytest_meshcheck.report.views import (
 Markup = dict[str, bool]
 Line = tuple[str, Markup]
 
-ALWAYS: Mapping[Verdict, str] = {
-    Verdict.CONFORMS: "conform",
-    Verdict.VIOLATES: "violates",
-    Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.UNSUPPORTED: "unsupported",
-}
-SOMETIMES: Mapping[Verdict, str] = {
-    Verdict.KNOWN_VIOLATION: "known violation",
-    Verdict.FIXED: "fixed",
-    Verdict.NOT_RUN: "not run",
-}
-"""Verdicts that are shown where there are any."""
+COUNTED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
+"""Verdicts whose number is shown also where it is 0."""
 
-STYLE: Mapping[Verdict, Markup] = {
-    Verdict.VIOLATES: {"red": True},
-    Verdict.FIXED: {"red": True},
-    Verdict.INCONCLUSIVE: {"yellow": True},
-    Verdict.KNOWN_VIOLATION: {"yellow": True},
-    Verdict.CONFORMS: {"green": True},
-}
 PLAIN: Markup = {}
 WIDTH = 100
 """Characters of a line of ids."""
@@ -59,10 +42,7 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
     home = report_path.parent if report_path else Path()
     return [
         *_families(report),
-        *_apart(report, Verdict.VIOLATES, home),
-        *_apart(report, Verdict.FIXED, home),
-        *_apart(report, Verdict.INCONCLUSIVE, home),
-        *_apart(report, Verdict.KNOWN_VIOLATION, home),
+        *_attention(report, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
         *([(f"pulse: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
@@ -88,9 +68,9 @@ def _families(report: Report) -> Iterator[Line]:
 
 def _tally(results: Sequence[Result]) -> str:
     found = counts(results)
-    always = [f"{found[verdict]:3} {word}" for verdict, word in ALWAYS.items()]
-    sometimes = [f"{found[verdict]:3} {word}" for verdict, word in SOMETIMES.items() if found[verdict]]
-    return "  ".join([*always, *sometimes])
+    return "  ".join(
+        f"{found[verdict]:3} {LOOKS[verdict].counted}" for verdict in Verdict if verdict in COUNTED or found[verdict]
+    )
 
 
 def _wanting(capabilities: Sequence[str]) -> str:
@@ -98,17 +78,22 @@ def _wanting(capabilities: Sequence[str]) -> str:
 
 
 def _worst(results: Sequence[Result]) -> Markup:
-    found = counts(results)
-    return next((style for verdict, style in STYLE.items() if found[verdict]), PLAIN)
+    verdict = worst(counts(results))
+    return dict(LOOKS[verdict].markup) if verdict else PLAIN
 
 
-def _apart(report: Report, verdict: Verdict, home: Path) -> Iterator[Line]:
-    for group in _groups(verdict, of(verdict, report.results)):
-        yield f"  {verdict.replace('-', ' ').upper()}  {_title(group)}", {"bold": True, **STYLE[verdict]}
-        if len(group.results) > 1:
-            yield from _wrapped("checks", textwrap.fill(group.checks, WIDTH, break_on_hyphens=False))
-        for label, text in _particulars(report, group.first, home):
-            yield from _wrapped(label, text)
+def _attention(report: Report, home: Path) -> Iterator[Line]:
+    for verdict, look, found in attention(report.results):
+        for group in _groups(verdict, found):
+            yield f"  {look.word.upper()}  {_title(group)}", {"bold": True, **look.markup}
+            yield from _about(report, group, home)
+
+
+def _about(report: Report, group: Group, home: Path) -> Iterator[Line]:
+    if len(group.results) > 1:
+        yield from _wrapped("checks", textwrap.fill(group.checks, WIDTH, break_on_hyphens=False))
+    for label, text in _particulars(report, group.first, home):
+        yield from _wrapped(label, text)
 
 
 def _groups(verdict: Verdict, results: Sequence[Result]) -> list[Group]:
@@ -156,7 +141,7 @@ def _wrapped(label: str, text: str) -> Iterator[Line]:
 def _contradictions(report: Report) -> Iterator[Line]:
     for found in contradictions(report):
         ids = ", ".join(result.id for result in found.results)
-        yield f"  CLAIMED, BUT NOT SO  {found.capability.name}: {ids}", {"red": True}
+        yield f"  CLAIM CONTRADICTED  {found.capability.name}: {ids}", {"red": True}
 
 
 def _baseline(comparison: Comparison) -> Iterator[Line]:

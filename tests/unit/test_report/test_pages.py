@@ -15,6 +15,8 @@ from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.commands.report import main
 from pytest_meshcheck.report import matrix
 from pytest_meshcheck.report.formats import html
+from pytest_meshcheck.report.formats.verdicts import LOOKS
+from pytest_meshcheck.report.formats.words import duration
 from pytest_meshcheck.report.model import MeshVersion, Report, encode
 
 MakeResult = Callable[..., Result]
@@ -61,6 +63,7 @@ const measure = frame => {
   const filters = {};
   page.querySelectorAll(".filters input").forEach(i => { i.checked = true; filters[i.id] = shown(); });
   results[frame.width] = {client: root.clientWidth, closed, open: root.scrollWidth, filters,
+    right: Math.max(...[...page.querySelectorAll("th, td")].map(cell => cell.getBoundingClientRect().right)),
     scripts: page.scripts.length, images: page.images.length};
   if (--left) return;
   document.body.innerHTML = "<pre id=results></pre>";
@@ -92,10 +95,11 @@ def test_no_width_needs_sideways_scrolling(sample: Report, chromium: Chromium, t
         assert seen["open"] <= seen["client"], width
 
 
-def test_a_matrix_scrolls_inside_its_tables_only(sample: Report, chromium: Chromium, tmp_path: Path) -> None:
+def test_all_columns_of_six_meshes_are_in_sight(sample: Report, chromium: Chromium, tmp_path: Path) -> None:
     page = matrix.to_html(matrix.merge([sample] * 6)).decode()
     for width, seen in look(chromium, page, tmp_path).items():
         assert seen["closed"] <= seen["client"], width
+        assert seen["right"] <= seen["client"], width
 
 
 def test_the_filters_show_one_verdict(sample: Report, chromium: Chromium, tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_the_page_can_be_drawn(size: tuple[int, int], sample: Report, chromium: 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_page_has_every_verdict(verdict: Verdict, sample: Report) -> None:
     page = html.render(sample)
-    assert f'<span class="chip {verdict}">{html.WORDS[verdict]}</span>' in page
+    assert f'<span class="chip {verdict}">{LOOKS[verdict].word}</span>' in page
     assert f'<tr class="{verdict}"' in page
 
 
@@ -146,6 +150,20 @@ def test_the_page_needs_nothing_from_elsewhere(sample: Report) -> None:
     page = html.render(sample)
     assert not re.search(r"<(?:script|link|iframe|object|embed)\b|\bsrc=|@import|url\(", page.replace("src=x", ""))
     assert "default-src 'none'" in page
+
+
+def test_the_matrix_needs_nothing_from_elsewhere(sample: Report) -> None:
+    page = matrix.to_html(matrix.merge([sample, sample])).decode()
+    assert not re.search(r"<(?:script|link|iframe|object|embed|img)\b|\bsrc=|@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_cell_of_the_matrix_has_a_sign_and_its_word_on_demand(sample: Report) -> None:
+    page = matrix.to_html(matrix.merge([sample])).decode()
+    for result in sample.results:
+        look_ = LOOKS[result.verdict]
+        assert f'<span class="sign {result.verdict}" title="{look_.word}">' in page
+        assert f"<li>envoy 1.40.0: {look_.word}</li>" in page
 
 
 def test_no_address_but_one_of_the_web_becomes_a_link(sample: Report) -> None:
@@ -188,10 +206,18 @@ def test_a_run_without_results_has_a_page(make_report: MakeReport) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.24, "240 ms"), (3.21, "3.2 s"), (99.96, "1 min 40 s"), (125, "2 min 05 s")]
+    ("seconds", "text"),
+    [
+        (0.0004, "0.4 ms"),
+        (0.002, "2 ms"),
+        (0.24, "240 ms"),
+        (3.21, "3.2 s"),
+        (99.96, "1 min 40 s"),
+        (125, "2 min 05 s"),
+    ],
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
-    assert html.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_a_matrix_sets_runs_side_by_side(
@@ -211,11 +237,8 @@ def test_a_matrix_sets_runs_side_by_side(
     assert verdicts["timeout/covers-all-attempts"] == ["fixed", None]
     assert [found["capability"] for found in merged["contradictions"]] == ["strict-mtls", "retry"]
     page = (tmp_path / "out" / "matrix.html").read_text()
-    assert page.index("Claimed, but not so") < page.index("expired-certificate-is-refused</code> <span")
-    assert (
-        "| `mtls/expired-certificate-is-refused` | ❌ violates | ✅ conforms |"
-        in (tmp_path / "out" / "matrix.md").read_text()
-    )
+    assert page.index("expired-certificate-is-refused</code> <span") < page.index("Claims contradicted by checks")
+    assert "| `mtls/expired-certificate-is-refused` | ❌ | ✅ |" in (tmp_path / "out" / "matrix.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_directory_grows_report_by_report(local: Report, sample: Report, tmp_p
     }
     assert "- [acme 2.0](acme-2.0.json): a cluster (Kubernetes v1.34.4) · 2026-03-01 · level SHOULD · 18 s" in page
     assert "|  | acme 2.0 | envoy 1.40.0 |" in page
-    assert "| `retry/count` | ❌ violates |  |" in page
+    assert "| `retry/count` | ❌ |  |" in page
     assert (
         "- ❌ `retry/count` violates: Expected 3 attempts of GET http://server.blue.svc:80/a/b, but 1 attempt" in page
     )

@@ -10,6 +10,7 @@ from pytest_meshcheck.report.formats import markdown
 from pytest_meshcheck.report.formats.badge import badge
 from pytest_meshcheck.report.formats.description import Block, blocks
 from pytest_meshcheck.report.formats.terminal import lines
+from pytest_meshcheck.report.formats.verdicts import LOOKS
 from pytest_meshcheck.report.model import Change, Report, encode
 
 MakeResult = Callable[..., Result]
@@ -119,7 +120,7 @@ def test_the_terminal_tells_what_else_needs_attention(sample: Report) -> None:
     text = texts(sample)
     assert "FIXED  timeout/covers-all-attempts" in text
     assert "INCONCLUSIVE  rotation/root-is-replaced" in text
-    assert "CLAIMED, BUT NOT SO  strict-mtls: mtls/expired-certificate-is-refused" in text
+    assert "CLAIM CONTRADICTED  strict-mtls: mtls/expired-certificate-is-refused" in text
     assert "WORSE   mtls/expired-certificate-is-refused: conforms -> violates" in text
     assert text.endswith("report: out/report.html")
 
@@ -134,7 +135,7 @@ def test_the_terminal_marks_a_violating_family_red(sample: Report) -> None:
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_markdown_has_every_verdict(verdict: Verdict, sample: Report) -> None:
-    assert f"{markdown.SYMBOLS[verdict]} {verdict} |" in markdown.render(sample)
+    assert f"{LOOKS[verdict].symbol} {verdict} |" in markdown.render(sample)
 
 
 def test_markdown_escapes_outside_of_code(make_report: MakeReport, make_result: MakeResult, hostile: str) -> None:

@@ -1,0 +1,53 @@
+"""Violations as they are read: one card for a requirement, and what was seen alike said once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_meshcheck.checks.verdict import Result
+from pytest_meshcheck.report.unjudged import alike
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Results that expected and saw the same, but for names, addresses and durations."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def first(self) -> Result:
+        """The result whose particulars stand for all."""
+        return self.results[0]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What was found of one requirement."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Result:
+        """The result whose requirement is that of all."""
+        return self.findings[0].first
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """All of its results."""
+        return tuple(result for finding in self.findings for result in finding.results)
+
+    @property
+    def title(self) -> str:
+        """The check with its parameters; without them where it has several, and the requirement of several checks."""
+        if len(self.results) == 1:
+            return self.first.id
+        checks = {result.id.partition("[")[0] for result in self.results}
+        return checks.pop() if len(checks) == 1 else self.first.requirement
+
+
+def cards(results: Iterable[Result]) -> list[Card]:
+    """Results by their requirement, in the order in which they came."""
+    found: dict[tuple[str, str], dict[tuple[str, ...], list[Result]]] = {}
+    for result in results:
+        seen = alike(result.expected), alike(result.actual), alike(result.reason), result.link
+        found.setdefault((result.requirement, result.level), {}).setdefault(seen, []).append(result)
+    return [Card(tuple(Finding(tuple(members)) for members in findings.values())) for findings in found.values()]

@@ -1,0 +1,48 @@
+"""From policy to effect as a picture: by kind of policy, a dot for each time that one was applied."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from markupsafe import Markup
+
+from pytest_meshcheck.checks.verdict import Result
+from pytest_meshcheck.report.formats import svg
+from pytest_meshcheck.report.formats.words import duration
+
+ROW = 40
+FLOOR = 0.001
+"""Seconds; what is quicker is drawn here, as the axis is logarithmic."""
+
+
+def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
+    """By kinds of policy, the seconds until it was in effect, in all checks of a run; the commonest kind first."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for result in results:
+        for kinds, seconds in (result.history.policies if result.history else {}).items():
+            found[kinds] += seconds
+    return dict(sorted(found.items(), key=lambda one: -len(one[1])))
+
+
+def draw(found: Mapping[str, Sequence[float]]) -> Markup:
+    """The picture; there has to be a figure."""
+    every = [max(seconds, FLOOR) for several in found.values() for seconds in several]
+    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)) - 1e-9)
+    span = max(high - low, 1)
+    foot = ROW * len(found)
+    marks = [(100 * number / span, duration(10.0 ** (low + number))) for number in range(span + 1)]
+    parts = [*svg.axis(marks, foot, 0)]
+    for row, (kinds, several) in enumerate(found.items()):
+        parts += _row(kinds, several, row * ROW, low, span)
+    return svg.picture("Seconds from applying a policy to its effect", foot + 22, parts)
+
+
+def _row(kinds: str, several: Sequence[float], top: float, low: int, span: int) -> Iterator[Markup]:
+    times = f"{len(several)} times" if len(several) > 1 else "once"
+    middle, most = duration(statistics.median(several)), duration(max(several))
+    figures = f"median {middle}, slowest {most}" if len(several) > 1 else most
+    yield svg.text(f"{kinds}: {times}, {figures}", 0, top + svg.TEXT)
+    for seconds in several:
+        x = 100 * (math.log10(max(seconds, FLOOR)) - low) / span
+        yield svg.dot(x, top + svg.TEXT + 12, "effect", f"{kinds}: {duration(seconds)}")

@@ -1,0 +1,98 @@
+"""A request as a picture: its client above, each attempt at a server below, on one axis of time."""
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from pytest_meshcheck.checks.history import TimeLine, TriedAt
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Protocol
+from pytest_meshcheck.report.formats import svg
+from pytest_meshcheck.report.formats.words import duration
+
+ROW, BAR = 40, 10
+"""Pixels of a row with its label, and of its bar."""
+
+SHOWN = 12
+"""Attempts that are drawn; a storm of them is told by its number."""
+
+OPEN = 1.15
+"""Where the bar of an open attempt ends, by the length of the request."""
+
+ENDED = {
+    AttemptEnding.OPEN: "still open",
+    AttemptEnding.ANSWERED: "answered",
+    AttemptEnding.CUT: "cut by the server",
+    AttemptEnding.CANCELLED: "cancelled by the caller",
+}
+
+
+def draw(seen: TimeLine) -> Markup:
+    """The picture."""
+    attempts = (seen.attempts or ())[:SHOWN]
+    ends = [_end(one, seen) for one in attempts]
+    last = max(seen.seconds, *ends, 0.001)
+    foot = ROW * (1 + len(attempts)) + 8
+    marks = [(100 * tick / last, duration(tick)) for tick in svg.ticks(last)]
+    left = _note(seen)
+    height = foot + 22 + (18 if left else 0)
+    parts = [
+        *svg.axis(marks, foot, svg.TEXT + 6),
+        *_client(seen, last),
+        *(part for row, one in enumerate(attempts, 1) for part in _attempt(one, seen, row * ROW, last)),
+        svg.line(100 * seen.seconds / last, svg.TEXT + 6, 100 * seen.seconds / last, foot, "until"),
+        *([svg.text(left, 0, foot + 36, class_="soft")] if left else []),
+    ]
+    return svg.picture(f"Time line of a request: {_client_label(seen)}; {len(attempts)} attempts", height, parts)
+
+
+def _note(seen: TimeLine) -> str:
+    if seen.attempts is None:
+        return "The server was not asked what reached it."
+    if not seen.attempts:
+        return "Nothing reached the application."
+    more = len(seen.attempts) - SHOWN
+    return f"and {more} more attempts" if more > 0 else ""
+
+
+def _client(seen: TimeLine, last: float) -> Iterator[Markup]:
+    yield svg.text(_client_label(seen), 0, svg.TEXT)
+    yield svg.bar(0, 100 * seen.seconds / last, svg.TEXT + 6, BAR, f"bar client {_client_kind(seen)}")
+
+
+def _client_kind(seen: TimeLine) -> str:
+    """Served, answered with an error, which is neither good nor bad by itself, or broken off."""
+    if seen.ending is not Ending.ANSWERED:
+        return "broken"
+    limit = 1 if seen.protocol is Protocol.GRPC else 400
+    return "answered" if seen.status is None or seen.status < limit else "error"
+
+
+def _client_label(seen: TimeLine) -> str:
+    status = "" if seen.status is None else f" {'grpc-status ' if seen.protocol is Protocol.GRPC else ''}{seen.status}"
+    return f"{seen.client}: {seen.ending}{status} after {duration(seen.seconds)}"
+
+
+def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[Markup]:
+    """The label and the bar of an attempt; what is after the client's end is drawn as late."""
+    end = _end(one, seen)
+    label, y = _label(one, seen), top + svg.TEXT + 6
+    begin, until, past = (100 * min(max(moment, 0), last) / last for moment in (one.arrived, seen.seconds, end))
+    yield svg.text(label, 0, top + svg.TEXT)
+    yield svg.bar(begin, max(min(past, until), begin), y, BAR, f"bar {one.ending}", title=label)
+    if past > until and end - seen.seconds > 0.001:
+        yield svg.bar(
+            max(until, begin), past, y, BAR, f"bar late {one.ending}", title=f"{label}, after the client's end"
+        )
+
+
+def _end(one: TriedAt, seen: TimeLine) -> float:
+    """When the bar of an attempt ends; where it never did, that reaches beyond the end of all that did."""
+    return OPEN * max(seen.seconds, one.arrived) if one.ended is None else one.ended
+
+
+def _label(one: TriedAt, seen: TimeLine) -> str:
+    ended = "" if one.ended is None else f" after {duration(max(one.ended - one.arrived, 0))}"
+    late = ", late" if one.arrived > seen.seconds else ""
+    several = len({each.server for each in seen.attempts or ()}) > 1
+    name = f"{one.server}, attempt {one.number}" if several else f"attempt {one.number}"
+    return f"{name}: at {duration(max(one.arrived, 0))}{late}, {ENDED[one.ending]}{ended}"

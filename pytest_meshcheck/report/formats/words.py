@@ -1,0 +1,28 @@
+"""Figures and times as they are read."""
+
+from datetime import UTC, datetime
+
+
+def duration(seconds: float) -> str:
+    """Seconds as they are read: ``0.4 ms``, ``240 ms``, ``3.2 s``, ``2 min 05 s``."""
+    if 0 < seconds < 0.00995:
+        return f"{seconds * 1000:.1f} ms".replace(".0 ms", " ms")
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def figure(value: float | str) -> str:
+    """A measured figure: a float with four significant digits, anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def moment(started: str) -> str:
+    """An ISO 8601 time as ``2026-03-01 14:05 UTC``; what is not one stays as it is."""
+    try:
+        return datetime.fromisoformat(started).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return started

@@ -1,0 +1,120 @@
+"""From the journal of a check to what its result keeps for pictures."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from pytest_meshcheck.checks.history import History, LoadLine, Mark, TimeLine, TriedAt
+from pytest_meshcheck.model.journal import Entry
+from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, Protocol
+
+CERTIFICATE = "new certificate"
+"""The mark for the first handshake in which a server showed another leaf."""
+
+DIGITS = 4
+"""Decimals of seconds that are kept: a tenth of a millisecond."""
+
+
+def history(entries: Sequence[Entry], request_id: str | None = None) -> History | msgspec.UnsetType:
+    """What is worth a picture; unset where nothing is.
+
+    Args:
+        entries: The journal of the check.
+        request_id: The request that a violation is about; empty where it names none, which stands for the load if there
+            was one and the newest request otherwise. None where there is no violation.
+    """
+    loads = tuple(_loads(entries))
+    about_load = loads and not request_id
+    request = None if request_id is None or about_load else _time_line(entries, request_id)
+    found = History(request=request, policies=_policies(entries), loads=loads)
+    return msgspec.UNSET if found == History() else found
+
+
+def _time_line(entries: Sequence[Entry], request_id: str) -> TimeLine | None:
+    exchanges = [(entry.subject, entry.observation) for entry in entries if isinstance(entry.observation, Exchange)]
+    named = [one for one in exchanges if one[1].request_id == request_id]
+    if not (named or exchanges):
+        return None
+    subject, seen = (named or exchanges)[-1]
+    client, _, server = subject.partition(" -> ")
+    return TimeLine(
+        client=client,
+        server=server,
+        protocol=seen.protocol,
+        seconds=round(seen.seconds, DIGITS),
+        ending=seen.ending,
+        status=seen.grpc_status if seen.protocol is Protocol.GRPC else seen.status,
+        attempts=_attempts(entries, seen),
+    )
+
+
+def _attempts(entries: Iterable[Entry], seen: Exchange) -> tuple[TriedAt, ...] | None:
+    """What servers had of a request when they were asked last; None where none was asked since it was sent."""
+    asked = [entry for entry in entries if entry.kind == "attempts" and entry.wall >= seen.wall]
+    found = {
+        (attempt.instance, attempt.number): attempt
+        for entry in asked
+        if isinstance(entry.observation, tuple)
+        for attempt in entry.observation
+        if isinstance(attempt, Attempt) and attempt.request_id == seen.request_id
+    }
+    if not asked:
+        return None
+    return tuple(sorted((_tried(attempt, seen) for attempt in found.values()), key=lambda one: one.arrived))
+
+
+def _tried(attempt: Attempt, seen: Exchange) -> TriedAt:
+    began = attempt.wall - seen.wall - attempt.arrived
+
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else round(began + moment, DIGITS)
+
+    return TriedAt(
+        server=attempt.instance,
+        number=attempt.number,
+        arrived=round(attempt.wall - seen.wall, DIGITS),
+        answered=since(attempt.answered),
+        ended=since(attempt.ended),
+        ending=attempt.ending,
+    )
+
+
+def _policies(entries: Iterable[Entry]) -> Mapping[str, tuple[float, ...]]:
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind == "in effect" and isinstance(entry.observation, float):
+            found[entry.subject].append(round(entry.observation, DIGITS))
+    return {kinds: tuple(seconds) for kinds, seconds in found.items()}
+
+
+def _loads(entries: Sequence[Entry]) -> Iterator[LoadLine]:
+    marks = list(_marks(entries))
+    for entry in entries:
+        for name, outcome in _outcomes(entry):
+            since = [Mark(round(wall - outcome.began, 1), what) for wall, what in marks]
+            within = tuple(mark for mark in since if 0 <= mark.at <= len(outcome.slices) * outcome.step)
+            if outcome.slices:
+                yield LoadLine(name=name, step=outcome.step, slices=outcome.slices, marks=within)
+
+
+def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
+    """The loads of an entry: one, or those of an upgrade by port."""
+    if isinstance(entry.observation, LoadOutcome):
+        return [(entry.subject, entry.observation)]
+    loads = getattr(entry.observation, "loads", {}) if entry.kind == "upgrade" else {}
+    return [(f"{entry.subject}, {port}", outcome) for port, outcome in loads.items()]
+
+
+def _marks(entries: Iterable[Entry]) -> Iterator[tuple[float, str]]:
+    """What was rotated when, and when servers began to show another certificate."""
+    shown: dict[object, str] = {}
+    for entry in entries:
+        if entry.kind == "rotation":
+            yield entry.wall, str(entry.subject)
+        if isinstance(entry.observation, Exchange) and (tls := entry.observation.tls) and tls.chain:
+            leaf = hashlib.sha256(tls.chain[0]).hexdigest()
+            if shown.get(entry.observation.remote, leaf) != leaf:
+                yield entry.wall, CERTIFICATE
+            shown[entry.observation.remote] = leaf
