@@ -180,28 +180,25 @@ OTHER_VERSION = {
     # mesh asked for: what is in the cluster, what is said
     "istio@1.29.6": (
         (ISTIOD,),
-        "istio 1.30.3 is installed, not 1.29.6: write --mesh=istio@1.30.3, or --mesh=istio for whatever version is "
-        "there",
+        "istio 1.30.3 is installed, not 1.29.6: use --mesh=istio@1.30.3, or --mesh=istio for any version",
     ),
     "istio-ambient@1.30": (
         (ISTIOD, ZTUNNEL, WAYPOINTS),
-        "istio-ambient 1.30.3 is installed, not 1.30: write --mesh=istio-ambient@1.30.3, or --mesh=istio-ambient for "
-        "whatever version is there",
+        "istio-ambient 1.30.3 is installed, not 1.30: use --mesh=istio-ambient@1.30.3, or --mesh=istio-ambient for "
+        "any version",
     ),
     "istio@1.30.2": (
         (SOURCE_TREE,),
-        "istio 1.30.3 is installed, not 1.30.2: write --mesh=istio@1.30.3, or --mesh=istio for whatever version is "
-        "there",
+        "istio 1.30.3 is installed, not 1.30.2: use --mesh=istio@1.30.3, or --mesh=istio for any version",
     ),
     "linkerd@edge-26.6.3": (
         (LINKERD,),
-        "linkerd edge-26.8.3 is installed, not edge-26.6.3: write --mesh=linkerd@edge-26.8.3, or --mesh=linkerd for "
-        "whatever version is there",
+        "linkerd edge-26.8.3 is installed, not edge-26.6.3: use --mesh=linkerd@edge-26.8.3, or --mesh=linkerd for "
+        "any version",
     ),
     "cilium@1.19.0": (
         WIREGUARD,
-        "cilium 1.18.4 is installed, not 1.19.0: write --mesh=cilium@1.18.4, or --mesh=cilium for whatever version is "
-        "there",
+        "cilium 1.18.4 is installed, not 1.19.0: use --mesh=cilium@1.18.4, or --mesh=cilium for any version",
     ),
 }
 
