@@ -31,7 +31,7 @@ LONGEST_PREFIX = 30
 KUBECTL_WITHIN = 300.0
 PAUSE = 0.2
 CONDITIONS = ("condition=TYPE[=STATUS]", "jsonpath={.PATH}=VALUE", "delete")
-CONDITION = re.compile(r"condition=\w+(=\w+)?|jsonpath=\{.+\}=.*|delete")
+CONDITION = re.compile(r"condition=\w+(=\w+)?|jsonpath='?\{(?P<path>.+)\}'?=(?P<value>.*)|delete")
 
 
 @dataclass(eq=False, repr=False)
@@ -177,12 +177,13 @@ class MeshCluster:
         Raises:
             ClusterError: There is no such resource, or the condition does not come about; says what pods wait for.
         """
-        if not CONDITION.fullmatch(condition):
+        matched = CONDITION.fullmatch(condition)
+        if matched is None:
             raise ClusterError(f"condition {condition!r}: valid are {', '.join(CONDITIONS)}")
         found = self.access.named(what, namespace)
         patience = within * self.scale
         try:
-            _wait(found, condition, patience)
+            _wait(found, _as_kr8s(condition, matched), patience)
         except TimeoutError:
             why = f": {self.access.trouble(namespace)}" if namespace else ""
             raise ClusterError(f"{what} does not come to {condition} within {patience:.0f} s{why}") from None
@@ -245,6 +246,11 @@ class MeshCluster:
     def _delete_namespace(self, name: str) -> None:
         self.namespaces.remove(name)
         self.access.delete([manifests.namespace(self.owner, name)])
+
+
+def _as_kr8s(condition: str, matched: re.Match[str]) -> str:
+    """A condition as kr8s takes it, which knows a path between quotes only."""
+    return f"jsonpath='{{{matched['path']}}}'={matched['value']}" if matched["path"] else condition
 
 
 def _wait(found: "APIObject", condition: str, patience: float) -> None:

@@ -68,7 +68,7 @@ def test_a_test_in_another_loop_fails_before_the_mesh_is_started(suite: Suite, c
     suite.write(test_calls_py=CALLS.format(decorator=decorator), conftest=conftest)
     run = suite.run()
     assert run.code == 1
-    assert run.has(f"test_calls[envoy] uses the mesh, which lives in the {said}", "1 error")
+    assert run.has(f" uses the mesh, which lives in the {said}", "1 error")
     assert "a sidecar was started" not in run.output
 
 

@@ -53,7 +53,7 @@ def test_strangers_are_refused(
         pytest.skip(f"a PeerAuthentication means nothing to {mesh_cluster.mesh}")
     mesh_cluster.apply(manifests, namespace=mesh_namespace)
     mesh_cluster.apply(STRICT, namespace=mesh_namespace)
-    mesh_cluster.wait("deployment/shop", namespace=mesh_namespace)
+    mesh_cluster.wait("deployment/customer", namespace=mesh_namespace)
     with mesh_cluster.namespace(enrolled=False) as outside:
         mesh_cluster.apply(manifests, namespace=outside)
         mesh_cluster.wait("deployment/customer", namespace=outside)
