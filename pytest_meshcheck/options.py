@@ -302,4 +302,11 @@ def _parsed(option: Option, where: str, folder: Path, text: str) -> Any:
     try:
         return option.parse(str(folder / text) if option.parse in PATHS and "://" not in text else text)
     except ValueError as error:
-        raise pytest.UsageError(f"{where}={text}: {error}.") from error
+        raise pytest.UsageError(f"{where}={_without_credentials(text)}: {error}.") from None
+
+
+def _without_credentials(text: str) -> str:
+    """A value as it may be shown: a URL without what stands before its host."""
+    scheme, separator, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"

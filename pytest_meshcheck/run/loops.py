@@ -45,7 +45,7 @@ def refuse_other_loops(item: pytest.Item) -> None:
 def uses_stage(item: pytest.Item) -> bool:
     """Whether a test uses the mesh under test and workloads of the suite, and not its cluster alone."""
     asked = set(getattr(item, "fixturenames", ()))
-    return not asked.isdisjoint(FIXTURES) if CLUSTER not in asked else not asked.isdisjoint(FIXTURES - {RESTS_ON})
+    return RESTS_ON in asked and (CLUSTER not in asked or not asked.isdisjoint(FIXTURES - {RESTS_ON}))
 
 
 def _why_not(item: pytest.Item) -> str | None:

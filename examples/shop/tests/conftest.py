@@ -17,8 +17,8 @@ PROJECT = Path(__file__).parents[1]
 @pytest.fixture(scope="session")
 def manifests() -> list[Mapping[str, Any]]:
     """The shop, its service, a customer, and the program as a ConfigMap."""
-    text = Template((PROJECT / "manifests" / "shop.yaml").read_text())
-    program = (PROJECT / "shop" / "server.py").read_text()
+    text = Template((PROJECT / "manifests" / "shop.yaml").read_text("utf-8"))
+    program = (PROJECT / "shop" / "server.py").read_text("utf-8")
     data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shop"}, "data": {"server.py": program}}
     image = os.environ.get("SHOP_IMAGE", "python:3.11-slim")
     return [data, *yaml.safe_load_all(text.substitute(image=image))]

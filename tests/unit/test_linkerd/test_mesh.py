@@ -45,7 +45,7 @@ def test_the_authority_is_a_secret_and_a_config_map(mesh: LinkerdMesh) -> None:
     issuer, anchors = (one.get("stringData") or one["data"] for one in mesh.secrets())
     assert x509.load_pem_x509_certificate(issuer["tls.crt"].encode()) == mesh.authority.issuer.certificate
     assert tuple(x509.load_pem_x509_certificates(anchors["ca-bundle.crt"].encode())) == mesh.authority.roots
-    assert "KEY" not in anchors["ca-bundle.crt"]
+    assert "PRIVATE KEY" not in anchors["ca-bundle.crt"]
 
 
 def test_an_installation_of_others_is_not_judged_by_our_lifetime(mesh: LinkerdMesh) -> None:

@@ -102,7 +102,7 @@ async def test_a_probe_that_was_started_anew_is_lost(tmp_path: Path) -> None:
     await process.wait()
     path.unlink()
     process = await program(path)
-    with pytest.raises(ProbeLost, match="started anew"):
+    with pytest.raises(ProbeLost, match="was restarted"):
         await asyncio.wait_for(probe.call(m.ReadLedger()), 30)
     process.terminate()
     await process.wait()
