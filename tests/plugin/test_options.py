@@ -52,7 +52,7 @@ WRONG = {
         "--mesh-charts=ftp://charts.invalid: valid values are a directory or a URL (https://, http://, oci://)."
     ),
     "--mesh-charts=https://me:secret@charts.invalid": (
-        "--mesh-charts=https://me:secret@charts.invalid: the URL contains credentials; *"
+        "--mesh-charts=https://charts.invalid: the URL contains credentials; *"
     ),
 }
 
