@@ -68,8 +68,8 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
     name, _, value = wrong.removeprefix("--").partition("=")
     ini = name.replace("-", "_")
     suite.write("conforms", pytest_ini=f"{INI}{ini} = {value}\n")
-    said = WRONG[wrong].partition(": ")[2]
-    usage_error(quick("--mesh=envoy"), suite, f"ERROR: *pytest.ini: {ini}={value}: {said}")
+    shown_and_said = WRONG[wrong].partition("=")[2]
+    usage_error(quick("--mesh=envoy"), suite, f"ERROR: *pytest.ini: {ini}={shown_and_said}")
 
 
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
