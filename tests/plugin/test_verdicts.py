@@ -216,7 +216,7 @@ def test_a_planted_defect_is_a_violation(suite: Suite, quick: Quick) -> None:
     suite.write("served", conftest=NO_ROUTE)
     quick("--mesh=envoy").assert_outcomes(failed=1)
     assert suite.verdicts() == {"demo/served": "violates"}
-    assert "status 404" in suite.results()["demo/served"]["actual"]
+    assert "answered 404" in suite.results()["demo/served"]["actual"]
 
 
 def test_a_sound_mesh_conforms(suite: Suite, quick: Quick) -> None:

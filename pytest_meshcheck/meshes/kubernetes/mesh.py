@@ -57,8 +57,8 @@ class KubernetesMesh(Mesh):
         await self.detect(api)
         if self.asked is not None and self.spelt(self.asked) != self.spelt(self.version):
             raise MeshUnavailable(
-                f"{self.name} {self.version} is installed, not {self.asked}: write --mesh={self.name}@{self.version}, "
-                f"or --mesh={self.name} for whatever version is there"
+                f"{self.name} {self.version} is installed, not {self.asked}: use --mesh={self.name}@{self.version}, "
+                f"or --mesh={self.name} for any version"
             )
 
     async def look(self, api: Api) -> None:
