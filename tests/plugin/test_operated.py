@@ -89,7 +89,7 @@ def test_what_is_in_its_way_is_refused_before_anything_is_made(run: Runs) -> Non
 def test_another_version_than_the_installed_one_is_refused(run: Runs) -> None:
     result = run("--mesh-installed", mesh="operated@3.0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: operated 2.0 is installed, not 3.0: write --mesh=operated@2.0*"])
+    result.stderr.fnmatch_lines(["ERROR: operated 2.0 is installed, not 3.0: use --mesh=operated@2.0*"])
     assert run.seen == ["detect v1.34.4"]
 
 
