@@ -70,6 +70,7 @@ def server_context(trusted: Any, tmp_path: Path) -> ssl.SSLContext:
     credentials = trusted.leaf("server")
     (tmp_path / "server.pem").write_bytes(credentials.key + credentials.chain)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some builds of Python leave it to OpenSSL
     context.load_cert_chain(tmp_path / "server.pem")
     context.load_verify_locations(cadata=pem(trusted.certificate).decode())
     context.verify_mode = ssl.CERT_REQUIRED
