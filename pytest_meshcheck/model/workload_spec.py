@@ -83,9 +83,13 @@ class WorkloadSpec:
 
     def port(self, name: str) -> Port:
         """The port of that name; a KeyError names the declared ones."""
-        for port in self.ports:
+        return self.ports[self.position(name)]
+
+    def position(self, name: str) -> int:
+        """Which of the declared ports it is, from 0; a KeyError names them."""
+        for position, port in enumerate(self.ports):
             if port.name == name:
-                return port
+                return position
         raise KeyError(
             f"{self.namespace}/{self.name} has no port {name!r}; it has {', '.join(p.name for p in self.ports)}"
         )

@@ -82,8 +82,19 @@ def outbound_routes(resources: Resources) -> list[tuple[str, Part]]:
     return [
         (configuration["name"], route)
         for configuration in resources["routes"]
+        if configuration["name"].startswith("outbound.")
         for host in configuration["virtual_hosts"]
         for route in host["routes"]
+    ]
+
+
+def inbound_hosts(resources: Resources) -> list[Part]:
+    """The virtual hosts of the workload's own HTTP ports."""
+    return [
+        host
+        for configuration in resources["routes"]
+        if configuration["name"].startswith("inbound.")
+        for host in configuration["virtual_hosts"]
     ]
 
 

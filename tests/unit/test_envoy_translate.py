@@ -11,7 +11,8 @@ import pytest
 
 from pytest_meshcheck.meshes.envoy.control_plane import World
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
-from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, View
+from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import caller
 from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
@@ -67,6 +68,18 @@ def test_resources_are_as_written_down(name: str, workload: WorkloadSpec, polici
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(json.dumps(actual, indent=2) + "\n")
     assert actual == json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("server_first", [False, True])
+def test_strict_and_permissive_differ_in_their_filter_chains_alone(server_first: bool) -> None:
+    """Envoy would otherwise replace the listener, and drain the connections under mutual TLS."""
+    inbound = Inbound(Port("p", Protocol.TCP, server_first), ("127.0.0.1", 1), ("127.0.0.1", 2), Mode.STRICT)
+    strict, permissive = (
+        inbound_listener(replace(inbound, mode=mode), "inbound.p", "cluster.local")
+        for mode in (Mode.STRICT, Mode.PERMISSIVE)
+    )
+    assert strict["filter_chains"] == permissive["filter_chains"][:1]
+    assert strict | {"filter_chains": []} == permissive | {"filter_chains": []}
 
 
 def listener(resources: dict[str, list[dict[str, Any]]], name: str) -> dict[str, Any]:

@@ -56,17 +56,12 @@ class World:
         mode = self.policies.mode(member.spec.namespace, member.spec.name, port.name)
         return Inbound(port, member.data_plane(port.name), member.application(port.name), mode)
 
-    def _services_of(self, spec: WorkloadSpec) -> Iterator[Service]:
+    def _services_of(self, spec: WorkloadSpec) -> tuple[Service, ...]:
         target = spec.namespace, spec.name
-        for port in spec.ports:
-            yield Service(
-                name=spec.authority,
-                port=port,
-                identity=identity(self.trust_domain, spec) if is_member(spec) else None,
-                retries=self.policies.retries(*target),
-                timeout=self.policies.timeout(*target),
-                requests_per_connection=self.policies.requests_per_connection(*target),
-            )
+        server = identity(self.trust_domain, spec) if is_member(spec) else None
+        retries, timeout = self.policies.retries(*target), self.policies.timeout(*target)
+        limit = self.policies.requests_per_connection(*target)
+        return tuple(Service(spec.authority, port, server, retries, timeout, limit) for port in spec.ports)
 
 
 def is_member(spec: WorkloadSpec) -> bool:

@@ -77,7 +77,7 @@ class AddressPlan:
 
     def port(self, spec: WorkloadSpec, name: str) -> int:
         """The number of a declared port."""
-        return self.base + spec.ports.index(spec.port(name))
+        return self.base + spec.position(name)
 
     def close(self) -> None:
         """Give the network back."""

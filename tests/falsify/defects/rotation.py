@@ -99,8 +99,7 @@ def for_a_tenth(**route: Any) -> Plant:
     """Treat a tenth of a load's requests like this, at the server."""
 
     def plant(_workload: str, resources: Resources) -> None:
-        for manager in parts.managers(*parts.inbound(resources)):
-            (host,) = manager["route_config"]["virtual_hosts"]
+        for host in parts.inbound_hosts(resources):
             usual = host["routes"][-1]
             match = {"prefix": "/", "headers": [A_TENTH_OF_THE_LOAD]}
             host["routes"].insert(0, {"match": match} | (route or {"route": mirrored(usual["route"])}))

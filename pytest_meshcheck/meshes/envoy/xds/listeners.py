@@ -1,7 +1,7 @@
 """Listeners: where others reach the workload, and where the workload dials services.
 
 Strict and permissive differ in their filter chains alone, and the chain for TLS is the same in both: Envoy then updates
-the listener in place, and connections under mutual TLS never notice; a server-first port has another timeout as well
+the listener in place, and connections under mutual TLS never notice
 (https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds).
 """
 
@@ -13,7 +13,6 @@ from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
 from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address, typed
-from pytest_meshcheck.meshes.envoy.xds.routes import inbound_route
 from pytest_meshcheck.model.policy import Mode
 from pytest_meshcheck.model.workload_spec import Address
 from pytest_meshcheck.probe.protocol.messages import Protocol
@@ -29,23 +28,14 @@ TLS_INSPECTOR = {
 AWAITED: Resource = {"listener_filters_timeout": "10s"}
 """A client speaks first; on a busy machine it may need a while."""
 
-SILENT_IS_PLAINTEXT: Resource = {"listener_filters_timeout": "0.1s", "continue_on_listener_filters_timeout": True}
-"""Where the server speaks first and plaintext is allowed, a silent client is one that waits for the server."""
-
-SILENT_IS_REFUSED: Resource = {"listener_filters_timeout": "0.5s"}
-"""Where it is not allowed, such a client learns soon that it waits in vain."""
+SILENT_IS_PLAINTEXT: Resource = {"listener_filters_timeout": "0.5s", "continue_on_listener_filters_timeout": True}
+"""Where the server speaks first, a silent client is one that waits for the server: in plaintext, or in vain."""
 
 TELL_CALLER: Resource = {
     "forward_client_cert_details": "SANITIZE_SET",
     "set_current_client_cert_details": {"uri": True},
 }
 """Replace what a caller says of itself by what its certificate says (header x-forwarded-client-cert)."""
-
-
-def _silence(server_first: bool, strict: bool) -> Resource:
-    if not server_first:
-        return AWAITED
-    return SILENT_IS_REFUSED if strict else SILENT_IS_PLAINTEXT
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -64,7 +54,7 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
         name,
         inbound.listen,
         listener_filters=[TLS_INSPECTOR],
-        **_silence(inbound.port.server_first, strict),
+        **(SILENT_IS_PLAINTEXT if inbound.port.server_first else AWAITED),
         filter_chains=[secure] if strict else [secure, plain],
     )
 
@@ -74,9 +64,8 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
     """One port of a service, for this workload alone."""
     name = service.resource
     if is_http(service.port):
-        rds = {"route_config_name": name, "config_source": ADS}
         replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol is Protocol.GRPC else {}
-        network_filter = connection_manager(name, rds=rds, **replies)
+        network_filter = connection_manager(name, rds=_rds(name), **replies)
     else:
         network_filter = _tcp_proxy(name)
     return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])
@@ -84,8 +73,12 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
 
 def _inbound_filter(inbound: Inbound, name: str) -> Resource:
     if is_http(inbound.port):
-        return connection_manager(name, route_config=inbound_route(name), **TELL_CALLER)
+        return connection_manager(name, rds=_rds(name), **TELL_CALLER)
     return _tcp_proxy(name)
+
+
+def _rds(name: str) -> Resource:
+    return {"route_config_name": name, "config_source": ADS}
 
 
 def _tcp_proxy(cluster: str) -> Resource:

@@ -22,6 +22,7 @@ def outbound_route(service: Service) -> Resource:
     return {"name": name, "virtual_hosts": [_everything(action)]}
 
 
+@lru_cache(maxsize=REMEMBERED)
 def inbound_route(cluster: str) -> Resource:
     """The route configuration of an inbound HTTP port: straight to the application."""
     return {"name": cluster, "virtual_hosts": [_everything({"cluster": cluster, "timeout": "0s"})]}

@@ -6,7 +6,7 @@ from pytest_meshcheck.meshes.envoy.xds.clusters import endpoints, inbound_cluste
 from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener, outbound_listener
 from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
-from pytest_meshcheck.meshes.envoy.xds.routes import outbound_route
+from pytest_meshcheck.meshes.envoy.xds.routes import inbound_route, outbound_route
 
 
 def translate(view: View) -> Resources:
@@ -21,7 +21,10 @@ def translate(view: View) -> Resources:
             *(inbound_cluster(inbound, _name(inbound)) for inbound in view.inbound),
             *(outbound_cluster(service) for service in services),
         ],
-        "routes": [outbound_route(service) for service in services if is_http(service.port)],
+        "routes": [
+            *(outbound_route(service) for service in services if is_http(service.port)),
+            *(inbound_route(_name(inbound)) for inbound in view.inbound if is_http(inbound.port)),
+        ],
         "endpoints": [endpoints(out.service.resource, out.endpoints) for out in view.outbound],
         "secrets": tls.secrets(view),
     }
