@@ -80,8 +80,8 @@ async def client_is_refused(mesh: MeshUnderTest, outsider: Workload, server: Wor
     """A TLS client with this certificate does not get through to an enrolled server; with a good one it does."""
     identity = mesh.identity_of(outsider)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await mesh.knock(outsider, server, good(mesh, identity))).answered()
-        refused = await mesh.knock(outsider, server, hostile(mesh, identity))
+        control(await mesh.tls_request(outsider, server, good(mesh, identity))).answered()
+        refused = await mesh.tls_request(outsider, server, hostile(mesh, identity))
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()
 
@@ -120,7 +120,7 @@ async def test_client_without_certificate_is_refused(
     """
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server)).answered()
-        refused = await mesh.knock(outsider, server, None)
+        refused = await mesh.tls_request(outsider, server, None)
         control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()
@@ -206,10 +206,10 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        served = control(await mesh.knock(outsider, server, credentials)).answered()
+        served = control(await mesh.tls_request(outsider, server, credentials)).answered()
         if served.tls:
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
         patience = UNKNOWN_PROTOCOL * mesh.scale
-        refused = await mesh.knock(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
+        refused = await mesh.tls_request(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()

@@ -165,7 +165,7 @@ async def test_roots_overlap(
                 for port, (issuer, age) in itertools.product(PORTS, ((old, "old"), (new, "new"))):
                     expect(await client.get(server, port), f"{port}, {step}").answered()
                     caller = peer(issuer, mesh.identity_of(outsider))
-                    expect(await mesh.knock(outsider, server, caller, port), f"{port}, {age} client").answered()
+                    expect(await mesh.tls_request(outsider, server, caller, port), f"{port}, {age} client").answered()
                     if mesh.meets_impostors(port):
                         await mesh.impersonate(impostor, peer(issuer, mesh.identity_of(impostor)), port)
                         expect(await client.get(impostor, port), f"{port}, {age} server").answered()
@@ -194,20 +194,20 @@ async def test_old_root_is_refused_after_removal(
         await mesh.rotate(step)
     old, new = mesh.authority.previous, mesh.authority.issuer
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).answered()
+        control(await mesh.tls_request(outsider, server, peer(old, mesh.identity_of(outsider)))).answered()
         await mesh.impersonate(impostor, peer(old, mesh.identity_of(impostor)))
         control(await client.get(impostor)).answered()
         await mesh.rotate(Rotation.ROOT_DROP)
         within = mesh.documented.rotation.roots_act_within + mesh.tolerance
 
         async def knock_under_the_old_root() -> Ending:
-            return (await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))).ending
+            return (await mesh.tls_request(outsider, server, peer(old, mesh.identity_of(outsider)))).ending
 
         _, seconds = await converge(
             knock_under_the_old_root, lambda seen: seen is not Ending.ANSWERED, within, every=UNHURRIED
         )
         mesh.measure("old root refused after (s)", round(seconds, 3))
-        refused = await mesh.knock(outsider, server, peer(old, mesh.identity_of(outsider)))
+        refused = await mesh.tls_request(outsider, server, peer(old, mesh.identity_of(outsider)))
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()
 
@@ -218,7 +218,7 @@ async def test_old_root_is_refused_after_removal(
         await converge(call_under_the_old_root, lambda seen: seen.status != 200, within, every=UNHURRIED)
         unreached = await call_under_the_old_root()
         expect(unreached).refused(mesh.documented.mtls.peer_refused_as, mesh.documented.mtls.upstream_refused_statuses)
-        expect(await mesh.knock(outsider, server, peer(new, mesh.identity_of(outsider)))).answered()
+        expect(await mesh.tls_request(outsider, server, peer(new, mesh.identity_of(outsider)))).answered()
         expect(await client.get(server)).answered()
 
 

@@ -156,7 +156,7 @@ def _fair(function: CheckFunction) -> CheckFunction:
 async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
     """Raise Inconclusive if a process died or stood still; combine it with an earlier Inconclusive."""
     try:
-        await mesh.vouch()
+        await mesh.ensure_alive()
     except Inconclusive as dead:
         if isinstance(error, Violation) or str(dead) in str(error):
             raise

@@ -140,8 +140,8 @@ class Documented(Promises):
         timeout: How a request is cut.
         retry: What is tried again.
         rotation: How soon certificates follow.
-        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
-            0 where ``settled`` knows exactly.
+        policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
+            ``settled`` knows exactly.
     """
 
     mtls: MtlsPromises
@@ -152,6 +152,6 @@ class Documented(Promises):
     policies_act_within: float = 0.0
 
     @property
-    def is_asked(self) -> bool:
-        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
+    def needs_polling(self) -> bool:
+        """Whether the suite has to poll with requests until a policy is in effect, because ``settled`` cannot know."""
         return self.policies_act_within > 0

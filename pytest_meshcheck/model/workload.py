@@ -97,8 +97,8 @@ class Workload:
     def __str__(self) -> str:
         return str(self.spec)
 
-    def become(self, successor: "Workload") -> "Workload":
-        """Go on as another instance of the same workload; returns what it was until now."""
+    def replace_with(self, successor: "Workload") -> "Workload":
+        """Continue as another instance of the same workload; returns the previous instance."""
         before = replace(self, loads=[])
         self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}
         return before

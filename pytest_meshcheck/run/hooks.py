@@ -104,10 +104,10 @@ class Run:
         """Whether checks of another version follow on the same stage."""
         return self.upgrade is not None and mesh == self.upgrade.before
 
-    def turns_of(self, mesh: MeshName) -> Path | None:
-        """The lock by which the processes of this run take turns on a mesh that they share; None: they do not."""
+    def lock_of(self, mesh: MeshName) -> Path | None:
+        """The file of the lock on a mesh that several processes of this run share; None if they do not."""
         on_cluster = self.adapters[mesh].runs_on is Home.KUBERNETES
-        return self.cluster.attachment.turns_file if self.cluster and on_cluster else None
+        return self.cluster.attachment.lock_file if self.cluster and on_cluster else None
 
     def _collects_a_part(self) -> bool:
         return self.config.getoption("lf", False) or any("::" in argument for argument in self.config.args)

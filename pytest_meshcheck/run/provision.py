@@ -41,7 +41,7 @@ from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 KIND_CONTEXT = "kind-"
 KUBECONFIG = "kubeconfig"
-TURNS = "turns"
+MESH_LOCK = "mesh-lock"
 
 
 @dataclass(eq=False)
@@ -97,7 +97,7 @@ class Provision:
             description=f"context {context} (Kubernetes {version})",
             kubeconfig_file=kubeconfig_file,
             context=settings.mesh_context,
-            turns=str(self._folder.path / TURNS),
+            lock=str(self._folder.path / MESH_LOCK),
         )
 
     def _attach_to_kind(self) -> Attachment:
@@ -122,7 +122,7 @@ class Provision:
             description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
             kubeconfig_file=str(kubeconfig),
             context=cluster.context,
-            turns=str(self._folder.path / TURNS),
+            lock=str(self._folder.path / MESH_LOCK),
             kept=stays,
             transient=not stays,
         )

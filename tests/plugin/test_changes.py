@@ -142,7 +142,7 @@ async def test_deployed(mesh, client, outsider):
         async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
             answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
             expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])
-    expect(mesh.changes.in_force.policies).equals([])
+    expect(mesh.policies.applied.policies).equals([])
 '''
 
 LEAVES_BEHIND = '''

@@ -18,22 +18,22 @@ class Attachment(msgspec.Struct, frozen=True):
     """Empty for the default one."""
     context: str | None = None
     """None for the current one."""
-    turns: str = ""
-    """File of the lock by which the processes of the run keep out of each other's way; empty: there is one process."""
+    lock: str = ""
+    """File of the lock that the processes of the run share; empty: there is one process."""
     kept: bool = False
     """The cluster is one of kind's that runs find again, with what earlier ones installed there."""
     transient: bool = False
     """The cluster itself goes away at the end."""
 
     @property
-    def turns_file(self) -> Path | None:
+    def lock_file(self) -> Path | None:
         """The lock's file; None where there is one process."""
-        return Path(self.turns) if self.turns else None
+        return Path(self.lock) if self.lock else None
 
     @property
     def probe_wanted(self) -> Path:
         """A file that a worker of xdist makes where it has collected a test that needs the probe image."""
-        return Path(self.turns).with_name("probe-wanted")
+        return Path(self.lock).with_name("probe-wanted")
 
     @property
     def kubeconfig(self) -> Path | None:

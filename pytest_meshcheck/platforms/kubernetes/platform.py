@@ -159,7 +159,7 @@ class Kubernetes:
                 await self._end(self._replaced.pop(instance))
         await self._remove(spec)
 
-    async def vouch(self) -> None:
+    async def ensure_alive(self) -> None:
         """Raise Inconclusive unless every probe answers now, and no pod or container is known to have ended."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN * self.timeout_scale):

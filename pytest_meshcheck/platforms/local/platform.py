@@ -122,7 +122,7 @@ class Processes:
         except BaseException as error:
             try:
                 if isinstance(error, Inconclusive):
-                    await self.vouch()  # how a process of it died says more than that it is gone
+                    await self.ensure_alive()  # how a process of it died says more than that it is gone
             finally:
                 await self._leave(str(spec))
             raise
@@ -136,7 +136,7 @@ class Processes:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
         await self._leave(str(spec))
 
-    async def vouch(self) -> None:
+    async def ensure_alive(self) -> None:
         """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
         await self._notice_ends()
         self.check()

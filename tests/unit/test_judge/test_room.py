@@ -32,7 +32,7 @@ class Narrow:
 
 
 def stage(adapter: Any, platform: Any) -> Stage:
-    return Stage(adapter, platform, None, None, 1.0)  # type: ignore[arg-type]
+    return Stage(adapter, platform)
 
 
 @pytest.mark.asyncio
