@@ -210,6 +210,8 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
         if served.tls:
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
         patience = UNKNOWN_PROTOCOL * mesh.scale
-        refused = await mesh.tls_request(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
+        refused = await mesh.tls_request(
+            outsider, server, credentials, patience=patience, minimum=version, maximum=version
+        )
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from pytest_meshcheck.commands.errors import BAD_INPUT, failed
 from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes import permissions
@@ -15,7 +16,6 @@ from pytest_meshcheck.platforms.kubernetes.permissions import Permission
 
 MANIFEST = Path(permissions.__file__).with_name("rbac.yaml")
 SUMMARY = "Print the RBAC manifest that a run on a cluster needs, for kubectl apply."
-BAD_INPUT = 4
 
 
 class NoHooks:
@@ -42,8 +42,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         extra = [one for name in options.mesh for one in meshes.create(name, order).permissions]
     except (RegistryError, MeshUnavailable) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return BAD_INPUT
+        return failed(str(error), BAD_INPUT)
     sys.stdout.write(manifest(extra))
     return 0
 

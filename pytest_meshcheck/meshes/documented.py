@@ -82,6 +82,15 @@ class Default:
     attempts: int
 
 
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+"""The HTTP methods of the table of default retries."""
+
+
+def for_each_method(failure: Failure, attempts: int, statuses: Sequence[int] = (0,)) -> list[Default]:
+    """Rows of that table for a failure, or for each of its statuses, that is treated alike for all methods."""
+    return [Default(method, failure, status, attempts) for method in METHODS for status in statuses]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetryPromises(Promises):
     """What is tried again.

@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from pytest_meshcheck.model.redaction import KEY_BLOCK
 from pytest_meshcheck.probe.protocol.messages import Credentials
 
 REDACTED = "[redacted]"
@@ -45,9 +46,6 @@ _NAMES = "|".join(re.escape(name).replace(r"\-", "[-_]") for name in sorted(SECR
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 """The start of a word; a line break may have been escaped before it, as ``repr`` does."""
 
-_KEY_BLOCK = re.compile(r"-+ ?BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-*|\Z)", re.DOTALL)
-"""A PEM block of any kind of private key; one that was cut off ends with the text."""
-
 _KEY_TAIL = re.compile(r"\A.*END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-*", re.DOTALL)
 """The rest of a PEM block whose beginning was cut off."""
 
@@ -60,7 +58,7 @@ _BEARER = re.compile(
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 
 _SUBSTITUTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (_KEY_BLOCK, PRIVATE_KEY),
+    (KEY_BLOCK, PRIVATE_KEY),
     (_KEY_TAIL, PRIVATE_KEY),
     (re.compile(rf"(?i){_START}({_NAMES})([\"']?\s*[:=]\s*)(?!\[redacted)[^\r\n]+"), rf"\1\2{REDACTED}"),
     (_BEARER, rf"\1 {REDACTED}"),

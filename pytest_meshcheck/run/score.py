@@ -21,6 +21,7 @@ from pytest_meshcheck.report.baseline import compare, of_change
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.formats.terminal import lines
 from pytest_meshcheck.report.model import (
+    JUDGED,
     Change,
     MeshVersion,
     Report,
@@ -46,7 +47,6 @@ NO_CHECKS = "meshcheck: there is no check here; the suite of the plugin is run b
 NOT_WRITTEN = "(not written)"
 SAYS_NOTHING_BAD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 FAILING = (Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.FIXED)
-JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
 
 
 def report_directory(settings: Settings, adapter: Mesh) -> Path:
@@ -55,7 +55,7 @@ def report_directory(settings: Settings, adapter: Mesh) -> Path:
 
 
 @dataclass
-class Score:
+class MeshResults:
     """The results on one mesh, by id of the check."""
 
     results: dict[str, Result] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class ScoreKeeper:
     upgrade: Upgrade | None = None
     platforms: dict[MeshName, str] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
-    scores: dict[str, Score] = field(default_factory=dict)
+    scores: dict[str, MeshResults] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     complete: bool = True
     written: dict[str, Path] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class ScoreKeeper:
         if not hasattr(report, RESULT):
             return
         mesh, result, steps, data_planes, pulse = getattr(report, RESULT)
-        score = self.scores.setdefault(mesh, Score())
+        score = self.scores.setdefault(mesh, MeshResults())
         score.add(msgspec.json.decode(result, type=Result))
         score.steps |= steps
         score.data_planes = data_planes or score.data_planes
@@ -131,7 +131,7 @@ class ScoreKeeper:
         """Take in what there was to judge; what has no verdict by now was not run."""
         self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
         for one in told.collected:
-            score = self.scores.setdefault(one.mesh, Score())
+            score = self.scores.setdefault(one.mesh, MeshResults())
             score.add(one.result)
             score.requirements[one.requirement.id] = one.requirement
             score.roots.add(Path(one.root))
@@ -190,7 +190,7 @@ class ScoreKeeper:
         if self.reservation is not None:
             self.reservation.release()
 
-    def _report(self, name: MeshName, adapter: Mesh, score: Score) -> Report:
+    def _report(self, name: MeshName, adapter: Mesh, score: MeshResults) -> Report:
         results = tuple(sorted(score.results.values(), key=lambda result: result.id))
         report = Report(
             meshcheck=version("pytest-meshcheck"),

@@ -66,7 +66,7 @@ class Peers:
     async def shown_chain(
         self, caller: Workload, server: Workload
     ) -> tuple[tuple[x509.Certificate, ...], datetime.datetime]:
-        """The certificates that a data plane presents, leaf first, and the start of the handshake by the caller's clock.
+        """A data plane's certificates, leaf first, and the start of the handshake by the clock of the caller's machine.
 
         Raises:
             Inconclusive: It presents none.

@@ -8,7 +8,14 @@ https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
+from pytest_meshcheck.meshes.kubernetes.http_routes import (
+    Parts,
+    attempt_timeout,
+    request_timeout,
+    retry_on_statuses,
+    routes_of,
+    rule_of,
+)
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
@@ -81,14 +88,10 @@ def _refuse_connection_limit(_: RequestsPerConnection) -> dict[str, Any]:
 
 def _retry(policy: Retry) -> dict[str, Any]:
     """``attempts`` are retries on top of the first attempt, as ours are; without ``retry`` there are none."""
-    if foreign := policy.on - ALWAYS_RETRIED - {Failure.STATUS}:
-        raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({ROUTES})")
+    rendered = retry_on_statuses(policy, ALWAYS_RETRIED, ROUTES)
     if foreign_codes := [code for code in sorted(policy.statuses) if code not in STATUSES]:
         raise Unsupported(f"HTTPRoute retries on statuses from 400 to 599, not on {foreign_codes[0]} ({ROUTES})")
-    if policy.attempts == 0:
-        return attempt_timeout(policy)
-    codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
-    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
+    return rendered if policy.attempts else attempt_timeout(policy)
 
 
 PARTS: Parts = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Retries
+from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     Failure,
@@ -23,18 +24,6 @@ EVERY = "*"
 """In place of a namespace or of a name: all of them."""
 
 DEFAULT_MODE = Mode.PERMISSIVE
-
-CONDITIONS: Mapping[Failure, str] = {
-    Failure.CONNECT: "connect-failure",
-    Failure.RESET: "reset",
-    Failure.REFUSED_STREAM: "refused-stream",
-    Failure.GRPC_CANCELLED: "cancelled",
-    Failure.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
-    Failure.GRPC_INTERNAL: "internal",
-    Failure.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
-    Failure.GRPC_UNAVAILABLE: "unavailable",
-}
-"""Failures as Envoy's ``retry_on`` names them; the statuses are a list of their own."""
 
 
 def render(policy: Policy) -> Manifest:

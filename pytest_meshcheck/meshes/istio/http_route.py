@@ -9,10 +9,9 @@ from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.kubernetes import gateway_api
-from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
+from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, request_timeout, retry_on_statuses, routes_of, rule_of
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm.installation import OURS
@@ -77,10 +76,7 @@ class HttpRouteMesh(IstioMesh):
 
 def retry(policy: Retry) -> dict[str, Any]:
     """``attempts`` are retries on top of the first attempt, as ours are; 0 turns them off."""
-    if foreign := policy.on - ALWAYS_RETRIED - {Failure.STATUS}:
-        raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({SOURCE})")
-    codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
-    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
+    return retry_on_statuses(policy, ALWAYS_RETRIED, SOURCE)
 
 
 PARTS: Parts = {

@@ -15,7 +15,7 @@ from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import refuse_other
-from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out
+from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out, touch
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.model.capability import Capability, Claim
@@ -32,7 +32,6 @@ from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permissio
 from pytest_meshcheck.platforms.kubernetes.state import Dump
 
 SYSTEM = istio.ROOT_NAMESPACE
-PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
@@ -232,20 +231,12 @@ class IstioMesh(HelmMesh):
         until = time.monotonic() + self.documented.rotation.roots_act_within * self.scale
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
-                await self._touch(api, what)
+                await touch(api, SYSTEM, ISTIOD, what)
             if what not in ROOT_STEPS or await self._announced(api) == self._roots().decode().split():
                 return
             if time.monotonic() > until:
                 raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
             await asyncio.sleep(PAUSE)
-
-    async def _touch(self, api: Api, what: Rotation) -> None:
-        """Change istiod's pods: the kubelet then brings them the Secret at once, not within a minute."""
-        pods, _ = await api.items(PODS, ISTIOD)
-        for pod in pods:
-            annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}
-            metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
-            await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
 
     async def _announced(self, api: Api) -> list[str]:
         """The roots that istiod writes into every namespace, as words of PEM."""

@@ -8,6 +8,7 @@ https://istio.io/latest/docs/reference/config/networking/destination-rule/
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     MARK,
@@ -36,18 +37,6 @@ SECURITY = "security.istio.io/v1"
 NAME = "meshcheck"
 
 MODES = {Mode.PERMISSIVE: "PERMISSIVE", Mode.STRICT: "STRICT", None: "UNSET"}
-
-CONDITIONS: Mapping[Failure, str] = {
-    Failure.CONNECT: "connect-failure",
-    Failure.RESET: "reset",
-    Failure.REFUSED_STREAM: "refused-stream",
-    Failure.GRPC_CANCELLED: "cancelled",
-    Failure.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
-    Failure.GRPC_INTERNAL: "internal",
-    Failure.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
-    Failure.GRPC_UNAVAILABLE: "unavailable",
-}
-"""Failures as ``retryOn`` names them; statuses are listed by their numbers."""
 
 
 def access(policies: Sequence[Policy]) -> list[Manifest]:

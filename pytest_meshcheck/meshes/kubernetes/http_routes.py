@@ -3,12 +3,13 @@
 https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from typing import Any
 
 from pytest_meshcheck.meshes.rendering import rendering
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Protocol
-from pytest_meshcheck.model.policy import MARK, Named, Retry, ServicePolicy, Timeout, mark
+from pytest_meshcheck.model.policy import MARK, Failure, Named, Retry, ServicePolicy, Timeout, mark
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port
 from pytest_meshcheck.platforms.base import Manifest
@@ -46,6 +47,23 @@ def rule_of(about: Sequence[ServicePolicy], parts: Parts, mesh: str) -> dict[str
 def request_timeout(policy: Timeout) -> dict[str, Any]:
     """The time for a whole request; 0s is no limit."""
     return {"timeouts": {"request": duration(policy.request)}}
+
+
+def retry_on_statuses(policy: Retry, always: AbstractSet[Failure], source: str) -> dict[str, Any]:
+    """Retries of a request, on top of the first attempt, and the time for one attempt.
+
+    Args:
+        policy: The retries.
+        always: Failures that the mesh retries without being asked.
+        source: Where that is documented.
+
+    Raises:
+        Unsupported: Some are on other failures, for which HTTPRoute has no field.
+    """
+    if foreign := policy.on - always - {Failure.STATUS}:
+        raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({source})")
+    codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
+    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
 
 
 def attempt_timeout(policy: Retry) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Linkerd with a proxy in each workload's pod."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -9,7 +8,14 @@ from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
-from pytest_meshcheck.meshes.kubernetes.readiness import deployments, form_of, injects, restart, rolled_out
+from pytest_meshcheck.meshes.kubernetes.readiness import (
+    deployments,
+    form_of,
+    injects,
+    restart,
+    rolled_out,
+    touch,
+)
 from pytest_meshcheck.meshes.linkerd import installed
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
@@ -192,11 +198,7 @@ class LinkerdMesh(HelmMesh):
             await restart(api, SYSTEM, COMPONENTS)
             await self.ready(api)
             return
-        pods, _ = await api.items(f"/api/v1/namespaces/{SYSTEM}/pods", f"{COMPONENT}=identity")
-        for pod in pods:
-            annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}
-            metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
-            await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+        await touch(api, SYSTEM, f"{COMPONENT}=identity", what)
 
     def spelt(self, version: str) -> str:
         """Charts of edge-26.8.3 are called 2026.8.3."""

@@ -3,8 +3,9 @@
 1. **Apply.** The mesh renders all policies together, and the difference is applied (``applied``).
 2. **Wait** until it is in effect. ``settled()`` waits for everything that the mesh can know. If the mesh documents that
    this is not enough (``Documented.policies_act_within``), requests have to show the effect several times in a row
-   (``conditions``): for a policy about servers those of a client outside the mesh, for a policy about a service those of
-   each of its callers. A policy that is not in effect in time is left to the check, which then finds what the mesh did.
+   (``conditions``): for a policy about servers, requests of a client outside the mesh; for a policy about a service,
+   requests of each of its callers. A policy that is not in effect in time is left to the check, which then finds what
+   the mesh did.
 3. **Delete** it when the block of the check ends.
 4. **Wait** until the state from before is back. A deleted policy that is still in effect makes the check that would
    meet it inconclusive, because that check would test the wrong policy.

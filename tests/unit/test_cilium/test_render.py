@@ -1,6 +1,5 @@
 """Policies in Cilium's resources, whole: ``golden/`` holds what ``render`` has to return."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from tests.unit.rendering import SERVER, TELL, golden, golden_names
 
 from .conftest import Judged
 
-SERVER = WorkloadSpec("blue", "server")
+GOLDEN = Path(__file__).parent / "golden"
 TWIN = WorkloadSpec("green", "server")
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
 POLICIES: dict[str, list[Policy]] = {
@@ -40,19 +40,16 @@ POLICIES: dict[str, list[Policy]] = {
     "two-services": [Timeout(SERVER, 2.0), Retry(TWIN, 1, statuses=frozenset({500}))],
     "inherits": [MutualTls(SERVER, None)],
 }
-TELL = "if that is as it should be, write it into golden/{}.json"
 BY_NODES_OR_AGENTS = [wireguard, ipsec, spire]
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_golden(name: str, judged: Judged) -> None:
-    expected = json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
-    assert judged(wireguard).render(POLICIES[name]) == expected, TELL.format(name)
+    assert judged(wireguard).render(POLICIES[name]) == golden(GOLDEN, name), TELL.format(name)
 
 
 def test_every_golden_file_is_compared_with() -> None:
-    files = {path.stem for path in (Path(__file__).parent / "golden").glob("*.json")}
-    assert files == set(POLICIES)
+    assert golden_names(GOLDEN) == set(POLICIES)
 
 
 @pytest.mark.parametrize("factory", BY_NODES_OR_AGENTS)

@@ -15,7 +15,6 @@ from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
-    Namespace,
     Policy,
     RequestsPerConnection,
     Retry,
@@ -23,22 +22,15 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from tests.unit.rendering import ACCESS, CALLS, OTHER, SERVER, TELL, golden, golden_names
 
 GOLDEN = Path(__file__).parent / "golden"
-SERVER = WorkloadSpec("blue", "server")
-OTHER = WorkloadSpec("blue", "other")
 
 POLICIES: dict[str, tuple[Policy, ...]] = {
-    "workload": (MutualTls(SERVER, Mode.STRICT),),
-    "ports": (MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT, "tcp": Mode.STRICT}),),
-    "inherits": (MutualTls(SERVER, None, {"grpc": Mode.STRICT}), MutualTls(Namespace("blue"), None)),
-    "namespace": (MutualTls(Namespace("blue"), Mode.STRICT),),
+    **ACCESS,
+    **CALLS,
     "mesh": (MutualTls(WholeMesh(), Mode.STRICT),),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
-    "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})),),
-    "no-retries": (Retry(SERVER, 0, frozenset({503})),),
-    "timeout": (Timeout(SERVER, 0.05),),
-    "no-limit": (Timeout(SERVER, 0),),
     "connections": (RequestsPerConnection(SERVER, 1),),
     "together": (
         Retry(SERVER, 20, frozenset({503})),
@@ -52,13 +44,11 @@ ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_rendered(name: str) -> None:
-    rendered = IstioMesh(ORDER).render(POLICIES[name])
-    expected = json.loads((GOLDEN / f"{name}.json").read_text())
-    assert rendered == expected, f"if that is as it should be, write it into golden/{name}.json"
+    assert IstioMesh(ORDER).render(POLICIES[name]) == golden(GOLDEN, name), TELL.format(name)
 
 
 def test_every_golden_file_is_compared() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == set(POLICIES)
+    assert golden_names(GOLDEN) == set(POLICIES)
 
 
 def test_the_policies_of_one_service_share_a_virtual_service() -> None:

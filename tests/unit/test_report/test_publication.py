@@ -139,7 +139,7 @@ def test_a_report_cannot_choose_its_directory(
     version: str, make_report: MakeReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "report.json").write_bytes(encode(make_report(mesh=MeshVersion(version and "acme", version))))
-    assert main(["publish", str(tmp_path / "report.json"), "--to", str(tmp_path / "results")]) == 2
+    assert main(["publish", str(tmp_path / "report.json"), "--to", str(tmp_path / "results")]) == 4
     assert "file name" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
 
@@ -148,7 +148,7 @@ def test_what_is_no_report_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     results = tmp_path / "results"
     results.mkdir()
     (results / "notes.json").write_text(json.dumps({"schema": "9"}))
-    assert main(["publish", "--to", str(results)]) == 2
+    assert main(["publish", "--to", str(results)]) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert str(results / "notes.json") in line
 
