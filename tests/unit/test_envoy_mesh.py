@@ -330,7 +330,7 @@ async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_i
         await hot.start(SERVER)
         await hot.mesh.upgrade(hot.mesh.version)
         hot.platform.check()
-        (sidecar,) = [child for child in hot.platform._children if child.name == f"sidecar of {SERVER}"]
+        (sidecar,) = [child for child in hot.platform.processes.children if child.name == f"sidecar of {SERVER}"]
         sidecar.process.kill()
         await sidecar.process.wait()
         with pytest.raises(Inconclusive, match="sidecar of blue/server died"):
