@@ -1,7 +1,7 @@
-"""The embedded mesh with a control plane that applies and deletes policies late, and cannot tell when data planes follow."""
+"""The embedded mesh with a control plane that changes policies late, and does not know when data planes follow."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from pytest_meshcheck.meshes.registry import Order, Registry
 from pytest_meshcheck.model.policy import MARK, Policy, about_service, mark
 from pytest_meshcheck.platforms.base import Manifest, Platform
 
-Change = Callable[[Sequence[Manifest]], Awaitable[None]]
+Change = Callable[[Sequence[Manifest]], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Delays:
         within: How late policies may act, as it documents.
         apply: How late they are applied.
         delete: How late they are deleted.
-        cuts: Whether clients cut each request to a service with policies at once, as under a limit that is over at once.
+        cuts: Whether clients answer 504 for each service with policies, as under a limit that is over at once.
     """
 
     within: float = 20.0
@@ -50,8 +50,8 @@ class LateMesh(EnvoyMesh):
     async def install(self, platform: Platform) -> None:
         await super().install(platform)
         self.documented = replace(self.documented, policies_act_within=self.delays.within)
-        platform.apply = self._later(platform.apply, self.delays.apply)  # type: ignore[method-assign]
-        platform.delete = self._later(platform.delete, self.delays.delete)  # type: ignore[method-assign]
+        platform.apply = self._later(platform.apply, self.delays.apply)  # type: ignore[assignment, method-assign]
+        platform.delete = self._later(platform.delete, self.delays.delete)  # type: ignore[assignment, method-assign]
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         about = about_service(policies)

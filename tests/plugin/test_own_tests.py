@@ -102,7 +102,7 @@ def test_a_missing_client_is_named_before_anything_is_made(
     result = quick(*ON_CLUSTER)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: mesh_cluster takes kr8s, which is not installed: pip install 'pytest-meshcheck[[]cluster]'"]
+        ["ERROR: mesh_cluster needs kr8s, which is not installed: pip install 'pytest-meshcheck[[]cluster]'"]
     )
     assert changes == []
 

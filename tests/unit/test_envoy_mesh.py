@@ -160,6 +160,7 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
     canary = (("x-canary", "sesame"),)
     assert (await client.get(server)).status == 200
     async with rig.platform.wire(client, server, "http") as wire:
+        await rig.mesh.settled()
         assert (await client.get(server, headers=canary)).status == 200
         sight = await wire.look_for("sesame")
     assert (sight.found, sight.connections) == ((), 1)

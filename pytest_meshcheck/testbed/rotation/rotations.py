@@ -66,7 +66,7 @@ class Rotations:
         return shown is not None and self.adapter.authority.issuer.certificate in parsed_chain(shown.chain)
 
     async def _trust_in(self, issuer: Issuer) -> Callable[[Workload], Awaitable[bool]]:
-        """A function that tells whether a data plane accepts a peer under an issuer."""
+        """A predicate: whether a data plane accepts a peer under an issuer."""
         outsider = await self.stage.workload("outsider")
         identity = self.adapter.identity_of(outsider.spec)
         peer = issuer.leaf([identity], Validity.of(timedelta(hours=1)))
