@@ -175,7 +175,7 @@ class MeshCluster:
             within: Seconds.
 
         Raises:
-            ClusterError: There is no such resource, or it does not meet the condition in time; says why pods are not ready.
+            ClusterError: There is no such resource, or it does not meet the condition in time; says what pods wait for.
         """
         matched = CONDITION.fullmatch(condition)
         if matched is None:

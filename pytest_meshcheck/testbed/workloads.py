@@ -88,7 +88,7 @@ class Stage:
         """Check that these workloads fit on the platform, before any starts.
 
         Raises:
-            Inconclusive: They do not fit once per process of the run; the message says by how much, and how to mend that.
+            Inconclusive: They do not fit once per process of the run; says by how much, and how to mend that.
         """
         if isinstance(self.platform, Limited):
             specs = [self._spec(role) for role in dict.fromkeys(map(self._resolved, roles))]
