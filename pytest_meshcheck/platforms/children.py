@@ -77,6 +77,9 @@ class Child:
         if self.process.stdin is not None:
             self.process.stdin.close()
         await self.process.wait()
+        if self.process.stdin is not None:
+            with suppress(ConnectionError):  # unread, it would be logged as lost whenever it is collected
+                await self.process.stdin.wait_closed()
         if self.reader is not None:
             await self.reader()
 
