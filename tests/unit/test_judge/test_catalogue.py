@@ -128,7 +128,7 @@ def test_no_requirements_in_any_folder_above(load: Load) -> None:
 # content of requirements.toml, what is said
 MALFORMED = {
     "[demo": "requirements.toml: Expected",
-    "[demo.rule]\ntext = 'A mesh MUST.'": "[demo.rule] needs 'text', and 'sources' with 'title', 'url' and perhaps 'quote': 'sources'",
+    "[demo.rule]\ntext = 'A mesh MUST.'": "and 'sources' with 'title', 'url' and perhaps 'quote': 'sources'",
     "[demo.rule]\ntext = 'A mesh MUST.'\nsources = [{ title = 't' }]": "'url'",
     "[demo.rule]\ntext = 'A mesh MUST.'\nsources = ['https://example.org']": "needs 'text'",
     "[demo]\nrule = 'A mesh MUST.'": "[demo.rule] needs 'text'",
