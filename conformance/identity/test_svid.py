@@ -122,9 +122,8 @@ async def test_svid_is_valid_now(mesh: MeshUnderTest, served_leaf: ServedLeaf) -
     """The certificate is valid at the time at which it is shown."""
     begin, end = served_leaf.certificate.not_valid_before_utc, served_leaf.certificate.not_valid_after_utc
     renewal = mesh.time(mesh.documented.rotation.leaf_renewed_within)
-    expect(begin <= served_leaf.shown <= end, f"valid at {served_leaf.shown}", rests_on=renewal).holds(
-        f"valid from {begin} to {end}"
-    )
+    expect(begin <= served_leaf.shown, f"a beginning before {served_leaf.shown}").holds(f"it begins at {begin}")
+    expect(served_leaf.shown <= end, f"an end after {served_leaf.shown}", rests_on=renewal).holds(f"it ends at {end}")
     control(served_leaf.call, "a call with that certificate").answered()
 
 

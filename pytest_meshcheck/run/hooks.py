@@ -23,7 +23,7 @@ from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
-from pytest_meshcheck.run.score import TOLD, ScoreKeeper
+from pytest_meshcheck.run.score import REFUSED, TOLD, ScoreKeeper
 from pytest_meshcheck.run.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class Run:
         if not OF_ONE_MESH.isdisjoint(metafunc.fixturenames):
             metafunc.parametrize("mesh_name", list(self.adapters), ids=str, scope="session")
 
-    def pytest_exception_interact(self, call: pytest.CallInfo[Any]) -> None:
-        """A suite that is malformed is invalid input; UsageError."""
-        if call.when == "collect" and call.excinfo and isinstance(call.excinfo.value, CatalogueError):
-            raise pytest.UsageError(str(call.excinfo.value)) from call.excinfo.value
+    def pytest_exception_interact(self, call: pytest.CallInfo[Any], report: object) -> None:
+        """Have the process that keeps the score refuse a suite that is malformed."""
+        if isinstance(report, pytest.CollectReport) and call.excinfo and isinstance(call.excinfo.value, CatalogueError):
+            setattr(report, REFUSED, str(call.excinfo.value))
 
     def pytest_pycollect_makeitem(self, obj: object) -> None:
         """Leave checks to pytest-asyncio; between anyio, which comes first, and pytest, which comes last."""

@@ -37,6 +37,9 @@ from pytest_meshcheck.run.upgrade import Upgrade
 RESULT = "meshcheck_result"
 """The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
 
+REFUSED = "meshcheck_refused"
+"""The attribute of a collect report with the reason why its suite is malformed; xdist keeps it."""
+
 TOLD = "meshcheck_told"
 """Where a worker of xdist puts what it has to tell."""
 
@@ -98,6 +101,11 @@ class ScoreKeeper:
         on_cluster = any(adapter.runs_on is Home.KUBERNETES for adapter in self.adapters.values())
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A suite that is malformed is invalid input; UsageError."""
+        if refused := getattr(report, REFUSED, ""):
+            raise pytest.UsageError(refused)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Have the directories of the reports for this run, once it is known that there are checks to run."""

@@ -7,7 +7,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.meshes.faulty import NotYetValid, issuing, with_extension, without_extensions
+from tests.falsify.meshes.faulty import NotYetValid, issuing, with_extension, with_names_alone
 
 SECOND_NAME = "spiffe://cluster.local/ns/blue/sa/second"
 ONE_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -57,6 +57,10 @@ def leaf_without_intermediate(_workload: str, resources: Resources) -> None:
 def two_names(leaf: x509.Certificate) -> x509.ExtensionType:
     (uri,) = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return x509.SubjectAlternativeName([uri, x509.UniformResourceIdentifier(SECOND_NAME)])
+
+
+def a_dns_name(_leaf: x509.Certificate) -> x509.ExtensionType:
+    return x509.SubjectAlternativeName([x509.DNSName("workload.example")])
 
 
 def an_authority(_leaf: x509.Certificate) -> x509.ExtensionType:
@@ -133,9 +137,14 @@ DEFECTS = {
         mesh=issuing("SignsCertificates", with_extension(signs_certificates)),
     ),
     "svid-without-extensions": Defect(
-        "Certificates of workloads have no extensions.",
-        (*of_both(ONE_NAME), *of_both(NO_CA), *of_both(KEY_USAGE), *of_both(STATES_PURPOSES)),
-        mesh=issuing("WithoutExtensions", without_extensions),
+        "Certificates of workloads have no extension but their names.",
+        (*of_both(NO_CA), *of_both(KEY_USAGE), *of_both(STATES_PURPOSES)),
+        mesh=issuing("WithNamesAlone", with_names_alone),
+    ),
+    "svid-without-uri": Defect(
+        "Certificates of workloads have a DNS name in place of the URI SAN.",
+        of_both(ONE_NAME),
+        mesh=issuing("WithDnsName", with_extension(a_dns_name)),
     ),
     "svid-not-yet-valid": Defect("Certificates of workloads begin in an hour.", of_both(VALID), mesh=NotYetValid),
 }
