@@ -1,10 +1,12 @@
 """Peers of our own: they speak TLS with data planes, as clients and as servers, by certificates of our choice."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.model.observation import Exchange, Protocol
+from pytest_meshcheck.model.observation import Ending, Exchange, Protocol
 from pytest_meshcheck.model.workload import UNARY_PATH, Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
@@ -17,6 +19,10 @@ EMPTY_CALL: dict[str, Any] = {
     "body": Body(text="\0\0\0\0\0"),
 }
 """A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+
+
+UNHURRIED = 0.05
+"""Seconds between two calls: where each passes the API server of a cluster, more would load it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,15 @@ class Peers:
         request |= {"patience": patience} if patience else {}
         spoken = ClientTls(credentials=credentials, **tls)
         return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
+
+    async def until_refused(self, call: Callable[[], Awaitable[Exchange]], within: float) -> float:
+        """Repeat a call over HTTP while it is served; the seconds until it was not, or more than ``within``."""
+
+        def is_refused(seen: Exchange) -> bool:
+            return seen.ending is not Ending.ANSWERED or seen.status != 200
+
+        _, seconds = await converge(call, is_refused, within, every=UNHURRIED)
+        return seconds
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""
