@@ -22,6 +22,7 @@ class Facts:
         success: The status of an exchange that was served; None: answers have no status.
         error: The lowest status that says failure.
         grpc: Whether its status is gRPC's, and not that of HTTP.
+        upgrade: What HTTP/1.1 is upgraded to; None: it stays what it is.
         streams: Whether a client can keep a stream open.
         declared: ``appProtocol`` of a Kubernetes service's port; None where the port's name says enough.
         paths: By kind of call, the path of a request that names none.
@@ -33,6 +34,7 @@ class Facts:
     success: int | None = None
     error: int = 400
     grpc: bool = False
+    upgrade: str | None = None
     streams: bool = False
     declared: str | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Protocol(enum.StrEnum):
     HTTP1 = "http/1.1"
     H2C = "h2c"
     GRPC = "grpc"
+    WEBSOCKET = "websocket"
     TCP = "tcp"
     TLS = "tls"
 
@@ -75,6 +78,9 @@ FACTS: Mapping[Protocol, Facts] = {
     Protocol.HTTP1: Facts("http1", "http", HTTP_1, 200),
     Protocol.H2C: Facts("http2", "http", HTTP_2, 200, declared="kubernetes.io/h2c"),
     Protocol.GRPC: Facts("grpc", "http", HTTP_2, 0, error=1, grpc=True, streams=True, paths=GRPC_PATHS),
+    Protocol.WEBSOCKET: Facts(
+        "websocket", "websocket", HTTP_1, 101, upgrade="websocket", streams=True, declared="kubernetes.io/ws"
+    ),
     Protocol.TCP: Facts("tcp", "tcp", streams=True),
     Protocol.TLS: Facts("handshake", None),
 }

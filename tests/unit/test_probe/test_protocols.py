@@ -39,6 +39,8 @@ def test_the_modules_of_a_protocol_do_what_the_table_says(protocol: m.Protocol) 
         (seen(P.H2C, status=200, grpc_status=14), 200, False),
         (seen(P.GRPC, grpc_status=0), 0, True),
         (seen(P.GRPC, status=503, grpc_status=14), 14, False),
+        (seen(P.WEBSOCKET, status=101), 101, True),
+        (seen(P.WEBSOCKET, status=200), 200, False),
         (seen(P.TCP), None, True),
         (seen(P.TCP, E.RESET), None, False),
         (seen(P.TLS), None, True),
@@ -53,10 +55,10 @@ def test_an_exchange_was_served_in_the_terms_of_its_protocol(
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_is_not_served_is_named_with_what_is(pair: Any, unused: tuple[str, int]) -> None:
     refused = await pair.server.call(m.Serve("server-1", (m.Listen(port="odd", address=unused, protocol=P.TLS),)))
-    assert refused == m.Failed("port 'odd': tls is not served; these are: http/1.1, h2c, grpc, tcp")
+    assert refused == m.Failed("port 'odd': tls is not served; these are: http/1.1, h2c, grpc, websocket, tcp")
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_has_no_streams_is_named_with_what_has(pair: Any) -> None:
     refused = await pair.client.call(m.OpenStream(pair.request("no-stream")))
-    assert refused == m.Failed("http/1.1 has no streams; these have: grpc, tcp")
+    assert refused == m.Failed("http/1.1 has no streams; these have: grpc, websocket, tcp")

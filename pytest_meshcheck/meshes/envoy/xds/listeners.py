@@ -13,7 +13,7 @@ from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address, typed
 from pytest_meshcheck.model.policy import Mode
-from pytest_meshcheck.model.workload_spec import Address
+from pytest_meshcheck.model.workload_spec import Address, Port
 
 HTTP_ALPN = ("h2", "http/1.1")
 BACKLOG = 4096
@@ -63,7 +63,7 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
     name = service.resource
     if service.port.protocol.facts.is_http:
         replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol.facts.grpc else {}
-        network_filter = connection_manager(name, rds=_rds(name), **replies)
+        network_filter = _http(service.port, name, **replies)
     else:
         network_filter = _tcp_proxy(name)
     return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])
@@ -71,8 +71,15 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
 
 def _inbound_filter(inbound: Inbound, name: str) -> Resource:
     if inbound.port.protocol.facts.is_http:
-        return connection_manager(name, rds=_rds(name), **TELL_CALLER)
+        return _http(inbound.port, name, **TELL_CALLER)
     return _tcp_proxy(name)
+
+
+def _http(port: Port, name: str, **fields: Any) -> Resource:
+    """Without being told which upgrades to pass, Envoy refuses them all with 403."""
+    upgrade = port.protocol.facts.upgrade
+    upgrades = {} if upgrade is None else {"upgrade_configs": [{"upgrade_type": upgrade}]}
+    return connection_manager(name, rds=_rds(name), **upgrades, **fields)
 
 
 def _rds(name: str) -> Resource:
