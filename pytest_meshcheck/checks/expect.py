@@ -21,7 +21,6 @@ from pytest_meshcheck.model.observation import (
     Exchange,
     Form,
     LoadOutcome,
-    Protocol,
     Sight,
     takes_form,
 )
@@ -109,10 +108,13 @@ class ExchangeClaims(Claims[Exchange]):
         return self.seen.request_id
 
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
-        """A complete response arrived, with this status. For gRPC 200 means OK; for TCP only the response counts."""
+        """A complete response arrived, with this status. 200 means success, in the terms of any protocol.
+
+        For gRPC 500 is any failure; without a status, as over TCP, only the response counts.
+        """
         statuses = {status} if isinstance(status, int) else set(status)
         good = self.seen.ending is Ending.ANSWERED and (
-            self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
+            not self.seen.protocol.facts.has_status or _as_http(self.seen) in statuses
         )
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require_in_time(good, f"an answer with status {wanted}", told(self.seen), self._timing())
@@ -347,6 +349,7 @@ def _within(attempts: Sequence[Attempt]) -> str:
 
 
 def _as_http(exchange: Exchange) -> int | None:
-    if exchange.protocol is Protocol.GRPC:
-        return 200 if exchange.grpc_status == 0 else 500
-    return exchange.status
+    facts = exchange.protocol.facts
+    if exchange.code == facts.success:
+        return 200
+    return 500 if facts.grpc else exchange.status

@@ -1,24 +1,28 @@
 """Peers of our own: they speak TLS with data planes, as clients and as servers, by certificates of our choice."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.observation import Ending, Exchange, Protocol
-from pytest_meshcheck.model.workload import UNARY_PATH, Workload
+from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
+from pytest_meshcheck.probe.protocol.protocols import GRPC_PATHS, HTTP_1, HTTP_2
 
-EMPTY_CALL: dict[str, Any] = {
+EMPTY_CALL: Mapping[str, Any] = {
     "protocol": Protocol.H2C,
     "method": "POST",
-    "path": UNARY_PATH,
+    "path": GRPC_PATHS["unary"],
     "headers": (("content-type", "application/grpc"), ("te", "trailers")),
     "body": Body(text="\0\0\0\0\0"),
 }
 """A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+
+OVER_TLS: Mapping[Protocol, Mapping[str, Any]] = {Protocol.GRPC: EMPTY_CALL}
+"""The requests to ports whose protocol no client of a probe speaks over TLS of its own."""
 
 
 UNHURRIED = 0.05
@@ -51,8 +55,9 @@ class Peers:
         Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
         """
         endpoint = self.adapter.endpoint(server, port)
-        request: dict[str, Any] = dict(EMPTY_CALL) if server.spec.port(port).protocol is Protocol.GRPC else {}
-        unwanted = "" if endpoint.tunnel else "http/1.1" if request else "h2"
+        declared = server.spec.port(port).protocol
+        request = dict(OVER_TLS.get(declared, {}))
+        unwanted = None if endpoint.tunnel else HTTP_1 if declared.facts.http == HTTP_2 else HTTP_2
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
         request |= {"patience": patience} if patience else {}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_meshcheck.meshes.rendering import rendering
-from pytest_meshcheck.model.observation import Protocol
 from pytest_meshcheck.model.policy import MARK, Named, Retry, ServicePolicy, Timeout, mark
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port
@@ -22,9 +21,7 @@ def routes_of(target: Named, rule: dict[str, Any]) -> list[Manifest]:
     """An HTTPRoute per port of a service, as the route of one port cannot lead to another."""
     spec = spec_of(target)
     return [
-        _route(target, port, port_number(spec, port.name), rule)
-        for port in spec.ports
-        if port.protocol is not Protocol.TCP
+        _route(target, port, port_number(spec, port.name), rule) for port in spec.ports if port.protocol.facts.is_http
     ]
 
 

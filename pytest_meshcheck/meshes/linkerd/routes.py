@@ -54,7 +54,7 @@ class Route:
 HTTP_ROUTE = Route("HTTPRoute", "retry.linkerd.io/http")
 GRPC_ROUTE = Route("GRPCRoute", "retry.linkerd.io/grpc")
 ROUTES = {Protocol.HTTP1: HTTP_ROUTE, Protocol.H2C: HTTP_ROUTE, Protocol.GRPC: GRPC_ROUTE}
-"""By what a port speaks; with the others there is nothing to try again."""
+"""By what a port speaks; Linkerd takes all else for opaque, where no route acts."""
 
 
 def routes(policies: Sequence[Policy]) -> list[Manifest]:

@@ -23,7 +23,7 @@ from pytest_meshcheck.platforms.run_directory import RunDirectory
 REPOSITORY = "localhost/meshcheck/probe"
 """Names no registry: such an image is never pulled."""
 
-PACKAGES = ("cryptography", "grpcio", "h11", "h2", "msgspec")
+PACKAGES = ("cryptography", "grpcio", "h11", "h2", "msgspec", "wsproto")
 """What a probe needs, in the versions at hand, so that both ends of a control stream are the same."""
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}

@@ -6,7 +6,6 @@ from typing import Any
 
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.probe.protocol.messages import Protocol
 
 RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
@@ -39,10 +38,6 @@ FIRST_OTHER = 10080
 SERVER_FIRST = "tcp"
 """Application protocol of a port where the client is silent at first. Istio knows it. Linkerd does not, and takes it
 for opaque; it would wait for 10 s for a protocol to detect otherwise."""
-
-APPLICATION_PROTOCOLS = {Protocol.H2C: "kubernetes.io/h2c"}
-"""Only what names cannot tell: meshes differ in what they take ``http`` and ``grpc`` for, and Linkerd does not look
-into what it does not know; https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol"""
 
 
 @dataclass(frozen=True)
@@ -243,5 +238,5 @@ def _selected(spec: WorkloadSpec, generation: int | None) -> dict[str, str]:
 def _service_port(spec: WorkloadSpec, port: Port) -> Manifest:
     number = port_number(spec, port.name)
     declared = {"name": port.name, "port": number, "targetPort": number, "protocol": "TCP"}
-    application = SERVER_FIRST if port.server_first else APPLICATION_PROTOCOLS.get(port.protocol)
+    application = SERVER_FIRST if port.server_first else port.protocol.facts.declared
     return declared | ({"appProtocol": application} if application else {})

@@ -60,6 +60,8 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "answered with one of several": (exchange(status=204), lambda c: c.answered({200, 204})),
     "answered over gRPC": (GRPC, lambda c: c.answered()),
     "answered over TCP": (exchange(protocol=Protocol.TCP), lambda c: c.answered()),
+    "answered over WebSocket": (exchange(protocol=Protocol.WEBSOCKET, status=101), lambda c: c.answered()),
+    "refused over WebSocket": (exchange(protocol=Protocol.WEBSOCKET, status=403), lambda c: c.answered(403)),
     "grpc-status": (UNAVAILABLE, lambda c: c.answered_grpc(14)),
     "refused": (RESET, lambda c: c.refused(FORMS)),
     "refused by status": (exchange(status=403), lambda c: c.refused(FORMS | {Answered(403)})),

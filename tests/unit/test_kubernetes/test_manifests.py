@@ -56,6 +56,20 @@ def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     assert declared == {"http": 8080, "extra": manifests.FIRST_OTHER + 1}
 
 
+@pytest.mark.parametrize(
+    ("port", "declared"),
+    [
+        (Port("http", Protocol.HTTP1), None),
+        (Port("odd", Protocol.H2C), "kubernetes.io/h2c"),
+        (Port("chat", Protocol.WEBSOCKET), "kubernetes.io/ws"),
+        (Port("tcp-banner", Protocol.TCP, server_first=True), "tcp"),
+    ],
+)
+def test_ports_declare_what_their_names_cannot_tell(port: Port, declared: str | None) -> None:
+    service = manifests.service(OWNER, WorkloadSpec("blue", "server", ports=(port,)))
+    assert service["spec"]["ports"][0].get("appProtocol") == declared
+
+
 def test_an_instance_that_takes_over_is_told_apart_by_its_service() -> None:
     first, second = (manifests.deployment(OWNER, SERVER, Metadata(), generation) for generation in (1, 2))
     assert first["metadata"]["name"] != second["metadata"]["name"]
