@@ -18,8 +18,8 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
 from .conftest import Given
@@ -84,7 +84,7 @@ async def test_a_mesh_belongs_to_the_run_that_installed_it(charts: Path, given: 
     try:
         await worker.install(worker.place)
         assert worker.authority.roots == owner.authority.roots
-        with pytest.raises(MeshUnavailable, match=r"installed by the run mine.*helm uninstall -n tiny-\w+ tiny"):
+        with pytest.raises(MeshUnavailable, match=r"installed by run mine.*helm uninstall -n tiny-\w+ tiny"):
             await stranger.install(stranger.place)
         await stranger.uninstall()
         await owner.ready(await owner.place.api())

@@ -14,9 +14,9 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
-from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON, port_number
+from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON, port_number
 from pytest_meshcheck.probe.protocol import messages as m
 
 from .conftest import Given
@@ -69,9 +69,9 @@ async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], 
 async def test_a_pod_is_asked_on_its_loopback(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     server = pair[1]
     executor, number = await platform.executor(), port_number(server.spec, "http")
-    assert await told(executor, server.namespace, server.instance, number, "/") is not None
-    with pytest.raises(NotTold, match="refused"):
-        await told(executor, server.namespace, server.instance, 1, "/")
+    assert await fetch(executor, server.namespace, server.instance, number, "/") is not None
+    with pytest.raises(NoAnswer, match="refused"):
+        await fetch(executor, server.namespace, server.instance, 1, "/")
 
 
 async def test_more_than_the_nodes_have_room_for_is_said(platform: Kubernetes) -> None:

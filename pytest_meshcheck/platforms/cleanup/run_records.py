@@ -48,6 +48,8 @@ class Record(msgspec.Struct, frozen=True):
 
     run: str
     where: Where
+    meshes: tuple[str, ...] = ()
+    """Meshes, as ``NAME[@VERSION]``, that nothing but their adapters can find in the cluster and uninstall."""
 
     @property
     def file(self) -> str:
@@ -69,13 +71,13 @@ class Registration:
     lock: int
 
     @classmethod
-    def begin(cls, run: str, where: Where) -> "Registration":
+    def begin(cls, run: str, where: Where, meshes: tuple[str, ...] = ()) -> "Registration":
         """Write down what a run is about to make.
 
         Raises:
             MeshUnavailable: There is no place for it.
         """
-        record, folder = Record(run, where), records_folder()
+        record, folder = Record(run, where, meshes), records_folder()
         fresh = folder / f".{secrets.token_hex(8)}"
         lock = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.helm.helm import Helm
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object, selector
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 STATE = "meshcheck"
 """Name of the Secret."""

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from kubernetes_asyncio.client import ApiException, Configuration
+from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Refused
 
 KINDS = b'{"resources": [{"name": "services", "kind": "Service", "namespaced": true}]}'
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "namespace": "new"}}
@@ -67,7 +68,7 @@ async def test_it_is_waited_for(port: int) -> None:
 async def test_what_it_refuses_is_not_asked_again(port: int) -> None:
     api = connected(port, patience=30)
     async with served(port, 403) as given:
-        with pytest.raises(ApiException):
+        with pytest.raises(Refused):
             await api.items(PATH)
     assert given == [403]
     await api.close()
@@ -107,6 +108,6 @@ async def test_a_group_that_is_not_there_has_no_kinds(port: int) -> None:
     api = connected(port, patience=30)
     async with served(port, 404, 403):
         assert not await api.knows("gateway.networking.k8s.io/v1", "HTTPRoute")
-        with pytest.raises(ApiException):
+        with pytest.raises(Refused):
             await api.knows("gateway.networking.k8s.io/v1", "HTTPRoute")
     await api.close()
