@@ -116,7 +116,7 @@ async def home(api: Api) -> AsyncIterator[None]:
 @pytest.mark.usefixtures("home")
 async def test_linkerd_is_not_installed_on_a_cilium_that_it_cannot_work_on(api: Api) -> None:
     mesh = LinkerdOnCilium(Order(None, 1.0, NoHooks(), installed=True))
-    with pytest.raises(MeshUnavailable, match="there is no Cilium"):
+    with pytest.raises(MeshUnavailable, match="Cilium is not installed: no ConfigMap cilium-config in"):
         await mesh.agrees(api)
     await api.apply(config_map({"kube-proxy-replacement": "true", "cni-exclusive": "true"}))
     with pytest.raises(MeshUnavailable, match=r"bpf-lb-sock-hostns-only is \(not set\).*cni-exclusive is true"):

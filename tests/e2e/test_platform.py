@@ -5,6 +5,8 @@ import statistics
 import subprocess
 import time
 from dataclasses import replace
+from functools import partial
+from operator import eq
 
 import pytest
 import pytest_asyncio
@@ -261,7 +263,7 @@ async def test_a_service_leads_to_all_replicas_and_goes_with_the_last(
         return [len(await one.saw(answered)) for one in replicas]
 
     for wanted in ([1, 0], [0, 1]):
-        seen, _ = await converge(arrived, lambda counts, wanted=wanted: counts == wanted, NOTICED_WITHIN)
+        seen, _ = await converge(arrived, partial(eq, wanted), NOTICED_WITHIN)
         assert seen == wanted
     await platform.stop(specs[0])
     answered = await client.get(replicas[1])

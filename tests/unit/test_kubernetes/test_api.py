@@ -1,6 +1,7 @@
-"""What is asked of an API server that is away for a while."""
+"""Requests to an API server: outlasting its absence, and what a refusal says."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -101,6 +102,34 @@ async def test_one_that_stays_away_is_waited_for_once(port: int) -> None:
     with pytest.raises(aiohttp.ClientError):
         await api.items(PATH)
     assert clock() - begun - first < first
+    await api.close()
+
+
+async def test_a_refusal_is_an_error_of_one_line(port: int) -> None:
+    api = connected(port, patience=30)
+    denied = (403, b'{"kind": "Status", "message": "pods is forbidden"}')
+    async with served(port, denied, (502, b"<html>a proxy</html>")):
+        with pytest.raises(Refused, match=r"^403 pods is forbidden$"):
+            await api.items(PATH)
+        with pytest.raises(Refused, match=r"^502 OK$"):
+            await api.read(f"{PATH}/one")
+    await api.close()
+
+
+async def test_a_dry_run_waits_for_a_server_that_is_away(port: int) -> None:
+    api = connected(port, patience=30)
+    async with served(port, 503, (201, b'{"spec": {}}')) as given:
+        assert await api.created_dry(PATH, {"kind": "Pod"}) == {"spec": {}}
+    assert given == [503, 201]
+    await api.close()
+
+
+async def test_no_answer_is_logged(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    api = connected(port, patience=30)
+    async with served(port, (200, b'{"data": {"ca-key": "c2VjcmV0"}}')):
+        assert await api.read("/api/v1/namespaces/mesh/secrets/meshcheck") == {"data": {"ca-key": "c2VjcmV0"}}
+    assert "c2VjcmV0" not in caplog.text
     await api.close()
 
 
