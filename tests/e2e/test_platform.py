@@ -175,7 +175,8 @@ async def test_an_image_that_is_not_there_is_named(platform: Kubernetes) -> None
 
 async def test_pods_that_are_rejected_are_explained_and_waited_for_once(platform: Kubernetes, given: Given) -> None:
     run = platform.owner.run
-    scale, platform.timeout_scale = platform.timeout_scale, 0.1
+    cluster = await platform._connected()
+    scale, cluster.timeout_scale = cluster.timeout_scale, 0.1
     kubectl(given, "apply", "--filename=-", text=REJECTING.format(run=run))
     try:
         await asyncio.to_thread(rejects, given, run)
@@ -189,7 +190,7 @@ async def test_pods_that_are_rejected_are_explained_and_waited_for_once(platform
             await platform.start(spec, Metadata())
         assert time.monotonic() - begun < 9.0
     finally:
-        platform.timeout_scale = scale
+        cluster.timeout_scale = scale
         kubectl(given, "delete", "--filename=-", text=REJECTING.format(run=run))
 
 
