@@ -92,8 +92,8 @@ def of_nobody() -> Iterator[Leftover]:
         return
     alive, dead = records()
     for name in filter(lambda name: name.startswith(OURS), kind.clusters()):
-        told = [*alive, *(record for record in dead if isinstance(record.where, OwnCluster))]
-        if not any(record.uses(name) for record in told):
+        known = [*alive, *(record for record in dead if isinstance(record.where, OwnCluster))]
+        if not any(record.uses(name) for record in known):
             doubt = IS_KEPT if name.startswith(KEPT) else NO_RECORD
             yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), doubt)
 
@@ -142,7 +142,7 @@ def _doubt(record: Record) -> str:
 def _remove(record: Record, uninstall: Uninstall) -> str:
     with adopted(record) as ours:
         if not ours:
-            return ""  # somebody removes it just now
+            return ""  # another process is removing it
         try:
             trouble = "" if _is_gone(record) or _doubt(record) else _remove_made(record, uninstall)
         except (Inconclusive, MeshUnavailable) as error:
@@ -181,7 +181,7 @@ def _remove_kind(name: str, dead: str = "") -> str:
 
 
 async def _remove_installed(attachment: Attachment) -> str:
-    """Remove the meshes of a run; helm has to be there only where there is any."""
+    """Remove the Helm meshes of a run; helm is required only if there is one."""
     api = await Api.connect(attachment.kubeconfig, attachment.context)
     try:
         for one in await installed_by(api, attachment.run):

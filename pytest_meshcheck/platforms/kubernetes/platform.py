@@ -31,7 +31,7 @@ from pytest_meshcheck.probe.protocol import messages as m
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""
 
-STILL_THERE = m.ReadLedger("nobody")
+PING = m.ReadLedger("nobody")
 """A request that only proves that a probe answers."""
 
 ROUTED_WITHIN = 20.0
@@ -164,7 +164,7 @@ class Kubernetes:
         """Raise Inconclusive unless every probe answers now, and no pod or container has ended."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN * self.timeout_scale):
-                await asyncio.gather(*(running.probe.call(STILL_THERE) for running in self.running.values()))
+                await asyncio.gather(*(running.probe.call(PING) for running in self.running.values()))
         except (TimeoutError, ProbeLost):
             await self._explained_check()
             raise Inconclusive("a probe stopped responding; could not determine which") from None
@@ -309,7 +309,7 @@ class Kubernetes:
         return fate(running.pod, self._connection.result().pods.known.get(running.key))
 
     async def _remove(self, spec: WorkloadSpec) -> None:
-        """Remove a workload, also what there is of one that did not start; the last replica's service goes with it."""
+        """Remove a workload, also one that did not start; the service goes with the last replica."""
         running, generation = self.running.pop(str(spec), None), spec.replica
         if running is not None:
             await running.probe.close()

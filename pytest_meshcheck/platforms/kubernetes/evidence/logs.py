@@ -76,13 +76,13 @@ def _line(event: Object) -> str:
 
 
 async def log_of_ended(api: Api, pod: Object, container: str) -> str:
-    """The log of a container that has ended, whether or not it was restarted since."""
+    """The log of a container that has ended, even if it was restarted since."""
     query = next(iter(_logs_of(pod, container).values()))
     return await _log(api, pod["metadata"]["namespace"], pod["metadata"]["name"], container, query)
 
 
 def _logs_of(pod: Object, container: str) -> dict[str, dict[str, str]]:
-    """What is asked for of a container, by the suffix of the file that it goes to."""
+    """The queries for the logs of a container, by the suffix of the file."""
     status = pod.get("status", {})
     states = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     state: Object = next((one for one in states if one["name"] == container), {})

@@ -114,7 +114,7 @@ async def _read(
 
 
 async def _kinds(api: Api, group: str) -> list[tuple[str, Object]]:
-    """The kinds of an API group that can be listed, with their version; none where there is no such group."""
+    """The kinds of an API group that can be listed, with their version; none if there is no such group."""
     if (served := await api.read(f"/apis/{group}")) is None:
         return []
     version = served["preferredVersion"]["groupVersion"]
