@@ -11,7 +11,7 @@ from pytest_meshcheck.model.policy import MARK, Named, Retry, ServicePolicy, Tim
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import port_number
 
 Parts = Mapping[type[ServicePolicy], Callable[[Any], Mapping[str, Any]]]
 """By kind of policy, what a rule says because of it; ``timeouts`` of several policies are put together."""

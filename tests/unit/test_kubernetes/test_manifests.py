@@ -9,8 +9,8 @@ import pytest
 
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from pytest_meshcheck.probe.protocol.messages import Protocol
 
 OWNER = Ownership("c0ffee", "gw1", "localhost/meshcheck/probe:1")

@@ -10,7 +10,7 @@ from yaml import YAMLError
 from pytest_meshcheck.model.errors import MeshUnavailable
 
 BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
-"""What the client raises for files that are no kubeconfig."""
+"""Errors of the client for files that are not a kubeconfig."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Contexts:
 
     Attributes:
         kubeconfig: None for the default one.
-        names: What they are called.
-        current: The current one; empty where there is none.
+        names: Their names.
+        current: The name of the current one; empty if there is none.
     """
 
     kubeconfig: Path | None
@@ -31,7 +31,7 @@ class Contexts:
         """The context of that name, or the current one.
 
         Raises:
-            MeshUnavailable: There is none; lists those there are.
+            MeshUnavailable: There is none; the message lists the contexts.
         """
         wanted = context or self.current
         if wanted in self.names:

@@ -1,7 +1,7 @@
-"""The way to an API server: directly, or through a proxy, exactly as ``kubectl`` would go.
+"""The proxy to an API server, chosen exactly as ``kubectl`` does.
 
-The client by itself differs from ``kubectl``: it sends requests for loopback addresses to a proxy, knows no networks in
-``NO_PROXY``, and leads ``exec`` streams around every proxy.
+The client by itself differs from ``kubectl``: it uses a proxy for loopback addresses, ignores networks in ``NO_PROXY``,
+and opens ``exec`` streams without a proxy.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ READ_BUFFER = 1 << 21
 
 
 def proxy_to(server: str) -> str | None:
-    """The proxy that the environment names for a URL; None where there is none, or none is to be used.
+    """The proxy that the environment names for a URL; None if there is none, or an exception applies.
 
     As in Go's net/http: loopback addresses are never reached through a proxy.
     """
@@ -35,10 +35,10 @@ def proxy_to(server: str) -> str | None:
 
 
 def client_of(kind: Callable[..., Client], configuration: Configuration, **how: Any) -> Client:
-    """A client whose requests and streams go that way.
+    """A client whose requests and streams use that proxy.
 
     Raises:
-        MeshUnavailable: The proxy is of a kind that no client of ours can speak to.
+        MeshUnavailable: The scheme of the proxy is not supported.
     """
     proxy = proxy_of(configuration)
     if proxy is not None and urlsplit(proxy).scheme not in SCHEMES:
@@ -52,17 +52,17 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, **how: 
     connector = rest.pool_manager.connector
     rest.pool_manager.detach()
     rest.pool_manager = aiohttp.ClientSession(connector=connector, proxy=proxy, read_bufsize=READ_BUFFER)
-    rest.proxy = ""  # each request would name it once more
+    rest.proxy = ""  # else each request names it once more
     return client
 
 
 def proxy_of(configuration: Configuration) -> str | None:
-    """The proxy of a kubeconfig, which counts for any address, or else that of the environment."""
+    """The proxy of the kubeconfig, which applies to any address, or else that of the environment."""
     return configuration.proxy or proxy_to(str(configuration.host))
 
 
 def described(proxy: str) -> str:
-    """A proxy without the credentials for it."""
+    """The URL of a proxy without credentials."""
     url = urlsplit(proxy)
     return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
 

@@ -11,8 +11,7 @@ RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
 WORKLOAD = "app.kubernetes.io/name"
 GENERATION = "meshcheck.dev/generation"
-"""Tells a replica of a workload from the others, and an instance from the one that takes its place; a service leads
-to one of them, or to all."""
+"""Distinguishes replicas of a workload, and an instance from its successor; a service leads to one or to all."""
 
 FIRST = 1
 CONTAINER = "probe"
@@ -21,13 +20,13 @@ SOCKET_FOLDER = "/run/meshcheck"
 SOCKET = f"{SOCKET_FOLDER}/control"
 RELAY = (PYTHON, "-m", "pytest_meshcheck.probe.agent.relay", SOCKET)
 DRAIN = 1
-"""Seconds that a probe goes on serving after SIGTERM, while others still learn that it goes."""
+"""Seconds that a probe continues to serve after SIGTERM, until clients have learned of its end."""
 
 GRACE = 5
-"""Seconds after which the kubelet kills it."""
+"""Seconds after SIGTERM until the kubelet kills a probe."""
 
 USER = 65532
-"""Anybody but root, and none of the users whose traffic a mesh exempts."""
+"""Not root, and not a user whose traffic a mesh exempts."""
 
 NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banner": 9001}
 """Port numbers by name; they are the same on services and on pods."""
@@ -36,17 +35,17 @@ FIRST_OTHER = 10080
 """The first number of declared ports that have other names, in their order."""
 
 SERVER_FIRST = "tcp"
-"""Application protocol of a port where the client is silent at first. Istio knows it. Linkerd does not, and takes it
-for opaque; it would wait for 10 s for a protocol to detect otherwise."""
+"""Application protocol of a port on which the server speaks first. Istio knows it. Linkerd does not, and treats the
+port as opaque; otherwise it would wait 10 s to detect a protocol."""
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Whose things these are.
+    """The owner of resources in the cluster.
 
     Attributes:
-        run: Id of the run.
-        worker: Which of its processes; empty where there is one.
+        run: The id of the run.
+        worker: The process of the run; empty if there is only one.
         image: The probe's image.
         pull_policy: When the kubelet pulls it.
     """
@@ -58,12 +57,12 @@ class Ownership:
 
     @property
     def suffix(self) -> str:
-        """What follows the plain name of a namespace."""
+        """The suffix of the names of namespaces."""
         return f"{self.run}-{self.worker}" if self.worker else self.run
 
     @property
     def labels(self) -> dict[str, str]:
-        """What all that belongs to this process is labelled with."""
+        """The labels of every resource of this process."""
         return {RUN: self.run} | ({WORKER: self.worker} if self.worker else {})
 
     def namespace(self, plain: str) -> str:
@@ -83,7 +82,7 @@ def namespace(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """A namespace, by its name in the cluster."""
+    """A namespace; ``name`` is its full name in the cluster."""
     metadata: dict[str, Any] = {"name": name, "labels": owner.labels | dict(labels or {})}
     if annotations:
         metadata["annotations"] = dict(annotations)
@@ -91,7 +90,7 @@ def namespace(
 
 
 def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:
-    """A workload's service account, service and deployment; ``metadata`` is what the mesh wants on its pods."""
+    """A workload's service account, service and deployment; ``metadata`` is what the mesh requires on its pods."""
     leads_to = FIRST if spec.replicas == 1 else None
     return [
         service_account(owner, spec),
@@ -101,7 +100,7 @@ def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[M
 
 
 def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:
-    """A service account that may do nothing."""
+    """A service account without permissions."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -110,9 +109,9 @@ def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:
 
 
 def service(owner: Ownership, spec: WorkloadSpec, generation: int | None = FIRST) -> Manifest:
-    """The service in front of a generation of a workload, or of all that run.
+    """The service of one generation of a workload, or of all.
 
-    Names and application protocols of its ports tell a mesh what is spoken.
+    From the names and application protocols of its ports a mesh learns the protocol.
     """
     return {
         "apiVersion": "v1",
@@ -145,7 +144,7 @@ def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generat
 
 
 def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
-    """A pod like that of a workload, to be tried out where there is no service account of its own."""
+    """A pod like that of a workload, for a dry run in a namespace without its service account."""
     about = {"generateName": "meshcheck-", "labels": dict(metadata.labels), "annotations": dict(metadata.annotations)}
     tried = {**pod(owner, spec), "serviceAccountName": ""}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": tried}
@@ -189,7 +188,7 @@ def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
 
 
 def watchers(owner: Ownership) -> list[Manifest]:
-    """One privileged probe in the network of each node: it sees what all interfaces carry."""
+    """One privileged probe in the network of each node, which captures all interfaces."""
     home = owner.namespace("wire")
     labels = owner.labels | {WORKLOAD: "wire"}
     return [

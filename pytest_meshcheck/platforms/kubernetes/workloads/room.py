@@ -1,4 +1,4 @@
-"""Whether pods fit on the nodes of a cluster, by what they request, as its scheduler reckons; pure.
+"""Whether pods fit on the nodes of a cluster by their resource requests, calculated as the scheduler does; pure.
 
 https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
 https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
@@ -11,10 +11,10 @@ from fractions import Fraction
 from functools import reduce
 from operator import add
 
-from pytest_meshcheck.platforms.kubernetes.api import Object
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 UNITS = {
-    # suffix of a quantity: what it stands for
+    # suffix of a quantity: factor
     "n": Fraction(1, 10**9),
     "u": Fraction(1, 10**6),
     "m": Fraction(1, 1000),
@@ -41,12 +41,12 @@ GIBIBYTE = 2**30
 
 @dataclass(frozen=True)
 class Room:
-    """What pods request, or what nodes have for them.
+    """Resources that pods request, or that nodes have.
 
     Attributes:
         cpu: Cores.
         memory: Bytes.
-        pods: How many.
+        pods: Number of pods.
     """
 
     cpu: Fraction = Fraction(0)
@@ -63,7 +63,7 @@ class Room:
         return Room(self.cpu * times, self.memory * times, self.pods * times)
 
     def holds(self, other: "Room") -> bool:
-        """Whether there is as much of everything."""
+        """Whether there is at least as much of each resource."""
         return other.cpu <= self.cpu and other.memory <= self.memory and other.pods <= self.pods
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class Room:
 
 
 def requested(pod: Object) -> Room:
-    """What one pod requests: all that runs at once, or what one of its init containers takes before that."""
+    """The requests of one pod: of all containers that run at once, or of a larger init container before them."""
     spec = pod["spec"]
     beside, most = Room(), Room()
     for container in spec.get("initContainers", ()):
@@ -86,7 +86,7 @@ def requested(pod: Object) -> Room:
 
 
 def allocatable(node: Object) -> Room:
-    """What a node has for pods; nothing where it takes none."""
+    """The resources of a node for pods; nothing if it accepts none."""
     spec, status = node.get("spec", {}), node.get("status", {})
     is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
     is_shut = spec.get("unschedulable") or any(taint["effect"] in KEEPS_OFF for taint in spec.get("taints", ()))
@@ -96,7 +96,7 @@ def allocatable(node: Object) -> Room:
 
 
 def free(nodes: Sequence[Object], pods: Iterable[Object]) -> Room:
-    """What is left on nodes beside these pods, of which those elsewhere take nothing."""
+    """The resources that these pods leave on nodes that accept pods."""
     rooms = {node["metadata"]["name"]: allocatable(node) for node in nodes}
     open_ = {name for name, room in rooms.items() if room.pods}
     taken = [requested(pod) for pod in pods if _stays(pod) and pod["spec"].get("nodeName") in open_]
@@ -112,7 +112,7 @@ def quantity(text: str | int) -> Fraction:
     """A quantity such as ``100m`` or ``64Mi``; ValueError for anything else."""
     found = QUANTITY.fullmatch(str(text))
     if found is None:
-        raise ValueError(f"{text!r} is no quantity")
+        raise ValueError(f"{text!r} is not a quantity")
     return Fraction(found[1]) * UNITS[found[2]]
 
 

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.api import SERVER_ERRORS, UNREACHABLE, Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import SERVER_ERRORS, UNREACHABLE, Object, Refused
 
 PAUSE = 0.5
-"""Seconds after which an API server that went away is asked again."""
+"""Seconds between attempts to reach an API server that is away."""
 
 PODS = "/api/v1/pods"
 
@@ -25,11 +24,11 @@ HOPELESS = frozenset(
         "CrashLoopBackOff",
     }
 )
-"""Reasons of the kubelet to wait that do not go away by themselves soon enough."""
+"""Reasons of a waiting container that do not pass by themselves soon enough."""
 
 
 class Pods:
-    """The pods with certain labels, kept current by a watch that survives the API server's absence."""
+    """The pods with certain labels, kept current by a watch that outlasts a restart of the API server."""
 
     def __init__(self, api: Api, selector: str) -> None:
         self.known: dict[tuple[str, str], Object] = {}
@@ -66,10 +65,9 @@ class Pods:
                         self._replace(remaining if event == "DELETED" else remaining | {_key(pod): pod})
             except UNREACHABLE:
                 await asyncio.sleep(PAUSE)
-            except ApiException as error:
+            except Refused as error:
                 if error.status < SERVER_ERRORS:
-                    how = f"{error.status} {error.reason}"
-                    raise Inconclusive(f"the pods of the run cannot be watched: {how}") from error
+                    raise Inconclusive(f"the pods of the run cannot be watched: {error}") from error
                 await asyncio.sleep(PAUSE)
 
     def _replace(self, known: dict[tuple[str, str], Object]) -> None:
@@ -86,7 +84,7 @@ def ready(pod: Object) -> bool:
 
 
 def obstacle(pod: Object) -> str | None:
-    """What keeps a pod from ever running, as the kubelet says it; None where nothing does."""
+    """Why a pod will never run, in the words of the kubelet; None if nothing prevents it."""
     where = f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']} on {pod['spec'].get('nodeName', 'no node')}"
     status = pod.get("status", {})
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
@@ -98,7 +96,7 @@ def obstacle(pod: Object) -> str | None:
 
 
 def progress(pod: Object) -> str:
-    """How far a pod is, for messages."""
+    """The phase of a pod and its unmet conditions, for messages."""
     status = pod.get("status", {})
     unmet = [
         f"{condition['type']} is {condition['status']}: {condition.get('reason', '')} {condition.get('message', '')}"
@@ -109,7 +107,7 @@ def progress(pod: Object) -> str:
 
 
 def fate(before: Object, now: Object | None) -> str | None:
-    """What became of a pod that ran: that it is gone, or that one of its containers started anew; None for neither."""
+    """Whether a pod that ran is gone, or one of its containers ended, in words; None for neither."""
     if now is None or now["metadata"]["uid"] != before["metadata"]["uid"]:
         return "its pod is gone"
     if "deletionTimestamp" in now["metadata"]:
@@ -121,7 +119,7 @@ def fate(before: Object, now: Object | None) -> str | None:
 
 
 def ended_container(before: Object, now: Object | None) -> str | None:
-    """The name of the container that ended since a pod ran; None where none did, or where the pod is gone."""
+    """The name of the container that ended since a pod ran; None if none did, or if the pod is gone."""
     status = _ended(before, now) if now else None
     return str(status["name"]) if status else None
 
@@ -142,7 +140,7 @@ def _end(status: Object) -> Object:
 
 
 def _statuses(pod: Object) -> list[Object]:
-    """Those of containers that are to run as long as the pod does."""
+    """The statuses of containers that run as long as the pod."""
     status = pod.get("status", {})
     lasting = {
         container["name"]

@@ -1,4 +1,4 @@
-"""Captures traffic between two workloads on the nodes that it passes."""
+"""Captures traffic between two workloads on each node that it passes."""
 
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,9 +16,9 @@ class End:
     """One end of a leg: a workload, or a proxy between two of them.
 
     Attributes:
-        name: What it is called in evidence.
-        addresses: That of its pod, and then others that lead to it.
-        node: Where it runs.
+        name: Its name in evidence.
+        addresses: The address of its pod, then others that lead to it.
+        node: The node that it runs on.
     """
 
     name: str
@@ -28,12 +28,12 @@ class End:
 
 @dataclass(frozen=True)
 class Captures:
-    """The captures of one leg, a node each; what one of them saw was there."""
+    """The captures of one leg, one per node; what any of them saw was there."""
 
     captures: Sequence[Recording]
 
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        """Search what the nodes have seen so far. A connection across two nodes is seen on both, and counted once."""
+        """Search the captures so far. A connection across two nodes is seen on both, and counted once."""
         sights = [await capture.look_for(needles) for capture in self.captures]
         fullest = max(sights, key=lambda sight: sight.octets_to_server + sight.octets_to_client)
         return Sight(
@@ -47,14 +47,14 @@ class Captures:
 
 @dataclass(frozen=True)
 class Way:
-    """The captures of all legs between two workloads; what was seen on one of them was there."""
+    """The captures of all legs between two workloads; what was seen on any of them was there."""
 
     client: str
     server: str
     legs: Sequence[Captures]
 
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        """Search every leg. Bytes are those of the leg with the fewest: a leg where none were seen shows nothing."""
+        """Search every leg. The bytes are those of the leg with the fewest: a leg without bytes proves nothing."""
         sights = [await leg.look_for(needles) for leg in self.legs]
         return Sight(
             connections=min(sight.connections for sight in sights),
@@ -67,7 +67,7 @@ class Way:
 
 @asynccontextmanager
 async def watched(ends: Sequence[End], port: str, watchers: Mapping[str, Probe]) -> AsyncIterator[Way]:
-    """Capture what goes from each end to the next; ``watchers`` are the privileged probes, by node."""
+    """Capture the traffic from each end to the next; ``watchers`` are the privileged probes by node."""
     async with AsyncExitStack() as stack:
         legs = [await _leg(stack, one, other, port, watchers) for one, other in itertools.pairwise(ends)]
         yield Way(ends[0].name, ends[-1].name, legs)

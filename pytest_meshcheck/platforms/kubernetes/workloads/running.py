@@ -1,24 +1,24 @@
-"""The running workloads of a run, and their pods among all others."""
+"""The running workloads of a run, and their pods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
-from pytest_meshcheck.platforms.kubernetes.api import Object
-from pytest_meshcheck.platforms.kubernetes.manifests import FIRST, GENERATION, WORKLOAD
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import FIRST, GENERATION, WORKLOAD
 from pytest_meshcheck.probe.controller import Probe
 
 
 @dataclass(frozen=True)
 class Running:
-    """A workload that runs.
+    """A running workload.
 
     Attributes:
-        spec: What was asked for.
-        pod: Its pod as it was once the probe answered.
+        spec: The workload as requested.
+        pod: Its pod at the time when the probe first answered.
         service_address: The address of its service in the cluster.
         probe: Its control connection.
-        generation: Its place among the instances that took each other's place.
+        generation: Its number among the instances that replaced each other.
     """
 
     spec: WorkloadSpec
@@ -39,7 +39,7 @@ class Running:
 
     @property
     def node(self) -> str:
-        """Where it runs."""
+        """The node that it runs on."""
         return str(self.pod["spec"]["nodeName"])
 
 

@@ -14,19 +14,18 @@ from kubernetes_asyncio.client import Configuration, CoreV1Api
 from kubernetes_asyncio.stream import WsApiClient
 from kubernetes_asyncio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
-from pytest_meshcheck.platforms.kubernetes import way
+from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of
 from pytest_meshcheck.probe.controller import ProbeLost, Stream
 
 HEARTBEAT = 20.0
-"""Seconds between pings, so that a stream that leads nowhere is noticed."""
+"""Seconds between pings, which detect a stream whose other end is gone."""
 
 STDIN = bytes([STDIN_CHANNEL])
 CHUNK = 1 << 20
-"""Bytes per message: the server reads no longer ones."""
+"""Bytes per message; the server does not read longer ones."""
 
-LOOKS, PAUSE = 500, 0.01
-"""How often, and with how many seconds between, is looked whether the API server has done its part of the orderly end
-of a TLS connection, before it is given up."""
+CHECKS, PAUSE = 500, 0.01
+"""Checks, and seconds between them, whether the API server has closed its end of a TLS connection."""
 
 NOT_FOUND = 404
 
@@ -35,7 +34,7 @@ class Executor:
     """Runs commands in containers of one cluster."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self._client = way.client_of(WsApiClient, configuration, heartbeat=HEARTBEAT)
+        self._client = client_of(WsApiClient, configuration, heartbeat=HEARTBEAT)
         self._pods = CoreV1Api(self._client)
         self._pipes: set[Pipe] = set()
 
@@ -43,8 +42,8 @@ class Executor:
         """Start a command; the stream is its standard input and output.
 
         Raises:
-            OSError: The API server or the kubelet cannot be reached now.
-            ProbeLost: There is no such pod any more.
+            OSError: The API server or the kubelet cannot be reached at present.
+            ProbeLost: The pod no longer exists.
         """
         try:
             # Typed as if it ran the command to its end; without preloading it is a connection to be awaited.
@@ -62,7 +61,7 @@ class Executor:
             socket = await opened
         except aiohttp.WSServerHandshakeError as refused:
             if refused.status == NOT_FOUND:
-                raise ProbeLost(f"there is no pod {namespace}/{pod} any more") from refused
+                raise ProbeLost(f"pod {namespace}/{pod} no longer exists") from refused
             raise ConnectionError(f"exec into {namespace}/{pod}: {refused.status} {refused.message}") from refused
         except aiohttp.ClientError as error:
             raise ConnectionError(f"exec into {namespace}/{pod}: {error}") from error
@@ -71,7 +70,7 @@ class Executor:
         return pipe.reader, pipe
 
     async def forward(self, namespace: str, pod: str, port: int) -> aiohttp.ClientWebSocketResponse:
-        """Connect to a port of a pod's loopback; aiohttp.ClientError where the API server does not let us."""
+        """Connect to a port on the loopback of a pod; aiohttp.ClientError if the API server refuses."""
         opened: Any = await self._pods.connect_get_namespaced_pod_portforward(
             pod, namespace, ports=port, _preload_content=False
         )
@@ -79,7 +78,7 @@ class Executor:
         return socket
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all streams and connections."""
         await asyncio.gather(*(pipe.end() for pipe in self._pipes))
         await self._client.close()
 
@@ -98,29 +97,29 @@ class Pipe:
         self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._send())]
 
     def write(self, data: bytes) -> None:
-        """Send bytes soon."""
+        """Queue bytes to send."""
         for start in range(0, len(data), CHUNK):
             self._outgoing.put_nowait(data[start : start + CHUNK])
 
     def close(self) -> None:
-        """Send what is left, then end the stream."""
+        """Send what is queued, then end the stream."""
         if not self._closing:
             self._closing = True
             self._outgoing.put_nowait(None)
 
     def is_closing(self) -> bool:
-        """Whether it has ended, or is about to."""
+        """Whether it has ended or is ending."""
         return self._closing
 
     def is_closed(self) -> bool:
-        """Whether also the connection below it is closed."""
+        """Whether the connection below it is closed as well."""
         return self._below is None or self._below.fileno() == -1
 
     async def end(self) -> None:
         """End the stream, and wait until its connection is closed, which must not outlive the event loop."""
         self.close()
         await asyncio.wait(self._tasks)
-        for _ in range(LOOKS):
+        for _ in range(CHECKS):
             if self.is_closed():
                 return
             await asyncio.sleep(PAUSE)
@@ -137,13 +136,13 @@ class Pipe:
     async def _receive(self) -> None:
         status = ""
         async for message in self._socket:
-            channel, data = _taken_apart(message)
+            channel, data = _split(message)
             if channel == STDOUT_CHANNEL and data:
                 self.reader.feed_data(data)
             elif channel == STDERR_CHANNEL:
                 self._said = (self._said + data)[-2000:]
             elif channel == ERROR_CHANNEL:
-                status = _ended_how(data)
+                status = _status_message(data)
         self._end(f"{status} {self._said.decode(errors='replace').strip()}".strip())
         self.close()
 
@@ -154,11 +153,11 @@ class Pipe:
             self.reader.feed_eof()
 
 
-def _taken_apart(message: Any) -> tuple[int | None, bytes]:
+def _split(message: Any) -> tuple[int | None, bytes]:
     data = message.data.encode() if isinstance(message.data, str) else message.data
     return (data[0], data[1:]) if isinstance(data, bytes) and data else (None, b"")
 
 
-def _ended_how(data: bytes) -> str:
+def _status_message(data: bytes) -> str:
     status = json.loads(data)
     return "" if status.get("status") == "Success" else str(status.get("message", ""))

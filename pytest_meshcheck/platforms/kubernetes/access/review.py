@@ -7,20 +7,19 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
-from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import ADMINISTRATOR, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 async def lacking(kubeconfig: Path | None, context: str | None, permissions: Sequence[Permission]) -> list[str]:
-    """What is not allowed in all namespaces, e.g. ``create namespaces``.
+    """The permissions that the user lacks in all namespaces, e.g. ``create namespaces``.
 
     Raises:
-        MeshUnavailable: The cluster cannot be had, or does not say.
+        MeshUnavailable: The cluster cannot be reached, or refuses the question.
     """
     api = await Api.connect(kubeconfig, context)
     try:
@@ -34,13 +33,13 @@ async def _lacking(api: Api, permissions: Sequence[Permission]) -> list[str]:
     single = [(verb, permission) for permission in dict.fromkeys(permissions) for verb in permission.verbs]
     try:
         allowed = await asyncio.gather(*(_may(api, verb, permission) for verb, permission in single))
-    except ApiException as error:
-        raise MeshUnavailable(f"the API server does not say what is allowed: {error.status} {error.reason}") from error
+    except Refused as error:
+        raise MeshUnavailable(f"the API server does not say what is allowed: {error}") from error
     except UNREACHABLE as error:
         raise MeshUnavailable(f"the API server cannot be reached: {error}") from error
     lacked = [(verb, one) for (verb, one), may in zip(single, allowed, strict=True) if not may]
     if any(one == ADMINISTRATOR for _, one in lacked):
-        return ["do everything in the cluster, as is needed to install a mesh"]
+        return ["administer the cluster, which installing a mesh requires"]
     return [f"{verb} {_named(one)}" for verb, one in lacked]
 
 

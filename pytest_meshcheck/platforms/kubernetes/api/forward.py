@@ -11,7 +11,7 @@ import contextlib
 import aiohttp
 import h11
 
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 
 DATA, ERRORS = 0, 1
 PORT = 2
@@ -22,15 +22,15 @@ NOT_FOUND = 404
 REFUSED = 400
 
 
-class NotTold(Exception):
-    """There is no answer; says why."""
+class NoAnswer(Exception):
+    """A port does not answer; the message says why."""
 
 
-async def told(executor: Executor, namespace: str, pod: str, port: int, target: str) -> str | None:
-    """The answer to an HTTP GET; None where there is nothing of that name.
+async def fetch(executor: Executor, namespace: str, pod: str, port: int, target: str) -> str | None:
+    """The body of the answer to an HTTP GET; None for 404.
 
     Raises:
-        NotTold: The pod cannot be reached, or answers otherwise.
+        NoAnswer: The pod cannot be reached, or answers with another error.
     """
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
@@ -40,13 +40,13 @@ async def told(executor: Executor, namespace: str, pod: str, port: int, target: 
             finally:
                 await socket.close()
     except TimeoutError:
-        raise NotTold(f"no answer within {ANSWERS_WITHIN:.0f} s") from None
+        raise NoAnswer(f"no answer within {ANSWERS_WITHIN:.0f} s") from None
     except (aiohttp.ClientError, OSError, h11.ProtocolError) as error:
-        raise NotTold(str(error)) from error
+        raise NoAnswer(str(error)) from error
     if status == NOT_FOUND:
         return None
     if status >= REFUSED:
-        raise NotTold(f"HTTP status {status}")
+        raise NoAnswer(f"HTTP status {status}")
     return body.decode(errors="replace")
 
 
@@ -70,7 +70,7 @@ async def _exchanged(socket: aiohttp.ClientWebSocketResponse, target: str) -> tu
 
 
 async def _received(socket: aiohttp.ClientWebSocketResponse, begun: set[int]) -> bytes:
-    """The next bytes of the port; empty at their end. NotTold for what the API server says is wrong."""
+    """The next bytes of the port; empty at their end. NoAnswer for what the API server says is wrong."""
     async for message in socket:
         if not isinstance(message.data, bytes) or not message.data:
             continue
@@ -79,7 +79,7 @@ async def _received(socket: aiohttp.ClientWebSocketResponse, begun: set[int]) ->
             begun.add(channel)
             data = data[PORT:]
         if channel == ERRORS and data:
-            raise NotTold(data.decode(errors="replace"))
+            raise NoAnswer(data.decode(errors="replace"))
         if channel == DATA and data:
             return data
     return b""

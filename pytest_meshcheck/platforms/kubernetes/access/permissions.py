@@ -19,7 +19,7 @@ class Permission:
 
 
 APPLIED = ("create", "patch")
-"""What server-side apply takes: https://kubernetes.io/docs/reference/using-api/server-side-apply/."""
+"""Verbs that server-side apply needs: https://kubernetes.io/docs/reference/using-api/server-side-apply/."""
 
 PLATFORM = (
     # group, resource, verbs
@@ -33,17 +33,17 @@ PLATFORM = (
     Permission("", "pods/log", ("get",)),
     Permission("", "events", ("list",)),
 )
-"""What every run does."""
+"""Permissions of every run."""
 
 ADMINISTRATOR = Permission("*", "*", ("*",))
-"""What it takes to install a mesh: its charts grant roles, and nobody can grant what he does not have."""
+"""Needed to install a mesh: its charts grant roles, and nobody can grant permissions that they lack."""
 
 READINESS = (
     Permission("apps", "deployments", ("get", "list", "watch")),
     Permission("apps", "daemonsets", ("list", "watch")),
     Permission("", "pods", ("create",)),
 )
-"""What finding out takes whether a mesh that is there works; pods are tried out and never created."""
+"""Needed to find out whether a pre-installed mesh works; pods are only created by dry run."""
 
 IMAGE_LOAD = (Permission("", "nodes", ("list",)),)
-"""What a run does that brings the probe image onto the nodes itself."""
+"""Permissions of a run that loads the probe image onto the nodes itself."""

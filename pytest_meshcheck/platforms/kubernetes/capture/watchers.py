@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.api import Object
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN, Connection
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
-from pytest_meshcheck.platforms.kubernetes.pods import obstacle, ready
-from pytest_meshcheck.platforms.kubernetes.running import pods_of
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import obstacle, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
 from pytest_meshcheck.probe.controller import Probe
 
 DAEMON = "wire"
@@ -18,10 +18,10 @@ DAEMON = "wire"
 
 @dataclass(eq=False)
 class Watchers:
-    """Started when the first wire is asked for, and anew once one of them is in trouble.
+    """The capturing pods; started for the first capture, and again once one of them is in trouble.
 
     Attributes:
-        owner: Whose pods these are; they live in a namespace of their own.
+        owner: The owner of the pods, which have a namespace of their own.
     """
 
     owner: Ownership
@@ -29,14 +29,14 @@ class Watchers:
 
     @property
     def namespace(self) -> str:
-        """Where they run."""
+        """The namespace of the pods."""
         return str(manifests.watchers(self.owner)[0]["metadata"]["name"])
 
     async def on(self, nodes: set[str], connection: Connection) -> dict[str, Probe]:
-        """The watchers by their node.
+        """The probes of the pods by node.
 
         Raises:
-            Inconclusive: One of these nodes cannot have any.
+            Inconclusive: There is none on one of these nodes.
         """
         if self._probes is None or (self._probes.done() and _in_trouble(self._probes)):
             self._probes = asyncio.create_task(self._start(nodes, connection))

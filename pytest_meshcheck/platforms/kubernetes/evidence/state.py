@@ -9,19 +9,19 @@ from typing import Any
 
 import msgspec
 import yaml
-from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.model.secrets import REDACTED, redact, redact_text
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
-from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 
 MOST = 200
 """Resources of one kind in one namespace that are kept."""
 
 SIDE_BY_SIDE = 4
-"""Data planes that are asked at once: each answers with megabytes."""
+"""Data planes that are queried at a time: each answers with megabytes."""
 
 CERTIFICATE = re.compile(r"-+BEGIN [A-Z ]*CERTIFICATE-+.*?(?:-+END [A-Z ]*CERTIFICATE-+|\Z)", re.DOTALL)
 OF_CERTIFICATES = {"inline_bytes", "inlinebytes", "pem"}
@@ -33,11 +33,11 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 @dataclass(frozen=True)
 class Dump:
-    """Something that a data plane says of itself.
+    """A query to a data plane about its own state.
 
     Attributes:
-        file: How the name of the file ends that it is kept in; JSON is kept indented.
-        port: Where it is asked, on the pod's loopback.
+        file: Suffix of the name of the evidence file; JSON is written with indentation.
+        port: The port on the loopback of the pod.
         target: Path and query.
     """
 
@@ -47,7 +47,7 @@ class Dump:
 
 
 def reading(groups: Collection[str]) -> tuple[Permission, ...]:
-    """What it takes to read the resources of these API groups, and to ask data planes."""
+    """The permissions to read the resources of these API groups, and to query data planes."""
     listed = [Permission(group, "*", ("list",)) for group in groups]
     return (*listed, Permission("", "configmaps", ("get",)), Permission("", "pods/portforward", ("create", "get")))
 
@@ -55,18 +55,18 @@ def reading(groups: Collection[str]) -> tuple[Permission, ...]:
 async def write_dumps(
     executor: Executor, directory: Path, pods: Sequence[Object], dumps: Mapping[str, Sequence[Dump]]
 ) -> None:
-    """Write what data planes say, by the name of their container in a pod; a file says why where one says nothing."""
+    """Write the answers of data planes, which are found by the name of their container; or why there is no answer."""
     places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def write(pod: Object, dump: Dump) -> None:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         async with places:
             try:
-                said = await told(executor, namespace, name, dump.port, dump.target)
-            except NotTold as why:
-                said = f"nothing is said on port {dump.port}: {why}\n"
-            if said is not None:
-                (directory / f"{namespace}.{name}.{dump.file}").write_text(without_secrets(said), "utf-8")
+                text = await fetch(executor, namespace, name, dump.port, dump.target)
+            except NoAnswer as reason:
+                text = f"no answer on port {dump.port}: {reason}\n"
+            if text is not None:
+                (directory / f"{namespace}.{name}.{dump.file}").write_text(without_secrets(text), "utf-8")
 
     wanted = [(pod, dump) for pod in pods for name in _containers(pod) for dump in dumps.get(name, ())]
     await asyncio.gather(*(write(pod, dump) for pod, dump in wanted))
@@ -75,16 +75,16 @@ async def write_dumps(
 async def write_policies(
     api: Api, directory: Path, groups: Collection[str], namespaces: Sequence[str], settings: Sequence[str] = ()
 ) -> None:
-    """Write what these API groups have in these namespaces or in none, and single ConfigMaps by their paths.
+    """Write the resources of these API groups in these namespaces or in none, and ConfigMaps by their paths.
 
-    The file bears the name of the first namespace; a comment in it says what could not be read.
+    The file has the name of the first namespace; a comment in it lists what could not be read.
     """
     texts = [text async for text in _read(api, groups, namespaces, settings)]
     (directory / f"{namespaces[0]}.policies.yaml").write_text("---\n".join(texts) or "# none\n", "utf-8")
 
 
 def without_secrets(text: str) -> str:
-    """A data plane's words without keys, certificates and tokens."""
+    """The answer of a data plane without keys, certificates and tokens."""
     try:
         read = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -99,13 +99,13 @@ async def _read(
         try:
             if (found := await api.read(path)) is not None:
                 yield _shown({"apiVersion": "v1", "kind": "ConfigMap", **found})
-        except (*UNREACHABLE, ApiException) as error:
-            yield f"# {path} cannot be read: {_why(error)}\n"
+        except (*UNREACHABLE, Refused) as error:
+            yield f"# {path} cannot be read: {error}\n"
     for group in groups:
         try:
             kinds = await _kinds(api, group)
-        except (*UNREACHABLE, ApiException) as error:
-            yield f"# what there is of {group} cannot be read: {_why(error)}\n"
+        except (*UNREACHABLE, Refused) as error:
+            yield f"# resources of {group} cannot be read: {error}\n"
             continue
         for version, kind in kinds:
             for where in [f"namespaces/{one}/" for one in namespaces] if kind["namespaced"] else [""]:
@@ -114,7 +114,7 @@ async def _read(
 
 
 async def _kinds(api: Api, group: str) -> list[tuple[str, Object]]:
-    """The kinds of an API group that can be listed, with their version; none where there is no such group."""
+    """The kinds of an API group that can be listed, with their version; none if there is no such group."""
     if (served := await api.read(f"/apis/{group}")) is None:
         return []
     version = served["preferredVersion"]["groupVersion"]
@@ -130,8 +130,8 @@ async def _kinds(api: Api, group: str) -> list[tuple[str, Object]]:
 async def _listed(api: Api, version: str, kind: Object, where: str) -> AsyncIterator[str]:
     try:
         listed = await api.request("GET", f"/apis/{version}/{where}{kind['name']}", [("limit", str(MOST))])
-    except (*UNREACHABLE, ApiException) as error:
-        yield f"# {kind['name']} {where.removesuffix('/')} cannot be read: {_why(error)}\n"
+    except (*UNREACHABLE, Refused) as error:
+        yield f"# {kind['name']} {where.removesuffix('/')} cannot be read: {error}\n"
         return
     for item in listed["items"]:
         yield _shown({"apiVersion": version, "kind": kind["kind"], **item})
@@ -164,7 +164,3 @@ def _without_certificates(value: Any) -> Any:
 def _containers(pod: Object) -> list[str]:
     spec = pod["spec"]
     return [one["name"] for one in [*spec.get("initContainers", ()), *spec["containers"]]]
-
-
-def _why(error: BaseException) -> str:
-    return f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)

@@ -8,10 +8,10 @@ import pytest
 from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes import api as under_test
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
-from pytest_meshcheck.platforms.kubernetes.way import proxy_to
+from pytest_meshcheck.platforms.kubernetes.api import resources
+from pytest_meshcheck.platforms.kubernetes.api.proxy import proxy_to
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 
 PROXY = "http://proxy.test:3128"
 NOBODY = "http://127.0.0.1:9"
@@ -118,7 +118,7 @@ async def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.asyncio
 async def test_a_proxy_that_leads_nowhere_is_named_without_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "REACHABLE_WITHIN", 5.0)
+    monkeypatch.setattr(resources, "REACHABLE_WITHIN", 5.0)
     monkeypatch.setenv("HTTP_PROXY", "http://user:secret@127.0.0.1:9")
     api = Api(Configuration(host="http://cluster.test:8001"), 1.0)
     said = r"http://cluster.test:8001 cannot be reached through the proxy http://127.0.0.1:9: .*NO_PROXY=cluster.test "

@@ -6,12 +6,12 @@ import msgspec
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """A cluster that is there, and the probe image that its nodes have or can pull."""
+    """An existing cluster, and the probe image that its nodes have or can pull."""
 
     run: str
     """Id of the run, in the names of namespaces and in labels."""
     image: str
-    """Empty where no test needs one, or none can be had."""
+    """Empty if no test needs one, or none is available."""
     description: str
     """For headers and reports."""
     kubeconfig_file: str = ""
@@ -19,20 +19,20 @@ class Attachment(msgspec.Struct, frozen=True):
     context: str | None = None
     """None for the current one."""
     turns: str = ""
-    """File of the lock by which the processes of the run keep out of each other's way; empty: there is one process."""
+    """File of the lock that the processes of the run share; empty: there is one process."""
     kept: bool = False
-    """The cluster is one of kind's that runs find again, with what earlier ones installed there."""
+    """Whether it is a kept kind cluster, with what earlier runs installed in it."""
     transient: bool = False
-    """The cluster itself goes away at the end."""
+    """Whether the cluster itself is deleted at the end."""
 
     @property
     def turns_file(self) -> Path | None:
-        """The lock's file; None where there is one process."""
+        """The file of the lock; None if there is one process."""
         return Path(self.turns) if self.turns else None
 
     @property
     def probe_wanted(self) -> Path:
-        """A file that a worker of xdist makes where it has collected a test that needs the probe image."""
+        """A file that an xdist worker creates once it has collected a test that needs the probe image."""
         return Path(self.turns).with_name("probe-wanted")
 
     @property
