@@ -16,13 +16,11 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import (
-    Answered,
     Attempt,
     Ending,
     Exchange,
     Form,
     LoadOutcome,
-    Protocol,
     Sight,
     takes_form,
 )
@@ -110,10 +108,13 @@ class ExchangeClaims(Claims[Exchange]):
         return self.seen.request_id
 
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
-        """A complete response arrived, with this status. For gRPC 200 means OK; for TCP only the response counts."""
+        """A complete response arrived, with this status. 200 means success, in the terms of any protocol.
+
+        For gRPC 500 is any failure; without a status, as over TCP, only the response counts.
+        """
         statuses = {status} if isinstance(status, int) else set(status)
         good = self.seen.ending is Ending.ANSWERED and (
-            self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
+            not self.seen.protocol.facts.has_status or _as_http(self.seen) in statuses
         )
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require_in_time(good, f"an answer with status {wanted}", told(self.seen), self._timing())
@@ -123,14 +124,14 @@ class ExchangeClaims(Claims[Exchange]):
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
         return self.require_in_time(good, f"an answer with grpc-status {status}", told(self.seen), self._timing())
 
-    def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
+    def refused(self, forms: Collection[Form]) -> Exchange:
         """It was refused in one of the documented forms. A closed port is not a refusal."""
         if self.seen.ending in NOBODY_THERE:
             _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
-        allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
-        good = any(takes_form(self.seen, form) for form in allowed)
+        good = any(takes_form(self.seen, form) for form in forms)
         rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        return self.require_in_time(good, f"a refusal ({' or '.join(map(str, allowed))})", told(self.seen), rests_on)
+        allowed = " or ".join(sorted(map(str, forms)))
+        return self.require_in_time(good, f"a refusal ({allowed})", told(self.seen), rests_on)
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is complete and unaltered."""
@@ -197,6 +198,15 @@ class LoadClaims(Claims[LoadOutcome]):
         )
         rests_on = None if s.lost or s.duplicated else self.rests_on
         return self.require_in_time(s.clean, "every request to be served exactly once", actual, rests_on)
+
+    def lost_nothing(self, at_least: int, within: float) -> LoadOutcome:
+        """No request failed, was lost or arrived twice.
+
+        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``carried``.
+        """
+        control(self.seen, self.what).sent_at_least(at_least)
+        control(self.seen, self.what).carried(within)
+        return self.clean()
 
     def refused(self) -> LoadOutcome:
         """No request succeeded or reached an application."""
@@ -339,6 +349,7 @@ def _within(attempts: Sequence[Attempt]) -> str:
 
 
 def _as_http(exchange: Exchange) -> int | None:
-    if exchange.protocol is Protocol.GRPC:
-        return 200 if exchange.grpc_status == 0 else 500
-    return exchange.status
+    facts = exchange.protocol.facts
+    if exchange.code == facts.success:
+        return 200
+    return 500 if facts.grpc else exchange.status

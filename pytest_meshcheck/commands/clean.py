@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_meshcheck.commands.errors import BAD_INPUT, FAILED, failed
+from pytest_meshcheck.meshes.kubernetes.removal import uninstall
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup.leftovers import Leftover, in_cluster, of_dead_runs, of_nobody
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 def _found(options: argparse.Namespace) -> Iterator[Leftover]:
     if options.kubeconfig and not options.kubeconfig.is_file():
         raise MeshUnavailable(f"--kubeconfig {options.kubeconfig}: no such file")
-    yield from of_dead_runs()
+    yield from of_dead_runs(uninstall)
     yield from of_nobody()
     if options.kubeconfig or options.context:
         yield from in_cluster(options.kubeconfig, options.context)

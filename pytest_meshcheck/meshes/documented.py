@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_meshcheck.model.observation import Ending, Form
+from pytest_meshcheck.model.observation import Answered, Ending, Form
 from pytest_meshcheck.model.policy import Failure
 
 
@@ -22,6 +22,23 @@ class Promises:
         return self.sources.get(field_name, "")
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """The forms in which a mesh refuses, by what it refuses.
+
+    Attributes:
+        plaintext: Plaintext under strict mutual TLS.
+        silence: The same from a client that says nothing, because the server speaks first.
+        client: A TLS client with the wrong certificate, or with none.
+        server: A server with the wrong certificate, as a client sees that its data plane refused it.
+    """
+
+    plaintext: frozenset[Form]
+    silence: frozenset[Form]
+    client: frozenset[Form]
+    server: frozenset[Form]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MtlsPromises(Promises):
     """How peers are refused.
@@ -37,6 +54,17 @@ class MtlsPromises(Promises):
     peer_refused_as: frozenset[Form]
     silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
     upstream_refused_statuses: frozenset[int] = frozenset({503})
+
+    @property
+    def refusals(self) -> Refusals:
+        """The forms of refusal, by what is refused."""
+        answers = {Answered(status) for status in self.upstream_refused_statuses}
+        return Refusals(
+            plaintext=self.plaintext_refused_as,
+            silence=self.silent_refused_as,
+            client=self.peer_refused_as,
+            server=self.peer_refused_as | answers,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

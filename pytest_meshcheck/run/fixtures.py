@@ -156,7 +156,7 @@ async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTes
     await mesh_session.stage.remove_dead()
     if mesh_session.lock.file is not None:
         await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
-    await mesh_session.follow_roots()
+    await mesh_session.rotations.follow_roots()
     return mesh_session
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from cryptography import x509
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.documented import Documented
+from pytest_meshcheck.meshes.documented import Documented, Refusals
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
@@ -102,6 +102,11 @@ class MeshUnderTest:
         return self.adapter.documented
 
     @property
+    def refusals(self) -> Refusals:
+        """The forms in which the mesh refuses, by what it refuses."""
+        return self.documented.mtls.refusals
+
+    @property
     def authority(self) -> Authority:
         """The certificate authority of the mesh."""
         return self.adapter.authority
@@ -110,11 +115,6 @@ class MeshUnderTest:
     def tolerance(self) -> float:
         """Seconds by which a busy machine may delay an event."""
         return TOLERANCE * self.scale
-
-    @property
-    def pulse(self) -> Mapping[str, float]:
-        """The longest stall in seconds, by kind of process."""
-        return self.standstills.longest
 
     def time(self, during: float) -> Time:
         """The stall that explains missing a limit of ``during`` seconds: one process that loses the tolerance."""
@@ -173,10 +173,6 @@ class MeshUnderTest:
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 
-    async def ensure_alive(self) -> None:
-        """Raise Inconclusive if a process has died: nothing is known about the mesh then."""
-        await self.platform.ensure_alive()
-
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
         self.loop.insist()
@@ -229,10 +225,6 @@ class MeshUnderTest:
         await self.policies.flush()
         await self.rotations.rotate(what, lifetime)
 
-    async def follow_roots(self) -> None:
-        """Restart workloads whose data planes started under earlier roots and cannot learn of the present ones."""
-        await self.rotations.follow_roots()
-
     async def tls_request(
         self, caller: Workload, server: Workload, credentials: Credentials | None, port: str = "http", **how: Any
     ) -> Exchange:
@@ -241,6 +233,15 @@ class MeshUnderTest:
         Over gRPC it is a call with an empty message. Keywords are ``patience`` and the fields of ``ClientTls``.
         """
         return await self.peers.tls_request(caller, server, credentials, port, **how)
+
+    async def until_refused(self, what: str, call: Callable[[], Awaitable[Exchange]], within: float) -> Exchange:
+        """Repeat a call for at most ``within`` seconds while it is served, then make it once more and return that.
+
+        The seconds until it was refused are recorded as a measurement of ``what``.
+        """
+        seconds = await self.peers.until_refused(call, within)
+        self.measure(f"{what} refused after (s)", round(seconds, 3))
+        return await call()
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""
