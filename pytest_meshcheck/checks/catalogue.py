@@ -144,7 +144,7 @@ def _fair(function: CheckFunction) -> CheckFunction:
         except Exception as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # an error during the clean-up of a cancelled check would otherwise hide the interruption
+                # otherwise an error during the clean-up of a cancelled check would hide the interruption
                 raise asyncio.CancelledError from error
             if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
                 await _excuse(fixtures["mesh"], error)
@@ -184,7 +184,7 @@ def _stated(path: Path, where: str, requirement: str) -> Requirement:
 
 
 def _only(path: Path, function_name: str) -> str:
-    _ids_in(path.resolve().parent)  # raises where two are called the same
+    _ids_in(path.resolve().parent)  # raises if two have the same name
     return check_id(path, function_name)
 
 

@@ -71,7 +71,7 @@ class Claims(Generic[T]):
 
     @property
     def request_id(self) -> str:
-        """The request that was seen; empty where it was something else."""
+        """The observed request; empty for other observations."""
         return ""
 
 
@@ -157,7 +157,7 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
 
     @property
     def request_id(self) -> str:
-        """The request that the attempts were at; empty where none arrived."""
+        """The request of the attempts; empty if none arrived."""
         return self.seen[0].request_id if self.seen else ""
 
     def count(self, number: int) -> tuple[Attempt, ...]:
@@ -228,7 +228,7 @@ class SightClaims(Claims[Sight]):
     def readable(self, needles: Sequence[str]) -> Sight:
         """Each of these texts was on the wire in plaintext."""
         missing = [needle for needle in needles if needle not in self.seen.found]
-        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} are not there")
+        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} of them are missing")
 
     def unreadable(self) -> Sight:
         """None of the texts was on the wire, although bytes went both ways."""
@@ -331,7 +331,7 @@ def after(seconds: float) -> str:
 
 
 def _within(attempts: Sequence[Attempt]) -> str:
-    """How far attempts lie apart, where there are several of one server."""
+    """The time between the first and the last of several attempts at one server."""
     if len(attempts) < 2 or len({attempt.instance for attempt in attempts}) > 1:
         return ""
     moments = [attempt.arrived for attempt in attempts]

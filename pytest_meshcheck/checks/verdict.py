@@ -111,7 +111,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     measured: Mapping[str, float | int | str] = {}
     """Measurements made by the check, e.g. ``policy acts after (s)``."""
     history: History | msgspec.UnsetType = msgspec.UNSET
-    """What pictures are drawn from; left out where there is nothing to draw."""
+    """The data of the pictures; omitted without any."""
     attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
     """The verdict of each attempt, if a plugin made several; the verdict is the worst of them."""
 

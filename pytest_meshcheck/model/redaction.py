@@ -1,4 +1,4 @@
-"""Removes private keys from everything that is shown or kept."""
+"""Removal of private keys from everything that is shown or kept."""
 
 import re
 
@@ -6,5 +6,5 @@ _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIV
 
 
 def redacted(text: str) -> str:
-    """The text without private keys in PEM, also where newlines are escaped or the end is cut off."""
+    """The text without PEM private keys, even with escaped newlines or a missing end."""
     return _KEY.sub("[private key]", text)

@@ -3,10 +3,10 @@
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
 SHORTEST = 0.0
-"""As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
+"""A ``leaf_lifetime`` that stands for the shortest that the mesh documents."""
 
 STAGE = {
-    # fixture: what it is
+    # fixture: workload
     "client": WorkloadSpec("blue", "client"),
     "other": WorkloadSpec("blue", "other"),
     "server": WorkloadSpec("blue", "server", calls=False),
@@ -17,7 +17,7 @@ STAGE = {
     "bystander": WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED),
     "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
 }
-"""Two identities in one namespace, their twins in another, and two workloads outside of the mesh."""
+"""Two identities in one namespace, their twins in another, and three workloads without a data plane."""
 
 WHERE_LIFETIMES_ARE_ONE = {"renewing": "other"}
 """Role aliases for meshes with one certificate lifetime: starting fewer workloads is cheaper."""

@@ -144,7 +144,7 @@ async def mesh_evidence(
         if run.judging.keeps_evidence(request.node):
             try:
                 await mesh_session.capture()
-            except Exception as error:  # noqa: BLE001 - the verdict stands even if its evidence cannot be kept
+            except Exception as error:  # noqa: BLE001 - the verdict holds even if its evidence cannot be kept
                 why = getattr(error, "strerror", None) or error
                 run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
 

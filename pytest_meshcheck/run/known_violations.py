@@ -16,24 +16,24 @@ Entries = tuple[KnownViolation, ...]
 
 @dataclass
 class KnownViolations:
-    """The entries of every file that counts in this run.
+    """The entries of all expectations in this run.
 
     Attributes:
-        given: The user's own file; None for those that the suites ship, ``expectations/<mesh>.toml``.
+        given: The user's file; None for the files of the suites, ``expectations/<mesh>.toml``.
     """
 
     given: Path | None
     _read: dict[tuple[Path, Path], Entries] = field(default_factory=dict)
 
     def find(self, check: Check, identifier: str, mesh: MeshName) -> KnownViolation | None:
-        """The entry for a check with its parameters; UsageError where the file cannot be used."""
+        """The entry for a check with its parameters; UsageError if the file is invalid."""
         shipped = check.root / "expectations" / f"{mesh.name}.toml"
         path = self.given or (shipped if shipped.is_file() else None)
         entries = self._entries(path, check.root) if path else ()
         return next((entry for entry in entries if entry.covers(identifier)), None)
 
     def refuse_unknown_parameters(self, planned: Collection[Planned]) -> None:
-        """UsageError for an entry with parameters that its check does not have, out of all that are planned."""
+        """UsageError for an entry whose parameters none of the collected checks has."""
         ids = {one.id for one in planned}
         whole = {one.check.id for one in planned}
         for entry in (entry for entries in self._read.values() for entry in entries):

@@ -1,4 +1,4 @@
-"""The meshes that Cilium is, by their names."""
+"""The factories of the Cilium meshes, one per ``--mesh`` name."""
 
 from pytest_meshcheck.meshes.cilium import flavours
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
@@ -10,7 +10,7 @@ def wireguard(order: Order) -> CiliumMesh:
     """``--mesh=cilium``: encrypted from node to node by WireGuard.
 
     Raises:
-        MeshUnavailable: It cannot be had in that version, or not on this machine.
+        MeshUnavailable: The version does not exist, or the charts cannot be fetched.
     """
     return CiliumMesh(order, flavours.WIREGUARD)
 
@@ -21,7 +21,7 @@ def ipsec(order: Order) -> CiliumMesh:
 
 
 def spire(order: Order) -> CiliumMesh:
-    """``--mesh=cilium-spire``: mutual authentication beside the connections; raises as ``wireguard``."""
+    """``--mesh=cilium-spire``: mutual authentication outside the connections; raises as ``wireguard``."""
     return CiliumMesh(order, flavours.SPIRE)
 
 

@@ -1,4 +1,4 @@
-"""Cilium, installed by its Helm chart, and judged by one of its flavours."""
+"""Cilium, installed by its Helm chart, in one of its variants."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,10 +34,10 @@ from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permissio
 from pytest_meshcheck.platforms.kubernetes.state import reading, write_policies
 
 SYSTEM = "cilium"
-"""A namespace of its own: what the suite installs it also removes, and kube-system is not the suite's to remove."""
+"""A namespace of its own: the suite removes the namespace of the mesh, which kube-system must survive."""
 
 USUAL = "kube-system"
-"""Where Cilium is when somebody else installed it."""
+"""The usual namespace of a pre-installed Cilium."""
 
 CHART = "cilium"
 ROLLOUTS = (
@@ -65,7 +65,7 @@ DEFINED_BY_OPERATOR = {
 
 
 class CiliumMesh(HelmMesh):
-    """Cilium of one flavour."""
+    """One variant of Cilium."""
 
     namespace = SYSTEM
     groups = ("cilium.io",)
@@ -86,7 +86,7 @@ class CiliumMesh(HelmMesh):
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """What judging it takes; whoever installs it has to administer the cluster."""
+        """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
         routed = (HTTP_ROUTES,) if self.flavour.routed else ()
         clusterwide = (CLUSTERWIDE,) if self.flavour.resources else ()
         return (*LOOKED_AT, *routed, *clusterwide, *reading(self.policies))
@@ -96,7 +96,7 @@ class CiliumMesh(HelmMesh):
         return (Release(CHART, CHART, SYSTEM, self.flavour.values),)
 
     def secrets(self) -> Sequence[Manifest]:
-        """The key of IPsec, where that is used; derived, so that it is the same in each process."""
+        """The key of IPsec, if used; derived, so that every process has the same."""
         if self.flavour is not flavours.IPSEC:
             return ()
         derive = HKDF(hashes.SHA256(), length=20, salt=None, info=b"cilium-ipsec-keys")  # AES-128 key and salt
@@ -104,36 +104,36 @@ class CiliumMesh(HelmMesh):
         return [secret(SYSTEM, "cilium-ipsec-keys", {"keys": f"3+ rfc4106(gcm(aes)) {octets.hex()} 128"})]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """Every pod is on Cilium's network; labels are for what asks for more."""
+        """The labels of the variant; every pod is on Cilium's network anyway."""
         return Metadata(self.flavour.labels if workload.enrolment is Enrolment.ENROLLED else {})
 
     def namespace_enrolment(self) -> Metadata:
-        """Every pod is on Cilium's network by itself."""
+        """No labels: every pod is on Cilium's network anyway."""
         return Metadata()
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """HTTPRoutes, one for each port of a service."""
+        """The policies as HTTPRoutes, one for each port of a service."""
         refuse_access(policies, self.flavour.why_not_strict, self.flavour.source)
         return routes(policies)
 
     def identity_of(self, workload: WorkloadSpec) -> str:
-        """The SPIFFE ID that it would have; without ztunnel no certificate says it."""
+        """The SPIFFE ID that the workload would have; without ztunnel no certificate contains it."""
         return spiffe_id(self.trust_domain, workload.namespace, workload.service_account)
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """Applications are told nothing of their callers."""
+        """None: Cilium does not pass identities to applications."""
         return None
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """The application itself: no data plane ends TLS in front of it."""
+        """The application itself: no data plane terminates TLS in front of it."""
         return TlsEndpoint(workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS), workload.spec.authority)
 
     async def install(self, platform: Platform) -> None:
-        """The definitions of the Gateway API where HTTPRoutes are used, then Cilium, then what is in force throughout.
+        """Install the Gateway API definitions if HTTPRoutes are used, then Cilium, then the permanent resources.
 
         Raises:
-            MeshUnavailable: There is another Cilium, or the definitions cannot be had.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: Another Cilium is installed, or the definitions cannot be fetched.
+            Inconclusive: Cilium does not become ready.
         """
         self.bind(platform)
         api = await self.platform.api()
@@ -149,7 +149,7 @@ class CiliumMesh(HelmMesh):
             await api.apply(manifest)
 
     async def uninstall(self) -> None:
-        """Also from a Cilium that was there before goes what is in force throughout."""
+        """Remove the permanent resources, from a pre-installed Cilium too, then Cilium if this run installed it."""
         api = await self.platform.api()
         if not self.ours:
             for manifest in self.flavour.resources:
@@ -157,13 +157,13 @@ class CiliumMesh(HelmMesh):
         await super().uninstall()
 
     async def ready(self, api: Api) -> None:
-        """Wait until agents, proxies and operator run, and the operator has defined what policies are made of."""
+        """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""
         for namespace, kind, name in (*ROLLOUTS, *self.flavour.rollouts):
             await self._rolled_out(api, namespace or self.home, kind, name)
         await gateway_api.established(api, DEFINED_BY_OPERATOR, INSTALLED_WITHIN * self.scale)
 
     async def detect(self, api: Api) -> None:
-        """The version that the agents' image says, and whether the configuration is that of the flavour."""
+        """Detect the version by the image of the agents, and check that the configuration is that of the variant."""
         self.home, config = await configuration(api)
         agents = await api.read(f"/apis/apps/v1/namespaces/{self.home}/daemonsets/cilium")
         if agents is None:
@@ -174,7 +174,7 @@ class CiliumMesh(HelmMesh):
         self._judged_as(self.version)
 
     def _refuse_other(self, config: Mapping[str, str]) -> None:
-        """MeshUnavailable where the configuration is that of another flavour, or not quite that of this one."""
+        """MeshUnavailable if the configuration is that of another variant, or has a wrong setting."""
         on = flavours.found_in(config)
         if on and self.flavour in flavours.TOLD_APART and self.flavour not in on:
             mode = Mode((on[0].name,), on[0].words)
@@ -184,19 +184,19 @@ class CiliumMesh(HelmMesh):
             raise MeshUnavailable(f"the Cilium in {self.home} does not match --mesh={self.name}: {'; '.join(wrong)}")
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
-        """Nothing can be rotated.
+        """Raise: nothing can be rotated.
 
         Raises:
-            Unsupported: Always; says why.
+            Unsupported: Always, with the reason.
         """
         self._no_rotation()
 
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Nothing can be rotated: as ``rotate``."""
+        """Raise ``Unsupported``, as ``rotate``."""
         self._no_rotation()
 
     async def diagnose(self, directory: Path) -> None:
-        """Write what Cilium is set to, and the logs of agents, proxies and operator."""
+        """Write the configuration of Cilium, and the logs of agents, proxies and operator."""
         api = await self.platform.api()
         home, config = await configuration(api)
         pods, _ = await api.items(f"/api/v1/namespaces/{home}/pods")
@@ -212,7 +212,7 @@ class CiliumMesh(HelmMesh):
         )
 
     def _judged_as(self, version: str) -> None:
-        """Take over what holds in this version; MeshUnavailable where the flavour is not part of it."""
+        """Adopt the claims for this version; MeshUnavailable if it does not have this variant."""
         try:
             if not is_in(version, self.flavour.since, self.flavour.until):
                 until = f" and before {self.flavour.until}" if self.flavour.until else ""
@@ -222,12 +222,10 @@ class CiliumMesh(HelmMesh):
             raise MeshUnavailable(str(error)) from error
         if self.ours and self.flavour.routed and minor(version) not in values.GATEWAY_API:
             known = ", ".join(values.GATEWAY_API)
-            raise MeshUnavailable(
-                f"which Gateway API Cilium {version} needs is known for {known} only: take one of them"
-            )
+            raise MeshUnavailable(f"the Gateway API version for Cilium {version} is unknown; use one of {known}")
 
     async def refuse_taken(self, api: Api) -> None:
-        """Nor is there another Cilium: two networks on one cluster are none."""
+        """MeshUnavailable if another Cilium is installed: a cluster can have only one network."""
         await super().refuse_taken(api)
         await self._alone(api)
 
@@ -248,14 +246,14 @@ class CiliumMesh(HelmMesh):
             )
         except TimeoutError as late:
             seconds, state = INSTALLED_WITHIN * self.scale, await trouble(api, namespace)
-            raise Inconclusive(f"{name} in {namespace} does not run after {seconds:.0f} s: {state}") from late
+            raise Inconclusive(f"{name} in {namespace} is not running after {seconds:.0f} s: {state}") from late
 
 
 async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
-    """Where Cilium is, and what its agents are set to.
+    """The namespace of Cilium, and the configuration of its agents.
 
     Raises:
-        MeshUnavailable: There is none.
+        MeshUnavailable: Cilium is not installed.
     """
     for namespace in (USUAL, SYSTEM):
         found = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{CONFIG}")
@@ -267,7 +265,7 @@ async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
 
 
 def complete(workload: Object) -> bool:
-    """Whether all pods of a DaemonSet, Deployment or StatefulSet are of the newest generation, and ready."""
+    """Whether all pods of a DaemonSet, Deployment or StatefulSet belong to the newest generation and are ready."""
     status: Mapping[str, int] = workload.get("status", {})
     if status.get("observedGeneration", 0) < int(workload["metadata"]["generation"]):
         return False
@@ -279,14 +277,14 @@ def complete(workload: Object) -> bool:
 
 
 def version_of(image: str) -> str:
-    """The version that an image's tag says, e.g. ``1.20.0``; empty where it says none."""
+    """The version in the tag of an image, e.g. ``1.20.0``; empty if there is none."""
     found = re.search(r":v?(\d+\.\d+\.\d+[^@]*)", image)
     return found[1] if found else ""
 
 
 def refuse_nameless(image: str) -> NoReturn:
-    """MeshUnavailable, as a version has to be known."""
-    raise MeshUnavailable(f"the agents' image {image} does not say which version it is: name it, --mesh=NAME@VERSION")
+    """MeshUnavailable: the version must be known."""
+    raise MeshUnavailable(f"the agents' image {image} has no version in its tag: name it, --mesh=NAME@VERSION")
 
 
 def minor(version: str) -> str:

@@ -1,4 +1,4 @@
-"""What the control plane knows of all workloads, and what one sidecar has to know of it."""
+"""The state of the control plane, and the configuration that it implies for one sidecar."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 
 @dataclass(frozen=True)
 class World:
-    """All workloads, and what holds for them.
+    """All workloads, roots and policies at one moment.
 
     Attributes:
         trust_domain: The mesh's trust domain.
         roots: The announced roots as PEM.
-        members: Every workload that runs, in the mesh or not.
-        policies: What is applied.
-        endpoint: Where a client's sidecar reaches a server's port: (client, server, port name) -> address.
+        members: Every running workload, in the mesh or not.
+        policies: The applied policies.
+        endpoint: The address of a server's port for a client's sidecar: (client, server, port name) -> address.
     """
 
     trust_domain: str
@@ -31,7 +31,7 @@ class World:
     endpoint: Callable[[Member, Member, str], Address]
 
     def view(self, member: Member, credentials: Credentials) -> View:
-        """What the sidecar of one member has to know."""
+        """The configuration of one member's sidecar."""
         return View(
             workload=str(member),
             trust_domain=self.trust_domain,
@@ -65,7 +65,7 @@ class World:
 
 
 def is_member(spec: WorkloadSpec) -> bool:
-    """Whether the mesh takes a workload for one of its own; a feigned one is told of, but has no sidecar."""
+    """Whether the mesh treats a workload as enrolled; an impostor is published too, but has no sidecar."""
     return spec.enrolment in (Enrolment.ENROLLED, Enrolment.FEIGNED)
 
 

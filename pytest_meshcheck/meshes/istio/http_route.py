@@ -1,4 +1,4 @@
-"""Istio with sidecars, where retries and timeouts are spelled as HTTPRoute of the Gateway API."""
+"""Istio with sidecars, with retries and timeouts written as HTTPRoute of the Gateway API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +19,11 @@ from pytest_meshcheck.platforms.helm.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
 
 GATEWAY_API = "v1.5.1"
-"""As Istio 1.30 is built with; older definitions of the experimental channel have ``retry`` as well, from v1.2 on."""
+"""The version that Istio 1.30 is built with; the experimental channel has ``retry`` from v1.2 on."""
 
 SOURCE = f"{DOCS}/tasks/traffic-management/ingress/gateway-api"
 ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})
-"""What any ``retry`` covers besides its codes: pilot/pkg/config/kube/gateway/conversion.go."""
+"""The failures that every ``retry`` covers in addition to its codes: pilot/pkg/config/kube/gateway/conversion.go."""
 
 ROUTED: Documented = replace(
     DOCUMENTED,
@@ -36,7 +36,7 @@ ROUTED: Documented = replace(
 
 
 class HttpRouteMesh(IstioMesh):
-    """The same mesh in another language."""
+    """Istio's sidecar mode; retries and timeouts are written as HTTPRoute."""
 
     name = "istio-httproute"
     documented: Documented = ROUTED
@@ -50,11 +50,11 @@ class HttpRouteMesh(IstioMesh):
         self._given = order.charts
 
     async def install(self, platform: Platform) -> None:
-        """The definitions of the Gateway API, unless there are some, and then Istio.
+        """Install the Gateway API definitions, unless the cluster has them, and then Istio.
 
         Raises:
-            MeshUnavailable: They cannot be had, or there is another Istio.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: The definitions cannot be fetched, or another Istio is installed.
+            Inconclusive: Istio does not become ready.
         """
         self.bind(platform)
         if self.ours:
@@ -63,10 +63,10 @@ class HttpRouteMesh(IstioMesh):
         await super().install(platform)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """PeerAuthentications, DestinationRules, and for each service its HTTPRoutes.
+        """The policies as PeerAuthentications, DestinationRules and HTTPRoutes.
 
         Raises:
-            Unsupported: HTTPRoute has no field for it.
+            Unsupported: HTTPRoute has no field for a policy.
         """
         rendered = istio.access(policies)
         for about in about_service(policies).values():
@@ -91,5 +91,5 @@ PARTS: Parts = {
 
 
 def adapter(order: Order) -> HttpRouteMesh:
-    """Istio in sidecar mode, told by HTTPRoutes."""
+    """Istio in sidecar mode, configured by HTTPRoutes."""
     return HttpRouteMesh(order)

@@ -1,4 +1,4 @@
-"""A request as a picture: its client above, each attempt at a server below, on one axis of time."""
+"""The time line of a request: its client above, each attempt at a server below."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from pytest_meshcheck.report.formats import svg
 from pytest_meshcheck.report.formats.words import duration
 
 ROW, BAR = 40, 10
-"""Pixels of a row with its label, and of its bar."""
+"""Heights in pixels: of a row with its label, and of its bar."""
 
 SHOWN = 12
-"""Attempts that are drawn; a storm of them is told by its number."""
+"""The maximum number of drawn attempts; further ones are counted."""
 
 OPEN = 1.15
-"""Where the bar of an open attempt ends, by the length of the request."""
+"""The end of the bar of an open attempt, relative to the duration of the request."""
 
 ENDED = {
     AttemptEnding.OPEN: "still open",
@@ -47,7 +47,7 @@ def draw(seen: TimeLine) -> Markup:
 
 def _note(seen: TimeLine) -> str:
     if seen.attempts is None:
-        return "The server was not asked what reached it."
+        return "No ledger was read."
     if not seen.attempts:
         return "Nothing reached the application."
     more = len(seen.attempts) - SHOWN
@@ -60,7 +60,7 @@ def _client(seen: TimeLine, last: float) -> Iterator[Markup]:
 
 
 def _client_kind(seen: TimeLine) -> str:
-    """Served, answered with an error, which is neither good nor bad by itself, or broken off."""
+    """The style: served, answered with an error (neither good nor bad), or broken off."""
     if seen.ending is not Ending.ANSWERED:
         return "broken"
     limit = 1 if seen.protocol is Protocol.GRPC else 400
@@ -73,7 +73,7 @@ def _client_label(seen: TimeLine) -> str:
 
 
 def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[Markup]:
-    """The label and the bar of an attempt; what is after the client's end is drawn as late."""
+    """The label and the bar of an attempt; its part after the client's end is drawn as late."""
     end = _end(one, seen)
     label, y = _label(one, seen), top + svg.TEXT + 6
     begin, until, past = (100 * min(max(moment, 0), last) / last for moment in (one.arrived, seen.seconds, end))
@@ -86,7 +86,7 @@ def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[
 
 
 def _end(one: TriedAt, seen: TimeLine) -> float:
-    """When the bar of an attempt ends; where it never did, that reaches beyond the end of all that did."""
+    """The end of an attempt's bar; that of an open attempt exceeds all others."""
     return OPEN * max(seen.seconds, one.arrived) if one.ended is None else one.ended
 
 

@@ -7,7 +7,7 @@ import h11
 
 
 class AdminSocket:
-    """One kept connection; requests are made one after the other."""
+    """One persistent connection with sequential requests."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -16,7 +16,7 @@ class AdminSocket:
         self._protocol = h11.Connection(h11.CLIENT)
 
     async def get(self, target: str) -> bytes:
-        """The body of the answer to a GET.
+        """The response body of a GET.
 
         Raises:
             OSError: Nobody listens, or the connection broke.

@@ -1,4 +1,4 @@
-"""From what a sidecar has to know to the Envoy resources that say it; pure."""
+"""Translation of a sidecar's configuration into Envoy resources; pure."""
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, View
 from pytest_meshcheck.meshes.envoy.xds import tls
@@ -10,7 +10,7 @@ from pytest_meshcheck.meshes.envoy.xds.routes import inbound_route, outbound_rou
 
 
 def translate(view: View) -> Resources:
-    """The resources of one sidecar, as protobuf-JSON; parts of it are shared: copy it before you change it."""
+    """The resources of one sidecar as protobuf-JSON; parts are shared, so copy them before a change."""
     services = [outbound.service for outbound in view.outbound]
     return {
         "listeners": [
