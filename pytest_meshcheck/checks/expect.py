@@ -228,7 +228,7 @@ class SightClaims(Claims[Sight]):
     def readable(self, needles: Sequence[str]) -> Sight:
         """Each of these texts was on the wire in plaintext."""
         missing = [needle for needle in needles if needle not in self.seen.found]
-        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} of them are missing")
+        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} of them missing")
 
     def unreadable(self) -> Sight:
         """None of the texts was on the wire, although bytes went both ways."""

@@ -142,7 +142,7 @@ FITTING: dict[str, tuple[str, Objects]] = {
 }
 """They get as far as to the probe image, which is looked at next."""
 
-NEXT = "a cluster that exists pulls the probe image from a registry: "
+NEXT = "an existing cluster pulls the probe image from a registry: "
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def _refuse_connection_limit(_: Route, __: RequestsPerConnection) -> dict[str, s
 
 def _retries(route: Route, policy: Retry) -> dict[str, str]:
     if others := policy.on - RETRIED:
-        raise Unsupported(f"Linkerd retries by status only, not on {min(others)} ({RETRIES})")
+        raise Unsupported(f"{min(others)} cannot be listed for retries, only statuses can ({RETRIES})")
     conditions = _conditions(route, policy)
     if not policy.attempts or not (conditions or Failure.REFUSED_STREAM in policy.on):
         return {}

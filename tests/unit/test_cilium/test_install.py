@@ -93,7 +93,7 @@ def test_a_directory_without_definitions(tmp_path: Path) -> None:
 def test_a_definition_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "gateway-api").mkdir()
     (tmp_path / "gateway-api" / "broken.yaml").write_text("a: [")
-    with pytest.raises(MeshUnavailable, match=r"broken\.yaml is no YAML"):
+    with pytest.raises(MeshUnavailable, match=r"broken\.yaml is not YAML"):
         gateway_api.local(str(tmp_path))
 
 

@@ -84,7 +84,7 @@ def test_version_of_an_image(image: str, version: str) -> None:
 def test_an_image_without_a_version() -> None:
     image = "quay.io/cilium/cilium:latest"
     assert version_of(image) == ""
-    with pytest.raises(MeshUnavailable, match="cilium:latest does not say which version it is"):
+    with pytest.raises(MeshUnavailable, match="cilium:latest has no version in its tag"):
         refuse_nameless(image)
 
 

@@ -219,7 +219,7 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         sight("a"),
         lambda c: c.readable(["a", "b"]),
         "2 canaries on the wire",
-        "1 are not there",
+        "1 of them missing",
     ),
     "readable": (sight("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
 }
