@@ -90,7 +90,8 @@ class ValueClaims(Claims[T]):
         """The number is not greater than this. With ``rests_on`` it is in seconds; a stall must cover the excess."""
         seen: Any = self.seen
         excess = self.rests_on and Time(self.rests_on.lost + seen - limit, self.rests_on.during + seen)
-        return self.require_in_time(seen <= limit, f"at most {limit:g}", f"it is {seen:g}", excess)
+        words = after if self.rests_on else "{:g}".format
+        return self.require_in_time(seen <= limit, f"at most {words(limit)}", f"it is {words(seen)}", excess)
 
     def at_least(self, limit: float) -> T:
         """The number is not smaller than this."""
@@ -190,13 +191,9 @@ class LoadClaims(Claims[LoadOutcome]):
 
     def clean(self) -> LoadOutcome:
         """No request failed, was lost or arrived twice."""
-        s = self.seen
-        actual = (
-            f"of {s.sent} requests {len(s.failed)} failed, {len(s.lost)} were lost, {len(s.duplicated)} came twice: "
-            f"{'; '.join(f'{name} {why}' for name, why in s.failed[:SHOWN])}"
-        )
-        rests_on = None if s.lost or s.duplicated else self.rests_on
-        return self.require_in_time(s.clean, "every request to be served exactly once", actual, rests_on)
+        rests_on = None if self.seen.lost or self.seen.duplicated else self.rests_on
+        expected = "every request to be served exactly once"
+        return self.require_in_time(self.seen.clean, expected, _losses(self.seen), rests_on)
 
     def refused(self) -> LoadOutcome:
         """No request succeeded or reached an application."""
@@ -313,7 +310,7 @@ async def converge(
 
 
 def told(exchange: Exchange) -> str:
-    """How an exchange ended, and when, e.g. ``it was answered 503 after 312 ms, no healthy upstream``."""
+    """How an exchange ended, and when, e.g. ``it was answered 503 after 312 ms, body "no healthy upstream"``."""
     status = [] if exchange.status is None else [str(exchange.status)]
     answer = status if exchange.ending is Ending.ANSWERED else []
     parts = [" ".join([f"it was {exchange.ending}", *answer, f"after {after(exchange.seconds)}"])]
@@ -321,13 +318,27 @@ def told(exchange: Exchange) -> str:
         parts.append(f"status {exchange.status}")
     if exchange.grpc_status is not None:
         parts.append(f"grpc-status {exchange.grpc_status}")
-    parts += [part for part in (exchange.detail, exchange.body_start[:80].strip()) if part]
+    body = exchange.body_start[:80].strip()
+    parts += [part for part in (exchange.detail, f'body "{body}"' if body else "") if part]
     return ", ".join(parts)
 
 
 def after(seconds: float) -> str:
-    """A duration to the millisecond: ``312 ms``, ``2.041 s``."""
+    """A duration to the millisecond: ``0.2 ms``, ``312 ms``, ``2.041 s``."""
+    if seconds < 0.001:
+        return f"{seconds * 1000:.1f} ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.3f} s"
+
+
+def _losses(load: LoadOutcome) -> str:
+    """What went wrong in a load, and when, with the first failures."""
+    wrong = {"failed": load.failed, "were lost": load.lost, "arrived twice": load.duplicated}
+    found = ", ".join(f"{len(several)} {words}" for words, several in wrong.items() if several)
+    steps = [number for number, one in enumerate(load.slices) if one.failed or one.lost or one.doubled]
+    begin, end = (f"{number * load.step:g}" for number in (steps[0], steps[-1] + 1)) if steps else ("", "")
+    when = f" from {begin} to {end} s after its start" if steps else ""
+    reasons = "; ".join(f"{name} {why}" for name, why in load.failed[:SHOWN])
+    return f"of {load.sent} requests {found or 'none failed'}{when}{f': {reasons}' if reasons else ''}"
 
 
 def _within(attempts: Sequence[Attempt]) -> str:

@@ -152,14 +152,15 @@ def is_whole(report: Report) -> bool:
     return report.complete and not unjudged(report)
 
 
-def headline(report: Report) -> str:
-    """The verdict on the mesh in one line; checks without a verdict come first."""
+def headline(report: Report, *, causes: bool = True) -> str:
+    """The verdict on the mesh in one line; checks without a verdict come first, with their causes."""
     parts = [] if report.complete else ["The run was interrupted."]
     total = score(report)
     if total.unjudged:
         were = "was" if total.unjudged == 1 else "were"
         checks = plural(total.asked, "check")
-        parts.append(f"{total.unjudged} of {checks} {were} not judged: {breakdown(report)}.")
+        why = f": {breakdown(report)}" if causes else ""
+        parts.append(f"{total.unjudged} of {checks} {were} not judged{why}.")
     return " ".join([*parts, _finding(report)])
 
 

@@ -39,10 +39,9 @@ def draw(found: Mapping[str, Sequence[float]]) -> Markup:
 
 
 def _row(kinds: str, several: Sequence[float], top: float, low: int, span: int) -> Iterator[Markup]:
-    times = f"{len(several)} times" if len(several) > 1 else "once"
     middle, most = duration(statistics.median(several)), duration(max(several))
-    figures = f"median {middle}, slowest {most}" if len(several) > 1 else most
-    yield svg.text(f"{kinds}: {times}, {figures}", 0, top + svg.TEXT)
+    figures = f"median {middle}, max {most}" if len(several) > 1 else most
+    yield svg.text(f"{kinds} ({len(several)}): {figures}", 0, top + svg.TEXT)
     for seconds in several:
         x = 100 * (math.log10(max(seconds, FLOOR)) - low) / span
         yield svg.dot(x, top + svg.TEXT + 12, "effect", f"{kinds}: {duration(seconds)}")

@@ -77,14 +77,17 @@ def _losses(load: LoadLine, width: float) -> Iterator[Markup]:
 
 
 def _marks(load: LoadLine, width: float) -> Iterator[Markup]:
-    yield svg.text("certificates and rotation", 0, CERTIFICATES + svg.TEXT + 2)
+    dots = []
     for mark in load.marks:
         x, title = width * mark.at / load.step, f"{mark.what} after {mark.at:g} s"
-        if mark.what == CERTIFICATE:
-            yield svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, "certificate", title)
-        else:
+        kind = "certificate" if mark.what == CERTIFICATE else "rotation"
+        dots.append(svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, kind, title))
+        if kind == "rotation":
             yield svg.line(x, LABEL, x, FOOT, "until")
-            yield svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, "rotation", title)
+    bullets = (svg.element("tspan", "\u25cf", class_=kind) for kind in ("rotation", "certificate"))
+    legend = Markup("{} rotation step  {} new certificate").format(*bullets)
+    yield svg.text(legend, 0, CERTIFICATES + svg.TEXT + 2)
+    yield from dots
 
 
 def _title(load: LoadLine, number: int) -> str:

@@ -93,6 +93,8 @@ def _end(one: TriedAt, seen: TimeLine) -> float:
 def _label(one: TriedAt, seen: TimeLine) -> str:
     ended = "" if one.ended is None else f" after {duration(max(one.ended - one.arrived, 0))}"
     late = ", late" if one.arrived > seen.seconds else ""
+    is_earlier = one.ended is not None and one.ended < 0
+    begun = f"{duration(-one.arrived)} before" if is_earlier else f"at {duration(max(one.arrived, 0))}"
     several = len({each.server for each in seen.attempts or ()}) > 1
     name = f"{one.server}, attempt {one.number}" if several else f"attempt {one.number}"
-    return f"{name}: at {duration(max(one.arrived, 0))}{late}, {ENDED[one.ending]}{ended}"
+    return f"{name}: {begun}{late}, {ENDED[one.ending]}{ended}"

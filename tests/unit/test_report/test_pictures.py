@@ -85,6 +85,11 @@ def test_a_request_without_attempts_says_why(attempts: tuple[()] | None, words: 
     assert words in timeline.draw(msgspec.structs.replace(request(), attempts=attempts))
 
 
+def test_an_attempt_that_ended_before_the_request_says_so() -> None:
+    earlier = msgspec.structs.replace(GOOD, arrived=-0.5, ended=-0.001)
+    assert "attempt 2: 500 ms before, answered after 499 ms" in timeline.draw(request(earlier))
+
+
 def test_a_storm_of_attempts_is_told_by_its_number() -> None:
     picture = timeline.draw(request(*(msgspec.structs.replace(CUT, number=n) for n in range(1, 41))))
     assert len(bars(picture, "cut")) == timeline.SHOWN
@@ -114,7 +119,7 @@ def test_every_policy_of_a_run_is_a_dot(make_result: Callable[..., Result]) -> N
     assert found == {"Retry": [0.01, 0.1, 1.0], "MutualTls": [0.02]}
     picture = effect_chart.draw(found)
     assert [one.get("cx") for one in parsed(picture).iter("circle")] == ["0.00%", "50.00%", "100.00%", "15.05%"]
-    assert "Retry: 3 times, median 100 ms, slowest 1.0 s" in picture
+    assert "Retry (3): median 100 ms, max 1.0 s" in picture
 
 
 def test_results_without_a_history_have_no_effects(make_result: Callable[..., Result]) -> None:
