@@ -117,21 +117,23 @@ class ExchangeClaims(Claims[Exchange]):
             self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
         )
         wanted = " or ".join(str(code) for code in sorted(statuses))
-        return self.require_in_time(good, f"an answer with status {wanted}", told(self.seen), self._timing())
+        return self.require_in_time(good, f"an answer with status {wanted}", described(self.seen), self._timing())
 
     def answered_grpc(self, status: int) -> Exchange:
         """The gRPC call ended with this status."""
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
-        return self.require_in_time(good, f"an answer with grpc-status {status}", told(self.seen), self._timing())
+        return self.require_in_time(good, f"an answer with grpc-status {status}", described(self.seen), self._timing())
 
     def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
         """It was refused in one of the documented forms. A closed port is not a refusal."""
         if self.seen.ending in NOBODY_THERE:
-            _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
+            _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {described(self.seen)}")
         allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
         good = any(takes_form(self.seen, form) for form in allowed)
         rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        return self.require_in_time(good, f"a refusal ({' or '.join(map(str, allowed))})", told(self.seen), rests_on)
+        return self.require_in_time(
+            good, f"a refusal ({' or '.join(map(str, allowed))})", described(self.seen), rests_on
+        )
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is complete and unaltered."""
@@ -144,7 +146,7 @@ class ExchangeClaims(Claims[Exchange]):
         seconds = self.seen.seconds
         late = Time(seconds - at_least, seconds) if seconds > at_most else None
         expected = f"an end after {at_least:.3f} to {at_most:.3f} s"
-        return self.require_in_time(at_least <= seconds <= at_most, expected, told(self.seen), late)
+        return self.require_in_time(at_least <= seconds <= at_most, expected, described(self.seen), late)
 
     def _timing(self) -> Time | None:
         """The stall that could explain this end: if the probe gave up, part of its patience."""
@@ -309,7 +311,7 @@ async def converge(
         await asyncio.sleep(every)
 
 
-def told(exchange: Exchange) -> str:
+def described(exchange: Exchange) -> str:
     """How an exchange ended, and when, e.g. ``it was answered 503 after 312 ms, body "no healthy upstream"``."""
     status = [] if exchange.status is None else [str(exchange.status)]
     answer = status if exchange.ending is Ending.ANSWERED else []

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes import permissions
 from pytest_meshcheck.platforms.kubernetes.permissions import Permission
@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the manifest; returns the exit code."""
-    meshes, order = Registry.installed(), Order(None, 1.0, NoHooks(), installed=True)
+    meshes, request = Registry.installed(), MeshRequest(None, 1.0, NoHooks(), installed=True)
     try:
-        extra = [one for name in options.mesh for one in meshes.create(name, order).permissions]
+        extra = [one for name in options.mesh for one in meshes.create(name, request).permissions]
     except (RegistryError, MeshUnavailable) as error:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT

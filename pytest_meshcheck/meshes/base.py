@@ -73,7 +73,7 @@ class TlsEndpoint:
     tunnel: str = ""
 
 
-class Home(enum.StrEnum):
+class PlatformKind(enum.StrEnum):
     """The kind of platform that a mesh runs on."""
 
     PROCESSES = "local processes"
@@ -93,7 +93,7 @@ class Mesh(ABC):
         documented: The behaviour that its documentation promises.
         authority: The authority that issues all certificates of the mesh.
         runs_on: The kind of platform that its workloads run on.
-        ours: Whether this run installs the mesh, and so may disrupt it.
+        installed_by_run: Whether this run installs the mesh, and so may disrupt it.
         kind_config: The shipped kind configuration that the mesh needs; empty for the default of kind.
         data_planes: For the report, the detected form of the data planes; empty if there is only one form.
         data_plane_in_workload: Whether a data plane shares the lifetime of a workload instance, so that only a new
@@ -109,8 +109,8 @@ class Mesh(ABC):
     documented: Documented
     authority: Authority
 
-    runs_on: Home = Home.PROCESSES
-    ours: bool = True
+    runs_on: PlatformKind = PlatformKind.PROCESSES
+    installed_by_run: bool = True
     kind_config: str = ""
     data_planes: str = ""
     data_plane_in_workload: bool = False

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Home, Mesh, Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
@@ -33,7 +33,7 @@ class NoMesh(Mesh):
 
     name: str = "none"
     version: str = "1"
-    runs_on: Home = Home.KUBERNETES
+    runs_on: PlatformKind = PlatformKind.KUBERNETES
     claims: Mapping[Capability, Claim] = field(default_factory=lambda: dict.fromkeys(Capability, CLAIM))
     documented: Documented = DOCUMENTED
     authority: Authority = field(default_factory=lambda: Authority(TRUST_DOMAIN))
@@ -89,12 +89,12 @@ class NoMesh(Mesh):
         """Do nothing: there is no state."""
 
 
-def adapter(order: Order) -> NoMesh:
+def adapter(request: MeshRequest) -> NoMesh:
     """No mesh.
 
     Raises:
         MeshUnavailable: A version was asked for.
     """
-    if order.version is not None:
-        raise MeshUnavailable(f"--mesh=none@{order.version}: `none` has no versions; use --mesh=none")
+    if request.version is not None:
+        raise MeshUnavailable(f"--mesh=none@{request.version}: `none` has no versions; use --mesh=none")
     return NoMesh()

@@ -22,7 +22,7 @@ class Hooks(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class MeshRequest:
     """The mesh that the user asked for, as passed to the factory of an adapter.
 
     Attributes:
@@ -44,7 +44,7 @@ class Order:
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-Factory = Callable[[Order], Mesh]
+Factory = Callable[[MeshRequest], Mesh]
 """Makes an adapter, and creates nothing else. Raises ``MeshUnavailable`` if the mesh cannot be provided."""
 
 
@@ -89,8 +89,8 @@ class Registry:
             )
         self.entries[entry.name] = entry
 
-    def create(self, name: str, order: Order) -> Mesh:
+    def create(self, name: str, request: MeshRequest) -> Mesh:
         """An adapter for the mesh of this name; RegistryError lists the available names."""
         if name not in self.entries:
             raise RegistryError(f"no mesh {name!r}; available: {', '.join(sorted(self.entries)) or 'none'}")
-        return self.entries[name].load()(order)
+        return self.entries[name].load()(request)

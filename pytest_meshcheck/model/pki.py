@@ -132,7 +132,7 @@ class Authority:
         """A new intermediate under the same root."""
         parent = self.root_issuers[self.issuer.root]
         self.generation += 1
-        self._become(parent.intermediate(f"issuer {self.generation}", validity))
+        self._issue_from(parent.intermediate(f"issuer {self.generation}", validity))
 
     def add_root(self) -> None:
         """Announce a second root; leaves are still issued under the first."""
@@ -147,14 +147,14 @@ class Authority:
         """
         if self.next_issuer is None:
             raise RuntimeError("no root was added: call add_root() first")
-        self._become(self.next_issuer)
+        self._issue_from(self.next_issuer)
         self.next_issuer = None
 
     def drop_root(self) -> None:
         """Announce only the root that leaves are issued under."""
         self.roots = (self.issuer.root,)
 
-    def _become(self, issuer: Issuer) -> None:
+    def _issue_from(self, issuer: Issuer) -> None:
         self.previous, self.issuer = self.issuer, issuer
 
     def _new_root_and_issuer(self) -> Issuer:

@@ -15,7 +15,7 @@ STAGE = {
     "twin_server": WorkloadSpec("green", "server", calls=False),
     "outsider": WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED),
     "bystander": WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED),
-    "impostor": WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
+    "impostor": WorkloadSpec("grey", "impostor", Enrolment.IMPERSONATED),
 }
 """Two identities in one namespace, their twins in another, and three workloads without a data plane."""
 

@@ -98,7 +98,7 @@ class Workload:
     def __str__(self) -> str:
         return str(self.spec)
 
-    def become(self, successor: "Workload") -> "Workload":
+    def replace_with(self, successor: "Workload") -> "Workload":
         """Continue as another instance of the same workload; returns the previous one."""
         before = replace(self, loads=[])
         self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}

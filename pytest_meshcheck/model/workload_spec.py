@@ -12,7 +12,7 @@ class Enrolment(enum.StrEnum):
 
     ENROLLED = "enrolled"
     UNENROLLED = "unenrolled"
-    FEIGNED = "feigned"
+    IMPERSONATED = "impersonated"
     """An impostor: enrolled in name, but without a data plane; it speaks TLS itself."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
@@ -103,7 +103,7 @@ class Cluster:
             refuse_one_place(settings, adapters)
             kind.require()
             return
-        on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
+        on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is PlatformKind.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
         refuse_one_place(settings, on_cluster)
         asyncio.run(looked_at(on_cluster.values(), settings))
@@ -199,7 +199,7 @@ class Cluster:
     def _say(self, name: str, worker: str, steps: Mapping[str, float]) -> None:
         adapters = {str(one): adapter for one, adapter in self._scores.adapters.items()} if self._scores else {}
         adapter = adapters.get(name)
-        if adapter is None or adapter.runs_on is not Home.KUBERNETES:
+        if adapter is None or adapter.runs_on is not PlatformKind.KUBERNETES:
             return
         for step in LINES.keys() & steps.keys():
             if (name, worker, step) not in self._said:
@@ -210,5 +210,5 @@ class Cluster:
     def _tell_platform(self, where: str) -> None:
         if self._scores is not None:
             for name, adapter in self._scores.adapters.items():
-                if adapter.runs_on is Home.KUBERNETES:
+                if adapter.runs_on is PlatformKind.KUBERNETES:
                     self._scores.platforms[name] = where

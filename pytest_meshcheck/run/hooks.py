@@ -14,14 +14,14 @@ import pytest
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.plain_names import ROLES
 from pytest_meshcheck.checks.verdict import Level, Violation
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.options import MeshName, Settings, again
-from pytest_meshcheck.run.items import PLANNED, Collected, Planned, Told, mesh_of
+from pytest_meshcheck.run.items import CHECK_ITEM, CheckItem, Collected, WorkerSummary, mesh_of
 from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
-from pytest_meshcheck.run.score import TOLD, ScoreKeeper
+from pytest_meshcheck.run.score import WORKER_SUMMARY, ScoreKeeper
 from pytest_meshcheck.run.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Run:
     adapters: dict[MeshName, Mesh]
     scores: ScoreKeeper | None
     upgrade: Upgrade | None = None
-    planned: list[Planned] = field(default_factory=list)
+    planned: list[CheckItem] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
     roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
     cluster: "Cluster | None" = None
@@ -79,7 +79,7 @@ class Run:
         items.sort(key=lambda item: _order(item, meshes))
         self._select_level(items)
         for item in items:
-            if planned := item.stash.get(PLANNED, None):
+            if planned := item.stash.get(CHECK_ITEM, None):
                 self._prepare(planned, getattr(item, "fixturenames", ()))
         return result
 
@@ -90,7 +90,7 @@ class Run:
             items[:] = [item for item in items if item not in idle]
             self.config.hook.pytest_deselected(items=idle)
 
-    def _prepare(self, planned: Planned, fixtures: Sequence[str]) -> None:
+    def _prepare(self, planned: CheckItem, fixtures: Sequence[str]) -> None:
         """Collect the head starts of the selected checks."""
         if planned.check.head_start:
             self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
@@ -106,7 +106,7 @@ class Run:
 
     def turns_of(self, mesh: MeshName) -> Path | None:
         """The lock of a mesh that several processes of this run share; None if they do not."""
-        on_cluster = self.adapters[mesh].runs_on is Home.KUBERNETES
+        on_cluster = self.adapters[mesh].runs_on is PlatformKind.KUBERNETES
         return self.cluster.attachment.turns_file if self.cluster and on_cluster else None
 
     def _collects_a_part(self) -> bool:
@@ -120,7 +120,7 @@ class Run:
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
         narrower = item.get_closest_marker("mesh_proves")
-        planned = Planned(
+        planned = CheckItem(
             check,
             identifier,
             mesh,
@@ -137,7 +137,7 @@ class Run:
 
     def _select_level(self, items: list[pytest.Item]) -> None:
         levels = LEVELS[self.settings.mesh_level]
-        low = [item for item in items if (p := item.stash.get(PLANNED, None)) and p.check.level not in levels]
+        low = [item for item in items if (p := item.stash.get(CHECK_ITEM, None)) and p.check.level not in levels]
         if low:
             items[:] = [item for item in items if item not in low]
             self.config.hook.pytest_deselected(items=low)
@@ -157,16 +157,16 @@ class Run:
         collected = [
             Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root)) for p in self.planned
         ]
-        told = Told(collected, self.judging.troubles)
+        summary = WorkerSummary(collected, self.judging.troubles)
         if self.scores:
-            self.scores.take(told)
+            self.scores.take(summary)
         else:
-            self.config.workeroutput[TOLD] = msgspec.json.encode(told).decode()  # type: ignore[attr-defined]
+            self.config.workeroutput[WORKER_SUMMARY] = msgspec.json.encode(summary).decode()  # type: ignore[attr-defined]
 
     def _options(self, mesh: MeshName) -> tuple[str, ...]:
         """The options that repeat the run on a mesh."""
         named = self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
-        on_cluster = self.adapters[mesh].runs_on is Home.KUBERNETES
+        on_cluster = self.adapters[mesh].runs_on is PlatformKind.KUBERNETES
         return *named, *again(self.config, self.settings, on_cluster=on_cluster)
 
 
@@ -180,7 +180,7 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
 
 
 def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
-    planned = item.stash.get(PLANNED, None)
+    planned = item.stash.get(CHECK_ITEM, None)
     if planned is None:
         mesh = mesh_of(item)
         return (meshes.index(mesh) if mesh else -1, False, False)

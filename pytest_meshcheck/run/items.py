@@ -15,7 +15,7 @@ from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 
 @dataclass(frozen=True)
-class Planned:
+class CheckItem:
     """A check with its parameters, on one mesh."""
 
     check: Check
@@ -33,7 +33,7 @@ class Planned:
         return self.check.proves if self.narrowed is None else self.check.proves & self.narrowed
 
 
-PLANNED = pytest.StashKey[Planned]()
+CHECK_ITEM = pytest.StashKey[CheckItem]()
 ATTEMPTS = pytest.StashKey[Attempts]()
 SUBJECT = pytest.StashKey[MeshUnderTest]()
 """The mesh of an item, set before any fixture can fail."""
@@ -58,7 +58,7 @@ class Collected(msgspec.Struct, frozen=True):
     """The folder of the suite."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class WorkerSummary(msgspec.Struct, frozen=True):
     """The summary that each process of a run sends to the score keeper at its end."""
 
     collected: list[Collected] = []

@@ -14,7 +14,7 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
-from pytest_meshcheck.run.items import ATTEMPTS, PLANNED, SUBJECT, TELLING, Planned
+from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, SUBJECT, TELLING, CheckItem
 from pytest_meshcheck.run.loops import refuse_other_loops
 from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
@@ -41,23 +41,23 @@ class Judging:
     troubles: list[str] = field(default_factory=list)
     _attempts: dict[str, Attempts] = field(default_factory=dict)
 
-    def expect(self, item: pytest.Item, planned: Planned) -> None:
+    def expect(self, item: pytest.Item, planned: CheckItem) -> None:
         """Register an item as the item of a check."""
-        item.stash[PLANNED] = planned
+        item.stash[CHECK_ITEM] = planned
         item.stash[ATTEMPTS] = self._attempts[item.nodeid] = Attempts(self._evidence_folder(planned))
 
-    def result(self, planned: Planned) -> Result:
+    def result(self, planned: CheckItem) -> Result:
         """The result of a check so far."""
         return self.judged.get((planned.mesh, planned.id)) or result_of(planned, Verdict.NOT_RUN)
 
     def may_disrupt(self, mesh: MeshName) -> bool:
         """Whether disruptive checks are allowed."""
-        return self.adapters[mesh].ours or self.settings.mesh_allow_disruption
+        return self.adapters[mesh].installed_by_run or self.settings.mesh_allow_disruption
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip checks that need unclaimed capabilities."""
-        planned = item.stash.get(PLANNED, None)
+        planned = item.stash.get(CHECK_ITEM, None)
         refuse_other_loops(item)
         if planned is None:
             return
@@ -91,7 +91,7 @@ class Judging:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         """Turn the outcome into a verdict."""
         report: pytest.TestReport = yield
-        planned = item.stash.get(PLANNED, None)
+        planned = item.stash.get(CHECK_ITEM, None)
         if planned is None or call.when == "teardown" or (call.when == "setup" and report.passed):
             return report
         attempts = item.stash[ATTEMPTS]
@@ -122,7 +122,7 @@ class Judging:
     def _attempt(
         self, item: pytest.Item, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None
     ) -> Attempt:
-        planned, error = item.stash[PLANNED], excinfo.value if excinfo else None
+        planned, error = item.stash[CHECK_ITEM], excinfo.value if excinfo else None
         if isinstance(error, Unsupported):
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
@@ -137,7 +137,7 @@ class Judging:
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
         """Attach the result of the item to the report, for the score keeper and for JUnit."""
-        planned, mesh = item.stash[PLANNED], item.stash.get(SUBJECT, None)
+        planned, mesh = item.stash[CHECK_ITEM], item.stash.get(SUBJECT, None)
         if self.keeps_evidence(item):
             self._keep_evidence(item)
         result = attempts.result
@@ -162,7 +162,7 @@ class Judging:
             evidence.write_evidence(attempts.evidence, mesh.journal.entries)
             attempts.kept.add(attempts.begun)
         except ReportNotWritten as error:
-            home = report_directory(self.settings, self.adapters[item.stash[PLANNED].mesh])
+            home = report_directory(self.settings, self.adapters[item.stash[CHECK_ITEM].mesh])
             self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line for all checks
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
@@ -174,12 +174,12 @@ class Judging:
         """The evidence folder of an item's present attempt."""
         return item.stash[ATTEMPTS].evidence
 
-    def _evidence_folder(self, planned: Planned) -> Path:
+    def _evidence_folder(self, planned: CheckItem) -> Path:
         """The evidence folder of a check."""
         return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
 
 
-def result_of(planned: Planned, verdict: Verdict, seconds: float = 0.0) -> Result:
+def result_of(planned: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
     """The result of a check without a verdict yet."""
     known = planned.known
     return Result(

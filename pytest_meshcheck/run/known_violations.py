@@ -9,7 +9,7 @@ import pytest
 from pytest_meshcheck.checks.catalogue import CatalogueError, Check, known_ids
 from pytest_meshcheck.checks.expectations import ExpectationsError, KnownViolation, read_expectations
 from pytest_meshcheck.options import MeshName
-from pytest_meshcheck.run.items import Planned
+from pytest_meshcheck.run.items import CheckItem
 
 Entries = tuple[KnownViolation, ...]
 
@@ -32,7 +32,7 @@ class KnownViolations:
         entries = self._entries(path, check.root) if path else ()
         return next((entry for entry in entries if entry.covers(identifier)), None)
 
-    def refuse_unknown_parameters(self, planned: Collection[Planned]) -> None:
+    def refuse_unknown_parameters(self, planned: Collection[CheckItem]) -> None:
         """UsageError for an entry whose parameters none of the collected checks has."""
         ids = {one.id for one in planned}
         whole = {one.check.id for one in planned}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import ClusterError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.evidence import folder
-from pytest_meshcheck.run.items import PLANNED, mesh_of
+from pytest_meshcheck.run.items import CHECK_ITEM, mesh_of
 from pytest_meshcheck.run.loops import CLUSTER, uses_stage
 from pytest_meshcheck.run.score import report_directory
 
@@ -84,7 +84,7 @@ class OwnTests:
             report.sections.append(("meshcheck artefacts", str(where)))
 
     def _why_not(self, mesh: MeshName) -> str:
-        if self.adapters[mesh].runs_on is not Home.KUBERNETES:
+        if self.adapters[mesh].runs_on is not PlatformKind.KUBERNETES:
             return f"{CLUSTER}: {NO_CLUSTER.format(mesh=mesh)}"
         from pytest_meshcheck.testbed.cluster_access import NO_CLIENT, has_client  # noqa: PLC0415 - as above
 
@@ -96,7 +96,7 @@ class OwnTests:
 
 def uses_cluster(item: pytest.Item) -> bool:
     """Whether a test that is not a check uses the cluster."""
-    return CLUSTER in getattr(item, "fixturenames", ()) and PLANNED not in item.stash
+    return CLUSTER in getattr(item, "fixturenames", ()) and CHECK_ITEM not in item.stash
 
 
 def needs_probe(item: pytest.Item) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_meshcheck.checks.catalogue import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict, severity
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.baseline import compare, of_change
@@ -30,13 +30,13 @@ from pytest_meshcheck.report.model import (
 )
 from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
 from pytest_meshcheck.report.views import summarised
-from pytest_meshcheck.run.items import PLANNED, Told
+from pytest_meshcheck.run.items import CHECK_ITEM, WorkerSummary
 from pytest_meshcheck.run.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
 """The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
 
-TOLD = "meshcheck_told"
+WORKER_SUMMARY = "meshcheck_summary"
 """The key of the summary in the output of an xdist worker."""
 
 KILL_TABLE = "kill_table.json"
@@ -93,13 +93,13 @@ class ScoreKeeper:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """With xdist, reserve the directories now: the cluster is created before checks are collected."""
-        on_cluster = any(adapter.runs_on is Home.KUBERNETES for adapter in self.adapters.values())
+        on_cluster = any(adapter.runs_on is PlatformKind.KUBERNETES for adapter in self.adapters.values())
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Reserve the report directories once it is known that there are checks to run."""
-        if any(PLANNED in item.stash for item in session.items):
+        if any(CHECK_ITEM in item.stash for item in session.items):
             self._reserve(session.config)
 
     @pytest.hookimpl(optionalhook=True)
@@ -127,10 +127,10 @@ class ScoreKeeper:
         score.data_planes = data_planes or score.data_planes
         score.pulse |= {kind: max(seconds, score.pulse.get(kind, 0.0)) for kind, seconds in pulse.items()}
 
-    def take(self, told: Told) -> None:
+    def take(self, summary: WorkerSummary) -> None:
         """Add the collected checks; those without a verdict by now were not run."""
-        self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
-        for one in told.collected:
+        self.troubles = list(dict.fromkeys([*self.troubles, *summary.troubles]))
+        for one in summary.collected:
             score = self.scores.setdefault(one.mesh, Score())
             score.add(one.result)
             score.requirements[one.requirement.id] = one.requirement
@@ -140,8 +140,8 @@ class ScoreKeeper:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Add the summary of an xdist worker."""
         self.complete = self.complete and error is None
-        told = getattr(node, "workeroutput", {}).get(TOLD, "{}")
-        self.take(msgspec.json.decode(told, type=Told))
+        summary = getattr(node, "workeroutput", {}).get(WORKER_SUMMARY, "{}")
+        self.take(msgspec.json.decode(summary, type=WorkerSummary))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Any:
@@ -233,7 +233,7 @@ class ScoreKeeper:
         return self.platforms.get(name, str(adapter.runs_on))
 
     def _shared_steps(self, adapter: Mesh) -> dict[str, float]:
-        return {} if adapter.runs_on is Home.PROCESSES else self.steps
+        return {} if adapter.runs_on is PlatformKind.PROCESSES else self.steps
 
     def _header(self, name: MeshName, adapter: Mesh) -> str:
         claimed = sum(claim.supported for claim in adapter.claims.values())

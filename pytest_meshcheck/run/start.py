@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_meshcheck.checks.expectations import ExpectationsError, read_expectations
-from pytest_meshcheck.meshes.base import Home, Mesh
-from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.local.machine import refuse_unfit
@@ -51,7 +51,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     meshes = registry(config)
     upgrade = Upgrade.asked_for(config, settings)
     names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
-    ordered = Order(
+    requested = MeshRequest(
         None,
         settings.mesh_timeout_scale,
         config.hook,
@@ -61,15 +61,15 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         values=_chart_values(settings),
     )
     try:
-        adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
-        if any(adapter.runs_on is Home.PROCESSES for adapter in adapters.values()):
+        adapters = {name: meshes.create(name.name, replace(requested, version=name.version)) for name in names}
+        if any(adapter.runs_on is PlatformKind.PROCESSES for adapter in adapters.values()):
             refuse_unfit(hot_restart=upgrade is not None)
         if settings.mesh_expectations:
             read_expectations(settings.mesh_expectations)
         baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
     except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
         raise pytest.UsageError(str(error)) from error
-    _refuse_unknown_charts(settings, ordered.values, adapters.values())
+    _refuse_unknown_charts(settings, requested.values, adapters.values())
     if upgrade:
         upgrade.refuse(adapters)
     _refuse_twins(adapters)
@@ -126,7 +126,7 @@ def _refuse_unknown_charts(settings: Settings, values: Mapping[str, object], ada
 
 def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
     """The cluster of the run if one of the meshes needs it; UsageError if it cannot be provided."""
-    if all(adapter.runs_on is Home.PROCESSES for adapter in adapters.values()):
+    if all(adapter.runs_on is PlatformKind.PROCESSES for adapter in adapters.values()):
         return None
     from pytest_meshcheck.run.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
 

@@ -84,7 +84,7 @@ class Ways:
 
 def _has_routes(caller: Workload, server: Workload, port: str) -> bool:
     """Whether policies about a service can act here."""
-    if caller is server or server.spec.enrolment is Enrolment.FEIGNED:
+    if caller is server or server.spec.enrolment is Enrolment.IMPERSONATED:
         return False
     enrolled = caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
     return enrolled and server.spec.port(port).protocol is not Protocol.TCP

@@ -73,7 +73,7 @@ def calls(newcomer: Workload, running: Sequence[Workload]) -> list[Question]:
         Question(caller, server, port.name, Sign.SERVED, expected=True)
         for caller, server in ways
         if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
-        if server.spec.enrolment is not Enrolment.FEIGNED
+        if server.spec.enrolment is not Enrolment.IMPERSONATED
         for port in server.spec.ports
         if not port.server_first
     ]

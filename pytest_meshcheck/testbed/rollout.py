@@ -84,7 +84,7 @@ async def _each(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 async def _join(platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload]) -> Succession:
     successor = await platform.join(workload, mesh.enrolment(workload.spec))
     coming = [load for one in running for load in one.loads if any(server is workload for server in load.servers)]
-    old = workload.become(successor)
+    old = workload.replace_with(successor)
     for load in coming:
         load.servers.append(old)
     served = [load for load, seen in zip(coming, await count(old, coming), strict=True) if seen]

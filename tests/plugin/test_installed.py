@@ -224,6 +224,6 @@ def test_the_version_that_was_asked_for_is_let_pass(mesh: str, objects: Objects,
     assert refused.by(mesh, objects).startswith(NEXT)
 
 
-def test_a_cilium_of_no_flavour_says_what_is_missing(refused: Refused) -> None:
+def test_a_cilium_of_no_variant_says_what_is_missing(refused: Refused) -> None:
     said = refused.by("cilium", cilium(enable_gateway_api="true"))
     assert "enable-wireguard is (not set), wanted is true" in said

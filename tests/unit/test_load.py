@@ -33,7 +33,7 @@ async def test_it_goes_on_from_another_instance_of_the_client(workloads: dict[st
     client, server = workloads["client"], workloads["server"]
     async with client.load(server, RATE) as load:
         await server.sees(f"{load.request_id}-5")
-        before = client.become(workloads["second-client"])
+        before = client.replace_with(workloads["second-client"])
         await load.move(before, client)
         await server.sees(f"{load.request_id}-part1-5")
     assert client.probe is workloads["second-client"].probe

@@ -11,7 +11,7 @@ from acme_mesh.policies import render as rendered
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.policy import Policy
@@ -23,15 +23,15 @@ from pytest_meshcheck.platforms.local.platform import Processes
 VERSION = "1.0.0"
 
 
-def acme(order: Order) -> Mesh:
+def acme(request: MeshRequest) -> Mesh:
     """The mesh that ``--mesh=acme`` asks for.
 
     Raises:
         MeshUnavailable: It cannot be had in that version, or not on this machine.
     """
-    if order.version not in (None, VERSION):
-        raise MeshUnavailable(f"there is no acme {order.version}; available: {VERSION}")
-    return AcmeMesh(embedded_mesh(replace(order, version=None)))
+    if request.version not in (None, VERSION):
+        raise MeshUnavailable(f"there is no acme {request.version}; available: {VERSION}")
+    return AcmeMesh(embedded_mesh(replace(request, version=None)))
 
 
 class AcmeMesh(Mesh):

@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.cilium import flavours, values
+from pytest_meshcheck.meshes.cilium import values, variants
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
-from pytest_meshcheck.meshes.cilium.flavours import Flavour
 from pytest_meshcheck.meshes.cilium.render import refuse_access, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
+from pytest_meshcheck.meshes.cilium.variants import Variant
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, spiffe_id
@@ -75,29 +75,29 @@ class CiliumMesh(HelmMesh):
     newest = "1.20.0"
     documented: Documented = DOCUMENTED
 
-    def __init__(self, order: Order, flavour: Flavour = flavours.WIREGUARD) -> None:
-        self.name = flavour.name
-        self.flavour = flavour
+    def __init__(self, request: MeshRequest, variant: Variant = variants.WIREGUARD) -> None:
+        self.name = variant.name
+        self.variant = variant
         self.home = SYSTEM
-        self._given = order.charts
-        super().__init__(order, flavour.claims)
-        if self.ours:
+        self._given = request.charts
+        super().__init__(request, variant.claims)
+        if self.installed_by_run:
             self._judged_as(self.version)
 
     @property
     def permissions(self) -> Sequence[Permission]:
         """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
-        routed = (HTTP_ROUTES,) if self.flavour.routed else ()
-        clusterwide = (CLUSTERWIDE,) if self.flavour.resources else ()
+        routed = (HTTP_ROUTES,) if self.variant.routed else ()
+        clusterwide = (CLUSTERWIDE,) if self.variant.resources else ()
         return (*LOOKED_AT, *routed, *clusterwide, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart."""
-        return (Release(CHART, CHART, SYSTEM, self.flavour.values),)
+        return (Release(CHART, CHART, SYSTEM, self.variant.values),)
 
     def secrets(self) -> Sequence[Manifest]:
         """The key of IPsec, if used; derived, so that every process has the same."""
-        if self.flavour is not flavours.IPSEC:
+        if self.variant is not variants.IPSEC:
             return ()
         derive = HKDF(hashes.SHA256(), length=20, salt=None, info=b"cilium-ipsec-keys")  # AES-128 key and salt
         octets = derive.derive(key_pem(self.authority.issuer.key))
@@ -105,7 +105,7 @@ class CiliumMesh(HelmMesh):
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """The labels of the variant; every pod is on Cilium's network anyway."""
-        return Metadata(self.flavour.labels if workload.enrolment is Enrolment.ENROLLED else {})
+        return Metadata(self.variant.labels if workload.enrolment is Enrolment.ENROLLED else {})
 
     def namespace_enrolment(self) -> Metadata:
         """No labels: every pod is on Cilium's network anyway."""
@@ -113,7 +113,7 @@ class CiliumMesh(HelmMesh):
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """The policies as HTTPRoutes, one for each port of a service."""
-        refuse_access(policies, self.flavour.why_not_strict, self.flavour.source)
+        refuse_access(policies, self.variant.why_not_strict, self.variant.source)
         return routes(policies)
 
     def identity_of(self, workload: WorkloadSpec) -> str:
@@ -137,28 +137,28 @@ class CiliumMesh(HelmMesh):
         """
         self.bind(platform)
         api = await self.platform.api()
-        if self.ours:
+        if self.installed_by_run:
             await self._alone(api)
-            if self.flavour.routed:
+            if self.variant.routed:
                 version = values.GATEWAY_API[minor(self.version)]
                 await gateway_api.ensure(api, version, self._given, OURS, self.scale)
         else:
             await self.detect(api)
         await super().install(platform)
-        for manifest in self.flavour.resources:
+        for manifest in self.variant.resources:
             await api.apply(manifest)
 
     async def uninstall(self) -> None:
         """Remove the permanent resources, from a pre-installed Cilium too, then Cilium if this run installed it."""
         api = await self.platform.api()
-        if not self.ours:
-            for manifest in self.flavour.resources:
+        if not self.installed_by_run:
+            for manifest in self.variant.resources:
                 await api.delete(manifest)
         await super().uninstall()
 
     async def ready(self, api: Api) -> None:
         """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""
-        for namespace, kind, name in (*ROLLOUTS, *self.flavour.rollouts):
+        for namespace, kind, name in (*ROLLOUTS, *self.variant.rollouts):
             await self._rolled_out(api, namespace or self.home, kind, name)
         await gateway_api.established(api, DEFINED_BY_OPERATOR, INSTALLED_WITHIN * self.scale)
 
@@ -175,12 +175,12 @@ class CiliumMesh(HelmMesh):
 
     def _refuse_other(self, config: Mapping[str, str]) -> None:
         """MeshUnavailable if the configuration is that of another variant, or has a wrong setting."""
-        on = flavours.found_in(config)
-        if on and self.flavour in flavours.TOLD_APART and self.flavour not in on:
+        on = variants.found_in(config)
+        if on and self.variant in variants.EXCLUSIVE and self.variant not in on:
             mode = Mode((on[0].name,), on[0].words)
             shown_by = f"{on[0].settings[0].key} is {on[0].settings[0].wanted} in {CONFIG}"
             raise other_mode(self.name, f"cilium {self.version} in {self.home}", mode, shown_by)
-        if wrong := conflicts(config, self.flavour.settings):
+        if wrong := conflicts(config, self.variant.settings):
             raise MeshUnavailable(f"the Cilium in {self.home} does not match --mesh={self.name}: {'; '.join(wrong)}")
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
@@ -208,19 +208,19 @@ class CiliumMesh(HelmMesh):
 
     def _no_rotation(self) -> NoReturn:
         raise Unsupported(
-            f"{self.name} cannot rotate certificates: {self.flavour.why_not_strict} ({self.flavour.source})"
+            f"{self.name} cannot rotate certificates: {self.variant.why_not_strict} ({self.variant.source})"
         )
 
     def _judged_as(self, version: str) -> None:
         """Adopt the claims for this version; MeshUnavailable if it does not have this variant."""
         try:
-            if not is_in(version, self.flavour.since, self.flavour.until):
-                until = f" and before {self.flavour.until}" if self.flavour.until else ""
-                raise MeshUnavailable(f"{self.name} needs Cilium {self.flavour.since} or newer{until}, not {version}")
+            if not is_in(version, self.variant.since, self.variant.until):
+                until = f" and before {self.variant.until}" if self.variant.until else ""
+                raise MeshUnavailable(f"{self.name} needs Cilium {self.variant.since} or newer{until}, not {version}")
             self.claims = in_version(self.claims, version)
         except ValueError as error:
             raise MeshUnavailable(str(error)) from error
-        if self.ours and self.flavour.routed and minor(version) not in values.GATEWAY_API:
+        if self.installed_by_run and self.variant.routed and minor(version) not in values.GATEWAY_API:
             known = ", ".join(values.GATEWAY_API)
             raise MeshUnavailable(f"the Gateway API version for Cilium {version} is unknown; use one of {known}")
 

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, CiliumMesh
 from pytest_meshcheck.meshes.cilium.render import refuse_access
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.pki import ROOT_LIFETIME, Validity, pem
 from pytest_meshcheck.model.policy import Policy, ServicePolicy
@@ -32,8 +32,8 @@ BITS = 2048
 class CiliumZtunnelMesh(CiliumMesh):
     """Istio's ztunnel, with the control plane and authority of Cilium."""
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order, flavours.ZTUNNEL)
+    def __init__(self, request: MeshRequest) -> None:
+        super().__init__(request, variants.ZTUNNEL)
 
     def secrets(self) -> Sequence[Manifest]:
         """The root that the agents issue under, and their server certificate for ztunnel; both must be RSA.
@@ -63,10 +63,10 @@ class CiliumZtunnelMesh(CiliumMesh):
         Raises:
             Unsupported: A policy asks for more.
         """
-        refuse_access(policies, self.flavour.why_not_strict, self.flavour.source, permissive=True)
+        refuse_access(policies, self.variant.why_not_strict, self.variant.source, permissive=True)
         if other := [policy for policy in policies if isinstance(policy, ServicePolicy)]:
             raise Unsupported(
-                f"{type(other[0]).__name__} needs layer 7, ztunnel works on layer 4 ({self.flavour.source})"
+                f"{type(other[0]).__name__} needs layer 7, ztunnel works on layer 4 ({self.variant.source})"
             )
         return []
 

@@ -6,13 +6,13 @@ from pluggy import HookCaller
 
 from pytest_meshcheck.meshes.envoy.process import binary
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 
 if TYPE_CHECKING:
     from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 
 
-def adapter(order: Order) -> "EnvoyMesh":
+def adapter(request: MeshRequest) -> "EnvoyMesh":
     """An embedded mesh whose resources pass the hook ``pytest_meshcheck_envoy_resources``.
 
     Raises:
@@ -22,14 +22,14 @@ def adapter(order: Order) -> "EnvoyMesh":
     from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh  # noqa: PLC0415 - it imports the message classes
 
     def published(workload: str, resources: Resources) -> Resources | None:
-        return order.hooks.pytest_meshcheck_envoy_resources(workload=workload, resources=resources)
+        return request.hooks.pytest_meshcheck_envoy_resources(workload=workload, resources=resources)
 
     mesh = EnvoyMesh(
-        order.version,
+        request.version,
         publish_hook=published,
-        hooked=lambda: _is_implemented(order.hooks.pytest_meshcheck_envoy_resources),
-        timeout_scale=order.timeout_scale,
-        hot_restart=order.upgrade_to is not None,
+        hooked=lambda: _is_implemented(request.hooks.pytest_meshcheck_envoy_resources),
+        timeout_scale=request.timeout_scale,
+        hot_restart=request.upgrade_to is not None,
     )
     mesh.prepare()
     return mesh

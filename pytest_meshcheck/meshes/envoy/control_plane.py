@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_meshcheck.meshes.envoy.policies import PolicySet
-from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Outbound, Service, View
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Outbound, Service, SidecarConfig
 from pytest_meshcheck.model.pki import spiffe_id
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.addresses import Member, endpoints_by_service
@@ -13,7 +13,7 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 
 
 @dataclass(frozen=True)
-class World:
+class Snapshot:
     """All workloads, roots and policies at one moment.
 
     Attributes:
@@ -30,9 +30,9 @@ class World:
     policies: PolicySet
     endpoint: Callable[[Member, Member, str], Address]
 
-    def view(self, member: Member, credentials: Credentials) -> View:
+    def config_of(self, member: Member, credentials: Credentials) -> SidecarConfig:
         """The configuration of one member's sidecar."""
-        return View(
+        return SidecarConfig(
             workload=str(member),
             trust_domain=self.trust_domain,
             credentials=credentials,
@@ -66,7 +66,7 @@ class World:
 
 def is_member(spec: WorkloadSpec) -> bool:
     """Whether the mesh treats a workload as enrolled; an impostor is published too, but has no sidecar."""
-    return spec.enrolment in (Enrolment.ENROLLED, Enrolment.FEIGNED)
+    return spec.enrolment in (Enrolment.ENROLLED, Enrolment.IMPERSONATED)
 
 
 def identity(trust_domain: str, spec: WorkloadSpec) -> str:

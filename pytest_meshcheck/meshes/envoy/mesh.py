@@ -11,7 +11,7 @@ import msgspec
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
-from pytest_meshcheck.meshes.envoy.control_plane import World, identity
+from pytest_meshcheck.meshes.envoy.control_plane import Snapshot, identity
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.process import binary
@@ -19,7 +19,7 @@ from pytest_meshcheck.meshes.envoy.process.bootstrap import ADMIN_SOCKET, CONTRO
 from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryServer, Subscriber
 from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS, Generation, workload_of
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
-from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.listeners import HTTP_ALPN
 from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources, checked
@@ -50,7 +50,7 @@ class DataPlane:
     member: Member
     sidecar: Sidecar
     certificate: Certificate
-    view: View | None = None
+    config: SidecarConfig | None = None
 
 
 class EnvoyMesh(Mesh):
@@ -203,12 +203,12 @@ class EnvoyMesh(Mesh):
 
     def publish(self, *, force: bool = False) -> None:
         """Send every sidecar its changes; with ``force``, call the hook for unchanged resources too."""
-        world = self._world()
+        snapshot = self._snapshot()
         for plane in self._planes.values():
-            view = world.view(plane.member, plane.certificate.credentials)
-            if force or view != plane.view:
-                plane.sidecar.publish(self._resources(view))
-                plane.view = view
+            config = snapshot.config_of(plane.member, plane.certificate.credentials)
+            if force or config != plane.config:
+                plane.sidecar.publish(self._resources(config))
+                plane.config = config
 
     async def admit(self, member: Member) -> None:
         """Start the sidecar of a workload, and publish the workload's address to the others."""
@@ -240,9 +240,9 @@ class EnvoyMesh(Mesh):
             raise Inconclusive("the embedded mesh is not installed")
         return self._platform
 
-    def _world(self) -> World:
+    def _snapshot(self) -> Snapshot:
         platform = self._of_platform()
-        return World(
+        return Snapshot(
             trust_domain=TRUST_DOMAIN,
             roots=self.authority.bundle(),
             members=tuple(platform.members.values()),
@@ -250,12 +250,12 @@ class EnvoyMesh(Mesh):
             endpoint=platform.endpoint_address,
         )
 
-    def _resources(self, view: View) -> Resources:
-        resources = translate(view)
+    def _resources(self, config: SidecarConfig) -> Resources:
+        resources = translate(config)
         if self._publish_hook is None or not self._hooked():
             return resources
-        published = self._publish_hook(view.workload, _copied(resources))
-        return resources if published is None else checked(view.workload, _copied(published))
+        published = self._publish_hook(config.workload, _copied(resources))
+        return resources if published is None else checked(config.workload, _copied(published))
 
     async def _enter(self, member: Member) -> DataPlane:
         lifetime = member.spec.leaf_lifetime or DEFAULT_LIFETIME

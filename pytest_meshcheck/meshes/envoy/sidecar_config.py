@@ -76,7 +76,7 @@ class Outbound:
 
 
 @dataclass(frozen=True)
-class View:
+class SidecarConfig:
     """The configuration of one sidecar.
 
     Attributes:

@@ -18,7 +18,7 @@ from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SYSTEM
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Ending
@@ -50,7 +50,7 @@ LABELS = {
     # enrolment: labels of a pod
     Enrolment.ENROLLED: {MODE: "ambient"},
     Enrolment.UNENROLLED: {MODE: "none"},
-    Enrolment.FEIGNED: {MODE: "none", "networking.istio.io/tunnel": "http"},
+    Enrolment.IMPERSONATED: {MODE: "none", "networking.istio.io/tunnel": "http"},
 }
 """The last one makes istiod's ambient index treat a workload as one that terminates tunnels itself, like waypoints."""
 
@@ -127,8 +127,8 @@ class AmbientMesh(HttpRouteMesh):
         Permission(gateway_api.GROUP, "gatewayclasses", ("get",)),
     )
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order, AMBIENT_CLAIMS)
+    def __init__(self, request: MeshRequest) -> None:
+        super().__init__(request, AMBIENT_CLAIMS)
         self._stop: Stop | None = None
         self._judged_as(self.version)
 
@@ -212,6 +212,6 @@ class AmbientMesh(HttpRouteMesh):
         self.claims = {**self.claims, Capability.PEER_IDENTITY: claim}
 
 
-def ambient(order: Order) -> AmbientMesh:
+def ambient(request: MeshRequest) -> AmbientMesh:
     """Istio in ambient mode."""
-    return AmbientMesh(order)
+    return AmbientMesh(request)

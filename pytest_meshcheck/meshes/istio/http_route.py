@@ -10,7 +10,7 @@ from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
@@ -45,9 +45,9 @@ class HttpRouteMesh(IstioMesh):
         Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
-        super().__init__(order, claims)
-        self._given = order.charts
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        super().__init__(request, claims)
+        self._given = request.charts
 
     async def install(self, platform: Platform) -> None:
         """Install the Gateway API definitions, unless the cluster has them, and then Istio.
@@ -57,7 +57,7 @@ class HttpRouteMesh(IstioMesh):
             Inconclusive: Istio does not become ready.
         """
         self.bind(platform)
-        if self.ours:
+        if self.installed_by_run:
             api = await self.platform.api()
             await gateway_api.ensure(api, GATEWAY_API, self._given, OURS, self.scale)
         await super().install(platform)
@@ -90,6 +90,6 @@ PARTS: Parts = {
 }
 
 
-def adapter(order: Order) -> HttpRouteMesh:
+def adapter(request: MeshRequest) -> HttpRouteMesh:
     """Istio in sidecar mode, configured by HTTPRoutes."""
-    return HttpRouteMesh(order)
+    return HttpRouteMesh(request)

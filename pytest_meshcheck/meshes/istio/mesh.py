@@ -16,7 +16,7 @@ from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Inconclusive
@@ -69,7 +69,7 @@ INJECTED = {
     # enrolment: labels of a pod
     Enrolment.ENROLLED: {INJECT: "true"},
     Enrolment.UNENROLLED: {INJECT: "false"},
-    Enrolment.FEIGNED: {INJECT: "false", "security.istio.io/tlsMode": "istio"},
+    Enrolment.IMPERSONATED: {INJECT: "false", "security.istio.io/tlsMode": "istio"},
 }
 
 ALPN: Mapping[Protocol, tuple[str, ...]] = {
@@ -111,10 +111,10 @@ class IstioMesh(HelmMesh):
         Permission("networking.istio.io", "destinationrules", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         self.revision = UNNAMED
         self._leaving: str | None = None
-        super().__init__(order, claims)
+        super().__init__(request, claims)
 
     def releases(self) -> Sequence[Release]:
         """The charts: definitions, then istiod; in a canary upgrade the old istiod validates until all have moved."""
@@ -131,9 +131,9 @@ class IstioMesh(HelmMesh):
 
         Raises:
             MeshUnavailable: There are no charts of that version.
-            Inconclusive: The new istiod does not become ready.
+            Inconclusive: The new istiod does not switch_version ready.
         """
-        self.become(version)
+        self.switch_version(version)
         self._leaving, self.revision = self.revision, revisions.revision_of(self.version)
         await self.have_charts()
 
@@ -258,6 +258,6 @@ class IstioMesh(HelmMesh):
         return pem(root, *(other for other in self.authority.roots if other != root))
 
 
-def sidecars(order: Order) -> IstioMesh:
+def sidecars(request: MeshRequest) -> IstioMesh:
     """Istio in sidecar mode."""
-    return IstioMesh(order)
+    return IstioMesh(request)

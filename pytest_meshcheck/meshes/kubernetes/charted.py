@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.helm.charts import Charts, Source, bare
 from pytest_meshcheck.platforms.helm.helm import Release
@@ -27,11 +27,11 @@ class Charted(ABC):
     repository: ClassVar[str]
     newest: ClassVar[str]
 
-    def __init__(self, order: Order) -> None:
-        self.asked = order.version
-        self.version = self._wanted = order.version or self.newest
-        self._values = [order.values]
-        self._charts = Charts(self.repository, order.charts)
+    def __init__(self, request: MeshRequest) -> None:
+        self.asked = request.version
+        self.version = self._wanted = request.version or self.newest
+        self._values = [request.values]
+        self._charts = Charts(self.repository, request.charts)
 
     @abstractmethod
     def releases(self) -> Sequence[Release]:
@@ -63,7 +63,7 @@ class Charted(ABC):
         sources = [self.source(release) for release in self.releases()]
         self.version = self.tag() or sources[-1].installs
 
-    def become(self, version: str) -> None:
+    def switch_version(self, version: str) -> None:
         """Switch ``releases`` to another version; MeshUnavailable if there are no charts of it."""
         before, self._wanted = self._wanted, version
         try:

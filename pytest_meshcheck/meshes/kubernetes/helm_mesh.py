@@ -12,7 +12,7 @@ from typing import ClassVar
 from pytest_meshcheck.meshes.base import Rotation, rotate_authority
 from pytest_meshcheck.meshes.kubernetes.charted import Charted
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.pki import Authority
@@ -55,13 +55,13 @@ class HelmMesh(Charted, KubernetesMesh):
     one_lifetime = True
     given: ClassVar[Mapping[Capability, Claim]] = {}
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
-        KubernetesMesh.__init__(self, order)
-        Charted.__init__(self, order)
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim]) -> None:
+        KubernetesMesh.__init__(self, request)
+        Charted.__init__(self, request)
         self.authority = Authority(self.trust_domain)
         self.claims = dict(claims)
         self._known_state = ""
-        if self.ours:
+        if self.installed_by_run:
             helm.require()
             self.resolve()
         else:
@@ -96,7 +96,7 @@ class HelmMesh(Charted, KubernetesMesh):
     @property
     def permissions(self) -> Sequence[Permission]:
         """The permissions for installing the mesh, or for testing a pre-installed one."""
-        if self.ours:
+        if self.installed_by_run:
             return (ADMINISTRATOR,)
         return (*READINESS, *self.resources, *reading(self.policies))
 
@@ -105,11 +105,11 @@ class HelmMesh(Charted, KubernetesMesh):
 
         Raises:
             MeshUnavailable: Another installation is in the way.
-            Inconclusive: The mesh does not become ready.
+            Inconclusive: The mesh does not switch_version ready.
         """
         self.bind(platform)
         api = await self.platform.api()
-        if self.ours and not await self._is_there(api):
+        if self.installed_by_run and not await self._is_there(api):
             await self._install(api)
         await self.ready(api)
 
@@ -117,7 +117,7 @@ class HelmMesh(Charted, KubernetesMesh):
         """Remove the charts, their leftovers and the namespace, if this run created them."""
         api = await self.platform.api()
         there = await installation_in(api, self.namespace)
-        if self.ours and there is not None and there.run == self.platform.attachment.run:
+        if self.installed_by_run and there is not None and there.run == self.platform.attachment.run:
             await remove(api, self._helm(), there, INSTALLED_WITHIN * self.scale)
 
     async def upgrade(self, version: str) -> None:
@@ -125,16 +125,16 @@ class HelmMesh(Charted, KubernetesMesh):
 
         Raises:
             MeshUnavailable: There are no charts of that version.
-            Inconclusive: The new version does not become ready.
+            Inconclusive: The new version does not switch_version ready.
         """
-        self.become(version)
+        self.switch_version(version)
         await self.have_charts()
 
     async def have_charts(self) -> None:
         """Install and remove charts according to ``releases``, and wait until the mesh is ready.
 
         Raises:
-            Inconclusive: A chart cannot be installed or removed, or the mesh does not become ready.
+            Inconclusive: A chart cannot be installed or removed, or the mesh does not switch_version ready.
         """
         api = await self.platform.api()
         await self._install(api)
@@ -143,7 +143,7 @@ class HelmMesh(Charted, KubernetesMesh):
     async def settled(self) -> None:
         """Read the authority, which another process may have rotated; Inconclusive if a workload has died."""
         self.platform.check()
-        if self.ours and (there := await installation_in(await self.platform.api(), self.namespace)):
+        if self.installed_by_run and (there := await installation_in(await self.platform.api(), self.namespace)):
             self._take_over(there)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:

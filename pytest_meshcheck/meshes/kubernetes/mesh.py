@@ -2,8 +2,8 @@
 
 from abc import abstractmethod
 
-from pytest_meshcheck.meshes.base import Home, Mesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api
@@ -20,16 +20,16 @@ class KubernetesMesh(Mesh):
         namespace: The namespace of its control plane; a run never tests two meshes in one namespace.
         asked: The version that the user named; None for any version.
         scale: Factor for all time limits.
-        ours: Whether the suite installs it; not with ``--mesh-installed``.
+        installed_by_run: Whether the suite installs it; not with ``--mesh-installed``.
     """
 
     namespace: str
-    runs_on = Home.KUBERNETES
+    runs_on = PlatformKind.KUBERNETES
 
-    def __init__(self, order: Order) -> None:
-        self.asked = order.version
-        self.scale = order.timeout_scale
-        self.ours = not order.installed
+    def __init__(self, request: MeshRequest) -> None:
+        self.asked = request.version
+        self.scale = request.timeout_scale
+        self.installed_by_run = not request.installed
         self._platform: Kubernetes | None = None
 
     @abstractmethod
@@ -63,7 +63,7 @@ class KubernetesMesh(Mesh):
 
     async def look(self, api: Api) -> None:
         """Detect a pre-installed mesh, or check that nothing is in the way of ours; otherwise MeshUnavailable."""
-        await (self.refuse_taken(api) if self.ours else self.find(api))
+        await (self.refuse_taken(api) if self.installed_by_run else self.find(api))
 
     def spelt(self, version: str) -> str:
         """A version in its canonical spelling."""

@@ -10,11 +10,11 @@ from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments, form_of, injects, restart, rolled_out
-from pytest_meshcheck.meshes.linkerd import installed
+from pytest_meshcheck.meshes.linkerd import preinstalled
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
@@ -46,7 +46,7 @@ INJECTED: Mapping[Enrolment, Mapping[str, str]] = {
     # enrolment: annotations of a pod
     Enrolment.ENROLLED: ENROLLED,
     Enrolment.UNENROLLED: {"linkerd.io/inject": "disabled"},
-    Enrolment.FEIGNED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS[IMPOSTOR_PORT])},
+    Enrolment.IMPERSONATED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS[IMPOSTOR_PORT])},
 }
 """The port of an impostor. It has a proxy, so that it counts as a member, and connections to the proxy's control port
 bypass that proxy: clients still expect an identity there, and only the impostor listens on it, as the proxy has no tap.
@@ -94,7 +94,7 @@ class LinkerdMesh(HelmMesh):
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: (Dump("metrics.txt", 4191, "/metrics"),)}
     data_plane_in_workload = True
     impostor_ports = (IMPOSTOR_PORT,)
-    given = installed.GIVEN
+    given = preinstalled.GIVEN
     documented: Documented = DOCUMENTED
     resources = (
         Permission("policy.linkerd.io", "servers", (*APPLIED, "delete")),
@@ -102,8 +102,8 @@ class LinkerdMesh(HelmMesh):
         Permission("gateway.networking.k8s.io", "grpcroutes", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
-        super().__init__(order, claims)
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        super().__init__(request, claims)
         self._identities_end_in = self.trust_domain
 
     def releases(self) -> Sequence[Release]:
@@ -175,9 +175,9 @@ class LinkerdMesh(HelmMesh):
             raise MeshUnavailable(f"no linkerd-destination in {SYSTEM}: omit --mesh-installed to install it")
         self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
         await refuse_other(api, self.name, f"linkerd {self.version} in {SYSTEM}", MODES)
-        self.claims = await installed.routed(api, self.claims)
+        self.claims = await preinstalled.routed(api, self.claims)
         identity = await api.read(f"{deployments(SYSTEM)}/linkerd-identity")
-        self._identities_end_in = installed.trust_domain(identity, self.trust_domain)
+        self._identities_end_in = preinstalled.trust_domain(identity, self.trust_domain)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Restart the control plane for new anchors; for a new issuer annotate the pods of the identity service.
@@ -204,7 +204,7 @@ class LinkerdMesh(HelmMesh):
 
     def _is_sidecar(self, container: Object) -> bool:
         anchors = [one.get("value", "") for one in container.get("env", []) if one["name"] == ANCHORS]
-        ours = not self.ours or self.authority.bundle().decode().strip() in map(str.strip, anchors)
+        ours = not self.installed_by_run or self.authority.bundle().decode().strip() in map(str.strip, anchors)
         return bool(container["name"] == SIDECAR and ours)
 
 
@@ -213,10 +213,10 @@ def chart_version(version: str) -> str:
     return re.sub(r"^edge-(\d\d)\.", r"20\1.", version)
 
 
-def adapter(order: Order) -> LinkerdMesh:
+def adapter(request: MeshRequest) -> LinkerdMesh:
     """Linkerd.
 
     Raises:
         MeshUnavailable: There are no charts of that version.
     """
-    return LinkerdMesh(order)
+    return LinkerdMesh(request)

@@ -31,7 +31,7 @@ AWAITED: Resource = {"listener_filters_timeout": "10s"}
 SILENT_IS_PLAINTEXT: Resource = {"listener_filters_timeout": "0.5s", "continue_on_listener_filters_timeout": True}
 """The same for server-first protocols: a silent client waits for the server, so it uses plaintext."""
 
-TELL_CALLER: Resource = {
+FORWARD_CALLER: Resource = {
     "forward_client_cert_details": "SANITIZE_SET",
     "set_current_client_cert_details": {"uri": True},
 }
@@ -73,7 +73,7 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
 
 def _inbound_filter(inbound: Inbound, name: str) -> Resource:
     if is_http(inbound.port):
-        return connection_manager(name, rds=_rds(name), **TELL_CALLER)
+        return connection_manager(name, rds=_rds(name), **FORWARD_CALLER)
     return _tcp_proxy(name)
 
 

@@ -1,6 +1,6 @@
 """TLS contexts of sidecars, and the secrets with their certificates."""
 
-from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, Resource, typed
 
 IDENTITY = "identity"
@@ -34,15 +34,15 @@ def upstream(identity: str, server_name: str) -> Resource:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def secrets(view: View) -> list[Resource]:
+def secrets(config: SidecarConfig) -> list[Resource]:
     """The secrets: the workload's certificate with its key, and the announced roots."""
     certificate = {
-        "certificate_chain": {"inline_string": view.credentials.chain.decode()},
-        "private_key": {"inline_string": view.credentials.key.decode()},
+        "certificate_chain": {"inline_string": config.credentials.chain.decode()},
+        "private_key": {"inline_string": config.credentials.key.decode()},
     }
     return [
         {"name": IDENTITY, "tls_certificate": certificate},
-        {"name": ROOTS, "validation_context": {"trusted_ca": {"inline_string": view.roots.decode()}}},
+        {"name": ROOTS, "validation_context": {"trusted_ca": {"inline_string": config.roots.decode()}}},
     ]
 
 

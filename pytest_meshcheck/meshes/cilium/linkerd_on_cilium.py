@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh, configuration
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, FOR_LINKERD, conflicts
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.kubernetes.api import Api
@@ -24,9 +24,9 @@ class LinkerdOnCilium(LinkerdMesh):
     name = "linkerd+cilium"
     kind_config = "cilium.yaml"
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order)
-        self.network = CiliumMesh(replace(order, version=None), flavours.BELOW_LINKERD)
+    def __init__(self, request: MeshRequest) -> None:
+        super().__init__(request)
+        self.network = CiliumMesh(replace(request, version=None), variants.BELOW_LINKERD)
 
     @property
     def charts(self) -> Collection[str]:
@@ -81,10 +81,10 @@ class LinkerdOnCilium(LinkerdMesh):
             raise MeshUnavailable(f"Linkerd cannot work on this Cilium ({CONFIG} in {home}): {'; '.join(found)}")
 
 
-def adapter(order: Order) -> LinkerdOnCilium:
+def adapter(request: MeshRequest) -> LinkerdOnCilium:
     """``--mesh=linkerd+cilium``.
 
     Raises:
         MeshUnavailable: The version of one does not exist, or its charts cannot be fetched.
     """
-    return LinkerdOnCilium(order)
+    return LinkerdOnCilium(request)

@@ -13,7 +13,7 @@ AUTHENTICATED = {"meshcheck.dev/mutual-authentication": "required"}
 
 
 @dataclass(frozen=True, eq=False)
-class Flavour:
+class Variant:
     """One variant of Cilium.
 
     Attributes:
@@ -73,7 +73,7 @@ def _encryption(key: str, kind: str, source: str) -> Setting:
 
 HTTP_ROUTES = Setting("enable-gateway-api", "true", "gatewayAPI.enabled=true", "no HTTPRoute acts", GAMMA)
 
-WIREGUARD = Flavour(
+WIREGUARD = Variant(
     "cilium",
     {**v.COMMON, **v.ROUTES, **v.WIREGUARD},
     d.BY_WIREGUARD,
@@ -81,7 +81,7 @@ WIREGUARD = Flavour(
     settings=(_encryption("enable-wireguard", "wireguard", d.WIREGUARD), HTTP_ROUTES),
     words="with WireGuard between nodes",
 )
-IPSEC = Flavour(
+IPSEC = Variant(
     "cilium-ipsec",
     {**v.COMMON, **v.ROUTES, **v.IPSEC},
     d.BY_IPSEC,
@@ -89,7 +89,7 @@ IPSEC = Flavour(
     settings=(_encryption("enable-ipsec", "ipsec", d.IPSEC), HTTP_ROUTES),
     words="with IPsec between nodes",
 )
-SPIRE = Flavour(
+SPIRE = Variant(
     "cilium-spire",
     {**v.COMMON, **v.ROUTES, **v.SPIRE},
     d.BY_SPIRE,
@@ -111,7 +111,7 @@ SPIRE = Flavour(
     labels=AUTHENTICATED,
     resources=(MUTUAL_AUTHENTICATION,),
 )
-ZTUNNEL = Flavour(
+ZTUNNEL = Variant(
     "cilium-ztunnel",
     {**v.COMMON, **v.ZTUNNEL},
     d.BY_ZTUNNEL,
@@ -123,7 +123,7 @@ ZTUNNEL = Flavour(
     since=d.FIRST_WITH_ZTUNNEL,
 )
 
-BELOW_LINKERD = Flavour(
+BELOW_LINKERD = Variant(
     "linkerd+cilium",
     {**v.COMMON, **v.BELOW_A_MESH},
     d.BELOW_LINKERD,
@@ -133,10 +133,10 @@ BELOW_LINKERD = Flavour(
 )
 """The network below Linkerd, without encryption of its own."""
 
-TOLD_APART = (WIREGUARD, IPSEC, ZTUNNEL, SPIRE)
+EXCLUSIVE = (WIREGUARD, IPSEC, ZTUNNEL, SPIRE)
 """Variants that exclude each other; others may be enabled in addition."""
 
 
-def found_in(config: Mapping[str, str]) -> Sequence[Flavour]:
+def found_in(config: Mapping[str, str]) -> Sequence[Variant]:
     """The variants that a configuration enables."""
-    return [flavour for flavour in TOLD_APART if not conflicts(config, flavour.settings[:1])]
+    return [variant for variant in EXCLUSIVE if not conflicts(config, variant.settings[:1])]
