@@ -48,8 +48,8 @@ def takes_form(exchange: Exchange, form: Form) -> bool:
     """Whether an exchange ended in this form of refusal."""
     if isinstance(form, Ending):
         return exchange.ending is form
-    told = exchange.status if form.grpc_status is None else exchange.grpc_status
-    return exchange.ending is Ending.ANSWERED and told == (form.status or form.grpc_status)
+    status = exchange.status if form.grpc_status is None else exchange.grpc_status
+    return exchange.ending is Ending.ANSWERED and status == (form.status or form.grpc_status)
 
 
 @dataclass(frozen=True)

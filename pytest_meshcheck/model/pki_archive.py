@@ -45,13 +45,13 @@ def archived(authority: Authority) -> bytes:
     )
 
 
-def restore(authority: Authority, octets: bytes) -> None:
+def restore(authority: Authority, data: bytes) -> None:
     """Set an authority to an archived state.
 
     Raises:
         msgspec.DecodeError: The text is not an archive.
     """
-    archive = msgspec.json.decode(octets, type=Archive)
+    archive = msgspec.json.decode(data, type=Archive)
     authority.trust_domain = archive.trust_domain
     authority.generation = archive.generation
     authority.roots = tuple(x509.load_pem_x509_certificates(archive.roots))

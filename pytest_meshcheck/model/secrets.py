@@ -81,11 +81,11 @@ def redact_text(text: str) -> str:
     return _BASE64.sub(_redact_base64, text)
 
 
-def redact_octets(octets: bytes) -> bytes:
+def redact_bytes(data: bytes) -> bytes:
     """The bytes without their secrets; a DER private key is removed as a whole."""
-    if _is_der_key(octets):
+    if _is_der_key(data):
         return PRIVATE_KEY.encode()
-    return redact_text(octets.decode("latin-1")).encode("latin-1")
+    return redact_text(data.decode("latin-1")).encode("latin-1")
 
 
 def redact(value: object) -> object:
@@ -126,8 +126,8 @@ def _fields(value: object) -> Mapping[Any, object]:
 _REDACTORS: tuple[tuple[type, Callable[..., object]], ...] = (
     (Credentials, lambda _: CREDENTIALS),
     (str, lambda value: redact_text(str(value))),
-    (bytes, redact_octets),
-    (bytearray, lambda value: redact_octets(bytes(value))),
+    (bytes, redact_bytes),
+    (bytearray, lambda value: redact_bytes(bytes(value))),
     (Mapping, _redact_mapping),
     (Sequence, _redact_sequence),
     (AbstractSet, lambda value: sorted((redact(item) for item in value), key=str)),
@@ -147,17 +147,17 @@ def _is_secret(key: object, value: object) -> bool:
 def _redact_base64(match: re.Match[str]) -> str:
     run = match[0].rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        octets = base64.b64decode(run[: len(run) // 4 * 4])
+        data = base64.b64decode(run[: len(run) // 4 * 4])
     except binascii.Error:
         return match[0]
-    return match[0] if redact_octets(octets) == octets else REDACTED
+    return match[0] if redact_bytes(data) == data else REDACTED
 
 
-def _is_der_key(octets: bytes) -> bool:
-    if not octets.startswith(b"\x30"):
+def _is_der_key(data: bytes) -> bool:
+    if not data.startswith(b"\x30"):
         return False
     try:
-        load_der_private_key(octets, password=None)
+        load_der_private_key(data, password=None)
     except TypeError:
         return True
     except ValueError:

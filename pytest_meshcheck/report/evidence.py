@@ -130,22 +130,22 @@ def _manifests(records: Sequence[Record]) -> str:
 
 def _wire(records: Sequence[Record]) -> str:
     sections = [
-        f"{record.time}  {record.subject}\n{_summary(record)}\n\n{hexdump(octets)}"
+        f"{record.time}  {record.subject}\n{_summary(record)}\n\n{hexdump(data)}"
         for record in records
         if record.kind == "wire"
-        for octets in _octets(record.observation)
+        for data in _bytes_of(record.observation)
     ]
     return "\n".join(sections)
 
 
-def _octets(observation: Any) -> Iterator[bytes]:
+def _bytes_of(observation: Any) -> Iterator[bytes]:
     values = observation.values() if isinstance(observation, Mapping) else [observation]
     yield from (value for value in values if isinstance(value, bytes))
 
 
-def hexdump(octets: bytes) -> str:
+def hexdump(data: bytes) -> str:
     """Sixteen bytes per line: offset, hexadecimal, and ASCII with dots for unprintable bytes."""
-    rows = (octets[start : start + 16] for start in range(0, len(octets), 16))
+    rows = (data[start : start + 16] for start in range(0, len(data), 16))
     return "".join(
         f"{number * 16:08x}  {row.hex(' '):<47}  {''.join(chr(o) if 32 <= o < 127 else '.' for o in row)}\n"
         for number, row in enumerate(rows)

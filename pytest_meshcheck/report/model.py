@@ -200,13 +200,13 @@ def load(path: Path) -> Report:
         ReportUnreadable: The file is missing, not JSON, or not a report of this layout.
     """
     try:
-        octets = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise ReportUnreadable(path, error.strerror or str(error)) from error
     try:
-        version = msgspec.json.decode(octets, type=_Version).schema
+        version = msgspec.json.decode(content, type=_Version).schema
         if version == SCHEMA:
-            return msgspec.json.decode(octets, type=Report)
+            return msgspec.json.decode(content, type=Report)
     except msgspec.ValidationError as error:
         raise ReportUnreadable(path, f"not a report of pytest-meshcheck: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

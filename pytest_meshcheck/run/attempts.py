@@ -118,8 +118,8 @@ class Attempts:
         worst = msgspec.structs.replace(worst, attempts=verdicts)
         if len(set(verdicts)) == 1:
             return worst
-        told = "actual" if worst.actual else "reason"
-        return msgspec.structs.replace(worst, **{told: f"{getattr(worst, told)} ({_differing(verdicts)})".lstrip()})
+        field = "actual" if worst.actual else "reason"
+        return msgspec.structs.replace(worst, **{field: f"{getattr(worst, field)} ({_differing(verdicts)})".lstrip()})
 
     def _in_order(self) -> list[Attempt]:
         return [attempt for _, attempt in sorted(self.ended.items())]

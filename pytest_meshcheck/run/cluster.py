@@ -146,7 +146,7 @@ class Cluster:
             self._have()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell the process with the cluster whether tests start workloads of the suite."""
+        """Inform the process with the cluster whether tests start workloads of the suite."""
         if self.worker and any(mesh_of(item) and needs_probe(item) for item in session.items):
             self.attachment.probe_wanted.touch()
 

@@ -37,7 +37,7 @@ CHECK_ITEM = pytest.StashKey[CheckItem]()
 ATTEMPTS = pytest.StashKey[Attempts]()
 SUBJECT = pytest.StashKey[MeshUnderTest]()
 """The mesh of an item, set before any fixture can fail."""
-TELLING = pytest.StashKey[bool]()
+EVIDENCE_IS_KEPT = pytest.StashKey[bool]()
 """Whether any attempt so far had a verdict whose evidence is kept."""
 
 

@@ -14,7 +14,7 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
-from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, SUBJECT, TELLING, CheckItem
+from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, SUBJECT, EVIDENCE_IS_KEPT, CheckItem
 from pytest_meshcheck.run.loops import refuse_other_loops
 from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
@@ -83,7 +83,7 @@ class Judging:
             if attempts := pyfuncitem.stash.get(ATTEMPTS, None):
                 attempts.raised[attempts.begun] = pytest.ExceptionInfo.from_exception(error)
             if isinstance(error, Violation) and attempts:
-                pyfuncitem.stash[TELLING] = True
+                pyfuncitem.stash[EVIDENCE_IS_KEPT] = True
                 self._keep_evidence(pyfuncitem)
             raise
 
@@ -131,7 +131,7 @@ class Judging:
         if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
             report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
         if verdict in TELLING_VERDICTS:
-            item.stash[TELLING] = True
+            item.stash[EVIDENCE_IS_KEPT] = True
         mesh = item.stash.get(SUBJECT, None)
         return Attempt.of(report, replace_result(result_of(planned, verdict, report.duration), error, report, mesh))
 
@@ -168,7 +168,7 @@ class Judging:
     def keeps_evidence(self, item: pytest.Item) -> bool:
         """Whether the evidence of this check is kept."""
         wanted = self.settings.mesh_artifacts
-        return wanted == "always" or (wanted == "on-violation" and item.stash.get(TELLING, False))
+        return wanted == "always" or (wanted == "on-violation" and item.stash.get(EVIDENCE_IS_KEPT, False))
 
     def evidence_of(self, item: pytest.Item) -> Path:
         """The evidence folder of an item's present attempt."""

@@ -24,10 +24,10 @@ VERSION = "1.0.0"
 
 
 def acme(request: MeshRequest) -> Mesh:
-    """The mesh that ``--mesh=acme`` asks for.
+    """The factory of ``--mesh=acme``.
 
     Raises:
-        MeshUnavailable: It cannot be had in that version, or not on this machine.
+        MeshUnavailable: The version does not exist, or Envoy is not available.
     """
     if request.version not in (None, VERSION):
         raise MeshUnavailable(f"there is no acme {request.version}; available: {VERSION}")
@@ -54,7 +54,7 @@ class AcmeMesh(Mesh):
         platform.control_plane = AcmeControlPlane(platform, self._embedded)
 
     async def uninstall(self) -> None:
-        """Remove what ``install`` made."""
+        """Remove everything that ``install`` created."""
         await self._embedded.uninstall()
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
@@ -62,7 +62,7 @@ class AcmeMesh(Mesh):
         return self._embedded.enrolment(workload)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """The policies in acme's resources, each in its own."""
+        """The policies as resources of acme, one each."""
         return [manifest for policy in policies for manifest in rendered(policy)]
 
     async def settled(self) -> None:
@@ -74,7 +74,7 @@ class AcmeMesh(Mesh):
         return self._embedded.identity_of(workload)
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """The caller's SPIFFE ID as the server was told it."""
+        """The caller's SPIFFE ID, as passed to the application."""
         return self._embedded.peer_identity(attempt)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:

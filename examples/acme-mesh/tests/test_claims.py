@@ -1,4 +1,4 @@
-"""That acme's claims are complete and have sources."""
+"""acme's claims are complete and have sources."""
 
 from dataclasses import fields
 

@@ -100,8 +100,8 @@ class CiliumMesh(HelmMesh):
         if self.variant is not variants.IPSEC:
             return ()
         derive = HKDF(hashes.SHA256(), length=20, salt=None, info=b"cilium-ipsec-keys")  # AES-128 key and salt
-        octets = derive.derive(key_pem(self.authority.issuer.key))
-        return [secret(SYSTEM, "cilium-ipsec-keys", {"keys": f"3+ rfc4106(gcm(aes)) {octets.hex()} 128"})]
+        key_and_salt = derive.derive(key_pem(self.authority.issuer.key))
+        return [secret(SYSTEM, "cilium-ipsec-keys", {"keys": f"3+ rfc4106(gcm(aes)) {key_and_salt.hex()} 128"})]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """The labels of the variant; every pod is on Cilium's network anyway."""

@@ -54,7 +54,7 @@ LABELS = {
 }
 """The last one makes istiod's ambient index treat a workload as one that terminates tunnels itself, like waypoints."""
 
-TELLS_CALLER_SINCE = (1, 30)
+PASSES_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
@@ -83,7 +83,7 @@ GIVEN: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, LIFETIME_IS_GIVEN),
 }
 
-NOT_TOLD = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
+NOT_PASSED = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
 
 AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,
@@ -207,8 +207,8 @@ class AmbientMesh(HttpRouteMesh):
         self._judged_as(self.version)
 
     def _judged_as(self, version: str) -> None:
-        told = tuple(map(int, re.findall(r"\d+", version)[:2])) >= TELLS_CALLER_SINCE
-        claim = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if told else NOT_TOLD
+        is_passed = tuple(map(int, re.findall(r"\d+", version)[:2])) >= PASSES_CALLER_SINCE
+        claim = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if is_passed else NOT_PASSED
         self.claims = {**self.claims, Capability.PEER_IDENTITY: claim}
 
 

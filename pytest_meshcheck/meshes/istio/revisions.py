@@ -87,5 +87,5 @@ def _version(deployment: Object) -> str:
     template = deployment["spec"]["template"]
     name = str(template["spec"]["containers"][0]["image"]).partition("@")[0].rpartition("/")[2]
     tag = name.partition(":")[2]
-    told = template["metadata"].get("labels", {}).get("app.kubernetes.io/version")
-    return released(tag) or str(told or tag or "(unknown)")
+    label = template["metadata"].get("labels", {}).get("app.kubernetes.io/version")
+    return released(tag) or str(label or tag or "(unknown)")

@@ -79,19 +79,19 @@ async def programmed(api: Api, namespace: str, name: str, within: float) -> None
     Raises:
         Inconclusive: It does not within this time, in seconds; with the reported conditions.
     """
-    told = "no controller has accepted it"
+    stated = "no controller has accepted it"
 
     def is_programmed(gateways: Sequence[Object]) -> bool:
-        nonlocal told
+        nonlocal stated
         mine = [one for one in gateways if one["metadata"]["name"] == name]
         said = [condition for one in mine for condition in _conditions(one, one.get("status", {}))]
-        told = "; ".join(_told(one) for one in said if one["status"] != "True") or told
+        stated = "; ".join(_stated(one) for one in said if one["status"] != "True") or stated
         return any(one["type"] == "Programmed" and one["status"] == "True" for one in said)
 
     try:
         await api.until(f"{SERVED}/namespaces/{namespace}/gateways", "", is_programmed, within)
     except TimeoutError as late:
-        raise Inconclusive(f"after {within:.0f} s the Gateway {namespace}/{name} is not programmed: {told}") from late
+        raise Inconclusive(f"after {within:.0f} s the Gateway {namespace}/{name} is not programmed: {stated}") from late
 
 
 async def routes_taken(api: Api, namespaces: Collection[str], within: float) -> None:
@@ -150,7 +150,7 @@ def _is_taken(route: Object) -> bool:
     name, parents = route["metadata"]["name"], route.get("status", {}).get("parents", [])
     said = [condition for parent in parents for condition in _conditions(route, parent)]
     if refused := [one for one in said if one["type"] in TAKEN and one["status"] != "True"]:
-        raise Inconclusive(f"the HTTPRoute {name} is rejected: {_told(refused[0])}")
+        raise Inconclusive(f"the HTTPRoute {name} is rejected: {_stated(refused[0])}")
     wanted = len(route["spec"]["parentRefs"])
     return all(sum(one["type"] == kind for one in said) >= wanted for kind in TAKEN)
 
@@ -161,7 +161,7 @@ def _conditions(resource: Object, status: Object) -> list[Object]:
     return [one for one in status.get("conditions", []) if one.get("observedGeneration", 0) >= newest]
 
 
-def _told(condition: Object) -> str:
+def _stated(condition: Object) -> str:
     said = f"{condition.get('reason', '')}: {condition.get('message', '')}"
     return f"{condition['type']} is {condition['status']}, {said}"
 

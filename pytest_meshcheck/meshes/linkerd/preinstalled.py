@@ -43,5 +43,7 @@ async def routed(api: Api, claims: Mapping[Capability, Claim]) -> Mapping[Capabi
 def trust_domain(identity: Object | None, otherwise: str) -> str:
     """The trust domain in the deployment of the identity service."""
     containers = identity["spec"]["template"]["spec"]["containers"] if identity else []
-    told = [argument for one in containers for argument in one.get("args", []) if argument.startswith(TRUST_DOMAIN)]
-    return str(told[0]).removeprefix(TRUST_DOMAIN) if told else otherwise
+    arguments = [
+        argument for one in containers for argument in one.get("args", []) if argument.startswith(TRUST_DOMAIN)
+    ]
+    return str(arguments[0]).removeprefix(TRUST_DOMAIN) if arguments else otherwise

@@ -45,10 +45,10 @@ class AdminSocket:
         body = bytearray()
         while not isinstance(event := self._protocol.next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
-                octets = await reader.read(65536)
-                if not octets:
+                data = await reader.read(65536)
+                if not data:
                     raise ConnectionResetError(f"Envoy closed its administration socket {self.path}")
-                self._protocol.receive_data(octets)
+                self._protocol.receive_data(data)
             elif isinstance(event, h11.Data):
                 body += event.data
         self._protocol.start_next_cycle()
