@@ -14,7 +14,7 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
-from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, SUBJECT, EVIDENCE_IS_KEPT, CheckItem
+from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem
 from pytest_meshcheck.run.loops import refuse_other_loops
 from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
