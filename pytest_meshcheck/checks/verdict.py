@@ -70,7 +70,7 @@ class Violation(AssertionError):
 
     Attributes:
         rests_on: The stall that could explain it; None if order or an accepted request proves it.
-        request_id: The request that it is about; empty where it is about something else.
+        request_id: The request that it concerns; empty if it concerns something else.
         raised: When it was found, by the clock of ``probe.pulse``.
     """
 
@@ -87,7 +87,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict of one check with one set of parameters."""
 
     id: str
-    """``family/name``, with ``[parameters]`` where there are some."""
+    """``family/name``, with ``[parameters]`` if there are any."""
     verdict: Verdict
     level: Level
     requirement: str

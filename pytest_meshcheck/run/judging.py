@@ -19,7 +19,7 @@ from pytest_meshcheck.run.loops import refuse_other_loops
 from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
 
-TELLING_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
+KEPT_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
 """The verdicts whose evidence is kept."""
 
 SHOWN = ("passed", "failed", "skipped")
@@ -130,7 +130,7 @@ class Judging:
         report.when = PHASES.get(verdict, report.when)
         if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
             report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
-        if verdict in TELLING_VERDICTS:
+        if verdict in KEPT_VERDICTS:
             item.stash[EVIDENCE_IS_KEPT] = True
         mesh = item.stash.get(SUBJECT, None)
         return Attempt.of(report, replace_result(result_of(planned, verdict, report.duration), error, report, mesh))

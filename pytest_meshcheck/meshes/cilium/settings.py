@@ -67,7 +67,7 @@ FOR_LINKERD = (
         "cni-exclusive",
         "false",
         "cni.exclusive=false",
-        "Cilium puts the configuration of other CNI plugins aside, that of linkerd-cni among them",
+        "Cilium disables the configuration of other CNI plugins, including linkerd-cni",
         LINKERD_DOCS,
     ),
 )

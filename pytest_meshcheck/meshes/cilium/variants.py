@@ -100,7 +100,7 @@ SPIRE = Variant(
             "mesh-auth-mutual-enabled",
             "true",
             "authentication.enabled=true and authentication.mutual.spire.enabled=true",
-            "nobody is authenticated, and what asks for it is dropped",
+            "workloads are not authenticated, and packets to pods that require it are dropped",
             d.MUTUAL_AUTHENTICATION,
         ),
         HTTP_ROUTES,

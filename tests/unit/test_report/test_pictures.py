@@ -109,6 +109,11 @@ def test_a_load_shows_rotations_and_certificates() -> None:
     assert dots == {"rotation": "16.67%", "certificate": "50.00%"}
 
 
+def test_the_legend_of_a_load_has_the_colours_of_its_dots() -> None:
+    picture = parsed(load_chart.draw(LOAD))
+    assert {one.get("class") for one in picture.iter("tspan")} == {one.get("class") for one in picture.iter("circle")}
+
+
 def test_a_load_without_losses_says_so() -> None:
     assert "losses: none" in load_chart.draw(LoadLine(name="x", step=0.1, slices=(LoadSlice(sent=1),)))
 
