@@ -143,7 +143,7 @@ class Cluster:
                 self._plan_probe()
             except pytest.UsageError as error:
                 self._no_probe = error
-            self._have()
+            self._acquire()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Inform the process with the cluster whether tests start workloads of the suite."""
@@ -167,7 +167,7 @@ class Cluster:
             refuse_without_client()
         if any(map(needs_probe, uses)):
             self._plan_probe()
-        self._have()
+        self._acquire()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -186,12 +186,12 @@ class Cluster:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
             self._provision.release(self._scores.adapters.values() if self._scores else (), failed=failed)
 
-    def _have(self) -> None:
+    def _acquire(self) -> None:
         if left := left_by_dead_runs():
             self.progress.say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
         self._provision = Provision(self.settings, self.run, self.progress, self._kind_config, self._plan)
         try:
-            self._attachment = self._provision.have()
+            self._attachment = self._provision.acquire()
         except (Inconclusive, MeshUnavailable) as trouble:
             pytest.exit(f"meshcheck: {trouble}", returncode=pytest.ExitCode.INTERNAL_ERROR)
         self._tell_platform(self._attachment.description)

@@ -67,7 +67,7 @@ class Provision:
     _registration: Registration | None = None
     _kind: Kind | None = None
 
-    def have(self) -> Attachment:
+    def acquire(self) -> Attachment:
         """Create the cluster or connect to the existing one, and load images on its nodes.
 
         Raises:
