@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
-from pytest_meshcheck.meshes.registry import Order, Registry
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry
 from pytest_meshcheck.model.policy import MARK, Policy, about_service, mark
 from pytest_meshcheck.platforms.base import Manifest, Platform
 
@@ -83,7 +83,7 @@ class LateMesh(EnvoyMesh):
 def registering(delays: Delays) -> Callable[[Registry], None]:
     """A ``pytest_meshcheck_register_mesh`` that registers it as ``late``."""
 
-    def create(order: Order) -> LateMesh:
+    def create(order: MeshRequest) -> LateMesh:
         mesh = LateMesh(order.version, delays)
         mesh.prepare()
         return mesh

@@ -130,7 +130,7 @@ def _fair(function: CheckFunction) -> CheckFunction:
         except Exception as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # an error during the clean-up of a cancelled check would otherwise hide the interruption
+                # otherwise an error during the clean-up of a cancelled check would hide the interruption
                 raise asyncio.CancelledError from error
             if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
                 await _excuse(fixtures["mesh"], error)

@@ -15,7 +15,7 @@ BAD_INPUT = 4
 
 
 def exit_code_of(make: Callable[[], Path]) -> int:
-    """Make a page, and print its path or the error; returns the exit code."""
+    """Write a page, and print its path or the error; returns the exit code."""
     try:
         page = make()
     except ReportUnreadable as error:

@@ -1,4 +1,4 @@
-"""Removes private keys from everything that is shown or kept."""
+"""Removal of private keys from everything that is shown or kept."""
 
 import re
 
@@ -7,5 +7,5 @@ KEY_BLOCK = re.compile(r"-+ ?BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:END [A-Z0-9 ]*PRIV
 
 
 def redacted(text: str) -> str:
-    """The text without private keys in PEM, also where newlines are escaped or the end is cut off."""
+    """The text without PEM private keys, even with escaped newlines or a missing end."""
     return KEY_BLOCK.sub("[private key]", text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
 SHORTEST = 0.0
-"""As ``leaf_lifetime`` of a stage's workload: the shortest that the mesh documents."""
+"""A ``leaf_lifetime`` that stands for the shortest that the mesh documents."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ STAGE: Mapping[str, Role] = {
     "outsider": Role(WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED), "A client outside the mesh."),
     "bystander": Role(WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED), "A server outside the mesh."),
     "impostor": Role(
-        WorkloadSpec("grey", "impostor", Enrolment.FEIGNED),
+        WorkloadSpec("grey", "impostor", Enrolment.IMPERSONATED),
         "A server without a data plane that the mesh believes to be enrolled; it speaks TLS itself.",
     ),
 }

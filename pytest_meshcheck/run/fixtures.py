@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.meshes.base import Home
+from pytest_meshcheck.meshes.base import PlatformKind
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.stage import STAGE
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.local.platform import Processes
-from pytest_meshcheck.run.items import PLANNED, SUBJECT
+from pytest_meshcheck.run.items import CHECK_ITEM, SUBJECT
 from pytest_meshcheck.run.upgrade import Handover
 from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
@@ -45,7 +45,7 @@ def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: 
     if mesh_handover.subject is not None:
         return mesh_handover.subject.platform
     scale = run.settings.mesh_timeout_scale
-    if run.adapters[mesh_name].runs_on is Home.PROCESSES:
+    if run.adapters[mesh_name].runs_on is PlatformKind.PROCESSES:
         return Processes(Journal(), timeout_scale=scale)
     from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
 
@@ -137,7 +137,7 @@ async def mesh_evidence(
 ) -> AsyncIterator[None]:
     """Collects the evidence of this test from here on, complete even if starting the workloads fails."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    planned = request.node.stash.get(PLANNED, None)
+    planned = request.node.stash.get(CHECK_ITEM, None)
     with mesh_session.lock.held(exclusive=bool(planned and planned.check.disruptive)):
         mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
         request.node.stash[SUBJECT] = mesh_session
@@ -182,7 +182,7 @@ def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
 @pytest.fixture
 def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
     """The result of the check's ``head_start``; awaiting it waits for its end."""
-    return mesh.head_start(request.node.stash[PLANNED].check)
+    return mesh.head_start(request.node.stash[CHECK_ITEM].check)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ from pytest_meshcheck.probe.protocol.messages import (
 CLIENT = WorkloadSpec("blue", "client")
 SERVER = WorkloadSpec("blue", "server")
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
-IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.FEIGNED)
+IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.IMPERSONATED)
 
 
 class Rig:

@@ -1,4 +1,4 @@
-"""The embedded mesh's own small resources: how policies become them, and which of them hold for whom."""
+"""The embedded mesh's own resources: rendering policies, and looking up those that apply to a workload."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -21,13 +21,13 @@ from pytest_meshcheck.model.policy import (
 from pytest_meshcheck.platforms.base import Manifest
 
 EVERY = "*"
-"""In place of a namespace or of a name: all of them."""
+"""Stands for all namespaces, or for all names."""
 
 DEFAULT_MODE = Mode.PERMISSIVE
 
 
 def render(policy: Policy) -> Manifest:
-    """A policy as a resource: plain data that JSON can hold.
+    """A policy as a resource: plain data for JSON.
 
     Raises:
         Unsupported: The embedded mesh has no resource for its kind.
@@ -67,7 +67,7 @@ RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
 
 
 class PolicySet:
-    """The resources that are applied; asks for what holds for one workload or service."""
+    """The applied resources, with lookups for one workload or service."""
 
     def __init__(self, manifests: Iterable[Manifest]) -> None:
         self._specs: dict[tuple[str, str, str], Mapping[str, Any]] = {
@@ -83,7 +83,7 @@ class PolicySet:
         return Mode(asked[0]) if asked else DEFAULT_MODE
 
     def retries(self, namespace: str, name: str) -> Retries | None:
-        """The retries of a service; None where there are none."""
+        """The retries of a service; None without retries."""
         spec = self._specs.get(("Retry", namespace, name))
         if spec is None or spec["attempts"] == 0:
             return None
@@ -91,12 +91,12 @@ class PolicySet:
         return Retries(spec["attempts"], tuple(spec["statuses"]), conditions, spec["perTry"])
 
     def timeout(self, namespace: str, name: str) -> float:
-        """Seconds that a request to a service may take; 0 for no limit."""
+        """The time limit of a request to a service, in seconds; 0 for no limit."""
         spec = self._specs.get(("Timeout", namespace, name))
         return float(spec["request"]) if spec is not None else 0.0
 
     def requests_per_connection(self, namespace: str, name: str) -> int | None:
-        """Requests after which a connection to a service is given up; None for no limit."""
+        """The number of requests after which a connection to a service is closed; None for no limit."""
         spec = self._specs.get(("ConnectionPool", namespace, name))
         return int(spec["requestsPerConnection"]) if spec is not None else None
 

@@ -106,7 +106,7 @@ class Processes:
         try:
             probe = await _beside(self._start_probe(spec), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
-            if spec.enrolment is not Enrolment.FEIGNED:
+            if spec.enrolment is not Enrolment.IMPERSONATED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
         except BaseException as error:
             try:

@@ -114,7 +114,7 @@ class ConvergenceCache:
 
 def _follows_policies(caller: Workload, server: Workload, port: str) -> bool:
     """Whether policies about a service can affect this route."""
-    if caller is server or server.spec.enrolment is Enrolment.FEIGNED:
+    if caller is server or server.spec.enrolment is Enrolment.IMPERSONATED:
         return False
     enrolled = caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
     return enrolled and server.spec.port(port).protocol.facts.is_http

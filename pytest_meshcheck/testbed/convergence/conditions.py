@@ -81,7 +81,7 @@ def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condit
         Condition(caller, server, port.name, Sign.SERVED, expected=True)
         for caller, server in pairs
         if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
-        if server.spec.enrolment is not Enrolment.FEIGNED
+        if server.spec.enrolment is not Enrolment.IMPERSONATED
         for port in server.spec.ports
         if not port.server_first
     ]

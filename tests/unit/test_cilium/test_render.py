@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.kubernetes.http_routes import duration
@@ -53,7 +53,7 @@ def test_every_golden_file_is_compared_with() -> None:
 
 
 @pytest.mark.parametrize("factory", BY_NODES_OR_AGENTS)
-def test_all_flavours_with_routes_render_them_alike(factory: Factory, judged: Judged) -> None:
+def test_all_variants_with_routes_render_them_alike(factory: Factory, judged: Judged) -> None:
     policies = POLICIES["per-try"]
     assert judged(factory).render(policies) == judged(wireguard).render(policies)
 
@@ -86,7 +86,7 @@ def test_mutual_tls_is_unsupported_with_the_reason(
     mesh = judged(factory)
     with pytest.raises(Unsupported, match=f"cannot be set to {mode}: .*https://docs.cilium.io/") as refused:
         mesh.render([policy])
-    assert mesh.flavour.why_not_strict in str(refused.value)
+    assert mesh.variant.why_not_strict in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_duration(seconds: float, text: str) -> None:
     ("factory", "workload", "labels", "namespace_labels"),
     [
         (wireguard, SERVER, {}, {}),
-        (spire, SERVER, flavours.AUTHENTICATED, {}),
+        (spire, SERVER, variants.AUTHENTICATED, {}),
         (spire, OUTSIDER, {}, {}),
         (ztunnel, SERVER, {}, {"io.cilium/mtls-enabled": "true"}),
         (ztunnel, OUTSIDER, {}, {}),
@@ -148,6 +148,6 @@ def test_enrolment(
 
 def test_the_policy_of_mutual_authentication_selects_who_is_enrolled(judged: Judged) -> None:
     mesh: CiliumMesh = judged(spire)
-    (policy,) = mesh.flavour.resources
+    (policy,) = mesh.variant.resources
     assert policy["spec"]["endpointSelector"]["matchLabels"] == mesh.enrolment(SERVER).labels
     assert policy["spec"]["ingress"][0]["authentication"] == {"mode": "required"}

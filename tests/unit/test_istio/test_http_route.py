@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
 from tests.unit.rendering import CALLS, SERVER, TELL, golden
@@ -26,7 +26,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
 
 
 def mesh() -> HttpRouteMesh:
-    return HttpRouteMesh(Order(None, 1.0, None, installed=True))  # type: ignore[arg-type]
+    return HttpRouteMesh(MeshRequest(None, 1.0, None, installed=True))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", POLICIES)

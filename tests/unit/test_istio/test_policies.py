@@ -8,7 +8,7 @@ import pytest
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.observation import Attempt, Protocol
 from pytest_meshcheck.model.policy import (
@@ -39,7 +39,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
         Timeout(OTHER, 2),
     ),
 }
-ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
+ORDER = MeshRequest(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -75,7 +75,7 @@ def test_what_was_there_already_has_certificates_of_its_own() -> None:
     [
         (Enrolment.ENROLLED, {"sidecar.istio.io/inject": "true"}),
         (Enrolment.UNENROLLED, {"sidecar.istio.io/inject": "false"}),
-        (Enrolment.FEIGNED, {"sidecar.istio.io/inject": "false", "security.istio.io/tlsMode": "istio"}),
+        (Enrolment.IMPERSONATED, {"sidecar.istio.io/inject": "false", "security.istio.io/tlsMode": "istio"}),
     ],
 )
 def test_enrolment(enrolment: Enrolment, labels: dict[str, str]) -> None:
@@ -99,7 +99,7 @@ def test_identities_are_spiffe_ids() -> None:
 
 def test_values_of_a_suite_overrule_those_of_the_command_line() -> None:
     given = {"*": {"global": {"hub": "one"}}, "istiod": {"global": {"tag": "1"}}}
-    mesh = IstioMesh(Order(None, 1.0, None, installed=True, values=given))  # type: ignore[arg-type]
+    mesh = IstioMesh(MeshRequest(None, 1.0, None, installed=True, values=given))  # type: ignore[arg-type]
     mesh.override({"*": {"global": {"hub": "two"}}})
     (base, istiod) = mesh.releases()
     assert mesh.overrides_of(base) == ({"global": {"hub": "one"}}, {"global": {"hub": "two"}})

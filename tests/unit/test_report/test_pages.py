@@ -200,8 +200,14 @@ def test_the_page_tells_all_of_a_check(sample: Report) -> None:
         assert expected in page
 
 
-def test_an_interrupted_run_says_so(make_report: MakeReport) -> None:
-    assert "The run was interrupted" in html.render(make_report(complete=False))
+def test_an_interrupted_run_says_so_once(make_report: MakeReport) -> None:
+    page = html.render(make_report(complete=False))
+    assert page.partition("<body>")[2].count("The run was interrupted") == 1
+
+
+def test_contradicted_claims_share_a_card(sample: Report) -> None:
+    section = html.render(sample).partition('<section id="contradictions">')[2].partition("</section>")[0]
+    assert (section.count("<article"), section.count("<dt>")) == (1, 2)
 
 
 def test_a_run_without_results_has_a_page(make_report: MakeReport) -> None:

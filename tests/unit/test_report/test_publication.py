@@ -131,7 +131,7 @@ def test_the_page_alone_can_be_made_anew(local: Report, tmp_path: Path) -> None:
     assert page.read_text() == whole
     (page.parent / "acme-2.0.json").unlink()
     assert main(["publish", "--to", str(page.parent)]) == 0
-    assert "There is none yet." in page.read_text()
+    assert "None yet." in page.read_text()
 
 
 @pytest.mark.parametrize("version", ["../../1", "1/2", "1 2", ""])
