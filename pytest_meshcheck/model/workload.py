@@ -72,6 +72,7 @@ class Workload:
         arrived: How many attempts had reached it before a request of some id, whose connections may say none, was made.
         before_call: Awaited before it sends anything that a check asks for, except for handshakes without a
             certificate, and before it stops serving.
+        unreached: Which data planes did not come to reach which workload when this one started; empty if all did.
     """
 
     spec: WorkloadSpec
@@ -83,6 +84,7 @@ class Workload:
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     before_call: BeforeCall = field(default=at_once, compare=False, repr=False)
+    unreached: str = ""
 
     @property
     def namespace(self) -> str:

@@ -159,58 +159,63 @@ async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTes
     return mesh_session
 
 
+async def _of_stage(mesh: MeshUnderTest, role: str, request: pytest.FixtureRequest) -> Workload:
+    """A workload of the stage; whether a check is inconclusive because it is not reached is for the check to find."""
+    return await mesh.workload(role, reached=PLANNED not in request.node.stash)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_client(mesh: MeshUnderTest) -> Workload:
+async def mesh_client(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """An enrolled client workload in the namespace blue."""
-    return await mesh.workload("client")
+    return await _of_stage(mesh, "client", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_other(mesh: MeshUnderTest) -> Workload:
+async def mesh_other(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """A second enrolled client in blue, with an identity of its own."""
-    return await mesh.workload("other")
+    return await _of_stage(mesh, "other", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_server(mesh: MeshUnderTest) -> Workload:
+async def mesh_server(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """An enrolled server workload in blue."""
-    return await mesh.workload("server")
+    return await _of_stage(mesh, "server", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_renewing(mesh: MeshUnderTest) -> Workload:
+async def mesh_renewing(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """An enrolled workload in blue with the shortest certificate lifetime that the mesh allows."""
-    return await mesh.workload("renewing")
+    return await _of_stage(mesh, "renewing", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_twin_client(mesh: MeshUnderTest) -> Workload:
+async def mesh_twin_client(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """An enrolled client with the same name as ``mesh_client``, in the namespace green."""
-    return await mesh.workload("twin_client")
+    return await _of_stage(mesh, "twin_client", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_twin_server(mesh: MeshUnderTest) -> Workload:
+async def mesh_twin_server(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """An enrolled server with the same name as ``mesh_server``, in the namespace green."""
-    return await mesh.workload("twin_server")
+    return await _of_stage(mesh, "twin_server", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_outsider(mesh: MeshUnderTest) -> Workload:
+async def mesh_outsider(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """A client outside the mesh."""
-    return await mesh.workload("outsider")
+    return await _of_stage(mesh, "outsider", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_bystander(mesh: MeshUnderTest) -> Workload:
+async def mesh_bystander(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """A server outside the mesh."""
-    return await mesh.workload("bystander")
+    return await _of_stage(mesh, "bystander", request)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def mesh_impostor(mesh: MeshUnderTest) -> Workload:
+async def mesh_impostor(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
     """A server without a data plane that the mesh believes to be enrolled; it speaks TLS itself."""
-    return await mesh.workload("impostor")
+    return await _of_stage(mesh, "impostor", request)
 
 
 @pytest.fixture

@@ -179,10 +179,18 @@ class MeshUnderTest:
         """Raise Inconclusive if a process has died: nothing is known about the mesh then."""
         await self.platform.vouch()
 
-    async def workload(self, role: str) -> Workload:
-        """A workload of the stage, started when it is first asked for."""
+    async def workload(self, role: str, *, reached: bool = True) -> Workload:
+        """A workload of the stage, started when it is first asked for.
+
+        Raises:
+            Inconclusive: It does not start, or with ``reached`` some data plane did not come to reach another.
+            WrongLoop: This is another event loop than the session's.
+        """
         self.loop.insist()
-        return await self.stage.workload(role)
+        found = await self.stage.workload(role)
+        if reached and found.unreached:
+            raise Inconclusive(found.unreached)
+        return found
 
     @asynccontextmanager
     async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:

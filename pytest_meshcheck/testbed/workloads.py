@@ -95,13 +95,13 @@ class Stage:
 
         Raises:
             ValueError: There is a workload of that name, or there is to be none at all.
-            Inconclusive: One of them does not start.
+            Inconclusive: One of them does not start, or is not reached.
         """
         specs = self._replicas(planned, replicas)
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
         self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
         try:
-            yield Deployment(tuple(await asyncio.gather(*starts)))
+            yield Deployment(_reached(await asyncio.gather(*starts)))
         except BaseException as error:
             try:
                 await asyncio.shield(self._undeploy(specs))
@@ -111,10 +111,12 @@ class Stage:
         await asyncio.shield(self._undeploy(specs))
 
     async def heal(self) -> None:
-        """Remove workloads that died or failed to start; they start again when next requested."""
-        dead = await self.platform.clear_dead()
+        """Remove workloads that died, failed to start or are not reached; they start again when next requested."""
+        unreached = [one for one in _ready(self._started.values()) if one.unreached]
+        await asyncio.gather(*(self.platform.stop(one.spec) for one in unreached))
+        gone = {*await self.platform.clear_dead(), *map(str, unreached)}
         for role, start in list(self._started.items()):
-            if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
+            if str(self._spec(role)) in gone or (start.done() and (start.cancelled() or start.exception())):
                 del self._started[role]
 
     async def close(self) -> None:
@@ -192,11 +194,21 @@ class Stage:
         return workload
 
     async def _introduce(self, newcomer: Workload) -> None:
-        """Wait until data planes of callers can reach the new workload, and its own can reach the others."""
+        """Wait until data planes of callers can reach the new workload, and its own can reach the others.
+
+        Where one never does, that may be what a check is about: a port that bypasses the data plane, for example.
+        """
         await self.quiet()
         questions = calls(newcomer, self.running)
         if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):
-            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
+            newcomer.unreached = f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}"
+
+
+def _reached(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
+    for one in workloads:
+        if one.unreached:
+            raise Inconclusive(one.unreached)
+    return tuple(workloads)
 
 
 def _ready(starts: Iterable["asyncio.Task[Workload]"]) -> list[Workload]:

@@ -66,6 +66,12 @@ def proxies(*listeners: Part) -> list[Part]:
     return _filters(TCP_PROXY, listeners)
 
 
+def tcp_proxy(cluster: str) -> Part:
+    """A network filter that passes bytes on to a cluster."""
+    kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    return {"name": TCP_PROXY, "typed_config": {"@type": kind, "stat_prefix": cluster, "cluster": cluster}}
+
+
 def _filters(name: str, listeners: tuple[Part, ...]) -> list[Part]:
     chains = (chain for listener in listeners for chain in listener["filter_chains"])
     found = (one["typed_config"] for chain in chains for one in chain["filters"] if one["name"] == name)

@@ -48,6 +48,12 @@ def strict_ignored(*ports: str) -> Plant:
     return plant
 
 
+def bypassed(_workload: str, resources: Resources) -> None:
+    for listener in parts.inbound(resources):
+        listener["listener_filters"] = []
+        listener["filter_chains"] = [{"filters": [parts.tcp_proxy(listener["name"])]}]
+
+
 def permissive_refuses_plaintext(_workload: str, resources: Resources) -> None:
     for listener in parts.inbound(resources):
         listener["filter_chains"] = [parts.secure_chain(listener)]
@@ -147,6 +153,18 @@ DEFECTS = {
             "mtls/plaintext-is-refused-on-every-strict-port[http-and-grpc]",
         ),
         strict_ignored("grpc"),
+    ),
+    "sidecar-bypassed": Defect(
+        "Ports bypass the sidecar: outsiders reach the application under strict mutual TLS, and members do not.",
+        (
+            "mtls/plaintext-is-refused[workload-service]",
+            "mtls/plaintext-is-refused[namespace-address]",
+            "mtls/plaintext-is-refused-on-every-strict-port[http-and-grpc]",
+            "mtls/plaintext-is-refused-for-tcp-and-grpc[grpc]",
+            "mtls/plaintext-is-refused-for-tcp-and-grpc[tcp]",
+            "mtls/plaintext-is-refused-for-tcp-and-grpc[tcp-banner]",
+        ),
+        bypassed,
     ),
     "wide-scopes-ignored": Defect(
         "A strict policy for a namespace or for the whole mesh has no effect.",
