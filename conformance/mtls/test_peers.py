@@ -17,25 +17,30 @@ from pytest_meshcheck.suite import (
 
 from .peers import (
     Minted,
-    client_is_refused,
     expired,
     good,
+    judged_by_bytes,
     not_yet_valid,
     of_another_authority,
     of_another_namespace,
     of_another_service_account,
     of_another_trust_domain,
+    peers_are_refused,
     server_is_refused,
     without_identity,
 )
+
+PORTS = ("http", "grpc", "tcp")
+"""One of each protocol: a data plane may have a TLS context, and a list of names, for each."""
 
 UNKNOWN_PROTOCOL = 15.0
 """Seconds that a data plane may wait for more of what it does not know, before it refuses it."""
 
 
+@pytest.mark.parametrize("port", PORTS)
 @check(MUST, "mtls.strict", proves={Capability.STRICT_MTLS})
 async def test_client_without_certificate_is_refused(
-    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, port: str
 ) -> None:
     """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused.
 
@@ -43,13 +48,14 @@ async def test_client_without_certificate_is_refused(
     > without client authentication or abort the handshake with a "certificate_required" alert.
     """
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await client.get(server)).answered()
-        refused = await mesh.knock(outsider, server, None)
+        control(await client.get(server, port)).answered()
+        refused = await mesh.knock(outsider, server, None, port)
         control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
-        expect(await server.saw(refused)).nothing()
+        expect(judged_by_bytes(mesh, await server.saw(refused))).nothing()
 
 
+@pytest.mark.parametrize("port", PORTS)
 @check(
     MUST,
     "mtls.trusted-root",
@@ -57,19 +63,19 @@ async def test_client_without_certificate_is_refused(
     uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
 )
 async def test_certificate_of_another_authority_is_refused(
-    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload, port: str
 ) -> None:
     """A peer whose certificate was signed by an authority that the mesh does not trust is refused.
 
-    This holds for clients and for servers.
+    This holds for clients, and for servers on those ports on which the mesh has an impostor be met.
 
     > The validation of trust in a given SVID is based on standard X.509 path validation, and MUST follow RFC 5280 path
     > validation semantics.
     """
-    await client_is_refused(mesh, outsider, server, of_another_authority)
-    await server_is_refused(mesh, client, impostor, of_another_authority)
+    await peers_are_refused(mesh, client, server, outsider, impostor, of_another_authority, port)
 
 
+@pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("hostile", [expired, not_yet_valid], ids=["expired", "not-yet-valid"])
 @check(
     MUST,
@@ -78,23 +84,28 @@ async def test_certificate_of_another_authority_is_refused(
     uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
 )
 async def test_expired_certificate_is_refused(
-    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload, hostile: Minted
+    mesh: MeshUnderTest,
+    server: Workload,
+    outsider: Workload,
+    client: Workload,
+    impostor: Workload,
+    hostile: Minted,
+    port: str,
 ) -> None:
     """A peer whose certificate has expired, or is not yet valid, is refused, as client and as server.
 
     > The certificate validity period includes the current time.
     """
-    await client_is_refused(mesh, outsider, server, hostile)
-    await server_is_refused(mesh, client, impostor, hostile)
+    await peers_are_refused(mesh, client, server, outsider, impostor, hostile, port)
 
 
+@pytest.mark.parametrize("port", PORTS)
 @check(MUST, "mtls.trust-domain", uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS})
 async def test_other_trust_domain_is_refused(
-    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload, port: str
 ) -> None:
     """A peer of another trust domain is refused even where both domains share a root, as client and as server."""
-    await client_is_refused(mesh, outsider, server, of_another_trust_domain)
-    await server_is_refused(mesh, client, impostor, of_another_trust_domain)
+    await peers_are_refused(mesh, client, server, outsider, impostor, of_another_trust_domain, port)
 
 
 @pytest.mark.parametrize("via", Via, ids=str)
@@ -114,7 +125,7 @@ async def test_impostor_server_is_refused(
 
     Not a single byte of the request reaches the impostor's application.
     """
-    await server_is_refused(mesh, client, impostor, hostile, via)
+    await server_is_refused(mesh, client, impostor, hostile, via=via)
 
 
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1"])
@@ -134,6 +145,7 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
         if served.tls:
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
         patience = UNKNOWN_PROTOCOL * mesh.scale
-        refused = await mesh.knock(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
+        how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
+        refused = await mesh.knock(outsider, server, credentials, **how)
         expect(refused).refused(mesh.documented.mtls.peer_refused_as)
         expect(await server.saw(refused)).nothing()

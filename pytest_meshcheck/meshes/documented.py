@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_meshcheck.model.observation import Ending, Form
+from pytest_meshcheck.model.observation import Answered, Ending, Form
 from pytest_meshcheck.model.policy import Failure
 
 
@@ -31,12 +31,23 @@ class MtlsPromises(Promises):
         silent_refused_as: The same for a client that says nothing, because the server speaks first.
         peer_refused_as: The forms in which a TLS peer is refused.
         upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
+        upstream_refused_grpc_statuses: The same of gRPC.
+        connects_early: Whether the application of an opaque port may see a connection, without a byte on it, for a peer
+            that is refused.
     """
 
     plaintext_refused_as: frozenset[Form]
     peer_refused_as: frozenset[Form]
     silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
     upstream_refused_statuses: frozenset[int] = frozenset({503})
+    upstream_refused_grpc_statuses: frozenset[int] = frozenset({14})
+    connects_early: bool = False
+
+    @property
+    def server_refused_as(self) -> frozenset[Form]:
+        """The forms in which a client learns, over any protocol, that its data plane refuses the server."""
+        told = {Answered(status) for status in self.upstream_refused_statuses}
+        return self.peer_refused_as | told | {Answered(grpc_status=one) for one in self.upstream_refused_grpc_statuses}
 
 
 @dataclass(frozen=True, kw_only=True)

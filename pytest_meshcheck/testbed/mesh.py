@@ -311,7 +311,8 @@ class MeshUnderTest:
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
-        Over gRPC it is a call with an empty message. Keywords are ``patience`` and the fields of ``ClientTls``.
+        Over gRPC it is a call with an empty message. Keywords are ``headers``, further fields of a ``request``, and the
+        fields of ``ClientTls``.
         """
         return await self.peers.knock(caller, server, credentials, port, **how)
 

@@ -1,5 +1,6 @@
 """Peers of our own: they speak TLS with data planes, as clients and as servers, by certificates of our choice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ from pytest_meshcheck.model.workload import UNARY_PATH, Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
 
-EMPTY_CALL: dict[str, Any] = {
+NOTHING_ELSE: Mapping[str, Any] = {}
+
+EMPTY_CALL: Mapping[str, Any] = {
     "protocol": Protocol.H2C,
     "method": "POST",
     "path": UNARY_PATH,
@@ -37,21 +40,32 @@ class Peers:
         server: Workload,
         credentials: Credentials | None,
         port: str = "http",
-        patience: float | None = None,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        request: Mapping[str, Any] = NOTHING_ELSE,
         **tls: Any,
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
         Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
+
+        Args:
+            caller: A workload outside of the mesh.
+            server: An enrolled workload.
+            credentials: What the caller shows; None: nothing.
+            port: The server's port.
+            headers: Added to the request's.
+            request: Further fields of ``messages.Request``.
+            tls: Further fields of ``ClientTls``.
         """
         endpoint = self.adapter.endpoint(server, port)
-        request: dict[str, Any] = dict(EMPTY_CALL) if server.spec.port(port).protocol is Protocol.GRPC else {}
-        unwanted = "" if endpoint.tunnel else "http/1.1" if request else "h2"
+        call: Mapping[str, Any] = EMPTY_CALL if server.spec.port(port).protocol is Protocol.GRPC else NOTHING_ELSE
+        sent = {**call, **request, "headers": (*call.get("headers", ()), *headers)}
+        unwanted = "" if endpoint.tunnel else "http/1.1" if sent.get("protocol") is Protocol.H2C else "h2"
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
-        request |= {"patience": patience} if patience else {}
         spoken = ClientTls(credentials=credentials, **tls)
-        return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
+        return await caller.get(server, port, address=endpoint.address, tls=spoken, **sent)
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""
