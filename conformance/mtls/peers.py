@@ -71,15 +71,17 @@ def without_identity(mesh: MeshUnderTest, _identity: str) -> Credentials:
 
 
 async def client_is_refused(
-    mesh: MeshUnderTest, outsider: Workload, server: Workload, hostile: Minted, port: str = "http", what: str = ""
+    mesh: MeshUnderTest, outsider: Workload, server: Workload, hostile: Minted, *ports: str, what: str = ""
 ) -> None:
     """A TLS client with this certificate does not get through to an enrolled server; with a good one it does."""
     identity = mesh.identity_of(outsider)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await mesh.knock(outsider, server, good(mesh, identity), port)).answered()
-        refused = await mesh.knock(outsider, server, hostile(mesh, identity), port)
-        expect(refused, what).refused(mesh.documented.mtls.peer_refused_as)
-        expect(judged_by_bytes(mesh, await server.saw(refused)), what).nothing()
+        for port in ports:
+            control(await mesh.knock(outsider, server, good(mesh, identity), port)).answered()
+            refused = await mesh.knock(outsider, server, hostile(mesh, identity), port)
+            subject = f"{port}, {what}" if what else port
+            expect(refused, subject).refused(mesh.documented.mtls.peer_refused_as)
+            expect(judged_by_bytes(mesh, await server.saw(refused)), subject).nothing()
 
 
 def judged_by_bytes(mesh: MeshUnderTest, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:

@@ -96,8 +96,7 @@ async def test_malformed_identity_is_refused(
     certificate of an authority, one for another purpose, and others. The corpus names the clause of each.
     """
     applies(mesh, case)
-    for port in PORTS:
-        await client_is_refused(mesh, outsider, server, case.mint, port, f"{port}, {case}")
+    await client_is_refused(mesh, outsider, server, case.mint, *PORTS, what=str(case))
 
 
 @pytest.mark.parametrize("case", AS_SERVER, ids=lambda case: case.id)
