@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "mesh_proves(capabilities): the capabilities proved with this parameter; made by proves()."
     )
+    config.addinivalue_line("markers", "mesh_needs(lacking): what the mesh has to document; made by needs().")
     if config.option.help or config.getoption("mesh_list"):
         return
     if spaced := options.behind_a_space(config):

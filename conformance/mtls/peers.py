@@ -80,7 +80,7 @@ async def client_is_refused(
             control(await mesh.knock(outsider, server, good(mesh, identity), port)).answered()
             refused = await mesh.knock(outsider, server, hostile(mesh, identity), port)
             subject = f"{port}, {what}" if what else port
-            expect(refused, subject).refused(mesh.documented.mtls.peer_refused_as)
+            expect(refused, subject).refused(mesh.refusals.client)
             expect(judged_by_bytes(mesh, await server.saw(refused)), subject).nothing()
 
 
@@ -105,7 +105,7 @@ async def server_is_refused(
     await is_reached(mesh, client, impostor, port, via)
     await mesh.impersonate(impostor, hostile(mesh, identity), port)
     refused = await client.get(impostor, port, via)
-    expect(refused, what).refused(mesh.documented.mtls.server_refused_as)
+    expect(refused, what).refused(mesh.refusals.server)
     expect(await impostor.saw(refused), what).nothing()
 
 

@@ -42,16 +42,12 @@ UNKNOWN_PROTOCOL = 15.0
 async def test_client_without_certificate_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, port: str
 ) -> None:
-    """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused.
-
-    > If the client does not send any certificates […], the server MAY at its discretion either continue the handshake
-    > without client authentication or abort the handshake with a "certificate_required" alert.
-    """
+    """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
         refused = await mesh.knock(outsider, server, None, port)
         control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
-        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
+        expect(refused).refused(mesh.refusals.client)
         expect(judged_by_bytes(mesh, await server.saw(refused))).nothing()
 
 
@@ -68,9 +64,6 @@ async def test_certificate_of_another_authority_is_refused(
     """A peer whose certificate was signed by an authority that the mesh does not trust is refused.
 
     This holds for clients, and for servers on those ports on which the mesh has an impostor be met.
-
-    > The validation of trust in a given SVID is based on standard X.509 path validation, and MUST follow RFC 5280 path
-    > validation semantics.
     """
     await peers_are_refused(mesh, client, server, outsider, impostor, of_another_authority, port)
 
@@ -92,10 +85,7 @@ async def test_expired_certificate_is_refused(
     hostile: Minted,
     port: str,
 ) -> None:
-    """A peer whose certificate has expired, or is not yet valid, is refused, as client and as server.
-
-    > The certificate validity period includes the current time.
-    """
+    """A peer whose certificate has expired, or is not yet valid, is refused, as client and as server."""
     await peers_are_refused(mesh, client, server, outsider, impostor, hostile, port)
 
 
@@ -134,10 +124,6 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
     """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
 
     Under strict mutual TLS: otherwise a data plane may take what it does not know for an application's own TLS.
-
-    > Implementations MUST NOT negotiate TLS version 1.0.
-
-    > Implementations MUST NOT negotiate TLS version 1.1.
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
@@ -147,5 +133,5 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
         patience = UNKNOWN_PROTOCOL * mesh.scale
         how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
         refused = await mesh.knock(outsider, server, credentials, **how)
-        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
+        expect(refused).refused(mesh.refusals.client)
         expect(await server.saw(refused)).nothing()

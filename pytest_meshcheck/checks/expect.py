@@ -5,7 +5,7 @@ Both have the same methods. A failed assertion is a ``Violation`` under ``expect
 
 An assertion that depends on time says so with ``rests_on``, because a stalled process may explain its failure. A
 request that got through although it must not (a leak), or arrived twice, has no such explanation, whatever the check
-says; a leak is a violation even after a failed control (``refusals``).
+says; a leak is a violation even after a failed control (``leaks``).
 """
 
 import asyncio
@@ -14,17 +14,15 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
-from pytest_meshcheck.checks.refusals import fail_control, fail_expectation
+from pytest_meshcheck.checks.leaks import fail_control, fail_expectation
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import (
-    Answered,
     Attempt,
     Ending,
     Exchange,
     Form,
     LoadOutcome,
-    Protocol,
     Sight,
     takes_form,
 )
@@ -114,7 +112,10 @@ class ExchangeClaims(Claims[Exchange]):
         return self.seen.request_id
 
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
-        """A complete response arrived, with this status. For gRPC 200 means OK; for TCP only the response counts."""
+        """A complete response arrived, with this status. 200 means success, in the terms of any protocol.
+
+        For gRPC 500 is any failure; without a status, as over TCP, only the response counts.
+        """
         statuses = {status} if isinstance(status, int) else set(status)
         good = _is_answered(self.seen, statuses)
         wanted = " or ".join(str(code) for code in sorted(statuses))
@@ -125,15 +126,14 @@ class ExchangeClaims(Claims[Exchange]):
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
         return self.require_in_time(good, f"an answer with grpc-status {status}", told(self.seen), self._timing())
 
-    def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
+    def refused(self, forms: Collection[Form]) -> Exchange:
         """It was refused in one of the documented forms. A closed port is not a refusal."""
         if self.seen.ending in NOBODY_THERE:
             _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
             return self.seen
-        allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
-        good = any(takes_form(self.seen, form) for form in allowed)
+        good = any(takes_form(self.seen, form) for form in forms)
         rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        expected, leak = f"a refusal ({' or '.join(map(str, allowed))})", _is_answered(self.seen, {200})
+        expected, leak = f"a refusal ({' or '.join(sorted(map(str, forms)))})", _is_answered(self.seen, {200})
         return self.require_in_time(good, expected, told(self.seen), rests_on, leak=leak)
 
     def body(self, length: int, sha256: str) -> Exchange:
@@ -204,6 +204,15 @@ class LoadClaims(Claims[LoadOutcome]):
         )
         rests_on = None if s.lost or s.duplicated else self.rests_on
         return self.require_in_time(s.clean, "every request to be served exactly once", actual, rests_on)
+
+    def lost_nothing(self, at_least: int, within: float) -> LoadOutcome:
+        """No request failed, was lost or arrived twice.
+
+        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``carried``.
+        """
+        control(self.seen, self.what).sent_at_least(at_least)
+        control(self.seen, self.what).carried(within)
+        return self.clean()
 
     def refused(self) -> LoadOutcome:
         """No request succeeded or reached an application."""
@@ -348,11 +357,12 @@ def _within(attempts: Sequence[Attempt]) -> str:
 
 def _is_answered(exchange: Exchange, statuses: Collection[int]) -> bool:
     """Whether a complete response arrived, with one of these statuses where the protocol has some."""
-    good = exchange.protocol is Protocol.TCP or _as_http(exchange) in statuses
+    good = not exchange.protocol.facts.has_status or _as_http(exchange) in statuses
     return good and exchange.ending is Ending.ANSWERED
 
 
 def _as_http(exchange: Exchange) -> int | None:
-    if exchange.protocol is Protocol.GRPC:
-        return 200 if exchange.grpc_status == 0 else 500
-    return exchange.status
+    facts = exchange.protocol.facts
+    if exchange.code == facts.success:
+        return 200
+    return 500 if facts.grpc else exchange.status

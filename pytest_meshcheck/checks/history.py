@@ -36,7 +36,7 @@ class TimeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From its beginning to its end."""
     ending: Ending
     status: int | None = None
-    """HTTP status; the gRPC status of a gRPC call."""
+    """In the protocol's own terms: the gRPC status of a gRPC call, else that of HTTP."""
     attempts: tuple[TriedAt, ...] | None = None
     """None where no server was asked what reached it."""
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_meshcheck.meshes.kubernetes.removal import uninstall
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup.leftovers import Leftover, in_cluster, of_dead_runs, of_nobody
 
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 def _found(options: argparse.Namespace) -> Iterator[Leftover]:
     if options.kubeconfig and not options.kubeconfig.is_file():
         raise MeshUnavailable(f"--kubeconfig {options.kubeconfig}: no such file")
-    yield from of_dead_runs()
+    yield from of_dead_runs(uninstall)
     yield from of_nobody()
     if options.kubeconfig or options.context:
         yield from in_cluster(options.kubeconfig, options.context)

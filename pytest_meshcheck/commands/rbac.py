@@ -8,21 +8,14 @@ from typing import Any
 
 import yaml
 
-from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.meshes.registry import NoHooks, Order, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes import permissions
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.access import permissions
+from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
 
 MANIFEST = Path(permissions.__file__).with_name("rbac.yaml")
 SUMMARY = "Print the RBAC manifest that a run on a cluster needs, for kubectl apply."
 BAD_INPUT = 4
-
-
-class NoHooks:
-    """Hooks without any plugin behind them."""
-
-    def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
-        """Change nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

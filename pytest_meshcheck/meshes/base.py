@@ -18,7 +18,7 @@ from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
 
 
 class Rotation(enum.StrEnum):

@@ -22,6 +22,23 @@ class Promises:
         return self.sources.get(field_name, "")
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """The forms in which a mesh refuses, by what it refuses.
+
+    Attributes:
+        plaintext: Plaintext under strict mutual TLS.
+        silence: The same from a client that says nothing, because the server speaks first.
+        client: A TLS client with the wrong certificate, or with none.
+        server: A server with the wrong certificate, as a client sees that its data plane refused it.
+    """
+
+    plaintext: frozenset[Form]
+    silence: frozenset[Form]
+    client: frozenset[Form]
+    server: frozenset[Form]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MtlsPromises(Promises):
     """How peers are refused.
@@ -44,10 +61,16 @@ class MtlsPromises(Promises):
     connects_early: bool = False
 
     @property
-    def server_refused_as(self) -> frozenset[Form]:
-        """The forms in which a client learns, over any protocol, that its data plane refuses the server."""
-        told = {Answered(status) for status in self.upstream_refused_statuses}
-        return self.peer_refused_as | told | {Answered(grpc_status=one) for one in self.upstream_refused_grpc_statuses}
+    def refusals(self) -> Refusals:
+        """The forms of refusal, by what is refused."""
+        answers = {Answered(status) for status in self.upstream_refused_statuses}
+        answers |= {Answered(grpc_status=status) for status in self.upstream_refused_grpc_statuses}
+        return Refusals(
+            plaintext=self.plaintext_refused_as,
+            silence=self.silent_refused_as,
+            client=self.peer_refused_as,
+            server=self.peer_refused_as | answers,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

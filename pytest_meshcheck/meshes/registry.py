@@ -21,6 +21,13 @@ class Hooks(Protocol):
         """See ``pytest_meshcheck.hookspecs``."""
 
 
+class NoHooks:
+    """The hooks where there is no pytest run."""
+
+    def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
+        """Change nothing."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What the user asked for, handed to an adapter's factory.

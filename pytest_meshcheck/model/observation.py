@@ -182,4 +182,6 @@ def _slice(requests: Sequence[tuple[bool, int, float]]) -> LoadSlice:
 
 
 def _is_good(result: LoadResult, number: int) -> bool:
-    return result.endings[number] is Ending.ANSWERED and result.statuses[number] in (0, 200)
+    facts = result.protocol.facts
+    good = not facts.has_status or result.statuses[number] == facts.success
+    return good and result.endings[number] is Ending.ANSWERED

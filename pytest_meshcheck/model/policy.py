@@ -3,7 +3,7 @@
 import enum
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -124,15 +124,19 @@ class Retry(ServicePolicy):
 
     Attributes:
         attempts: Retries on top of the first attempt; 0 turns retries off, also where the mesh has a default.
-        statuses: HTTP statuses that are retried.
-        on: Other failures that are retried.
+        statuses: HTTP statuses that are retried; any set, kept as a frozen one.
+        on: Other failures that are retried; likewise.
         per_try: Seconds that one attempt may take; None for no limit.
     """
 
     attempts: int
-    statuses: frozenset[int] = frozenset()
-    on: frozenset[Failure] = frozenset()
+    statuses: AbstractSet[int] = frozenset()
+    on: AbstractSet[Failure] = frozenset()
     per_try: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "statuses", frozenset(self.statuses))
+        object.__setattr__(self, "on", frozenset(self.on))
 
 
 @dataclass(frozen=True)

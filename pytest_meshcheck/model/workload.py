@@ -22,14 +22,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 LATE = 0.3
 """The part of the patience with a request by which it may be sent late before a load is given up."""
 
-UNARY_PATH = "/meshcheck.Probe/Unary"
-KIND_PATHS = {
-    "unary": UNARY_PATH,
-    "client-stream": "/meshcheck.Probe/ClientStream",
-    "server-stream": "/meshcheck.Probe/ServerStream",
-    "bidi": "/meshcheck.Probe/Bidi",
-}
-
 
 def new_id() -> str:
     """A request id that no other run uses."""
@@ -108,29 +100,29 @@ class Workload:
     async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:
         """Send one request, by default GET / over HTTP/1.1; keywords are the fields of ``messages.Request``.
 
-        The protocol follows the port: HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
+        The protocol follows the port, e.g. HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
         """
         await self.before_call(self, server, port)
         sent = self.request(server, port, via, **request)
-        if sent.protocol is m.Protocol.TCP:
+        if not sent.protocol.facts.is_http:
             seen = await server.ask(m.ReadLedger(request_id=sent.request_id), m.Ledger)
             server.arrived[sent.request_id] = seen.arrived
         return await self.exchange(m.Send(request=sent), server)
 
     def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
-        """The request that ``get`` would send."""
+        """The request that ``get`` would send; ValueError where its protocol is none of ``Protocol``."""
         declared = server.spec.port(port)
         defaults: dict[str, Any] = {
             "request_id": new_id(),
             "address": self.resolve(self.spec, server.spec, port, via),
-            "protocol": declared.protocol,
             "server_first": declared.server_first,
             "authority": server.spec.authority,
             "patience": self.patience,
         }
-        if declared.protocol is m.Protocol.GRPC:
-            defaults["path"] = KIND_PATHS[fields.get("kind", "unary")]
-        return m.Request(**(defaults | fields))
+        if path := declared.protocol.facts.paths.get(fields.get("kind", "unary")):
+            defaults["path"] = path
+        spoken = m.Protocol(fields.pop("protocol", declared.protocol))
+        return m.Request(protocol=spoken, **(defaults | fields))
 
     async def post(self, server: "Workload", body: m.Body, port: str = "http", **request: Any) -> m.Exchange:
         """Send one POST with a body."""
@@ -209,10 +201,9 @@ class Workload:
 
     @asynccontextmanager
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:
-        """A stream that is kept open while the block runs: TCP echo, or bidirectional gRPC."""
-        kind = {"kind": "bidi"} if server.spec.port(port).protocol is m.Protocol.GRPC else {}
+        """A stream that echoes, kept open while the block runs, e.g. a TCP connection or a bidirectional gRPC call."""
         await self.before_call(self, server, port)
-        opening = self.request(server, port, **(kind | request))
+        opening = self.request(server, port, **({"kind": "bidi"} | request))
         opened = await self.exchange(m.OpenStream(request=opening), server)
         if opened.ending is not m.Ending.ANSWERED:
             raise Inconclusive(f"the stream from {self} to {server} did not open: {opened.ending} {opened.detail}")

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from pytest_meshcheck.checks.aliases import Alias, Aliases
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Change, CheckChange, Comparison, Report, ReportUnreadable, load
 
@@ -39,12 +41,31 @@ def load_baseline(path: Path) -> Report:
         ) from error
 
 
-def compare(baseline: Report, report: Report) -> Comparison:
-    """Compare each check of two reports; those of this report come first, then those that are gone."""
-    before = {result.id: result.verdict for result in baseline.results}
+def compare(baseline: Report, report: Report, aliases: Aliases = MappingProxyType({})) -> Comparison:
+    """Compare each check of two reports; those of this report come first, then those that are gone.
+
+    What the baseline has under an id of ``aliases`` is compared with each check that replaces it.
+    """
     now = {result.id: result.verdict for result in report.results}
+    before: dict[str, Verdict] = {}
+    for result in baseline.results:
+        for check_id in _heirs(result.id, now, aliases) or [result.id]:
+            before.setdefault(check_id, result.verdict)
     changes = tuple(_change(check_id, before.get(check_id), now.get(check_id)) for check_id in {**now, **before})
     return Comparison(mesh=baseline.mesh, started=baseline.started, changes=changes)
+
+
+def old_ids(baseline: Report, aliases: Aliases) -> list[Alias]:
+    """The aliases by which checks of a baseline are known."""
+    return [aliases[result.id] for result in baseline.results if result.id in aliases]
+
+
+def _heirs(check_id: str, now: Mapping[str, Verdict], aliases: Aliases) -> list[str]:
+    """The checks of now that replace one of a baseline; those that do not apply to the mesh only if none does."""
+    if (alias := aliases.get(check_id)) is None:
+        return []
+    heirs = [one for one in now if alias.covers(one)]
+    return [one for one in heirs if now[one] is not Verdict.UNSUPPORTED] or heirs
 
 
 def _change(check_id: str, before: Verdict | None, now: Verdict | None) -> CheckChange:

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_meshcheck.checks.history import History, LoadLine, Mark, TimeLine, TriedAt
 from pytest_meshcheck.model.journal import Entry
-from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, Protocol
+from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome
 
 CERTIFICATE = "new certificate"
 """The mark for the first handshake in which a server showed another leaf."""
@@ -45,7 +45,7 @@ def _time_line(entries: Sequence[Entry], request_id: str) -> TimeLine | None:
         protocol=seen.protocol,
         seconds=round(seen.seconds, DIGITS),
         ending=seen.ending,
-        status=seen.grpc_status if seen.protocol is Protocol.GRPC else seen.status,
+        status=seen.code,
         attempts=_attempts(entries, seen),
     )
 

@@ -74,6 +74,8 @@ class Source(msgspec.Struct, frozen=True):
 
     title: str
     url: str
+    quote: str | msgspec.UnsetType = msgspec.UNSET
+    """The sentence of it that counts; left out where none is quoted, and in older reports."""
 
 
 class Requirement(msgspec.Struct, frozen=True):

@@ -11,13 +11,14 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
 from pytest_meshcheck.platforms.cleanup.run_records import records_folder
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
 from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.run.own_tests import needs_probe, refuse_without_client, uses_cluster
 from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
@@ -52,6 +53,7 @@ class Cluster:
     _attachment: Attachment | None = None
     _provision: Provision | None = None
     _kind_config: Path | None = None
+    _unrecorded: tuple[str, ...] = ()
     _plan: Plan | None = None
     _scores: ScoreKeeper | None = None
     _no_probe: pytest.UsageError | None = None
@@ -106,6 +108,7 @@ class Cluster:
         on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
         refuse_one_place(settings, on_cluster)
+        self._unrecorded = tuple(str(name) for name, mesh in on_cluster.items() if _only_adapter_uninstalls(mesh))
         asyncio.run(looked_at(on_cluster.values(), settings))
 
     def _plan_probe(self) -> None:
@@ -189,7 +192,9 @@ class Cluster:
     def _have(self) -> None:
         if left := left_by_dead_runs():
             self.progress.say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
-        self._provision = Provision(self.settings, self.run, self.progress, self._kind_config, self._plan)
+        self._provision = Provision(
+            self.settings, self.run, self.progress, self._kind_config, self._plan, self._unrecorded
+        )
         try:
             self._attachment = self._provision.have()
         except (Inconclusive, MeshUnavailable) as trouble:
@@ -212,3 +217,7 @@ class Cluster:
             for name, adapter in self._scores.adapters.items():
                 if adapter.runs_on is Home.KUBERNETES:
                     self._scores.platforms[name] = where
+
+
+def _only_adapter_uninstalls(mesh: Mesh) -> bool:
+    return isinstance(mesh, KubernetesMesh) and mesh.ours and not mesh.recorded_in_cluster

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from pytest_meshcheck.checks.aliases import Alias, aliases, applied
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.plain_names import ROLES
+from pytest_meshcheck.checks.requirements import CatalogueError
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.options import MeshName, Settings, again
@@ -21,7 +23,7 @@ from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
-from pytest_meshcheck.run.score import TOLD, ScoreKeeper
+from pytest_meshcheck.run.score import REFUSED, TOLD, ScoreKeeper
 from pytest_meshcheck.run.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ class Run:
         """Run what asks for the mesh once per mesh, one mesh after the other."""
         if not OF_ONE_MESH.isdisjoint(metafunc.fixturenames):
             metafunc.parametrize("mesh_name", list(self.adapters), ids=str, scope="session")
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[Any], report: object) -> None:
+        """Have the process that keeps the score refuse a suite that is malformed."""
+        if isinstance(report, pytest.CollectReport) and call.excinfo and isinstance(call.excinfo.value, CatalogueError):
+            setattr(report, REFUSED, str(call.excinfo.value))
 
     def pytest_pycollect_makeitem(self, obj: object) -> None:
         """Leave checks to pytest-asyncio; between anyio, which comes first, and pytest, which comes last."""
@@ -129,11 +136,13 @@ class Run:
             narrower.args[0] if narrower else None,
         )
         self.judging.expect(item, planned)
-        item.extra_keyword_matches |= {check.id, identifier}
+        item.extra_keyword_matches |= {check.id, identifier, *applied(aliases(check.root), identifier)}
         self.planned.append(planned)
         if known:
             reason = f"{known.reason} ({known.link})"
-            item.add_marker(pytest.mark.xfail(raises=Violation, strict=True, reason=reason))
+            # of the checks that replace one that was known to violate, not each has to violate
+            strict = known.alias is None
+            item.add_marker(pytest.mark.xfail(raises=Violation, strict=strict, reason=reason))
 
     def _select_level(self, items: list[pytest.Item]) -> None:
         levels = LEVELS[self.settings.mesh_level]
@@ -157,11 +166,19 @@ class Run:
         collected = [
             Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root)) for p in self.planned
         ]
-        told = Told(collected, self.judging.troubles)
+        told = Told(collected, self.judging.troubles, [*self.known.notes, *self._old_ids_selected()])
         if self.scores:
             self.scores.take(told)
         else:
             self.config.workeroutput[TOLD] = msgspec.json.encode(told).decode()  # type: ignore[attr-defined]
+
+    def _old_ids_selected(self) -> list[str]:
+        """A note for each id of an earlier version by which ``-k`` selects."""
+        selection = self.config.getoption("keyword", "").lower()
+        declared: set[Alias] = {
+            alias for root in {one.check.root for one in self.planned} for alias in aliases(root).values()
+        }
+        return [f"-k {selection}: {alias}" for alias in sorted(declared, key=str) if alias.is_named_in(selection)]
 
     def _options(self, mesh: MeshName) -> tuple[str, ...]:
         """The options by which a mesh is judged as it was."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from pytest_meshcheck.checks.catalogue import Check, Requirement
+from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.expectations import KnownViolation
+from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Result
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName
@@ -64,3 +65,5 @@ class Told(msgspec.Struct, frozen=True):
     collected: list[Collected] = []
     troubles: list[str] = []
     """What could not be kept, and why."""
+    notes: list[str] = []
+    """What the user should write otherwise from now on."""

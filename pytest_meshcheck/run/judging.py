@@ -73,6 +73,9 @@ class Judging:
             if claim is None or not claim.supported:
                 why = f"{claim.note} ({claim.source})" if claim else "the adapter does not mention it"
                 raise Unsupported(f"needs {capability}: {why}")
+        for marker in item.iter_markers("mesh_needs"):
+            if why := marker.args[0](adapter.documented):
+                raise Unsupported(why)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
@@ -181,7 +184,7 @@ class Judging:
 
 def result_of(planned: Planned, verdict: Verdict, seconds: float = 0.0) -> Result:
     """The result of a check, but for what it is about."""
-    known = planned.known
+    known = None if verdict is Verdict.CONFORMS else planned.known
     return Result(
         id=planned.id,
         verdict=verdict,

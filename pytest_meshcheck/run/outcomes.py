@@ -19,7 +19,7 @@ OUTCOMES = (Violation, Inconclusive)
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
     """The verdict that an outcome of pytest stands for; every error but a Violation is inconclusive."""
     if hasattr(report, "wasxfail"):
-        return Verdict.KNOWN_VIOLATION
+        return Verdict.CONFORMS if report.outcome == "passed" else Verdict.KNOWN_VIOLATION
     if report.outcome == "passed":
         return Verdict.CONFORMS
     if report.outcome == "skipped":

@@ -9,9 +9,9 @@ from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.kind import cluster as kind
-from pytest_meshcheck.platforms.kubernetes.access import lacking
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFORM
+from pytest_meshcheck.platforms.kubernetes.access.permissions import IMAGE_LOAD, PLATFORM
+from pytest_meshcheck.platforms.kubernetes.access.review import lacking
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
 def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], context: str) -> None:

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.options import Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import finished
 from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces
@@ -29,9 +26,10 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.run.progress import Progress
@@ -54,6 +52,7 @@ class Provision:
         progress: Whom to tell.
         kind_config: What a kind cluster is made by; None for kind's default.
         plan: The probe image that is to be built; None where a built one was named, or none is needed.
+        meshes: What only its adapter can uninstall of what the run installs in a named cluster, as ``NAME[@VERSION]``.
         attachment: How to get to the cluster, once it is there.
     """
 
@@ -62,6 +61,7 @@ class Provision:
     progress: Progress
     kind_config: Path | None = None
     plan: Plan | None = None
+    meshes: tuple[str, ...] = ()
     attachment: Attachment | None = None
     _folder: RunDirectory = field(default_factory=RunDirectory)
     _registration: Registration | None = None
@@ -88,7 +88,7 @@ class Provision:
     def _attach_to_existing(self) -> Attachment:
         settings, context = self.settings, context_of(self.settings)
         kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
-        self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")))
+        self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")), self.meshes)
         version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
         image = self._image(self._built_image)
         return Attachment(
@@ -144,8 +144,8 @@ class Provision:
                 self.progress.step(f"{wanted} loaded", f"load {wanted}", partial(cluster.load, wanted))
         return image
 
-    def _register(self, where: Where) -> None:
-        earlier, self._registration = self._registration, Registration.begin(self.run, where)
+    def _register(self, where: Where, meshes: tuple[str, ...] = ()) -> None:
+        earlier, self._registration = self._registration, Registration.begin(self.run, where, meshes)
         if earlier is not None:
             earlier.end()
 
@@ -187,21 +187,22 @@ class Provision:
 
     def _leave_cluster(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
         left = asyncio.run(remove_namespaces(attachment))
-        if is_named(self.settings):
-            self._uninstall(attachment, adapters)
         if left:
             namespaces = ", ".join(left)
             self.progress.say(f"these namespaces are still being deleted: {namespaces}; `meshcheck clean` tries again")
-        return not left
+        return (not is_named(self.settings) or self._are_uninstalled(attachment, adapters)) and not left
 
-    def _uninstall(self, attachment: Attachment, adapters: Iterable[Mesh]) -> None:
-        """Remove the meshes that the processes of this run installed."""
+    def _are_uninstalled(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
+        """Uninstall the meshes that the processes of this run installed; whether all are gone."""
+        gone = True
         for adapter in adapters:
-            if isinstance(adapter, KubernetesMesh):
+            if isinstance(adapter, KubernetesMesh) and adapter.ours:
                 try:
-                    asyncio.run(_uninstalled(adapter, attachment))
-                except (*UNREACHABLE, ApiException, Inconclusive) as trouble:
-                    self.progress.say(f"{adapter.name} could not be uninstalled: {trouble}")
+                    asyncio.run(adapter.uninstall_from(attachment))
+                except (*UNREACHABLE, Refused, Inconclusive) as trouble:
+                    gone = False
+                    self.progress.say(f"{adapter.name} cannot be uninstalled: {trouble}; `meshcheck clean` tries again")
+        return gone
 
 
 def is_named(settings: Settings) -> bool:
@@ -232,15 +233,6 @@ def cluster_of(settings: Settings, subject: MeshUnderTest) -> MeshCluster:
     return MeshCluster(
         subject.adapter, Access(attachment.kubeconfig, context), platform.owner, named, settings.mesh_timeout_scale
     )
-
-
-async def _uninstalled(adapter: KubernetesMesh, attachment: Attachment) -> None:
-    platform = Kubernetes(Journal(), attachment)
-    adapter.bind(platform)
-    try:
-        await adapter.uninstall()
-    finally:
-        await platform.close()
 
 
 async def _version(kubeconfig: Path | None, context: str | None) -> str:

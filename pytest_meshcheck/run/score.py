@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_meshcheck.checks.catalogue import Requirement
+from pytest_meshcheck.checks.aliases import Aliases, aliases
+from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict, severity
 from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.report.baseline import compare, of_change
+from pytest_meshcheck.report.baseline import compare, of_change, old_ids
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.formats.terminal import lines
 from pytest_meshcheck.report.model import (
@@ -35,6 +36,9 @@ from pytest_meshcheck.run.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
 """The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
+
+REFUSED = "meshcheck_refused"
+"""The attribute of a collect report with the reason why its suite is malformed; xdist keeps it."""
 
 TOLD = "meshcheck_told"
 """Where a worker of xdist puts what it has to tell."""
@@ -87,6 +91,7 @@ class ScoreKeeper:
     complete: bool = True
     written: dict[str, Path] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     reports: dict[str, Report] = field(default_factory=dict)
     reservation: Reservation | None = None
 
@@ -96,6 +101,11 @@ class ScoreKeeper:
         on_cluster = any(adapter.runs_on is Home.KUBERNETES for adapter in self.adapters.values())
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A suite that is malformed is invalid input; UsageError."""
+        if refused := getattr(report, REFUSED, ""):
+            raise pytest.UsageError(refused)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Have the directories of the reports for this run, once it is known that there are checks to run."""
@@ -130,6 +140,7 @@ class ScoreKeeper:
     def take(self, told: Told) -> None:
         """Take in what there was to judge; what has no verdict by now was not run."""
         self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
+        self.notes = list(dict.fromkeys([*self.notes, *told.notes]))
         for one in told.collected:
             score = self.scores.setdefault(one.mesh, Score())
             score.add(one.result)
@@ -212,7 +223,9 @@ class ScoreKeeper:
         report = summarised(report)
         if (baseline := self._baseline_of(name)) is None:
             return report
-        return msgspec.structs.replace(report, baseline=compare(baseline, report))
+        declared = _aliases(score.roots)
+        self.notes += [f"--mesh-baseline: {alias}" for alias in old_ids(baseline, declared)]
+        return msgspec.structs.replace(report, baseline=compare(baseline, report, declared))
 
     def _baseline_of(self, name: MeshName) -> Report | None:
         """What a report is compared with: after an upgrade that is the report from before it."""
@@ -252,6 +265,8 @@ class ScoreKeeper:
             terminalreporter.section(f"mesh conformance: {report.mesh}")
             for text, markup in lines(report, self.written.get(name, Path(NOT_WRITTEN))):
                 terminalreporter.write_line(text, **markup)
+        for note in dict.fromkeys(self.notes):
+            terminalreporter.write_line(f"meshcheck: {note}", yellow=True)
         for trouble in self.troubles:
             terminalreporter.write_line(f"meshcheck: {trouble}", red=True)
 
@@ -265,6 +280,10 @@ def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
     return table
 
 
+def _aliases(roots: Iterable[Path]) -> Aliases:
+    return {old: alias for root in roots for old, alias in aliases(root).items()}
+
+
 def _published(requirement: Requirement) -> PublishedRequirement:
-    sources = tuple(Source(source.title, source.url) for source in requirement.sources)
+    sources = tuple(Source(one.title, one.url, one.quote or msgspec.UNSET) for one in requirement.sources)
     return PublishedRequirement(requirement.text, sources)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_meshcheck.platforms.kubernetes.manifest_files import Source
 from pytest_meshcheck.testbed.cluster_access import READY_WITHIN
+from pytest_meshcheck.testbed.manifest_files import Source
 
 if TYPE_CHECKING:
     from kr8s.objects import APIObject

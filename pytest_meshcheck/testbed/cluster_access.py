@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from kubernetes_asyncio.client import ApiException, Configuration
+from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.way import proxy_of
+from pytest_meshcheck.platforms.kubernetes.api.proxy import proxy_of
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble, write_events, write_logs
 
 if TYPE_CHECKING:
     import kr8s
@@ -177,7 +178,7 @@ class Access:
         with ThreadPoolExecutor(1) as pool:
             try:
                 return pool.submit(asyncio.run, connected()).result()
-            except (*UNREACHABLE, ApiException, Inconclusive) as error:
+            except (*UNREACHABLE, Refused, Inconclusive) as error:
                 raise ClusterError(str(error)) from error
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.observation import Protocol
 from pytest_meshcheck.model.policy import Policy, about_service, mark
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment
@@ -87,4 +86,4 @@ def _has_routes(caller: Workload, server: Workload, port: str) -> bool:
     if caller is server or server.spec.enrolment is Enrolment.FEIGNED:
         return False
     enrolled = caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
-    return enrolled and server.spec.port(port).protocol is not Protocol.TCP
+    return enrolled and server.spec.port(port).protocol.facts.is_http

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from cryptography import x509
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.documented import Documented
+from pytest_meshcheck.meshes.documented import Documented, Refusals
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
@@ -97,6 +97,11 @@ class MeshUnderTest:
     def documented(self) -> Documented:
         """The behaviour that the mesh's documentation promises."""
         return self.adapter.documented
+
+    @property
+    def refusals(self) -> Refusals:
+        """The forms in which the mesh refuses, by what it refuses."""
+        return self.documented.mtls.refusals
 
     @property
     def authority(self) -> Authority:
@@ -315,6 +320,15 @@ class MeshUnderTest:
         fields of ``ClientTls``.
         """
         return await self.peers.knock(caller, server, credentials, port, **how)
+
+    async def until_refused(self, what: str, call: Callable[[], Awaitable[Exchange]], within: float) -> Exchange:
+        """Repeat a call for at most ``within`` seconds while it is served, then make it once more and return that.
+
+        The seconds until it was refused are recorded as a measurement of ``what``.
+        """
+        seconds = await self.peers.until_refused(call, within)
+        self.measure(f"{what} refused after (s)", round(seconds, 3))
+        return await call()
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""

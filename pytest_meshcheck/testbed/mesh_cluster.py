@@ -15,11 +15,11 @@ from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import ClusterError
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kind.cluster import Kind
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.manifest_files import Source, manifests_of
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from pytest_meshcheck.testbed.async_cluster import AsyncMeshCluster
 from pytest_meshcheck.testbed.cluster_access import READY_WITHIN, Access
+from pytest_meshcheck.testbed.manifest_files import Source, manifests_of
 
 if TYPE_CHECKING:
     import kr8s

@@ -1,25 +1,34 @@
 """Peers of our own: they speak TLS with data planes, as clients and as servers, by certificates of our choice."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.model.observation import Exchange, Protocol
-from pytest_meshcheck.model.workload import UNARY_PATH, Workload
+from pytest_meshcheck.model.observation import Ending, Exchange, Protocol
+from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
+from pytest_meshcheck.probe.protocol.protocols import GRPC_PATHS, HTTP_1, HTTP_2
 
 NOTHING_ELSE: Mapping[str, Any] = {}
 
 EMPTY_CALL: Mapping[str, Any] = {
     "protocol": Protocol.H2C,
     "method": "POST",
-    "path": UNARY_PATH,
+    "path": GRPC_PATHS["unary"],
     "headers": (("content-type", "application/grpc"), ("te", "trailers")),
     "body": Body(text="\0\0\0\0\0"),
 }
 """A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+
+OVER_TLS: Mapping[Protocol, Mapping[str, Any]] = {Protocol.GRPC: EMPTY_CALL}
+"""The requests to ports whose protocol no client of a probe speaks over TLS of its own."""
+
+
+UNHURRIED = 0.05
+"""Seconds between two calls: where each passes the API server of a cluster, more would load it."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +68,24 @@ class Peers:
             tls: Further fields of ``ClientTls``.
         """
         endpoint = self.adapter.endpoint(server, port)
-        call: Mapping[str, Any] = EMPTY_CALL if server.spec.port(port).protocol is Protocol.GRPC else NOTHING_ELSE
+        declared = server.spec.port(port).protocol
+        call = OVER_TLS.get(declared, NOTHING_ELSE)
         sent = {**call, **request, "headers": (*call.get("headers", ()), *headers)}
-        unwanted = "" if endpoint.tunnel else "http/1.1" if sent.get("protocol") is Protocol.H2C else "h2"
+        spoken = sent.get("protocol", declared)
+        unwanted = None if endpoint.tunnel else HTTP_1 if spoken.facts.http == HTTP_2 else HTTP_2
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
-        spoken = ClientTls(credentials=credentials, **tls)
-        return await caller.get(server, port, address=endpoint.address, tls=spoken, **sent)
+        hello = ClientTls(credentials=credentials, **tls)
+        return await caller.get(server, port, address=endpoint.address, tls=hello, **sent)
+
+    async def until_refused(self, call: Callable[[], Awaitable[Exchange]], within: float) -> float:
+        """Repeat a call over HTTP while it is served; the seconds until it was not, or more than ``within``."""
+
+        def is_refused(seen: Exchange) -> bool:
+            return seen.ending is not Ending.ANSWERED or seen.status != 200
+
+        _, seconds = await converge(call, is_refused, within, every=UNHURRIED)
+        return seconds
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""

@@ -11,7 +11,7 @@ from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 pytestmark = pytest.mark.asyncio
 SOON, PATIENT = 0.3, 30.0

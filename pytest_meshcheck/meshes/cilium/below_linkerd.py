@@ -11,8 +11,8 @@ from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.base import Platform
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
 class LinkerdOnCilium(LinkerdMesh):

@@ -28,10 +28,11 @@ from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.helm.installation import OURS
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import reading, write_policies
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble, write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence.state import reading, write_policies
 
 SYSTEM = "cilium"
 """A namespace of its own: what the suite installs it also removes, and kube-system is not the suite's to remove."""

@@ -21,7 +21,6 @@ from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS, Generation, 
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
 from pytest_meshcheck.meshes.envoy.sidecar_config import View
 from pytest_meshcheck.meshes.envoy.xds.listeners import HTTP_ALPN
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources, checked
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
@@ -182,7 +181,7 @@ class EnvoyMesh(Mesh):
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """The inbound listener of the workload's sidecar."""
         member = self._of_platform().members[str(workload)]
-        alpn = HTTP_ALPN if is_http(member.spec.port(port)) else ()
+        alpn = HTTP_ALPN if member.spec.port(port).protocol.facts.is_http else ()
         return TlsEndpoint(member.data_plane(port), member.spec.authority, alpn)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:

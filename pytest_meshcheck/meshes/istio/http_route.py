@@ -16,7 +16,7 @@ from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm.installation import OURS
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 
 GATEWAY_API = "v1.5.1"
 """As Istio 1.30 is built with; older definitions of the experimental channel have ``retry`` as well, from v1.2 on."""

@@ -20,16 +20,17 @@ from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import Attempt, Protocol
+from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, pem, spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import Dump
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
+from pytest_meshcheck.probe.protocol.protocols import HTTP_1, HTTP_2
 
 SYSTEM = istio.ROOT_NAMESPACE
 PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
@@ -72,13 +73,9 @@ INJECTED = {
     Enrolment.FEIGNED: {INJECT: "false", "security.istio.io/tlsMode": "istio"},
 }
 
-ALPN: Mapping[Protocol, tuple[str, ...]] = {
-    Protocol.HTTP1: ("istio-http/1.1",),
-    Protocol.H2C: ("istio-h2",),
-    Protocol.GRPC: ("istio-h2",),
-    Protocol.TCP: ("istio",),
-}
-"""By which a permissive sidecar tells its own kind's TLS from an application's; pilot/pkg/networking/util/util.go."""
+ALPN: Mapping[str | None, str] = {HTTP_1: "istio-http/1.1", HTTP_2: "istio-h2", None: "istio"}
+"""By which a permissive sidecar tells its own kind's TLS from an application's, by the version of HTTP inside;
+pilot/pkg/networking/util/util.go."""
 
 LEAST = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 """What a proxy of the stage needs. The charts' own requests are for production, and too much for a laptop."""
@@ -206,7 +203,8 @@ class IstioMesh(HelmMesh):
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """The application's own port: the sidecar takes what is sent there."""
         address = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
-        return TlsEndpoint(address, workload.spec.authority, ALPN[workload.spec.port(port).protocol])
+        spoken = workload.spec.port(port).protocol.facts
+        return TlsEndpoint(address, workload.spec.authority, (ALPN[spoken.http],))
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and until its webhook adds a sidecar to a pod."""

@@ -28,7 +28,7 @@ from pytest_meshcheck.model.policy import (
 )
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
 ROOT_NAMESPACE = "istio-system"
 NETWORKING = "networking.istio.io/v1"

@@ -11,7 +11,8 @@ from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 REVISION = "istio.io/rev"
 """Label of a pod: whose it is. Label of a control plane: its name."""

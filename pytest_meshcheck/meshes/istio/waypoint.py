@@ -9,7 +9,7 @@ from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.readiness import rolled_out
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, Stop
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 NAME = "waypoint"
 CLASS = "istio-waypoint"

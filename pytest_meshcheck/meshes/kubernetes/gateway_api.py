@@ -8,7 +8,8 @@ import aiohttp
 import yaml
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ROUTES = "httproutes.gateway.networking.k8s.io"

@@ -21,10 +21,10 @@ from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm import helm
 from pytest_meshcheck.platforms.helm.helm import Helm, Release
 from pytest_meshcheck.platforms.helm.installation import OURS, Installation, home, installation_in, remove
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
-from pytest_meshcheck.platforms.kubernetes.state import Dump, reading, write_dumps, write_policies
+from pytest_meshcheck.platforms.kubernetes.access.permissions import ADMINISTRATOR, READINESS, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump, reading, write_dumps, write_policies
 
 INSTALLED_WITHIN = 300.0
 """Seconds from the first chart until the mesh is ready."""
@@ -53,6 +53,7 @@ class HelmMesh(Charted, KubernetesMesh):
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
     groups: ClassVar[Sequence[str]] = ()
     one_lifetime = True
+    recorded_in_cluster = True
     given: ClassVar[Mapping[Capability, Claim]] = {}
 
     def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:

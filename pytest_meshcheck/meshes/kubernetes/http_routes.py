@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_meshcheck.meshes.rendering import rendering
-from pytest_meshcheck.model.observation import Protocol
 from pytest_meshcheck.model.policy import MARK, Named, Retry, ServicePolicy, Timeout, mark
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import port_number
 
 Parts = Mapping[type[ServicePolicy], Callable[[Any], Mapping[str, Any]]]
 """By kind of policy, what a rule says because of it; ``timeouts`` of several policies are put together."""
@@ -22,9 +21,7 @@ def routes_of(target: Named, rule: dict[str, Any]) -> list[Manifest]:
     """An HTTPRoute per port of a service, as the route of one port cannot lead to another."""
     spec = spec_of(target)
     return [
-        _route(target, port, port_number(spec, port.name), rule)
-        for port in spec.ports
-        if port.protocol is not Protocol.TCP
+        _route(target, port, port_number(spec, port.name), rule) for port in spec.ports if port.protocol.facts.is_http
     ]
 
 

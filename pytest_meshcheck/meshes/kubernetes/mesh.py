@@ -1,12 +1,15 @@
 """What meshes in a cluster have in common, however they are installed: by Helm, by an operator, by a program."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Home, Mesh
 from pytest_meshcheck.meshes.registry import Order
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.base import Platform
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
 
@@ -21,10 +24,13 @@ class KubernetesMesh(Mesh):
         asked: The version that the user named; None where any will do.
         scale: What every patience is multiplied by.
         ours: Whether the suite installs it; not with ``--mesh-installed``.
+        recorded_in_cluster: Whether the cluster itself holds who installed it and how, so that ``meshcheck clean``
+            uninstalls it without the adapter.
     """
 
     namespace: str
     runs_on = Home.KUBERNETES
+    recorded_in_cluster: ClassVar[bool] = False
 
     def __init__(self, order: Order) -> None:
         self.asked = order.version
@@ -81,3 +87,12 @@ class KubernetesMesh(Mesh):
         if not isinstance(platform, Kubernetes):
             raise TypeError(f"{self.name} runs on Kubernetes, not on {platform}")
         self._platform = platform
+
+    async def uninstall_from(self, attachment: Attachment) -> None:
+        """Remove what any process of the run of this attachment installed; raises what ``uninstall`` raises."""
+        platform = Kubernetes(Journal(), attachment)
+        self.bind(platform)
+        try:
+            await self.uninstall()
+        finally:
+            await platform.close()

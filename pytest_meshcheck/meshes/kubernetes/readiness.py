@@ -4,12 +4,11 @@ import asyncio
 import datetime
 from collections.abc import Callable, Sequence
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object, Refused
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
 
 SAMPLES = "/api/v1/namespaces/default/pods"
 """Where pods are tried out that are never created."""
@@ -74,12 +73,12 @@ async def injects(
     until, added, found = asyncio.get_running_loop().time() + within, 0, list[Object]()
     while added < in_a_row:
         try:
-            pod = await api.request("POST", SAMPLES, [("dryRun", "All")], _sample(metadata))
+            pod = await api.created_dry(SAMPLES, _sample(metadata))
             found = [*filter(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])]
             added = added + 1 if found else 0
             seen = "it adds no such sidecar"
-        except ApiException as error:
-            added, seen = 0, f"{error.status} {error.reason}"
+        except Refused as error:
+            added, seen = 0, str(error)
         if asyncio.get_running_loop().time() > until:
             raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
         await asyncio.sleep(PAUSE)

@@ -14,7 +14,7 @@ from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, Se
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import PORTS, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
 ACCESS = {Mode.STRICT: "all-authenticated", Mode.PERMISSIVE: "all-unauthenticated"}
 

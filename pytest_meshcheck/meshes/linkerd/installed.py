@@ -6,7 +6,8 @@ from dataclasses import replace
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.linkerd.sources import INSTALL, ISSUED, OPAQUE
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 ROUTES = ("HTTPRoute", "GRPCRoute")

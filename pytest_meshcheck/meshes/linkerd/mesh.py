@@ -24,10 +24,11 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import PORTS, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import Dump
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import NUMBERS
 
 SYSTEM = "linkerd"
 COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")

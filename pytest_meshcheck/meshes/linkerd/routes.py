@@ -29,7 +29,7 @@ from pytest_meshcheck.model.policy import (
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import port_number
 
 GRPC_CONDITIONS: Mapping[Failure, str] = {
     Failure.GRPC_CANCELLED: "cancelled",
@@ -54,7 +54,7 @@ class Route:
 HTTP_ROUTE = Route("HTTPRoute", "retry.linkerd.io/http")
 GRPC_ROUTE = Route("GRPCRoute", "retry.linkerd.io/grpc")
 ROUTES = {Protocol.HTTP1: HTTP_ROUTE, Protocol.H2C: HTTP_ROUTE, Protocol.GRPC: GRPC_ROUTE}
-"""By what a port speaks; with the others there is nothing to try again."""
+"""By what a port speaks; Linkerd takes all else for opaque, where no route acts."""
 
 
 def routes(policies: Sequence[Policy]) -> list[Manifest]:

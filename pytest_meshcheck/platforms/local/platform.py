@@ -36,7 +36,7 @@ ResourceKey = tuple[str, str, str]
 
 
 class ControlPlane(TypingProtocol):
-    """What a mesh of local processes does when something changes; it registers itself as ``Processes.control_plane``.
+    """A mesh of local processes as the platform notifies it; it registers itself as ``Processes.control_plane``.
 
     Each of these returns when the change is published; ``settled`` tells when the data planes have it.
     """
@@ -58,7 +58,7 @@ class Processes:
     """The platform of local processes.
 
     Attributes:
-        journal: Where workloads write down what they see.
+        journal: Where workloads record their observations.
         resources: The mesh's resources that are applied now.
         members: The workloads that run now, by ``namespace/name``.
         control_plane: The mesh that wants to know of changes; None: there is none.
@@ -152,7 +152,7 @@ class Processes:
         return {"probes": max(longest, self._longest_of_probes), "sidecars": self._watched.longest}
 
     async def clear_dead(self) -> Sequence[str]:
-        """Stop what is left of workloads that lost their probe or their sidecar; returns them as ``namespace/name``."""
+        """Stop the remains of workloads that lost their probe or sidecar; returns them as ``namespace/name``."""
         await self._notice_ends()
         dead = [child for child in self._children if child.lost]
         names = sorted({child.name.partition(" of ")[2] for child in dead} & self.members.keys())
@@ -198,7 +198,7 @@ class Processes:
     def wire(
         self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
-        """Record what goes from one data plane to the other, on new connections, while the block runs.
+        """Record the traffic between two data planes, on new connections, while the block runs.
 
         Raises:
             ValueError: Local processes have no proxies in between.

@@ -102,9 +102,12 @@ def _attention(report: Report) -> Iterator[str]:
 
 def _card(report: Report, card: Card) -> Iterator[str]:
     required = requirement(report, card.first)
-    sources = ", ".join(link(source.title, source.url) for source in required.sources)
+    sources = ", ".join(link(source.title, source.url) for source in required.sources if not source.quote)
     yield from (f"### {escape(card.title)} · {card.first.level}", "")
     yield from (f"{escape(required.text)}{f' ({sources})' if sources else ''}", "")
+    for source in required.sources:
+        if source.quote:
+            yield from (f"> {escape(source.quote)} — {link(source.title, source.url)}", "")
     for finding in card.findings:
         yield f"- {', '.join(code(result.id) for result in finding.results)}"
         yield f"  - **Expected** {code(finding.first.expected)}"

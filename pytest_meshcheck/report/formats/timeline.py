@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from pytest_meshcheck.checks.history import TimeLine, TriedAt
-from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Protocol
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending
 from pytest_meshcheck.report.formats import svg
 from pytest_meshcheck.report.formats.words import duration
 
@@ -63,12 +63,11 @@ def _client_kind(seen: TimeLine) -> str:
     """Served, answered with an error, which is neither good nor bad by itself, or broken off."""
     if seen.ending is not Ending.ANSWERED:
         return "broken"
-    limit = 1 if seen.protocol is Protocol.GRPC else 400
-    return "answered" if seen.status is None or seen.status < limit else "error"
+    return "answered" if seen.status is None or seen.status < seen.protocol.facts.error else "error"
 
 
 def _client_label(seen: TimeLine) -> str:
-    status = "" if seen.status is None else f" {'grpc-status ' if seen.protocol is Protocol.GRPC else ''}{seen.status}"
+    status = "" if seen.status is None else f" {'grpc-status ' if seen.protocol.facts.grpc else ''}{seen.status}"
     return f"{seen.client}: {seen.ending}{status} after {duration(seen.seconds)}"
 
 

@@ -55,7 +55,7 @@ CUT = "timeout/slow-answer-is-cut"
 CANCELLATION = "timeout/server-sees-the-cancellation"
 ALL_ATTEMPTS = "timeout/covers-all-attempts"
 ZERO = "timeout/zero-disables"
-UNSET = "timeout/unset-equals-documentation"
+UNSET = "timeout/unset-means-no-limit"
 GRPC = "timeout/grpc-deadline-exceeded"
 
 DEFECTS = {

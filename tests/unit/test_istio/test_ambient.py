@@ -16,7 +16,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 
 GOLDEN = Path(__file__).parent / "golden-ambient"
 SERVER = WorkloadSpec("blue", "server")

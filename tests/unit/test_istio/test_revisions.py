@@ -14,7 +14,8 @@ from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 SERVER = WorkloadSpec("blue", "server")

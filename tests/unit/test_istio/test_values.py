@@ -10,7 +10,7 @@ from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.istio.revisions import released
 from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.platforms.kubernetes.room import quantity
+from pytest_meshcheck.platforms.kubernetes.workloads.room import quantity
 from tests.programs import Programs
 
 IS_THERE = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from kubernetes_asyncio.client import Configuration
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.connection import Connection
-from pytest_meshcheck.platforms.kubernetes.manifests import RUN, Ownership
-from pytest_meshcheck.platforms.kubernetes.room import Room, allocatable, free, quantity, requested
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN, Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.room import Room, allocatable, free, quantity, requested
 from tests.plugin.recorded import Object, api_server, recorded
 
 MI = 2**20
@@ -54,7 +54,7 @@ def test_quantities(text: str | int, value: Fraction) -> None:
 
 
 def test_no_quantity() -> None:
-    with pytest.raises(ValueError, match="'much' is no quantity"):
+    with pytest.raises(ValueError, match="'much' is not a quantity"):
         quantity("much")
 
 

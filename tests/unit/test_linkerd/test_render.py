@@ -83,6 +83,11 @@ def test_other_ports_have_their_own_numbers() -> None:
     assert (route["kind"], route["spec"]["parentRefs"][0]["port"]) == ("HTTPRoute", 10080)
 
 
+def test_what_linkerd_takes_for_opaque_has_no_route() -> None:
+    chat = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),))
+    assert routes([Timeout(chat, 1)]) == []
+
+
 def _blue(server: dict[str, dict[str, str]]) -> bool:
     return server["metadata"]["namespace"] == "blue"
 

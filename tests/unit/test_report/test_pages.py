@@ -192,6 +192,9 @@ def test_the_page_tells_all_of_a_check(sample: Report) -> None:
         "client certificate not required; only the first strict port strict",
         "policy acts after (s): 0.0042",
         "<blockquote>STRICT: Connection is an mTLS tunnel (TLS with client cert must be presented).</blockquote>",
+        "<blockquote>STRICT: Connection is an mTLS tunnel. <cite>"
+        '<a href="https://istio.io/latest/docs/reference/config/security/" rel="noreferrer">'
+        "Istio: PeerAuthentication</a></cite></blockquote>",
         "under <code>permissive</code>",
     ):
         assert expected in page

@@ -5,7 +5,6 @@ from functools import lru_cache
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, upstream_options
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address
 from pytest_meshcheck.model.workload_spec import Address
 
@@ -20,7 +19,7 @@ UNLIMITED = {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]}
 def inbound_cluster(inbound: Inbound, name: str) -> Resource:
     """The application, in the clear."""
     cluster = _cluster(name) | {"type": "STATIC", "load_assignment": endpoints(name, (inbound.application,))}
-    if is_http(inbound.port):
+    if inbound.port.protocol.facts.is_http:
         cluster["typed_extension_protocol_options"] = upstream_options()
     return cluster
 
@@ -30,7 +29,7 @@ def outbound_cluster(service: Service) -> Resource:
     """A service: mutual TLS towards a member of the mesh, in the clear towards others."""
     name = service.resource
     cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
-    if is_http(service.port):
+    if service.port.protocol.facts.is_http:
         cluster["typed_extension_protocol_options"] = upstream_options(service.requests_per_connection)
     if service.identity is not None:
         cluster["transport_socket"] = tls.upstream(service.identity, service.name)

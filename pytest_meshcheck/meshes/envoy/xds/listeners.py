@@ -11,11 +11,9 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address, typed
 from pytest_meshcheck.model.policy import Mode
-from pytest_meshcheck.model.workload_spec import Address
-from pytest_meshcheck.probe.protocol.messages import Protocol
+from pytest_meshcheck.model.workload_spec import Address, Port
 
 HTTP_ALPN = ("h2", "http/1.1")
 BACKLOG = 4096
@@ -46,7 +44,7 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
     secure = {
         "name": "mutual-tls",
         "filter_chain_match": {"transport_protocol": "tls"},
-        "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if is_http(inbound.port) else ()),
+        "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if inbound.port.protocol.facts.is_http else ()),
         "filters": [tls.SEVERAL_IDENTITIES_REFUSED, *filters],
     }
     plain = {"name": "plaintext", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": filters}
@@ -63,18 +61,25 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
 def outbound_listener(service: Service, listen: Address) -> Resource:
     """One port of a service, for this workload alone."""
     name = service.resource
-    if is_http(service.port):
-        replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol is Protocol.GRPC else {}
-        network_filter = connection_manager(name, rds=_rds(name), **replies)
+    if service.port.protocol.facts.is_http:
+        replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol.facts.grpc else {}
+        network_filter = _http(service.port, name, **replies)
     else:
         network_filter = _tcp_proxy(name)
     return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])
 
 
 def _inbound_filter(inbound: Inbound, name: str) -> Resource:
-    if is_http(inbound.port):
-        return connection_manager(name, rds=_rds(name), **TELL_CALLER)
+    if inbound.port.protocol.facts.is_http:
+        return _http(inbound.port, name, **TELL_CALLER)
     return _tcp_proxy(name)
+
+
+def _http(port: Port, name: str, **fields: Any) -> Resource:
+    """Without being told which upgrades to pass, Envoy refuses them all with 403."""
+    upgrade = port.protocol.facts.upgrade
+    upgrades = {} if upgrade is None else {"upgrade_configs": [{"upgrade_type": upgrade}]}
+    return connection_manager(name, rds=_rds(name), **upgrades, **fields)
 
 
 def _rds(name: str) -> Resource:

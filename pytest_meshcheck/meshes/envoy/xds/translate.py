@@ -4,7 +4,6 @@ from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, View
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.clusters import endpoints, inbound_cluster, outbound_cluster
 from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener, outbound_listener
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
 from pytest_meshcheck.meshes.envoy.xds.routes import inbound_route, outbound_route
 
@@ -22,8 +21,8 @@ def translate(view: View) -> Resources:
             *(outbound_cluster(service) for service in services),
         ],
         "routes": [
-            *(outbound_route(service) for service in services if is_http(service.port)),
-            *(inbound_route(_name(inbound)) for inbound in view.inbound if is_http(inbound.port)),
+            *(outbound_route(service) for service in services if service.port.protocol.facts.is_http),
+            *(inbound_route(_name(inbound)) for inbound in view.inbound if inbound.port.protocol.facts.is_http),
         ],
         "endpoints": [endpoints(out.service.resource, out.endpoints) for out in view.outbound],
         "secrets": tls.secrets(view),
