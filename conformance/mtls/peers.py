@@ -77,8 +77,8 @@ async def client_is_refused(
     identity = mesh.identity_of(outsider)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         for port in ports:
-            control(await mesh.knock(outsider, server, good(mesh, identity), port)).answered()
-            refused = await mesh.knock(outsider, server, hostile(mesh, identity), port)
+            control(await mesh.tls_request(outsider, server, good(mesh, identity), port)).answered()
+            refused = await mesh.tls_request(outsider, server, hostile(mesh, identity), port)
             subject = f"{port}, {what}" if what else port
             expect(refused, subject).refused(mesh.refusals.client)
             expect(judged_by_bytes(mesh, await server.saw(refused)), subject).nothing()

@@ -45,7 +45,7 @@ async def test_client_without_certificate_is_refused(
     """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
-        refused = await mesh.knock(outsider, server, None, port)
+        refused = await mesh.tls_request(outsider, server, None, port)
         control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
         expect(refused).refused(mesh.refusals.client)
         expect(judged_by_bytes(mesh, await server.saw(refused))).nothing()
@@ -127,11 +127,11 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        served = control(await mesh.knock(outsider, server, credentials)).answered()
+        served = control(await mesh.tls_request(outsider, server, credentials)).answered()
         if served.tls:
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
         patience = UNKNOWN_PROTOCOL * mesh.scale
         how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
-        refused = await mesh.knock(outsider, server, credentials, **how)
+        refused = await mesh.tls_request(outsider, server, credentials, **how)
         expect(refused).refused(mesh.refusals.client)
         expect(await server.saw(refused)).nothing()

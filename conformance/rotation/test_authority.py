@@ -179,7 +179,7 @@ async def test_clients_of_both_roots_are_served(
                 expect(await client.get(server, port), f"{port}, {step}").answered()
             for port, (age, issuer) in itertools.product(PORTS, issuers.items()):
                 caller = peer(issuer, mesh.identity_of(outsider))
-                served = await mesh.knock(outsider, server, caller, port)
+                served = await mesh.tls_request(outsider, server, caller, port)
                 expect(served, f"{port}, {age} client, {step}").answered()
 
     async with two_roots(mesh) as issuers:
@@ -235,7 +235,7 @@ async def test_client_of_removed_root_is_refused(mesh: MeshUnderTest, server: Wo
     old, new = await switched_roots(mesh)
 
     async def knock(issuer: Issuer) -> Exchange:
-        return await mesh.knock(outsider, server, peer(issuer, mesh.identity_of(outsider)))
+        return await mesh.tls_request(outsider, server, peer(issuer, mesh.identity_of(outsider)))
 
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await knock(old)).answered()

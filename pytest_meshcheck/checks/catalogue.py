@@ -136,7 +136,7 @@ def _fair(function: CheckFunction, root: Path) -> CheckFunction:
         except Exception as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # an error during the clean-up of a cancelled check would otherwise hide the interruption
+                # otherwise an error during the clean-up of a cancelled check would hide the interruption
                 raise asyncio.CancelledError from error
             if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
                 await _excuse(fixtures["mesh"], error)
@@ -148,7 +148,7 @@ def _fair(function: CheckFunction, root: Path) -> CheckFunction:
 async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
     """Raise Inconclusive if a process died or stood still; combine it with an earlier Inconclusive."""
     try:
-        await mesh.vouch()
+        await mesh.platform.ensure_alive()
     except Inconclusive as dead:
         if isinstance(error, Violation) or str(dead) in str(error):
             raise

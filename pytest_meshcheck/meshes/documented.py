@@ -116,6 +116,15 @@ class Default:
     attempts: int
 
 
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+"""The HTTP methods of the table of default retries."""
+
+
+def for_each_method(failure: Failure, attempts: int, statuses: Sequence[int] = (0,)) -> list[Default]:
+    """Rows of that table for a failure, or for each of its statuses, that is treated alike for all methods."""
+    return [Default(method, failure, status, attempts) for method in METHODS for status in statuses]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetryPromises(Promises):
     """What is tried again.
@@ -174,8 +183,8 @@ class Documented(Promises):
         timeout: How a request is cut.
         retry: What is tried again.
         rotation: How soon certificates follow.
-        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
-            0 where ``settled`` knows exactly.
+        policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
+            ``settled`` knows exactly.
     """
 
     mtls: MtlsPromises
@@ -186,6 +195,6 @@ class Documented(Promises):
     policies_act_within: float = 0.0
 
     @property
-    def is_asked(self) -> bool:
-        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
+    def needs_polling(self) -> bool:
+        """Whether the suite has to poll with requests until a policy is in effect, because ``settled`` cannot know."""
         return self.policies_act_within > 0

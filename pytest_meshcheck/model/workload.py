@@ -20,7 +20,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 LATE = 0.3
-"""The part of the patience with a request by which it may be sent late before a load is given up."""
+"""The maximum delay of a request behind the schedule of a load, as a fraction of the patience with a request."""
 
 
 def new_id() -> str:
@@ -43,11 +43,11 @@ class Stream:
 
 
 BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
-"""What to await before a caller calls a server's port, or, with None, before that port is closed to all callers."""
+"""Awaited before a caller calls a server's port or, without a caller, before that port is closed to all."""
 
 
 async def at_once(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
-    """Nothing has to be waited for."""
+    """Do not wait."""
 
 
 @dataclass
@@ -55,16 +55,18 @@ class Workload:
     """A running probe with a service account.
 
     Attributes:
-        spec: What was asked for.
+        spec: The specification.
         probe: The control connection to its probe.
-        journal: Where everything that it sees is written down.
-        resolve: Where it dials.
+        journal: The journal of its observations.
+        resolve: The addresses that it dials.
         instance: Identifies the replica in ledgers.
-        loads: What it sends at this moment.
-        arrived: How many attempts had reached it before a request of some id, whose connections may say none, was made.
-        before_call: Awaited before it sends anything that a check asks for, except for handshakes without a
-            certificate, and before it stops serving.
-        unreached: Which data planes did not come to reach which workload when this one started; empty if all did.
+        loads: The loads that it sends at present.
+        arrived: The length of its ledger before each TCP request, by request id; later anonymous connections are
+            attributed to that request.
+        before_call: Awaited before each call for a check, except for handshakes without a certificate, and before the
+            workload stops serving.
+        unreached: The data plane and the workload that it did not come to reach when this one started; empty if all
+            reached each other.
     """
 
     spec: WorkloadSpec
@@ -85,14 +87,14 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """The name of workload and service."""
+        """The common name of workload and service."""
         return self.spec.name
 
     def __str__(self) -> str:
         return str(self.spec)
 
-    def become(self, successor: "Workload") -> "Workload":
-        """Go on as another instance of the same workload; returns what it was until now."""
+    def replace_with(self, successor: "Workload") -> "Workload":
+        """Continue as another instance of the same workload; returns the previous instance."""
         before = replace(self, loads=[])
         self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}
         return before
@@ -129,23 +131,23 @@ class Workload:
         return await self.get(server, port, method="POST", body=body, **request)
 
     async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
-        """Make only a TLS handshake; the exchange has the alert and the peer's chain."""
+        """Make a TLS handshake only; the exchange has the alert and the peer's chain."""
         request = m.Request(
             request_id=new_id(), address=address, protocol=m.Protocol.TLS, tls=tls, patience=self.patience
         )
         return await self.exchange(m.Send(request=request))
 
     async def exchange(self, command: m.Command, server: "Workload | None" = None) -> m.Exchange:
-        """Have the probe make an exchange and write it down."""
+        """Have the probe make an exchange, and record it."""
         reply = await self.ask(command, m.Exchanged)
         self.journal.add("exchange", f"{self} -> {server or 'address'}", reply.exchange)
         return reply.exchange
 
     async def answers(self, *answers: m.Answer | int, repeat: bool = False, request_id: str = "") -> str:
-        """Script the answers to one request, attempt by attempt; statuses stand for answers. Returns the request's id.
+        """Script the answers to one request, attempt by attempt; a status stands for an answer. Returns the request id.
 
-        Attempts beyond the list get 200, or with ``repeat`` the last of the list. An id may be given that other
-        workloads know the request by as well.
+        Attempts beyond the list get 200, or with ``repeat`` the last answer of the list. Pass an id to script several
+        workloads for the same request.
         """
         request_id = request_id or new_id()
         script = tuple(answer if isinstance(answer, m.Answer) else status(answer) for answer in answers)
@@ -153,14 +155,14 @@ class Workload:
         return request_id
 
     async def closes(self, port: str, seconds: float) -> None:
-        """Stop serving a port, and serve it again after so many seconds; connections are closed, new ones refused."""
+        """Close a port for this number of seconds: its connections are closed, new ones refused."""
         await self.before_call(None, self, port)
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
 
     async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
-        """The attempts of an exchange, or of a request id, that reached this application.
+        """The attempts of an exchange or a request id that reached this application.
 
-        For an exchange over TCP, connections that arrived since and never said an id count as well.
+        For an exchange over TCP, later connections without an id count as well.
         """
         request_id = exchange if isinstance(exchange, str) else exchange.request_id
         attempts = (await self.ask(m.ReadLedger(request_id=request_id), m.Ledger)).attempts
@@ -173,7 +175,7 @@ class Workload:
     async def sees(
         self, request_id: str, count: int = 1, *, ended: bool = False, patience: float | None = None
     ) -> tuple[m.Attempt, ...]:
-        """Wait until ``count`` attempts have arrived, with ``ended`` have ended; what there is when patience ends."""
+        """Wait until ``count`` attempts have arrived (``ended``: have ended); after its patience it returns fewer."""
         command = m.AwaitAttempt(request_id=request_id, count=count, ended=ended, patience=patience or self.patience)
         attempts = (await self.ask(command, m.Ledger)).attempts
         self.journal.add("attempts", f"{self}", attempts)
@@ -181,7 +183,7 @@ class Workload:
 
     @asynccontextmanager
     async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
-        """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
+        """Open-loop load on a server while the block runs, with ``rate`` requests per second; joined at its end."""
         await self.before_call(self, server, port)
         template = self.request(server, port, **request)
         plan = m.LoadPlan(request_id=new_id(), template=template, rate=rate, late=LATE * self.patience)
@@ -195,7 +197,7 @@ class Workload:
             self.journal.add("load", f"{self} -> {server}, {port}", await load.finish(self))
 
     async def saw_of(self, load: Load) -> tuple[m.Attempt, ...]:
-        """The attempts of a load that reached this application until now."""
+        """The attempts of a load that have reached this application so far."""
         command = m.ReadLedger(request_id=f"{load.request_id}-", prefix=True)
         return (await self.ask(command, m.Ledger)).attempts
 
@@ -213,7 +215,7 @@ class Workload:
             await self.ask(m.CloseStream(request_id=opening.request_id), m.Done)
 
     async def ask(self, command: m.Command, expected: type[R]) -> R:
-        """Send a command to the probe; a lost probe, or one that cannot do it, is inconclusive."""
+        """Send a command to the probe; Inconclusive if the probe is lost or cannot do it."""
         try:
             reply = await self.probe.call(command)
         except ProbeLost as lost:
@@ -224,14 +226,14 @@ class Workload:
 
 
 def spec_of(target: Named) -> WorkloadSpec:
-    """The plan of what a policy is about; TypeError where that is no workload, so that its ports are not known."""
+    """The specification of a policy's target; TypeError if it is not a workload, and so has no ports."""
     if isinstance(target, WorkloadSpec):
         return target
     if isinstance(target, Workload):
         return target.spec
-    raise TypeError(f"a policy for single ports is about a workload, not about {target!r}")
+    raise TypeError(f"a policy for single ports needs a workload as target, not {target!r}")
 
 
 def status(code: int) -> m.Answer:
-    """An answer with this status and a body that names it."""
+    """An answer with this status, which its body repeats."""
     return m.Answer(status=code, body=m.Body(text=f"scripted {code}\n"))

@@ -105,7 +105,7 @@ class Platform(Protocol):
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload, also one that has not started; a missing one is no error."""
 
-    async def vouch(self) -> None:
+    async def ensure_alive(self) -> None:
         """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:

@@ -16,15 +16,15 @@ RANK: Mapping[Verdict, int] = {
     Verdict.KNOWN_VIOLATION: 0,
     Verdict.VIOLATES: 0,
 }
-"""What is better, as a user of the mesh has it: it does it; it says that it does not; it says so and does not.
+"""The rank from best to worst for a user of the mesh: it conforms; it makes no claim; it claims and violates.
 
-Expectations change what a run ends in, not what the mesh does: a violation is one, known or not. Inconclusive and
-not-run have no rank, as nothing is known of the mesh.
+Expectations change the outcome of a run, not the mesh: known violations have the rank of violations. Inconclusive and
+not-run have no rank, as nothing is known about the mesh.
 """
 
 
 class BaselineUnreadable(Exception):
-    """The baseline is not a report that can be read; names the file and says why."""
+    """The baseline is not a readable report; with the file and the reason."""
 
 
 def load_baseline(path: Path) -> Report:
@@ -84,7 +84,7 @@ def _direction(before: Verdict | None, now: Verdict | None) -> Change:
 
 
 def of_change(comparison: Comparison, change: Change) -> list[CheckChange]:
-    """The checks that changed in one way."""
+    """The checks with this change."""
     return [item for item in comparison.changes if item.change is change]
 
 

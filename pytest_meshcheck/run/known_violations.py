@@ -12,14 +12,14 @@ from pytest_meshcheck.checks.check_ids import known_ids, without_parameters
 from pytest_meshcheck.checks.expectations import ExpectationsError, KnownViolation, read_expectations
 from pytest_meshcheck.checks.requirements import CatalogueError
 from pytest_meshcheck.options import MeshName
-from pytest_meshcheck.run.items import Planned
+from pytest_meshcheck.run.items import CheckItem
 
 Entries = tuple[KnownViolation, ...]
 
 
 @dataclass
 class KnownViolations:
-    """The entries of every file that counts in this run.
+    """The entries of all expectations in this run.
 
     Attributes:
         given: The user's own file; None for those that the suites ship, ``expectations/<mesh>.toml``.
@@ -31,14 +31,14 @@ class KnownViolations:
     _read: dict[tuple[Path, Path], Entries] = field(default_factory=dict)
 
     def find(self, check: Check, identifier: str, mesh: MeshName) -> KnownViolation | None:
-        """The entry for a check with its parameters; UsageError where the file cannot be used."""
+        """The entry for a check with its parameters; UsageError if the file is invalid."""
         shipped = check.root / "expectations" / f"{mesh.name}.toml"
         path = self.given or (shipped if shipped.is_file() else None)
         entries = self._entries(path, check.root) if path else ()
         return next((entry for entry in entries if entry.covers(identifier)), None)
 
-    def refuse_unknown_parameters(self, planned: Collection[Planned]) -> None:
-        """UsageError for an entry with parameters that its check does not have, out of all that are planned."""
+    def refuse_unknown_parameters(self, planned: Collection[CheckItem]) -> None:
+        """UsageError for an entry whose parameters none of the collected checks has."""
         ids = {one.id for one in planned}
         whole = {one.check.id for one in planned}
         for entry in (entry for entries in self._read.values() for entry in entries):

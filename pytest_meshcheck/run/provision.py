@@ -39,7 +39,7 @@ from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 KIND_CONTEXT = "kind-"
 KUBECONFIG = "kubeconfig"
-TURNS = "turns"
+MESH_LOCK = "mesh-lock"
 
 
 @dataclass(eq=False)
@@ -47,13 +47,13 @@ class Provision:
     """The cluster of one run, in the process that the user started.
 
     Attributes:
-        settings: Which cluster is asked for.
+        settings: The options for the cluster.
         run: The run's id.
-        progress: Whom to tell.
-        kind_config: What a kind cluster is made by; None for kind's default.
-        plan: The probe image that is to be built; None where a built one was named, or none is needed.
-        meshes: What only its adapter can uninstall of what the run installs in a named cluster, as ``NAME[@VERSION]``.
-        attachment: How to get to the cluster, once it is there.
+        progress: The progress messages.
+        kind_config: The configuration of a kind cluster; None for kind's default.
+        plan: The probe image to build; None if a prebuilt one was named, or none is needed.
+        meshes: The meshes that only their adapters can uninstall from a named cluster, as ``NAME[@VERSION]``.
+        attachment: The reference to the cluster, once it exists.
     """
 
     settings: Settings
@@ -67,18 +67,18 @@ class Provision:
     _registration: Registration | None = None
     _kind: Kind | None = None
 
-    def have(self) -> Attachment:
-        """Make the cluster, or get to the one that there is, and bring the images on its nodes.
+    def acquire(self) -> Attachment:
+        """Create the cluster or connect to the existing one, and load images on its nodes.
 
         Raises:
-            Inconclusive: It cannot be made or reached.
-            MeshUnavailable: The probe image cannot be had.
+            Inconclusive: The cluster cannot be created or reached.
+            MeshUnavailable: The probe image cannot be provided.
         """
         self.attachment = self._attach_to_existing() if is_named(self.settings) else self._attach_to_kind()
         return self.attachment
 
     def release(self, adapters: Iterable[Mesh], *, failed: bool) -> None:
-        """Leave nothing behind but what is to be kept; ``adapters`` are the meshes that the run may have installed."""
+        """Remove everything that is not to be kept; ``adapters`` are the meshes that the run may have installed."""
         try:
             if self._is_left_clean(adapters, failed=failed):
                 self._forget()
@@ -97,7 +97,7 @@ class Provision:
             description=f"context {context} (Kubernetes {version})",
             kubeconfig_file=kubeconfig_file,
             context=settings.mesh_context,
-            turns=str(self._folder.path / TURNS),
+            lock=str(self._folder.path / MESH_LOCK),
         )
 
     def _attach_to_kind(self) -> Attachment:
@@ -122,20 +122,20 @@ class Provision:
             description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
             kubeconfig_file=str(kubeconfig),
             context=cluster.context,
-            turns=str(self._folder.path / TURNS),
+            lock=str(self._folder.path / MESH_LOCK),
             kept=stays,
             transient=not stays,
         )
 
     def _image(self, built: Callable[[], str]) -> str:
-        """The probe image, once it is built where it is to be built; empty where no test needs one."""
+        """The probe image, built if necessary; empty if no test needs it."""
         return self.progress.step("probe image ready", "probe image", built) if self.plan else built()
 
     def _built_image(self) -> str:
         return self.plan.image() if self.plan else self.settings.mesh_probe_image or ""
 
     def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
-        """The probe image, and on every node of a kind cluster what of this machine it is to have."""
+        """Build the probe image, and load it and the user's images on every node of a kind cluster."""
         if cluster is None:
             return image
         built = (image,) if self.plan else ()
@@ -150,7 +150,7 @@ class Provision:
             earlier.end()
 
     def _create(self, cluster: Kind, kubeconfig: Path) -> None:
-        """Create a cluster; while no other run can have one of that name, find out whether nothing is left of it."""
+        """Create a cluster, under a lock on its name that keeps other runs from creating the same."""
         self._register(OwnCluster(cluster.name))
         try:
             cluster.create(kubeconfig)
@@ -165,7 +165,7 @@ class Provision:
             self._registration = None
 
     def _is_left_clean(self, adapters: Iterable[Mesh], *, failed: bool) -> bool:
-        """Remove what is not to be kept; whether all of it is gone."""
+        """Remove everything that is not to be kept; returns whether all of it is gone."""
         if self._registration is None:
             return True
         if not isinstance(self._registration.record.where, OwnCluster):
@@ -196,7 +196,7 @@ class Provision:
         """Uninstall the meshes that the processes of this run installed; whether all are gone."""
         gone = True
         for adapter in adapters:
-            if isinstance(adapter, KubernetesMesh) and adapter.ours:
+            if isinstance(adapter, KubernetesMesh) and adapter.installed_by_run:
                 try:
                     asyncio.run(adapter.uninstall_from(attachment))
                 except (*UNREACHABLE, Refused, Inconclusive) as trouble:
@@ -211,22 +211,22 @@ def is_named(settings: Settings) -> bool:
 
 
 def context_of(settings: Settings) -> str:
-    """The context that the user named, or the current one; MeshUnavailable where there is no such context."""
+    """The context that the user named, or the current one; MeshUnavailable if it does not exist."""
     return contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
 
 
 def kind_of(settings: Settings) -> Kind | None:
-    """The kind cluster of this machine that the user's context leads to."""
+    """The kind cluster of the user's context, if it is one of this machine."""
     context = context_of(settings)
     name = context.removeprefix(KIND_CONTEXT)
     return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
 
 
 def cluster_of(settings: Settings, subject: MeshUnderTest) -> MeshCluster:
-    """The cluster of a run as tests have it that are no checks."""
+    """The cluster of a run for tests that are not checks."""
     platform = subject.platform
     if not isinstance(platform, Kubernetes):
-        raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is no cluster")
+        raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is not a cluster")
     attachment = platform.attachment
     context = contexts(attachment.kubeconfig).named(attachment.context)
     named = kind_of(settings) if is_named(settings) else Kind(context.removeprefix(KIND_CONTEXT))
@@ -244,7 +244,7 @@ async def _version(kubeconfig: Path | None, context: str | None) -> str:
 
 
 async def _is_on_nodes(image: str, kubeconfig: Path | None, context: str | None) -> bool:
-    """Whether every node says that it has an image; one that came just now may not be told of yet."""
+    """Whether every node reports an image; the report may lag behind."""
     api = await Api.connect(kubeconfig, context)
     try:
         nodes, _ = await api.items("/api/v1/nodes")

@@ -1,12 +1,17 @@
-"""Peers of our own: they speak TLS with data planes, as clients and as servers, by certificates of our choice."""
+"""Peers outside the mesh that speak TLS with data planes, as clients and servers, with certificates of our choice."""
 
+import datetime
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography import x509
+
 from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import Ending, Exchange, Protocol
+from pytest_meshcheck.model.pki import parsed_chain
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
@@ -21,7 +26,7 @@ EMPTY_CALL: Mapping[str, Any] = {
     "headers": (("content-type", "application/grpc"), ("te", "trailers")),
     "body": Body(text="\0\0\0\0\0"),
 }
-"""A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+"""A unary gRPC call as a plain HTTP/2 request; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
 
 OVER_TLS: Mapping[Protocol, Mapping[str, Any]] = {Protocol.GRPC: EMPTY_CALL}
 """The requests to ports whose protocol no client of a probe speaks over TLS of its own."""
@@ -33,17 +38,17 @@ UNHURRIED = 0.05
 
 @dataclass(frozen=True)
 class Peers:
-    """Made of workloads outside of the mesh.
+    """The TLS that workloads outside the mesh speak.
 
     Attributes:
-        adapter: Tells where its data planes are met.
-        platform: Where the workloads run.
+        adapter: The mesh, which knows the endpoints of its data planes.
+        platform: The platform that the workloads run on.
     """
 
     adapter: Mesh
     platform: Platform
 
-    async def knock(
+    async def tls_request(
         self,
         caller: Workload,
         server: Workload,
@@ -88,12 +93,25 @@ class Peers:
         return seconds
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
-        """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""
+        """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""
         endpoint = self.adapter.endpoint(server, port)
         return await caller.handshake(endpoint.address, ClientTls(server_name=endpoint.server_name, alpn=endpoint.alpn))
 
+    async def shown_chain(
+        self, caller: Workload, server: Workload
+    ) -> tuple[tuple[x509.Certificate, ...], datetime.datetime]:
+        """A data plane's certificates, leaf first, and the start of the handshake by the clock of the caller's machine.
+
+        Raises:
+            Inconclusive: It presents none.
+        """
+        shown = await self.handshake(caller, server)
+        if shown.tls is None:
+            raise Inconclusive(f"{server} shows no certificate to {caller}: {shown.ending} {shown.detail}".rstrip())
+        return parsed_chain(shown.tls.chain), datetime.datetime.fromtimestamp(shown.wall, datetime.UTC)
+
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
-        """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
+        """Have the impostor speak TLS with this certificate from now on, and accept tunnels if data planes do."""
         endpoint = self.adapter.endpoint(impostor, port)
         tunnel = endpoint.address[1] if endpoint.tunnel else None
         await self.platform.serve(impostor, port, ServerTls(credentials=credentials, tunnel=tunnel))

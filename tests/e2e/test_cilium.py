@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
-from pytest_meshcheck.meshes.cilium.flavours import MUTUAL_AUTHENTICATION
+from pytest_meshcheck.meshes.cilium.linkerd_on_cilium import LinkerdOnCilium
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, configuration
 from pytest_meshcheck.meshes.cilium.render import routes
+from pytest_meshcheck.meshes.cilium.variants import MUTUAL_AUTHENTICATION
 from pytest_meshcheck.meshes.kubernetes import gateway_api
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.model.policy import Failure, Policy, Retry, Timeout
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
@@ -115,7 +115,7 @@ async def home(api: Api) -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("home")
 async def test_linkerd_is_not_installed_on_a_cilium_that_it_cannot_work_on(api: Api) -> None:
-    mesh = LinkerdOnCilium(Order(None, 1.0, NoHooks(), installed=True))
+    mesh = LinkerdOnCilium(MeshRequest(None, 1.0, NoHooks(), installed=True))
     with pytest.raises(MeshUnavailable, match="Cilium is not installed: no ConfigMap cilium-config in"):
         await mesh.agrees(api)
     await api.apply(config_map({"kube-proxy-replacement": "true", "cni-exclusive": "true"}))

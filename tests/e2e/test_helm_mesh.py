@@ -12,7 +12,7 @@ import pytest
 from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import OF_OUR_AUTHORITY, HelmMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
@@ -51,7 +51,7 @@ class TinyMesh(HelmMesh):
 
     def __init__(self, charts: Path, attachment: Attachment) -> None:
         claims = {capability: Claim(True, "https://example.com") for capability in OF_OUR_AUTHORITY}
-        super().__init__(Order(None, 1.0, None, charts=str(charts)), claims)  # type: ignore[arg-type]
+        super().__init__(MeshRequest(None, 1.0, None, charts=str(charts)), claims)  # type: ignore[arg-type]
         self.place = Kubernetes(Journal(), attachment)
 
     def releases(self) -> Sequence[Release]:

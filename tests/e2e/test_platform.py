@@ -123,7 +123,9 @@ async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tupl
 
 async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, _ = pair
-    feigned = await platform.start(WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.FEIGNED), Metadata())
+    feigned = await platform.start(
+        WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.IMPERSONATED), Metadata()
+    )
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
     await platform.serve(feigned, "http")
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED

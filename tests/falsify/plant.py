@@ -1,8 +1,8 @@
 """A pytest plugin (``-p tests.falsify.plant``) that knows the meshes of this folder: each defect is a mesh's name."""
 
-from pytest_meshcheck.meshes.base import Home
+from pytest_meshcheck.meshes.base import PlatformKind
 from pytest_meshcheck.meshes.none import NoMesh
-from pytest_meshcheck.meshes.registry import Order, Registry
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry
 from tests.falsify.judged import PROMISING, UPGRADABLE
 from tests.falsify.meshes import faulty
 from tests.falsify.meshes.promising import PromisesKept
@@ -24,6 +24,6 @@ def pytest_meshcheck_register_mesh(registry: Registry) -> None:
             registry.register(name, faulty.factory(faulty.planted(defect.plant), name))
 
 
-def no_mesh(order: Order) -> NoMesh:
+def no_mesh(order: MeshRequest) -> NoMesh:
     """The mesh ``none`` without a cluster."""
-    return NoMesh(name="no-mesh", version=order.version or "1", runs_on=Home.PROCESSES)
+    return NoMesh(name="no-mesh", version=order.version or "1", runs_on=PlatformKind.PROCESSES)

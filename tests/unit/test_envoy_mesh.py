@@ -34,7 +34,7 @@ from pytest_meshcheck.probe.protocol.messages import (
 CLIENT = WorkloadSpec("blue", "client")
 SERVER = WorkloadSpec("blue", "server")
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
-IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.FEIGNED)
+IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.IMPERSONATED)
 
 
 class Rig:
@@ -215,6 +215,7 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
     canary = (("x-canary", "sesame"),)
     assert (await client.get(server)).status == 200
     async with rig.platform.wire(client, server, "http") as wire:
+        await rig.mesh.settled()
         assert (await client.get(server, headers=canary)).status == 200
         sight = await wire.look_for("sesame")
     assert (sight.found, sight.connections) == ((), 1)
@@ -385,7 +386,7 @@ async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_i
         await hot.start(SERVER)
         await hot.mesh.upgrade(hot.mesh.version)
         hot.platform.check()
-        (sidecar,) = [child for child in hot.platform._children if child.name == f"sidecar of {SERVER}"]
+        (sidecar,) = [child for child in hot.platform.processes.children if child.name == f"sidecar of {SERVER}"]
         sidecar.process.kill()
         await sidecar.process.wait()
         with pytest.raises(Inconclusive, match="sidecar of blue/server died"):

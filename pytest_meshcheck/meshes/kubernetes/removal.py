@@ -3,7 +3,7 @@
 import asyncio
 
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
-from pytest_meshcheck.meshes.registry import NoHooks, Order, Registry, RegistryError
+from pytest_meshcheck.meshes.registry import MeshRequest, NoHooks, Registry, RegistryError
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
@@ -16,7 +16,7 @@ def uninstall(mesh: str, attachment: Attachment) -> str:
     """
     name, _, version = mesh.partition("@")
     try:
-        adapter = Registry.installed().create(name, Order(version or None, 1.0, NoHooks()))
+        adapter = Registry.installed().create(name, MeshRequest(version or None, 1.0, NoHooks()))
         if not isinstance(adapter, KubernetesMesh):
             return f"{mesh} is not a KubernetesMesh"
         asyncio.run(adapter.uninstall_from(attachment))

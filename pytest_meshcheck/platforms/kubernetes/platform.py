@@ -109,7 +109,7 @@ class Kubernetes:
         made = manifests.workload(self.owner, spec, metadata)
         _, service, _ = await self._apply(*made)
         workload = await self._enter(spec, service["spec"]["clusterIP"], spec.replica)
-        if spec.enrolment is not Enrolment.FEIGNED:
+        if spec.enrolment is not Enrolment.IMPERSONATED:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
             await self._routed(workload, Via.SERVICE)
         return workload
@@ -160,7 +160,7 @@ class Kubernetes:
                 await self._end(self._replaced.pop(instance))
         await self._remove(spec)
 
-    async def vouch(self) -> None:
+    async def ensure_alive(self) -> None:
         """Raise Inconclusive unless every probe answers now, and no pod or container has ended."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN * self.timeout_scale):

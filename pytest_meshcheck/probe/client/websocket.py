@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import h11
 import msgspec
@@ -33,6 +33,7 @@ async def speak(request: Request, observed: Observed) -> None:
         socket = await upgraded(wire, request, observed)
         if socket is None:
             return
+        await asyncio.sleep(request.body_delay)
         message = request.body.text or content(request.body)
         for _ in range(request.messages):
             await socket.echo(message, observed)
@@ -79,6 +80,7 @@ class WebSocket:
 
     wire: Connection
     frames: Frames
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def echo(self, message: str | bytes, observed: Observed) -> None:
         """Send a message and wait for the one that answers it.
@@ -87,9 +89,11 @@ class WebSocket:
             Ended: The peer closes the connection before, or sends no frames of WebSocket.
             ConnectionResetError: It resets the connection.
         """
+        if self.frames.state is not ConnectionState.OPEN:
+            raise Ended(Ending.CLOSED, "the peer had closed before")
         said = TextMessage(data=message) if isinstance(message, str) else BytesMessage(data=message)
         # Both at once, or a message larger than the buffers on the way would stop both ends.
-        writing = asyncio.create_task(self.wire.send(self.frames.send(said)))
+        writing = asyncio.create_task(self._send(said))
         try:
             await self._hear(observed)
         finally:
@@ -106,7 +110,12 @@ class WebSocket:
     async def say_goodbye(self) -> None:
         """Send a close frame, if the peer still takes one."""
         if self.frames.state is ConnectionState.OPEN:
-            await self.wire.send(self.frames.send(CloseConnection(code=NORMAL_CLOSURE)))
+            await self._send(CloseConnection(code=NORMAL_CLOSURE))
+
+    async def _send(self, event: Event) -> None:
+        """Send a frame as a whole: a pong has to wait for the end of a long message."""
+        async with self._sending:
+            await self.wire.send(self.frames.send(event))
 
     async def _hear(self, observed: Observed) -> None:
         while True:
@@ -114,7 +123,7 @@ class WebSocket:
             if isinstance(event, CloseConnection):
                 raise self._closed(event, observed)
             if isinstance(event, Ping):
-                await self.wire.send(self.frames.send(event.response()))
+                await self._send(event.response())
             elif isinstance(event, Message):
                 observed.body(octets_of(event))
                 if event.message_finished:

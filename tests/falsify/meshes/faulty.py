@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation
 from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, EnvoyMesh
-from pytest_meshcheck.meshes.registry import Factory, Order
+from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.pki import Authority, Validity, pem
 from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
 from pytest_meshcheck.platforms.base import Manifest
@@ -26,7 +26,7 @@ Extensions = Callable[[x509.Certificate], list["x509.Extension[x509.ExtensionTyp
 def factory(mesh_class: type[EnvoyMesh], name: str) -> Factory:
     """How a faulty mesh is asked for by name."""
 
-    def create(order: Order) -> Mesh:
+    def create(order: MeshRequest) -> Mesh:
         mesh = mesh_class(order.version, timeout_scale=order.timeout_scale)
         mesh.name = name
         mesh.prepare()

@@ -118,7 +118,7 @@ def left(mesh: MeshUnderTest) -> list[str]:
     """What there still is of the pool."""
     platform = mesh.platform
     assert isinstance(platform, Processes)
-    processes = [child.name for child in platform._children]
+    processes = [child.name for child in platform.processes.children]
     directories = [path.name for path in platform.directory.iterdir() if path.is_dir()]
     told = [str(one) for one in mesh.stage.running]
     return [name for name in (*platform.members, *processes, *directories, *told) if "pool" in name]

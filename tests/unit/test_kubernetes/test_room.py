@@ -102,7 +102,7 @@ def test_what_is_free_is_what_others_leave() -> None:
 
 
 OWNER = Ownership("c0ffee", "gw0", "localhost/meshcheck/probe:1")
-PLANNED = [(WorkloadSpec("blue-c0ffee-gw0", name), Metadata()) for name in ("client", "server")]
+CHECK_ITEM = [(WorkloadSpec("blue-c0ffee-gw0", name), Metadata()) for name in ("client", "server")]
 
 
 async def asked(processes: int, *objects: tuple[str, Object]) -> list[str]:
@@ -111,7 +111,7 @@ async def asked(processes: int, *objects: tuple[str, Object]) -> list[str]:
         api = Api(Configuration(host=server), 1.0)
         try:
             connection = Connection(api, None, None, 1.0)  # type: ignore[arg-type]
-            await connection.refuse_beyond(OWNER, PLANNED, processes)
+            await connection.refuse_beyond(OWNER, CHECK_ITEM, processes)
         finally:
             await api.close()
     return changes
@@ -141,5 +141,5 @@ async def test_what_does_not_fit_is_said_with_numbers() -> None:
 @pytest.mark.asyncio
 async def test_where_the_cluster_may_not_be_asked_nothing_is_known_to_be_wrong() -> None:
     api = Api(Configuration(host="http://127.0.0.1:9"), 0.1)
-    await Connection(api, None, None, 1.0).refuse_beyond(OWNER, PLANNED, 1)  # type: ignore[arg-type]
+    await Connection(api, None, None, 1.0).refuse_beyond(OWNER, CHECK_ITEM, 1)  # type: ignore[arg-type]
     await api.close()

@@ -12,6 +12,8 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.utilities import generate_accept_token
 
 from pytest_meshcheck.model.observation import join
+from pytest_meshcheck.probe.client.exchange import Observed
+from pytest_meshcheck.probe.client.websocket import WebSocket
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.body import octets
 
@@ -199,6 +201,58 @@ async def test_a_peer_that_pings_and_sends_in_pieces_is_understood(pair: Any, pe
         seen = await send(pair, "pings", address, body=m.Body(text="x"))
     assert (seen.ending, seen.body_start, seen.messages) == (E.ANSWERED, "all", 1)
     assert answered == [Pong(payload=b"there?"), CloseConnection(code=1000, reason="")]
+
+
+class Slow:
+    """A connection that sends byte by byte, and receives what it was given."""
+
+    def __init__(self, *received: bytes) -> None:
+        self.sent = b""
+        self._received = list(received)
+
+    async def send(self, data: bytes) -> None:
+        for byte in data:
+            await asyncio.sleep(0)
+            self.sent += bytes([byte])
+
+    async def receive(self) -> bytes:
+        await asyncio.sleep(0)
+        return self._received.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_pong_waits_for_the_end_of_the_message_under_way(pair: Any) -> None:
+    peer = Frames(ConnectionType.SERVER)
+    wire = Slow(peer.send(Ping(payload=b"p")), peer.send(BytesMessage(data=b"long")))
+    request = pair.request("slow-wire", "ws", protocol=WS)
+    await WebSocket(wire, Frames(ConnectionType.CLIENT)).echo(b"long", Observed(request))
+    peer.receive_data(wire.sent)
+    assert [bytes(event.data if isinstance(event, BytesMessage) else event.payload) for event in peer.events()] == [
+        b"long",
+        b"p",
+    ]
+
+
+async def test_a_stream_that_the_peer_has_closed_says_so(pair: Any, peers: Any) -> None:
+    async def leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(Frames(ConnectionType.SERVER).send(BytesMessage(data=b"meshcheck")))
+        await reader.read(1 << 16)
+        writer.write(b"\x88\x02\x03\xe9")
+        await reader.read()
+
+    async with peers(accepts(leaves)) as address:
+        opening = pair.request("ws-left", address, protocol=WS)
+        replies = [await pair.client.call(m.OpenStream(opening))]
+        replies += [await pair.client.call(m.EchoOnStream("ws-left", m.Body(text="x"))) for _ in range(2)]
+        assert await pair.client.call(m.CloseStream("ws-left")) == m.Done()
+    seen = [(reply.exchange.ending, reply.exchange.detail) for reply in replies]
+    assert seen == [
+        (E.ANSWERED, ""),
+        (E.CLOSED, "closed with code 1001"),
+        (E.CLOSED, "the peer had closed before"),
+    ]
 
 
 async def opened(pair: Any, request_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Frames]:

@@ -1,8 +1,8 @@
-"""TLS contexts of sidecars, and the secrets that they take their certificates from."""
+"""TLS contexts of sidecars, and the secrets with their certificates."""
 
 import re
 
-from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, Resource, typed
 
 IDENTITY = "identity"
@@ -51,7 +51,7 @@ https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/matching/common_in
 
 
 def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
-    """Ask for a certificate of any member of the trust domain; sessions are not resumed, each handshake verifies."""
+    """Require a certificate of any member of the trust domain; no session resumption, so every handshake verifies."""
     member = f"spiffe://{re.escape(trust_domain)}/ns/{LABEL}/sa/{LABEL}"
     members = {"san_type": "URI", "matcher": {"safe_regex": {"regex": member}}}
     context = typed(
@@ -65,7 +65,7 @@ def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
 
 
 def upstream(identity: str, server_name: str) -> Resource:
-    """Show the workload's certificate, and accept one identity alone."""
+    """Present the workload's certificate, and accept only one identity."""
     context = typed(
         f"{EXTENSION}.UpstreamTlsContext",
         common_tls_context=_common({"san_type": "URI", "matcher": {"exact": identity}}),
@@ -75,15 +75,15 @@ def upstream(identity: str, server_name: str) -> Resource:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def secrets(view: View) -> list[Resource]:
-    """The workload's certificate with its key, and the announced roots."""
+def secrets(config: SidecarConfig) -> list[Resource]:
+    """The secrets: the workload's certificate with its key, and the announced roots."""
     certificate = {
-        "certificate_chain": {"inline_string": view.credentials.chain.decode()},
-        "private_key": {"inline_string": view.credentials.key.decode()},
+        "certificate_chain": {"inline_string": config.credentials.chain.decode()},
+        "private_key": {"inline_string": config.credentials.key.decode()},
     }
     return [
         {"name": IDENTITY, "tls_certificate": certificate},
-        {"name": ROOTS, "validation_context": {"trusted_ca": {"inline_string": view.roots.decode()}}},
+        {"name": ROOTS, "validation_context": {"trusted_ca": {"inline_string": config.roots.decode()}}},
     ]
 
 

@@ -18,7 +18,7 @@ class Attachment(msgspec.Struct, frozen=True):
     """Empty for the default one."""
     context: str | None = None
     """None for the current one."""
-    turns: str = ""
+    lock: str = ""
     """File of the lock that the processes of the run share; empty: there is one process."""
     kept: bool = False
     """Whether it is a kept kind cluster, with what earlier runs installed in it."""
@@ -26,14 +26,14 @@ class Attachment(msgspec.Struct, frozen=True):
     """Whether the cluster itself is deleted at the end."""
 
     @property
-    def turns_file(self) -> Path | None:
+    def lock_file(self) -> Path | None:
         """The file of the lock; None if there is one process."""
-        return Path(self.turns) if self.turns else None
+        return Path(self.lock) if self.lock else None
 
     @property
     def probe_wanted(self) -> Path:
         """A file that an xdist worker creates once it has collected a test that needs the probe image."""
-        return Path(self.turns).with_name("probe-wanted")
+        return Path(self.lock).with_name("probe-wanted")
 
     @property
     def kubeconfig(self) -> Path | None:

@@ -1,14 +1,14 @@
-"""Linkerd on Cilium's network, with the settings that both need."""
+"""Linkerd on the network of Cilium, with the settings that both need."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh, configuration
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, FOR_LINKERD, conflicts
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
@@ -16,38 +16,38 @@ from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
 class LinkerdOnCilium(LinkerdMesh):
-    """Linkerd, which all claims are about; Cilium comes before it and goes after it.
+    """Linkerd, to which all claims refer; Cilium is installed before it and removed after it.
 
-    A version is Linkerd's; Cilium's is its newest, or another by ``--mesh-values`` and ``--mesh-charts``.
+    The version is that of Linkerd. Cilium's is its newest, unless ``--mesh-values`` and ``--mesh-charts`` differ.
     """
 
     name = "linkerd+cilium"
     kind_config = "cilium.yaml"
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order)
-        self.network = CiliumMesh(replace(order, version=None), flavours.BELOW_LINKERD)
+    def __init__(self, request: MeshRequest) -> None:
+        super().__init__(request)
+        self.network = CiliumMesh(replace(request, version=None), variants.BELOW_LINKERD)
 
     @property
     def charts(self) -> Collection[str]:
-        """Those of both."""
+        """The charts of both."""
         return {*super().charts, *self.network.charts}
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """What Linkerd takes, and what looking at the network takes."""
+        """The permissions for Linkerd, and for reading the configuration of the network."""
         return (*super().permissions, *self.network.permissions)
 
     def bind(self, platform: Platform) -> None:
-        """Both are on the same platform."""
+        """Bind both to the same platform."""
         super().bind(platform)
         self.network.bind(platform)
 
     async def install(self, platform: Platform) -> None:
-        """The network, a look at what it is set to, then Linkerd.
+        """Install the network, check its configuration, then install Linkerd.
 
         Raises:
-            MeshUnavailable: One of them was there already, or Cilium is set to what Linkerd cannot work with.
+            MeshUnavailable: One of them is already installed, or Linkerd cannot work with the settings of Cilium.
             Inconclusive: One of them does not become ready.
         """
         self.bind(platform)
@@ -61,30 +61,30 @@ class LinkerdOnCilium(LinkerdMesh):
         await self.network.uninstall()
 
     async def detect(self, api: Api) -> None:
-        """The versions of both, and whether they agree."""
+        """Detect the versions of both, and check their compatibility."""
         await super().detect(api)
         await self.network.detect(api)
 
     async def diagnose(self, directory: Path) -> None:
-        """Write the logs of both control planes, and what Cilium is set to."""
+        """Write the logs of both control planes, and the configuration of Cilium."""
         await super().diagnose(directory)
         await self.network.diagnose(directory)
 
     async def agrees(self, api: Api) -> None:
-        """Whether Cilium lets Linkerd see what it has to see.
+        """Check that the settings of Cilium let Linkerd's proxy see all connections.
 
         Raises:
-            MeshUnavailable: Names each setting, its value, the wanted value and what happens otherwise.
+            MeshUnavailable: Names each wrong setting, its value, the required value and the consequence.
         """
         home, config = await configuration(api)
         if found := conflicts(config, FOR_LINKERD):
             raise MeshUnavailable(f"Linkerd cannot work on this Cilium ({CONFIG} in {home}): {'; '.join(found)}")
 
 
-def adapter(order: Order) -> LinkerdOnCilium:
+def adapter(request: MeshRequest) -> LinkerdOnCilium:
     """``--mesh=linkerd+cilium``.
 
     Raises:
-        MeshUnavailable: One of them cannot be had in that version, or not on this machine.
+        MeshUnavailable: The version of one does not exist, or its charts cannot be fetched.
     """
-    return LinkerdOnCilium(order)
+    return LinkerdOnCilium(request)

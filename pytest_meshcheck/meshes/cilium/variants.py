@@ -1,4 +1,4 @@
-"""The ways in which Cilium is judged, each a mesh of its own name, so that nobody takes one's promise for another's."""
+"""The variants of Cilium, each a mesh with a name of its own, as each promises something different."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, S
 from pytest_meshcheck.platforms.base import Manifest
 
 AUTHENTICATED = {"meshcheck.dev/mutual-authentication": "required"}
-"""The label of pods that agents have to authenticate the callers of."""
+"""The label of pods whose callers the agents must authenticate."""
 
 
 @dataclass(frozen=True, eq=False)
-class Flavour:
-    """One way of running Cilium.
+class Variant:
+    """One variant of Cilium.
 
     Attributes:
         name: The mesh's name.
-        values: What the chart is told.
-        claims: What it promises.
-        why_not_strict: What it has instead of strict mutual TLS.
-        source: Where that is documented.
-        settings: What the configuration of a Cilium has to say that was there before; the first tells the flavour.
-        words: How a sentence ends that says so; empty where it is not told from others.
-        rollouts: What has to run besides what every Cilium has: namespace, empty for Cilium's own, kind and name.
+        values: The values of the chart.
+        claims: The claims of the mesh.
+        why_not_strict: The reason why it has no strict mutual TLS.
+        source: The documentation of that reason; a URL.
+        settings: The settings that a pre-installed Cilium must have; the first identifies the variant.
+        words: The end of a sentence that names the variant; empty if it cannot be detected.
+        rollouts: Additional workloads that must run: namespace (empty for that of Cilium), kind and name.
         since: The first version that has it.
-        until: The first that no longer has it; empty where it is not known to go away.
-        labels: What enrolled pods are labelled with.
-        resources: What is applied once it runs, and stays.
+        until: The first version that no longer has it; empty if no removal is known.
+        labels: The labels of enrolled pods.
+        resources: Resources that are applied after the installation, for the whole run.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Flavour:
 
     @property
     def routed(self) -> bool:
-        """Whether HTTPRoutes are used."""
+        """Whether the variant uses HTTPRoutes."""
         return "gatewayAPI" in self.values
 
 
@@ -73,7 +73,7 @@ def _encryption(key: str, kind: str, source: str) -> Setting:
 
 HTTP_ROUTES = Setting("enable-gateway-api", "true", "gatewayAPI.enabled=true", "no HTTPRoute acts", GAMMA)
 
-WIREGUARD = Flavour(
+WIREGUARD = Variant(
     "cilium",
     {**v.COMMON, **v.ROUTES, **v.WIREGUARD},
     d.BY_WIREGUARD,
@@ -81,7 +81,7 @@ WIREGUARD = Flavour(
     settings=(_encryption("enable-wireguard", "wireguard", d.WIREGUARD), HTTP_ROUTES),
     words="with WireGuard between nodes",
 )
-IPSEC = Flavour(
+IPSEC = Variant(
     "cilium-ipsec",
     {**v.COMMON, **v.ROUTES, **v.IPSEC},
     d.BY_IPSEC,
@@ -89,7 +89,7 @@ IPSEC = Flavour(
     settings=(_encryption("enable-ipsec", "ipsec", d.IPSEC), HTTP_ROUTES),
     words="with IPsec between nodes",
 )
-SPIRE = Flavour(
+SPIRE = Variant(
     "cilium-spire",
     {**v.COMMON, **v.ROUTES, **v.SPIRE},
     d.BY_SPIRE,
@@ -100,7 +100,7 @@ SPIRE = Flavour(
             "mesh-auth-mutual-enabled",
             "true",
             "authentication.enabled=true and authentication.mutual.spire.enabled=true",
-            "nobody is authenticated, and what asks for it is dropped",
+            "workloads are not authenticated, and packets to pods that require it are dropped",
             d.MUTUAL_AUTHENTICATION,
         ),
         HTTP_ROUTES,
@@ -111,7 +111,7 @@ SPIRE = Flavour(
     labels=AUTHENTICATED,
     resources=(MUTUAL_AUTHENTICATION,),
 )
-ZTUNNEL = Flavour(
+ZTUNNEL = Variant(
     "cilium-ztunnel",
     {**v.COMMON, **v.ZTUNNEL},
     d.BY_ZTUNNEL,
@@ -123,7 +123,7 @@ ZTUNNEL = Flavour(
     since=d.FIRST_WITH_ZTUNNEL,
 )
 
-BELOW_LINKERD = Flavour(
+BELOW_LINKERD = Variant(
     "linkerd+cilium",
     {**v.COMMON, **v.BELOW_A_MESH},
     d.BELOW_LINKERD,
@@ -131,12 +131,12 @@ BELOW_LINKERD = Flavour(
     LINKERD_DOCS,
     settings=FOR_LINKERD,
 )
-"""The network that Linkerd is judged on, without encryption of its own."""
+"""The network below Linkerd, without encryption of its own."""
 
-TOLD_APART = (WIREGUARD, IPSEC, ZTUNNEL, SPIRE)
-"""Those that one Cilium is either; several of the others may be on beside the one that is judged."""
+EXCLUSIVE = (WIREGUARD, IPSEC, ZTUNNEL, SPIRE)
+"""Variants that exclude each other; others may be enabled in addition."""
 
 
-def found_in(config: Mapping[str, str]) -> Sequence[Flavour]:
-    """The flavours that a configuration turns on."""
-    return [flavour for flavour in TOLD_APART if not conflicts(config, flavour.settings[:1])]
+def found_in(config: Mapping[str, str]) -> Sequence[Variant]:
+    """The variants that a configuration enables."""
+    return [variant for variant in EXCLUSIVE if not conflicts(config, variant.settings[:1])]

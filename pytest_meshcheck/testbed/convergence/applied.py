@@ -1,4 +1,4 @@
-"""The policies that are in force: rendered together, and applied as what has changed."""
+"""The applied policies: rendered together, and changed by the difference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,13 @@ Key = tuple[str, str, str, str]
 
 
 @dataclass
-class InForce:
-    """What one session has asked of a mesh, and has not taken back.
+class AppliedPolicies:
+    """The policies of one session that the mesh has now.
 
     Attributes:
-        policies: In the order in which they came.
+        adapter: The mesh.
+        platform: The platform that takes the resources.
+        policies: In the order in which they were applied.
     """
 
     adapter: Mesh
@@ -23,12 +25,12 @@ class InForce:
     policies: list[Policy] = field(default_factory=list)
     _resources: dict[Key, Manifest] = field(default_factory=dict)
 
-    async def become(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Have these in force and nothing else; returns the resources that this creates or changes.
+    async def replace(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Apply these policies and delete all others; returns the resources that this creates or changes.
 
         Raises:
             Unsupported: The mesh cannot express one of them; nothing has changed.
-            Inconclusive: The platform does not take them; have those of before in force again.
+            Inconclusive: The platform rejects them; apply the previous ones again.
         """
         wanted = {_key(manifest): manifest for manifest in self.adapter.render(policies)}
         before, self._resources, self.policies = self._resources, wanted, list(policies)

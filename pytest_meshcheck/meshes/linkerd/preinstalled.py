@@ -1,4 +1,4 @@
-"""What is to be known of a Linkerd that was there before the run."""
+"""Detection of a pre-installed Linkerd."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ ROUTED = (
     Capability.TIMEOUT,
     Capability.TIMEOUT_GRPC,
 )
-"""What is spelled as annotations of routes."""
+"""The capabilities whose policies are annotations of routes."""
 
 TRUST_DOMAIN = "-identity-trust-domain="
 
@@ -28,11 +28,11 @@ GIVEN: Mapping[Capability, Claim] = {
         False, OPAQUE, "the mesh was already installed: installation sets the opaque ports for all workloads"
     ),
 }
-"""What the suite sees only where it has installed Linkerd itself."""
+"""The claims that hold only if the suite installs Linkerd."""
 
 
 async def routed(api: Api, claims: Mapping[Capability, Claim]) -> Mapping[Capability, Claim]:
-    """The claims, without those that need routes where the cluster has no definitions of them."""
+    """The claims, without those that need routes if the cluster lacks their definitions."""
     missing = [kind for kind in ROUTES if not await api.knows(GATEWAY_API, kind)]
     if not missing:
         return claims
@@ -42,7 +42,9 @@ async def routed(api: Api, claims: Mapping[Capability, Claim]) -> Mapping[Capabi
 
 
 def trust_domain(identity: Object | None, otherwise: str) -> str:
-    """What the deployment of the identity service is told that identities end in."""
+    """The trust domain in the deployment of the identity service."""
     containers = identity["spec"]["template"]["spec"]["containers"] if identity else []
-    told = [argument for one in containers for argument in one.get("args", []) if argument.startswith(TRUST_DOMAIN)]
-    return str(told[0]).removeprefix(TRUST_DOMAIN) if told else otherwise
+    arguments = [
+        argument for one in containers for argument in one.get("args", []) if argument.startswith(TRUST_DOMAIN)
+    ]
+    return str(arguments[0]).removeprefix(TRUST_DOMAIN) if arguments else otherwise
