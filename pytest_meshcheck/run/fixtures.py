@@ -161,10 +161,10 @@ async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTes
 
 
 def _workload_of(role: str) -> Any:
-    """The fixture of a workload of the stage."""
+    """The fixture of a workload of the stage; if it is not reached, that is a failed control of the check."""
 
-    async def workload(mesh: MeshUnderTest) -> Workload:
-        return await mesh.workload(role)
+    async def workload(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
+        return await mesh.workload(role, reached=CHECK_ITEM not in request.node.stash)
 
     workload.__doc__ = STAGE[role].description
     return pytest_asyncio.fixture(loop_scope="session", name=f"mesh_{role}")(workload)

@@ -26,6 +26,7 @@ ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
 SDS = f"{DOCS}/configuration/security/secret"
 TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
 XFCC = f"{DOCS}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"
+GRPC_MAPPING = "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md"
 LOCAL_REPLY = f"{DOCS}/configuration/http/http_conn_man/local_reply"
 
 SUPPORTED: Mapping[Capability, str] = {
@@ -62,10 +63,13 @@ DOCUMENTED = Documented(
         plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
         peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
         upstream_refused_statuses=frozenset({503}),
+        connects_early=True,
         sources={
             "plaintext_refused_as": f"{DOCS}/configuration/listeners/stats",
             "peer_refused_as": TLS,
             "upstream_refused_statuses": f"{DOCS}/configuration/observability/access_log/usage",
+            "upstream_refused_grpc_statuses": GRPC_MAPPING,
+            "connects_early": f"{DOCS}/configuration/listeners/network_filters/tcp_proxy_filter",
         },
     ),
     timeout=TimeoutPromises(
