@@ -23,7 +23,7 @@ class MeshLock:
 
     @asynccontextmanager
     async def held(self, *, exclusive: bool) -> AsyncIterator[None]:
-        """Hold the lock for one check, shared or exclusively; waits until that is possible, without blocking the loop."""
+        """Hold the lock for one check, shared or exclusively; waiting for it leaves the event loop running."""
         if self.file is None:
             yield
             return

@@ -29,6 +29,6 @@ async def test_a_holder_keeps_another_waiting_and_its_loop_running(tmp_path: Pat
 
 
 async def test_checks_share_it(tmp_path: Path) -> None:
-    async with MeshLock(tmp_path / "lock").held(exclusive=False):
-        async with asyncio.timeout(60), MeshLock(tmp_path / "lock").held(exclusive=False):
-            pass
+    one, other = MeshLock(tmp_path / "lock"), MeshLock(tmp_path / "lock")
+    async with asyncio.timeout(60), one.held(exclusive=False), other.held(exclusive=False):
+        assert one.file == other.file
