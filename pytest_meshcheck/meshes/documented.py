@@ -58,11 +58,13 @@ class TimeoutPromises(Promises):
         status: HTTP status after a request timeout.
         grpc_status: gRPC status after a request timeout.
         default: The limit of a request under no policy; None: there is none.
+        caller_deadline: Whether a call is cut also at the deadline that a gRPC caller sends in ``grpc-timeout``.
     """
 
     status: int = 504
     grpc_status: int = 4
     default: float | None = None
+    caller_deadline: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,9 @@ class RetryPromises(Promises):
         exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
         default_attempts: Attempts under no policy; what is not in the table is tried once.
         body_limit: Octets of a request body above which a request is not retried; None: none documented.
+        unfinished_retried: Whether a request is retried also before all of its body has come.
+        overdue_retried: Whether an attempt that exceeds its own limit is retried, where ``Failure.RESET`` or the status
+            504 is listed.
     """
 
     statuses: tuple[int, ...] = ()
@@ -101,6 +106,8 @@ class RetryPromises(Promises):
     exhausted_statuses: frozenset[int] = frozenset()
     default_attempts: Sequence[Default] = ()
     body_limit: int | None = None
+    unfinished_retried: bool = False
+    overdue_retried: bool = True
 
     def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
         """How many attempts of a request that keeps failing like this reach the application, under no policy."""

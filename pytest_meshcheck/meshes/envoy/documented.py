@@ -82,7 +82,7 @@ DOCUMENTED = Documented(
         status=504,
         grpc_status=4,
         default=None,
-        sources={"status": TIMEOUTS, "grpc_status": LOCAL_REPLY, "default": ROUTE_API},
+        sources={"status": TIMEOUTS, "grpc_status": LOCAL_REPLY, "default": ROUTE_API, "caller_deadline": ROUTE_API},
     ),
     retry=RetryPromises(
         statuses=STATUSES,
@@ -99,12 +99,15 @@ DOCUMENTED = Documented(
             *(Default("gRPC", failure, status, 1) for failure, status in GRPC_FAILURES.items()),
         ),
         body_limit=RETRY_BODY_LIMIT,
+        unfinished_retried=True,
         sources={
             "statuses": ROUTER,
             "failures": ROUTER,
             "status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
             "default_attempts": ROUTER,
             "body_limit": ROUTE_API,
+            "unfinished_retried": f"{DOCS}/version_history/v1.15/v1.15.0",
+            "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
         },
     ),
     rotation=RotationPromises(

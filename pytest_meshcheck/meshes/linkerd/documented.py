@@ -83,7 +83,7 @@ DOCUMENTED = Documented(
         status=504,
         grpc_status=4,
         default=None,
-        sources={"status": at.CUT, "grpc_status": at.ERRORS, "default": at.TIMEOUTS},
+        sources={"status": at.CUT, "grpc_status": at.ERRORS, "default": at.TIMEOUTS, "caller_deadline": at.TIMEOUTS},
     ),
     retry=RetryPromises(
         statuses=STATUSES,
@@ -101,6 +101,8 @@ DOCUMENTED = Documented(
             "status_in_trailers": at.RETRY_CODE,
             "default_attempts": at.RETRIES,
             "body_limit": at.RETRIES,
+            "unfinished_retried": at.REPLAY,
+            "overdue_retried": at.RETRIES,
         },
     ),
     rotation=RotationPromises(
