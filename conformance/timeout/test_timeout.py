@@ -31,6 +31,9 @@ PROTOCOLS = {
     "grpc": ("grpc", {}),
 }
 
+LATE = 0.1
+"""Seconds after its limit at which an answer comes, so that one that gets through shows that the limit did not hold."""
+
 TICK = 0.01
 """Seconds by which a limit may seem short: timers are as coarse as the event loop that they run in."""
 
@@ -53,11 +56,11 @@ async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server:
     > Request specifies the maximum duration for a gateway to respond to an HTTP request. If the gateway has not been
     > able to respond before this deadline is met, the gateway MUST return a timeout error.
     """
-    late = Answer(delay=limit + 2 * mesh.tolerance)
+    late = Answer(delay=limit + LATE)
     async with mesh.policy(Timeout(server, limit)):
         control(await client.get(server)).answered()
         cut = await client.get(server, request_id=await server.answers(late))
-        expect(cut, rests_on=mesh.time(late.delay)).answered(mesh.documented.timeout.status)
+        expect(cut).answered(mesh.documented.timeout.status)
         expect(cut).took(limit - TICK, limit + mesh.tolerance)
 
 
