@@ -72,7 +72,7 @@ async def test_per_try_timeout_starts_the_next(
     late = Answer(status=202, delay=PER_TRY + LATE)
     seconds = REQUEST_LIMITS[request_limit]
     retry = Retry(server, 1, per_try=PER_TRY, **overdue(mesh))
-    control(await client.get(server, request_id=await server.answers(late))).answered(202)
+    control(await client.get(server, request_id=await server.answers(202))).answered(202)
     async with mesh.policy(retry, *([] if seconds is None else [Timeout(server, seconds)])):
         request_id = await server.answers(late)
         prompt, retried = await asyncio.gather(client.get(server), client.get(server, request_id=request_id))

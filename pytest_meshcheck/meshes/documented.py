@@ -52,18 +52,22 @@ class IdentityPromises(Promises):
 
 @dataclass(frozen=True, kw_only=True)
 class TimeoutPromises(Promises):
-    """How a request is cut.
+    """How a request is cut, or ends without the application.
 
     Attributes:
         status: HTTP status after a request timeout.
         grpc_status: gRPC status after a request timeout.
         default: The limit of a request under no policy; None: there is none.
+        refused_status: HTTP status where the application of an enrolled server does not listen.
+        refused_grpc_status: gRPC status where it does not.
         caller_deadline: Whether a call is cut also at the deadline that a gRPC caller sends in ``grpc-timeout``.
     """
 
     status: int = 504
     grpc_status: int = 4
     default: float | None = None
+    refused_status: int = 503
+    refused_grpc_status: int = 14
     caller_deadline: bool = False
 
 

@@ -25,6 +25,8 @@ ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
 SDS = f"{DOCS}/configuration/security/secret"
 TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
 XFCC = f"{DOCS}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"
+RESPONSE_FLAGS = f"{DOCS}/configuration/observability/access_log/usage"
+GRPC_MAPPING = "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md"
 LOCAL_REPLY = f"{DOCS}/configuration/http/http_conn_man/local_reply"
 
 SUPPORTED: Mapping[Capability, str] = {
@@ -82,7 +84,16 @@ DOCUMENTED = Documented(
         status=504,
         grpc_status=4,
         default=None,
-        sources={"status": TIMEOUTS, "grpc_status": LOCAL_REPLY, "default": ROUTE_API, "caller_deadline": ROUTE_API},
+        refused_status=503,
+        refused_grpc_status=14,
+        sources={
+            "status": TIMEOUTS,
+            "grpc_status": LOCAL_REPLY,
+            "default": ROUTE_API,
+            "caller_deadline": ROUTE_API,
+            "refused_status": RESPONSE_FLAGS,
+            "refused_grpc_status": GRPC_MAPPING,
+        },
     ),
     retry=RetryPromises(
         statuses=STATUSES,

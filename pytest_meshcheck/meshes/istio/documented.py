@@ -100,6 +100,8 @@ DOCUMENTED = Documented(
             "grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
             "default": f"{TRAFFIC}/#timeouts",
             "caller_deadline": ROUTE_CODE,
+            "refused_status": f"{ENVOY}/configuration/observability/access_log/usage",
+            "refused_grpc_status": "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md",
         },
     ),
     retry=RetryPromises(

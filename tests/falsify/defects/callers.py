@@ -1,6 +1,7 @@
-"""Data planes that let a caller choose its own limits, and limits that come a little too late."""
+"""Data planes that let a caller choose its own limits, come a little too late, or tell a caller the wrong status."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from tests.falsify import parts
@@ -8,7 +9,7 @@ from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.timeout import limit_changed
 
 FLOOR = 0.3
-LENIENT = {"timeout": "60s", "retry_policy": {"retry_on": "5xx", "num_retries": 5}}
+MINUTE = "60s"
 
 LATER_CALLS_FAIL = """
 function envoy_on_request(handle)
@@ -33,33 +34,23 @@ def trusting(prefix: str, length: int, **more: Any) -> Plant:
     return plant
 
 
-def lenient_with(header: str) -> Plant:
-    """More time and more retries for requests with this header."""
+def where_sent(header: str, **fields: Any) -> Plant:
+    """Other limits for requests with this header."""
 
     def plant(_workload: str, resources: Resources) -> None:
         for configuration in resources["routes"]:
             if configuration["name"].startswith("outbound."):
                 for host in configuration["virtual_hosts"]:
-                    host["routes"] = [*(_lenient(route, header) for route in host["routes"]), *host["routes"]]
+                    host["routes"] = [*(_own(route, header, fields) for route in host["routes"]), *host["routes"]]
 
     return plant
 
 
-def _lenient(route: parts.Part, header: str) -> parts.Part:
-    lenient = copy.deepcopy(route)
-    lenient["match"]["headers"] = [{"name": header, "present_match": True}]
-    lenient["route"].update(LENIENT)
-    return lenient
-
-
-def on_each_action(**fields: Any) -> Plant:
-    """These fields in every route towards a service."""
-
-    def plant(_workload: str, resources: Resources) -> None:
-        for action in parts.actions(resources):
-            action.update(fields)
-
-    return plant
+def _own(route: parts.Part, header: str, fields: Mapping[str, Any]) -> parts.Part:
+    own = copy.deepcopy(route)
+    own["match"]["headers"] = [{"name": header, "present_match": True}]
+    own["route"].update(fields)
+    return own
 
 
 def deadline_removed(_workload: str, resources: Resources) -> None:
@@ -71,10 +62,17 @@ def later_calls_fail(_workload: str, resources: Resources) -> None:
     parts.script(LATER_CALLS_FAIL, *parts.outbound(resources))
 
 
+def refused_as_500(_workload: str, resources: Resources) -> None:
+    refused = {"filter": {"response_flag_filter": {"flags": ["UF"]}}, "status_code": 500}
+    for manager in parts.managers(*parts.inbound(resources)):
+        manager["local_reply_config"] = {"mappers": [refused]}
+
+
 RAISE = "retry/client-cannot-raise-the-limit"
 LENGTHEN = "timeout/client-cannot-lengthen"
 DEADLINE = "timeout/caller-deadline"
 HEADER = "timeout/grpc-timeout-header"
+STATUSES = "timeout/status-table"
 BOUNDARY = "timeout/just-late-is-cut"
 
 DEFECTS = {
@@ -91,17 +89,17 @@ DEFECTS = {
     "linkerd-retry-headers-obeyed": Defect(
         "A client gets the retries that it asks for in an l5d header.",
         (f"{RAISE}[linkerd]",),
-        lenient_with("l5d-retry-limit"),
+        where_sent("l5d-retry-limit", retry_policy={"retry_on": "5xx", "num_retries": 5}),
     ),
     "linkerd-timeout-headers-obeyed": Defect(
         "A client gets the time that it asks for in an l5d header.",
         (f"{LENGTHEN}[linkerd]",),
-        lenient_with("l5d-request-timeout"),
+        where_sent("l5d-request-timeout", timeout=MINUTE),
     ),
     "grpc-timeout-obeyed-over-http": Defect(
         "A client gets the time that it asks for in grpc-timeout, whatever it speaks.",
         (f"{LENGTHEN}[grpc-timeout]", f"{HEADER}[longest]"),
-        lenient_with("grpc-timeout"),
+        where_sent("grpc-timeout", timeout=MINUTE),
     ),
     "callers-deadline-replaces-limit": Defect(
         "A call is cut at its caller's deadline and no longer at the limit of the policy.",
@@ -109,7 +107,7 @@ DEFECTS = {
             *(f"{DEADLINE}[{case}]" for case in ("shorter", "longer", "alone")),
             *(f"{HEADER}[{case}]" for case in ("zero", "longest", "too-many-digits", "no-unit", "repeated")),
         ),
-        on_each_action(max_grpc_timeout="0s"),
+        where_sent("grpc-timeout", max_grpc_timeout="0s"),
     ),
     "deadline-kept-from-application": Defect(
         "The application does not learn its caller's deadline.",
@@ -118,6 +116,11 @@ DEFECTS = {
     ),
     "malformed-deadline-breaks-later-calls": Defect(
         "After a call with a malformed deadline all later calls fail.", (f"{HEADER}[no-unit]",), later_calls_fail
+    ),
+    "refused-as-500": Defect(
+        "A connection that the application refuses is reported with another status than documented.",
+        tuple(f"{STATUSES}[refused-{caller}]" for caller in ("http", "h2c", "grpc")),
+        refused_as_500,
     ),
     "limits-from-300-ms": Defect(
         f"Limits below {FLOOR:g} seconds are taken for {FLOOR:g} seconds.",
