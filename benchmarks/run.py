@@ -25,6 +25,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.suite import Mode, MutualTls, Retry
+from pytest_meshcheck.testbed.convergence.cache import SWITCH
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,15 @@ def pytest_runtest_call():
     print("AT", time.time())
 """
 
+LATE = """
+from tests.late_mesh import Delays, registering
+
+register = registering(Delays())
+
+def pytest_meshcheck_register_mesh(registry):
+    register(registry)
+"""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -47,6 +57,7 @@ class Effort:
     Attributes:
         first_checks: Runs up to their first check.
         waves: By what is selected of the suite, the arguments of pytest that select it.
+        cached: The arguments of pytest that select what runs with and without the convergence cache.
         sampled: Seconds between two looks at the memory of all processes, which take time from the run looked at.
         pairs: Runs of pytest with the plugin installed but unused, each beside one without it.
         switches: Policies put in force, of each kind.
@@ -57,6 +68,7 @@ class Effort:
 
     first_checks: int
     waves: Mapping[str, tuple[str, ...]]
+    cached: tuple[str, ...]
     sampled: float
     pairs: int
     switches: int
@@ -71,8 +83,10 @@ class Effort:
 
 WAVES = {"the suite": (), "the suite without the check that waits 15.5 s": ("-k", "not timeout/unset")}
 FEW = {"mtls/": ("-k", "mtls/")}
-FULL = Effort(5, WAVES, sampled=4.0, pairs=15, switches=60, rate=500.0, seconds=10.0, judges=True)
-SHORT = Effort(1, FEW, sampled=0.5, pairs=1, switches=3, rate=100.0, seconds=1.0, judges=False)
+FULL = Effort(5, WAVES, (), sampled=4.0, pairs=15, switches=60, rate=500.0, seconds=10.0, judges=True)
+SHORT = Effort(
+    1, FEW, ("-k", "retry/exhausted"), sampled=0.5, pairs=1, switches=3, rate=100.0, seconds=1.0, judges=False
+)
 
 
 @dataclass(frozen=True)
@@ -109,17 +123,19 @@ def commit() -> str:
     return described.stdout.strip() or f"unknown commit ({described.stderr.strip()})"
 
 
-def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, subprocess.CompletedProcess[str]]:
+def timed(*arguments: str, cwd: Path = ROOT, **env: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run pytest and take its time."""
     begun = time.monotonic()
-    done = subprocess.run([*PYTEST, *arguments], cwd=cwd, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        [*PYTEST, *arguments], cwd=cwd, env=os.environ | env, capture_output=True, encoding="utf-8", check=False
+    )
     return time.monotonic() - begun, done
 
 
-def judged(*arguments: str) -> float:
+def judged(*arguments: str, **env: str) -> float:
     """The seconds that a run of the suite takes."""
     with tempfile.TemporaryDirectory() as directory:
-        seconds, done = timed("-q", *arguments, f"--mesh-report={directory}")
+        seconds, done = timed("-q", *arguments, f"--mesh-report={directory}", **env)
     if done.returncode:
         raise SystemExit(f"the suite did not pass, so that its time means nothing:\n{done.stdout[-3000:]}")
     return seconds
@@ -159,6 +175,16 @@ def wave(effort: Effort) -> Iterator[Figure]:
         yield Figure(f"{name}, one process (s)", alone, effort.at_most(20.0))
         yield Figure(f"{name}, -n 2, share of the time of one process", together / alone, effort.at_most(0.6))
         yield Figure(f"{name}, memory, proportional set size (MB)", max(megabytes), effort.at_most(1000.0))
+
+
+def cache(effort: Effort) -> Iterator[Figure]:
+    """The suite with and without the convergence cache, on a mesh whose control plane changes policies 0.3 s late."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "late_plugin.py").write_text(LATE, "utf-8")
+        path = os.pathsep.join([directory, str(ROOT)])
+        for switch in ("on", "off"):
+            seconds = judged(*effort.cached, "-p", "late_plugin", "--mesh=late", **{"PYTHONPATH": path, SWITCH: switch})
+            yield Figure(f"a late mesh, convergence cache {switch} (s)", seconds)
 
 
 def unused(effort: Effort) -> Iterator[Figure]:
@@ -237,6 +263,7 @@ async def _with_mesh(measure: Callable[[MeshUnderTest], Awaitable[list[Figure]]]
 FIGURES: dict[str, Callable[[Effort], Iterable[Figure]]] = {
     "first-check": first_check,
     "wave": wave,
+    "cache": cache,
     "unused": unused,
     "policy": policy,
     "load": load,

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 def pytest_meshcheck_register_mesh(registry: "Registry") -> None:
     """Register a mesh: ``registry.register("acme", factory)``.
 
-    Called once, before ``--mesh`` is looked up. Packages rather use the entry point ``pytest_meshcheck.meshes``.
+    Called once, before ``--mesh`` is looked up. Packages should use the entry point ``pytest_meshcheck.meshes``.
     """
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_meshcheck_envoy_resources(workload: str, resources: dict[str, Any]) -> dict[str, Any] | None:
-    """Change what the embedded mesh is about to publish to one sidecar, to plant a defect or to try a setting.
+    """Change the resources that the embedded mesh publishes to one sidecar, to plant a defect or to try a setting.
 
-    Called each time the control plane is about to publish. What it returns is published instead; None leaves it be.
+    Called before each publication. The returned resources are published instead; None changes nothing.
 
     Args:
         workload: ``namespace/name`` of the sidecar's workload.

@@ -121,7 +121,7 @@ def _charts(text: str) -> str:
     if scheme not in SCHEMES:
         raise ValueError(CHART_SOURCES)
     if "@" in rest.partition("/")[0]:
-        # the URL appears in reports and in helm's arguments
+        # the URL would appear in reports and in helm's arguments
         raise ValueError("the URL contains credentials; download the charts and pass the directory instead")
     return text
 
@@ -265,7 +265,7 @@ def add(parser: pytest.Parser) -> None:
 
 
 def behind_a_space(config: pytest.Config) -> list[tuple[str, str]]:
-    """Options on the command line whose value is an existing path and separated by a space, not by ``=``."""
+    """Options on the command line with an existing path as value, separated by a space instead of ``=``."""
     flags = {option.flag for option in OPTIONS if option.metavar is not None}
     given = [str(argument) for argument in config.invocation_params.args]
     return [pair for pair in pairwise(given) if pair[0] in flags and (config.invocation_params.dir / pair[1]).exists()]
@@ -293,7 +293,7 @@ def _value(config: pytest.Config, option: Option) -> Any:
 
 
 def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
-    """Where the option is set in the ini file, for messages, and the folder that its paths are relative to."""
+    """The place of the option in the ini file, for messages, and the base of its relative paths."""
     file = config.inipath
     return (f"{file}: {option.ini}", file.parent) if file else (f"ini {option.ini}", Path())
 
@@ -306,7 +306,7 @@ def _parsed(option: Option, where: str, folder: Path, text: str) -> Any:
 
 
 def _without_credentials(text: str) -> str:
-    """A value as it may be shown: a URL without what stands before its host."""
+    """A value without credentials, for messages: a URL without its user part."""
     scheme, separator, rest = text.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"

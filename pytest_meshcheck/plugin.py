@@ -10,7 +10,7 @@ import pytest
 from pytest_meshcheck import hookspecs, options
 
 LOOP_SCOPE_UNSET = 'The configuration option "asyncio_default_fixture_loop_scope" is unset'
-"""A warning of pytest-asyncio that does not concern checks: all of their fixtures say in which loop they run."""
+"""A warning of pytest-asyncio that does not concern checks: all of their fixtures name their loop."""
 
 NO_MESH_SELECTED = "no mesh is selected: add --mesh=NAME, or `mesh = NAME` to the ini file"
 NO_MESH = "these checks test a service mesh, and none is selected: add --mesh=NAME; available are {names}."
@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "mesh_proves(capabilities): the capabilities proved with this parameter; made by proves()."
     )
+    config.addinivalue_line("markers", "mesh_needs(lacking): what the mesh has to document; made by needs().")
     if config.option.help or config.getoption("mesh_list"):
         return
     if spaced := options.behind_a_space(config):
@@ -58,13 +59,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.fixture(scope="session")
 def mesh_cluster() -> None:
-    """The cluster with the selected mesh ready on it; the one of this name that a mesh brings overrides this."""
+    """The cluster with the selected mesh; ``run.fixtures`` overrides this one if a mesh is selected."""
     pytest.fail(f"mesh_cluster: {NO_MESH_SELECTED}", pytrace=False)
 
 
 @pytest.fixture
 def mesh_namespace(mesh_cluster: None) -> None:
-    """A namespace for one test, as ``mesh_cluster`` overridden where a mesh is selected."""
+    """A namespace for one test; overridden like ``mesh_cluster``."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """The names that a suite author needs, in one place."""
 
-from pytest_meshcheck.checks.catalogue import check, proves
+from pytest_meshcheck.checks.catalogue import check, needs, proves
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
@@ -88,6 +88,7 @@ __all__ = [
     "control",
     "converge",
     "expect",
+    "needs",
     "octets",
     "parsed_chain",
     "proves",

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pytest_meshcheck.platforms.local import platform as processes
+from pytest_meshcheck.platforms.local import process_table
 
 APART = 1_000_000
 """Seconds, at most, from one machine's clock to another's: what they count from is when they were started."""
@@ -29,7 +29,7 @@ def lacking() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have each probe started by this module."""
-    processes.PROBE = (sys.executable, "-P", __file__, *processes.PROBE)
+    process_table.PROBE = (sys.executable, "-P", __file__, *process_table.PROBE)
 
 
 if __name__ == "__main__":

@@ -80,9 +80,9 @@ async def client_is_refused(mesh: MeshUnderTest, outsider: Workload, server: Wor
     """A TLS client with this certificate does not get through to an enrolled server; with a good one it does."""
     identity = mesh.identity_of(outsider)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await mesh.knock(outsider, server, good(mesh, identity))).answered()
-        refused = await mesh.knock(outsider, server, hostile(mesh, identity))
-        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
+        control(await mesh.tls_request(outsider, server, good(mesh, identity))).answered()
+        refused = await mesh.tls_request(outsider, server, hostile(mesh, identity))
+        expect(refused).refused(mesh.refusals.client)
         expect(await server.saw(refused)).nothing()
 
 
@@ -95,7 +95,7 @@ async def server_is_refused(
     await is_reached(mesh, client, impostor, via)
     await mesh.impersonate(impostor, hostile(mesh, identity))
     refused = await client.get(impostor, via=via)
-    expect(refused).refused(mesh.documented.mtls.peer_refused_as, mesh.documented.mtls.upstream_refused_statuses)
+    expect(refused).refused(mesh.refusals.server)
     expect(await impostor.saw(refused)).nothing()
 
 
@@ -113,16 +113,12 @@ async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, 
 async def test_client_without_certificate_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload
 ) -> None:
-    """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused.
-
-    > If the client does not send any certificates […], the server MAY at its discretion either continue the handshake
-    > without client authentication or abort the handshake with a "certificate_required" alert.
-    """
+    """TLS alone is not enough: under strict mutual TLS a client that shows no certificate is refused."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server)).answered()
-        refused = await mesh.knock(outsider, server, None)
+        refused = await mesh.tls_request(outsider, server, None)
         control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
-        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
+        expect(refused).refused(mesh.refusals.client)
         expect(await server.saw(refused)).nothing()
 
 
@@ -138,9 +134,6 @@ async def test_certificate_of_another_authority_is_refused(
     """A peer whose certificate was signed by an authority that the mesh does not trust is refused.
 
     This holds for clients and for servers.
-
-    > The validation of trust in a given SVID is based on standard X.509 path validation, and MUST follow RFC 5280 path
-    > validation semantics.
     """
     await client_is_refused(mesh, outsider, server, of_another_authority)
     await server_is_refused(mesh, client, impostor, of_another_authority)
@@ -156,10 +149,7 @@ async def test_certificate_of_another_authority_is_refused(
 async def test_expired_certificate_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload, impostor: Workload, hostile: Minted
 ) -> None:
-    """A peer whose certificate has expired, or is not yet valid, is refused, as client and as server.
-
-    > The certificate validity period includes the current time.
-    """
+    """A peer whose certificate has expired, or is not yet valid, is refused, as client and as server."""
     await client_is_refused(mesh, outsider, server, hostile)
     await server_is_refused(mesh, client, impostor, hostile)
 
@@ -199,17 +189,15 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
     """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
 
     Under strict mutual TLS: otherwise a data plane may take what it does not know for an application's own TLS.
-
-    > Implementations MUST NOT negotiate TLS version 1.0.
-
-    > Implementations MUST NOT negotiate TLS version 1.1.
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        served = control(await mesh.knock(outsider, server, credentials)).answered()
+        served = control(await mesh.tls_request(outsider, server, credentials)).answered()
         if served.tls:
             mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
         patience = UNKNOWN_PROTOCOL * mesh.scale
-        refused = await mesh.knock(outsider, server, credentials, patience=patience, minimum=version, maximum=version)
-        expect(refused).refused(mesh.documented.mtls.peer_refused_as)
+        refused = await mesh.tls_request(
+            outsider, server, credentials, patience=patience, minimum=version, maximum=version
+        )
+        expect(refused).refused(mesh.refusals.client)
         expect(await server.saw(refused)).nothing()

@@ -46,15 +46,13 @@ async def test_plaintext_is_refused(
 
     The connection is turned away by the mesh and never reaches the application, whether the policy is about the
     workload, its namespace or the whole mesh. Enrolled clients are served meanwhile.
-
-    > STRICT: Connection is an mTLS tunnel (TLS with client cert must be presented).
     """
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         control(await outsider.get(server, via=via)).answered()
     async with mesh.policy(MutualTls(SCOPES[scope](server), Mode.STRICT)):
         control(await client.get(server, via=via)).answered()
         refused = await outsider.get(server, via=via)
-        expect(refused).refused(mesh.documented.mtls.plaintext_refused_as)
+        expect(refused).refused(mesh.refusals.plaintext)
         expect(await server.saw(refused)).nothing()
 
 
@@ -74,7 +72,7 @@ async def test_plaintext_is_refused_on_every_strict_port(
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE, dict.fromkeys(strict, Mode.STRICT))):
         for port in strict:
             refused = await outsider.get(server, port)
-            expect(refused, port).refused(mesh.documented.mtls.plaintext_refused_as)
+            expect(refused, port).refused(mesh.refusals.plaintext)
             expect(await server.saw(refused), port).nothing()
         unlisted = next(port for port in ("tcp", "http") if port not in strict)
         expect(await outsider.get(server, unlisted), "a port that is not listed").answered()
@@ -96,7 +94,7 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
         refused = await outsider.get(server, port, **({"patience": SILENCE * mesh.scale} if silent else {}))
-        forms = mesh.documented.mtls.silent_refused_as if silent else mesh.documented.mtls.plaintext_refused_as
+        forms = mesh.refusals.silence if silent else mesh.refusals.plaintext
         expect(refused).refused(forms)
         expect(await server.saw(refused)).nothing()
 

@@ -87,9 +87,8 @@ async def test_leaf_renewal_loses_nothing(
                 leaf = await renewed(mesh, outsider, renewing, leaf)
                 await load.keeps_up(client)
         expect(await stream.echo(), "the stream that was open all the while").answered()
-    control(load.result).sent_at_least(RATE // 2)
-    control(load.result).carried(mesh.tolerance)
-    expect(load.result, rests_on=mesh.time(mesh.documented.rotation.leaf_renewed_within)).clean()
+    renewal = mesh.time(mesh.documented.rotation.leaf_renewed_within)
+    expect(load.result, rests_on=renewal).lost_nothing(RATE // 2, mesh.tolerance)
 
 
 async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:

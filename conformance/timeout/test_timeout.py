@@ -9,6 +9,7 @@ from pytest_meshcheck.suite import (
     MUST,
     Answer,
     Capability,
+    Documented,
     Ending,
     Exchange,
     MeshUnderTest,
@@ -19,6 +20,7 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
+    needs,
 )
 
 LIMITS = (0.05, 0.2, 0.5, 2.0)
@@ -51,11 +53,7 @@ PATIENT = 15.5
 @pytest.mark.parametrize("limit", LIMITS)
 @check(MUST, "timeout.request", proves={Capability.TIMEOUT})
 async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server: Workload, limit: float) -> None:
-    """An answer within the limit passes; a later one is replaced by the documented status once the limit is over.
-
-    > Request specifies the maximum duration for a gateway to respond to an HTTP request. If the gateway has not been
-    > able to respond before this deadline is met, the gateway MUST return a timeout error.
-    """
+    """An answer within the limit passes; a later one is replaced by the documented status once the limit is over."""
     late = Answer(delay=limit + LATE)
     async with mesh.policy(Timeout(server, limit)):
         control(await client.get(server)).answered()
@@ -87,14 +85,10 @@ async def test_server_sees_the_cancellation(
 
 @check(MUST, "timeout.all-attempts", proves={Capability.TIMEOUT}, uses={Capability.RETRY})
 async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """The limit of a request holds for the first attempt, all retries and the pauses between them together.
-
-    > An entire client HTTP transaction with a gateway, covered by the Request timeout, may result in more than one call
-    > from the gateway to the destination backend, for example, if automatic retries are supported.
-    """
+    """The limit of a request holds for the first attempt, all retries and the pauses between them together."""
     limit, pace, retries = 0.5, 0.2, 20
     request_id = await server.answers(Answer(status=503, delay=pace), repeat=True)
-    async with mesh.policy(Retry(server, retries, statuses=frozenset({503}))), mesh.policy(Timeout(server, limit)):
+    async with mesh.policy(Retry(server, retries, statuses={503})), mesh.policy(Timeout(server, limit)):
         cut = await client.get(server, request_id=request_id)
         attempts = await server.sees(request_id, retries + 1, patience=2 * pace)
     control(len(attempts), "attempts, so that there was something to bound").at_least(2)
@@ -124,10 +118,7 @@ async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
 
 @check(MUST, "timeout.zero", uses={Capability.TIMEOUT}, head_start=unlimited_request)
 async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange]) -> None:
-    """A limit of 0 means no limit: an answer after 3 seconds arrives.
-
-    > Setting a timeout to the zero duration (e.g. "0s") SHOULD disable the timeout completely.
-    """
+    """A limit of 0 means no limit: an answer after 3 seconds arrives."""
     answer = await head_start
     await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("other"))
     expect(answer).answered()
@@ -144,26 +135,47 @@ async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
     return list(await asyncio.gather(*calls))
 
 
+def limited(documented: Documented) -> str:
+    """Why a patient request is cut though nobody set a limit, where the mesh documents that."""
+    limit = documented.timeout.default
+    if limit is None or limit > PATIENT:
+        return ""
+    return f"a limit of {limit:g} s is documented ({documented.timeout.source('default')})"
+
+
+def unlimited(documented: Documented) -> str:
+    """Why there is no limit of the mesh's own, where it documents none."""
+    return "no limit is documented" if documented.timeout.default is None else ""
+
+
+@needs(limited)
 @check(MUST, "timeout.default", uses={Capability.TIMEOUT}, head_start=patient_requests)
-async def test_unset_equals_documentation(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
-    """Where nobody set a limit there is none but the documented one; above all not a proxy's own 15 seconds."""
+async def test_unset_means_no_limit(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
+    """Where nobody set a limit there is none, above all not a proxy's own 15 seconds."""
     answers = await head_start
     await limit_acts(mesh, await mesh.workload("twin_client"), await mesh.workload("twin_server"))
     for answer in answers:
-        limit = mesh.documented.timeout.default
-        if limit is None or limit > PATIENT:
-            expect(answer, f"after {PATIENT:g} s").answered()
-            control(answer.seconds, "seconds").at_least(PATIENT - TICK)
-        else:
-            expect(answer, f"the documented limit of {limit:g} s").took(limit - TICK, limit + mesh.tolerance)
+        expect(answer, f"after {PATIENT:g} s").answered()
+        control(answer.seconds, "seconds").at_least(PATIENT - TICK)
+
+
+@needs(unlimited)
+@pytest.mark.parametrize("port", ["http", "grpc"])
+@check(MUST, "timeout.default", uses={Capability.TIMEOUT})
+async def test_default_limit_is_the_documented_one(
+    mesh: MeshUnderTest, client: Workload, server: Workload, port: str
+) -> None:
+    """Where nobody set a limit, and the mesh documents one, a request is cut by that one."""
+    await limit_acts(mesh, client, server)
+    limit = mesh.documented.timeout.default or 0.0
+    late = Answer(delay=limit + 2 * mesh.tolerance)
+    cut = await client.get(server, port, request_id=await server.answers(late), patience=limit + 10 * mesh.tolerance)
+    expect(cut, f"the documented limit of {limit:g} s").took(limit - TICK, limit + mesh.tolerance)
 
 
 @check(MUST, "timeout.grpc", proves={Capability.TIMEOUT_GRPC})
 async def test_grpc_deadline_exceeded(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """A gRPC call that is cut ends with DEADLINE_EXCEEDED, not with UNAVAILABLE and not with an HTTP error.
-
-    > The deadline expired before the operation could complete.
-    """
+    """A gRPC call that is cut ends with DEADLINE_EXCEEDED, not with UNAVAILABLE and not with an HTTP error."""
     ids = [await server.answers(Answer(delay=10 * mesh.tolerance)) for _ in range(CALLS)]
     control(await client.get(server, "grpc")).answered()
     async with mesh.policy(Timeout(server, 0.2)):

@@ -16,13 +16,11 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import (
-    Answered,
     Attempt,
     Ending,
     Exchange,
     Form,
     LoadOutcome,
-    Protocol,
     Sight,
     takes_form,
 )
@@ -71,7 +69,7 @@ class Claims(Generic[T]):
 
     @property
     def request_id(self) -> str:
-        """The request that was seen; empty where it was something else."""
+        """The observed request; empty for other observations."""
         return ""
 
 
@@ -90,7 +88,8 @@ class ValueClaims(Claims[T]):
         """The number is not greater than this. With ``rests_on`` it is in seconds; a stall must cover the excess."""
         seen: Any = self.seen
         excess = self.rests_on and Time(self.rests_on.lost + seen - limit, self.rests_on.during + seen)
-        return self.require_in_time(seen <= limit, f"at most {limit:g}", f"it is {seen:g}", excess)
+        words = after if self.rests_on else "{:g}".format
+        return self.require_in_time(seen <= limit, f"at most {words(limit)}", f"it is {words(seen)}", excess)
 
     def at_least(self, limit: float) -> T:
         """The number is not smaller than this."""
@@ -110,27 +109,30 @@ class ExchangeClaims(Claims[Exchange]):
         return self.seen.request_id
 
     def answered(self, status: int | Collection[int] = 200) -> Exchange:
-        """A complete response arrived, with this status. For gRPC 200 means OK; for TCP only the response counts."""
+        """A complete response arrived, with this status. 200 means success, in the terms of any protocol.
+
+        For gRPC 500 is any failure; without a status, as over TCP, only the response counts.
+        """
         statuses = {status} if isinstance(status, int) else set(status)
         good = self.seen.ending is Ending.ANSWERED and (
-            self.seen.protocol is Protocol.TCP or _as_http(self.seen) in statuses
+            not self.seen.protocol.facts.has_status or _as_http(self.seen) in statuses
         )
         wanted = " or ".join(str(code) for code in sorted(statuses))
-        return self.require_in_time(good, f"an answer with status {wanted}", told(self.seen), self._timing())
+        return self.require_in_time(good, f"an answer with status {wanted}", described(self.seen), self._timing())
 
     def answered_grpc(self, status: int) -> Exchange:
         """The gRPC call ended with this status."""
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
-        return self.require_in_time(good, f"an answer with grpc-status {status}", told(self.seen), self._timing())
+        return self.require_in_time(good, f"an answer with grpc-status {status}", described(self.seen), self._timing())
 
-    def refused(self, forms: Collection[Form], statuses: Collection[int] = ()) -> Exchange:
+    def refused(self, forms: Collection[Form]) -> Exchange:
         """It was refused in one of the documented forms. A closed port is not a refusal."""
         if self.seen.ending in NOBODY_THERE:
-            _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {told(self.seen)}")
-        allowed = [*sorted(forms, key=str), *(Answered(status) for status in sorted(statuses))]
-        good = any(takes_form(self.seen, form) for form in allowed)
+            _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {described(self.seen)}")
+        good = any(takes_form(self.seen, form) for form in forms)
         rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        return self.require_in_time(good, f"a refusal ({' or '.join(map(str, allowed))})", told(self.seen), rests_on)
+        allowed = " or ".join(sorted(map(str, forms)))
+        return self.require_in_time(good, f"a refusal ({allowed})", described(self.seen), rests_on)
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is complete and unaltered."""
@@ -143,7 +145,7 @@ class ExchangeClaims(Claims[Exchange]):
         seconds = self.seen.seconds
         late = Time(seconds - at_least, seconds) if seconds > at_most else None
         expected = f"an end after {at_least:.3f} to {at_most:.3f} s"
-        return self.require_in_time(at_least <= seconds <= at_most, expected, told(self.seen), late)
+        return self.require_in_time(at_least <= seconds <= at_most, expected, described(self.seen), late)
 
     def _timing(self) -> Time | None:
         """The stall that could explain this end: if the probe gave up, part of its patience."""
@@ -157,7 +159,7 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
 
     @property
     def request_id(self) -> str:
-        """The request that the attempts were at; empty where none arrived."""
+        """The request of the attempts; empty if none arrived."""
         return self.seen[0].request_id if self.seen else ""
 
     def count(self, number: int) -> tuple[Attempt, ...]:
@@ -190,13 +192,18 @@ class LoadClaims(Claims[LoadOutcome]):
 
     def clean(self) -> LoadOutcome:
         """No request failed, was lost or arrived twice."""
-        s = self.seen
-        actual = (
-            f"of {s.sent} requests {len(s.failed)} failed, {len(s.lost)} were lost, {len(s.duplicated)} came twice: "
-            f"{'; '.join(f'{name} {why}' for name, why in s.failed[:SHOWN])}"
-        )
-        rests_on = None if s.lost or s.duplicated else self.rests_on
-        return self.require_in_time(s.clean, "every request to be served exactly once", actual, rests_on)
+        rests_on = None if self.seen.lost or self.seen.duplicated else self.rests_on
+        expected = "every request to be served exactly once"
+        return self.require_in_time(self.seen.clean, expected, _losses(self.seen), rests_on)
+
+    def lost_nothing(self, at_least: int, within: float) -> LoadOutcome:
+        """No request failed, was lost or arrived twice.
+
+        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``carried``.
+        """
+        control(self.seen, self.what).sent_at_least(at_least)
+        control(self.seen, self.what).carried(within)
+        return self.clean()
 
     def refused(self) -> LoadOutcome:
         """No request succeeded or reached an application."""
@@ -228,7 +235,7 @@ class SightClaims(Claims[Sight]):
     def readable(self, needles: Sequence[str]) -> Sight:
         """Each of these texts was on the wire in plaintext."""
         missing = [needle for needle in needles if needle not in self.seen.found]
-        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} are not there")
+        return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} of them missing")
 
     def unreadable(self) -> Sight:
         """None of the texts was on the wire, although bytes went both ways."""
@@ -312,8 +319,8 @@ async def converge(
         await asyncio.sleep(every)
 
 
-def told(exchange: Exchange) -> str:
-    """How an exchange ended, and when, e.g. ``it was answered 503 after 312 ms, no healthy upstream``."""
+def described(exchange: Exchange) -> str:
+    """How an exchange ended, and when, e.g. ``it was answered 503 after 312 ms, body "no healthy upstream"``."""
     status = [] if exchange.status is None else [str(exchange.status)]
     answer = status if exchange.ending is Ending.ANSWERED else []
     parts = [" ".join([f"it was {exchange.ending}", *answer, f"after {after(exchange.seconds)}"])]
@@ -321,17 +328,31 @@ def told(exchange: Exchange) -> str:
         parts.append(f"status {exchange.status}")
     if exchange.grpc_status is not None:
         parts.append(f"grpc-status {exchange.grpc_status}")
-    parts += [part for part in (exchange.detail, exchange.body_start[:80].strip()) if part]
+    body = exchange.body_start[:80].strip()
+    parts += [part for part in (exchange.detail, f'body "{body}"' if body else "") if part]
     return ", ".join(parts)
 
 
 def after(seconds: float) -> str:
-    """A duration to the millisecond: ``312 ms``, ``2.041 s``."""
+    """A duration to the millisecond: ``0.2 ms``, ``312 ms``, ``2.041 s``."""
+    if seconds < 0.001:
+        return f"{seconds * 1000:.1f} ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.3f} s"
 
 
+def _losses(load: LoadOutcome) -> str:
+    """What went wrong in a load, and when, with the first failures."""
+    wrong = {"failed": load.failed, "were lost": load.lost, "arrived twice": load.duplicated}
+    found = ", ".join(f"{len(several)} {words}" for words, several in wrong.items() if several)
+    steps = [number for number, one in enumerate(load.slices) if one.failed or one.lost or one.doubled]
+    begin, end = (f"{number * load.step:g}" for number in (steps[0], steps[-1] + 1)) if steps else ("", "")
+    when = f" from {begin} to {end} s after its start" if steps else ""
+    reasons = "; ".join(f"{name} {why}" for name, why in load.failed[:SHOWN])
+    return f"of {load.sent} requests {found or 'none failed'}{when}{f': {reasons}' if reasons else ''}"
+
+
 def _within(attempts: Sequence[Attempt]) -> str:
-    """How far attempts lie apart, where there are several of one server."""
+    """The time between the first and the last of several attempts at one server."""
     if len(attempts) < 2 or len({attempt.instance for attempt in attempts}) > 1:
         return ""
     moments = [attempt.arrived for attempt in attempts]
@@ -339,6 +360,7 @@ def _within(attempts: Sequence[Attempt]) -> str:
 
 
 def _as_http(exchange: Exchange) -> int | None:
-    if exchange.protocol is Protocol.GRPC:
-        return 200 if exchange.grpc_status == 0 else 500
-    return exchange.status
+    facts = exchange.protocol.facts
+    if exchange.code == facts.success:
+        return 200
+    return 500 if facts.grpc else exchange.status

@@ -5,7 +5,11 @@ import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+from pytest_meshcheck.checks.aliases import Alias, Aliases
+from pytest_meshcheck.checks.check_ids import covers, without_parameters
 
 TABLE = "known"
 KEYS = ("check", "reason", "link")
@@ -24,29 +28,34 @@ class KnownViolation:
         reason: Why the mesh does this, in a sentence.
         link: Its source: an issue or a page of documentation.
         where: File and line of the entry.
+        alias: What replaces the check, where its id is one of an earlier version.
     """
 
     check: str
     reason: str
     link: str
     where: str = ""
+    alias: Alias | None = None
 
     @property
     def whole(self) -> str:
         """The check's id without parameters."""
-        return self.check.partition("[")[0]
+        return without_parameters(self.check)
 
     def covers(self, check_id: str) -> bool:
         """Whether a check with these parameters is meant."""
-        return check_id == self.check or check_id.partition("[")[0] == self.check
+        return self.alias.covers(check_id) if self.alias else covers(self.check, check_id)
 
 
-def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> tuple[KnownViolation, ...]:
+def read_expectations(
+    path: Path, known_ids: Collection[str] | None = None, aliases: Aliases = MappingProxyType({})
+) -> tuple[KnownViolation, ...]:
     """The known violations in a file.
 
     Args:
         path: The TOML file.
         known_ids: The ids of all checks, without parameters; None accepts unknown ids.
+        aliases: Ids of an earlier version, which are known as well.
 
     Raises:
         ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
@@ -65,15 +74,17 @@ def read_expectations(path: Path, known_ids: Collection[str] | None = None) -> t
     entries = tables.get(TABLE, [])
     if not isinstance(entries, list) or len(entries) != len(lines):
         raise ExpectationsError(f"{path}:{_line(text, TABLE)}: write each entry as a table of its own, [[{TABLE}]]")
-    return tuple(_entry(f"{path}:{line}", entry, known_ids) for line, entry in zip(lines, entries, strict=True))
+    return tuple(
+        _entry(f"{path}:{line}", entry, known_ids, aliases) for line, entry in zip(lines, entries, strict=True)
+    )
 
 
-def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None) -> KnownViolation:
+def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None, aliases: Aliases) -> KnownViolation:
     if sorted(entry) != sorted(KEYS) or not all(isinstance(value, str) and value for value in entry.values()):
         raise ExpectationsError(f"{where}: an entry has exactly {', '.join(KEYS)}, each a text; it has {entry!r}")
-    known = KnownViolation(**entry, where=where)
+    known = KnownViolation(**entry, where=where, alias=aliases.get(entry["check"]))
     name = known.whole
-    if known_ids is not None and name not in known_ids:
+    if known_ids is not None and known.alias is None and name not in known_ids:
         near = [i for i in sorted(known_ids) if i.partition("/")[0] == name.partition("/")[0]] or sorted(known_ids)
         raise ExpectationsError(f"{where}: no check {name!r}; available: {', '.join(near)}")
     return known

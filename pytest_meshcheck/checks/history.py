@@ -1,4 +1,4 @@
-"""What a result keeps of what happened during its check: enough for a picture, little enough for report.json."""
+"""The history of a check, for the pictures of a report; small enough for report.json."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Prot
 class TriedAt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One attempt at a request, as a server saw it; times are seconds since the client began.
 
-    They rest on the wall clocks of both ends, which on two machines can differ.
+    They are based on the wall clocks of both ends, which can differ between machines.
     """
 
     server: str
@@ -20,29 +20,29 @@ class TriedAt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """1 for the first attempt that this instance saw."""
     arrived: float
     answered: float | None = None
-    """When the head of the answer was sent."""
+    """The time at which the head of the answer was sent."""
     ended: float | None = None
-    """None while it was open when the ledger was read last."""
+    """None if it was still open when the ledger was read last."""
     ending: AttemptEnding
 
 
 class TimeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request, as its client saw it, and its attempts."""
+    """One request as seen by its client, and its attempts."""
 
     client: str
     server: str
     protocol: Protocol
     seconds: float
-    """From its beginning to its end."""
+    """Its duration in seconds."""
     ending: Ending
     status: int | None = None
-    """HTTP status; the gRPC status of a gRPC call."""
+    """In the protocol's own terms: the gRPC status of a gRPC call, else that of HTTP."""
     attempts: tuple[TriedAt, ...] | None = None
-    """None where no server was asked what reached it."""
+    """None if no ledger was read."""
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Something that was done or seen during a load."""
+    """An event during a load."""
 
     at: float
     """Seconds since the load began."""
@@ -50,21 +50,21 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class LoadLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A load, step by step."""
+    """A load by steps."""
 
     name: str
-    """Who sent to whom, or over which port."""
+    """Client and server, or the port."""
     step: float = 1.0
-    """Seconds of each slice."""
+    """Length of each slice in seconds."""
     slices: tuple[LoadSlice, ...]
     marks: tuple[Mark, ...] = ()
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened during one check."""
+    """The history of one check."""
 
     request: TimeLine | None = None
-    """The request that a violation is about."""
+    """The request of a violation."""
     policies: Mapping[str, tuple[float, ...]] = {}
-    """By kinds of policy, the seconds from applying until every data plane was seen to go by them."""
+    """By kinds of policy, the seconds from applying them until every data plane was seen to apply them."""
     loads: tuple[LoadLine, ...] = ()

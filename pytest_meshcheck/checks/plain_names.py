@@ -1,6 +1,6 @@
-"""What checks call the workloads: ``client`` for the fixture ``mesh_client``, and so on.
+"""The short names of workloads in checks, such as ``client`` for the fixture ``mesh_client``.
 
-Names as plain as these belong to other plugins wherever no check asks for them.
+Outside of checks, names as short as these belong to other plugins.
 """
 
 import functools
@@ -11,14 +11,14 @@ from typing import Any
 from pytest_meshcheck.model.stage import STAGE
 
 PLAIN = {plain: f"mesh_{plain}" for plain in (*STAGE, "upgraded", "head_start")}
-"""What a check calls a fixture, and its name for everybody else."""
+"""The name of a fixture in checks, and its name elsewhere."""
 
 ROLES = {PLAIN[role]: role for role in STAGE}
-"""Fixture: the workload of the stage that it is."""
+"""Fixture to workload of the stage."""
 
 
 def by_plain_names(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """A check as pytest is to see it: it asks for the fixtures by the names that they have for everybody."""
+    """A wrapper of a check for pytest, with the long names of the fixtures in its signature."""
     signature = inspect.signature(function)
     renamed = [one.replace(name=PLAIN.get(name, name)) for name, one in signature.parameters.items()]
     plain = {PLAIN[name]: name for name in signature.parameters if name in PLAIN}

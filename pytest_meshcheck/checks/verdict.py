@@ -70,7 +70,7 @@ class Violation(AssertionError):
 
     Attributes:
         rests_on: The stall that could explain it; None if order or an accepted request proves it.
-        request_id: The request that it is about; empty where it is about something else.
+        request_id: The request that it concerns; empty if it concerns something else.
         raised: When it was found, by the clock of ``probe.pulse``.
     """
 
@@ -87,7 +87,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict of one check with one set of parameters."""
 
     id: str
-    """``family/name``, with ``[parameters]`` where there are some."""
+    """``family/name``, with ``[parameters]`` if there are any."""
     verdict: Verdict
     level: Level
     requirement: str
@@ -111,7 +111,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     measured: Mapping[str, float | int | str] = {}
     """Measurements made by the check, e.g. ``policy acts after (s)``."""
     history: History | msgspec.UnsetType = msgspec.UNSET
-    """What pictures are drawn from; left out where there is nothing to draw."""
+    """The data of the pictures; omitted without any."""
     attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
     """The verdict of each attempt, if a plugin made several; the verdict is the worst of them."""
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_meshcheck.commands.errors import BAD_INPUT, FAILED, failed
+from pytest_meshcheck.meshes.kubernetes.removal import uninstall
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup.leftovers import Leftover, in_cluster, of_dead_runs, of_nobody
 
@@ -12,9 +14,6 @@ SUMMARY = "Remove the resources of dead runs: kind clusters, namespaces, meshes,
 DESCRIPTION = f"""{SUMMARY} Each run keeps a record, locked while it lives, of the cluster that it creates or of the one
 in which it creates namespaces. This command removes what the records of dead runs of this user name, and never what a
 live run of this user uses."""
-
-NOT_REMOVED = 1
-BAD_INPUT = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,18 +36,17 @@ def run(options: argparse.Namespace) -> int:
     try:
         leftovers = list(_found(options))
     except MeshUnavailable as error:
-        sys.stderr.write(f"error: {error}\n")
-        return BAD_INPUT
+        return failed(str(error), BAD_INPUT)
     if options.dry_run and not leftovers:
         sys.stdout.write("nothing to remove\n")
     done = [_treat(leftover, options) for leftover in leftovers]
-    return 0 if all(done) else NOT_REMOVED
+    return 0 if all(done) else FAILED
 
 
 def _found(options: argparse.Namespace) -> Iterator[Leftover]:
     if options.kubeconfig and not options.kubeconfig.is_file():
         raise MeshUnavailable(f"--kubeconfig {options.kubeconfig}: no such file")
-    yield from of_dead_runs()
+    yield from of_dead_runs(uninstall)
     yield from of_nobody()
     if options.kubeconfig or options.context:
         yield from in_cluster(options.kubeconfig, options.context)

@@ -8,21 +8,14 @@ from typing import Any
 
 import yaml
 
-from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.commands.errors import BAD_INPUT, failed
+from pytest_meshcheck.meshes.registry import MeshRequest, NoHooks, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes import permissions
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.access import permissions
+from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
 
 MANIFEST = Path(permissions.__file__).with_name("rbac.yaml")
 SUMMARY = "Print the RBAC manifest that a run on a cluster needs, for kubectl apply."
-BAD_INPUT = 4
-
-
-class NoHooks:
-    """Hooks without any plugin behind them."""
-
-    def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
-        """Change nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the manifest; returns the exit code."""
-    meshes, order = Registry.installed(), Order(None, 1.0, NoHooks(), installed=True)
+    meshes, request = Registry.installed(), MeshRequest(None, 1.0, NoHooks(), installed=True)
     try:
-        extra = [one for name in options.mesh for one in meshes.create(name, order).permissions]
+        extra = [one for name in options.mesh for one in meshes.create(name, request).permissions]
     except (RegistryError, MeshUnavailable) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return BAD_INPUT
+        return failed(str(error), BAD_INPUT)
     sys.stdout.write(manifest(extra))
     return 0
 

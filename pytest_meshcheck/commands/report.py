@@ -1,8 +1,6 @@
 """``meshcheck report REPORT.json... --output DIR``: many reports on one page."""
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_meshcheck.commands.errors import exit_code_of
@@ -10,13 +8,6 @@ from pytest_meshcheck.report import matrix
 from pytest_meshcheck.report.model import load
 
 SUMMARY = "Merge report.json files into one page, checks by mesh."
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """``python -m pytest_meshcheck.report``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pytest_meshcheck.report", description=SUMMARY)
-    add_arguments(parser)
-    return run(parser.parse_args(arguments))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,7 +25,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="directory for matrix.html, matrix.md and matrix.json (default: %(default)s)",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The seam between the suite and a service mesh: a vendor writes one subclass of ``Mesh``."""
+"""The interface between the suite and a service mesh: a vendor writes one subclass of ``Mesh``."""
 
 import enum
 from abc import ABC, abstractmethod
@@ -18,11 +18,11 @@ from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
-from pytest_meshcheck.platforms.kubernetes.permissions import Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
 
 
 class Rotation(enum.StrEnum):
-    """What a mesh can be told to rotate. A change of root is the three root steps, in this order."""
+    """A step of a certificate rotation. Replacing a root takes the three root steps, in this order."""
 
     LEAF = "leaf"
     """Every workload gets a new certificate now."""
@@ -37,12 +37,12 @@ class Rotation(enum.StrEnum):
 
 
 def rotate_authority(authority: Authority, what: Rotation, lifetime: float | None = None) -> None:
-    """Have an authority make a step; what concerns leaves alone is nothing to it.
+    """Advance an authority by one rotation step; leaf rotation does not change the authority.
 
     Args:
-        authority: That of the mesh.
+        authority: The authority of the mesh.
         what: The step.
-        lifetime: Seconds that a new issuer lives; None for what the authority does by default.
+        lifetime: Lifetime of a new issuer in seconds; None for the default of the authority.
     """
     validity = None if lifetime is None else Validity.of(timedelta(seconds=lifetime))
     match what:
@@ -58,13 +58,13 @@ def rotate_authority(authority: Authority, what: Rotation, lifetime: float | Non
 
 @dataclass(frozen=True)
 class TlsEndpoint:
-    """Where a TLS handshake meets the data plane of a workload.
+    """The address at which the data plane of a workload terminates TLS.
 
     Attributes:
-        address: Where to dial.
-        server_name: The SNI; None: none is sent.
-        alpn: What is offered.
-        tunnel: The authority of an HTTP/2 CONNECT by which the port is reached inside; empty: TLS is all there is.
+        address: The address to dial.
+        server_name: The SNI; None sends none.
+        alpn: The protocols to offer.
+        tunnel: The authority of the HTTP/2 CONNECT that leads to the port inside TLS; empty without a tunnel.
     """
 
     address: Address
@@ -73,8 +73,8 @@ class TlsEndpoint:
     tunnel: str = ""
 
 
-class Home(enum.StrEnum):
-    """What a mesh runs on."""
+class PlatformKind(enum.StrEnum):
+    """The kind of platform that a mesh runs on."""
 
     PROCESSES = "local processes"
     KUBERNETES = "kubernetes"
@@ -83,24 +83,24 @@ class Home(enum.StrEnum):
 class Mesh(ABC):
     """One service mesh under test.
 
-    ``render`` and ``enrolment`` are pure: they can be tested without a mesh. Nothing outside of an adapter asks for
-    a mesh's name to decide what to do.
+    ``render`` and ``enrolment`` are pure: they can be tested without a mesh. No code outside an adapter branches on
+    the name of a mesh.
 
     Attributes:
-        name: What ``--mesh`` asks for, and what reports call it.
-        version: Known once the adapter is made; of a mesh that was there already, once it was looked at.
-        claims: What it says it can do, and where.
-        documented: What its documentation promises in detail.
-        authority: Issues every certificate in it.
-        runs_on: Where its workloads run.
-        ours: Whether the suite installed it, so that it may be disrupted.
-        kind_config: The shipped kind configuration that it needs; empty where kind's own will do.
-        data_planes: Which of several forms the data planes were found to have, for the report; empty: there is one.
-        data_plane_in_workload: Whether a data plane lives as long as the instance of the workload that it serves, so
-            that it follows an upgrade with the next instance only.
-        one_lifetime: Whether the certificates of all workloads live equally long, so that any of them shows how they
-            are renewed.
-        impostor_ports: The ports on which others meet a feigned workload itself; None: all.
+        name: The name in ``--mesh`` and in reports.
+        version: The version; for a pre-installed mesh it is known after ``detect``.
+        claims: Whether the mesh supports each capability, with the source.
+        documented: The behaviour that its documentation promises.
+        authority: The authority that issues all certificates of the mesh.
+        runs_on: The kind of platform that its workloads run on.
+        installed_by_run: Whether this run installs the mesh, and so may disrupt it.
+        kind_config: The shipped kind configuration that the mesh needs; empty for the default of kind.
+        data_planes: For the report, the detected form of the data planes; empty if there is only one form.
+        data_plane_in_workload: Whether a data plane shares the lifetime of a workload instance, so that only a new
+            instance gets an upgraded data plane.
+        one_lifetime: Whether the certificates of all workloads have the same lifetime, so that any workload shows the
+            renewal.
+        impostor_ports: The ports on which clients reach the impostor itself; None for all ports.
     """
 
     name: str
@@ -109,8 +109,8 @@ class Mesh(ABC):
     documented: Documented
     authority: Authority
 
-    runs_on: Home = Home.PROCESSES
-    ours: bool = True
+    runs_on: PlatformKind = PlatformKind.PROCESSES
+    installed_by_run: bool = True
     kind_config: str = ""
     data_planes: str = ""
     data_plane_in_workload: bool = False
@@ -119,51 +119,51 @@ class Mesh(ABC):
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """What it does in a cluster besides what the platform does there."""
+        """The permissions that the adapter needs in addition to those of the platform."""
         return ()
 
     @property
     def charts(self) -> Collection[str]:
-        """The Helm charts that values may be given for; empty where there are none."""
+        """The names of the Helm charts of the mesh, which ``--mesh-values`` accepts; empty if it has none."""
         return ()
 
     def override(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        """Have these values, by chart or ``*`` for every chart, overrule the adapter's.
+        """Override the values of the adapter, by chart or ``*`` for every chart.
 
         Raises:
-            MeshUnavailable: It has no charts.
+            MeshUnavailable: The mesh has no charts.
         """
-        raise MeshUnavailable(f"{self.name} has no charts that could be given the values of {', '.join(values)}")
+        raise MeshUnavailable(f"{self.name} has no charts, but --mesh-values has values for {', '.join(values)}")
 
     def stops(self, client: WorkloadSpec) -> Sequence[Stop]:
-        """The proxies of its own pods that requests of a client to a service pass, in this order."""
+        """The intermediate proxies, in pods of the mesh, on the way from a client to a service, in order."""
         return ()
 
     @abstractmethod
     async def install(self, platform: Platform) -> None:
-        """Install the mesh and wait until it is really ready."""
+        """Install the mesh, and wait until its control plane works."""
 
     async def upgrade(self, version: str) -> None:
-        """Move to another version, in place.
+        """Upgrade the mesh in place.
 
         Raises:
-            Unsupported: It cannot.
+            Unsupported: The mesh has no such upgrade.
         """
         raise Unsupported(f"{self.name} {self.version} cannot be upgraded to {version}")
 
     @abstractmethod
     async def uninstall(self) -> None:
-        """Remove what ``install`` made."""
+        """Remove everything that ``install`` created."""
 
     @abstractmethod
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """The labels and annotations that make a workload part of the mesh, or keep it out."""
+        """The labels and annotations that enrol a workload in the mesh, or exclude it."""
 
     def namespace_enrolment(self) -> Metadata:
-        """The labels and annotations of a namespace all of whose pods are to be part of the mesh.
+        """The labels and annotations of a namespace that enrol all of its pods.
 
         Raises:
-            Unsupported: The adapter does not say how the mesh enrols a namespace.
+            Unsupported: The adapter does not implement enrolment by namespace.
         """
         raise Unsupported(
             f"the adapter of {self.name} enrols no namespaces: it has no method namespace_enrolment; take "
@@ -172,12 +172,12 @@ class Mesh(ABC):
 
     @abstractmethod
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Everything that is in force, in the mesh's own resources; of two resources of one name the last counts.
+        """All applied policies as resources of the mesh; of two resources with one name, the last counts.
 
-        Several policies about one service may have to share a resource.
+        Several policies for one service may have to share a resource.
 
         Raises:
-            Unsupported: The mesh cannot express one of them.
+            Unsupported: The mesh cannot express one of the policies.
         """
 
     @abstractmethod
@@ -185,7 +185,7 @@ class Mesh(ABC):
         """Return once every data plane runs the newest configuration.
 
         Raises:
-            Inconclusive: One of them rejects it, is gone or takes too long; says which, and why.
+            Inconclusive: A data plane rejected the configuration, died or took too long; names it and the reason.
         """
 
     @abstractmethod
@@ -194,28 +194,28 @@ class Mesh(ABC):
 
     @abstractmethod
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """The caller's identity as the server's application was told it; None where it was told none."""
+        """The identity of the caller, as the mesh passes it to the application; None if it passes none."""
 
     @abstractmethod
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """Where to knock with a TLS handshake of one's own."""
+        """The endpoint for TLS handshakes that the suite makes itself."""
 
     @abstractmethod
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
-        """Begin a rotation; ``settled`` tells when the data planes have it.
+        """Begin a rotation step; ``settled`` returns when the data planes have applied it.
 
-        ``lifetime`` is that of a new issuer, in seconds; None for what the authority does by default.
+        ``lifetime`` is the lifetime of a new issuer in seconds; None for the default of the authority.
         """
 
     def authority_outage(self) -> AbstractAsyncContextManager[None]:
         """The authority issues nothing while the block runs.
 
         Raises:
-            Unsupported: There is no way to stop it.
+            Unsupported: The authority cannot be stopped.
         """
         claim = self.claims[Capability.CA_OUTAGE]
         raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
 
     @abstractmethod
     async def diagnose(self, directory: Path) -> None:
-        """Write the state of control and data planes into ``directory``, without any secret."""
+        """Write the state of the control plane and the data planes into ``directory``, without secrets."""

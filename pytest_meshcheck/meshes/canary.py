@@ -1,4 +1,4 @@
-"""Upgrades by canary: a second control plane beside the first, to which workloads are moved one after the other."""
+"""Canary upgrades: workloads move one by one to a second control plane, installed beside the first."""
 
 import enum
 from typing import Protocol, runtime_checkable
@@ -7,38 +7,38 @@ from pytest_meshcheck.meshes.base import Mesh
 
 
 class UpgradeBy(enum.StrEnum):
-    """How a mesh is moved to another version."""
+    """Upgrade strategies."""
 
     IN_PLACE = "in-place"
-    """The control plane is replaced; data planes follow."""
+    """Replace the control plane, then the data planes."""
     CANARY = "canary"
-    """Another control plane comes beside it; data planes are moved; the first one is removed."""
+    """Install a second control plane, move the data planes to it, remove the first."""
 
 
 @runtime_checkable
 class Canary(Protocol):
-    """What a mesh can do besides whose control planes of two versions stand side by side.
+    """Additional methods of a mesh that can run control planes of two versions side by side.
 
-    Its data planes live in their workloads: a workload belongs to the control plane that was the newest when its
-    instance was started.
+    Its data planes live in their workloads: an instance belongs to the control plane that was the newest when the
+    instance started.
     """
 
     async def install_beside(self, version: str) -> None:
-        """Install another version beside the one that is there; what is started from now on belongs to it.
+        """Install a second version beside the first; instances started from now on belong to it.
 
         Raises:
-            MeshUnavailable: It cannot be had; nothing has changed.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: The version is not available; nothing has changed.
+            Inconclusive: The control plane does not become ready.
         """
 
     async def retire(self) -> None:
-        """Remove the version of before, to which no workload belongs any more.
+        """Remove the previous version, to which no workload belongs any more.
 
         Raises:
-            Inconclusive: It cannot be removed, or the other one is not ready without it.
+            Inconclusive: It cannot be removed, or the new version is not ready without it.
         """
 
 
 def ways_of(adapter: Mesh) -> tuple[UpgradeBy, ...]:
-    """How a mesh can be upgraded, where it can be upgraded at all."""
+    """The upgrade strategies that a mesh supports, if it supports upgrades at all."""
     return tuple(UpgradeBy) if isinstance(adapter, Canary) else (UpgradeBy.IN_PLACE,)

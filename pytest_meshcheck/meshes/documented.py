@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_meshcheck.model.observation import Ending, Form
+from pytest_meshcheck.model.observation import Answered, Ending, Form
 from pytest_meshcheck.model.policy import Failure
 
 
@@ -22,6 +22,23 @@ class Promises:
         return self.sources.get(field_name, "")
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """The forms in which a mesh refuses, by what it refuses.
+
+    Attributes:
+        plaintext: Plaintext under strict mutual TLS.
+        silence: The same from a client that says nothing, because the server speaks first.
+        client: A TLS client with the wrong certificate, or with none.
+        server: A server with the wrong certificate, as a client sees that its data plane refused it.
+    """
+
+    plaintext: frozenset[Form]
+    silence: frozenset[Form]
+    client: frozenset[Form]
+    server: frozenset[Form]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MtlsPromises(Promises):
     """How peers are refused.
@@ -37,6 +54,17 @@ class MtlsPromises(Promises):
     peer_refused_as: frozenset[Form]
     silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
     upstream_refused_statuses: frozenset[int] = frozenset({503})
+
+    @property
+    def refusals(self) -> Refusals:
+        """The forms of refusal, by what is refused."""
+        answers = {Answered(status) for status in self.upstream_refused_statuses}
+        return Refusals(
+            plaintext=self.plaintext_refused_as,
+            silence=self.silent_refused_as,
+            client=self.peer_refused_as,
+            server=self.peer_refused_as | answers,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +114,15 @@ class Default:
     failure: Failure
     status: int
     attempts: int
+
+
+METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
+"""The HTTP methods of the table of default retries."""
+
+
+def for_each_method(failure: Failure, attempts: int, statuses: Sequence[int] = (0,)) -> list[Default]:
+    """Rows of that table for a failure, or for each of its statuses, that is treated alike for all methods."""
+    return [Default(method, failure, status, attempts) for method in METHODS for status in statuses]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +188,8 @@ class Documented(Promises):
         timeout: How a request is cut.
         retry: What is tried again.
         rotation: How soon certificates follow.
-        policies_act_within: From a policy until every data plane goes by it, which the suite then waits for by traffic;
-            0 where ``settled`` knows exactly.
+        policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
+            ``settled`` knows exactly.
     """
 
     mtls: MtlsPromises
@@ -163,6 +200,6 @@ class Documented(Promises):
     policies_act_within: float = 0.0
 
     @property
-    def is_asked(self) -> bool:
-        """Whether the suite asks by traffic when something acts, as ``settled`` cannot know."""
+    def needs_polling(self) -> bool:
+        """Whether the suite has to poll with requests until a policy is in effect, because ``settled`` cannot know."""
         return self.policies_act_within > 0

@@ -1,7 +1,7 @@
-"""No mesh at all, which claims everything: what a bare cluster is judged by, and no check may conform on it.
+"""No mesh at all, but it claims everything: on a bare cluster no check may conform.
 
-It takes every policy and every rotation, and tells nobody. A check that conforms nevertheless measures something else
-than a mesh.
+It accepts every policy and every rotation, and does nothing. A check that conforms nevertheless does not measure the
+mesh.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Home, Mesh, Rotation, TlsEndpoint, rotate_authority
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.envoy.documented import DOCUMENTED
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
@@ -24,51 +24,51 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 
 TRUST_DOMAIN = "cluster.local"
 SOURCE = "https://kubernetes.io/docs/concepts/services-networking/service/"
-CLAIM = Claim(True, SOURCE, note="claimed so that every check runs; nothing is there to keep it")
+CLAIM = Claim(True, SOURCE, note="claimed so that every check runs; nothing implements it")
 
 
 @dataclass
 class NoMesh(Mesh):
-    """Plain workloads that talk in the clear; it is held to what the embedded mesh documents."""
+    """Workloads that communicate in plaintext, compared with the documented behaviour of the embedded mesh."""
 
     name: str = "none"
     version: str = "1"
-    runs_on: Home = Home.KUBERNETES
+    runs_on: PlatformKind = PlatformKind.KUBERNETES
     claims: Mapping[Capability, Claim] = field(default_factory=lambda: dict.fromkeys(Capability, CLAIM))
     documented: Documented = DOCUMENTED
     authority: Authority = field(default_factory=lambda: Authority(TRUST_DOMAIN))
 
     async def install(self, platform: Platform) -> None:
-        """Nothing is installed."""
+        """Do nothing."""
 
     async def upgrade(self, version: str) -> None:
-        """Nothing changes but the name of the version."""
+        """Change the name of the version only."""
         self.version = version
 
     async def uninstall(self) -> None:
-        """Nothing is there."""
+        """Do nothing."""
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """No workload is told of anything."""
+        """No labels and no annotations."""
         return Metadata()
 
     def namespace_enrolment(self) -> Metadata:
-        """There is nothing to be part of."""
+        """No labels and no annotations."""
         return Metadata()
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Every policy is taken, and comes to nothing."""
+        """No resources, whatever the policies."""
         return []
 
     async def settled(self) -> None:
-        """There is nothing to wait for."""
+        """Return at once."""
 
     def identity_of(self, workload: WorkloadSpec) -> str:
-        """The identity that the workload would have."""
+        """The identity that the workload would have in a mesh."""
         return spiffe_id(TRUST_DOMAIN, workload.namespace, workload.service_account)
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """Nobody is told who calls."""
+        """None: no mesh passes it."""
         return None
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
@@ -77,24 +77,24 @@ class NoMesh(Mesh):
         return TlsEndpoint(address, workload.spec.authority)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
-        """The authority rotates, and nobody hears of it."""
+        """Rotate the authority, which nobody uses."""
         rotate_authority(self.authority, what, lifetime)
 
     @asynccontextmanager
     async def authority_outage(self) -> AsyncIterator[None]:
-        """Nobody asks the authority for anything anyway."""
+        """Do nothing: nobody uses the authority."""
         yield
 
     async def diagnose(self, directory: Path) -> None:
-        """There is no state."""
+        """Do nothing: there is no state."""
 
 
-def adapter(order: Order) -> NoMesh:
+def adapter(request: MeshRequest) -> NoMesh:
     """No mesh.
 
     Raises:
         MeshUnavailable: A version was asked for.
     """
-    if order.version is not None:
-        raise MeshUnavailable(f"--mesh=none@{order.version}: `none` has no versions; use --mesh=none")
+    if request.version is not None:
+        raise MeshUnavailable(f"--mesh=none@{request.version}: `none` has no versions; use --mesh=none")
     return NoMesh()

@@ -1,4 +1,4 @@
-"""Which meshes there are: entry points of installed packages, and what hooks register."""
+"""The available meshes: entry points of installed packages, and registrations by hooks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ ENTRY_POINTS = "pytest_meshcheck.meshes"
 
 
 class RegistryError(Exception):
-    """No such mesh, or two of one name; the message lists what there is."""
+    """There is no such mesh, or two have the same name; the message lists the available ones."""
 
 
 class Hooks(Protocol):
@@ -21,18 +21,25 @@ class Hooks(Protocol):
         """See ``pytest_meshcheck.hookspecs``."""
 
 
+class NoHooks:
+    """The hooks where there is no pytest run."""
+
+    def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
+        """Change nothing."""
+
+
 @dataclass(frozen=True)
-class Order:
-    """What the user asked for, handed to an adapter's factory.
+class MeshRequest:
+    """The mesh that the user asked for, as passed to the factory of an adapter.
 
     Attributes:
         version: The version after ``@``; None for the mesh's default.
-        timeout_scale: What every patience is to be multiplied by.
+        timeout_scale: Factor for all time limits.
         hooks: The hooks of this pytest run.
         charts: Directory or URL of the Helm charts; None for the mesh's own repository.
-        installed: Whether the mesh is in the cluster already, and is to be judged as it is.
-        upgrade_to: The version that it is moved to in this run; None: it stays as it is.
-        values: By the name of a chart, or ``*`` for every chart: what overrules the values that the adapter gives it.
+        installed: Whether to test the mesh that is already installed in the cluster.
+        upgrade_to: The version of the upgrade in this run; None without an upgrade.
+        values: Helm values that override those of the adapter, by chart or ``*`` for every chart.
     """
 
     version: str | None
@@ -44,13 +51,13 @@ class Order:
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-Factory = Callable[[Order], Mesh]
-"""Makes an adapter. It raises ``MeshUnavailable`` where the mesh cannot be had, before anything is created."""
+Factory = Callable[[MeshRequest], Mesh]
+"""Makes an adapter, and creates nothing else. Raises ``MeshUnavailable`` if the mesh cannot be provided."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One mesh that can be asked for."""
+    """One available mesh."""
 
     name: str
     origin: str
@@ -65,7 +72,7 @@ class Registry:
 
     @classmethod
     def installed(cls) -> "Registry":
-        """Those of installed packages."""
+        """The meshes of installed packages."""
         registry = cls()
         for point in entry_points(group=ENTRY_POINTS):
             distribution = f"package {point.dist.name}" if point.dist else "an entry point"
@@ -73,15 +80,15 @@ class Registry:
         return registry
 
     def register(self, name: str, factory: Factory, origin: str = "") -> None:
-        """Add a mesh from a hook; ``origin`` says where it comes from, by default the factory's module.
+        """Add a mesh from a hook; ``origin`` describes its source, by default the module of the factory.
 
         Raises:
-            RegistryError: There is one of that name already.
+            RegistryError: The name is taken.
         """
         self.add(Entry(name, origin or f"hook ({factory.__module__}:{factory.__qualname__})", lambda: factory))
 
     def add(self, entry: Entry) -> None:
-        """Add a mesh; RegistryError names both origins where the name is taken."""
+        """Add a mesh; RegistryError names both origins if the name is taken."""
         if (known := self.entries.get(entry.name)) and known.origin != entry.origin:
             raise RegistryError(
                 f"two meshes are named {entry.name!r}: one from {known.origin}, one from {entry.origin}; "
@@ -89,8 +96,8 @@ class Registry:
             )
         self.entries[entry.name] = entry
 
-    def create(self, name: str, order: Order) -> Mesh:
-        """An adapter for the mesh of that name; RegistryError lists the names there are."""
+    def create(self, name: str, request: MeshRequest) -> Mesh:
+        """An adapter for the mesh of this name; RegistryError lists the available names."""
         if name not in self.entries:
             raise RegistryError(f"no mesh {name!r}; available: {', '.join(sorted(self.entries)) or 'none'}")
-        return self.entries[name].load()(order)
+        return self.entries[name].load()(request)

@@ -1,4 +1,4 @@
-"""How adapters render policies: by a table from the kind of a policy to a function."""
+"""Rendering by a table from the kind of a policy to a function."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,8 +13,8 @@ def rendering(table: Mapping[type[Any], Callable[..., Rendered]], policy: Policy
     """The function for a policy's kind.
 
     Args:
-        table: The functions of one mesh, by kind; what a function is called with is the mesh's own business.
-        policy: The policy to be rendered.
+        table: The functions of one mesh, by kind; each mesh chooses their parameters.
+        policy: The policy to render.
         mesh: The mesh, for the message.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The header in which Envoy tells an application who calls.
+"""The header by which Envoy passes the identity of the caller to an application.
 
 https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert
 """
@@ -13,9 +13,9 @@ _PAIR = re.compile(rf'(?P<key>\w+)=(?P<value>(?:[^;"]|{_QUOTED})*)')
 
 
 def caller(header: str) -> str | None:
-    """The URI SAN of the nearest caller's certificate; None where the header names none.
+    """The URI SAN of the nearest caller's certificate; None if the header has none.
 
-    Each proxy on the way appends an element; the last one is of the peer that the application's own sidecar verified.
+    Each proxy appends an element; the last one names the peer that the application's own sidecar verified.
     """
     elements = _ELEMENT.findall(header)
     pairs = _PAIR.finditer(elements[-1]) if elements else iter(())

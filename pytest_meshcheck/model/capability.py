@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 class Capability(enum.StrEnum):
-    """One ability of a mesh; the text under each is what claiming it promises."""
+    """One ability of a mesh; the text under each is the promise of a claim."""
 
     MTLS = "mtls"
     """Connections between enrolled workloads are mutually authenticated TLS."""
@@ -14,15 +14,15 @@ class Capability(enum.StrEnum):
     PERMISSIVE_MTLS = "permissive-mtls"
     """A workload can be set to accept mutual TLS and plaintext side by side."""
     PERMISSIVE_SERVER_FIRST = "permissive-server-first"
-    """Permissive mutual TLS serves plaintext also where the server speaks first."""
+    """Permissive mutual TLS accepts plaintext for server-first protocols, too."""
     PORT_LEVEL_MTLS = "port-level-mtls"
     """Strictness can be set per port."""
     CONFIDENTIALITY = "confidentiality"
-    """What is sent between enrolled workloads cannot be read on the network between them."""
+    """Traffic between enrolled workloads cannot be read on the network between them."""
     CUSTOM_AUTHORITY = "custom-authority"
-    """The mesh takes its certificates from an authority that the suite holds, so that hostile peers can be minted."""
+    """The mesh takes its certificates from the suite's authority, which also issues certificates for hostile peers."""
     SERVER_IDENTITY = "server-identity"
-    """A client's data plane checks which service it talks to."""
+    """A client's data plane verifies the identity of the service."""
     PEER_IDENTITY = "peer-identity"
     """A server receives the verified identity of its caller."""
     SPIFFE = "spiffe"
@@ -38,7 +38,7 @@ class Capability(enum.StrEnum):
     TIMEOUT_GRPC = "timeout-grpc"
     """A whole gRPC call can be given a time limit."""
     CONNECTION_REUSE = "connection-reuse"
-    """How long connections between data planes are reused can be bounded."""
+    """The reuse of connections between data planes can be limited."""
     LEAF_ROTATION = "leaf-rotation"
     """Workload certificates are renewed before they expire, without a restart."""
     ISSUER_ROTATION = "issuer-rotation"
@@ -50,21 +50,21 @@ class Capability(enum.StrEnum):
     PROXY_RESTART = "proxy-restart"
     """One workload's data plane can be restarted."""
     UPGRADE = "upgrade"
-    """The mesh can be moved to another version in place while workloads talk to each other."""
+    """The mesh can be upgraded in place while workloads communicate."""
     KUBERNETES = "kubernetes"
     """The mesh runs on Kubernetes."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a mesh says of one capability.
+    """The claim of a mesh to one capability.
 
     Attributes:
         supported: Whether the mesh claims it.
-        source: Where the mesh's own documentation says so; a URL.
-        note: Why not, or under which condition.
-        since: First version that has it; empty for every version.
-        until: First version that no longer has it.
+        source: The mesh's own documentation; a URL.
+        note: The reason if unsupported, otherwise the conditions.
+        since: The first version with the capability; empty for every version.
+        until: The first version without it.
     """
 
     supported: bool

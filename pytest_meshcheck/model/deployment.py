@@ -9,26 +9,26 @@ from pytest_meshcheck.probe.protocol import messages as m
 
 @dataclass(frozen=True)
 class Deployment:
-    """A service of a check's own.
+    """A service that a check deploys for itself.
 
     Attributes:
-        endpoints: The workloads behind it, each with a ledger of its own; policies about any of them are about all.
+        endpoints: The workloads behind it, each with a ledger of its own. A policy for one of them covers all.
     """
 
     endpoints: tuple[Workload, ...]
 
     @property
     def service(self) -> Workload:
-        """What clients call: the first endpoint, in whose place any other may answer."""
+        """The target of calls: the first endpoint, in place of which any other may answer."""
         return self.endpoints[0]
 
     async def saw(self, exchange: m.Exchange | str) -> dict[str, tuple[m.Attempt, ...]]:
-        """The attempts of an exchange, or of a request id, that reached each endpoint, by its instance."""
+        """The attempts of an exchange or a request id at each endpoint, by instance."""
         seen = await asyncio.gather(*(endpoint.saw(exchange) for endpoint in self.endpoints))
         return {one.instance: attempts for one, attempts in zip(self.endpoints, seen, strict=True)}
 
     async def answers(self, *answers: m.Answer | int, repeat: bool = False) -> str:
-        """Have every endpoint answer one request like this, as ``Workload.answers``; returns the request's id."""
+        """Script every endpoint, as ``Workload.answers``; returns the id of the request."""
         request_id = new_id()
         scripts = (endpoint.answers(*answers, repeat=repeat, request_id=request_id) for endpoint in self.endpoints)
         await asyncio.gather(*scripts)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was seen or done.
+    """One observation or action.
 
     Attributes:
-        kind: ``exchange``, ``attempts``, ``load``, ``wire``, ``policy``, ``in effect`` with the seconds that it took,
+        kind: ``exchange``, ``attempts``, ``load``, ``wire``, ``policy``, ``in effect`` with the seconds until then,
             ``rotation``, ``measured`` and others.
-        subject: Whom it is about, e.g. ``grey/outsider -> blue/server``.
-        observation: A struct of the probe, or anything that msgspec can turn into JSON.
-        wall: When, as seconds since the epoch.
+        subject: Its subject, e.g. ``grey/outsider -> blue/server``.
+        observation: A struct of the probe, or another value that msgspec can encode as JSON.
+        wall: Its time in seconds since the epoch.
     """
 
     kind: str
@@ -23,13 +23,13 @@ class Entry:
 
 
 class Journal:
-    """Collects the entries of the check that runs now; the stage has one, and every workload writes to it."""
+    """The entries of the running check; a stage has one journal for all workloads."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
 
     def begin(self) -> None:
-        """Forget what came before: a new check starts."""
+        """Clear the entries for a new check."""
         self.entries = []
 
     def add(self, kind: str, subject: str, observation: object) -> None:

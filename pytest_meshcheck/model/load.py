@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Load:
-    """A load under way; ``outcome`` is there once the block that it was started in is left.
+    """A running load; ``outcome`` is set at the end of the block that started it.
 
     Attributes:
-        plan: What each instance of the client sends; the ids of all requests begin with that of the plan.
-        servers: The instances that it can have reached, and that still run.
-        outcome: What became of it.
+        plan: The requests of each instance of the client; the ids of all requests begin with that of the plan.
+        servers: The running instances that its requests may have reached.
+        outcome: The joined result.
     """
 
     plan: m.LoadPlan
@@ -31,40 +31,40 @@ class Load:
 
     @property
     def request_id(self) -> str:
-        """What the ids of its requests begin with."""
+        """The prefix of the ids of its requests."""
         return self.plan.request_id
 
     @property
     def result(self) -> LoadOutcome:
-        """The outcome; RuntimeError while the load is still under way."""
+        """The outcome; RuntimeError while the load is running."""
         if self.outcome is None:
-            raise RuntimeError("the load is still under way: leave its block first")
+            raise RuntimeError("the load is still running: leave its block first")
         return self.outcome
 
     async def begin(self, client: "Workload") -> None:
-        """Have an instance of the client send."""
+        """Start the load on an instance of the client."""
         await client.ask(m.StartLoad(plan=self._part(len(self._ended))), m.Done)
 
     async def move(self, client: "Workload", successor: "Workload") -> None:
-        """Have another instance of the client send in place of one that is to go; there is no gap between them."""
+        """Move the load to the successor of a client instance, without a gap."""
         following = len(self._ended) + 1
         await successor.ask(m.StartLoad(plan=self._part(following)), m.Done)
         await self._end(client)
 
     async def keeps_up(self, client: "Workload") -> None:
-        """Raise Inconclusive as soon as it is clear that the machine does not carry the load."""
+        """Raise Inconclusive if the machine cannot keep up with the schedule."""
         kept = await client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Kept)
         if kept.overrun:
             rate = f"{self.plan.rate:g} requests per second"
-            raise Inconclusive(f"the machine does not carry the load: {rate} are sent {kept.late:.1f} s late")
+            raise Inconclusive(f"the machine cannot carry the load: {rate} are sent {kept.late:.1f} s late")
 
     async def leave(self, server: "Workload") -> None:
-        """Keep what an instance of the server has seen that nobody sends to any more, and that is to go."""
+        """Keep the ledger of a server instance that is about to be removed, and receives no more requests."""
         self._seen += await server.saw_of(self)
         self.servers = [one for one in self.servers if one is not server]
 
     async def finish(self, client: "Workload") -> LoadOutcome:
-        """End it, await all answers, and join them with what the servers saw."""
+        """End the load, await all answers, and join them with the ledgers."""
         await self._end(client)
         for server in self.servers:
             self._seen += await server.saw_of(self)
@@ -76,6 +76,6 @@ class Load:
         self._ended.append((await client.ask(m.FinishLoad(request_id=part.request_id), m.Loaded)).result)
 
     def _part(self, number: int) -> m.LoadPlan:
-        """What the instance of this number sends, under ids of its own."""
+        """The plan of the client instance with this number, with request ids of its own."""
         suffix = f"-part{number}" if number else ""
         return msgspec.structs.replace(self.plan, request_id=f"{self.request_id}{suffix}")

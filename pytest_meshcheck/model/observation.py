@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Answered:
-    """A refusal that is an answer of the data plane: the HTTP status, or the gRPC status, that it has."""
+    """A refusal by a response of the data plane, with this HTTP or gRPC status."""
 
     status: int | None = None
     grpc_status: int | None = None
@@ -38,18 +38,18 @@ class Answered:
 
 
 SHORT, SHORT_STEP = 10.0, 0.1
-"""Seconds of a load below which seconds would show little of it, and what is shown instead."""
+"""A load shorter than this, in seconds, is shown in steps of this size instead of seconds."""
 
 Form = Ending | Answered
-"""How a peer can be refused."""
+"""The forms of a refusal."""
 
 
 def takes_form(exchange: Exchange, form: Form) -> bool:
-    """Whether an exchange ended in this form."""
+    """Whether an exchange ended in this form of refusal."""
     if isinstance(form, Ending):
         return exchange.ending is form
-    told = exchange.status if form.grpc_status is None else exchange.grpc_status
-    return exchange.ending is Ending.ANSWERED and told == (form.status or form.grpc_status)
+    status = exchange.status if form.grpc_status is None else exchange.grpc_status
+    return exchange.ending is Ending.ANSWERED and status == (form.status or form.grpc_status)
 
 
 @dataclass(frozen=True)
@@ -63,40 +63,40 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """The spread of these values; all zero where there are none. Each is one of the values (nearest rank)."""
+        """The percentiles of these values (nearest rank); all zero without values."""
         ranked = sorted(values) or [0.0]
         at = [ranked[max(0, math.ceil(len(ranked) * part) - 1)] for part in (0.5, 0.9, 0.99, 1.0)]
         return cls(*at)
 
 
 class LoadSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of the requests of a load that were due in one stretch of it."""
+    """The requests of a load that were due in one interval."""
 
     sent: int
     failed: int = 0
     lost: int = 0
     doubled: int = 0
     slowest: float = 0.0
-    """Seconds from due to answered of the slowest of them."""
+    """The longest time from due to answered, in seconds."""
 
 
 @dataclass(frozen=True)
 class LoadOutcome:
-    """An open-loop load, joined with the ledgers of the servers it went to. Entries are request ids with the reason.
+    """The result of an open-loop load, joined with the ledgers of its servers. Entries are request ids with a reason.
 
     Attributes:
-        sent: Requests sent.
-        failed: Those without a good answer, with what the client saw instead.
-        lost: Those that the client saw answered, but that no server has in its ledger.
-        duplicated: Those that reached an application more than once, with the number of attempts.
-        lateness: How far requests were sent behind their schedule, in seconds: the client's fault, not the mesh's.
-        latency: From due to answered, in seconds, so that a stall shows in every request that it delays.
-        served_in: The same of those requests alone that did not fail.
-        reached: How many requests reached an application, whatever the client saw.
-        overrun: Whether it ended by itself, as requests were sent too late.
-        began: When it began, as seconds since the epoch.
-        step: Seconds of each slice: 1, or 0.1 of a short load.
-        slices: What became of it, step by step.
+        sent: The number of requests.
+        failed: Requests without a good answer, with the client's observation.
+        lost: Requests that the client saw answered, but that no server has in its ledger.
+        duplicated: Requests that reached an application more than once, with the number of attempts.
+        lateness: Delay of requests behind their schedule, in seconds: the client's fault, not the mesh's.
+        latency: Time from due to answered, in seconds; it includes every delay by a stall.
+        served_in: The latency of the requests that did not fail.
+        reached: The number of requests that reached an application, whatever the client saw.
+        overrun: Whether the client gave up, as it could not keep its schedule.
+        began: Its start in seconds since the epoch.
+        step: Length of each slice in seconds: 1, or 0.1 for a short load.
+        slices: The result per step.
     """
 
     sent: int
@@ -114,12 +114,12 @@ class LoadOutcome:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing failed, was lost or came twice."""
+        """Whether no request failed, was lost or arrived twice."""
         return not (self.failed or self.lost or self.duplicated)
 
 
 def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
-    """Join what the servers saw of a load with what its client saw, or several instances of it one after the other."""
+    """Join the ledgers of the servers with the results of the client, which may have had several instances in turn."""
     seen = Counter(attempt.request_id for attempt in attempts)
     failed, lost, duplicated, lateness, latency, served = [], [], [], [], [], []
     for result in results:
@@ -151,7 +151,7 @@ def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
 
 
 def _began(result: LoadResult, results: Sequence[LoadResult]) -> float:
-    """What to add to the times of an instance, be it on another machine, to have seconds since the load began."""
+    """The offset from the clock of an instance, perhaps on another machine, to seconds since the load began."""
     return result.wall - results[0].wall - result.began
 
 
@@ -161,7 +161,7 @@ def _step(results: Sequence[LoadResult]) -> float:
 
 
 def _slices(arrivals: Mapping[str, int], results: Sequence[LoadResult]) -> tuple[LoadSlice, ...]:
-    """Requests by when they were due."""
+    """The requests by the step in which they were due."""
     step, found = _step(results), defaultdict[int, list[tuple[bool, int, float]]](list)
     for result in results:
         for number, due in enumerate(result.scheduled):
@@ -182,4 +182,6 @@ def _slice(requests: Sequence[tuple[bool, int, float]]) -> LoadSlice:
 
 
 def _is_good(result: LoadResult, number: int) -> bool:
-    return result.endings[number] is Ending.ANSWERED and result.statuses[number] in (0, 200)
+    facts = result.protocol.facts
+    good = not facts.has_status or result.statuses[number] == facts.success
+    return good and result.endings[number] is Ending.ANSWERED

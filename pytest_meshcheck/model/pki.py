@@ -1,4 +1,4 @@
-"""A SPIFFE authority that the suite holds: root, intermediate, leaves, and hostile certificates made to order.
+"""The SPIFFE authority of the suite: root, intermediate, leaves, and hostile certificates.
 
 Leaves follow the X.509-SVID standard (https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md): exactly one
 URI SAN, CA:FALSE, digitalSignature, an empty subject. Lifetimes are whole seconds, as X.509 has no finer ones.
@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pytest_meshcheck.probe.protocol.messages import Credentials
 
 CLOCK_SKEW = datetime.timedelta(seconds=60)
-"""How far NotBefore lies in the past, so that a peer whose clock is slow accepts a new certificate."""
+"""The age of NotBefore in a new certificate, so that peers with slow clocks accept it."""
 
 ROOT_LIFETIME = datetime.timedelta(days=3650)
 ISSUER_LIFETIME = datetime.timedelta(days=365)
@@ -30,7 +30,7 @@ def now() -> datetime.datetime:
 
 @dataclass(frozen=True)
 class Validity:
-    """From when to when a certificate holds."""
+    """The validity period of a certificate."""
 
     not_before: datetime.datetime
     not_after: datetime.datetime
@@ -44,13 +44,13 @@ class Validity:
 
 @dataclass(frozen=True)
 class Issuer:
-    """A certificate that signs, with its key and its chain up to, but without, the root.
+    """A signing certificate, with its key and its chain up to, but without, the root.
 
     Attributes:
         certificate: The signing certificate; a root for ``Issuer.root``.
         key: Its private key; never part of a representation.
-        chain: What a leaf is served with after itself: the intermediates, nearest first.
-        root: The certificate that the chain ends in.
+        chain: The certificates that follow a leaf in a handshake: the intermediates, nearest first.
+        root: The root of the chain.
     """
 
     certificate: x509.Certificate
@@ -76,7 +76,7 @@ class Issuer:
         return Issuer(certificate, key, (certificate, *self.chain), self.root)
 
     def leaf(self, identities: Sequence[str], validity: Validity) -> Credentials:
-        """A leaf with exactly these URIs or DNS names as SANs, and this validity; nothing is clamped or checked."""
+        """A leaf with exactly these URIs or DNS names as SANs and this validity, without any checks."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(x509.Name([]), self.certificate.subject, key, validity)
         builder = (
@@ -100,12 +100,12 @@ class Authority:
 
     Attributes:
         trust_domain: The SPIFFE trust domain, e.g. ``cluster.local``.
-        roots: The announced roots, in the order in which they are announced.
+        roots: The announced roots, in order of announcement.
         issuer: The intermediate that signs leaves now.
-        previous: The intermediate before it; None until there was a rotation.
-        next_issuer: The intermediate under a root that was added, until it is switched to.
-        root_issuers: What signs intermediates, by the certificates of all roots there ever were.
-        generation: How many issuers there were; it makes their names differ.
+        previous: The previous intermediate; None before the first rotation.
+        next_issuer: The intermediate under an added root, until the switch to it.
+        root_issuers: The issuers of all roots so far, by certificate.
+        generation: The number of issuers so far; it makes their names unique.
     """
 
     def __init__(self, trust_domain: str) -> None:
@@ -122,7 +122,7 @@ class Authority:
         return pem(*self.roots)
 
     def issue(self, identity: str, lifetime: float) -> Credentials:
-        """A leaf of ``lifetime`` seconds, cut so that it never outlives an issuer above it (RFC 5280 6.1)."""
+        """A leaf with this lifetime in seconds, but never beyond that of an issuer above it (RFC 5280 6.1)."""
         wanted = Validity.of(datetime.timedelta(seconds=lifetime))
         above = (*self.issuer.chain, self.issuer.root)
         limit = min(certificate.not_valid_after_utc for certificate in above)
@@ -132,29 +132,29 @@ class Authority:
         """A new intermediate under the same root."""
         parent = self.root_issuers[self.issuer.root]
         self.generation += 1
-        self._become(parent.intermediate(f"issuer {self.generation}", validity))
+        self._issue_from(parent.intermediate(f"issuer {self.generation}", validity))
 
     def add_root(self) -> None:
-        """Announce a second root beside the first; leaves are still issued under the first."""
+        """Announce a second root; leaves are still issued under the first."""
         self.next_issuer = self._new_root_and_issuer()
         self.roots = (*self.roots, self.next_issuer.root)
 
     def switch_root(self) -> None:
-        """Issue under the root that was added last.
+        """Issue leaves under the root that was added last.
 
         Raises:
-            RuntimeError: No root was added before.
+            RuntimeError: No root was added.
         """
         if self.next_issuer is None:
             raise RuntimeError("no root was added: call add_root() first")
-        self._become(self.next_issuer)
+        self._issue_from(self.next_issuer)
         self.next_issuer = None
 
     def drop_root(self) -> None:
-        """Announce none but the root that leaves are issued under."""
+        """Announce only the root that leaves are issued under."""
         self.roots = (self.issuer.root,)
 
-    def _become(self, issuer: Issuer) -> None:
+    def _issue_from(self, issuer: Issuer) -> None:
         self.previous, self.issuer = self.issuer, issuer
 
     def _new_root_and_issuer(self) -> Issuer:
@@ -165,7 +165,7 @@ class Authority:
 
 
 def spiffe_id(trust_domain: str, namespace: str, service_account: str) -> str:
-    """The SPIFFE ID in the form that meshes on Kubernetes use."""
+    """The SPIFFE ID in the format of meshes on Kubernetes."""
     return f"spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"
 
 

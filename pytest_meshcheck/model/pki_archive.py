@@ -1,4 +1,4 @@
-"""Serialises an authority with its keys: only for a Secret."""
+"""Serialisation of an authority with its keys, only for a Secret."""
 
 import msgspec
 from cryptography import x509
@@ -9,7 +9,7 @@ from pytest_meshcheck.model.pki import Authority, Issuer, key_pem, pem
 
 
 class ArchivedIssuer(msgspec.Struct, frozen=True):
-    """An issuer as PEM texts; the chain begins with the issuer itself, unless that is a root."""
+    """An issuer as PEM texts; the chain begins with the issuer itself, unless it is a root."""
 
     certificate: bytes
     key: bytes
@@ -18,12 +18,12 @@ class ArchivedIssuer(msgspec.Struct, frozen=True):
 
 
 class Archive(msgspec.Struct, frozen=True):
-    """All that an authority is."""
+    """The complete state of an authority."""
 
     trust_domain: str
     generation: int
     roots: bytes
-    """The announced ones, in their order."""
+    """The announced roots, in order."""
     root_issuers: tuple[ArchivedIssuer, ...]
     issuer: ArchivedIssuer
     previous: ArchivedIssuer | None
@@ -45,13 +45,13 @@ def archived(authority: Authority) -> bytes:
     )
 
 
-def restore(authority: Authority, octets: bytes) -> None:
-    """Make an authority the one that was archived.
+def restore(authority: Authority, data: bytes) -> None:
+    """Set an authority to an archived state.
 
     Raises:
-        msgspec.DecodeError: That is no archive.
+        msgspec.DecodeError: The text is not an archive.
     """
-    archive = msgspec.json.decode(octets, type=Archive)
+    archive = msgspec.json.decode(data, type=Archive)
     authority.trust_domain = archive.trust_domain
     authority.generation = archive.generation
     authority.roots = tuple(x509.load_pem_x509_certificates(archive.roots))
@@ -69,7 +69,7 @@ def _packed(issuer: Issuer) -> ArchivedIssuer:
 def _unpacked(packed: ArchivedIssuer) -> Issuer:
     key = serialization.load_pem_private_key(packed.key, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"an issuer's key is on an elliptic curve, this one is a {type(key).__name__}")
+        raise TypeError(f"an issuer's key must be an elliptic-curve key, not {type(key).__name__}")
     chain = tuple(x509.load_pem_x509_certificates(packed.chain)) if packed.chain else ()
     return Issuer(
         x509.load_pem_x509_certificate(packed.certificate), key, chain, x509.load_pem_x509_certificate(packed.root)

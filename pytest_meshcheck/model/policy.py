@@ -1,9 +1,9 @@
-"""Mesh-neutral statements of intent; a mesh renders each into resources of its own."""
+"""Policies: mesh-neutral statements of intent, which each mesh renders as its own resources."""
 
 import enum
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from pytest_meshcheck.probe.protocol.messages import POLICIES_HEADER
 
 
 class Named(Protocol):
-    """What a policy can be about: a workload, with the service of the same name in front of it."""
+    """The target of a policy: a workload, with the service of the same name in front of it."""
 
     @property
     def namespace(self) -> str:
@@ -19,7 +19,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """The name of workload and service, e.g. ``server``."""
+        """The common name of workload and service, e.g. ``server``."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class WholeMesh:
 
 
 class Mode(enum.StrEnum):
-    """How strictly mutual TLS is asked for."""
+    """The strictness of mutual TLS."""
 
     PERMISSIVE = "permissive"
     STRICT = "strict"
@@ -43,21 +43,21 @@ class Mode(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ServerPolicy(ABC):
-    """Who is let in: servers act on it, whoever calls.
+    """A policy for the admission of callers; the data planes of servers apply it.
 
     Attributes:
-        target: The workloads that it is about. The narrower scope wins: port over workload over namespace over mesh.
+        target: The workloads that it covers. The narrower scope wins: port over workload over namespace over mesh.
     """
 
     target: Named | Namespace | WholeMesh
 
     @property
     def is_wide(self) -> bool:
-        """Whether it reaches every workload of the mesh, those of other people too."""
+        """Whether it covers every workload of the mesh, including those of other users."""
         return isinstance(self.target, WholeMesh)
 
     def covers(self, server: Named) -> bool:
-        """Whether a workload is within its scope."""
+        """Whether it covers a workload."""
         match self.target:
             case WholeMesh():
                 return True
@@ -68,12 +68,12 @@ class ServerPolicy(ABC):
 
     @abstractmethod
     def admits_outsiders(self, port: str) -> bool | None:
-        """Whether a covered port serves callers outside the mesh; None where the policy does not decide that."""
+        """Whether a covered port admits callers outside the mesh; None if the policy does not decide that."""
 
 
 @dataclass(frozen=True)
 class ServicePolicy:
-    """How a service is called: the data planes of its clients act on it.
+    """A policy for calls to a service; the data planes of clients apply it.
 
     Attributes:
         target: The service.
@@ -84,11 +84,11 @@ class ServicePolicy:
 
 @dataclass(frozen=True)
 class MutualTls(ServerPolicy):
-    """Whether a workload lets callers in without mutual TLS.
+    """Whether a workload admits callers without mutual TLS.
 
     Attributes:
-        mode: What holds for every port of the target; None inherits from the wider scope.
-        ports: What holds for single ports, by their name; only where the target is one workload.
+        mode: The mode for every port of the target; None inherits that of the wider scope.
+        ports: Modes for single ports, by name; only if the target is one workload.
     """
 
     mode: Mode | None
@@ -101,16 +101,16 @@ class MutualTls(ServerPolicy):
 
 
 class Failure(enum.StrEnum):
-    """A way in which an attempt fails; ``Retry.on`` lists those that are tried again."""
+    """A kind of failed attempt; ``Retry.on`` lists the kinds to retry."""
 
     STATUS = "status"
     """An HTTP status listed in ``Retry.statuses``."""
     CONNECT = "connect-failure"
     """No connection to the endpoint."""
     RESET = "reset"
-    """The connection or stream ended before the head of an answer came, timeouts of single attempts among them."""
+    """The connection or stream ended before the head of a response, which includes a time-out of the attempt."""
     REFUSED_STREAM = "refused-stream"
-    """RST_STREAM with REFUSED_STREAM: the server promises that it did nothing (RFC 9113 8.7)."""
+    """RST_STREAM with REFUSED_STREAM: the server guarantees that it did not process the request (RFC 9113 8.7)."""
     GRPC_CANCELLED = "grpc-cancelled"
     GRPC_DEADLINE_EXCEEDED = "grpc-deadline-exceeded"
     GRPC_INTERNAL = "grpc-internal"
@@ -120,27 +120,31 @@ class Failure(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Retry(ServicePolicy):
-    """Try a failed request to a service again.
+    """Retry failed requests to a service.
 
     Attributes:
-        attempts: Retries on top of the first attempt; 0 turns retries off, also where the mesh has a default.
-        statuses: HTTP statuses that are retried.
-        on: Other failures that are retried.
-        per_try: Seconds that one attempt may take; None for no limit.
+        attempts: The number of retries after the first attempt; 0 disables retries, including defaults of the mesh.
+        statuses: The HTTP statuses to retry; any set, kept as a frozen one.
+        on: Other failures to retry; likewise.
+        per_try: Time limit of one attempt in seconds; None for no limit.
     """
 
     attempts: int
-    statuses: frozenset[int] = frozenset()
-    on: frozenset[Failure] = frozenset()
+    statuses: AbstractSet[int] = frozenset()
+    on: AbstractSet[Failure] = frozenset()
     per_try: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "statuses", frozenset(self.statuses))
+        object.__setattr__(self, "on", frozenset(self.on))
 
 
 @dataclass(frozen=True)
 class Timeout(ServicePolicy):
-    """How long a client waits for a service.
+    """The time limit of requests to a service.
 
     Attributes:
-        request: Seconds for the whole request, retries and back-off among them; 0 means no limit.
+        request: Time limit of the whole request in seconds, including retries and back-off; 0 for no limit.
     """
 
     request: float
@@ -148,10 +152,10 @@ class Timeout(ServicePolicy):
 
 @dataclass(frozen=True)
 class RequestsPerConnection(ServicePolicy):
-    """Bounds how long connections between data planes are reused, so that certificates meet on new handshakes.
+    """Limits the reuse of connections between data planes, so that new handshakes use new certificates.
 
     Attributes:
-        limit: Requests after which a connection is given up.
+        limit: Maximum number of requests on one connection.
     """
 
     limit: int
@@ -163,7 +167,7 @@ MARK = POLICIES_HEADER
 
 
 def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[ServicePolicy]]:
-    """The policies that clients' data planes go by, by namespace and name of the service that they are about."""
+    """The client-side policies, by namespace and name of their service."""
     found: dict[tuple[str, str], list[ServicePolicy]] = {}
     for policy in policies:
         if isinstance(policy, ServicePolicy):
@@ -172,7 +176,7 @@ def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[Serv
 
 
 def mark(policies: Sequence[Policy]) -> str:
-    """The value of ``MARK`` for the policies about one service: another one where any of them differs."""
+    """The value of ``MARK`` for the policies of one service, which differs if any of them differs."""
     texts = [f"{type(policy).__name__} {_values(policy)}" for policy in policies]
     return hashlib.sha256("; ".join(texts).encode()).hexdigest()[:12]
 

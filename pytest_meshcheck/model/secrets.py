@@ -1,6 +1,6 @@
-"""Takes secrets out of what is written: private keys, bearer tokens, passwords, kubeconfigs.
+"""Removal of secrets from output: private keys, bearer tokens, passwords, kubeconfigs.
 
-It errs on the side of too much: a line that looks like a secret is gone, and what stands in its place says so.
+If in doubt it removes: a marker replaces every line that looks like a secret.
 """
 
 import base64
@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from pytest_meshcheck.model.redaction import KEY_BLOCK
 from pytest_meshcheck.probe.protocol.messages import Credentials
 
 REDACTED = "[redacted]"
@@ -38,29 +39,26 @@ SECRET_NAMES = frozenset(
         "x-api-key",
     }
 )
-"""Fields and headers whose value is never written, in lower case and with ``-`` for ``_``."""
+"""The fields and headers whose values are removed, in lower case with ``-`` for ``_``."""
 
 _NAMES = "|".join(re.escape(name).replace(r"\-", "[-_]") for name in sorted(SECRET_NAMES))
 
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
-"""The start of a word; a line break may have been escaped before it, as ``repr`` does."""
-
-_KEY_BLOCK = re.compile(r"-+ ?BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-*|\Z)", re.DOTALL)
-"""A PEM block of any kind of private key; one that was cut off ends with the text."""
+"""The start of a word, also after a line break escaped by ``repr``."""
 
 _KEY_TAIL = re.compile(r"\A.*END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-*", re.DOTALL)
-"""The rest of a PEM block whose beginning was cut off."""
+"""The rest of a PEM block without its beginning."""
 
 _BEARER = re.compile(
     rf"{_START}([Bb]earer|BEARER)\s+(?!\[)"
     r"(?:(?=[^\s]*[0-9A-Z_~+/=])[A-Za-z0-9._~+/=-]{6,}|[A-Za-z0-9._~+/=-]{20,})"
 )
-"""What follows the scheme and is not a word of prose."""
+"""The credentials after the scheme, but not a word of prose."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 
 _SUBSTITUTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (_KEY_BLOCK, PRIVATE_KEY),
+    (KEY_BLOCK, PRIVATE_KEY),
     (_KEY_TAIL, PRIVATE_KEY),
     (re.compile(rf"(?i){_START}({_NAMES})([\"']?\s*[:=]\s*)(?!\[redacted)[^\r\n]+"), rf"\1\2{REDACTED}"),
     (_BEARER, rf"\1 {REDACTED}"),
@@ -73,7 +71,7 @@ _CONFIG_PART = re.compile(rf"[\"']?{_START}(?:clusters|users|contexts|current-co
 
 
 def redact_text(text: str) -> str:
-    """The text without its secrets, base64 that hides one among them."""
+    """The text without its secrets, including base64 of a secret."""
     if _CONFIG_KIND.search(text) and _CONFIG_PART.search(text):
         return KUBECONFIG
     for pattern, substitute in _SUBSTITUTIONS:
@@ -81,15 +79,15 @@ def redact_text(text: str) -> str:
     return _BASE64.sub(_redact_base64, text)
 
 
-def redact_octets(octets: bytes) -> bytes:
-    """The bytes without their secrets; a DER private key as a whole."""
-    if _is_der_key(octets):
+def redact_bytes(data: bytes) -> bytes:
+    """The bytes without their secrets; a DER private key is removed as a whole."""
+    if _is_der_key(data):
         return PRIVATE_KEY.encode()
-    return redact_text(octets.decode("latin-1")).encode("latin-1")
+    return redact_text(data.decode("latin-1")).encode("latin-1")
 
 
 def redact(value: object) -> object:
-    """The value as plain data for JSON (structs become mappings, bytes stay bytes), without its secrets."""
+    """The value without its secrets, as plain data for JSON; structs become mappings, bytes stay bytes."""
     for kind, redactor in _REDACTORS:
         if isinstance(value, kind):
             return redactor(value)
@@ -126,13 +124,13 @@ def _fields(value: object) -> Mapping[Any, object]:
 _REDACTORS: tuple[tuple[type, Callable[..., object]], ...] = (
     (Credentials, lambda _: CREDENTIALS),
     (str, lambda value: redact_text(str(value))),
-    (bytes, redact_octets),
-    (bytearray, lambda value: redact_octets(bytes(value))),
+    (bytes, redact_bytes),
+    (bytearray, lambda value: redact_bytes(bytes(value))),
     (Mapping, _redact_mapping),
     (Sequence, _redact_sequence),
     (AbstractSet, lambda value: sorted((redact(item) for item in value), key=str)),
 )
-"""The first kind that fits decides; text goes before sequences, as it is one."""
+"""The first matching kind decides; text comes before sequences, as it is one."""
 
 
 def _name(key: object) -> str:
@@ -140,24 +138,24 @@ def _name(key: object) -> str:
 
 
 def _is_secret(key: object, value: object) -> bool:
-    """Whether the field's name says that its value is secret; a number is a figure, not a secret."""
+    """Whether a field is secret by its name; a number is not a secret."""
     return isinstance(key, str) and _name(key) in SECRET_NAMES and not isinstance(value, bool | int | float | None)
 
 
 def _redact_base64(match: re.Match[str]) -> str:
     run = match[0].rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        octets = base64.b64decode(run[: len(run) // 4 * 4])
+        data = base64.b64decode(run[: len(run) // 4 * 4])
     except binascii.Error:
         return match[0]
-    return match[0] if redact_octets(octets) == octets else REDACTED
+    return match[0] if redact_bytes(data) == data else REDACTED
 
 
-def _is_der_key(octets: bytes) -> bool:
-    if not octets.startswith(b"\x30"):
+def _is_der_key(data: bytes) -> bool:
+    if not data.startswith(b"\x30"):
         return False
     try:
-        load_der_private_key(octets, password=None)
+        load_der_private_key(data, password=None)
     except TypeError:
         return True
     except ValueError:

@@ -21,15 +21,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 LATE = 0.3
-"""The part of the patience with a request by which it may be sent late before a load is given up."""
-
-UNARY_PATH = "/meshcheck.Probe/Unary"
-KIND_PATHS = {
-    "unary": UNARY_PATH,
-    "client-stream": "/meshcheck.Probe/ClientStream",
-    "server-stream": "/meshcheck.Probe/ServerStream",
-    "bidi": "/meshcheck.Probe/Bidi",
-}
+"""The maximum delay of a request behind the schedule of a load, as a fraction of the patience with a request."""
 
 
 def new_id() -> str:
@@ -52,11 +44,11 @@ class Stream:
 
 
 BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
-"""What to await before a caller calls a server's port, or, with None, before that port is closed to all callers."""
+"""Awaited before a caller calls a server's port or, without a caller, before that port is closed to all."""
 
 
 async def at_once(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
-    """Nothing has to be waited for."""
+    """Do not wait."""
 
 
 @dataclass
@@ -64,15 +56,16 @@ class Workload:
     """A running probe with a service account.
 
     Attributes:
-        spec: What was asked for.
+        spec: The specification.
         probe: The control connection to its probe.
-        journal: Where everything that it sees is written down.
-        resolve: Where it dials.
+        journal: The journal of its observations.
+        resolve: The addresses that it dials.
         instance: Identifies the replica in ledgers.
-        loads: What it sends at this moment.
-        arrived: How many attempts had reached it before a request of some id, whose connections may say none, was made.
-        before_call: Awaited before it sends anything that a check asks for, except for handshakes without a
-            certificate, and before it stops serving.
+        loads: The loads that it sends at present.
+        arrived: The length of its ledger before each TCP request, by request id; later anonymous connections are
+            attributed to that request.
+        before_call: Awaited before each call for a check, except for handshakes without a certificate, and before the
+            workload stops serving.
     """
 
     spec: WorkloadSpec
@@ -92,14 +85,14 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """The name of workload and service."""
+        """The common name of workload and service."""
         return self.spec.name
 
     def __str__(self) -> str:
         return str(self.spec)
 
-    def become(self, successor: "Workload") -> "Workload":
-        """Go on as another instance of the same workload; returns what it was until now."""
+    def replace_with(self, successor: "Workload") -> "Workload":
+        """Continue as another instance of the same workload; returns the previous instance."""
         before = replace(self, loads=[])
         self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}
         return before
@@ -107,29 +100,29 @@ class Workload:
     async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:
         """Send one request, by default GET / over HTTP/1.1; keywords are the fields of ``messages.Request``.
 
-        The protocol follows the port: HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
+        The protocol follows the port, e.g. HTTP/1.1, a unary gRPC call, or a line over TCP that is echoed.
         """
         await self.before_call(self, server, port)
         sent = self.request(server, port, via, **request)
-        if sent.protocol is m.Protocol.TCP:
+        if not sent.protocol.facts.is_http:
             seen = await server.ask(m.ReadLedger(request_id=sent.request_id), m.Ledger)
             server.arrived[sent.request_id] = seen.arrived
         return await self.exchange(m.Send(request=sent), server)
 
     def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
-        """The request that ``get`` would send."""
+        """The request that ``get`` would send; ValueError where its protocol is none of ``Protocol``."""
         declared = server.spec.port(port)
         defaults: dict[str, Any] = {
             "request_id": new_id(),
             "address": self.resolve(self.spec, server.spec, port, via),
-            "protocol": declared.protocol,
             "server_first": declared.server_first,
             "authority": server.spec.authority,
             "patience": self.patience,
         }
-        if declared.protocol is m.Protocol.GRPC:
-            defaults["path"] = KIND_PATHS[fields.get("kind", "unary")]
-        return m.Request(**(defaults | fields))
+        if path := declared.protocol.facts.paths.get(fields.get("kind", "unary")):
+            defaults["path"] = path
+        spoken = m.Protocol(fields.pop("protocol", declared.protocol))
+        return m.Request(protocol=spoken, **(defaults | fields))
 
     async def post(self, server: "Workload", body: m.Body, port: str = "http", **request: Any) -> m.Exchange:
         """Send one POST with a body."""
@@ -159,23 +152,23 @@ class Workload:
             waiting.cancel()
 
     async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
-        """Make only a TLS handshake; the exchange has the alert and the peer's chain."""
+        """Make a TLS handshake only; the exchange has the alert and the peer's chain."""
         request = m.Request(
             request_id=new_id(), address=address, protocol=m.Protocol.TLS, tls=tls, patience=self.patience
         )
         return await self.exchange(m.Send(request=request))
 
     async def exchange(self, command: m.Command, server: "Workload | None" = None) -> m.Exchange:
-        """Have the probe make an exchange and write it down."""
+        """Have the probe make an exchange, and record it."""
         reply = await self.ask(command, m.Exchanged)
         self.journal.add("exchange", f"{self} -> {server or 'address'}", reply.exchange)
         return reply.exchange
 
     async def answers(self, *answers: m.Answer | int, repeat: bool = False, request_id: str = "") -> str:
-        """Script the answers to one request, attempt by attempt; statuses stand for answers. Returns the request's id.
+        """Script the answers to one request, attempt by attempt; a status stands for an answer. Returns the request id.
 
-        Attempts beyond the list get 200, or with ``repeat`` the last of the list. An id may be given that other
-        workloads know the request by as well.
+        Attempts beyond the list get 200, or with ``repeat`` the last answer of the list. Pass an id to script several
+        workloads for the same request.
         """
         request_id = request_id or new_id()
         script = tuple(answer if isinstance(answer, m.Answer) else status(answer) for answer in answers)
@@ -183,14 +176,14 @@ class Workload:
         return request_id
 
     async def closes(self, port: str, seconds: float) -> None:
-        """Stop serving a port, and serve it again after so many seconds; connections are closed, new ones refused."""
+        """Close a port for this number of seconds: its connections are closed, new ones refused."""
         await self.before_call(None, self, port)
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
 
     async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
-        """The attempts of an exchange, or of a request id, that reached this application.
+        """The attempts of an exchange or a request id that reached this application.
 
-        For an exchange over TCP, connections that arrived since and never said an id count as well.
+        For an exchange over TCP, later connections without an id count as well.
         """
         request_id = exchange if isinstance(exchange, str) else exchange.request_id
         attempts = (await self.ask(m.ReadLedger(request_id=request_id), m.Ledger)).attempts
@@ -203,7 +196,7 @@ class Workload:
     async def sees(
         self, request_id: str, count: int = 1, *, ended: bool = False, patience: float | None = None
     ) -> tuple[m.Attempt, ...]:
-        """Wait until ``count`` attempts have arrived, with ``ended`` have ended; what there is when patience ends."""
+        """Wait until ``count`` attempts have arrived (``ended``: have ended); after its patience it returns fewer."""
         command = m.AwaitAttempt(request_id=request_id, count=count, ended=ended, patience=patience or self.patience)
         attempts = (await self.ask(command, m.Ledger)).attempts
         self.journal.add("attempts", f"{self}", attempts)
@@ -211,7 +204,7 @@ class Workload:
 
     @asynccontextmanager
     async def load(self, server: "Workload", rate: float, port: str = "http", **request: Any) -> AsyncIterator[Load]:
-        """Open-loop load on a server while the block runs, ``rate`` requests per second; afterwards joined."""
+        """Open-loop load on a server while the block runs, with ``rate`` requests per second; joined at its end."""
         await self.before_call(self, server, port)
         template = self.request(server, port, **request)
         plan = m.LoadPlan(request_id=new_id(), template=template, rate=rate, late=LATE * self.patience)
@@ -225,16 +218,15 @@ class Workload:
             self.journal.add("load", f"{self} -> {server}, {port}", await load.finish(self))
 
     async def saw_of(self, load: Load) -> tuple[m.Attempt, ...]:
-        """The attempts of a load that reached this application until now."""
+        """The attempts of a load that have reached this application so far."""
         command = m.ReadLedger(request_id=f"{load.request_id}-", prefix=True)
         return (await self.ask(command, m.Ledger)).attempts
 
     @asynccontextmanager
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:
-        """A stream that is kept open while the block runs: TCP echo, or bidirectional gRPC."""
-        kind = {"kind": "bidi"} if server.spec.port(port).protocol is m.Protocol.GRPC else {}
+        """A stream that echoes, kept open while the block runs, e.g. a TCP connection or a bidirectional gRPC call."""
         await self.before_call(self, server, port)
-        opening = self.request(server, port, **(kind | request))
+        opening = self.request(server, port, **({"kind": "bidi"} | request))
         opened = await self.exchange(m.OpenStream(request=opening), server)
         if opened.ending is not m.Ending.ANSWERED:
             raise Inconclusive(f"the stream from {self} to {server} did not open: {opened.ending} {opened.detail}")
@@ -244,7 +236,7 @@ class Workload:
             await self.ask(m.CloseStream(request_id=opening.request_id), m.Done)
 
     async def ask(self, command: m.Command, expected: type[R]) -> R:
-        """Send a command to the probe; a lost probe, or one that cannot do it, is inconclusive."""
+        """Send a command to the probe; Inconclusive if the probe is lost or cannot do it."""
         try:
             reply = await self.probe.call(command)
         except ProbeLost as lost:
@@ -255,14 +247,14 @@ class Workload:
 
 
 def spec_of(target: Named) -> WorkloadSpec:
-    """The plan of what a policy is about; TypeError where that is no workload, so that its ports are not known."""
+    """The specification of a policy's target; TypeError if it is not a workload, and so has no ports."""
     if isinstance(target, WorkloadSpec):
         return target
     if isinstance(target, Workload):
         return target.spec
-    raise TypeError(f"a policy for single ports is about a workload, not about {target!r}")
+    raise TypeError(f"a policy for single ports needs a workload as target, not {target!r}")
 
 
 def status(code: int) -> m.Answer:
-    """An answer with this status and a body that names it."""
+    """An answer with this status, which its body repeats."""
     return m.Answer(status=code, body=m.Body(text=f"scripted {code}\n"))

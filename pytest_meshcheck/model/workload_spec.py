@@ -12,12 +12,12 @@ class Enrolment(enum.StrEnum):
 
     ENROLLED = "enrolled"
     UNENROLLED = "unenrolled"
-    FEIGNED = "feigned"
-    """Enrolled in name, but without a data plane: an impostor that speaks TLS itself."""
+    IMPERSONATED = "impersonated"
+    """An impostor: enrolled in name, but without a data plane; it speaks TLS itself."""
 
 
 class Via(enum.StrEnum):
-    """How a server is addressed."""
+    """The way of addressing a server."""
 
     SERVICE = "service"
     ADDRESS = "address"
@@ -39,22 +39,22 @@ PORTS = (
     Port("tcp", m.Protocol.TCP),
     Port("tcp-banner", m.Protocol.TCP, server_first=True),
 )
-"""What every workload serves."""
+"""The ports of every workload."""
 
 
 @dataclass(frozen=True)
 class WorkloadSpec:
-    """A workload, and the service of the same name in front of it, before it runs.
+    """The specification of a workload, and of the service of the same name in front of it.
 
     Attributes:
-        namespace: Name of the namespace: a plain one in a plan, that of ``Platform.namespace`` once it is started.
+        namespace: Name of the namespace: a plain one before the start, that of ``Platform.namespace`` afterwards.
         name: Name of the workload, its service and its service account.
         enrolment: Whether it is part of the mesh.
-        leaf_lifetime: Seconds that its certificates live; None for what the mesh does by default.
-        ports: What it serves.
-        calls: Whether it calls others; the data plane of one that never does need not know of them.
-        replica: Which of the endpoints behind the service it is, from 1.
-        replicas: How many endpoints the service has.
+        leaf_lifetime: Lifetime of its certificates in seconds; None for the default of the mesh.
+        ports: The ports that it serves.
+        calls: Whether it calls others; otherwise its data plane needs no configuration for them.
+        replica: The number of the endpoint behind the service, from 1.
+        replicas: The number of endpoints of the service.
     """
 
     namespace: str
@@ -68,25 +68,25 @@ class WorkloadSpec:
 
     @property
     def service_account(self) -> str:
-        """Each workload has a service account of its own, of its own name."""
+        """The service account, which has the name of the workload."""
         return self.name
 
     @property
     def service(self) -> tuple[str, str]:
-        """Namespace and name of the service in front of it, which it may share with other replicas."""
+        """Namespace and name of its service, which replicas share."""
         return self.namespace, self.name
 
     @property
     def authority(self) -> str:
-        """The name that clients address it by."""
+        """The host name that clients use."""
         return f"{self.name}.{self.namespace}"
 
     def port(self, name: str) -> Port:
-        """The port of that name; a KeyError names the declared ones."""
+        """The port with this name; a KeyError lists the declared ones."""
         return self.ports[self.position(name)]
 
     def position(self, name: str) -> int:
-        """Which of the declared ports it is, from 0; a KeyError names them."""
+        """The index of the port with this name; a KeyError lists the declared ones."""
         for position, port in enumerate(self.ports):
             if port.name == name:
                 return position
@@ -101,4 +101,4 @@ class WorkloadSpec:
 
 Address = tuple[str, int]
 Resolver = Callable[[WorkloadSpec, WorkloadSpec, str, Via], Address]
-"""Where a client dials to reach a server's port: (client, server, port name, via) -> address."""
+"""The address that a client dials to reach a server's port: (client, server, port name, via) -> address."""

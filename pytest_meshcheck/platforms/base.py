@@ -20,7 +20,7 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a mesh wants on a workload that is, or is not, to be part of it: on pods their labels and annotations.
+    """What a mesh requires on a workload that is to be part of it, or not: labels and annotations of its pods.
 
     ``namespace_labels`` are for meshes that enrol whole namespaces: all workloads of one are then given the same.
     """
@@ -35,7 +35,7 @@ class Stop:
     """A proxy of the mesh that requests pass on their way, outside of the pods of client and server.
 
     Attributes:
-        name: What it is called in evidence.
+        name: Its name in evidence.
         address: The address of its pod.
         node: Where it runs.
     """
@@ -62,7 +62,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Stall:
-    """For how long a process of the run could not react, or what it has run out of.
+    """A process of the run that could not react for some time, or ran out of a resource.
 
     Attributes:
         process: E.g. ``probe of blue/client``.
@@ -82,7 +82,7 @@ class Stall:
 
 
 class Wire(Protocol):
-    """The bytes between two workloads' data planes, or between two probes where there are none."""
+    """The bytes between the data planes of two workloads, or between two probes without data planes."""
 
     async def look_for(self, *needles: str) -> Sight:
         """Which of these texts were seen, in either direction, since the recording began."""
@@ -94,7 +94,7 @@ class Platform(Protocol):
     journal: Journal
 
     def namespace(self, plain: str) -> str:
-        """What a namespace of the stage is called here; the same for every plain name that is the same."""
+        """The name on this platform of a namespace of the stage."""
 
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves; ``metadata`` comes from ``Mesh.enrolment``."""
@@ -103,9 +103,9 @@ class Platform(Protocol):
         """Open a port of a feigned workload, which serves nothing by itself; with TLS where ``tls`` is given."""
 
     async def stop(self, spec: WorkloadSpec) -> None:
-        """Stop a workload and forget it, also one that has not started; one that is gone already is no error."""
+        """Stop a workload, also one that has not started; a missing one is no error."""
 
-    async def vouch(self) -> None:
+    async def ensure_alive(self) -> None:
         """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
@@ -115,27 +115,27 @@ class Platform(Protocol):
         """By kind of process, e.g. ``probes``, the longest standstill in seconds that is known by now."""
 
     async def clear_dead(self) -> Sequence[str]:
-        """Stop what is left of the workloads that have died, and return them as ``namespace/name``.
+        """Stop the remains of workloads that have died, and return them as ``namespace/name``.
 
-        They can be started anew.
+        They can be started again.
         """
 
     async def apply(self, manifests: Sequence[Manifest]) -> None:
         """Create or replace resources of the mesh."""
 
     async def delete(self, manifests: Sequence[Manifest]) -> None:
-        """Remove resources of the mesh; those that are gone already are no error."""
+        """Remove resources of the mesh; missing ones are no error."""
 
     def wire(
         self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
-        """Record what goes over the network between two workloads while the block runs; with stops, on every leg."""
+        """Record the traffic between two workloads while the block runs; with stops, on every leg."""
 
     async def diagnose(self, directory: Path) -> None:
         """Write logs and state of everything that runs into ``directory``, without any secret."""
 
     async def close(self) -> None:
-        """Stop and remove everything that this platform made."""
+        """Stop and remove everything that this platform created."""
 
     def __str__(self) -> str:
         """For headers and reports, e.g. ``local processes``."""
@@ -143,13 +143,13 @@ class Platform(Protocol):
 
 @runtime_checkable
 class Replacing(Protocol):
-    """A platform on which a data plane can come and go with the instance of the workload that it serves."""
+    """A platform on which each instance of a workload can have its own data plane."""
 
     async def join(self, workload: Workload, metadata: Metadata) -> Workload:
         """Start another instance of a workload; once it serves, clients are led to both."""
 
     async def withdraw(self, workload: Workload) -> None:
-        """Lead clients no more to an instance that another has joined; it goes on serving."""
+        """Stop leading clients to an instance that another has joined; it continues to serve."""
 
     async def let_go(self, workload: Workload) -> None:
         """Stop an instance that was withdrawn."""
@@ -157,7 +157,7 @@ class Replacing(Protocol):
 
 @runtime_checkable
 class Limited(Protocol):
-    """A platform that has room for so many workloads."""
+    """A platform with limited room for workloads."""
 
     async def refuse_beyond(self, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int) -> None:
-        """Raise Inconclusive where there is no room for these workloads, in each of so many processes of the run."""
+        """Raise Inconclusive if there is no room for these workloads in each of ``processes`` processes of the run."""

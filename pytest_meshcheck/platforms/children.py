@@ -52,7 +52,7 @@ class Child:
 
     @property
     def ending(self) -> bool:
-        """Whether its end has begun: the kernel takes its memory first, then closes its sockets, and tells us last."""
+        """Whether its end has begun: the kernel frees its memory, then closes its sockets, and notifies us last."""
         if not self.alive:
             return False
         try:
@@ -66,17 +66,20 @@ class Child:
         return not self.alive and not self._stopping
 
     def retire(self) -> None:
-        """Its end is to come: when it does, it is no loss."""
+        """Expect its end, so that it does not count as a loss."""
         self._stopping = True
 
     async def stop(self) -> None:
-        """Kill it and wait for its end; nothing that we start has anything to save."""
+        """Kill it and wait for its end; no child of ours has anything to save."""
         self._stopping = True
         with suppress(ProcessLookupError):
             self.process.kill()
         if self.process.stdin is not None:
             self.process.stdin.close()
         await self.process.wait()
+        if self.process.stdin is not None:
+            with suppress(ConnectionError):  # unread, it would be logged as lost whenever it is collected
+                await self.process.stdin.wait_closed()
         if self.reader is not None:
             await self.reader()
 
@@ -86,7 +89,7 @@ class Child:
             raise Inconclusive(self.obituary())
 
     def obituary(self) -> str:
-        """How it ended, and what its log says of why; the evidence has the whole log."""
+        """How it ended, and the cause according to its log; the evidence has the whole log."""
         return f"the {self.name} died ({_manner(self.process.returncode)}); {last_words(self.said())}"
 
     def said(self) -> str:

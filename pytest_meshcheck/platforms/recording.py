@@ -31,26 +31,26 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """What the recorder calls it."""
+        """Its name in the recorder."""
         return f"{self.client} -> {self.server} {self.port}"
 
     async def begin(self, listen: Address, forward: Address) -> None:
-        """Start to relay."""
+        """Start the relay."""
         await self._call(m.Record(name=self.name, listen=listen, forward=forward))
 
     async def watch(self, client: str, servers: tuple[str, ...], canaries: tuple[str, ...]) -> None:
-        """Start to capture what goes between these addresses, once canaries to those of this node are seen."""
+        """Start to capture traffic between these addresses, once canaries to the addresses of this node are seen."""
         await self._call(m.Capture(name=self.name, client=client, servers=servers, canaries=canaries))
 
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        """Search what was relayed so far."""
+        """Search the relayed bytes so far."""
         reply = await self._call(m.LookFor(name=self.name, needles=needles))
         if not isinstance(reply, m.Seen):
             raise Inconclusive(f"the wire recorder answered {reply} when asked what it saw of {self.name}")
         return reply.sight
 
     async def end(self) -> None:
-        """Stop to relay; connections under way are closed."""
+        """Stop the relay; open connections are closed."""
         await self._call(m.StopRecording(name=self.name))
 
     async def _call(self, command: m.Command) -> msgspec.Struct:
@@ -75,12 +75,12 @@ class Recorded(Protocol):
         """Where they go to."""
 
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        """Search what was recorded so far."""
+        """Search the recorded bytes so far."""
 
 
 @dataclass(frozen=True)
 class RecordedWire:
-    """What a check sees of a recording."""
+    """A recording as seen by a check."""
 
     recording: Recorded
     journal: Journal

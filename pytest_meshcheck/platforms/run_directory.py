@@ -25,7 +25,7 @@ class RunDirectory:
         fresh = Path(tempfile.mkdtemp(prefix=".meshcheck-", dir=parent))
         self._lock = os.open(fresh / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        # It gets its name only once it is locked: nobody can take it for dead in between.
+        # It is renamed once it is locked, so that it never looks dead in between.
         self.path = fresh.rename(parent / f"meshcheck-{secrets.token_hex(4)}")
         self._self = os.open(self.path, os.O_PATH | os.O_DIRECTORY)
 
@@ -45,13 +45,13 @@ class RunDirectory:
 
 
 def dead_runs(parent: Path) -> list[Path]:
-    """The run directories of this user that no process holds."""
+    """The run directories of this user that no process has locked."""
     candidates = (path for path in parent.glob("meshcheck-*") if NAME.fullmatch(path.name))
     return [path for path in candidates if _is_dead(path)]
 
 
 def remove_dead_runs(parent: Path) -> list[Path]:
-    """Remove run directories of this user that no process holds; returns them."""
+    """Remove run directories of this user that no process has locked; returns them."""
     dead = dead_runs(parent)
     for path in dead:
         # Another run may be removing the same one.

@@ -18,16 +18,16 @@ from pytest_meshcheck.probe.process.pulse import Gap, now, standstill
 from pytest_meshcheck.probe.protocol import messages as m
 
 ANSWERS_WITHIN = 5.0
-"""Seconds that a probe has to answer; one that does not is taken to stand still for as long."""
+"""Seconds within which a probe must answer; otherwise it counts as stalled for that time."""
 
 LOOKED_AT_EVERY = 0.1
 """Seconds between two looks at the state of processes without a pulse of their own."""
 
 KEPT = 1000
-"""Gaps of one process; beyond it the oldest go."""
+"""Gaps that are kept of one process; the oldest are dropped."""
 
 STOPPED = ("T", "t")
-"""States in /proc/PID/stat of what is stopped by a signal or by a debugger, as proc(5) has them."""
+"""States in /proc/PID/stat of a process that a signal or a debugger has stopped; see proc(5)."""
 
 
 async def felt(process: str, probe: Probe, interval: Interval) -> Stall:
@@ -73,12 +73,12 @@ class WatchedChildren:
     _next: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """Look again and again, unless that goes on already."""
+        """Start to look periodically, unless that has been started."""
         if self._next is None:
             self._look_again()
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         if self._next is not None:
             self._next.cancel()
 
@@ -121,14 +121,14 @@ class WatchedChildren:
                 self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
 
     def _read_logs(self) -> None:
-        """Find what was out of files between two looks: Envoy says so in its log."""
+        """Find processes that ran out of files between two looks; Envoy logs that."""
         for child in self.children():
             if child.alive and child.name not in self._shortages and OUT_OF_FILES in child.said():
                 self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
 
 
 def _state(pid: int) -> str:
-    """The state of a process as one letter; empty where it is gone."""
+    """The state of a process as one letter; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(") ")[2][:1]
     except (FileNotFoundError, ProcessLookupError):
@@ -136,7 +136,7 @@ def _state(pid: int) -> str:
 
 
 def _limit(pid: int) -> int:
-    """How many files a child may have open."""
+    """The limit of open files of a child."""
     try:
         limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""Takes out of a report what belongs to the machine that made it: paths, the name of the context, images.
+"""Removal of machine-specific details from a report: paths, the name of the context, images.
 
-As with secrets it errs on the side of too much: of whatever looks like a local path only the last part is left.
+If in doubt it removes: only the last part of anything that looks like a local path is kept.
 """
 
 import re
@@ -17,26 +17,26 @@ from pytest_meshcheck.report.writer import without_secrets
 
 CLUSTER = "a cluster"
 SUITE = ("--pyargs", "pytest_meshcheck.conformance")
-"""How everybody has the suite that comes with the plugin."""
+"""The options that select the built-in suite on any machine."""
 
 _PART = r"[^\s/'\"`,;:()\[\]{}<>|]"
 _LOCAL_PATH = re.compile(rf"(?<![\w:/.@%-])/(?!apis?/)(?:{_PART}+/)+{_PART}*")
 """An absolute path of two or more parts that is neither in a URL nor a resource of the API server."""
 
 _CONTEXT = re.compile(r"context (?P<name>.*?)(?P<version> \(Kubernetes [^()]*\))?")
-"""How a cluster that was there already is described; its context may be named after a host, an account or a person."""
+"""The description of an existing cluster; its context may be named after a host, an account or a person."""
 
 _PLACE = re.compile(r"--mesh-[a-z-]+=(.+)", re.DOTALL)
-"""An option that says where a run took place, or what it took things from."""
+"""An option for the location of a run, or for its sources."""
 
 _OWN_SWITCHES = ("--mesh-installed", "--mesh-allow-disruption")
-"""Options that change what a run is, not where it is."""
+"""Options that affect the run itself, not its location."""
 
 
 def without_machine(report: Report) -> Report:
-    """The report without what belongs to its machine, and without secrets.
+    """The report without machine-specific details and without secrets.
 
-    A command that repeats a check becomes one for everybody: cluster, charts, values and images are the reader's own.
+    Commands that repeat a check work elsewhere: cluster, charts, values and images are the reader's own.
     """
     local = _names(report)
     platform = local.get(report.platform, report.platform)
@@ -47,7 +47,7 @@ def without_machine(report: Report) -> Report:
 
 
 def _names(report: Report) -> dict[str, str]:
-    """What names the machine, and what is to stand in its place; the longest first, as one may be part of another."""
+    """Machine-specific names with their replacements, the longest first, as one may be part of another."""
     found = {
         place[1]: PurePosixPath(place[1]).name
         for result in report.results

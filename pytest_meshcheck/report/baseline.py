@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from pytest_meshcheck.checks.aliases import Alias, Aliases
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Change, CheckChange, Comparison, Report, ReportUnreadable, load
 
@@ -14,15 +16,15 @@ RANK: Mapping[Verdict, int] = {
     Verdict.KNOWN_VIOLATION: 0,
     Verdict.VIOLATES: 0,
 }
-"""What is better, as a user of the mesh has it: it does it; it says that it does not; it says so and does not.
+"""The rank from best to worst for a user of the mesh: it conforms; it makes no claim; it claims and violates.
 
-Expectations change what a run ends in, not what the mesh does: a violation is one, known or not. Inconclusive and
-not-run have no rank, as nothing is known of the mesh.
+Expectations change the outcome of a run, not the mesh: known violations have the rank of violations. Inconclusive and
+not-run have no rank, as nothing is known about the mesh.
 """
 
 
 class BaselineUnreadable(Exception):
-    """The baseline is not a report that can be read; names the file and says why."""
+    """The baseline is not a readable report; with the file and the reason."""
 
 
 def load_baseline(path: Path) -> Report:
@@ -39,12 +41,31 @@ def load_baseline(path: Path) -> Report:
         ) from error
 
 
-def compare(baseline: Report, report: Report) -> Comparison:
-    """Compare each check of two reports; those of this report come first, then those that are gone."""
-    before = {result.id: result.verdict for result in baseline.results}
+def compare(baseline: Report, report: Report, aliases: Aliases = MappingProxyType({})) -> Comparison:
+    """Compare each check of two reports; those of this report come first, then those that are gone.
+
+    What the baseline has under an id of ``aliases`` is compared with each check that replaces it.
+    """
     now = {result.id: result.verdict for result in report.results}
+    before: dict[str, Verdict] = {}
+    for result in baseline.results:
+        for check_id in _heirs(result.id, now, aliases) or [result.id]:
+            before.setdefault(check_id, result.verdict)
     changes = tuple(_change(check_id, before.get(check_id), now.get(check_id)) for check_id in {**now, **before})
     return Comparison(mesh=baseline.mesh, started=baseline.started, changes=changes)
+
+
+def old_ids(baseline: Report, aliases: Aliases) -> list[Alias]:
+    """The aliases by which checks of a baseline are known."""
+    return [aliases[result.id] for result in baseline.results if result.id in aliases]
+
+
+def _heirs(check_id: str, now: Mapping[str, Verdict], aliases: Aliases) -> list[str]:
+    """The checks of now that replace one of a baseline; those that do not apply to the mesh only if none does."""
+    if (alias := aliases.get(check_id)) is None:
+        return []
+    heirs = [one for one in now if alias.covers(one)]
+    return [one for one in heirs if now[one] is not Verdict.UNSUPPORTED] or heirs
 
 
 def _change(check_id: str, before: Verdict | None, now: Verdict | None) -> CheckChange:
@@ -63,7 +84,7 @@ def _direction(before: Verdict | None, now: Verdict | None) -> Change:
 
 
 def of_change(comparison: Comparison, change: Change) -> list[CheckChange]:
-    """The checks that changed in one way."""
+    """The checks with this change."""
     return [item for item in comparison.changes if item.change is change]
 
 

@@ -1,4 +1,4 @@
-"""Violations as they are read: one card for a requirement, and what was seen alike said once."""
+"""Cards of violations: one per requirement, with equal observations stated once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,35 +9,35 @@ from pytest_meshcheck.report.unjudged import alike
 
 @dataclass(frozen=True)
 class Finding:
-    """Results that expected and saw the same, but for names, addresses and durations."""
+    """Results with the same expectation and observation, apart from names, addresses and durations."""
 
     results: tuple[Result, ...]
 
     @property
     def first(self) -> Result:
-        """The result whose particulars stand for all."""
+        """The representative result."""
         return self.results[0]
 
 
 @dataclass(frozen=True)
 class Card:
-    """What was found of one requirement."""
+    """The findings about one requirement."""
 
     findings: tuple[Finding, ...]
 
     @property
     def first(self) -> Result:
-        """The result whose requirement is that of all."""
+        """The first result."""
         return self.findings[0].first
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """All of its results."""
+        """All results of the card."""
         return tuple(result for finding in self.findings for result in finding.results)
 
     @property
     def title(self) -> str:
-        """The check with its parameters; without them where it has several, and the requirement of several checks."""
+        """The check with its parameters; the check alone for several parameters; the requirement for several checks."""
         if len(self.results) == 1:
             return self.first.id
         checks = {result.id.partition("[")[0] for result in self.results}
@@ -45,7 +45,7 @@ class Card:
 
 
 def cards(results: Iterable[Result]) -> list[Card]:
-    """Results by their requirement, in the order in which they came."""
+    """The results grouped by requirement, in their order."""
     found: dict[tuple[str, str], dict[tuple[str, ...], list[Result]]] = {}
     for result in results:
         seen = alike(result.expected), alike(result.actual), alike(result.reason), result.link

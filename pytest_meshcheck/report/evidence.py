@@ -1,4 +1,4 @@
-"""The evidence of one verdict, as files: what was sent, seen and set up, without any secret."""
+"""The evidence of one verdict as files: traffic, observations and configuration, without secrets."""
 
 import contextlib
 import hashlib
@@ -17,19 +17,19 @@ from pytest_meshcheck.model.secrets import redact
 from pytest_meshcheck.report.files import ReportNotWritten, make_directory, remove, replace
 
 EXCHANGES = "exchanges.md"
-"""The file that every folder of evidence has."""
+"""The file that every evidence folder contains."""
 
 LONGEST = 120
-"""Characters in the path of an evidence folder, relative to the report."""
+"""The maximum length of an evidence folder's path, relative to the report."""
 
 BEGINNINGS = ("started", "arrived")
-"""What the wall clock of an observation was read at."""
+"""The fields with the wall-clock time of an observation."""
 
 MOMENTS = (*BEGINNINGS, "answered", "ended")
-"""Times of a probe's monotonic clock."""
+"""The fields with times of a probe's monotonic clock."""
 
 LARGE = 1e3
-"""From here on six significant digits would lose milliseconds."""
+"""For larger numbers six significant digits would lose milliseconds."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+,@\[\]-]+")
 
@@ -45,7 +45,7 @@ class Record:
 
     @property
     def time(self) -> str:
-        """When, as ``moment`` writes it."""
+        """The time in the format of ``moment``."""
         return moment(self.wall)
 
 
@@ -55,7 +55,7 @@ def moment(wall: float) -> str:
 
 
 def folder(check_id: str) -> PurePosixPath:
-    """Where the evidence of a check lies, relative to the report: at most 120 characters, unique, safe to create."""
+    """The evidence folder of a check, relative to the report: unique, portable, at most 120 characters."""
     parts = [_safe(part) for part in check_id.split("/", 1)]
     path = "/".join(parts)
     if path == check_id and len(path) <= LONGEST:
@@ -71,10 +71,10 @@ def _safe(part: str) -> str:
 
 
 def write_evidence(directory: Path, entries: Iterable[Entry]) -> None:
-    """Write what happened during a check into a folder of its own; files of an earlier run are replaced.
+    """Write the evidence of a check into its folder; files of an earlier run are replaced.
 
-    ``observations.jsonl`` has every entry, ``exchanges.md`` is for reading, ``manifests.json`` has the policies as
-    they were rendered, and ``wire.txt`` the octets that were recorded. The last two exist where there are such entries.
+    ``observations.jsonl`` has every entry, ``exchanges.md`` is for people, ``manifests.json`` has the rendered
+    policies, and ``wire.txt`` the recorded bytes. The last two exist only if there are such entries.
 
     Raises:
         ReportNotWritten: A file or the folder cannot be written.
@@ -90,14 +90,14 @@ def write_evidence(directory: Path, entries: Iterable[Entry]) -> None:
 
 
 def remove_other_evidence(directory: Path, kept: Iterable[str]) -> None:
-    """Remove what earlier runs left beside a report: the evidence of checks that it names none of.
+    """Remove evidence of earlier runs that a report does not mention.
 
     Args:
-        directory: That of the report.
-        kept: Its folders of evidence, relative to it; empty ones do not count.
+        directory: The directory of the report.
+        kept: The evidence folders of the report, relative to it; empty names do not count.
 
     Raises:
-        ReportNotWritten: Something cannot be removed.
+        ReportNotWritten: A file or folder cannot be removed.
     """
     wanted = {directory / folder for folder in kept if folder}
     for pattern in (f"*/{EXCHANGES}", f"*/*/{EXCHANGES}"):
@@ -130,22 +130,22 @@ def _manifests(records: Sequence[Record]) -> str:
 
 def _wire(records: Sequence[Record]) -> str:
     sections = [
-        f"{record.time}  {record.subject}\n{_summary(record)}\n\n{hexdump(octets)}"
+        f"{record.time}  {record.subject}\n{_summary(record)}\n\n{hexdump(data)}"
         for record in records
         if record.kind == "wire"
-        for octets in _octets(record.observation)
+        for data in _bytes_of(record.observation)
     ]
     return "\n".join(sections)
 
 
-def _octets(observation: Any) -> Iterator[bytes]:
+def _bytes_of(observation: Any) -> Iterator[bytes]:
     values = observation.values() if isinstance(observation, Mapping) else [observation]
     yield from (value for value in values if isinstance(value, bytes))
 
 
-def hexdump(octets: bytes) -> str:
-    """Sixteen octets a line: offset, hexadecimal, and ASCII with a dot for what cannot be printed."""
-    rows = (octets[start : start + 16] for start in range(0, len(octets), 16))
+def hexdump(data: bytes) -> str:
+    """Sixteen bytes per line: offset, hexadecimal, and ASCII with dots for unprintable bytes."""
+    rows = (data[start : start + 16] for start in range(0, len(data), 16))
     return "".join(
         f"{number * 16:08x}  {row.hex(' '):<47}  {''.join(chr(o) if 32 <= o < 127 else '.' for o in row)}\n"
         for number, row in enumerate(rows)
@@ -175,7 +175,7 @@ def _line(observation: Any) -> str:
 
 
 def _dated(observation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The observation with times of day for those of a probe's own clock, which began at any time."""
+    """The observation with wall-clock times instead of those of the probe's monotonic clock."""
     begun = next((observation[key] for key in BEGINNINGS if key in observation), None)
     if begun is None or "wall" not in observation:
         return observation

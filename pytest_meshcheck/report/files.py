@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, and says which one could not be written."""
+"""Atomic writing of files; errors name the file."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class ReportNotWritten(Exception):
-    """A file of the report could not be written; what was there before is as it was."""
+    """A file of the report could not be written; its previous content is unchanged."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
@@ -18,12 +18,12 @@ class ReportNotWritten(Exception):
 
     @classmethod
     def because(cls, path: Path, error: OSError) -> "ReportNotWritten":
-        """For an error of the operating system."""
+        """The error for an error of the operating system."""
         return cls(path, error.strerror or str(error))
 
 
 def make_directory(directory: Path) -> None:
-    """Create a directory with its parents; one that exists is fine.
+    """Create a directory with its parents, unless it exists.
 
     Raises:
         ReportNotWritten: It cannot be created.
@@ -35,7 +35,7 @@ def make_directory(directory: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put a file in place in one step: a reader sees the old one or the new one, never a part.
+    """Replace a file atomically: a reader sees the old one or the new one, never a part.
 
     Raises:
         ReportNotWritten: The disk is full, or the directory cannot be written to.
@@ -54,7 +54,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add to the end of a file, which is created where there is none.
+    """Append to a file, which is created if it does not exist.
 
     Raises:
         ReportNotWritten: The disk is full, or the file cannot be written to.
@@ -67,7 +67,7 @@ def append(path: Path, content: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file; one that is not there is fine.
+    """Remove a file, if it exists.
 
     Raises:
         ReportNotWritten: It cannot be removed.
@@ -79,6 +79,6 @@ def remove(path: Path) -> None:
 
 
 def _remove(unfinished: Path) -> None:
-    # The directory itself may be what is missing or unwritable; that error is being raised already.
+    # The directory itself may be missing or unwritable; that error is being raised already.
     with contextlib.suppress(OSError):
         unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""From the journal of a check to what its result keeps for pictures."""
+"""The history of a check for pictures, extracted from its journal."""
 
 import hashlib
 from collections import defaultdict
@@ -8,22 +8,22 @@ import msgspec
 
 from pytest_meshcheck.checks.history import History, LoadLine, Mark, TimeLine, TriedAt
 from pytest_meshcheck.model.journal import Entry
-from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, Protocol
+from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome
 
 CERTIFICATE = "new certificate"
-"""The mark for the first handshake in which a server showed another leaf."""
+"""The mark for the first handshake with a new leaf of the server."""
 
 DIGITS = 4
-"""Decimals of seconds that are kept: a tenth of a millisecond."""
+"""The decimals of seconds: a tenth of a millisecond."""
 
 
 def history(entries: Sequence[Entry], request_id: str | None = None) -> History | msgspec.UnsetType:
-    """What is worth a picture; unset where nothing is.
+    """The history for pictures; unset without any.
 
     Args:
         entries: The journal of the check.
-        request_id: The request that a violation is about; empty where it names none, which stands for the load if there
-            was one and the newest request otherwise. None where there is no violation.
+        request_id: The request of a violation; if empty, the load if there was one, otherwise the newest request.
+            None without a violation.
     """
     loads = tuple(_loads(entries))
     about_load = loads and not request_id
@@ -45,13 +45,13 @@ def _time_line(entries: Sequence[Entry], request_id: str) -> TimeLine | None:
         protocol=seen.protocol,
         seconds=round(seen.seconds, DIGITS),
         ending=seen.ending,
-        status=seen.grpc_status if seen.protocol is Protocol.GRPC else seen.status,
+        status=seen.code,
         attempts=_attempts(entries, seen),
     )
 
 
 def _attempts(entries: Iterable[Entry], seen: Exchange) -> tuple[TriedAt, ...] | None:
-    """What servers had of a request when they were asked last; None where none was asked since it was sent."""
+    """The attempts of a request in the newest ledgers; None if none was read after the request."""
     asked = [entry for entry in entries if entry.kind == "attempts" and entry.wall >= seen.wall]
     found = {
         (attempt.instance, attempt.number): attempt
@@ -100,7 +100,7 @@ def _loads(entries: Sequence[Entry]) -> Iterator[LoadLine]:
 
 
 def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
-    """The loads of an entry: one, or those of an upgrade by port."""
+    """The loads of an entry: one, or one per port in an upgrade."""
     if isinstance(entry.observation, LoadOutcome):
         return [(entry.subject, entry.observation)]
     loads = getattr(entry.observation, "loads", {}) if entry.kind == "upgrade" else {}
@@ -108,7 +108,7 @@ def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
 
 
 def _marks(entries: Iterable[Entry]) -> Iterator[tuple[float, str]]:
-    """What was rotated when, and when servers began to show another certificate."""
+    """The rotation steps, and the first handshakes with new certificates."""
     shown: dict[object, str] = {}
     for entry in entries:
         if entry.kind == "rotation":

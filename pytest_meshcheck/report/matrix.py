@@ -1,4 +1,4 @@
-"""Many reports on one page: checks by mesh, then what the meshes claim."""
+"""Several reports on one page: checks by mesh, then the claims of the meshes."""
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ from pytest_meshcheck.report.unjudged import breakdown
 
 
 class Stance(enum.StrEnum):
-    """What is claimed beside what was observed, in one word."""
+    """A claim compared with the observation, in one word."""
 
     KEPT = "kept"
     """Claimed and confirmed."""
     BROKEN = "broken"
     """Claimed and contradicted."""
     UNPROVEN = "unproven"
-    """Claimed, but no check was judged."""
+    """Claimed, but no check has a verdict."""
     UNCLAIMED = "unclaimed"
 
 
@@ -36,15 +36,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
     complete: bool
     unjudged: str = ""
-    """How many checks could not be judged, and why."""
+    """The number of checks without a verdict, and the causes."""
     score: str
-    """E.g. ``33/34 conform``, or ``62 of 107 judged`` where the rest could not be."""
+    """E.g. ``33/34 conform``, or ``62 of 107 judged`` if the rest has no verdict."""
     beside: tuple[str, ...]
-    """What is in no score, e.g. ``3 unsupported``."""
+    """The counts outside the score, e.g. ``3 unsupported``."""
 
 
 class CheckRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One check; its verdict in each run, None where the run does not have it."""
+    """One check with its verdict in each run, None if the run does not have it."""
 
     id: str
     level: Level
@@ -53,7 +53,7 @@ class CheckRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CapabilityCells(msgspec.Struct, frozen=True, kw_only=True):
-    """One capability; what each mesh claims and what its run observed, None where the run does not know it."""
+    """One capability with claim and observation per mesh, None if the run does not know the capability."""
 
     name: str
     meshes: tuple[CapabilityRow | None, ...]
@@ -78,7 +78,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def merge(reports: Sequence[Report]) -> Matrix:
-    """Set reports side by side, in the order in which they are given."""
+    """Merge reports, in the given order."""
     return Matrix(
         columns=tuple(_column(report) for report in reports),
         contradictions=tuple(
@@ -128,7 +128,7 @@ def _capabilities(reports: Sequence[Report]) -> tuple[CapabilityCells, ...]:
 
 
 def stance(row: CapabilityRow | None) -> Stance:
-    """A claim beside its observation."""
+    """The stance of a mesh on a capability."""
     if row is None or not row.claimed:
         return Stance.UNCLAIMED
     kept = {Observed.CONFIRMED: Stance.KEPT, Observed.CONTRADICTED: Stance.BROKEN}

@@ -1,4 +1,4 @@
-"""What a run found out about one mesh: the content of report.json, the only source of every other artefact."""
+"""The content of report.json: the result of a run on one mesh, and the only source of all other formats."""
 
 import enum
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.model.capability import Claim
 
 SCHEMA: Literal["1"] = "1"
-"""Version of the layout of report.json; it changes when a reader of the old layout would misread the new one."""
+"""The layout version of report.json; it changes when readers of the old layout would misread the new one."""
 
 
 class ReportUnreadable(Exception):
-    """A file is not a report that this version can read; names the file and says why."""
+    """A file is not a report that this version can read; with the file and the reason."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -24,18 +24,18 @@ class ReportUnreadable(Exception):
 
 
 class Observed(enum.StrEnum):
-    """What a run says of a capability, whatever the mesh claims."""
+    """The observation of a capability in a run, whatever the mesh claims."""
 
     CONFIRMED = "confirmed"
-    """Checks that prove it were judged, and every one of them conforms."""
+    """Every check that proves it and has a verdict conforms, and there is at least one."""
     CONTRADICTED = "contradicted"
     """A check that proves it violates, known or not."""
     NOT_OBSERVED = "not-observed"
-    """No check that proves it was judged."""
+    """No check that proves it has a verdict."""
 
 
 class Change(enum.StrEnum):
-    """How a check compares with the same check in a baseline."""
+    """The change of a check's verdict since a baseline."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -49,7 +49,7 @@ class Change(enum.StrEnum):
 
 
 class MeshVersion(msgspec.Struct, frozen=True):
-    """The mesh that was judged."""
+    """The tested mesh."""
 
     name: str
     version: str
@@ -66,14 +66,16 @@ class CapabilityRow(msgspec.Struct, frozen=True, kw_only=True):
     observed: Observed
     note: str = ""
     source: str = ""
-    """Where the mesh's documentation makes the claim; a URL."""
+    """The documentation of the claim; a URL."""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a requirement comes from."""
+    """The source of a requirement."""
 
     title: str
     url: str
+    quote: str | msgspec.UnsetType = msgspec.UNSET
+    """The sentence of it that counts; left out where none is quoted, and in older reports."""
 
 
 class Requirement(msgspec.Struct, frozen=True):
@@ -84,7 +86,7 @@ class Requirement(msgspec.Struct, frozen=True):
 
 
 class CheckChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One check in a baseline and now; None where that report does not have it."""
+    """One check in a baseline and now; None if the report does not have it."""
 
     id: str
     before: Verdict | None
@@ -93,21 +95,21 @@ class CheckChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
-    """Checks that could not be judged for one and the same cause."""
+    """Checks without a verdict for a common cause."""
 
     verdict: Verdict
     cause: str
-    """What their reasons have in common; empty where they were not run for a reason that nobody gave."""
+    """The common part of their reasons; empty if they were not run for no stated reason."""
     checks: tuple[str, ...]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The report in a line, for readers of report.json that count nothing themselves."""
+    """The totals of the report, for readers of report.json that do not count themselves."""
 
     headline: str
     score: str
     unjudged: tuple[Unjudged, ...]
-    """The commonest cause first; whoever reads a score has to look here."""
+    """The commonest cause first. A score means little without them."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,29 +128,28 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Version of pytest-meshcheck."""
     mesh: MeshVersion
     summary: Summary | msgspec.UnsetType = msgspec.UNSET
-    """Made from the results; left out in reports of before there was one."""
+    """Computed from the results; missing in older reports."""
     platform: str
     data_planes: str | msgspec.UnsetType = msgspec.UNSET
-    """Which of several forms those of the mesh had; left out where it has one, or it is not known."""
+    """The form of the data planes; omitted if the mesh has only one, or if it is unknown."""
     started: str
-    """When the run began: ISO 8601, UTC."""
+    """The start of the run: ISO 8601, UTC."""
     seconds: float
     level: Level
-    """Checks of this level and of those above it were selected."""
+    """The lowest level of the selected checks."""
     timeout_scale: float = 1.0
     complete: bool = True
-    """False when the run was interrupted; the results are those that were judged until then."""
+    """False if the run was interrupted; the other checks have the verdict not-run."""
     capabilities: tuple[CapabilityRow, ...] = ()
     steps: Mapping[str, float] = {}
-    """What was done before and between checks, e.g. ``mesh start``, and the seconds that it took."""
+    """The steps before and between checks, e.g. ``mesh start``, in seconds."""
     pulse: Mapping[str, float] | msgspec.UnsetType = msgspec.UNSET
-    """By kind of process - ``pytest``, ``probes``, ``sidecars`` - the longest time in which one could not react, in
-    seconds; left out where it is not known."""
+    """The longest stall in seconds by kind of process: ``pytest``, ``probes``, ``sidecars``; omitted if unknown."""
     results: tuple[Result, ...] = ()
     requirements: Mapping[str, Requirement] = {}
-    """By requirement id."""
+    """The requirements by id."""
     defects: Mapping[str, tuple[str, ...]] = {}
-    """Check id, with or without parameters, to the planted defects that the check was seen to catch."""
+    """Check id, with or without parameters, to the planted defects that the check has caught."""
     baseline: Comparison | None = None
 
 
@@ -162,9 +163,9 @@ JUDGED = CONFORMING | VIOLATING
 
 
 def observe(claims: Mapping[str, Claim], results: Iterable[Result]) -> tuple[CapabilityRow, ...]:
-    """Set what a mesh claims beside what its checks saw; capabilities that are needed but not claimed come last.
+    """Compare the claims of a mesh with the observations; capabilities without a claim come last.
 
-    Only what a check proves is observed by it: what it merely uses may be sound although the check violates.
+    Only checks that prove a capability count: one that a check merely uses may be sound although the check violates.
     """
     verdicts: dict[str, set[Verdict]] = {str(name): set() for name in claims}
     for result in results:
@@ -198,16 +199,16 @@ def load(path: Path) -> Report:
     """Read a report.json.
 
     Raises:
-        ReportUnreadable: There is no such file, it is not JSON, or not a report of this layout.
+        ReportUnreadable: The file is missing, not JSON, or not a report of this layout.
     """
     try:
-        octets = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise ReportUnreadable(path, error.strerror or str(error)) from error
     try:
-        version = msgspec.json.decode(octets, type=_Version).schema
+        version = msgspec.json.decode(content, type=_Version).schema
         if version == SCHEMA:
-            return msgspec.json.decode(octets, type=Report)
+            return msgspec.json.decode(content, type=Report)
     except msgspec.ValidationError as error:
         raise ReportUnreadable(path, f"not a report of pytest-meshcheck: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -215,5 +216,5 @@ def load(path: Path) -> Report:
     raise ReportUnreadable(
         path,
         f"its layout has version {version!r}, this pytest-meshcheck reads {SCHEMA!r}: "
-        "make the report again with this version, or read it with the one that wrote it",
+        "repeat the run with this version, or read the report with the version that wrote it",
     )

@@ -1,4 +1,4 @@
-"""One run at a time writes to the directory of a report: two would overwrite each other's verdicts and evidence."""
+"""Exclusive report directories: two runs would overwrite each other's verdicts and evidence."""
 
 import contextlib
 import fcntl
@@ -12,27 +12,27 @@ FOR_ITSELF = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class DirectoryTaken(Exception):
-    """Another run writes to a directory right now; names it and the next step."""
+    """Another run is writing to a directory; with its name and the next step."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(
-            f"another run writes its report to {directory} right now: wait for its end, or name another directory "
+            f"another run is writing its report to {directory}: wait for its end, or choose another directory "
             "with --mesh-report=DIR"
         )
 
 
 class Reservation:
-    """Directories that belong to this run until it ends, however it ends: the kernel lets go of them.
+    """Directories reserved for this run until it ends, however it ends: the kernel releases the locks.
 
-    The directory itself is locked, so that nothing of ours has to lie beside the report.
+    The directory itself is locked, so no lock file is needed.
     """
 
     def __init__(self, directories: Iterable[Path]) -> None:
-        """Make the directories where they are missing, and reserve them.
+        """Create missing directories, and reserve all.
 
         Raises:
-            DirectoryTaken: Another run has one of them.
-            ReportNotWritten: One cannot be made.
+            DirectoryTaken: Another run has reserved one of them.
+            ReportNotWritten: A directory cannot be created.
         """
         self._held: dict[Path, int] = {}
         try:
@@ -43,7 +43,7 @@ class Reservation:
             raise
 
     def release(self) -> None:
-        """Give the directories back; one that has remained empty goes, and so does the one that it is in."""
+        """Release the directories; empty ones are removed, with their parent if it is empty too."""
         for directory, descriptor in self._held.items():
             with contextlib.suppress(OSError):  # it is not empty
                 directory.rmdir()
@@ -59,4 +59,4 @@ class Reservation:
         except BlockingIOError:
             raise DirectoryTaken(directory) from None
         except OSError:
-            return  # a file system without locks, such as some of a network, keeps nobody apart
+            return  # some network file systems have no locks

@@ -12,13 +12,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def generate() -> dict[str, Any]:
-    """The schema as the structs have it."""
+    """The schema generated from the structs."""
     schema = msgspec.json.schema(Report)
     return {"$schema": DIALECT, "title": f"report.json of pytest-meshcheck, layout {SCHEMA}", **schema}
 
 
 def text() -> str:
-    """The generated schema as the text of the shipped file."""
+    """The text of the generated schema."""
     return msgspec.json.format(msgspec.json.encode(generate()), indent=2).decode() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What a run could not judge, grouped by its causes: nothing is known of the mesh from it, so that it is said first."""
+"""Checks without a verdict on the mesh, grouped by cause; reports mention them first."""
 
 import re
 from collections import Counter
@@ -9,17 +9,17 @@ from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report.model import Report, Unjudged
 
 SHOWN = 2
-"""Causes in a line; reports have them all."""
+"""The maximum number of causes in a line; reports list all."""
 
 LONGEST = 80
-"""Characters of a cause."""
+"""The maximum length of a cause."""
 
 RANK = {Level.MAY: 0, Level.SHOULD: 1, Level.MUST: 2}
 
 NAMED = re.compile(
     r"Insufficient [\w./-]*\w|assert failure: [^\n]+|No space left on device|Too many open files|Cannot allocate memory"
 )
-"""What a cause is called wherever it stands in a reason."""
+"""Phrases that name the cause wherever they occur in a reason."""
 
 VARIES = re.compile(
     r"""
@@ -31,24 +31,24 @@ VARIES = re.compile(
     """,
     re.VERBOSE,
 )
-"""What makes equal reasons look different."""
+"""The parts in which reasons with the same cause differ."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Results that have one reason in common."""
+    """Results with a common reason."""
 
     cause: str
     results: tuple[Result, ...]
 
     @property
     def first(self) -> Result:
-        """The result whose particulars stand for all."""
+        """The representative result."""
         return self.results[0]
 
     @property
     def checks(self) -> str:
-        """The ids in one line; of a check with several parameters how many, e.g. ``retry/fires (9), mtls/strict``."""
+        """The ids in one line, with the number of parameters, e.g. ``retry/fires (9), mtls/strict``."""
         ids: dict[str, list[str]] = {}
         for result in self.results:
             ids.setdefault(result.id.partition("[")[0], []).append(result.id)
@@ -56,7 +56,7 @@ class Group:
 
 
 def unjudged(report: Report) -> list[Result]:
-    """The results that say nothing of the mesh although their checks were asked for."""
+    """The results without a verdict on the mesh although their checks were selected."""
     return [
         result
         for result in report.results
@@ -66,7 +66,7 @@ def unjudged(report: Report) -> list[Result]:
 
 
 def grouped(results: Iterable[Result]) -> list[Group]:
-    """Results with one reason together, the largest group first; names, addresses and durations make no difference."""
+    """The results grouped by reason, the largest group first; names, addresses and durations are ignored."""
     found: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         found.setdefault((result.verdict, result.link, alike(result.reason)), []).append(result)
@@ -75,7 +75,7 @@ def grouped(results: Iterable[Result]) -> list[Group]:
 
 
 def causes(report: Report) -> tuple[Unjudged, ...]:
-    """Why checks could not be judged, the commonest cause first."""
+    """The causes for missing verdicts, the commonest first."""
     return tuple(
         Unjudged(verdict=group.first.verdict, cause=group.cause, checks=tuple(result.id for result in group.results))
         for group in grouped(unjudged(report))
@@ -83,7 +83,7 @@ def causes(report: Report) -> tuple[Unjudged, ...]:
 
 
 def breakdown(report: Report) -> str:
-    """How many checks could not be judged and why, e.g. ``45 inconclusive (44 x "Insufficient cpu", 1 x "...")``."""
+    """The number of checks without a verdict, and why: ``45 inconclusive (44 x "Insufficient cpu", 1 x "...")``."""
     found = causes(report)
     words = {Verdict.INCONCLUSIVE: "inconclusive", Verdict.NOT_RUN: "not run"}
     parts = [_of_one_verdict(word, [one for one in found if one.verdict is verdict]) for verdict, word in words.items()]
@@ -91,13 +91,13 @@ def breakdown(report: Report) -> str:
 
 
 def commonest(report: Report) -> str:
-    """The commonest cause with its number, for where there is little room; empty where none was told."""
+    """The commonest cause with its number, for narrow places; empty without a stated cause."""
     named = [one for one in causes(report) if one.cause]
     return f"{len(named[0].checks)} x {shortened(named[0].cause, LONGEST // 2)}" if named else ""
 
 
 def shortened(text: str, length: int = LONGEST) -> str:
-    """The text, cut where it is longer."""
+    """The text, truncated if necessary."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
@@ -111,7 +111,7 @@ def _of_one_verdict(word: str, found: Sequence[Unjudged]) -> str:
 
 
 def _cause(members: Sequence[Result]) -> str:
-    """What a group's reason is called: its first line, without what differs between its members."""
+    """The name of a group's reason: its first line, without the parts in which its members differ."""
     if named := NAMED.search(members[0].reason):
         return shortened(named[0])
     lines = Counter(_first_line(member.reason) for member in members)
@@ -120,7 +120,7 @@ def _cause(members: Sequence[Result]) -> str:
 
 
 def alike(reason: str) -> str:
-    """A text without what differs between texts of one meaning: names, addresses, durations."""
+    """The text without the parts in which texts of the same meaning differ: names, addresses, durations."""
     named = NAMED.search(reason)
     return named[0] if named else _varied(reason)
 

@@ -1,4 +1,4 @@
-"""What is computed from a report: counts, score, contradictions, and the verdict in one line."""
+"""Values computed from a report: counts, score, contradictions, and the headline."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ from pytest_meshcheck.report.model import (
 from pytest_meshcheck.report.unjudged import breakdown, causes, unjudged
 
 NOTABLE = 0.5
-"""Seconds from which on it is worth a line that a process of the run stood still."""
+"""The shortest stall in seconds that reports mention."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many of the judged checks conform; while some could not be judged, how many were.
+    """The number of judged checks that conform; if some could not be judged, the number of judged ones.
 
-    Unsupported checks are in no number.
+    Unsupported checks are not counted.
     """
 
     conforming: int
@@ -41,12 +41,12 @@ class Score:
 
     @property
     def asked(self) -> int:
-        """How many checks were to be judged."""
+        """The number of selected checks."""
         return self.judged + self.unjudged
 
     @property
     def unit(self) -> str:
-        """What the figures count."""
+        """The unit of the figures."""
         return "checks judged" if self.unjudged else "judged checks conform"
 
     @property
@@ -61,19 +61,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A capability that the mesh claims, and the results that say otherwise."""
+    """A capability that the mesh claims, and the results that contradict it."""
 
     capability: CapabilityRow
     results: tuple[Result, ...]
 
 
 def family(check_id: str) -> str:
-    """The family of a check: what stands before the first slash of its id."""
+    """The family of a check: the part of its id before the first slash."""
     return check_id.partition("/")[0]
 
 
 def families(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results by family, both in the order in which they came."""
+    """The results by family, in their order."""
     grouped: dict[str, list[Result]] = {}
     for result in results:
         grouped.setdefault(family(result.id), []).append(result)
@@ -81,7 +81,7 @@ def families(results: Iterable[Result]) -> dict[str, list[Result]]:
 
 
 def counts(results: Iterable[Result]) -> Counter[Verdict]:
-    """How many results there are of each verdict."""
+    """The number of results of each verdict."""
     return Counter(result.verdict for result in results)
 
 
@@ -91,7 +91,7 @@ def of(verdict: Verdict, results: Iterable[Result]) -> list[Result]:
 
 
 def judged(results: Iterable[Result]) -> list[Result]:
-    """The results that a score is made of. A MAY check records a fact and cannot fail: it is not among them."""
+    """The results that count in the score: no MAY checks, which record facts and cannot fail."""
     return [result for result in results if result.verdict in JUDGED and result.level is not Level.MAY]
 
 
@@ -101,7 +101,7 @@ def recorded(results: Iterable[Result]) -> list[Result]:
 
 
 def score(report: Report, results: Iterable[Result] | None = None) -> Score:
-    """The score of a report, or of these of its results."""
+    """The score of a report, or of some of its results."""
     chosen = list(report.results if results is None else results)
     among, ids = judged(chosen), {result.id for result in chosen}
     missing = [result for result in unjudged(report) if result.id in ids]
@@ -109,7 +109,7 @@ def score(report: Report, results: Iterable[Result] | None = None) -> Score:
 
 
 def contradictions(report: Report) -> list[Contradiction]:
-    """Capabilities that are claimed, although a check that proves them violates."""
+    """The claimed capabilities for which a proving check violates."""
     return [
         Contradiction(row, tuple(r for r in report.results if row.name in r.proven and r.verdict in VIOLATING))
         for row in report.capabilities
@@ -118,48 +118,49 @@ def contradictions(report: Report) -> list[Contradiction]:
 
 
 def used(result: Result) -> list[str]:
-    """The capabilities that a check builds on and does not prove."""
+    """The capabilities that a check uses but does not prove."""
     return [name for name in result.needs if name not in result.proven]
 
 
 def observed(report: Report, row: CapabilityRow) -> str:
-    """What a run says of a capability, in words; where no check could have said anything, that."""
+    """The observation of a capability in words, or that no check proves it."""
     if any(row.name in result.proven for result in report.results):
         return row.observed.replace("-", " ")
     return "no check proves it"
 
 
 def requirement(report: Report, result: Result) -> Requirement:
-    """The requirement of a check; its id stands in for a text that the report does not have."""
+    """The requirement of a check; its id replaces a missing text."""
     return report.requirements.get(result.requirement, Requirement(result.requirement))
 
 
 def defects(report: Report, check_id: str) -> tuple[str, ...]:
-    """The defects that a check was seen to catch, be they listed for its parameters or for the whole check."""
+    """The defects that a check has caught, listed for its parameters or for the whole check."""
     whole_check = report.defects.get(check_id.partition("[")[0], ())
     return report.defects.get(check_id, whole_check)
 
 
 def missing(report: Report, results: Iterable[Result]) -> list[str]:
-    """The capabilities, not claimed, for want of which checks were unsupported."""
+    """The unclaimed capabilities that made checks unsupported."""
     claimed = {row.name for row in report.capabilities if row.claimed}
     needs = {need for result in of(Verdict.UNSUPPORTED, results) for need in result.needs}
     return sorted(needs - claimed)
 
 
 def is_whole(report: Report) -> bool:
-    """Whether every check that was asked for has a verdict on the mesh."""
+    """Whether every selected check has a verdict on the mesh."""
     return report.complete and not unjudged(report)
 
 
-def headline(report: Report) -> str:
-    """The verdict on the mesh in one line; what could not be judged comes first."""
+def headline(report: Report, *, causes: bool = True) -> str:
+    """The verdict on the mesh in one line; checks without a verdict come first, with their causes."""
     parts = [] if report.complete else ["The run was interrupted."]
     total = score(report)
     if total.unjudged:
         were = "was" if total.unjudged == 1 else "were"
         checks = plural(total.asked, "check")
-        parts.append(f"{total.unjudged} of {checks} {were} not judged: {breakdown(report)}.")
+        why = f": {breakdown(report)}" if causes else ""
+        parts.append(f"{total.unjudged} of {checks} {were} not judged{why}.")
     return " ".join([*parts, _finding(report)])
 
 
@@ -167,7 +168,7 @@ def _finding(report: Report) -> str:
     found, total = counts(report.results), score(report)
     broken = found[Verdict.VIOLATES] + found[Verdict.KNOWN_VIOLATION]
     if total.judged == 0:
-        return f"Nothing is known of {report.mesh}: no check was judged."
+        return f"Nothing is known about {report.mesh}: no check was judged."
     if broken:
         known = f", {found[Verdict.KNOWN_VIOLATION]} of them known" if found[Verdict.KNOWN_VIOLATION] else ""
         return f"{report.mesh} violates {broken} of {plural(total.judged, 'judged check')}{known}."
@@ -183,7 +184,7 @@ def summarised(report: Report) -> Report:
 
 
 def beside(report: Report) -> list[str]:
-    """What stands beside the score and is never part of it, e.g. ``3 unsupported``."""
+    """The counts outside the score, e.g. ``3 unsupported``."""
     found = counts(report.results)
     apart = (Verdict.UNSUPPORTED, Verdict.INCONCLUSIVE, Verdict.FIXED, Verdict.NOT_RUN)
     words: Mapping[Verdict, str] = {
@@ -196,7 +197,7 @@ def beside(report: Report) -> list[str]:
 
 
 LIMITS = "The mesh was tested with workloads of the suite; the configuration of other namespaces was not looked at."
-"""What no run looks at, whatever its verdicts."""
+"""The limit of every run."""
 
 
 def plural(number: int, noun: str) -> str:
@@ -205,11 +206,11 @@ def plural(number: int, noun: str) -> str:
 
 
 def where(report: Report) -> list[str]:
-    """What the mesh ran on, and of which form its data planes are where that is known."""
+    """The platform of the mesh, and the form of its data planes if known."""
     return [one for one in (report.platform, report.data_planes) if one]
 
 
 def pulse(report: Report) -> str:
-    """Which processes of the run stood still for how long, in one line; empty where none did for long."""
+    """The stalls of the run's processes in one line; empty if all were short."""
     stood = {kind: seconds for kind, seconds in (report.pulse or {}).items() if seconds >= NOTABLE}
     return ", ".join(f"{kind} stood still for up to {seconds:.1f} s" for kind, seconds in stood.items())

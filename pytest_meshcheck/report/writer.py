@@ -1,4 +1,4 @@
-"""Writes the artefacts of a report into a directory of the user's, and nothing else there."""
+"""Writes the files of a report into the user's directory, and nothing else there."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,19 +19,19 @@ FILES: Mapping[str, Callable[[Report], bytes]] = {
     "report.html": lambda report: html.render(report).encode(),
     "badge.json": lambda report: msgspec.json.encode(badge.badge(report)) + b"\n",
 }
-"""In this order, so that what was judged is safe before anything is made from it."""
+"""The files in writing order: the data first, so that it is safe."""
 
 
 def write(report: Report, directory: Path) -> Path:
     """Write report.json, report.md, report.html and badge.json, each in one step; returns the path of report.html.
 
     Args:
-        report: What to write; secrets that a message carried into it are taken out.
-        directory: Created where it is missing. Evidence in it of checks that this report has none of is removed;
-            other files are left alone.
+        report: The report; secrets in its messages are removed.
+        directory: The directory, created if missing. Evidence that the report does not mention is removed; other
+            files are kept.
 
     Raises:
-        ReportNotWritten: A file cannot be written; those before it are whole, and so are those of an earlier run.
+        ReportNotWritten: A file cannot be written; the files before it are complete, as are those of earlier runs.
     """
     clean = without_secrets(report)
     make_directory(directory)
@@ -42,7 +42,7 @@ def write(report: Report, directory: Path) -> Path:
 
 
 def add_to_summary(report: Report, summary: Path) -> None:
-    """Add report.md to the end of a file, e.g. the one that ``$GITHUB_STEP_SUMMARY`` names.
+    """Append report.md to a file, e.g. that of ``$GITHUB_STEP_SUMMARY``.
 
     Raises:
         ReportNotWritten: The file cannot be written.
@@ -51,5 +51,5 @@ def add_to_summary(report: Report, summary: Path) -> None:
 
 
 def without_secrets(report: Report) -> Report:
-    """The report without private keys, tokens and kubeconfigs that a message may have carried into it."""
+    """The report without private keys, tokens and kubeconfigs, which messages may contain."""
     return msgspec.convert(redact(report), Report)

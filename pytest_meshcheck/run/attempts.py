@@ -1,6 +1,6 @@
-"""What an item ended in each time it was run: plugins that repeat tests make several attempts of one.
+"""The attempts of a test item: plugins that repeat tests run one item several times.
 
-No attempt betters another: the item is as bad as its worst one.
+The worst attempt counts.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ import pytest
 from pytest_meshcheck.checks.verdict import Result, Verdict, severity
 
 PHASES: dict[Verdict, Literal["setup", "call"]] = {Verdict.INCONCLUSIVE: "setup"}
-"""Where pytest is to have it that something failed, if not in the call: an error is what fails outside of that."""
+"""The phase in which pytest reports each outcome, if not the call: failures outside the call are errors."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How one attempt ended.
+    """The outcome of one attempt.
 
     Attributes:
-        result: Of this attempt alone.
-        outcome: What pytest calls it.
-        longrepr: What pytest shows of it.
+        result: The result of this attempt only.
+        outcome: pytest's outcome.
+        longrepr: pytest's representation of the failure.
         wasxfail: The reason of an expected failure.
     """
 
@@ -38,11 +38,11 @@ class Attempt:
 
     @classmethod
     def of(cls, report: pytest.TestReport, result: Result) -> "Attempt":
-        """The attempt that a report is about."""
+        """The attempt of a test report."""
         return cls(result, report.outcome, report.longrepr, getattr(report, "wasxfail", None))
 
     def show_as(self, report: pytest.TestReport) -> None:
-        """Have pytest count and show a report as it does this attempt."""
+        """Make pytest count and show a report like this attempt."""
         report.outcome, report.longrepr = self.outcome, self.longrepr
         report.when = PHASES.get(self.result.verdict, "call")
         vars(report).pop("wasxfail", None)
@@ -55,12 +55,12 @@ class Attempts:
     """The attempts of one item in this process.
 
     Attributes:
-        folder: Where their evidence goes.
-        begun: How many there are.
-        raised: What the check itself raised, by the number of the attempt.
-        ended: Those that are over, by number, the first one being 1.
-        kept: The numbers of those whose evidence is in the folder.
-        counted: Whether pytest was told what the item is counted as.
+        folder: The folder for evidence.
+        begun: The number of attempts so far.
+        raised: The exception of the check itself, by number of the attempt.
+        ended: The finished attempts by number, from 1.
+        kept: The numbers of the attempts with evidence in the folder.
+        counted: Whether pytest has counted the item.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class Attempts:
     counted: bool = False
 
     def begin(self) -> None:
-        """Begin another one; evidence of an earlier run is removed, that of the first attempt makes room for others."""
+        """Begin an attempt; evidence of an earlier run is removed, that of the first attempt moves to make room."""
         self.begun += 1
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if self.begun == 1:
@@ -82,9 +82,9 @@ class Attempts:
                 aside.rename(self.folder / "attempt-1")
 
     def correct(self, report: pytest.TestReport, *, final: bool) -> None:
-        """Make a report one about the item; ``final`` is the one that the item is counted by.
+        """Turn the report of an attempt into one about the item; ``final`` is the report that pytest counts.
 
-        To JUnit a test ends with its teardown: that of an attempt before the last one must not look like one.
+        For JUnit a test ends with its teardown, so the teardown of an earlier attempt must not look like one.
         """
         if final:
             self.counted = True
@@ -95,17 +95,17 @@ class Attempts:
 
     @property
     def evidence(self) -> Path:
-        """Where the evidence of the present attempt goes."""
+        """The evidence folder of the present attempt."""
         return self.folder if self.begun <= 1 else self.folder / f"attempt-{self.begun}"
 
     @property
     def unreported(self) -> list[int]:
-        """The attempts before the present one that pytest was told nothing of."""
+        """The earlier attempts that were not reported to pytest."""
         return [number for number in self.raised if number < self.begun and number not in self.ended]
 
     @property
     def worst(self) -> Attempt:
-        """The first of the worst ones."""
+        """The worst attempt, the first of several."""
         return max(self._in_order(), key=lambda attempt: severity(attempt.result.verdict))
 
     @property
@@ -118,15 +118,15 @@ class Attempts:
         worst = msgspec.structs.replace(worst, attempts=verdicts)
         if len(set(verdicts)) == 1:
             return worst
-        told = "actual" if worst.actual else "reason"
-        return msgspec.structs.replace(worst, **{told: f"{getattr(worst, told)} ({_differing(verdicts)})".lstrip()})
+        field = "actual" if worst.actual else "reason"
+        return msgspec.structs.replace(worst, **{field: f"{getattr(worst, field)} ({_differing(verdicts)})".lstrip()})
 
     def _in_order(self) -> list[Attempt]:
         return [attempt for _, attempt in sorted(self.ended.items())]
 
 
 def _differing(verdicts: tuple[Verdict, ...]) -> str:
-    """What the attempts ended in, the worst first, e.g. ``violates in attempt 1 of 2, conforms in 2``."""
+    """The verdicts of the attempts, the worst first, e.g. ``violates in attempt 1 of 2, conforms in 2``."""
     numbered = sorted(enumerate(verdicts, 1), key=lambda one: -severity(one[1]))
     (worst, of_worst), *others = _grouped(numbered)
     word = "attempt" if len(of_worst) == 1 else "attempts"

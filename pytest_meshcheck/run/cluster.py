@@ -1,4 +1,4 @@
-"""The cluster of a run: the process that the user started provides it, processes that run checks attach to it."""
+"""The cluster of a run: the process that the user started provides it, and xdist workers attach to it."""
 
 import asyncio
 import secrets
@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
+from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
 from pytest_meshcheck.platforms.cleanup.run_records import records_folder
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
 from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.run.own_tests import needs_probe, refuse_without_client, uses_cluster
 from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
@@ -27,10 +28,10 @@ from pytest_meshcheck.run.score import RESULT, ScoreKeeper
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 ATTACHMENT = "meshcheck_cluster"
-"""Where a worker of xdist finds its cluster."""
+"""The key of the cluster in the input of an xdist worker."""
 
 LINES = {
-    # step of a mesh under test: what is said of it
+    # step of a mesh under test: message
     "mesh": "{mesh} ready",
     "stage": "stage of {mesh} ready",
 }
@@ -38,10 +39,10 @@ LINES = {
 
 @dataclass(eq=False)
 class Cluster:
-    """The hooks that have a cluster ready before the first check, and gone after the last.
+    """The hooks that provide the cluster before the first check, and remove it after the last.
 
     Attributes:
-        worker: The worker of xdist that this process is; empty where it is none.
+        worker: The id of this xdist worker; empty in other processes.
     """
 
     config: pytest.Config
@@ -52,6 +53,7 @@ class Cluster:
     _attachment: Attachment | None = None
     _provision: Provision | None = None
     _kind_config: Path | None = None
+    _unrecorded: tuple[str, ...] = ()
     _plan: Plan | None = None
     _scores: ScoreKeeper | None = None
     _no_probe: pytest.UsageError | None = None
@@ -63,10 +65,10 @@ class Cluster:
 
     @classmethod
     def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster":
-        """The cluster that the settings ask for, for these meshes; nothing is created yet.
+        """The cluster for these settings and meshes; nothing is created yet.
 
         Raises:
-            MeshUnavailable: It cannot be had.
+            MeshUnavailable: It cannot be provided.
         """
         given: dict[str, Any] | None = getattr(config, "workerinput", None)
         if given is not None:
@@ -81,19 +83,19 @@ class Cluster:
 
     @property
     def attachment(self) -> Attachment:
-        """How to get to the cluster; Inconclusive where there is none."""
+        """The reference to the cluster; Inconclusive before it exists."""
         if self._attachment is None:
             raise Inconclusive("no cluster yet: it is created when checks run")
         return self._attachment
 
     def keep_score(self, scores: ScoreKeeper) -> None:
-        """Tell the score keeper where the checks run, and how long each step takes."""
+        """Pass the platform and the duration of each step to the score keeper."""
         self._scores = scores
         scores.steps = self.progress.steps
         self._tell_platform(f"context {context_of(self.settings)}" if is_named(self.settings) else "a kind cluster")
 
     def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
-        """Find out whether the cluster can be had, before anything is created; MeshUnavailable says why not."""
+        """Check that the cluster can be provided, before anything is created; otherwise MeshUnavailable."""
         settings = self.settings
         records_folder()
         if not is_named(settings):
@@ -103,19 +105,20 @@ class Cluster:
             refuse_one_place(settings, adapters)
             kind.require()
             return
-        on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
+        on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is PlatformKind.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
         refuse_one_place(settings, on_cluster)
+        self._unrecorded = tuple(str(name) for name, mesh in on_cluster.items() if _only_adapter_uninstalls(mesh))
         asyncio.run(looked_at(on_cluster.values(), settings))
 
     def _plan_probe(self) -> None:
-        """Have on this machine what the probe image is built from; UsageError where it cannot be had."""
+        """Fetch the parts of the probe image to this machine; UsageError if that is impossible."""
         settings = self.settings
         if settings.mesh_probe_image is not None:
             return
         if is_named(settings) and kind_of(settings) is None:
             raise pytest.UsageError(
-                "a cluster that exists pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
+                "an existing cluster pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
                 "(only into kind clusters of this machine an image can be loaded that is built here)"
             )
         try:
@@ -124,12 +127,12 @@ class Cluster:
             raise pytest.UsageError(str(error)) from error
 
     def say_ready(self, name: MeshName, subject: MeshUnderTest) -> None:
-        """Say how long a mesh took as soon as it is known, which of a worker of xdist it is with its first result."""
+        """Print the start-up times of a mesh as soon as they are known; for an xdist worker with its first result."""
         if not self.worker:
             self._say(str(name), "", subject.steps)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Say how long mesh and stage took, in each worker of xdist."""
+        """Print the start-up times of mesh and stage in each xdist worker."""
         if self.worker or not hasattr(report, RESULT):
             return
         mesh, _, steps, *_ = getattr(report, RESULT)
@@ -137,28 +140,28 @@ class Cluster:
         self._say(mesh, f" for {gateway.id}" if gateway else "", steps)
 
     def pytest_sessionstart(self) -> None:
-        """With xdist the workers need the cluster as soon as they begin, when nobody knows yet what they will run."""
+        """With xdist, provide the cluster before it is known which tests run: the workers need it at their start."""
         if not self.worker and self.config.getoption("dist", "no") != "no" and not self.config.option.collectonly:
             try:
                 self._plan_probe()
             except pytest.UsageError as error:
                 self._no_probe = error
-            self._have()
+            self._acquire()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell the process that has the cluster whether workloads of the suite will be started."""
+        """Inform the process with the cluster whether tests start workloads of the suite."""
         if self.worker and any(mesh_of(item) and needs_probe(item) for item in session.items):
             self.attachment.probe_wanted.touch()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
-        """Refuse, before anything is run, workloads whose image cannot be had."""
+        """Refuse workloads without an image, before any test runs."""
         if self._no_probe is not None and self.attachment.probe_wanted.exists():
             raise self._no_probe
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Without xdist it is made once it is known that there is something to run."""
+        """Without xdist, provide the cluster once it is known that there are tests to run."""
         uses = [item for item in session.items if mesh_of(item)]
         wanted = uses and not session.testsfailed and not self.config.option.collectonly
         if self.worker or self._attachment is not None or not wanted:
@@ -167,31 +170,33 @@ class Cluster:
             refuse_without_client()
         if any(map(needs_probe, uses)):
             self._plan_probe()
-        self._have()
+        self._acquire()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of xdist where the cluster is."""
+        """Pass the reference to the cluster to an xdist worker."""
         node.workerinput[ATTACHMENT] = msgspec.json.encode(self.attachment).decode()
 
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
-        """Remember how it ended."""
+        """Remember the exit status."""
         self._exit = int(exitstatus)
 
     def pytest_unconfigure(self) -> None:
-        """Leave nothing behind but what is to be kept."""
+        """Remove everything that is not to be kept."""
         if self._plan is not None:
             self._plan.close()
         if self._provision is not None:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
             self._provision.release(self._scores.adapters.values() if self._scores else (), failed=failed)
 
-    def _have(self) -> None:
+    def _acquire(self) -> None:
         if left := left_by_dead_runs():
             self.progress.say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
-        self._provision = Provision(self.settings, self.run, self.progress, self._kind_config, self._plan)
+        self._provision = Provision(
+            self.settings, self.run, self.progress, self._kind_config, self._plan, self._unrecorded
+        )
         try:
-            self._attachment = self._provision.have()
+            self._attachment = self._provision.acquire()
         except (Inconclusive, MeshUnavailable) as trouble:
             pytest.exit(f"meshcheck: {trouble}", returncode=pytest.ExitCode.INTERNAL_ERROR)
         self._tell_platform(self._attachment.description)
@@ -199,7 +204,7 @@ class Cluster:
     def _say(self, name: str, worker: str, steps: Mapping[str, float]) -> None:
         adapters = {str(one): adapter for one, adapter in self._scores.adapters.items()} if self._scores else {}
         adapter = adapters.get(name)
-        if adapter is None or adapter.runs_on is not Home.KUBERNETES:
+        if adapter is None or adapter.runs_on is not PlatformKind.KUBERNETES:
             return
         for step in LINES.keys() & steps.keys():
             if (name, worker, step) not in self._said:
@@ -210,5 +215,9 @@ class Cluster:
     def _tell_platform(self, where: str) -> None:
         if self._scores is not None:
             for name, adapter in self._scores.adapters.items():
-                if adapter.runs_on is Home.KUBERNETES:
+                if adapter.runs_on is PlatformKind.KUBERNETES:
                     self._scores.platforms[name] = where
+
+
+def _only_adapter_uninstalls(mesh: Mesh) -> bool:
+    return isinstance(mesh, KubernetesMesh) and mesh.installed_by_run and not mesh.recorded_in_cluster

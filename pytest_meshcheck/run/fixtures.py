@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.meshes.base import Home
+from pytest_meshcheck.meshes.base import PlatformKind
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.stage import STAGE
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.platforms.local.platform import Processes
-from pytest_meshcheck.run.items import PLANNED, SUBJECT
+from pytest_meshcheck.run.items import CHECK_ITEM, SUBJECT
 from pytest_meshcheck.run.upgrade import Handover
-from pytest_meshcheck.testbed.lock import Turns
+from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.upgrade import upgrade
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
@@ -44,7 +45,7 @@ def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: 
     if mesh_handover.subject is not None:
         return mesh_handover.subject.platform
     scale = run.settings.mesh_timeout_scale
-    if run.adapters[mesh_name].runs_on is Home.PROCESSES:
+    if run.adapters[mesh_name].runs_on is PlatformKind.PROCESSES:
         return Processes(Journal(), timeout_scale=scale)
     from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
 
@@ -89,10 +90,10 @@ async def mesh_session(
             await upgrade(subject, mesh_name.version, run.upgrade.by)
         if fresh:
             await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
-        if subject.documented.is_asked:
+        if subject.documented.needs_polling:
             subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
         for check in run.head_starts.get(mesh_name, {}).values():
-            subject.begin_early(check)
+            subject.head_starts.begin(check, subject)
         yield subject
         if run.is_upgraded(mesh_name):
             mesh_handover.subject = subject
@@ -113,7 +114,7 @@ def _subject(run: "Run", name: "MeshName", platform: Platform) -> MeshUnderTest:
         platform,
         run.settings.mesh_timeout_scale,
         may_disrupt=run.judging.may_disrupt(name),
-        turns=Turns(run.turns_of(name)),
+        lock=MeshLock(run.lock_of(name)),
     )
 
 
@@ -125,7 +126,7 @@ async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any
         if unknown := unknown_charts(values, charts):
             raise MeshUnavailable(f"the fixture mesh_chart_values: {unknown}")
         subject.adapter.override(values)
-    with subject.turns.taken(alone=True):
+    with subject.lock.held(exclusive=True):
         await subject.adapter.install(subject.platform)
     subject.steps["mesh"] = time.monotonic() - begun
 
@@ -136,14 +137,14 @@ async def mesh_evidence(
 ) -> AsyncIterator[None]:
     """Collects the evidence of this test from here on, complete even if starting the workloads fails."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    planned = request.node.stash.get(PLANNED, None)
-    with mesh_session.turns.taken(alone=bool(planned and planned.check.disruptive)):
+    planned = request.node.stash.get(CHECK_ITEM, None)
+    with mesh_session.lock.held(exclusive=bool(planned and planned.check.disruptive)):
         mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
         request.node.stash[SUBJECT] = mesh_session
         yield
         if run.judging.keeps_evidence(request.node):
             try:
-                await mesh_session.capture()
+                await mesh_session.evidence.capture()
             except Exception as error:  # noqa: BLE001 - the verdict stands even if its evidence cannot be kept
                 why = getattr(error, "strerror", None) or error
                 run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
@@ -152,65 +153,24 @@ async def mesh_evidence(
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTest:
     """The mesh under test: policies, rotations, wire captures, and its documented behaviour."""
-    await mesh_session.stage.heal()
-    if mesh_session.turns.file is not None:
+    await mesh_session.stage.remove_dead()
+    if mesh_session.lock.file is not None:
         await mesh_session.adapter.settled()  # another process may have rotated the authority meanwhile
-    await mesh_session.follow_roots()
+    await mesh_session.rotations.follow_roots()
     return mesh_session
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_client(mesh: MeshUnderTest) -> Workload:
-    """An enrolled client workload in the namespace blue."""
-    return await mesh.workload("client")
+def _workload_of(role: str) -> Any:
+    """The fixture of a workload of the stage."""
+
+    async def workload(mesh: MeshUnderTest) -> Workload:
+        return await mesh.workload(role)
+
+    workload.__doc__ = STAGE[role].description
+    return pytest_asyncio.fixture(loop_scope="session", name=f"mesh_{role}")(workload)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_other(mesh: MeshUnderTest) -> Workload:
-    """A second enrolled client in blue, with an identity of its own."""
-    return await mesh.workload("other")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_server(mesh: MeshUnderTest) -> Workload:
-    """An enrolled server workload in blue."""
-    return await mesh.workload("server")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_renewing(mesh: MeshUnderTest) -> Workload:
-    """An enrolled workload in blue with the shortest certificate lifetime that the mesh allows."""
-    return await mesh.workload("renewing")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_twin_client(mesh: MeshUnderTest) -> Workload:
-    """An enrolled client with the same name as ``mesh_client``, in the namespace green."""
-    return await mesh.workload("twin_client")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_twin_server(mesh: MeshUnderTest) -> Workload:
-    """An enrolled server with the same name as ``mesh_server``, in the namespace green."""
-    return await mesh.workload("twin_server")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_outsider(mesh: MeshUnderTest) -> Workload:
-    """A client outside the mesh."""
-    return await mesh.workload("outsider")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_bystander(mesh: MeshUnderTest) -> Workload:
-    """A server outside the mesh."""
-    return await mesh.workload("bystander")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mesh_impostor(mesh: MeshUnderTest) -> Workload:
-    """A server without a data plane that the mesh believes to be enrolled; it speaks TLS itself."""
-    return await mesh.workload("impostor")
+globals().update({f"mesh_{role}": _workload_of(role) for role in STAGE})
 
 
 @pytest.fixture
@@ -222,7 +182,7 @@ def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
 @pytest.fixture
 def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
     """The result of the check's ``head_start``; awaiting it waits for its end."""
-    return mesh.head_start(request.node.stash[PLANNED].check)
+    return mesh.head_start(request.node.stash[CHECK_ITEM].check)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Outcomes of checks to verdicts: items -> attempts -> verdicts, with their evidence."""
+"""From outcomes to verdicts: items -> attempts -> verdicts, with their evidence."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +14,16 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report import evidence
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
-from pytest_meshcheck.run.items import ATTEMPTS, PLANNED, SUBJECT, TELLING, Planned
+from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem
 from pytest_meshcheck.run.loops import refuse_other_loops
 from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
 
-TELLING_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
-"""Verdicts that somebody will want to know the reason of."""
+KEPT_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
+"""The verdicts whose evidence is kept."""
 
 SHOWN = ("passed", "failed", "skipped")
-"""Outcomes that pytest counts; plugins that repeat tests have words of their own for the attempts before the last."""
+"""The outcomes that pytest counts; plugins that repeat tests use other words for attempts before the last."""
 
 
 @dataclass(eq=False)
@@ -32,7 +32,7 @@ class Judging:
 
     Attributes:
         judged: The results so far.
-        troubles: What could not be kept, and why.
+        troubles: The errors while keeping evidence.
     """
 
     settings: Settings
@@ -41,23 +41,23 @@ class Judging:
     troubles: list[str] = field(default_factory=list)
     _attempts: dict[str, Attempts] = field(default_factory=dict)
 
-    def expect(self, item: pytest.Item, planned: Planned) -> None:
-        """Make an item one that a check is judged by."""
-        item.stash[PLANNED] = planned
+    def expect(self, item: pytest.Item, planned: CheckItem) -> None:
+        """Register an item as the item of a check."""
+        item.stash[CHECK_ITEM] = planned
         item.stash[ATTEMPTS] = self._attempts[item.nodeid] = Attempts(self._evidence_folder(planned))
 
-    def result(self, planned: Planned) -> Result:
-        """What is known of a check by now."""
+    def result(self, planned: CheckItem) -> Result:
+        """The result of a check so far."""
         return self.judged.get((planned.mesh, planned.id)) or result_of(planned, Verdict.NOT_RUN)
 
     def may_disrupt(self, mesh: MeshName) -> bool:
-        """Whether what reaches beyond the stage is allowed."""
-        return self.adapters[mesh].ours or self.settings.mesh_allow_disruption
+        """Whether disruptive checks are allowed."""
+        return self.adapters[mesh].installed_by_run or self.settings.mesh_allow_disruption
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip what the mesh does not claim."""
-        planned = item.stash.get(PLANNED, None)
+        """Skip checks that need unclaimed capabilities."""
+        planned = item.stash.get(CHECK_ITEM, None)
         refuse_other_loops(item)
         if planned is None:
             return
@@ -73,25 +73,28 @@ class Judging:
             if claim is None or not claim.supported:
                 why = f"{claim.note} ({claim.source})" if claim else "the adapter does not mention it"
                 raise Unsupported(f"needs {capability}: {why}")
+        for marker in item.iter_markers("mesh_needs"):
+            if why := marker.args[0](adapter.documented):
+                raise Unsupported(why)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
-        """Remember what a check raised: a plugin that repeats it may tell pytest nothing of that."""
+        """Remember the exception of a check: a plugin that repeats it may hide it from pytest."""
         try:
             return (yield)
         except Exception as error:
             if attempts := pyfuncitem.stash.get(ATTEMPTS, None):
                 attempts.raised[attempts.begun] = pytest.ExceptionInfo.from_exception(error)
             if isinstance(error, Violation) and attempts:
-                pyfuncitem.stash[TELLING] = True
+                pyfuncitem.stash[EVIDENCE_IS_KEPT] = True
                 self._keep_evidence(pyfuncitem)
             raise
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-        """Give the outcome its meaning."""
+        """Turn the outcome into a verdict."""
         report: pytest.TestReport = yield
-        planned = item.stash.get(PLANNED, None)
+        planned = item.stash.get(CHECK_ITEM, None)
         if planned is None or call.when == "teardown" or (call.when == "setup" and report.passed):
             return report
         attempts = item.stash[ATTEMPTS]
@@ -104,7 +107,7 @@ class Judging:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Any:
-        """Have pytest count an item once, as what it is, though its last attempt went better than another."""
+        """Make pytest count an item once, by its worst attempt."""
         if attempts := self._attempts.get(report.nodeid):
             attempts.correct(report, final=hasattr(report, RESULT) and report.outcome in SHOWN)
         return (yield)
@@ -112,7 +115,7 @@ class Judging:
     def _unreported(
         self, item: pytest.Item, final: pytest.TestReport, raised: pytest.ExceptionInfo[BaseException]
     ) -> Attempt:
-        """An attempt that another plugin made and kept to itself."""
+        """An attempt that another plugin made without a report."""
         report = pytest.TestReport(
             item.nodeid, item.location, item.keywords, "failed", None, "call", [], final.duration
         )
@@ -122,7 +125,7 @@ class Judging:
     def _attempt(
         self, item: pytest.Item, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None
     ) -> Attempt:
-        planned, error = item.stash[PLANNED], excinfo.value if excinfo else None
+        planned, error = item.stash[CHECK_ITEM], excinfo.value if excinfo else None
         if isinstance(error, Unsupported):
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
@@ -130,14 +133,14 @@ class Judging:
         report.when = PHASES.get(verdict, report.when)
         if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
             report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
-        if verdict in TELLING_VERDICTS:
-            item.stash[TELLING] = True
+        if verdict in KEPT_VERDICTS:
+            item.stash[EVIDENCE_IS_KEPT] = True
         mesh = item.stash.get(SUBJECT, None)
         return Attempt.of(report, replace_result(result_of(planned, verdict, report.duration), error, report, mesh))
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
-        """Have the report carry the result of the item to whoever keeps the score, and to JUnit."""
-        planned, mesh = item.stash[PLANNED], item.stash.get(SUBJECT, None)
+        """Attach the result of the item to the report, for the score keeper and for JUnit."""
+        planned, mesh = item.stash[CHECK_ITEM], item.stash.get(SUBJECT, None)
         if self.keeps_evidence(item):
             self._keep_evidence(item)
         result = attempts.result
@@ -148,13 +151,13 @@ class Judging:
         self.judged[planned.mesh, planned.id] = result
         properties = {"meshcheck_id": planned.id, "meshcheck_verdict": str(result.verdict)}
         others = [one for one in item.user_properties if one[0] not in properties]
-        # JUnit reads them off the report on the teardown, which is made from those of the item
+        # JUnit reads them from the report of the teardown, which copies those of the item
         report.user_properties[:] = item.user_properties[:] = [*others, *properties.items()]
-        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.pulse)) if mesh else ({}, "", {})
+        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.standstills.longest)) if mesh else ({}, "", {})
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _keep_evidence(self, item: pytest.Item) -> None:
-        """Keep what has happened in the present attempt, once."""
+        """Write the evidence of the present attempt, once."""
         attempts, mesh = item.stash[ATTEMPTS], item.stash.get(SUBJECT, None)
         if mesh is None or attempts.begun in attempts.kept or self.settings.mesh_artifacts == "never":
             return
@@ -162,26 +165,26 @@ class Judging:
             evidence.write_evidence(attempts.evidence, mesh.journal.entries)
             attempts.kept.add(attempts.begun)
         except ReportNotWritten as error:
-            home = report_directory(self.settings, self.adapters[item.stash[PLANNED].mesh])
-            self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line, however many checks it meets
+            home = report_directory(self.settings, self.adapters[item.stash[CHECK_ITEM].mesh])
+            self.troubles.append(str(ReportNotWritten(home, error.reason)))  # one line for all checks
 
     def keeps_evidence(self, item: pytest.Item) -> bool:
-        """Whether the evidence of this check is kept, now that it has a verdict."""
+        """Whether the evidence of this check is kept."""
         wanted = self.settings.mesh_artifacts
-        return wanted == "always" or (wanted == "on-violation" and item.stash.get(TELLING, False))
+        return wanted == "always" or (wanted == "on-violation" and item.stash.get(EVIDENCE_IS_KEPT, False))
 
     def evidence_of(self, item: pytest.Item) -> Path:
-        """Where the evidence of the present attempt at an item goes."""
+        """The evidence folder of an item's present attempt."""
         return item.stash[ATTEMPTS].evidence
 
-    def _evidence_folder(self, planned: Planned) -> Path:
-        """Where the evidence of a check goes."""
+    def _evidence_folder(self, planned: CheckItem) -> Path:
+        """The evidence folder of a check."""
         return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
 
 
-def result_of(planned: Planned, verdict: Verdict, seconds: float = 0.0) -> Result:
+def result_of(planned: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
     """The result of a check, but for what it is about."""
-    known = planned.known
+    known = None if verdict is Verdict.CONFORMS else planned.known
     return Result(
         id=planned.id,
         verdict=verdict,

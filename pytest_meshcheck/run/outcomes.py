@@ -1,4 +1,4 @@
-"""Outcomes of pytest to verdicts."""
+"""Conversion of pytest's outcomes to verdicts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +13,13 @@ from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.report.history import history
 
 OUTCOMES = (Violation, Inconclusive)
-"""What a check ends in by design; any other exception is shown with its whole traceback."""
+"""The exceptions that a check raises by design; others are shown with the whole traceback."""
 
 
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
-    """The verdict that an outcome of pytest stands for; every error but a Violation is inconclusive."""
+    """The verdict for an outcome of pytest; every error except a Violation is inconclusive."""
     if hasattr(report, "wasxfail"):
-        return Verdict.KNOWN_VIOLATION
+        return Verdict.CONFORMS if report.outcome == "passed" else Verdict.KNOWN_VIOLATION
     if report.outcome == "passed":
         return Verdict.CONFORMS
     if report.outcome == "skipped":
@@ -35,7 +35,7 @@ def encode(result: Result) -> str:
 
 
 def replace_result(result: Result, error: BaseException | None, report: pytest.TestReport, mesh: Any) -> Result:
-    """The result with what its verdict is about."""
+    """The result with the particulars of its verdict."""
     if isinstance(error, Violation):
         result = msgspec.structs.replace(result, expected=error.expected, actual=error.actual)
     elif isinstance(report.longrepr, tuple):
@@ -53,7 +53,7 @@ def replace_result(result: Result, error: BaseException | None, report: pytest.T
 
 
 def of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:
-    """Keeps the lines of a traceback that a suite author wrote; what is below them is ours and says nothing new."""
+    """Keeps the traceback lines of the suite's author, without the frames of the plugin below them."""
 
     def lines(raised: pytest.ExceptionInfo[BaseException]) -> Any:
         return raised.traceback.filter(lambda entry: Path(entry.path).resolve().is_relative_to(check.root))

@@ -1,6 +1,6 @@
-"""``--mesh-report ../reports``: pytest takes the path for one of tests, and looks for its ini file from there.
+"""``--mesh-report ../reports``: pytest takes the path for a path of tests, and searches its ini file there.
 
-It does so before it knows the options of plugins; by ``=`` nothing can be mistaken.
+It does so before it knows the options of plugins; ``=`` avoids that.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 INI_FILES = (
-    # name, the sections that make it one for pytest; none: it is one in any case
+    # name, the sections that make it an ini file; empty if it always is one
     ("pytest.toml", ()),
     (".pytest.toml", ()),
     ("pytest.ini", ()),
@@ -19,23 +19,23 @@ INI_FILES = (
     ("tox.ini", ("[pytest]",)),
     ("setup.cfg", ("[tool:pytest]",)),
 )
-"""In pytest's order."""
+"""The names of ini files, in pytest's order."""
 
 
 def refuse_overlooked_ini(config: pytest.Config, spaced: Iterable[tuple[str, str]]) -> None:
-    """UsageError where an ini file was not read because of a path behind a space; ``spaced`` are flags and paths."""
+    """UsageError if pytest overlooked an ini file because of a path after a space, one of ``spaced`` (flag, path)."""
     wanted = _ini_file(_start(config))
     if wanted is None or config.option.inifilename or wanted == config.inipath:
         return
     for flag, value in spaced:
         raise pytest.UsageError(
-            f"{flag} {value}: pytest takes what follows a space for a path of tests, and has not read {wanted}: "
+            f"{flag} {value}: pytest takes a value after a space for a path of tests, and has not read {wanted}: "
             f"write {flag}={value}"
         )
 
 
 def _start(config: pytest.Config) -> Path:
-    """Where pytest begins to look for its ini file: above all paths of tests."""
+    """The directory where pytest starts to search its ini file: the common parent of all test paths."""
     here = config.invocation_params.dir
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return here

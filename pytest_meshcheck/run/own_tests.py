@@ -1,4 +1,4 @@
-"""The tests of a user, which use the cluster and are no checks: what they lack, and what is kept when one fails."""
+"""Tests of a user that use the cluster but are not checks: their prerequisites, and evidence of failures."""
 
 import shutil
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import ClusterError
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.evidence import folder
-from pytest_meshcheck.run.items import PLANNED, mesh_of
+from pytest_meshcheck.run.items import CHECK_ITEM, mesh_of
 from pytest_meshcheck.run.loops import CLUSTER, uses_stage
 from pytest_meshcheck.run.score import report_directory
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 ARTEFACTS = "tests"
-"""The folder beside the report that has a folder for each test that failed."""
+"""The folder next to the report with a folder for each failed test."""
 
 NO_CLUSTER = (
-    "--mesh={mesh} runs as local processes, there is no cluster: select a mesh on Kubernetes, such as --mesh=istio"
+    "--mesh={mesh} runs as local processes, without a cluster: select a mesh on Kubernetes, such as --mesh=istio"
 )
 
 
 @dataclass(eq=False)
 class OwnTests:
-    """The hooks around tests that use the cluster and are no checks.
+    """The hooks around tests that use the cluster but are not checks.
 
     Attributes:
-        cluster: The cluster while there is one.
-        troubles: What could not be kept, and why.
+        cluster: The cluster while it exists.
+        troubles: The errors while keeping evidence.
     """
 
     settings: Settings
@@ -43,7 +43,7 @@ class OwnTests:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Say before anything is started for a test why there is no cluster."""
+        """Fail a test without a cluster before its fixtures start."""
         mesh = mesh_of(item)
         if not uses_cluster(item) or mesh is None:
             return
@@ -51,25 +51,25 @@ class OwnTests:
             pytest.fail(why, pytrace=False)
         if self.settings.mesh_artifacts != "never":
             where = self._artefacts[item.nodeid] = self._folder(item, mesh)
-            shutil.rmtree(where, ignore_errors=True)  # of an earlier run
+            shutil.rmtree(where, ignore_errors=True)  # from an earlier run
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Any:
-        """Have a namespace that ends with its test know where its logs go, should the test fail."""
+        """Set the folder for the logs of namespaces that are deleted within the test, in case it fails."""
         if self.cluster is not None:
             self.cluster.artefacts = self._artefacts.get(item.nodeid)
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-        """Keep the logs and events of a test that failed, while its namespaces are there."""
+        """Keep the logs and events of a failed test while its namespaces exist."""
         report: pytest.TestReport = yield
         if (where := self._artefacts.get(item.nodeid)) is None or report.when == "teardown":
             return report
         if report.failed or self.settings.mesh_artifacts == "always":
             self._keep(report, where)
         elif report.when == "call":
-            shutil.rmtree(where, ignore_errors=True)  # a block that was left by an exception, which the test expected
+            shutil.rmtree(where, ignore_errors=True)  # the test expected the exception that ended the block
         return report
 
     def _keep(self, report: pytest.TestReport, where: Path) -> None:
@@ -84,7 +84,7 @@ class OwnTests:
             report.sections.append(("meshcheck artefacts", str(where)))
 
     def _why_not(self, mesh: MeshName) -> str:
-        if self.adapters[mesh].runs_on is not Home.KUBERNETES:
+        if self.adapters[mesh].runs_on is not PlatformKind.KUBERNETES:
             return f"{CLUSTER}: {NO_CLUSTER.format(mesh=mesh)}"
         from pytest_meshcheck.testbed.cluster_access import NO_CLIENT, has_client  # noqa: PLC0415 - as above
 
@@ -95,17 +95,17 @@ class OwnTests:
 
 
 def uses_cluster(item: pytest.Item) -> bool:
-    """Whether a test, and no check, asks for the cluster."""
-    return CLUSTER in getattr(item, "fixturenames", ()) and PLANNED not in item.stash
+    """Whether a test that is not a check uses the cluster."""
+    return CLUSTER in getattr(item, "fixturenames", ()) and CHECK_ITEM not in item.stash
 
 
 def needs_probe(item: pytest.Item) -> bool:
-    """Whether a test may start workloads of the suite, whose image has to be on the nodes then."""
+    """Whether a test may start workloads of the suite, which need the probe image on the nodes."""
     return uses_stage(item) or not uses_cluster(item)
 
 
 def refuse_without_client() -> None:
-    """UsageError where the client is missing by which tests have the cluster."""
+    """UsageError if the client library of ``mesh_cluster`` is missing."""
     from pytest_meshcheck.testbed.cluster_access import NO_CLIENT, has_client  # noqa: PLC0415 - no cluster, no client
 
     if not has_client():

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.kind import cluster as kind
-from pytest_meshcheck.platforms.kubernetes.access import lacking
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFORM
+from pytest_meshcheck.platforms.kubernetes.access.permissions import IMAGE_LOAD, PLATFORM
+from pytest_meshcheck.platforms.kubernetes.access.review import lacking
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
 def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], context: str) -> None:
@@ -28,7 +28,7 @@ def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], co
 
 def kind_config(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> Path | None:
     """The user's configuration, or the one that the meshes need."""
-    needed = {name: mesh.kind_config for name, mesh in adapters.items() if mesh.runs_on is Home.KUBERNETES}
+    needed = {name: mesh.kind_config for name, mesh in adapters.items() if mesh.runs_on is PlatformKind.KUBERNETES}
     if settings.mesh_kind_config or not any(needed.values()):
         return settings.mesh_kind_config
     if len(set(needed.values())) > 1:

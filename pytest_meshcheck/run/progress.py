@@ -13,17 +13,17 @@ R = TypeVar("R")
 
 @dataclass(eq=False)
 class Progress:
-    """Lines on the terminal; a worker of xdist has nobody to say them to.
+    """Lines on the terminal; an xdist worker prints nothing.
 
     Attributes:
-        steps: What took how many seconds.
+        steps: The duration of each step in seconds.
     """
 
     config: pytest.Config
     steps: dict[str, float] = field(default_factory=dict)
 
     def step(self, done: str, name: str, work: Callable[[], R]) -> R:
-        """Do something, say that it is done, and keep how long it took."""
+        """Run a step, print a line at its end, and record its duration."""
         begun = time.monotonic()
         result = work()
         self.steps[name] = time.monotonic() - begun
@@ -31,11 +31,11 @@ class Progress:
         return result
 
     def say(self, text: str) -> None:
-        """Write a line of its own."""
+        """Print a line."""
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         capture = self.config.pluginmanager.get_plugin("capturemanager")
         if terminal is None:
             return
-        with capture.global_and_fixture_disabled() if capture else nullcontext():  # a mesh is ready within a fixture
+        with capture.global_and_fixture_disabled() if capture else nullcontext():  # a fixture's output is captured
             terminal.ensure_newline()
             terminal.write_line(f"meshcheck: {text}")

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.options import Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import finished
 from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces
@@ -29,9 +26,10 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.run.progress import Progress
@@ -41,7 +39,7 @@ from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 KIND_CONTEXT = "kind-"
 KUBECONFIG = "kubeconfig"
-TURNS = "turns"
+MESH_LOCK = "mesh-lock"
 
 
 @dataclass(eq=False)
@@ -49,12 +47,13 @@ class Provision:
     """The cluster of one run, in the process that the user started.
 
     Attributes:
-        settings: Which cluster is asked for.
+        settings: The options for the cluster.
         run: The run's id.
-        progress: Whom to tell.
-        kind_config: What a kind cluster is made by; None for kind's default.
-        plan: The probe image that is to be built; None where a built one was named, or none is needed.
-        attachment: How to get to the cluster, once it is there.
+        progress: The progress messages.
+        kind_config: The configuration of a kind cluster; None for kind's default.
+        plan: The probe image to build; None if a prebuilt one was named, or none is needed.
+        meshes: The meshes that only their adapters can uninstall from a named cluster, as ``NAME[@VERSION]``.
+        attachment: The reference to the cluster, once it exists.
     """
 
     settings: Settings
@@ -62,23 +61,24 @@ class Provision:
     progress: Progress
     kind_config: Path | None = None
     plan: Plan | None = None
+    meshes: tuple[str, ...] = ()
     attachment: Attachment | None = None
     _folder: RunDirectory = field(default_factory=RunDirectory)
     _registration: Registration | None = None
     _kind: Kind | None = None
 
-    def have(self) -> Attachment:
-        """Make the cluster, or get to the one that there is, and bring the images on its nodes.
+    def acquire(self) -> Attachment:
+        """Create the cluster or connect to the existing one, and load images on its nodes.
 
         Raises:
-            Inconclusive: It cannot be made or reached.
-            MeshUnavailable: The probe image cannot be had.
+            Inconclusive: The cluster cannot be created or reached.
+            MeshUnavailable: The probe image cannot be provided.
         """
         self.attachment = self._attach_to_existing() if is_named(self.settings) else self._attach_to_kind()
         return self.attachment
 
     def release(self, adapters: Iterable[Mesh], *, failed: bool) -> None:
-        """Leave nothing behind but what is to be kept; ``adapters`` are the meshes that the run may have installed."""
+        """Remove everything that is not to be kept; ``adapters`` are the meshes that the run may have installed."""
         try:
             if self._is_left_clean(adapters, failed=failed):
                 self._forget()
@@ -88,7 +88,7 @@ class Provision:
     def _attach_to_existing(self) -> Attachment:
         settings, context = self.settings, context_of(self.settings)
         kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
-        self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")))
+        self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")), self.meshes)
         version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
         image = self._image(self._built_image)
         return Attachment(
@@ -97,7 +97,7 @@ class Provision:
             description=f"context {context} (Kubernetes {version})",
             kubeconfig_file=kubeconfig_file,
             context=settings.mesh_context,
-            turns=str(self._folder.path / TURNS),
+            lock=str(self._folder.path / MESH_LOCK),
         )
 
     def _attach_to_kind(self) -> Attachment:
@@ -122,20 +122,20 @@ class Provision:
             description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
             kubeconfig_file=str(kubeconfig),
             context=cluster.context,
-            turns=str(self._folder.path / TURNS),
+            lock=str(self._folder.path / MESH_LOCK),
             kept=stays,
             transient=not stays,
         )
 
     def _image(self, built: Callable[[], str]) -> str:
-        """The probe image, once it is built where it is to be built; empty where no test needs one."""
+        """The probe image, built if necessary; empty if no test needs it."""
         return self.progress.step("probe image ready", "probe image", built) if self.plan else built()
 
     def _built_image(self) -> str:
         return self.plan.image() if self.plan else self.settings.mesh_probe_image or ""
 
     def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
-        """The probe image, and on every node of a kind cluster what of this machine it is to have."""
+        """Build the probe image, and load it and the user's images on every node of a kind cluster."""
         if cluster is None:
             return image
         built = (image,) if self.plan else ()
@@ -144,13 +144,13 @@ class Provision:
                 self.progress.step(f"{wanted} loaded", f"load {wanted}", partial(cluster.load, wanted))
         return image
 
-    def _register(self, where: Where) -> None:
-        earlier, self._registration = self._registration, Registration.begin(self.run, where)
+    def _register(self, where: Where, meshes: tuple[str, ...] = ()) -> None:
+        earlier, self._registration = self._registration, Registration.begin(self.run, where, meshes)
         if earlier is not None:
             earlier.end()
 
     def _create(self, cluster: Kind, kubeconfig: Path) -> None:
-        """Create a cluster; while no other run can have one of that name, find out whether nothing is left of it."""
+        """Create a cluster, under a lock on its name that keeps other runs from creating the same."""
         self._register(OwnCluster(cluster.name))
         try:
             cluster.create(kubeconfig)
@@ -165,7 +165,7 @@ class Provision:
             self._registration = None
 
     def _is_left_clean(self, adapters: Iterable[Mesh], *, failed: bool) -> bool:
-        """Remove what is not to be kept; whether all of it is gone."""
+        """Remove everything that is not to be kept; returns whether all of it is gone."""
         if self._registration is None:
             return True
         if not isinstance(self._registration.record.where, OwnCluster):
@@ -187,21 +187,22 @@ class Provision:
 
     def _leave_cluster(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
         left = asyncio.run(remove_namespaces(attachment))
-        if is_named(self.settings):
-            self._uninstall(attachment, adapters)
         if left:
             namespaces = ", ".join(left)
             self.progress.say(f"these namespaces are still being deleted: {namespaces}; `meshcheck clean` tries again")
-        return not left
+        return (not is_named(self.settings) or self._are_uninstalled(attachment, adapters)) and not left
 
-    def _uninstall(self, attachment: Attachment, adapters: Iterable[Mesh]) -> None:
-        """Remove the meshes that the processes of this run installed."""
+    def _are_uninstalled(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
+        """Uninstall the meshes that the processes of this run installed; whether all are gone."""
+        gone = True
         for adapter in adapters:
-            if isinstance(adapter, KubernetesMesh):
+            if isinstance(adapter, KubernetesMesh) and adapter.installed_by_run:
                 try:
-                    asyncio.run(_uninstalled(adapter, attachment))
-                except (*UNREACHABLE, ApiException, Inconclusive) as trouble:
-                    self.progress.say(f"{adapter.name} could not be uninstalled: {trouble}")
+                    asyncio.run(adapter.uninstall_from(attachment))
+                except (*UNREACHABLE, Refused, Inconclusive) as trouble:
+                    gone = False
+                    self.progress.say(f"{adapter.name} cannot be uninstalled: {trouble}; `meshcheck clean` tries again")
+        return gone
 
 
 def is_named(settings: Settings) -> bool:
@@ -210,37 +211,28 @@ def is_named(settings: Settings) -> bool:
 
 
 def context_of(settings: Settings) -> str:
-    """The context that the user named, or the current one; MeshUnavailable where there is no such context."""
+    """The context that the user named, or the current one; MeshUnavailable if it does not exist."""
     return contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
 
 
 def kind_of(settings: Settings) -> Kind | None:
-    """The kind cluster of this machine that the user's context leads to."""
+    """The kind cluster of the user's context, if it is one of this machine."""
     context = context_of(settings)
     name = context.removeprefix(KIND_CONTEXT)
     return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
 
 
 def cluster_of(settings: Settings, subject: MeshUnderTest) -> MeshCluster:
-    """The cluster of a run as tests have it that are no checks."""
+    """The cluster of a run for tests that are not checks."""
     platform = subject.platform
     if not isinstance(platform, Kubernetes):
-        raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is no cluster")
+        raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is not a cluster")
     attachment = platform.attachment
     context = contexts(attachment.kubeconfig).named(attachment.context)
     named = kind_of(settings) if is_named(settings) else Kind(context.removeprefix(KIND_CONTEXT))
     return MeshCluster(
         subject.adapter, Access(attachment.kubeconfig, context), platform.owner, named, settings.mesh_timeout_scale
     )
-
-
-async def _uninstalled(adapter: KubernetesMesh, attachment: Attachment) -> None:
-    platform = Kubernetes(Journal(), attachment)
-    adapter.bind(platform)
-    try:
-        await adapter.uninstall()
-    finally:
-        await platform.close()
 
 
 async def _version(kubeconfig: Path | None, context: str | None) -> str:
@@ -252,7 +244,7 @@ async def _version(kubeconfig: Path | None, context: str | None) -> str:
 
 
 async def _is_on_nodes(image: str, kubeconfig: Path | None, context: str | None) -> bool:
-    """Whether every node says that it has an image; one that came just now may not be told of yet."""
+    """Whether every node reports an image; the report may lag behind."""
     api = await Api.connect(kubeconfig, context)
     try:
         nodes, _ = await api.items("/api/v1/nodes")

@@ -11,17 +11,17 @@ import pytest
 OURS = "pytest_meshcheck.conformance"
 
 REPEATED = (
-    # where pytest has it, as it is written
+    # pytest's attribute, option
     ("inifilename", "-c"),
     ("rootdir", "--rootdir"),
     ("plugins", "-p"),
     ("override_ini", "-o"),
 )
-"""Options of pytest itself that decide which conftest.py, ini file and plugins a run has."""
+"""pytest's own options that affect conftest.py, ini file and plugins of a run."""
 
 
 def command(item: pytest.Item, options: Iterable[str]) -> str:
-    """The command for one item; ``options`` are those of this plugin."""
+    """The command for one item; ``options`` are the options of this plugin."""
     return shlex.join(("pytest", *_of_pytest(item.config), *options, *_selection(item)))
 
 
@@ -46,7 +46,7 @@ def _selection(item: pytest.Item) -> tuple[str, ...]:
 
 @functools.cache
 def _importable_as(path: Path, *, pyargs: bool) -> str | None:
-    """The module that a file is wherever Python is started; of suites but our own only where it was asked for so."""
+    """The module name of a file for ``--pyargs``; for suites other than ours only if the user selected it that way."""
     ours = (Path(__file__).parents[1] / "conformance").resolve()
     if path.resolve().is_relative_to(ours):
         return ".".join((OURS, *path.resolve().relative_to(ours).with_suffix("").parts))

@@ -12,15 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_meshcheck.checks.catalogue import Requirement
+from pytest_meshcheck.checks.aliases import Aliases, aliases
+from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict, severity
-from pytest_meshcheck.meshes.base import Home, Mesh
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.report.baseline import compare, of_change
+from pytest_meshcheck.report.baseline import compare, of_change, old_ids
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.formats.terminal import lines
 from pytest_meshcheck.report.model import (
+    JUDGED,
     Change,
     MeshVersion,
     Report,
@@ -30,32 +32,34 @@ from pytest_meshcheck.report.model import (
 )
 from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
 from pytest_meshcheck.report.views import summarised
-from pytest_meshcheck.run.items import PLANNED, Told
+from pytest_meshcheck.run.items import CHECK_ITEM, WorkerSummary
 from pytest_meshcheck.run.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
 """The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
 
-TOLD = "meshcheck_told"
-"""Where a worker of xdist puts what it has to tell."""
+REFUSED = "meshcheck_refused"
+"""The attribute of a collect report with the reason why its suite is malformed; xdist keeps it."""
+
+WORKER_SUMMARY = "meshcheck_told"
+"""The key of the summary in the output of an xdist worker."""
 
 KILL_TABLE = "kill_table.json"
-"""In the folder of a suite: the id of each check with the defects that it was seen to catch."""
+"""The file in a suite with the defects that each check has caught."""
 
-NO_CHECKS = "meshcheck: there is no check here; the suite of the plugin is run by --pyargs pytest_meshcheck.conformance"
+NO_CHECKS = "meshcheck: there is no check here; run the suite of the plugin with --pyargs pytest_meshcheck.conformance"
 NOT_WRITTEN = "(not written)"
 SAYS_NOTHING_BAD = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 FAILING = (Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.FIXED)
-JUDGED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.FIXED)
 
 
 def report_directory(settings: Settings, adapter: Mesh) -> Path:
-    """Where the reports of one mesh go."""
+    """The report directory of one mesh."""
     return settings.mesh_report.absolute() / f"{adapter.name}-{adapter.version}"
 
 
 @dataclass
-class Score:
+class MeshResults:
     """The results on one mesh, by id of the check."""
 
     results: dict[str, Result] = field(default_factory=dict)
@@ -66,7 +70,7 @@ class Score:
     roots: set[Path] = field(default_factory=set)
 
     def add(self, result: Result) -> None:
-        """Take in a result, unless one of the same check is worse: what was seen once is not unseen."""
+        """Add a result, unless there is a worse one of the same check."""
         known = self.results.get(result.id)
         if known is None or severity(result.verdict) >= severity(known.verdict):
             self.results[result.id] = result
@@ -82,29 +86,35 @@ class ScoreKeeper:
     upgrade: Upgrade | None = None
     platforms: dict[MeshName, str] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
-    scores: dict[str, Score] = field(default_factory=dict)
+    scores: dict[str, MeshResults] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     complete: bool = True
     written: dict[str, Path] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     reports: dict[str, Report] = field(default_factory=dict)
     reservation: Reservation | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Under xdist a cluster is made before anything is collected: what is in the way of the report comes first."""
-        on_cluster = any(adapter.runs_on is Home.KUBERNETES for adapter in self.adapters.values())
+        """With xdist, reserve the directories now: the cluster is created before checks are collected."""
+        on_cluster = any(adapter.runs_on is PlatformKind.KUBERNETES for adapter in self.adapters.values())
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A suite that is malformed is invalid input; UsageError."""
+        if refused := getattr(report, REFUSED, ""):
+            raise pytest.UsageError(refused)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Have the directories of the reports for this run, once it is known that there are checks to run."""
-        if any(PLANNED in item.stash for item in session.items):
+        """Reserve the report directories once it is known that there are checks to run."""
+        if any(CHECK_ITEM in item.stash for item in session.items):
             self._reserve(session.config)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
-        """The same under xdist, where the ids alone tell what was collected."""
+        """The same with xdist, where only ids are known."""
         if any(f"[{mesh}{end}" in one for one in ids for mesh in self.adapters for end in "-]"):
             self._reserve(node.config)
 
@@ -117,35 +127,36 @@ class ScoreKeeper:
             raise pytest.UsageError(f"--mesh-report: {error}") from error
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in the result of one check."""
+        """Add the result of one check."""
         if not hasattr(report, RESULT):
             return
         mesh, result, steps, data_planes, pulse = getattr(report, RESULT)
-        score = self.scores.setdefault(mesh, Score())
+        score = self.scores.setdefault(mesh, MeshResults())
         score.add(msgspec.json.decode(result, type=Result))
         score.steps |= steps
         score.data_planes = data_planes or score.data_planes
         score.pulse |= {kind: max(seconds, score.pulse.get(kind, 0.0)) for kind, seconds in pulse.items()}
 
-    def take(self, told: Told) -> None:
-        """Take in what there was to judge; what has no verdict by now was not run."""
-        self.troubles = list(dict.fromkeys([*self.troubles, *told.troubles]))
-        for one in told.collected:
-            score = self.scores.setdefault(one.mesh, Score())
+    def take(self, summary: WorkerSummary) -> None:
+        """Add the collected checks; those without a verdict by now were not run."""
+        self.troubles = list(dict.fromkeys([*self.troubles, *summary.troubles]))
+        self.notes = list(dict.fromkeys([*self.notes, *summary.notes]))
+        for one in summary.collected:
+            score = self.scores.setdefault(one.mesh, MeshResults())
             score.add(one.result)
             score.requirements[one.requirement.id] = one.requirement
             score.roots.add(Path(one.root))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take in what a worker of xdist had collected."""
+        """Add the summary of an xdist worker."""
         self.complete = self.complete and error is None
-        told = getattr(node, "workeroutput", {}).get(TOLD, "{}")
-        self.take(msgspec.json.decode(told, type=Told))
+        summary = getattr(node, "workeroutput", {}).get(WORKER_SUMMARY, "{}")
+        self.take(msgspec.json.decode(summary, type=WorkerSummary))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> Any:
-        """Write the reports, also where the end of the session goes wrong; a run that judged nothing exits with 5."""
+        """Write the reports, even if the end of the session fails; a run without verdicts exits with 5."""
         try:
             return (yield)
         finally:
@@ -186,11 +197,11 @@ class ScoreKeeper:
                 self.troubles.append(str(error))
 
     def pytest_unconfigure(self) -> None:
-        """Let other runs write where this one did."""
+        """Release the report directories."""
         if self.reservation is not None:
             self.reservation.release()
 
-    def _report(self, name: MeshName, adapter: Mesh, score: Score) -> Report:
+    def _report(self, name: MeshName, adapter: Mesh, score: MeshResults) -> Report:
         results = tuple(sorted(score.results.values(), key=lambda result: result.id))
         report = Report(
             meshcheck=version("pytest-meshcheck"),
@@ -212,10 +223,12 @@ class ScoreKeeper:
         report = summarised(report)
         if (baseline := self._baseline_of(name)) is None:
             return report
-        return msgspec.structs.replace(report, baseline=compare(baseline, report))
+        declared = _aliases(score.roots)
+        self.notes += [f"--mesh-baseline: {alias}" for alias in old_ids(baseline, declared)]
+        return msgspec.structs.replace(report, baseline=compare(baseline, report, declared))
 
     def _baseline_of(self, name: MeshName) -> Report | None:
-        """What a report is compared with: after an upgrade that is the report from before it."""
+        """The baseline of a report: after an upgrade, the report from before it."""
         if self.upgrade and name == self.upgrade.after:
             return self.reports.get(str(self.upgrade.before))
         return self.baseline
@@ -233,7 +246,7 @@ class ScoreKeeper:
         return self.platforms.get(name, str(adapter.runs_on))
 
     def _shared_steps(self, adapter: Mesh) -> dict[str, float]:
-        return {} if adapter.runs_on is Home.PROCESSES else self.steps
+        return {} if adapter.runs_on is PlatformKind.PROCESSES else self.steps
 
     def _header(self, name: MeshName, adapter: Mesh) -> str:
         claimed = sum(claim.supported for claim in adapter.claims.values())
@@ -245,19 +258,21 @@ class ScoreKeeper:
         return f"meshcheck: {', '.join(parts)}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode) -> None:
-        """The verdict per family, each violation in full, and where the report is."""
+        """Print the verdicts per family, each violation in full, and the path of the report."""
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.scores:
             terminalreporter.write_line(NO_CHECKS, yellow=True)
         for name, report in self.reports.items():
             terminalreporter.section(f"mesh conformance: {report.mesh}")
             for text, markup in lines(report, self.written.get(name, Path(NOT_WRITTEN))):
                 terminalreporter.write_line(text, **markup)
+        for note in dict.fromkeys(self.notes):
+            terminalreporter.write_line(f"meshcheck: {note}", yellow=True)
         for trouble in self.troubles:
             terminalreporter.write_line(f"meshcheck: {trouble}", red=True)
 
 
 def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
-    """The defects that each check was seen to catch, from the suites that say so."""
+    """The defects that each check has caught, from the suites with such a file."""
     table: dict[str, tuple[str, ...]] = {}
     for root in roots:
         if (path := root / KILL_TABLE).is_file():
@@ -265,6 +280,10 @@ def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
     return table
 
 
+def _aliases(roots: Iterable[Path]) -> Aliases:
+    return {old: alias for root in roots for old, alias in aliases(root).items()}
+
+
 def _published(requirement: Requirement) -> PublishedRequirement:
-    sources = tuple(Source(source.title, source.url) for source in requirement.sources)
+    sources = tuple(Source(one.title, one.url, one.quote or msgspec.UNSET) for one in requirement.sources)
     return PublishedRequirement(requirement.text, sources)

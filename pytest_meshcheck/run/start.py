@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_meshcheck.checks.expectations import ExpectationsError, read_expectations
-from pytest_meshcheck.meshes.base import Home, Mesh
-from pytest_meshcheck.meshes.registry import Order, Registry, RegistryError
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry, RegistryError
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.local.machine import refuse_unfit
@@ -45,13 +45,13 @@ def begin(config: pytest.Config, settings: Settings) -> None:
     """Turn this pytest run into a conformance run.
 
     Raises:
-        pytest.UsageError: A mesh, the expectations or values of charts cannot be used; nothing was created yet.
+        pytest.UsageError: A mesh, the expectations or chart values are invalid; nothing was created yet.
     """
     _need_pytest_asyncio(config)
     meshes = registry(config)
     upgrade = Upgrade.asked_for(config, settings)
     names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
-    ordered = Order(
+    requested = MeshRequest(
         None,
         settings.mesh_timeout_scale,
         config.hook,
@@ -61,15 +61,15 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         values=_chart_values(settings),
     )
     try:
-        adapters = {name: meshes.create(name.name, replace(ordered, version=name.version)) for name in names}
-        if any(adapter.runs_on is Home.PROCESSES for adapter in adapters.values()):
+        adapters = {name: meshes.create(name.name, replace(requested, version=name.version)) for name in names}
+        if any(adapter.runs_on is PlatformKind.PROCESSES for adapter in adapters.values()):
             refuse_unfit(hot_restart=upgrade is not None)
         if settings.mesh_expectations:
             read_expectations(settings.mesh_expectations)
         baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
     except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
         raise pytest.UsageError(str(error)) from error
-    _refuse_unknown_charts(settings, ordered.values, adapters.values())
+    _refuse_unknown_charts(settings, requested.values, adapters.values())
     if upgrade:
         upgrade.refuse(adapters)
     _refuse_twins(adapters)
@@ -89,7 +89,7 @@ def begin(config: pytest.Config, settings: Settings) -> None:
 
 
 def _need_pytest_asyncio(config: pytest.Config) -> None:
-    """UsageError where the plugin is not loaded that runs checks: its import alone does not make it one of this run."""
+    """UsageError if pytest-asyncio is not loaded as a plugin; an import alone does not register it."""
     plugin = "pytest_asyncio.plugin"
     if not any(getattr(loaded, "__name__", "") == plugin for loaded in config.pluginmanager.get_plugins()):
         raise pytest.UsageError(
@@ -99,7 +99,7 @@ def _need_pytest_asyncio(config: pytest.Config) -> None:
 
 
 def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
-    """The values that were given for charts, by chart; UsageError where they cannot be used."""
+    """The Helm values by chart; UsageError if they are invalid."""
     if settings.mesh_values is None:
         return {}
     from pytest_meshcheck.platforms.helm.values import (  # noqa: PLC0415 - other runs need no YAML
@@ -114,7 +114,7 @@ def _chart_values(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _refuse_unknown_charts(settings: Settings, values: Mapping[str, object], adapters: Iterable[Mesh]) -> None:
-    """UsageError where values are given for a chart that none of the meshes has."""
+    """UsageError for values of a chart that none of the meshes has."""
     if not values:
         return
     from pytest_meshcheck.platforms.helm.values import unknown_charts  # noqa: PLC0415 - as above
@@ -125,8 +125,8 @@ def _refuse_unknown_charts(settings: Settings, values: Mapping[str, object], ada
 
 
 def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "Cluster | None":
-    """The cluster of the run, where one of the meshes runs on Kubernetes; UsageError where it cannot be had."""
-    if all(adapter.runs_on is Home.PROCESSES for adapter in adapters.values()):
+    """The cluster of the run if one of the meshes needs it; UsageError if it cannot be provided."""
+    if all(adapter.runs_on is PlatformKind.PROCESSES for adapter in adapters.values()):
         return None
     from pytest_meshcheck.run.cluster import Cluster  # noqa: PLC0415 - runs on local processes need no client
 
@@ -139,7 +139,7 @@ def _cluster(config: pytest.Config, settings: Settings, adapters: Mapping[MeshNa
 
 
 def _refuse_twins(adapters: Mapping[MeshName, Mesh]) -> None:
-    """One mesh in one version has one report."""
+    """UsageError for two names of the same mesh and version, which would share a report."""
     seen: dict[str, MeshName] = {}
     for name, adapter in adapters.items():
         mesh = f"{adapter.name} {adapter.version}"

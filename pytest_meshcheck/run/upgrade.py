@@ -1,4 +1,4 @@
-"""``--mesh-upgrade-to``: one mesh in two versions, one after the other, on the same stage."""
+"""``--mesh-upgrade-to``: one mesh in two versions in turn, on the same stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 @dataclass(frozen=True)
 class Upgrade:
-    """A mesh before, and after it has been moved to another version; and how it is moved."""
+    """The names of a mesh before and after its upgrade, and the strategy."""
 
     before: MeshName
     after: MeshName
@@ -23,10 +23,10 @@ class Upgrade:
 
     @classmethod
     def asked_for(cls, config: pytest.Config, settings: Settings) -> "Upgrade | None":
-        """The upgrade of this run; None where none was asked for.
+        """The upgrade of this run; None without one.
 
         Raises:
-            pytest.UsageError: It cannot be made in such a run.
+            pytest.UsageError: The options of the run exclude an upgrade.
         """
         version = settings.mesh_upgrade_to
         if version is None:
@@ -51,12 +51,12 @@ class Upgrade:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """As it is asked for on a command line."""
+        """The command-line options of the upgrade."""
         by = () if self.by is UpgradeBy.IN_PLACE else (f"--mesh-upgrade-by={self.by}",)
         return f"--mesh={self.before}", f"--mesh-upgrade-to={self.after.version}", *by
 
     def refuse(self, adapters: Mapping[MeshName, Mesh]) -> None:
-        """UsageError where the mesh is in that version already, or makes no claim that it can be upgraded."""
+        """UsageError if the mesh already has the version, or does not claim upgrades."""
         before, after = adapters[self.before], adapters[self.after]
         flag = f"--mesh-upgrade-to={self.after.version}"
         if before.version == after.version:
@@ -73,23 +73,23 @@ class Upgrade:
 
 
 def judges(upgrade: Upgrade | None, check: Check, mesh: MeshName) -> bool:
-    """Whether there is anything for a check to judge: those of an upgrade are about what is seen along the way."""
+    """Whether a check applies to a mesh: upgrade checks need the observations during an upgrade."""
     return Capability.UPGRADE not in check.needs or (upgrade is not None and mesh == upgrade.after)
 
 
 @dataclass
 class Handover:
-    """The mesh between its checks in one version and those in the next."""
+    """Keeps the mesh between the checks of the two versions."""
 
     subject: MeshUnderTest | None = None
 
     def take(self) -> MeshUnderTest | None:
-        """What was left here; whoever takes it closes it."""
+        """Take the mesh out; the caller has to close it."""
         taken, self.subject = self.subject, None
         return taken
 
     async def close(self) -> None:
-        """Close what nobody took."""
+        """Close the mesh if it was not taken."""
         if subject := self.take():
             await subject.close()
 

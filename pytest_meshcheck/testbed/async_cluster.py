@@ -1,4 +1,4 @@
-"""``mesh_cluster`` for coroutines: the same methods, each in a thread, so that the event loop goes on."""
+"""``mesh_cluster`` for coroutines: the same methods, each in a thread, so that the event loop keeps running."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_meshcheck.platforms.kubernetes.manifest_files import Source
 from pytest_meshcheck.testbed.cluster_access import READY_WITHIN
+from pytest_meshcheck.testbed.manifest_files import Source
 
 if TYPE_CHECKING:
     from kr8s.objects import APIObject
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class AsyncMeshCluster:
-    """What ``mesh_cluster.aio`` is; arguments, results and errors are those of ``MeshCluster``.
+    """The value of ``mesh_cluster.aio``, with the arguments, results and errors of ``MeshCluster``.
 
     Attributes:
         cluster: The cluster.
@@ -34,11 +34,11 @@ class AsyncMeshCluster:
             yield name
 
     async def apply(self, source: Source, *, namespace: str = "") -> "list[APIObject]":
-        """Create resources, or change them into these."""
+        """Create or update resources."""
         return await _in_thread(partial(self.cluster.apply, source, namespace=namespace))
 
     async def kubectl(self, *arguments: str, namespace: str = "") -> str:
-        """What ``kubectl`` prints."""
+        """The output of ``kubectl``."""
         return await _in_thread(partial(self.cluster.kubectl, *arguments, namespace=namespace))
 
     async def wait(
@@ -66,7 +66,7 @@ async def _in_thread(work: Callable[[], R]) -> R:
 
 @asynccontextmanager
 async def _entered(blocking: AbstractContextManager[R]) -> AsyncIterator[R]:
-    """A context manager whose beginning and end are in a thread; the end also where the caller is cancelled."""
+    """A context manager that is entered and left in a thread; also left if the caller is cancelled."""
     import anyio  # noqa: PLC0415 - as above
 
     value = await _in_thread(blocking.__enter__)
@@ -80,7 +80,7 @@ async def _entered(blocking: AbstractContextManager[R]) -> AsyncIterator[R]:
 
 
 def _left(blocking: AbstractContextManager[Any], error: BaseException) -> None:
-    """Leave by an error, which is raised again elsewhere."""
+    """Leave with an error, which the caller raises again."""
     try:
         blocking.__exit__(type(error), error, error.__traceback__)
     except BaseException as raised:

@@ -1,4 +1,4 @@
-"""How ``mesh_cluster`` gets to the API server: by kr8s, and by server-side apply, which kr8s does not have."""
+"""Access of ``mesh_cluster`` to the API server: kr8s, and server-side apply, which kr8s does not have."""
 
 import asyncio
 import importlib.util
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from kubernetes_asyncio.client import ApiException, Configuration
+from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.way import proxy_of
+from pytest_meshcheck.platforms.kubernetes.api.proxy import proxy_of
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble, write_events, write_logs
 
 if TYPE_CHECKING:
     import kr8s
@@ -29,21 +30,21 @@ READY_WITHIN = 120.0
 """Seconds that a test waits for a condition by default."""
 
 NEEDED = "kr8s"
-NO_CLIENT = "mesh_cluster takes kr8s, which is not installed: pip install 'pytest-meshcheck[cluster]'"
+NO_CLIENT = "mesh_cluster needs kr8s, which is not installed: pip install 'pytest-meshcheck[cluster]'"
 
 
 def has_client() -> bool:
-    """Whether kr8s is installed, which comes with an extra."""
+    """Whether kr8s is installed; an extra brings it."""
     return importlib.util.find_spec(NEEDED) is not None
 
 
 @dataclass(frozen=True)
 class Applied:
-    """A resource as it is after it was applied.
+    """A resource that was applied.
 
     Attributes:
-        resource: The whole of it.
-        is_new: Whether it was created by that.
+        resource: Its present state.
+        is_new: Whether it was created.
     """
 
     resource: Object
@@ -55,8 +56,8 @@ class Access:
     """A cluster, by kubeconfig and context; every method blocks, and may be called from any thread.
 
     Attributes:
-        kubeconfig: None for the default one.
-        context: In it.
+        kubeconfig: The file; None for the default one.
+        context: The context in that file.
     """
 
     kubeconfig: Path | None
@@ -70,10 +71,10 @@ class Access:
         return kr8s.api(kubeconfig=str(self.kubeconfig) if self.kubeconfig else None, context=self.context)
 
     def apply(self, manifests: Sequence[Manifest], namespace: str = "") -> list[Applied]:
-        """Create resources or change them into these, one after the other.
+        """Create or update resources, one after the other.
 
         Raises:
-            ClusterError: The API server rejects one, or does not know its kind, or one is in no namespace.
+            ClusterError: The API server rejects one or does not know its kind, or one lacks a namespace.
         """
 
         async def work(api: Api) -> list[Applied]:
@@ -82,7 +83,7 @@ class Access:
         return self._run(work)
 
     def delete(self, manifests: Sequence[Manifest]) -> None:
-        """Delete resources; those that are gone already are no error."""
+        """Delete resources; missing ones are no error."""
 
         async def work(api: Api) -> None:
             for manifest in manifests:
@@ -107,7 +108,7 @@ class Access:
         """A resource by ``kind/name``, as kubectl takes it.
 
         Raises:
-            ClusterError: There is none, or it is not written so.
+            ClusterError: It does not exist, or the name has another form.
         """
         import kr8s  # noqa: PLC0415 - comes with an extra
 
@@ -125,7 +126,7 @@ class Access:
         return found[0]  # type: ignore[return-value]
 
     def trouble(self, namespace: str) -> str:
-        """What the pods of a namespace wait for, in one line."""
+        """Why the pods of a namespace are not ready, in one line."""
 
         async def work(api: Api) -> str:
             return await trouble(api, namespace)
@@ -136,7 +137,7 @@ class Access:
         """Write logs of all containers, and events, into a directory.
 
         Raises:
-            ClusterError: The API server is not there.
+            ClusterError: The API server does not respond.
             OSError: A file cannot be written.
         """
 
@@ -149,7 +150,7 @@ class Access:
         self._run(work)
 
     def past_proxy(self) -> dict[str, str]:
-        """What the environment has to say for kr8s to reach a server past a proxy where kubectl would.
+        """Environment variables with which kr8s bypasses a proxy wherever kubectl would.
 
         Its HTTP client sends requests for loopback addresses to a proxy unless ``NO_PROXY`` names them.
         """
@@ -165,7 +166,7 @@ class Access:
         return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, [excepted, host])))
 
     def _run(self, work: Callable[[Api], Coroutine[Any, Any, R]]) -> R:
-        """Do something in an event loop of its own: the caller may be in one."""
+        """Do something in another event loop, because the caller may be in one."""
 
         async def connected() -> R:
             api = await Api.connect(self.kubeconfig, self.context)
@@ -177,7 +178,7 @@ class Access:
         with ThreadPoolExecutor(1) as pool:
             try:
                 return pool.submit(asyncio.run, connected()).result()
-            except (*UNREACHABLE, ApiException, Inconclusive) as error:
+            except (*UNREACHABLE, Refused, Inconclusive) as error:
                 raise ClusterError(str(error)) from error
 
 
@@ -187,7 +188,7 @@ async def _applied(api: Api, manifest: Manifest) -> Applied:
 
 
 async def _placed(api: Api, manifest: Manifest, namespace: str) -> Manifest:
-    """A manifest with the namespace that it is to be in, where it names none itself."""
+    """A manifest with the given namespace, if it needs one and names none."""
     metadata = manifest["metadata"]
     if metadata.get("namespace") or not await api.is_namespaced(manifest):
         return manifest

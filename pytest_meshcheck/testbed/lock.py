@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @dataclass
-class Turns:
+class MeshLock:
     """A lock that checks share, and that some hold exclusively.
 
     Attributes:
@@ -19,27 +19,27 @@ class Turns:
 
     file: Path | None = None
     _held: int | None = None
-    _alone: bool = False
+    _is_exclusive: bool = False
 
     @contextmanager
-    def taken(self, *, alone: bool) -> Iterator[None]:
-        """Hold the lock for one check, shared or, with ``alone``, exclusively; waits until that is possible."""
+    def held(self, *, exclusive: bool) -> Iterator[None]:
+        """Hold the lock for one check, shared or exclusively; waits until that is possible."""
         if self.file is None:
             yield
             return
         self._held = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600)
-        self._alone = alone
+        self._is_exclusive = exclusive
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            fcntl.flock(self._held, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             yield
         finally:
             os.close(self._held)
             self._held = None
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
+    async def exclusive(self) -> AsyncIterator[None]:
         """Hold the lock exclusively within a check that shares it; other checks may run in between."""
-        if self._held is None or self._alone:
+        if self._held is None or self._is_exclusive:
             yield
             return
         await asyncio.to_thread(fcntl.flock, self._held, fcntl.LOCK_EX)

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,25 +13,26 @@ from cryptography import x509
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.documented import Documented
+from pytest_meshcheck.meshes.documented import Documented, Refusals
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
-from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Attempt, Exchange
-from pytest_meshcheck.model.pki import Authority, parsed_chain
-from pytest_meshcheck.model.policy import Policy, RequestsPerConnection, ServerPolicy
+from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.process.own_loop import OwnLoop
-from pytest_meshcheck.probe.process.pulse import now
 from pytest_meshcheck.probe.protocol.messages import Credentials
-from pytest_meshcheck.testbed.convergence import Question
-from pytest_meshcheck.testbed.lock import Turns
+from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
+from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
+from pytest_meshcheck.testbed.evidence import Evidence
+from pytest_meshcheck.testbed.head_starts import HeadStarts
+from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.peers import Peers
-from pytest_meshcheck.testbed.policies import Changes
-from pytest_meshcheck.testbed.rotation import Rotations
+from pytest_meshcheck.testbed.rotation.rotations import Rotations
 from pytest_meshcheck.testbed.standstill import Standstills
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 from pytest_meshcheck.testbed.workloads import Stage
@@ -49,17 +50,17 @@ class MeshUnderTest:
         platform: Where it runs.
         scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
         steps: Seconds that each step of the start took, by name.
-        evidence: The directory for the state of the mesh if the current check finds a violation.
         measured: The measurements of the current check.
-        early: The running head starts, by the id of their check.
         may_disrupt: Whether policies and actions may affect workloads other than the suite's.
         upgraded: The observations made during an upgrade; None if there was none.
-        turns: The lock that processes which share the mesh use for actions on the whole mesh.
-        changes: The policies.
+        lock: Held by processes that share the mesh; exclusively for actions on the whole mesh.
+        loop: The event loop that it has to be used from.
+        head_starts: The running head starts of checks.
         stage: The workloads.
+        policies: Applies and deletes policies, and waits until they are in effect.
+        evidence: Captures the state of the mesh if the current check finds a violation.
         peers: Workloads that speak TLS themselves.
         rotations: The rotations, and the restarts that they need.
-        loop: The event loop that it has to be used from.
         standstills: The stalls of the processes of the run.
     """
 
@@ -67,26 +68,28 @@ class MeshUnderTest:
     platform: Platform
     scale: float = 1.0
     steps: dict[str, float] = field(default_factory=dict)
-    evidence: Path | None = None
     measured: dict[str, float | int | str] = field(default_factory=dict)
-    early: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
     may_disrupt: bool = True
-    turns: Turns = field(default_factory=Turns)
     upgraded: Upgraded | None = None
+    lock: MeshLock = field(default_factory=MeshLock)
+    loop: OwnLoop = field(default_factory=OwnLoop)
+    head_starts: HeadStarts = field(default_factory=HeadStarts)
     stage: Stage = field(init=False)
-    changes: Changes = field(init=False)
+    policies: PolicyLifecycle = field(init=False)
+    evidence: Evidence = field(init=False)
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
-    loop: OwnLoop = field(default_factory=OwnLoop)
     standstills: Standstills = field(init=False)
-    _early_since: dict[str, float] = field(default_factory=dict)
+    _blocks: PolicyBlocks = field(init=False)
 
     def __post_init__(self) -> None:
-        self.standstills = Standstills(self.platform)
-        self.stage = Stage(self.adapter, self.platform, self._before_call, self._quiet, self.scale, self.steps)
-        self.changes = Changes(self.adapter, self.stage, self.scale)
+        self.stage = Stage(self.adapter, self.platform, self.steps)
+        self.policies = self.stage.convergence = PolicyLifecycle(self.adapter, self.stage, self.scale)
+        self.evidence = Evidence(self.adapter, self.stage)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
+        self.standstills = Standstills(self.platform)
+        self._blocks = PolicyBlocks(self.policies, self.evidence, self.lock, self.may_disrupt)
 
     @property
     def journal(self) -> Journal:
@@ -99,6 +102,11 @@ class MeshUnderTest:
         return self.adapter.documented
 
     @property
+    def refusals(self) -> Refusals:
+        """The forms in which the mesh refuses, by what it refuses."""
+        return self.documented.mtls.refusals
+
+    @property
     def authority(self) -> Authority:
         """The certificate authority of the mesh."""
         return self.adapter.authority
@@ -107,11 +115,6 @@ class MeshUnderTest:
     def tolerance(self) -> float:
         """Seconds by which a busy machine may delay an event."""
         return TOLERANCE * self.scale
-
-    @property
-    def pulse(self) -> Mapping[str, float]:
-        """The longest stall in seconds, by kind of process."""
-        return self.standstills.longest
 
     def time(self, during: float) -> Time:
         """The stall that explains missing a limit of ``during`` seconds: one process that loses the tolerance."""
@@ -143,23 +146,18 @@ class MeshUnderTest:
         self.journal.begin()
         self.standstills.begin_check()
         self.measured = {}
-        self.evidence = evidence
+        self.evidence.directory = evidence
 
     def measure(self, name: str, value: float | str) -> None:
         """Record a measurement for the report."""
         self.measured[name] = value
         self.journal.add("measured", name, value)
 
-    def begin_early(self, check: Check) -> None:
-        """Start the head start of a check, if it has one."""
-        if check.head_start:
-            self._early_since[check.id] = now()
-            self.early[check.id] = asyncio.ensure_future(check.head_start(self))
-
     async def head_start(self, check: Check) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
-        self.standstills.reach_back(self._early_since[check.id])
-        result = await self.early[check.id]
+        begun = self.head_starts.of(check)
+        self.standstills.reach_back(begun.since)
+        result = await begun.task
         self.journal.add("head start", check.id, result)
         return result
 
@@ -174,10 +172,6 @@ class MeshUnderTest:
         self.standstills.reach_back(self.upgraded.begun)
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
-
-    async def vouch(self) -> None:
-        """Raise Inconclusive if a process has died: nothing is known about the mesh then."""
-        await self.platform.vouch()
 
     async def workload(self, role: str) -> Workload:
         """A workload of the stage, started when it is first asked for."""
@@ -195,7 +189,7 @@ class MeshUnderTest:
             replicas: How many endpoints the service has.
 
         Raises:
-            ValueError: There is a workload of that name, or there is to be none at all.
+            ValueError: The name is taken, or ``replicas`` is below 1.
             Inconclusive: One of them does not start.
             WrongLoop: This is another event loop than the session's.
         """
@@ -204,84 +198,21 @@ class MeshUnderTest:
             try:
                 yield deployed
             except Violation as violation:
-                await self._keep_for(violation)
+                await self.evidence.capture_for(violation)
                 raise
 
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:
-        """Policies that every data plane applies while the block runs, and no longer after it.
+        """Policies that are in effect while the block runs, and no longer after it (``convergence.lifecycle``).
 
         Raises:
-            Unsupported: The mesh cannot express one of them.
-            Inconclusive: A data plane does not accept them.
+            Unsupported: The mesh cannot express one of them, or it would affect workloads of other people.
+            Inconclusive: A data plane rejects them, or a deleted policy is still in effect.
             WrongLoop: This is another event loop than the session's.
         """
         self.loop.insist()
-        async with self._alone_for(policies):
-            before = await self.changes.put_in_force(policies)
-            try:
-                yield
-            except Violation as violation:
-                await self._keep_for(violation)
-                await self._undo_after(violation, policies, before)
-                raise
-            except BaseException:
-                await self.changes.take_back(policies, before)
-                raise
-            await self.changes.take_back(policies, before)
-
-    @asynccontextmanager
-    async def _alone_for(self, policies: Sequence[Policy]) -> AsyncIterator[None]:
-        """Hold the mesh exclusively for a mesh-wide policy; refuse it if it would affect other workloads."""
-        wide = any(isinstance(policy, ServerPolicy) and policy.is_wide for policy in policies)
-        if wide and not self.may_disrupt:
-            raise Unsupported(
-                f"a policy for all of {self.adapter.name}, which was already installed, would affect other workloads: "
-                "allow it with --mesh-allow-disruption"
-            )
-        if not wide:
+        async with self._blocks.block(policies):
             yield
-            return
-        async with self.turns.alone():
-            try:
-                yield
-            except (Inconclusive, Unsupported):
-                await self.changes.quiet()  # other processes must not see it, however the check ended
-                raise
-            await self.changes.quiet()
-
-    async def _quiet(self) -> None:
-        await self.changes.quiet()
-
-    async def _before_call(self, caller: Workload | None, server: Workload, port: str) -> None:
-        await self.changes.before_call(caller, server, port)
-
-    async def _keep_for(self, violation: Violation) -> None:
-        """Capture the state under the policy; a failure to do so becomes a note on the violation."""
-        try:
-            await self.capture()
-        except OSError as trouble:
-            violation.add_note(f"and the state of the mesh could not be kept: {trouble}")
-        try:
-            await self._ask_about(violation.request_id)
-        except Inconclusive as trouble:
-            violation.add_note(f"and what reached the server is not known: {trouble}")
-
-    async def _ask_about(self, request_id: str) -> None:
-        """Have the journal say what reached the server of a request, also where the check had no reason to ask."""
-        sent = [entry for entry in self.journal.entries if getattr(entry.observation, "request_id", "") == request_id]
-        servers = {entry.subject.rpartition(" -> ")[2] for entry in sent if request_id}
-        for workload in self.stage.running:
-            if str(workload) in servers:
-                await workload.saw(request_id)
-
-    async def _undo_after(self, violation: Violation, policies: Sequence[Policy], before: Sequence[Question]) -> None:
-        """Delete the policies; a failure to do so becomes a note on the violation."""
-        try:
-            await self.changes.take_back(policies, before)
-            await self.changes.quiet()
-        except Inconclusive as trouble:
-            violation.add_note(f"and the policy could not be undone: {trouble}")
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Rotate leaves, the issuer, or a root; ``lifetime`` is that of a new issuer, in seconds.
@@ -291,21 +222,26 @@ class MeshUnderTest:
         or until no leaf needs the first one, and the check waits for anything else.
         """
         self.loop.insist()
-        await self.changes.quiet()
+        await self.policies.flush()
         await self.rotations.rotate(what, lifetime)
 
-    async def follow_roots(self) -> None:
-        """Restart workloads whose data planes started under earlier roots and cannot learn of the present ones."""
-        await self.rotations.follow_roots()
-
-    async def knock(
+    async def tls_request(
         self, caller: Workload, server: Workload, credentials: Credentials | None, port: str = "http", **how: Any
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
         Over gRPC it is a call with an empty message. Keywords are ``patience`` and the fields of ``ClientTls``.
         """
-        return await self.peers.knock(caller, server, credentials, port, **how)
+        return await self.peers.tls_request(caller, server, credentials, port, **how)
+
+    async def until_refused(self, what: str, call: Callable[[], Awaitable[Exchange]], within: float) -> Exchange:
+        """Repeat a call for at most ``within`` seconds while it is served, then make it once more and return that.
+
+        The seconds until it was refused are recorded as a measurement of ``what``.
+        """
+        seconds = await self.peers.until_refused(call, within)
+        self.measure(f"{what} refused after (s)", round(seconds, 3))
+        return await call()
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""
@@ -317,7 +253,7 @@ class MeshUnderTest:
         Raises:
             Inconclusive: It shows none.
         """
-        return (await self.shown_chain(caller, server))[0]
+        return (await self.peers.shown_chain(caller, server))[0]
 
     async def shown_chain(
         self, caller: Workload, server: Workload
@@ -327,10 +263,7 @@ class MeshUnderTest:
         Raises:
             Inconclusive: It shows none.
         """
-        knock = await self.handshake(caller, server)
-        if knock.tls is None:
-            raise Inconclusive(f"{server} shows no certificate to {caller}: {knock.ending} {knock.detail}".rstrip())
-        return parsed_chain(knock.tls.chain), datetime.datetime.fromtimestamp(knock.wall, datetime.UTC)
+        return await self.peers.shown_chain(caller, server)
 
     def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
         """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
@@ -348,34 +281,18 @@ class MeshUnderTest:
     @asynccontextmanager
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Capture the traffic between two workloads while the block runs."""
-        await self.changes.before_call(client, server, port)
+        await self.policies.before_call(client, server, port)
         async with self.platform.wire(client, server, port, self.adapter.stops(client.spec)) as wire:
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()
 
-    async def capture(self) -> None:
-        """Keep the state of mesh and platform as evidence, once per check.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if self.evidence is None or self.evidence.exists():
-            return
-        self.evidence.mkdir(parents=True)
-        try:
-            await self.adapter.diagnose(self.evidence)
-        finally:
-            await self.platform.diagnose(self.evidence)
-
     async def close(self) -> None:
         """Stop the workloads, and uninstall the mesh if only this process uses it."""
         self.standstills.pulse.end()
-        for task in self.early.values():
-            task.cancel()
-        await asyncio.gather(self.stage.close(), *self.early.values(), return_exceptions=True)
+        await asyncio.gather(self.stage.close(), self.head_starts.close())
         try:
-            if self.turns.file is None:
+            if self.lock.file is None:
                 await self.adapter.uninstall()
         finally:
             await self.platform.close()

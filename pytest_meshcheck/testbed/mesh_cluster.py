@@ -15,11 +15,11 @@ from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import ClusterError
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kind.cluster import Kind
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.manifest_files import Source, manifests_of
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from pytest_meshcheck.testbed.async_cluster import AsyncMeshCluster
 from pytest_meshcheck.testbed.cluster_access import READY_WITHIN, Access
+from pytest_meshcheck.testbed.manifest_files import Source, manifests_of
 
 if TYPE_CHECKING:
     import kr8s
@@ -36,16 +36,16 @@ CONDITION = re.compile(r"condition=\w+(=\w+)?|jsonpath='?\{(?P<path>.+)\}'?=(?P<
 
 @dataclass(eq=False, repr=False)
 class MeshCluster:
-    """What the fixture ``mesh_cluster`` is. Its methods block; ``aio`` has the same ones to await.
+    """The value of the fixture ``mesh_cluster``. Its methods block; ``aio`` has the same ones to await.
 
     Attributes:
         adapter: The adapter of the mesh.
-        access: How the API server is reached.
-        owner: What the namespaces are labelled with, so that nothing of a run is left.
-        kind: The kind cluster; None where it is none of this machine.
-        scale: What every patience is multiplied by (``--mesh-timeout-scale``).
-        namespaces: The namespaces that are there now.
-        artefacts: Where logs and events go if the test that runs now fails; None: nothing is kept.
+        access: The access to the API server.
+        owner: The labels of the namespaces, by which ``meshcheck clean`` finds leftovers.
+        kind: The kind cluster; None for any other cluster.
+        scale: The factor for time limits (``--mesh-timeout-scale``).
+        namespaces: The existing namespaces of the tests.
+        artefacts: The directory for logs and events if the current test fails; None: nothing is kept.
     """
 
     adapter: Mesh
@@ -62,7 +62,7 @@ class MeshCluster:
 
     @property
     def name(self) -> str:
-        """The name of the kind cluster, or the context of one that was named."""
+        """The name of the kind cluster, or the context of any other cluster."""
         return self.kind.name if self.kind else self.access.context
 
     @property
@@ -88,12 +88,12 @@ class MeshCluster:
 
     @property
     def api(self) -> "kr8s.Api":
-        """The cluster's client of kr8s, for all that is not here."""
+        """The kr8s client of the cluster, for everything else."""
         return self.access.client
 
     @property
     def aio(self) -> AsyncMeshCluster:
-        """The same for coroutines: each method is awaited, in whichever event loop."""
+        """The same methods for coroutines, in any event loop."""
         return AsyncMeshCluster(self)
 
     @contextmanager
@@ -101,11 +101,11 @@ class MeshCluster:
         """A namespace of a unique name while the block runs; its deletion begins at the end of the block.
 
         Args:
-            enrolled: Whether the mesh takes in every pod in it.
-            prefix: What its name begins with, at most 30 characters.
+            enrolled: Whether every pod in it joins the mesh.
+            prefix: The beginning of its name, at most 30 characters.
 
         Raises:
-            ClusterError: It cannot be made.
+            ClusterError: It cannot be created.
             Unsupported: The adapter does not say how the mesh enrols a namespace.
         """
         name = self._make_namespace(enrolled=enrolled, prefix=prefix)
@@ -119,13 +119,13 @@ class MeshCluster:
             self._delete_namespace(name)
 
     def apply(self, source: Source, *, namespace: str = "") -> "list[APIObject]":
-        """Create resources, or change them into these, by server-side apply.
+        """Create or update resources by server-side apply.
 
-        What is created outside of the namespaces of ``namespace()`` is deleted at the end of the run.
+        Resources created outside the namespaces of ``namespace()`` are deleted at the end of the run.
 
         Args:
             source: The path of a file or folder, YAML text, a manifest or several.
-            namespace: Where what names no namespace itself goes.
+            namespace: The namespace of resources that name none.
 
         Raises:
             ClusterError: The source cannot be used, or the API server rejects a resource.
@@ -136,10 +136,10 @@ class MeshCluster:
         return [self.access.object(one.resource) for one in applied]
 
     def kubectl(self, *arguments: str, namespace: str = "") -> str:
-        """What ``kubectl`` prints, run with the cluster's kubeconfig and context.
+        """The output of ``kubectl``, run with the cluster's kubeconfig and context.
 
         Raises:
-            ClusterError: There is no kubectl, it fails, or does not end within 300 s; says what it printed last.
+            ClusterError: There is no kubectl, it fails, or it does not end within 300 s; quotes its error output.
         """
         where = ["--context", self.context, *(["--namespace", namespace] if namespace else [])]
         called = f"kubectl {' '.join(arguments)}"
@@ -171,11 +171,11 @@ class MeshCluster:
             what: ``KIND/NAME``, such as ``deployment/shop``.
             condition: As ``kubectl wait --for`` takes it: ``condition=Ready``, ``jsonpath={.status.phase}=Running``,
                 ``delete``.
-            namespace: Where it is; empty for what is in none.
+            namespace: Its namespace; empty for resources without one.
             within: Seconds.
 
         Raises:
-            ClusterError: There is no such resource, or the condition does not come about; says what pods wait for.
+            ClusterError: There is no such resource, or it does not meet the condition in time; says what pods wait for.
         """
         matched = CONDITION.fullmatch(condition)
         if matched is None:
@@ -198,8 +198,8 @@ class MeshCluster:
 
         Args:
             what: ``KIND/NAME``, such as ``service/shop``.
-            port: That of the service; otherwise of the pod.
-            namespace: Where it is.
+            port: The port of the service, or otherwise of the pod.
+            namespace: Its namespace.
 
         Raises:
             ClusterError: There is no such resource or port.
@@ -213,7 +213,7 @@ class MeshCluster:
         """Load an image of this machine onto every node of the kind cluster.
 
         Raises:
-            ClusterError: It is no kind cluster of this machine, whose nodes pull their images.
+            ClusterError: It is not a kind cluster of this machine.
             Inconclusive: kind cannot load it; says why.
         """
         if self.kind is None:
@@ -223,12 +223,12 @@ class MeshCluster:
         self.kind.load(image)
 
     def keep_state(self, *namespaces: str) -> None:
-        """Write logs and events of namespaces, by default of all that are there, among the artefacts of the test."""
+        """Write logs and events of namespaces, by default of all, to the artefacts of the test."""
         if self.artefacts is not None and (wanted := namespaces or tuple(self.namespaces)):
             self.access.write_state(self.artefacts, wanted)
 
     def close(self) -> None:
-        """Delete the namespaces that are left, and what was created outside of them."""
+        """Delete the remaining namespaces, and the resources created outside them."""
         for name in list(self.namespaces):
             self._delete_namespace(name)
         self.access.delete(self._to_delete[::-1])
@@ -249,12 +249,12 @@ class MeshCluster:
 
 
 def _as_kr8s(condition: str, matched: re.Match[str]) -> str:
-    """A condition as kr8s takes it, which knows a path between quotes only."""
+    """A condition as kr8s takes it, with quotes around a path."""
     return f"jsonpath='{{{matched['path']}}}'={matched['value']}" if matched["path"] else condition
 
 
 def _wait(found: "APIObject", condition: str, patience: float) -> None:
-    """Wait as kr8s does, which gives up by a ValueError while a resource has nothing yet where a path leads."""
+    """Wait with kr8s, also while it raises ValueError because a path leads to no value yet."""
     until = time.monotonic() + patience
     while True:
         try:
@@ -279,7 +279,7 @@ def _ready_pod(found: Any, what: str) -> Any:
 
 
 def _port_of(pod: Any, found: Any, what: str, port: int) -> int:
-    """The port of a pod that a port of a service leads to; any other is that of the pod itself."""
+    """The pod's port behind a port of a service; otherwise the port itself."""
     if found.kind != "Service":
         return port
     declared = {one.port: one.get("targetPort", one.port) for one in found.spec.ports}

@@ -1,37 +1,52 @@
-"""Peers of our own: they speak TLS with data planes, as clients and as servers, by certificates of our choice."""
+"""Peers outside the mesh that speak TLS with data planes, as clients and servers, with certificates of our choice."""
 
+import datetime
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography import x509
+
+from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.model.observation import Exchange, Protocol
-from pytest_meshcheck.model.workload import UNARY_PATH, Workload
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.observation import Ending, Exchange, Protocol
+from pytest_meshcheck.model.pki import parsed_chain
+from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
+from pytest_meshcheck.probe.protocol.protocols import GRPC_PATHS, HTTP_1, HTTP_2
 
-EMPTY_CALL: dict[str, Any] = {
+EMPTY_CALL: Mapping[str, Any] = {
     "protocol": Protocol.H2C,
     "method": "POST",
-    "path": UNARY_PATH,
+    "path": GRPC_PATHS["unary"],
     "headers": (("content-type", "application/grpc"), ("te", "trailers")),
     "body": Body(text="\0\0\0\0\0"),
 }
-"""A unary gRPC call in HTTP/2's own terms; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+"""A unary gRPC call as a plain HTTP/2 request; https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests"""
+
+OVER_TLS: Mapping[Protocol, Mapping[str, Any]] = {Protocol.GRPC: EMPTY_CALL}
+"""The requests to ports whose protocol no client of a probe speaks over TLS of its own."""
+
+
+UNHURRIED = 0.05
+"""Seconds between two calls: where each passes the API server of a cluster, more would load it."""
 
 
 @dataclass(frozen=True)
 class Peers:
-    """Made of workloads outside of the mesh.
+    """The TLS that workloads outside the mesh speak.
 
     Attributes:
-        adapter: Tells where its data planes are met.
-        platform: Where the workloads run.
+        adapter: The mesh, which knows the endpoints of its data planes.
+        platform: The platform that the workloads run on.
     """
 
     adapter: Mesh
     platform: Platform
 
-    async def knock(
+    async def tls_request(
         self,
         caller: Workload,
         server: Workload,
@@ -45,21 +60,44 @@ class Peers:
         Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
         """
         endpoint = self.adapter.endpoint(server, port)
-        request: dict[str, Any] = dict(EMPTY_CALL) if server.spec.port(port).protocol is Protocol.GRPC else {}
-        unwanted = "" if endpoint.tunnel else "http/1.1" if request else "h2"
+        declared = server.spec.port(port).protocol
+        request = dict(OVER_TLS.get(declared, {}))
+        unwanted = None if endpoint.tunnel else HTTP_1 if declared.facts.http == HTTP_2 else HTTP_2
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
         request |= {"patience": patience} if patience else {}
         spoken = ClientTls(credentials=credentials, **tls)
         return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
 
+    async def until_refused(self, call: Callable[[], Awaitable[Exchange]], within: float) -> float:
+        """Repeat a call over HTTP while it is served; the seconds until it was not, or more than ``within``."""
+
+        def is_refused(seen: Exchange) -> bool:
+            return seen.ending is not Ending.ANSWERED or seen.status != 200
+
+        _, seconds = await converge(call, is_refused, within, every=UNHURRIED)
+        return seconds
+
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
-        """A TLS handshake without a certificate, made straight to the server's data plane; it tells the chain shown."""
+        """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""
         endpoint = self.adapter.endpoint(server, port)
         return await caller.handshake(endpoint.address, ClientTls(server_name=endpoint.server_name, alpn=endpoint.alpn))
 
+    async def shown_chain(
+        self, caller: Workload, server: Workload
+    ) -> tuple[tuple[x509.Certificate, ...], datetime.datetime]:
+        """A data plane's certificates, leaf first, and the start of the handshake by the clock of the caller's machine.
+
+        Raises:
+            Inconclusive: It presents none.
+        """
+        shown = await self.handshake(caller, server)
+        if shown.tls is None:
+            raise Inconclusive(f"{server} shows no certificate to {caller}: {shown.ending} {shown.detail}".rstrip())
+        return parsed_chain(shown.tls.chain), datetime.datetime.fromtimestamp(shown.wall, datetime.UTC)
+
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
-        """Have the impostor speak TLS with this certificate from now on, and take tunnels where data planes do."""
+        """Have the impostor speak TLS with this certificate from now on, and accept tunnels if data planes do."""
         endpoint = self.adapter.endpoint(impostor, port)
         tunnel = endpoint.address[1] if endpoint.tunnel else None
         await self.platform.serve(impostor, port, ServerTls(credentials=credentials, tunnel=tunnel))

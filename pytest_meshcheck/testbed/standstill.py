@@ -1,4 +1,4 @@
-"""What a violation that rests on time has to be explained by before it counts: a process that stood still."""
+"""Stalls of the run's own processes, which can explain a violation that rests on time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,21 +10,21 @@ from pytest_meshcheck.probe.process.limits import OUT_OF_FILES
 from pytest_meshcheck.probe.process.pulse import Pulse, now
 
 AFTERMATH = 1.0
-"""Seconds for which the effects of a standstill last, such as a certificate that ended meanwhile."""
+"""Seconds for which the effects of a stall last, such as a certificate that expired meanwhile."""
 
 NOTABLE = 0.5
-"""Seconds from which on a standstill is named where a control failed."""
+"""Seconds of a stall from which a failed control mentions it."""
 
 OURS = "pytest"
 
 
 @dataclass(eq=False)
 class Standstills:
-    """The pulse of this process and of all others of a session, since the check that runs now began.
+    """The stalls of this process and of all others of a session, since the current check began.
 
     Attributes:
-        platform: Where the others run.
-        pulse: That of this process, in which the control plane of an embedded mesh lives as well.
+        platform: The platform that the others run on.
+        pulse: The pulse of this process, which contains the control plane of an embedded mesh.
     """
 
     platform: Platform
@@ -32,24 +32,24 @@ class Standstills:
     _since: float = 0.0
 
     def begin_check(self) -> None:
-        """What happened before, but for its aftermath, is not asked about."""
+        """Ignore earlier stalls, except for their aftermath."""
         self._since = now()
 
     def reach_back(self, since: float) -> None:
-        """The check that runs now judges what was seen since this moment of ``probe.pulse.now``."""
+        """The current check uses observations made since this moment of ``probe.process.pulse.now``."""
         self._since = min(self._since, since)
 
     @property
     def longest(self) -> Mapping[str, float]:
-        """By kind of process, the longest standstill in seconds since the session began."""
+        """The longest stall in seconds since the session began, by kind of process."""
         return {OURS: self.pulse.longest, **self.platform.longest_stalls()}
 
     async def excuse(self, violation: Violation) -> None:
-        """Let a violation be, or raise Inconclusive in its place.
+        """Return if no stall can explain a violation; raise Inconclusive in its place otherwise.
 
         Raises:
-            Inconclusive: It rests on time, and a process stood still for long enough to explain it, or has run out of
-                something; says which, and for how long.
+            Inconclusive: It rests on time, and a process stalled for long enough to explain it, or ran out of a
+                resource; names the process and the time.
         """
         if violation.rests_on is None:
             return
@@ -63,11 +63,11 @@ class Standstills:
             raise Inconclusive(f"{', '.join(map(str, worst_first))}, which can explain this: {violation}")
 
     async def explain(self, failure: Inconclusive) -> Inconclusive:
-        """The same failure of a control, with what stood still or ran out of something meanwhile."""
+        """The same failure of a control, with the worst stall or shortage meanwhile."""
         try:
             stalls = await self._stalls(now(), AFTERMATH)
         except Inconclusive:
-            return failure  # somebody is gone, which it says already, or which is found before the next check
+            return failure  # a process is gone: the failure says so already, or it is found before the next check
         notable = [one for one in stalls if one.standstill.shortage or one.standstill.longest >= NOTABLE]
         if not notable:
             return failure

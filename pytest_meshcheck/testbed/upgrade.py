@@ -14,8 +14,8 @@ from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.probe.process.pulse import now
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
-from pytest_meshcheck.testbed.rollout import roll
-from pytest_meshcheck.testbed.succession import PAUSE, count
+from pytest_meshcheck.testbed.rotation.drain import PAUSE, arrivals
+from pytest_meshcheck.testbed.rotation.rollout import roll
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 RATES: Mapping[str, float] = {"http": 30, "grpc": 15}
@@ -123,10 +123,10 @@ async def _traffic(client: Workload, server: Workload, outsider: Workload | None
 
 async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
     """Wait until more requests of each load have arrived, or the time is over."""
-    before = await count(server, traffic.arriving)
+    before = await arrivals(server, traffic.arriving)
 
     async def more() -> int:
-        return min(now - then for now, then in zip(await count(server, traffic.arriving), before, strict=True))
+        return min(now - then for now, then in zip(await arrivals(server, traffic.arriving), before, strict=True))
 
     await converge(more, lambda number: number >= AFTERWARDS, SERVES_WITHIN * scale, every=PAUSE)
 

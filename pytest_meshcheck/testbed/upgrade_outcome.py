@@ -20,7 +20,7 @@ class Upgraded:
         intrusion: The plaintext load from outside the mesh on that server; None if strict mutual TLS is not claimed.
         stream: An echo on a TCP stream that was opened before the control plane was replaced, sent before workloads
             are restarted, which ends their streams.
-        begun: Its start, by the clock of ``probe.pulse``.
+        begun: Its start, by the clock of ``probe.process.pulse``.
         caller: The caller's identity as the mesh states it to the server, in a request after the upgrade.
     """
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from cryptography import x509
 
@@ -12,13 +13,25 @@ from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.stage import SHORTEST, STAGE, WHERE_LIFETIMES_ARE_ONE
-from pytest_meshcheck.model.workload import BeforeCall, Workload
+from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Limited, Platform, Replacing
-from pytest_meshcheck.testbed.convergence import calls, unconvinced
 
 AT_ONCE = 4
 """The number of workloads that start in parallel: more would only delay those that are needed first."""
+
+
+class Convergence(Protocol):
+    """The waiting that workloads need, so that no policy affects one that is not to meet it."""
+
+    async def before_call(self, caller: Workload | None, server: Workload, port: str) -> None:
+        """Wait until a caller, or for None each of them, meets the policies in use and no others."""
+
+    async def flush(self) -> None:
+        """Delete policies that are no longer in use, and wait for that."""
+
+    async def introduce(self, newcomer: Workload) -> None:
+        """Wait until callers reach a new workload, and it reaches the others."""
 
 
 @dataclass(eq=False)
@@ -28,46 +41,42 @@ class Stage:
     Attributes:
         adapter: The mesh.
         platform: The platform that they run on.
-        before_call: Awaited by a workload before it sends a request for a check.
-        quiet: Awaited before a new workload is called: deletes policies that may still affect it.
-        scale: The factor for time limits.
         steps: Seconds that each step of the start took, by name.
-        told_roots: The roots that were announced when the data planes started.
+        roots_at_start: The roots that the mesh trusted when the data planes started.
+        convergence: The waiting before calls and after starts; set before the first workload starts.
     """
 
     adapter: Mesh
     platform: Platform
-    before_call: BeforeCall
-    quiet: Callable[[], Awaitable[None]]
-    scale: float
     steps: dict[str, float] = field(default_factory=dict)
-    told_roots: tuple[x509.Certificate, ...] = ()
+    roots_at_start: tuple[x509.Certificate, ...] = ()
+    convergence: Convergence = field(init=False)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _started: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
     _deployed: dict[str, "asyncio.Task[Workload]"] = field(default_factory=dict)
-    """What checks have deployed for themselves, by its name."""
+    """The workloads that checks have deployed, by their name."""
     _ahead: "asyncio.Task[None] | None" = None
 
     @property
     def running(self) -> list[Workload]:
-        """The workloads that run now, those of a check's own among them."""
+        """The workloads that run now, including those that checks have deployed."""
         return [*_ready(self._started.values()), *_ready(self._deployed.values())]
 
     @property
     def starting(self) -> bool:
-        """Whether some do not run yet that were asked for."""
+        """Whether requested workloads do not run yet."""
         return any(not start.done() for start in (*self._started.values(), *self._deployed.values()))
 
     @property
     def enrolled(self) -> list[Workload]:
-        """Those by role that are part of the mesh; what a check deployed is not restarted under its hands."""
+        """The enrolled workloads with a role; without those that checks have deployed, which are never restarted."""
         return [one for one in _ready(self._started.values()) if one.spec.enrolment is Enrolment.ENROLLED]
 
     @property
     def replacing(self) -> Replacing:
         """The platform, if it can replace instances of workloads; raises Inconclusive otherwise."""
         if not isinstance(self.platform, Replacing):
-            raise Inconclusive(f"{self.platform} cannot replace workloads, so that no data plane in them can follow")
+            raise Inconclusive(f"{self.platform} cannot replace workloads, so their data planes cannot follow")
         return self.platform
 
     def begin_ahead(self, roles: Iterable[str]) -> None:
@@ -79,10 +88,10 @@ class Stage:
         """Check that these workloads fit on the platform, before any starts.
 
         Raises:
-            Inconclusive: They do not fit once per process of the run; the message says by how much, and what to do.
+            Inconclusive: They do not fit once per process of the run; says by how much, and how to mend that.
         """
         if isinstance(self.platform, Limited):
-            specs = [self._spec(role) for role in dict.fromkeys(map(self._played_by, roles))]
+            specs = [self._spec(role) for role in dict.fromkeys(map(self._resolved, roles))]
             await self.platform.refuse_beyond([(spec, self.adapter.enrolment(spec)) for spec in specs], processes)
 
     async def workload(self, role: str) -> Workload:
@@ -94,7 +103,7 @@ class Stage:
         """Workloads behind a service of their own, which are stopped when the block ends, however it ends.
 
         Raises:
-            ValueError: There is a workload of that name, or there is to be none at all.
+            ValueError: The name is taken, or ``replicas`` is below 1.
             Inconclusive: One of them does not start.
         """
         specs = self._replicas(planned, replicas)
@@ -110,7 +119,7 @@ class Stage:
             raise
         await asyncio.shield(self._undeploy(specs))
 
-    async def heal(self) -> None:
+    async def remove_dead(self) -> None:
         """Remove workloads that died or failed to start; they start again when next requested."""
         dead = await self.platform.clear_dead()
         for role, start in list(self._started.items()):
@@ -118,19 +127,20 @@ class Stage:
                 del self._started[role]
 
     async def close(self) -> None:
-        """Start nothing any more; what runs is the platform's to stop."""
+        """Cancel starts; the platform stops the workloads that run."""
         tasks = [*self._started.values(), *self._deployed.values(), *([self._ahead] if self._ahead else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begun(self, role: str) -> "asyncio.Task[Workload]":
-        role = self._played_by(role)
+        role = self._resolved(role)
         if role not in self._started:
             self._started[role] = asyncio.ensure_future(self._start(self._spec(role)))
         return self._started[role]
 
-    def _played_by(self, role: str) -> str:
+    def _resolved(self, role: str) -> str:
+        """The role whose workload serves for this one."""
         return WHERE_LIFETIMES_ARE_ONE.get(role, role) if self.adapter.one_lifetime else role
 
     async def _all_of(self, starts: Sequence["asyncio.Task[Workload]"]) -> None:
@@ -141,24 +151,24 @@ class Stage:
             self.steps["stage"] = time.monotonic() - begun
 
     def _spec(self, role: str) -> WorkloadSpec:
-        return self._placed(STAGE[role])
+        return self._placed(STAGE[role].spec)
 
     def _replicas(self, planned: WorkloadSpec, replicas: int) -> list[WorkloadSpec]:
         if replicas < 1:
             raise ValueError(f"{planned} cannot have {replicas} replicas: the least is 1")
         spec = self._placed(planned)
-        if spec.service in {self._placed(one).service for one in STAGE.values()} or str(spec) in self._deployed:
+        if spec.service in {self._placed(one.spec).service for one in STAGE.values()} or str(spec) in self._deployed:
             raise ValueError(f"there is a workload {planned} already: give the new one another name")
         return [replace(spec, replica=number, replicas=replicas) for number in range(1, replicas + 1)]
 
     async def _undeploy(self, specs: Sequence[WorkloadSpec]) -> None:
-        """Stop what has been started of these, with no policy left that is about them."""
+        """Stop those that have started, once no policy is about them any more."""
         starts = [self._deployed.pop(str(spec)) for spec in specs]
         for start in starts:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
         try:
-            await self.quiet()
+            await self.convergence.flush()
         finally:
             ends = await asyncio.gather(*(self.platform.stop(spec) for spec in specs), return_exceptions=True)
         for end in ends:
@@ -176,27 +186,18 @@ class Stage:
             return await self._started_now(spec)
 
     async def _started_now(self, spec: WorkloadSpec) -> Workload:
-        documented = self.adapter.documented
         begun = time.monotonic()
-        self.told_roots = self.told_roots or self.adapter.authority.roots
+        self.roots_at_start = self.roots_at_start or self.adapter.authority.roots
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
-        workload.before_call = self.before_call
+        workload.before_call = self.convergence.before_call
         try:
             await self.adapter.settled()
-            if documented.is_asked:
-                await self._introduce(workload)
+            await self.convergence.introduce(workload)
         except Inconclusive:
             await self.platform.stop(spec)  # it starts again when next requested
             raise
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
-
-    async def _introduce(self, newcomer: Workload) -> None:
-        """Wait until data planes of callers can reach the new workload, and its own can reach the others."""
-        await self.quiet()
-        questions = calls(newcomer, self.running)
-        if left := await unconvinced(questions, self.adapter.documented.policies_act_within, self.scale):
-            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
 
 
 def _ready(starts: Iterable["asyncio.Task[Workload]"]) -> list[Workload]:

@@ -14,10 +14,10 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.cleanup.namespaces import NAMESPACES, remove_namespaces
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import probe_image
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.manifests import RUN
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 
 CONTEXT = "MESHCHECK_E2E_CONTEXT"
 PROBE_BASE = "MESHCHECK_E2E_PROBE_BASE"

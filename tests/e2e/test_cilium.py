@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from kubernetes_asyncio.client import ApiException
 
-from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
-from pytest_meshcheck.meshes.cilium.flavours import MUTUAL_AUTHENTICATION
+from pytest_meshcheck.meshes.cilium.linkerd_on_cilium import LinkerdOnCilium
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, configuration
 from pytest_meshcheck.meshes.cilium.render import routes
+from pytest_meshcheck.meshes.cilium.variants import MUTUAL_AUTHENTICATION
 from pytest_meshcheck.meshes.kubernetes import gateway_api
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.model.policy import Failure, Policy, Retry, Timeout
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Refused
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
 from .conftest import Given
@@ -72,7 +72,7 @@ async def test_a_field_that_is_unknown_is_refused(api: Api) -> None:
     await needs(api, gateway_api.ROUTES)
     (route, *_) = routes(POLICIES["timeout"])
     wrong = {**route, "spec": {**route["spec"], "retries": 3}}
-    with pytest.raises(ApiException):
+    with pytest.raises(Refused):
         await tried(api, wrong, "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes")
 
 
@@ -86,7 +86,7 @@ async def test_a_mode_of_authentication_that_does_not_exist_is_refused(api: Api)
     await needs(api, "ciliumclusterwidenetworkpolicies.cilium.io")
     ingress = [{"fromEntities": ["cluster"], "authentication": {"mode": "strict"}}]
     wrong = {**MUTUAL_AUTHENTICATION, "spec": {**MUTUAL_AUTHENTICATION["spec"], "ingress": ingress}}
-    with pytest.raises(ApiException):
+    with pytest.raises(Refused):
         await tried(api, wrong, "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies")
 
 
@@ -115,8 +115,8 @@ async def home(api: Api) -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("home")
 async def test_linkerd_is_not_installed_on_a_cilium_that_it_cannot_work_on(api: Api) -> None:
-    mesh = LinkerdOnCilium(Order(None, 1.0, NoHooks(), installed=True))
-    with pytest.raises(MeshUnavailable, match="there is no Cilium"):
+    mesh = LinkerdOnCilium(MeshRequest(None, 1.0, NoHooks(), installed=True))
+    with pytest.raises(MeshUnavailable, match="Cilium is not installed: no ConfigMap cilium-config in"):
         await mesh.agrees(api)
     await api.apply(config_map({"kube-proxy-replacement": "true", "cni-exclusive": "true"}))
     with pytest.raises(MeshUnavailable, match=r"bpf-lb-sock-hostns-only is \(not set\).*cni-exclusive is true"):

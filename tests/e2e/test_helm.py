@@ -13,7 +13,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.helm import helm
 from pytest_meshcheck.platforms.helm.charts import Charts, Source
 from pytest_meshcheck.platforms.helm.helm import Helm, Installed, Release
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 from .conftest import Given
 

@@ -10,16 +10,20 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.__main__ import main
-from pytest_meshcheck.meshes.base import Rotation
+from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import OF_OUR_AUTHORITY, HelmMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.policy import Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
 from .conftest import Given
@@ -47,7 +51,7 @@ class TinyMesh(HelmMesh):
 
     def __init__(self, charts: Path, attachment: Attachment) -> None:
         claims = {capability: Claim(True, "https://example.com") for capability in OF_OUR_AUTHORITY}
-        super().__init__(Order(None, 1.0, None, charts=str(charts)), claims)  # type: ignore[arg-type]
+        super().__init__(MeshRequest(None, 1.0, None, charts=str(charts)), claims)  # type: ignore[arg-type]
         self.place = Kubernetes(Journal(), attachment)
 
     def releases(self) -> Sequence[Release]:
@@ -64,6 +68,21 @@ class TinyMesh(HelmMesh):
 
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Nobody is told."""
+
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
+        return Metadata()
+
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        return []
+
+    def identity_of(self, workload: WorkloadSpec) -> str:
+        return str(workload)
+
+    def peer_identity(self, attempt: Attempt) -> str | None:
+        return None
+
+    def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
+        raise NotImplementedError
 
 
 @pytest.fixture
@@ -84,7 +103,7 @@ async def test_a_mesh_belongs_to_the_run_that_installed_it(charts: Path, given: 
     try:
         await worker.install(worker.place)
         assert worker.authority.roots == owner.authority.roots
-        with pytest.raises(MeshUnavailable, match=r"installed by the run mine.*helm uninstall -n tiny-\w+ tiny"):
+        with pytest.raises(MeshUnavailable, match=r"installed by run mine.*helm uninstall -n tiny-\w+ tiny"):
             await stranger.install(stranger.place)
         await stranger.uninstall()
         await owner.ready(await owner.place.api())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 from .conftest import Given
 

@@ -5,6 +5,8 @@ import statistics
 import subprocess
 import time
 from dataclasses import replace
+from functools import partial
+from operator import eq
 
 import pytest
 import pytest_asyncio
@@ -14,9 +16,9 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
-from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, PYTHON, port_number
+from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON, port_number
 from pytest_meshcheck.probe.protocol import messages as m
 
 from .conftest import Given
@@ -69,9 +71,9 @@ async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], 
 async def test_a_pod_is_asked_on_its_loopback(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     server = pair[1]
     executor, number = await platform.executor(), port_number(server.spec, "http")
-    assert await told(executor, server.namespace, server.instance, number, "/") is not None
-    with pytest.raises(NotTold, match="refused"):
-        await told(executor, server.namespace, server.instance, 1, "/")
+    assert await fetch(executor, server.namespace, server.instance, number, "/") is not None
+    with pytest.raises(NoAnswer, match="refused"):
+        await fetch(executor, server.namespace, server.instance, 1, "/")
 
 
 async def test_more_than_the_nodes_have_room_for_is_said(platform: Kubernetes) -> None:
@@ -121,7 +123,9 @@ async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tupl
 
 async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, _ = pair
-    feigned = await platform.start(WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.FEIGNED), Metadata())
+    feigned = await platform.start(
+        WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.IMPERSONATED), Metadata()
+    )
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
     await platform.serve(feigned, "http")
     assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
@@ -173,7 +177,8 @@ async def test_an_image_that_is_not_there_is_named(platform: Kubernetes) -> None
 
 async def test_pods_that_are_rejected_are_explained_and_waited_for_once(platform: Kubernetes, given: Given) -> None:
     run = platform.owner.run
-    scale, platform.timeout_scale = platform.timeout_scale, 0.1
+    cluster = await platform._connected()
+    scale, cluster.timeout_scale = cluster.timeout_scale, 0.1
     kubectl(given, "apply", "--filename=-", text=REJECTING.format(run=run))
     try:
         await asyncio.to_thread(rejects, given, run)
@@ -187,7 +192,7 @@ async def test_pods_that_are_rejected_are_explained_and_waited_for_once(platform
             await platform.start(spec, Metadata())
         assert time.monotonic() - begun < 9.0
     finally:
-        platform.timeout_scale = scale
+        cluster.timeout_scale = scale
         kubectl(given, "delete", "--filename=-", text=REJECTING.format(run=run))
 
 
@@ -261,7 +266,7 @@ async def test_a_service_leads_to_all_replicas_and_goes_with_the_last(
         return [len(await one.saw(answered)) for one in replicas]
 
     for wanted in ([1, 0], [0, 1]):
-        seen, _ = await converge(arrived, lambda counts, wanted=wanted: counts == wanted, NOTICED_WITHIN)
+        seen, _ = await converge(arrived, partial(eq, wanted), NOTICED_WITHIN)
         assert seen == wanted
     await platform.stop(specs[0])
     answered = await client.get(replicas[1])

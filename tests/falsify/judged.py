@@ -15,6 +15,9 @@ from tests.falsify.table import DEFECTS, ROOT, of_upgrade
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
+PROMISING = "other-promises"
+"""A sound mesh that documents what the embedded one does not."""
+
 PROCESSORS = len(os.sched_getaffinity(0))
 
 BATCHES = 6

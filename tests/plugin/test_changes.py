@@ -1,56 +1,18 @@
 """Where no control plane can tell when policies act, traffic is asked before a check goes on.
 
-The meshes here are the embedded one with a control plane that is late, or deaf.
+The mesh here is the embedded one with a control plane that is late, or deaf.
 """
+
+from pathlib import Path
+
+import pytest
+
+from pytest_meshcheck.testbed.convergence.cache import SWITCH
+from tests.late_mesh import Delays, conftest
 
 from .conftest import Suite
 
-MESH = """
-import asyncio
-from dataclasses import replace
-from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.model.policy import MARK, about_service, mark
-
-class Late(EnvoyMesh):
-    marks = {{}}  # by service, what its clients show
-
-    async def install(self, platform):
-        await super().install(platform)
-        self.documented = replace(self.documented, policies_act_within={within})
-        self.late = set()
-        platform.apply, platform.delete = self.later(platform.apply, {apply}), self.later(platform.delete, {delete})
-
-    def later(self, change, seconds):
-        async def act(manifests, marks):
-            await asyncio.sleep(seconds)
-            self.marks = marks
-            await change(manifests)
-
-        async def answer(manifests):
-            self.late.add(asyncio.ensure_future(act(manifests, self.wanted)))
-
-        return answer
-
-    def render(self, policies):
-        about = about_service(policies)
-        self.wanted = {{f"{{name}}.{{namespace}}": mark(of) for (namespace, name), of in about.items()}}
-        return super().render(policies)
-
-    def marked(self, resources):
-        for route in resources["routes"]:
-            service = route["name"].removeprefix("outbound.").rpartition(".")[0]
-            if service in self.marks:
-                route["response_headers_to_add"] = [{{"header": {{"key": MARK, "value": self.marks[service]}}}}]
-        return resources
-
-def late(order):
-    mesh = Late(order.version, publish_hook=lambda workload, resources: mesh.marked(resources))
-    mesh.prepare()
-    return mesh
-
-def pytest_meshcheck_register_mesh(registry):
-    registry.register("late", late)
-"""
+ROOT = Path(__file__).resolve().parents[2]
 
 STRICT = '''
 @check(MUST, "demo.rule")
@@ -112,23 +74,23 @@ THE_SAME = '''
 @check(MUST, "demo.rule")
 async def test_same(mesh, client, server):
     """What the next block wants as well stays as it is."""
-    before = len(mesh.adapter.late)
+    before = len(mesh.adapter.changes)
     for _ in range(3):
         async with mesh.policy(Retry(server, 1, frozenset({503}))):
             answer = await client.get(server, request_id=await server.answers(503))
             expect(await server.saw(answer)).count(2)
-    expect(len(mesh.adapter.late) - before, "changes").equals(1)
+    expect(len(mesh.adapter.changes) - before, "changes").equals(1)
 '''
 
 THE_SAME_AGAIN = '''
 @check(MUST, "demo.rule")
 async def test_again(mesh, client, server):
     """What the next check wants as well stays as it is."""
-    before = len(mesh.adapter.late)
+    before = len(mesh.adapter.changes)
     async with mesh.policy(Retry(server, 1, frozenset({503}))):
         answer = await client.get(server, request_id=await server.answers(503))
         expect(await server.saw(answer)).count(2)
-    expect(len(mesh.adapter.late) - before, "changes").equals(0)
+    expect(len(mesh.adapter.changes) - before, "changes").equals(0)
 '''
 
 DEPLOYED = '''
@@ -142,7 +104,19 @@ async def test_deployed(mesh, client, outsider):
         async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
             answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
             expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])
-    expect(mesh.changes.in_force.policies).equals([])
+    expect(mesh.policies.applied.policies).equals([])
+'''
+
+WAITED_FOR = '''
+@check(MUST, "demo.rule")
+async def test_waited(mesh, client, server):
+    """Every block applies, waits, deletes and waits, whatever is called in it."""
+    before = len(mesh.adapter.changes)
+    for _ in range(2):
+        async with mesh.policy(Retry(server, 1, frozenset({503}))):
+            expect(len(mesh.adapter.marks), "services with policies").equals(1)
+        expect(len(mesh.adapter.marks), "services with policies").equals(0)
+    expect(len(mesh.adapter.changes) - before, "changes").equals(4)
 '''
 
 LEAVES_BEHIND = '''
@@ -178,14 +152,15 @@ async def test_newcomer(mesh, server):
 '''
 
 
-def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3) -> str:
+def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3, *, cuts: bool = False) -> str:
     """A mesh that acts so many seconds after it was told to."""
-    return MESH.format(within=within, apply=apply, delete=delete)
+    return conftest(Delays(within, apply, delete, cuts), ROOT)
 
 
-def test_policies_of_a_late_mesh_act_where_they_are_to(suite: Suite) -> None:
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_policies_of_a_late_mesh_act_where_they_are_to(cache: str, suite: Suite) -> None:
     suite.write(STRICT, OPEN, ONE_AFTER_THE_OTHER, NESTED, conftest=late())
-    run = suite.run(mesh="late")
+    run = suite.run(mesh="late", **{SWITCH: cache})
     assert run.has("4 passed")
     assert run.code == 0
 
@@ -203,9 +178,10 @@ def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: S
     assert suite.results()["demo/open"]["reason"].startswith("a deleted policy is still in effect: grey/")
 
 
-def test_each_caller_goes_by_the_policies_about_a_service(suite: Suite) -> None:
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_each_caller_goes_by_the_policies_about_a_service(cache: str, suite: Suite) -> None:
     suite.write(RETRIES, conftest=late())
-    assert suite.run(mesh="late").code == 0
+    assert suite.run(mesh="late", **{SWITCH: cache}).code == 0
     assert suite.verdicts() == {"demo/retries": "conforms"}
 
 
@@ -213,6 +189,12 @@ def test_a_policy_that_is_wanted_again_is_not_changed(suite: Suite) -> None:
     suite.write(THE_SAME, THE_SAME_AGAIN, conftest=late())
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/same": "conforms", "demo/again": "conforms"}
+
+
+def test_without_the_cache_each_step_is_waited_for(suite: Suite) -> None:
+    suite.write(WAITED_FOR, conftest=late())
+    assert suite.run(mesh="late", **{SWITCH: "off"}).code == 0
+    assert suite.verdicts() == {"demo/waited": "conforms"}
 
 
 def test_policies_about_what_a_check_deployed_act_on_every_endpoint(suite: Suite) -> None:
@@ -228,15 +210,7 @@ def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> 
     assert suite.results()["demo/meets"]["reason"].startswith("a deleted policy is still in effect: blue/")
 
 
-AT_ONCE = """
-                (host,) = route["virtual_hosts"]
-                host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 504}}]
-"""
-"""A limit that is over at once, as Linkerd takes 0 for."""
-
-
 def test_what_was_taken_back_is_in_the_way_of_no_newcomer(suite: Suite) -> None:
-    marking = "            if service in self.marks:"
-    suite.write(IN_THE_WAY, NEWCOMER, conftest=late(within=5.0).replace(marking, marking + AT_ONCE))
+    suite.write(IN_THE_WAY, NEWCOMER, conftest=late(within=5.0, cuts=True))
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/way": "conforms", "demo/newcomer": "conforms"}

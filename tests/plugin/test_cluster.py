@@ -92,7 +92,7 @@ def test_a_proxy_is_no_obstacle_to_a_cluster_of_this_machine(
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{nobody}")
     with api_server(()) as (server, _):
         suite.write("conforms", config_yaml=KUBECONFIG.format(port=server.rpartition(":")[2]))
-        refused("--mesh-kubeconfig=config.yaml", said="a cluster that exists pulls the probe image from a registry: *")
+        refused("--mesh-kubeconfig=config.yaml", said="an existing cluster pulls the probe image from a registry: *")
 
 
 def test_an_api_server_that_is_not_there(refused: Callable[..., None], suite: Suite, nobody: int) -> None:
@@ -104,7 +104,7 @@ def test_an_api_server_that_is_not_there(refused: Callable[..., None], suite: Su
 def test_an_api_server_that_says_nothing(
     refused: Callable[..., None], suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_meshcheck.platforms.kubernetes.api.REACHABLE_WITHIN", 0.5)
+    monkeypatch.setattr("pytest_meshcheck.platforms.kubernetes.api.resources.REACHABLE_WITHIN", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         suite.write("conforms", config_yaml=KUBECONFIG.format(port=port))

@@ -5,7 +5,7 @@ import pytest
 from tests.plugin.conftest import INI, Quick, Suite
 from tests.plugin.test_options import usage_error
 
-NO_CHECKS = "meshcheck: there is no check here; the suite of the plugin is run by --pyargs pytest_meshcheck.conformance"
+NO_CHECKS = "meshcheck: there is no check here; run the suite of the plugin with --pyargs pytest_meshcheck.conformance"
 
 
 @pytest.mark.parametrize("quiet", [(), ("-q",)], ids=["", "quiet"])
@@ -43,7 +43,7 @@ def test_a_path_behind_a_space_that_hides_the_ini_file(project: Suite, pytester:
     usage_error(
         result,
         project,
-        "ERROR: --mesh-report ../reports: pytest takes what follows a space for a path of tests, and has not read "
+        "ERROR: --mesh-report ../reports: pytest takes a value after a space for a path of tests, and has not read "
         f"{project.path}/pytest.ini: write --mesh-report=../reports",
     )
 

@@ -142,7 +142,7 @@ FITTING: dict[str, tuple[str, Objects]] = {
 }
 """They get as far as to the probe image, which is looked at next."""
 
-NEXT = "a cluster that exists pulls the probe image from a registry: "
+NEXT = "an existing cluster pulls the probe image from a registry: "
 
 
 @pytest.fixture
@@ -224,6 +224,6 @@ def test_the_version_that_was_asked_for_is_let_pass(mesh: str, objects: Objects,
     assert refused.by(mesh, objects).startswith(NEXT)
 
 
-def test_a_cilium_of_no_flavour_says_what_is_missing(refused: Refused) -> None:
+def test_a_cilium_of_no_variant_says_what_is_missing(refused: Refused) -> None:
     said = refused.by("cilium", cilium(enable_gateway_api="true"))
     assert "enable-wireguard is (not set), wanted is true" in said

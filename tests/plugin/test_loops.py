@@ -45,7 +45,7 @@ def test_a_test_of_one_s_own_runs_in_the_loop_of_the_mesh(suite: Suite, case: st
 REFUSED = {
     "another loop": (
         '@pytest.mark.asyncio(loop_scope="function")',
-        f"event loop of the session; this runs in that of its function: {INSTEAD}",
+        f"event loop of the session; this runs in the loop of its function: {INSTEAD}",
     ),
     "strict": ("", f"event loop of the session; nothing runs it as a coroutine: {INSTEAD}"),
     "anyio": (

@@ -1,10 +1,14 @@
 """A mesh that an operator installs, not Helm: looked at before a run makes anything, removed after it."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import Quick, Suite
+from .conftest import Finished, Quick, Suite
 from .recorded import api_server
 from .test_installed import KUBECONFIG
 
@@ -18,6 +22,7 @@ from pytest_meshcheck.platforms.base import Metadata
 
 SEEN = Path(__file__).with_name("seen.txt")
 TAKEN = Path(__file__).with_name("taken.txt")
+STUCK = Path(__file__).with_name("stuck.txt")
 
 class Operated(KubernetesMesh):
     name, version, namespace, claims, documented = "operated", "2.0", "operated-system", CLAIMS, DOCUMENTED
@@ -41,6 +46,8 @@ class Operated(KubernetesMesh):
 
     async def uninstall(self):
         self.note(f"uninstall in {self.platform.attachment.context or 'the current context'}")
+        if STUCK.exists():
+            raise Inconclusive(STUCK.read_text())
 
     def note(self, text):
         SEEN.write_text((SEEN.read_text() if SEEN.exists() else "") + text + "\\n")
@@ -53,30 +60,69 @@ class Operated(KubernetesMesh):
     def endpoint(self, workload, port): raise NotImplementedError
     async def rotate(self, what, lifetime=None): pass
     async def diagnose(self, directory): pass
+"""
+CONFTEST = """
+from operated import Operated
 
 def pytest_meshcheck_register_mesh(registry):
     registry.register("operated", Operated)
 """
+STUCK = "a finalizer holds the namespace operated-system"
 
 
 class Runs:
-    def __init__(self, suite: Suite, quick: Quick) -> None:
-        self.suite, self.quick = suite, quick
+    """Runs over a suite with that mesh, in a cluster whose API server answers but has nothing."""
+
+    def __init__(self, suite: Suite, quick: Quick, server: str, state: Path) -> None:
+        self.suite, self.quick, self.state = suite, quick, state
+        suite.write("served", conftest=CONFTEST, operated_py=MESH, config_yaml=KUBECONFIG.format(server=server))
 
     def __call__(self, *options: str, mesh: str = "operated", **files: str) -> pytest.RunResult:
-        with api_server(()) as (server, _):
-            self.suite.write("served", conftest=MESH, config_yaml=KUBECONFIG.format(server=server), **files)
-            return self.quick(f"--mesh={mesh}", "--mesh-kubeconfig=config.yaml", "--mesh-probe-image=probe:1", *options)
+        self.suite.write(conftest=CONFTEST, **files)
+        return self.quick(f"--mesh={mesh}", *OPTIONS, *options)
+
+    def elsewhere(self, **files: str) -> Finished:
+        """A run in a process of its own, which is dead afterwards."""
+        self.suite.write(conftest=CONFTEST, **files)
+        return self.suite.run(*OPTIONS, mesh="operated", XDG_STATE_HOME=str(self.state))
+
+    def clean(self, *options: str) -> Finished:
+        """``meshcheck clean``, which finds adapters on the path and no kind."""
+        place = {"XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.suite.temporary), "PATH": ""}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_meshcheck", "clean", *options],
+            env={**os.environ, **place, "PYTHONPATH": str(self.suite.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout)
+
+    def package(self) -> None:
+        """Make the adapter that of an installed package."""
+        about = self.suite.path / "operated-1.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: operated\nVersion: 1\n")
+        (about / "entry_points.txt").write_text("[pytest_meshcheck.meshes]\noperated = operated:Operated\n")
 
     @property
     def seen(self) -> list[str]:
         return (Path(self.suite.path) / "seen.txt").read_text().splitlines()
 
+    @property
+    def records(self) -> list[Path]:
+        return list((self.state / "meshcheck").glob("*.json"))
+
+
+OPTIONS = ("--mesh-kubeconfig=config.yaml", "--mesh-probe-image=probe:1")
+
 
 @pytest.fixture
-def run(suite: Suite, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+def run(suite: Suite, quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return Runs(suite, quick)
+    with api_server(()) as (server, _):
+        yield Runs(suite, quick, server, tmp_path / "state")
 
 
 def test_what_is_in_its_way_is_refused_before_anything_is_made(run: Runs) -> None:
@@ -98,3 +144,31 @@ def test_it_is_removed_after_the_run(run: Runs) -> None:
     result.stdout.fnmatch_lines(["*the operator does not become ready*"])
     assert run.seen[:2] == ["refuse_taken", "install"]
     assert run.seen[-1] == "uninstall in the current context"
+    assert run.records == []
+
+
+def test_a_mesh_that_was_there_is_never_removed(run: Runs) -> None:
+    run("--mesh-installed")
+    assert run.seen == ["detect v1.34.4", "install"]
+
+
+def test_one_that_cannot_be_removed_is_left_to_clean(run: Runs) -> None:
+    assert run.elsewhere(stuck_txt=STUCK).has(f"operated cannot be uninstalled: {STUCK}; `meshcheck clean` tries again")
+    run.package()
+    stuck = run.clean()
+    assert stuck.code == 1
+    assert stuck.has(" in context near (with operated): operated cannot be uninstalled: a finalizer holds")
+    (run.suite.path / "stuck.txt").unlink()
+    done = run.clean()
+    assert done.code == 0
+    assert done.has("removed: resources of run ")
+    assert run.seen[-3:] == ["uninstall in the current context", "uninstall in near", "uninstall in near"]
+    assert run.records == []
+
+
+def test_clean_names_a_mesh_whose_adapter_no_package_provides(run: Runs) -> None:
+    run.elsewhere(stuck_txt=STUCK)
+    left = run.clean()
+    assert left.code == 1
+    assert left.has("no installed package provides the mesh operated: install its adapter, or remove")
+    assert len(run.records) == 1

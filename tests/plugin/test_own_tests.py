@@ -59,7 +59,7 @@ def test_xdist_refuses_checks_that_have_no_probe_image(suite: Suite, changes: li
     suite.write("conforms", config_yaml=(suite.path / "config.yaml").read_text())
     run = suite.run(*ON_CLUSTER[1:], "-n1", mesh="none")
     assert run.code == pytest.ExitCode.USAGE_ERROR
-    assert run.has("ERROR: a cluster that exists pulls the probe image from a registry: name one with")
+    assert run.has("ERROR: an existing cluster pulls the probe image from a registry: name one with")
     assert changes == []
 
 
@@ -77,7 +77,7 @@ def test_local_processes_are_no_cluster(suite: Suite, quick: Quick) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
-            "mesh_cluster: --mesh=envoy runs as local processes, there is no cluster: select a mesh on Kubernetes, "
+            "mesh_cluster: --mesh=envoy runs as local processes, without a cluster: select a mesh on Kubernetes, "
             "such as --mesh=istio"
         ]
     )
@@ -102,7 +102,7 @@ def test_a_missing_client_is_named_before_anything_is_made(
     result = quick(*ON_CLUSTER)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: mesh_cluster takes kr8s, which is not installed: pip install 'pytest-meshcheck[[]cluster]'"]
+        ["ERROR: mesh_cluster needs kr8s, which is not installed: pip install 'pytest-meshcheck[[]cluster]'"]
     )
     assert changes == []
 

@@ -27,7 +27,7 @@ async def test_leaks(mesh, client, server):
     minted = mesh.authority.issue("spiffe://cluster.local/ns/blue/sa/client", 3600.0)
     key = minted.key.decode()
     mesh.measure("credentials", key)
-    await mesh.knock(client, server, minted)
+    await mesh.tls_request(client, server, minted)
     expect(key, key).equals("another")
 '''
 

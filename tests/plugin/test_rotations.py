@@ -46,7 +46,7 @@ async def test_trusted(mesh, server, outsider):
     """A peer under a root that was added is served at once."""
     await mesh.rotate(Rotation.ROOT_ADD)
     peer = mesh.authority.next_issuer.leaf([mesh.identity_of(outsider)], Validity.of(datetime.timedelta(hours=1)))
-    expect(await mesh.knock(outsider, server, peer)).answered()
+    expect(await mesh.tls_request(outsider, server, peer)).answered()
     await mesh.rotate(Rotation.ROOT_SWITCH)
     await mesh.rotate(Rotation.ROOT_DROP)
 '''

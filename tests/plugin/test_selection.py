@@ -257,11 +257,11 @@ def test_workers_keep_evidence(suite: Suite) -> None:
 
 
 IDS = """
-from pytest_meshcheck.run.items import PLANNED
+from pytest_meshcheck.run.items import CHECK_ITEM
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        print("id:", item.stash[PLANNED].id)
+        print("id:", item.stash[CHECK_ITEM].id)
 """
 
 

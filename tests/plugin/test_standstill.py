@@ -20,7 +20,7 @@ PROBE_STOPPED = '''
 async def test_stopped(mesh, client, server):
     """A probe is stopped for a while."""
     control(await client.get(server)).answered()
-    (child,) = [one for one in mesh.platform._children if one.name == "{name}"]
+    (child,) = [one for one in mesh.platform.processes.children if one.name == "{name}"]
     child.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(1.5)
     child.process.send_signal(signal.SIGCONT)

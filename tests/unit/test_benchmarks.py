@@ -28,6 +28,13 @@ def test_policies_and_load_can_be_measured(tmp_path: Path) -> None:
     assert values["requests sent at 100/s for 1 s"] > 0
 
 
+def test_what_the_convergence_cache_saves_can_be_measured(tmp_path: Path) -> None:
+    figures = measured("cache", directory=BENCHMARKS, to=tmp_path / "figures.json")
+    names = [figure["name"] for figure in figures]
+    assert names == ["a late mesh, convergence cache on (s)", "a late mesh, convergence cache off (s)"]
+    assert min(figure["value"] for figure in figures) > 0
+
+
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_a_figure_carries_the_commit_that_it_was_measured_at(tmp_path: Path) -> None:
     clone = tmp_path / "clone"

@@ -65,7 +65,7 @@ def judge(directory: Path, **environment: str) -> subprocess.CompletedProcess[st
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two real runs of the script that judges, as the job that merges downloads them."""
     directory = tmp_path_factory.mktemp("ci")
-    for check in ("permissive-accepts-both[http]", "svid-is-well-formed"):
+    for check in ("permissive-accepts-both[http]", "svid-is-no-ca[server]"):
         suite = f"-p no:cacheprovider {ROOT / 'conformance'} -k '{check}'"
         judged = judge(directory, MESH="envoy", PYTEST_ADDOPTS=suite, WORKERS="1")
         assert judged.returncode == 0, judged.stdout + judged.stderr
@@ -158,7 +158,7 @@ def test_the_reports_are_merged_into_one_page_and_the_summary(reports: Path) -> 
     matrix = json.loads((reports / "matrix" / "matrix.json").read_text())
     verdicts = {row["id"]: row["verdicts"] for row in matrix["checks"]}
     assert verdicts["mtls/permissive-accepts-both[http]"] == ["conforms", "not-run"]
-    assert verdicts["identity/svid-is-well-formed"] == ["not-run", "conforms"]
+    assert verdicts["identity/svid-is-no-ca[server]"] == ["not-run", "conforms"]
 
 
 def test_without_any_report_merging_says_so(tmp_path: Path) -> None:

@@ -19,14 +19,22 @@ from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.pki import parsed_chain
 from pytest_meshcheck.model.policy import Mode, MutualTls, Policy, Retry, Timeout
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.platform import Processes
-from pytest_meshcheck.probe.protocol.messages import Answer, Behaviour, Body, ClientTls, ServerTls
+from pytest_meshcheck.probe.protocol.messages import (
+    Answer,
+    AttemptEnding,
+    Behaviour,
+    Body,
+    ClientTls,
+    Protocol,
+    ServerTls,
+)
 
 CLIENT = WorkloadSpec("blue", "client")
 SERVER = WorkloadSpec("blue", "server")
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
-IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.FEIGNED)
+IMPOSTOR = WorkloadSpec("blue", "impostor", Enrolment.IMPERSONATED)
 
 
 class Rig:
@@ -94,6 +102,53 @@ async def test_every_protocol_passes_two_sidecars_under_strict(rig: Rig, port: s
     exchange = await client.get(server, port)
     assert exchange.ending is Ending.ANSWERED, exchange
     assert len(await server.saw(exchange)) == 1
+
+
+CHAT = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),), calls=False)
+
+
+@pytest.mark.asyncio
+async def test_websockets_pass_two_sidecars_under_strict_and_nobody_else_does(rig: Rig) -> None:
+    client, chat, outsider = await rig.start(CLIENT, CHAT, OUTSIDER)
+    await rig.apply(MutualTls(chat, Mode.STRICT))
+    async with rig.platform.wire(client, chat, "chat") as wire:
+        seen = await client.get(chat, "chat", messages=3, body=Body(text="sesame"))
+        sight = await wire.look_for("sesame", "websocket")
+    assert (seen.served, seen.body_start, seen.messages) == (True, 3 * "sesame", 3), seen
+    (attempt,) = await chat.saw(seen)
+    assert (attempt.ending, attempt.body_length) == (AttemptEnding.ANSWERED, seen.body_length)
+    assert rig.mesh.peer_identity(attempt) == rig.mesh.identity_of(CLIENT)
+    assert (sight.found, sight.connections) == ((), 1)
+    refused = await outsider.get(chat, "chat")
+    assert refused.ending in rig.mesh.documented.mtls.plaintext_refused_as, refused
+    assert await chat.saw(refused) == ()
+
+
+@pytest.mark.asyncio
+async def test_a_websocket_stays_open_while_policies_change(rig: Rig) -> None:
+    client, chat = await rig.start(CLIENT, CHAT)
+    async with client.stream(chat, "chat") as stream:
+        for policy in (MutualTls(chat, Mode.STRICT), Timeout(chat, 0.1), Retry(chat, 1, frozenset({503}))):
+            await rig.apply(policy)
+            assert (await stream.echo()).ending is Ending.ANSWERED, policy
+
+
+def without_upgrades(resources: dict[str, Any]) -> dict[str, Any]:
+    for listener in resources["listeners"]:
+        for chain in listener["filter_chains"]:
+            chain["filters"][0]["typed_config"].pop("upgrade_configs", None)
+    return resources
+
+
+@pytest.mark.asyncio
+async def test_a_sidecar_that_passes_no_upgrades_refuses_websockets(rig: Rig) -> None:
+    client, chat = await rig.start(CLIENT, CHAT)
+    rig.spoil = {"blue/chat": without_upgrades}
+    rig.mesh.publish(force=True)
+    await rig.mesh.settled()
+    refused = await client.get(chat, "chat")
+    assert (refused.ending, refused.status, refused.served) == (Ending.ANSWERED, 403, False)
+    assert await chat.saw(refused) == ()
 
 
 @pytest.mark.asyncio
@@ -191,6 +246,7 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
     canary = (("x-canary", "sesame"),)
     assert (await client.get(server)).status == 200
     async with rig.platform.wire(client, server, "http") as wire:
+        await rig.mesh.settled()
         assert (await client.get(server, headers=canary)).status == 200
         sight = await wire.look_for("sesame")
     assert (sight.found, sight.connections) == ((), 1)
@@ -361,7 +417,7 @@ async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_i
         await hot.start(SERVER)
         await hot.mesh.upgrade(hot.mesh.version)
         hot.platform.check()
-        (sidecar,) = [child for child in hot.platform._children if child.name == f"sidecar of {SERVER}"]
+        (sidecar,) = [child for child in hot.platform.processes.children if child.name == f"sidecar of {SERVER}"]
         sidecar.process.kill()
         await sidecar.process.wait()
         with pytest.raises(Inconclusive, match="sidecar of blue/server died"):

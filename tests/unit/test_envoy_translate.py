@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.meshes.envoy.control_plane import World
+from pytest_meshcheck.meshes.envoy.control_plane import Snapshot
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
-from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, View
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import caller
@@ -27,7 +27,7 @@ SERVER = WorkloadSpec("blue", "server", ports=PORTS)
 BYSTANDER = WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED, ports=PORTS[:1])
 
 
-def view(of: WorkloadSpec, *policies: Policy) -> View:
+def config_of(of: WorkloadSpec, *policies: Policy) -> SidecarConfig:
     guard = socket.socket()
     guard.close()
     plan = AddressPlan(network=7, base=18080, guard=guard)
@@ -35,14 +35,14 @@ def view(of: WorkloadSpec, *policies: Policy) -> View:
     members = [
         Member(spec, number, spec.enrolment is Enrolment.ENROLLED, plan) for number, spec in enumerate(specs, start=1)
     ]
-    world = World(
+    snapshot = Snapshot(
         trust_domain="cluster.local",
         roots=b"ROOTS",
         members=members,
         policies=PolicySet(render(policy) for policy in policies),
         endpoint=lambda _client, server, port: server.data_plane(port),
     )
-    return world.view(members[specs.index(of)], Credentials(chain=b"CHAIN", key=b"KEY"))
+    return snapshot.config_of(members[specs.index(of)], Credentials(chain=b"CHAIN", key=b"KEY"))
 
 
 EVERYTHING = (
@@ -63,7 +63,7 @@ EVERYTHING = (
 )
 def test_resources_are_as_written_down(name: str, workload: WorkloadSpec, policies: tuple[Policy, ...]) -> None:
     """With UPDATE_GOLDEN=1 in the environment they are written down anew: read the difference before you keep it."""
-    actual = translate(view(workload, *policies))
+    actual = translate(config_of(workload, *policies))
     file = GOLDEN / f"translate-{name}.json"
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(json.dumps(actual, indent=2) + "\n")
@@ -87,25 +87,25 @@ def listener(resources: dict[str, list[dict[str, Any]]], name: str) -> dict[str,
 
 
 def test_strict_and_permissive_differ_in_filter_chains_alone() -> None:
-    strict = listener(translate(view(SERVER, MutualTls(SERVER, Mode.STRICT))), "inbound.http")
-    permissive = listener(translate(view(SERVER)), "inbound.http")
+    strict = listener(translate(config_of(SERVER, MutualTls(SERVER, Mode.STRICT))), "inbound.http")
+    permissive = listener(translate(config_of(SERVER)), "inbound.http")
     assert strict["filter_chains"] == permissive["filter_chains"][:1]
     assert {**strict, "filter_chains": []} == {**permissive, "filter_chains": []}
 
 
 def test_a_policy_for_one_service_leaves_the_views_of_others_alone() -> None:
-    assert view(CLIENT, MutualTls(SERVER, Mode.STRICT)) == view(CLIENT)
-    assert view(CLIENT, Timeout(SERVER, 1.0)) != view(CLIENT)
+    assert config_of(CLIENT, MutualTls(SERVER, Mode.STRICT)) == config_of(CLIENT)
+    assert config_of(CLIENT, Timeout(SERVER, 1.0)) != config_of(CLIENT)
 
 
 def test_a_server_outside_of_the_mesh_is_called_in_the_clear() -> None:
-    clusters = {cluster["name"]: cluster for cluster in translate(view(CLIENT))["clusters"]}
+    clusters = {cluster["name"]: cluster for cluster in translate(config_of(CLIENT))["clusters"]}
     assert "transport_socket" not in clusters["outbound.bystander.grey.http"]
     assert "transport_socket" in clusters["outbound.server.blue.http"]
 
 
 def test_new_credentials_change_secrets_alone() -> None:
-    before = view(SERVER)
+    before = config_of(SERVER)
     old, new = translate(before), translate(replace(before, credentials=Credentials(chain=b"NEW", key=b"KEY")))
     assert old["secrets"] != new["secrets"]
     assert {**old, "secrets": []} == {**new, "secrets": []}

@@ -1,12 +1,13 @@
 """docs/fixtures.md names every fixture with its scope, and quotes the example."""
 
-import ast
 import re
 import textwrap
 from pathlib import Path
 
 import pytest
+from _pytest.fixtures import FixtureFunctionDefinition
 
+from pytest_meshcheck.run import fixtures as run_fixtures
 from pytest_meshcheck.testbed.async_cluster import AsyncMeshCluster
 from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
@@ -22,14 +23,8 @@ BLOCKING = {"api", "context", "kubeconfig", "mesh", "name", "version", "aio"}
 
 def fixtures() -> dict[str, str]:
     """The fixtures of a run, with their scopes."""
-    tree = ast.parse((ROOT / "pytest_meshcheck" / "run" / "fixtures.py").read_text("utf-8"))
-    found = {}
-    for function in tree.body:
-        for decorator in getattr(function, "decorator_list", []):
-            if "fixture" in ast.unparse(decorator):
-                scope = re.search(r"(?<!loop_)scope='(\w+)'", ast.unparse(decorator))
-                found[function.name] = scope[1] if scope else "function"  # type: ignore[attr-defined]
-    return found
+    defined = [one for one in vars(run_fixtures).values() if isinstance(one, FixtureFunctionDefinition)]
+    return {one.name: one._fixture_function_marker.scope for one in defined}
 
 
 def documented() -> dict[str, str]:

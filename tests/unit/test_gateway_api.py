@@ -11,7 +11,7 @@ from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 pytestmark = pytest.mark.asyncio
 SOON, PATIENT = 0.3, 30.0
@@ -65,9 +65,9 @@ async def test_a_gateway_that_is_programmed() -> None:
 @pytest.mark.parametrize(
     ("there", "told"),
     [
-        ((), "no controller has taken it"),
-        ((gateway(),), "no controller has taken it"),
-        ((gateway(condition("Programmed", "True", generation=1)),), "no controller has taken it"),
+        ((), "no controller has accepted it"),
+        ((gateway(),), "no controller has accepted it"),
+        ((gateway(condition("Programmed", "True", generation=1)),), "no controller has accepted it"),
         ((gateway(condition("Programmed", "False")),), "Programmed is False, Why: how"),
     ],
 )
@@ -86,7 +86,7 @@ async def test_routes_that_are_taken_or_somebody_elses() -> None:
 @pytest.mark.parametrize("said", [(), (condition("Accepted", "True", 1), condition("ResolvedRefs", "True", 1))])
 async def test_one_of_which_nobody_has_spoken(said: tuple[dict[str, Any], ...]) -> None:
     async with listing(route(*said)) as api:
-        with pytest.raises(Inconclusive, match="no controller has taken the HTTPRoute route"):
+        with pytest.raises(Inconclusive, match="no controller has accepted the HTTPRoute route"):
             await gateway_api.routes_taken(api, {"blue"}, SOON)
 
 

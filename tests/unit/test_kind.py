@@ -1,19 +1,22 @@
 """What is said where kind or docker is not what it has to be, and what an interrupted creation leaves."""
 
+import ast
 import json
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+import pytest_meshcheck
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind, kept_name
 from pytest_meshcheck.platforms.kind.containers import PROVIDER, provider
-from pytest_meshcheck.platforms.kind.probe_image import Recipe, probe_image
+from pytest_meshcheck.platforms.kind.probe_image import PACKAGES, Recipe, probe_image
 from tests.programs import Programs
 
 CREATING = """
@@ -189,3 +192,12 @@ def test_a_configuration_that_is_no_yaml(programs: Programs, tmp_path: Path) -> 
     file.write_text("nodes: [")
     with pytest.raises(Inconclusive, match=r"the kind configuration .*kind\.yaml cannot be read"):
         Kind("meshcheck-test", config=file).create(tmp_path / "kubeconfig")
+
+
+def test_an_image_has_every_package_that_a_probe_imports() -> None:
+    probe = Path(pytest_meshcheck.__file__).parent / "probe"
+    nodes = [node for file in probe.rglob("*.py") for node in ast.walk(ast.parse(file.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) if node.module}
+    roots = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"pytest_meshcheck"}
+    assert {packages_distributions()[root][0] for root in roots} <= set(PACKAGES)

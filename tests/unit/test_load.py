@@ -12,7 +12,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.local.platform import Processes
-from pytest_meshcheck.testbed.succession import is_found, left_alone
+from pytest_meshcheck.testbed.rotation.drain import drained, is_reached
 
 RATE = 200
 NAMES = ("client", "second-client", "server", "second-server")
@@ -33,7 +33,7 @@ async def test_it_goes_on_from_another_instance_of_the_client(workloads: dict[st
     client, server = workloads["client"], workloads["server"]
     async with client.load(server, RATE) as load:
         await server.sees(f"{load.request_id}-5")
-        before = client.become(workloads["second-client"])
+        before = client.replace_with(workloads["second-client"])
         await load.move(before, client)
         await server.sees(f"{load.request_id}-part1-5")
     assert client.probe is workloads["second-client"].probe
@@ -60,11 +60,11 @@ async def test_what_an_instance_of_the_server_saw_counts_when_it_is_gone(workloa
 async def test_an_instance_is_left_alone_once_requests_in_a_row_go_to_another(workloads: dict[str, Workload]) -> None:
     client, old, new = workloads["client"], workloads["server"], workloads["second-server"]
     async with client.load(new, RATE) as load:
-        assert await is_found(new, [load], scale=1)
-        await left_alone(old, new, [load], [load], scale=1)
+        assert await is_reached(new, [load], scale=1)
+        await drained(old, new, [load], [load], scale=1)
         assert len(await new.saw_of(load)) >= 30
 
 
 async def test_without_a_load_nobody_has_to_be_waited_for(workloads: dict[str, Workload]) -> None:
-    assert await is_found(workloads["server"], [], scale=1)
-    await left_alone(workloads["server"], workloads["second-server"], [], [], scale=1)
+    assert await is_reached(workloads["server"], [], scale=1)
+    await drained(workloads["server"], workloads["second-server"], [], [], scale=1)

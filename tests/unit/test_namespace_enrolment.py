@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import pytest
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.meshes.registry import Order, Registry
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry
 from pytest_meshcheck.model.errors import Unsupported
 
-INSTALLED = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
+INSTALLED = MeshRequest(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pytest_meshcheck.meshes.registry import Order, Registry
+from pytest_meshcheck.meshes.registry import MeshRequest, Registry
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
     Mode,
@@ -48,7 +48,7 @@ class Mirror(ServicePolicy):
 @pytest.mark.parametrize("mesh", MESHES)
 @pytest.mark.parametrize("policy", [Authorization(SERVER), Mirror(SERVER)], ids=lambda policy: type(policy).__name__)
 def test_unknown_kind_is_unsupported_by(mesh: str, policy: Policy) -> None:
-    adapter = Registry.installed().create(mesh, Order(None, 1.0, None, installed=mesh != "envoy"))  # type: ignore[arg-type]
+    adapter = Registry.installed().create(mesh, MeshRequest(None, 1.0, None, installed=mesh != "envoy"))  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match=type(policy).__name__):
         adapter.render([policy])
 

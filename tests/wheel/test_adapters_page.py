@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.checks.catalogue import known_ids
+from pytest_meshcheck.checks.check_ids import known_ids
 from pytest_meshcheck.checks.expectations import read_expectations
 from pytest_meshcheck.meshes.base import Mesh
 

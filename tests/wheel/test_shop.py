@@ -8,7 +8,7 @@ import pytest
 from .installation import ROOT, Environment, Finished
 
 SHOP = ROOT / "examples" / "shop"
-NO_CLUSTER = "mesh_cluster: --mesh=envoy runs as local processes, there is no cluster"
+NO_CLUSTER = "mesh_cluster: --mesh=envoy runs as local processes, without a cluster"
 ON_CLUSTER = ("tests/test_shop.py", "tests/test_coroutines.py")
 
 

@@ -16,7 +16,8 @@ DATA = (
     "py.typed",
     "report/schema.json",
     "report/formats/templates/report.html.jinja",
-    "conformance/requirements.toml",
+    "conformance/suite.toml",
+    *(f"conformance/{path.parent.name}/{path.name}" for path in (ROOT / "conformance").glob("*/requirements.toml")),
     "conformance/kill_table.json",
 )
 """Files of the package that are no Python."""

@@ -1,1 +1,1 @@
-"""An adapter by which pytest-meshcheck judges the mesh acme."""
+"""The adapter of pytest-meshcheck for the mesh acme."""

@@ -11,7 +11,7 @@ from acme_mesh.policies import render as rendered
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.policy import Policy
@@ -23,15 +23,15 @@ from pytest_meshcheck.platforms.local.platform import Processes
 VERSION = "1.0.0"
 
 
-def acme(order: Order) -> Mesh:
-    """The mesh that ``--mesh=acme`` asks for.
+def acme(request: MeshRequest) -> Mesh:
+    """The factory of ``--mesh=acme``.
 
     Raises:
-        MeshUnavailable: It cannot be had in that version, or not on this machine.
+        MeshUnavailable: The version does not exist, or Envoy is not available.
     """
-    if order.version not in (None, VERSION):
-        raise MeshUnavailable(f"there is no acme {order.version}; available: {VERSION}")
-    return AcmeMesh(embedded_mesh(replace(order, version=None)))
+    if request.version not in (None, VERSION):
+        raise MeshUnavailable(f"there is no acme {request.version}; available: {VERSION}")
+    return AcmeMesh(embedded_mesh(replace(request, version=None)))
 
 
 class AcmeMesh(Mesh):
@@ -54,7 +54,7 @@ class AcmeMesh(Mesh):
         platform.control_plane = AcmeControlPlane(platform, self._embedded)
 
     async def uninstall(self) -> None:
-        """Remove what ``install`` made."""
+        """Remove everything that ``install`` created."""
         await self._embedded.uninstall()
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
@@ -62,7 +62,7 @@ class AcmeMesh(Mesh):
         return self._embedded.enrolment(workload)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """The policies in acme's resources, each in its own."""
+        """The policies as resources of acme, one each."""
         return [manifest for policy in policies for manifest in rendered(policy)]
 
     async def settled(self) -> None:
@@ -74,7 +74,7 @@ class AcmeMesh(Mesh):
         return self._embedded.identity_of(workload)
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """The caller's SPIFFE ID as the server was told it."""
+        """The caller's SPIFFE ID, as passed to the application."""
         return self._embedded.peer_identity(attempt)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:

@@ -1,4 +1,4 @@
-"""What acme claims to do, and what its documentation promises."""
+"""The claims of acme, and the behaviour that its documentation promises."""
 
 from collections.abc import Mapping
 

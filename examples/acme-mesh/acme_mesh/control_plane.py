@@ -1,6 +1,6 @@
-"""acme itself: a control plane that runs the embedded mesh by acme's resources.
+"""acme itself: a control plane that configures the embedded mesh from acme's resources.
 
-A vendor's mesh has its own; of an adapter only ``policies`` and ``adapter`` are needed.
+A vendor's mesh has its own; an adapter needs only ``policies`` and ``adapter``.
 """
 
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ FAILURES: dict[str, Failure] = {word: failure for failure, word in AGAIN_ON.item
 
 @dataclass(frozen=True)
 class AcmeControlPlane:
-    """Watches acme's resources and keeps the embedded mesh's own up to date with them."""
+    """Translates acme's resources into those of the embedded mesh whenever they change."""
 
     platform: Processes
     embedded: EnvoyMesh
 
     async def admit(self, member: Member) -> None:
-        """A workload starts."""
+        """Handle the start of a workload."""
         await self.embedded.admit(member)
 
     async def dismiss(self, member: Member) -> None:
-        """A workload has stopped."""
+        """Handle the end of a workload."""
         await self.embedded.dismiss(member)
 
     async def changed(self) -> None:
-        """Resources, or the addresses of endpoints, have changed."""
+        """Handle a change of resources or endpoint addresses."""
         resources = self.platform.resources
         written = [resource for resource in resources.values() if resource["kind"] in MEANINGS]
         resources.clear()
@@ -52,7 +52,7 @@ class AcmeControlPlane:
         await self.embedded.changed()
 
     async def settled(self) -> None:
-        """Wait until every data plane has what was published."""
+        """Wait until every data plane has applied the publication."""
         await self.embedded.settled()
 
     def _translated(self, resource: Manifest) -> Manifest:
@@ -61,7 +61,7 @@ class AcmeControlPlane:
 
 
 def peering(resource: Manifest) -> Policy:
-    """What an AcmePeering asks for."""
+    """The meaning of an AcmePeering."""
     namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
     mode = MODES[tuple(resource["spec"]["accepts"])]
     if namespace == EVERY:
@@ -70,7 +70,7 @@ def peering(resource: Manifest) -> Policy:
 
 
 def traffic(resource: Manifest) -> Policy:
-    """What an AcmeTraffic asks for."""
+    """The meaning of an AcmeTraffic."""
     spec = resource["spec"]
     service = WorkloadSpec(resource["metadata"]["namespace"], spec["service"])
     if "within" in spec:

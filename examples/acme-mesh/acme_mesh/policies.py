@@ -1,4 +1,4 @@
-"""acme's policy language: ``AcmePeering`` says who may connect, ``AcmeTraffic`` how a service is called."""
+"""acme's policy language: ``AcmePeering`` for access to workloads, ``AcmeTraffic`` for calls to services."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ from pytest_meshcheck.model.policy import (
 from pytest_meshcheck.platforms.base import Manifest
 
 EVERY = "*"
-"""In place of a namespace or of a workload: all of them."""
+"""Stands for all namespaces, or for all workloads."""
 
 ACCEPTS: Mapping[Mode, list[str]] = {Mode.STRICT: ["mtls"], Mode.PERMISSIVE: ["mtls", "plaintext"]}
 
@@ -47,9 +47,9 @@ def render(policy: Policy) -> list[Manifest]:
 
 
 def peering(policy: MutualTls) -> list[Manifest]:
-    """Who may connect. A mode that is inherited needs no resource."""
+    """Access to a workload. An inherited mode needs no resource."""
     if policy.ports:
-        raise Unsupported(f"an AcmePeering cannot tell ports apart ({PEERING}#limits)")
+        raise Unsupported(f"an AcmePeering cannot distinguish ports ({PEERING}#limits)")
     if policy.mode is None:
         return []
     namespace, name = scope(policy.target)
@@ -58,9 +58,9 @@ def peering(policy: MutualTls) -> list[Manifest]:
 
 
 def tries(policy: Retry) -> list[Manifest]:
-    """How often a request is tried; acme counts the first try as well."""
+    """The number of attempts; acme counts the first one as well."""
     if foreign := policy.statuses - set(RETRIABLE):
-        raise Unsupported(f"acme does not try again on status {min(foreign)} ({TRAFFIC}#again-on)")
+        raise Unsupported(f"acme does not retry on status {min(foreign)} ({TRAFFIC}#again-on)")
     again = sorted(map(str, policy.statuses)) + sorted(AGAIN_ON[failure] for failure in policy.on - {Failure.STATUS})
     spec: dict[str, Any] = {"tries": policy.attempts + 1, "againOn": again}
     if policy.per_try is not None:
@@ -69,12 +69,12 @@ def tries(policy: Retry) -> list[Manifest]:
 
 
 def deadline(policy: Timeout) -> list[Manifest]:
-    """How long a request may take."""
+    """The time limit of a request."""
     return traffic(policy.target, "deadline", {"within": milliseconds(policy.request)})
 
 
 def connections(policy: RequestsPerConnection) -> list[Manifest]:
-    """How many requests a connection is used for."""
+    """The number of requests per connection."""
     return traffic(policy.target, "connections", {"requestsPerConnection": policy.limit})
 
 
@@ -87,13 +87,13 @@ RENDERED: Mapping[type[Policy], Callable[[Any], list[Manifest]]] = {
 
 
 def traffic(target: Named, aspect: str, spec: Mapping[str, Any]) -> list[Manifest]:
-    """One aspect of how a service is called; a service can have a resource for each."""
+    """A resource for one aspect of calls to a service."""
     metadata = {"namespace": target.namespace, "name": f"{target.name}.{aspect}"}
     return [{"kind": "AcmeTraffic", "metadata": metadata, "spec": {"service": target.name, **spec}}]
 
 
 def scope(target: Named | Namespace | WholeMesh) -> tuple[str, str]:
-    """Namespace and workload that a peering is about."""
+    """Namespace and workload of a peering."""
     match target:
         case WholeMesh():
             return EVERY, EVERY
@@ -104,5 +104,5 @@ def scope(target: Named | Namespace | WholeMesh) -> tuple[str, str]:
 
 
 def milliseconds(seconds: float) -> str:
-    """A duration as acme writes it, in whole milliseconds such as ``250ms``; 0 is no limit."""
+    """A duration in acme's format: whole milliseconds, such as ``250ms``; 0 is no limit."""
     return f"{round(seconds * 1000)}ms"

@@ -1,4 +1,4 @@
-"""That acme's claims are complete and have sources."""
+"""acme's claims are complete and have sources."""
 
 from dataclasses import fields
 
@@ -7,7 +7,7 @@ import pytest
 from acme_mesh.adapter import VERSION, acme
 from acme_mesh.claims import CLAIMS, DOCUMENTED
 from acme_mesh.policies import AGAIN_ON
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import MeshUnavailable
 
@@ -33,4 +33,4 @@ def test_another_version_is_refused_before_anything_is_made() -> None:
             raise AssertionError(workload, resources)
 
     with pytest.raises(MeshUnavailable, match=f"no acme 9.9; available: {VERSION}"):
-        acme(Order("9.9", 1.0, NoHooks()))
+        acme(MeshRequest("9.9", 1.0, NoHooks()))

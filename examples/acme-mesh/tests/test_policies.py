@@ -1,4 +1,4 @@
-"""What policies become in acme's language, and that its control plane reads there what was meant."""
+"""Policies rendered as resources of acme, and the way its control plane reads them."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ POLICIES: dict[str, Policy] = {
 }
 
 INEXPRESSIBLE: dict[str, tuple[Policy, str]] = {
-    "ports": (MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT}), "cannot tell ports apart"),
+    "ports": (MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT}), "cannot distinguish ports"),
     "status": (Retry(SERVER, 1, frozenset({418})), "status 418"),
 }
 

@@ -1,4 +1,4 @@
-"""The shop: ``GET /orders/N`` answers with order N, by the standard library alone."""
+"""The shop: ``GET /orders/N`` answers with order N; it needs only the standard library."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def order(number: int) -> dict[str, object]:
-    """An order; ValueError where there is none of that number."""
+    """The order with this number; ValueError if there is none."""
     if number < 1:
         raise ValueError(f"there is no order {number}: the first is 1")
     return {"number": number, "state": "shipped"}

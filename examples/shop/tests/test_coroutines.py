@@ -1,4 +1,4 @@
-"""The same from coroutines, in the event loop of each test."""
+"""The same as coroutines, in the event loop of each test."""
 
 import asyncio
 

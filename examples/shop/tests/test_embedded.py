@@ -1,4 +1,4 @@
-"""Workloads of the suite, also on the embedded mesh: real Envoy, no cluster."""
+"""Workloads of the suite on the embedded mesh: real Envoy, no cluster."""
 
 import pytest
 

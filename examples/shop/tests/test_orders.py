@@ -1,4 +1,4 @@
-"""The application as it is: no mesh, no cluster."""
+"""The application without mesh and cluster."""
 
 import pytest
 

@@ -21,7 +21,7 @@ spec: { mtls: { mode: STRICT } }
 
 
 def ask(mesh_cluster: MeshCluster, customer_in: str, shop: str) -> Any:
-    """What a customer in one namespace gets from the shop in another."""
+    """The response of the shop to a customer in another namespace."""
     exec_in_customer = ("exec", "deployment/customer", "-c", "customer", "--", "python3", "-c")
     return json.loads(mesh_cluster.kubectl(*exec_in_customer, ASK.format(shop), namespace=customer_in))
 

@@ -1,30 +1,30 @@
-"""The meshes that Cilium is, by their names."""
+"""The factories of the Cilium meshes, one per ``--mesh`` name."""
 
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.cilium.ztunnel import CiliumZtunnelMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 
 
-def wireguard(order: Order) -> CiliumMesh:
+def wireguard(request: MeshRequest) -> CiliumMesh:
     """``--mesh=cilium``: encrypted from node to node by WireGuard.
 
     Raises:
-        MeshUnavailable: It cannot be had in that version, or not on this machine.
+        MeshUnavailable: The version does not exist, or the charts cannot be fetched.
     """
-    return CiliumMesh(order, flavours.WIREGUARD)
+    return CiliumMesh(request, variants.WIREGUARD)
 
 
-def ipsec(order: Order) -> CiliumMesh:
+def ipsec(request: MeshRequest) -> CiliumMesh:
     """``--mesh=cilium-ipsec``: encrypted from node to node by IPsec; raises as ``wireguard``."""
-    return CiliumMesh(order, flavours.IPSEC)
+    return CiliumMesh(request, variants.IPSEC)
 
 
-def spire(order: Order) -> CiliumMesh:
-    """``--mesh=cilium-spire``: mutual authentication beside the connections; raises as ``wireguard``."""
-    return CiliumMesh(order, flavours.SPIRE)
+def spire(request: MeshRequest) -> CiliumMesh:
+    """``--mesh=cilium-spire``: mutual authentication outside the connections; raises as ``wireguard``."""
+    return CiliumMesh(request, variants.SPIRE)
 
 
-def ztunnel(order: Order) -> CiliumMesh:
+def ztunnel(request: MeshRequest) -> CiliumMesh:
     """``--mesh=cilium-ztunnel``: mutual TLS between the pods of enrolled namespaces; raises as ``wireguard``."""
-    return CiliumZtunnelMesh(order)
+    return CiliumZtunnelMesh(request)

@@ -1,4 +1,4 @@
-"""Cilium, installed by its Helm chart, and judged by one of its flavours."""
+"""Cilium, installed by its Helm chart, in one of its variants."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.cilium import flavours, values
+from pytest_meshcheck.meshes.cilium import values, variants
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
-from pytest_meshcheck.meshes.cilium.flavours import Flavour
 from pytest_meshcheck.meshes.cilium.render import refuse_access, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
+from pytest_meshcheck.meshes.cilium.variants import Variant
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, spiffe_id
@@ -28,16 +28,17 @@ from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.helm.installation import OURS
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import reading, write_policies
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble, write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence.state import reading, write_policies
 
 SYSTEM = "cilium"
-"""A namespace of its own: what the suite installs it also removes, and kube-system is not the suite's to remove."""
+"""A namespace of its own: the suite removes the namespace of the mesh, which kube-system must survive."""
 
 USUAL = "kube-system"
-"""Where Cilium is when somebody else installed it."""
+"""The usual namespace of a pre-installed Cilium."""
 
 CHART = "cilium"
 ROLLOUTS = (
@@ -65,7 +66,7 @@ DEFINED_BY_OPERATOR = {
 
 
 class CiliumMesh(HelmMesh):
-    """Cilium of one flavour."""
+    """One variant of Cilium."""
 
     namespace = SYSTEM
     groups = ("cilium.io",)
@@ -75,95 +76,95 @@ class CiliumMesh(HelmMesh):
     newest = "1.20.0"
     documented: Documented = DOCUMENTED
 
-    def __init__(self, order: Order, flavour: Flavour = flavours.WIREGUARD) -> None:
-        self.name = flavour.name
-        self.flavour = flavour
+    def __init__(self, request: MeshRequest, variant: Variant = variants.WIREGUARD) -> None:
+        self.name = variant.name
+        self.variant = variant
         self.home = SYSTEM
-        self._given = order.charts
-        super().__init__(order, flavour.claims)
-        if self.ours:
+        self._given = request.charts
+        super().__init__(request, variant.claims)
+        if self.installed_by_run:
             self._judged_as(self.version)
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """What judging it takes; whoever installs it has to administer the cluster."""
-        routed = (HTTP_ROUTES,) if self.flavour.routed else ()
-        clusterwide = (CLUSTERWIDE,) if self.flavour.resources else ()
+        """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
+        routed = (HTTP_ROUTES,) if self.variant.routed else ()
+        clusterwide = (CLUSTERWIDE,) if self.variant.resources else ()
         return (*LOOKED_AT, *routed, *clusterwide, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart."""
-        return (Release(CHART, CHART, SYSTEM, self.flavour.values),)
+        return (Release(CHART, CHART, SYSTEM, self.variant.values),)
 
     def secrets(self) -> Sequence[Manifest]:
-        """The key of IPsec, where that is used; derived, so that it is the same in each process."""
-        if self.flavour is not flavours.IPSEC:
+        """The key of IPsec, if used; derived, so that every process has the same."""
+        if self.variant is not variants.IPSEC:
             return ()
         derive = HKDF(hashes.SHA256(), length=20, salt=None, info=b"cilium-ipsec-keys")  # AES-128 key and salt
-        octets = derive.derive(key_pem(self.authority.issuer.key))
-        return [secret(SYSTEM, "cilium-ipsec-keys", {"keys": f"3+ rfc4106(gcm(aes)) {octets.hex()} 128"})]
+        key_and_salt = derive.derive(key_pem(self.authority.issuer.key))
+        return [secret(SYSTEM, "cilium-ipsec-keys", {"keys": f"3+ rfc4106(gcm(aes)) {key_and_salt.hex()} 128"})]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """Every pod is on Cilium's network; labels are for what asks for more."""
-        return Metadata(self.flavour.labels if workload.enrolment is Enrolment.ENROLLED else {})
+        """The labels of the variant; every pod is on Cilium's network anyway."""
+        return Metadata(self.variant.labels if workload.enrolment is Enrolment.ENROLLED else {})
 
     def namespace_enrolment(self) -> Metadata:
-        """Every pod is on Cilium's network by itself."""
+        """No labels: every pod is on Cilium's network anyway."""
         return Metadata()
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """HTTPRoutes, one for each port of a service."""
-        refuse_access(policies, self.flavour.why_not_strict, self.flavour.source)
+        """The policies as HTTPRoutes, one for each port of a service."""
+        refuse_access(policies, self.variant.why_not_strict, self.variant.source)
         return routes(policies)
 
     def identity_of(self, workload: WorkloadSpec) -> str:
-        """The SPIFFE ID that it would have; without ztunnel no certificate says it."""
+        """The SPIFFE ID that the workload would have; without ztunnel no certificate contains it."""
         return spiffe_id(self.trust_domain, workload.namespace, workload.service_account)
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """Applications are told nothing of their callers."""
+        """None: Cilium does not pass identities to applications."""
         return None
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """The application itself: no data plane ends TLS in front of it."""
+        """The application itself: no data plane terminates TLS in front of it."""
         return TlsEndpoint(workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS), workload.spec.authority)
 
     async def install(self, platform: Platform) -> None:
-        """The definitions of the Gateway API where HTTPRoutes are used, then Cilium, then what is in force throughout.
+        """Install the Gateway API definitions if HTTPRoutes are used, then Cilium, then the permanent resources.
 
         Raises:
-            MeshUnavailable: There is another Cilium, or the definitions cannot be had.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: Another Cilium is installed, or the definitions cannot be fetched.
+            Inconclusive: Cilium does not become ready.
         """
         self.bind(platform)
         api = await self.platform.api()
-        if self.ours:
+        if self.installed_by_run:
             await self._alone(api)
-            if self.flavour.routed:
+            if self.variant.routed:
                 version = values.GATEWAY_API[minor(self.version)]
                 await gateway_api.ensure(api, version, self._given, OURS, self.scale)
         else:
             await self.detect(api)
         await super().install(platform)
-        for manifest in self.flavour.resources:
+        for manifest in self.variant.resources:
             await api.apply(manifest)
 
     async def uninstall(self) -> None:
-        """Also from a Cilium that was there before goes what is in force throughout."""
+        """Remove the permanent resources, from a pre-installed Cilium too, then Cilium if this run installed it."""
         api = await self.platform.api()
-        if not self.ours:
-            for manifest in self.flavour.resources:
+        if not self.installed_by_run:
+            for manifest in self.variant.resources:
                 await api.delete(manifest)
         await super().uninstall()
 
     async def ready(self, api: Api) -> None:
-        """Wait until agents, proxies and operator run, and the operator has defined what policies are made of."""
-        for namespace, kind, name in (*ROLLOUTS, *self.flavour.rollouts):
+        """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""
+        for namespace, kind, name in (*ROLLOUTS, *self.variant.rollouts):
             await self._rolled_out(api, namespace or self.home, kind, name)
         await gateway_api.established(api, DEFINED_BY_OPERATOR, INSTALLED_WITHIN * self.scale)
 
     async def detect(self, api: Api) -> None:
-        """The version that the agents' image says, and whether the configuration is that of the flavour."""
+        """Detect the version by the image of the agents, and check that the configuration is that of the variant."""
         self.home, config = await configuration(api)
         agents = await api.read(f"/apis/apps/v1/namespaces/{self.home}/daemonsets/cilium")
         if agents is None:
@@ -174,29 +175,29 @@ class CiliumMesh(HelmMesh):
         self._judged_as(self.version)
 
     def _refuse_other(self, config: Mapping[str, str]) -> None:
-        """MeshUnavailable where the configuration is that of another flavour, or not quite that of this one."""
-        on = flavours.found_in(config)
-        if on and self.flavour in flavours.TOLD_APART and self.flavour not in on:
+        """MeshUnavailable if the configuration is that of another variant, or has a wrong setting."""
+        on = variants.found_in(config)
+        if on and self.variant in variants.EXCLUSIVE and self.variant not in on:
             mode = Mode((on[0].name,), on[0].words)
             shown_by = f"{on[0].settings[0].key} is {on[0].settings[0].wanted} in {CONFIG}"
             raise other_mode(self.name, f"cilium {self.version} in {self.home}", mode, shown_by)
-        if wrong := conflicts(config, self.flavour.settings):
+        if wrong := conflicts(config, self.variant.settings):
             raise MeshUnavailable(f"the Cilium in {self.home} does not match --mesh={self.name}: {'; '.join(wrong)}")
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
-        """Nothing can be rotated.
+        """Raise: nothing can be rotated.
 
         Raises:
-            Unsupported: Always; says why.
+            Unsupported: Always, with the reason.
         """
         self._no_rotation()
 
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Nothing can be rotated: as ``rotate``."""
+        """Raise ``Unsupported``, as ``rotate``."""
         self._no_rotation()
 
     async def diagnose(self, directory: Path) -> None:
-        """Write what Cilium is set to, and the logs of agents, proxies and operator."""
+        """Write the configuration of Cilium, and the logs of agents, proxies and operator."""
         api = await self.platform.api()
         home, config = await configuration(api)
         pods, _ = await api.items(f"/api/v1/namespaces/{home}/pods")
@@ -208,26 +209,24 @@ class CiliumMesh(HelmMesh):
 
     def _no_rotation(self) -> NoReturn:
         raise Unsupported(
-            f"{self.name} cannot rotate certificates: {self.flavour.why_not_strict} ({self.flavour.source})"
+            f"{self.name} cannot rotate certificates: {self.variant.why_not_strict} ({self.variant.source})"
         )
 
     def _judged_as(self, version: str) -> None:
-        """Take over what holds in this version; MeshUnavailable where the flavour is not part of it."""
+        """Adopt the claims for this version; MeshUnavailable if it does not have this variant."""
         try:
-            if not is_in(version, self.flavour.since, self.flavour.until):
-                until = f" and before {self.flavour.until}" if self.flavour.until else ""
-                raise MeshUnavailable(f"{self.name} needs Cilium {self.flavour.since} or newer{until}, not {version}")
+            if not is_in(version, self.variant.since, self.variant.until):
+                until = f" and before {self.variant.until}" if self.variant.until else ""
+                raise MeshUnavailable(f"{self.name} needs Cilium {self.variant.since} or newer{until}, not {version}")
             self.claims = in_version(self.claims, version)
         except ValueError as error:
             raise MeshUnavailable(str(error)) from error
-        if self.ours and self.flavour.routed and minor(version) not in values.GATEWAY_API:
+        if self.installed_by_run and self.variant.routed and minor(version) not in values.GATEWAY_API:
             known = ", ".join(values.GATEWAY_API)
-            raise MeshUnavailable(
-                f"which Gateway API Cilium {version} needs is known for {known} only: take one of them"
-            )
+            raise MeshUnavailable(f"the Gateway API version for Cilium {version} is unknown; use one of {known}")
 
     async def refuse_taken(self, api: Api) -> None:
-        """Nor is there another Cilium: two networks on one cluster are none."""
+        """MeshUnavailable if another Cilium is installed: a cluster can have only one network."""
         await super().refuse_taken(api)
         await self._alone(api)
 
@@ -248,14 +247,14 @@ class CiliumMesh(HelmMesh):
             )
         except TimeoutError as late:
             seconds, state = INSTALLED_WITHIN * self.scale, await trouble(api, namespace)
-            raise Inconclusive(f"{name} in {namespace} does not run after {seconds:.0f} s: {state}") from late
+            raise Inconclusive(f"{name} in {namespace} is not running after {seconds:.0f} s: {state}") from late
 
 
 async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
-    """Where Cilium is, and what its agents are set to.
+    """The namespace of Cilium, and the configuration of its agents.
 
     Raises:
-        MeshUnavailable: There is none.
+        MeshUnavailable: Cilium is not installed.
     """
     for namespace in (USUAL, SYSTEM):
         found = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{CONFIG}")
@@ -267,7 +266,7 @@ async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
 
 
 def complete(workload: Object) -> bool:
-    """Whether all pods of a DaemonSet, Deployment or StatefulSet are of the newest generation, and ready."""
+    """Whether all pods of a DaemonSet, Deployment or StatefulSet belong to the newest generation and are ready."""
     status: Mapping[str, int] = workload.get("status", {})
     if status.get("observedGeneration", 0) < int(workload["metadata"]["generation"]):
         return False
@@ -279,14 +278,14 @@ def complete(workload: Object) -> bool:
 
 
 def version_of(image: str) -> str:
-    """The version that an image's tag says, e.g. ``1.20.0``; empty where it says none."""
+    """The version in the tag of an image, e.g. ``1.20.0``; empty if there is none."""
     found = re.search(r":v?(\d+\.\d+\.\d+[^@]*)", image)
     return found[1] if found else ""
 
 
 def refuse_nameless(image: str) -> NoReturn:
-    """MeshUnavailable, as a version has to be known."""
-    raise MeshUnavailable(f"the agents' image {image} does not say which version it is: name it, --mesh=NAME@VERSION")
+    """MeshUnavailable: the version must be known."""
+    raise MeshUnavailable(f"the agents' image {image} has no version in its tag: name it, --mesh=NAME@VERSION")
 
 
 def minor(version: str) -> str:

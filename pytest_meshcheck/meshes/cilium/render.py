@@ -1,4 +1,4 @@
-"""Policies in the resources that Cilium takes; pure.
+"""Policies as resources of Cilium; pure.
 
 Retries and timeouts are HTTPRoutes whose parent is the service: Gateway API's mesh profile, GAMMA.
 https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/
@@ -8,7 +8,14 @@ https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
+from pytest_meshcheck.meshes.kubernetes.http_routes import (
+    Parts,
+    attempt_timeout,
+    request_timeout,
+    retry_on_statuses,
+    routes_of,
+    rule_of,
+)
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
@@ -27,15 +34,15 @@ from pytest_meshcheck.platforms.base import Manifest
 ROUTES = "https://gateway-api.sigs.k8s.io/reference/spec/#httprouteretry"
 GAMMA = "https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/"
 ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.RESET, Failure.REFUSED_STREAM})
-"""What any ``retry`` covers besides its codes; there is no way to leave it out.
+"""The failures that every ``retry`` covers in addition to its codes; they cannot be excluded.
 https://github.com/cilium/cilium/pull/46433"""
 
 STATUSES = range(400, 600)
-"""What ``codes`` may list: https://gateway-api.sigs.k8s.io/reference/spec/#httprouteretrystatuscode"""
+"""The valid values of ``codes``: https://gateway-api.sigs.k8s.io/reference/spec/#httprouteretrystatuscode"""
 
 
 def routes(policies: Sequence[Policy]) -> list[Manifest]:
-    """For each service that a policy is about an HTTPRoute per port, as the route of one port cannot lead to another.
+    """An HTTPRoute per port for each service that has a policy, as the route of one port cannot lead to another.
 
     Raises:
         Unsupported: HTTPRoute has no field for it.
@@ -48,16 +55,16 @@ def routes(policies: Sequence[Policy]) -> list[Manifest]:
 
 
 def refuse_access(policies: Sequence[Policy], why: str, source: str, *, permissive: bool = False) -> None:
-    """Cilium has no resource that says whom to let in by TLS.
+    """Refuse server-side policies: Cilium has no resource for them.
 
     Args:
-        policies: All that are in force.
-        why: What it has instead.
-        source: Where that is documented.
-        permissive: Whether permissive mutual TLS is what it does by itself.
+        policies: All applied policies.
+        why: The reason, for the message.
+        source: The documentation of the reason; a URL.
+        permissive: Whether the mesh behaves like permissive mutual TLS without any resource.
 
     Raises:
-        Unsupported: One of them says more than that.
+        Unsupported: A policy asks for more.
     """
     by_itself = {None, Mode.PERMISSIVE} if permissive else {None}
     for policy in policies:
@@ -72,7 +79,7 @@ def _modes(policy: MutualTls) -> list[Mode | None]:
 
 
 MODES: Mapping[type[ServerPolicy], Callable[[Any], list[Mode | None]]] = {MutualTls: _modes}
-"""What a policy asks of those that it covers."""
+"""The modes that a policy asks for."""
 
 
 def _refuse_connection_limit(_: RequestsPerConnection) -> dict[str, Any]:
@@ -81,14 +88,10 @@ def _refuse_connection_limit(_: RequestsPerConnection) -> dict[str, Any]:
 
 def _retry(policy: Retry) -> dict[str, Any]:
     """``attempts`` are retries on top of the first attempt, as ours are; without ``retry`` there are none."""
-    if foreign := policy.on - ALWAYS_RETRIED - {Failure.STATUS}:
-        raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({ROUTES})")
+    rendered = retry_on_statuses(policy, ALWAYS_RETRIED, ROUTES)
     if foreign_codes := [code for code in sorted(policy.statuses) if code not in STATUSES]:
         raise Unsupported(f"HTTPRoute retries on statuses from 400 to 599, not on {foreign_codes[0]} ({ROUTES})")
-    if policy.attempts == 0:
-        return attempt_timeout(policy)
-    codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
-    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
+    return rendered if policy.attempts else attempt_timeout(policy)
 
 
 PARTS: Parts = {

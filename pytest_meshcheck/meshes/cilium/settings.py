@@ -1,4 +1,4 @@
-"""What a Cilium that is there is set to: the ConfigMap ``cilium-config`` that its agents read; pure."""
+"""The settings of a pre-installed Cilium, from the ConfigMap ``cilium-config``; pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ ABSENT = "(not set)"
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of the configuration, and what it has to be.
+    """One key of the configuration, and its required value.
 
     Attributes:
         key: Its name.
         wanted: The value.
-        value: How the chart is told, ``name=value``.
-        why: What happens otherwise.
-        source: Where that is documented; a URL.
-        only_if: It matters where any of these keys has this value; empty: always.
+        value: The corresponding value of the chart, ``name=value``.
+        why: The consequence of another value.
+        source: Its documentation; a URL.
+        only_if: The setting matters only if one of these keys has its value; empty for always.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Setting:
 
 
 def conflicts(config: Mapping[str, str], settings: Sequence[Setting]) -> list[str]:
-    """Each setting that is not as wanted, in words that say what to do; a key that is missing is not as wanted."""
+    """A message for each wrong setting, with the mend; a missing key counts as wrong."""
     return [
         _conflict(config, setting) for setting in settings if _matters(config, setting) and not _is(config, setting)
     ]
@@ -67,8 +67,8 @@ FOR_LINKERD = (
         "cni-exclusive",
         "false",
         "cni.exclusive=false",
-        "Cilium puts the configuration of other CNI plugins aside, that of linkerd-cni among them",
+        "Cilium disables the configuration of other CNI plugins, including linkerd-cni",
         LINKERD_DOCS,
     ),
 )
-"""What Linkerd on Cilium's network depends on."""
+"""The settings of Cilium that Linkerd depends on."""

@@ -1,4 +1,4 @@
-"""What Cilium is installed with, as values of its chart.
+"""The values of Cilium's chart.
 
 https://docs.cilium.io/en/stable/helm-reference/
 """
@@ -10,16 +10,16 @@ Values = Mapping[str, Any]
 
 COMMON: Values = {
     "ipam": {"mode": "kubernetes"},
-    # Envoy is put in the way of services by Cilium's own load balancing, which kube-proxy's would bypass
+    # Cilium's own load balancing sends services through Envoy; that of kube-proxy would bypass it
     "kubeProxyReplacement": True,
-    # without kube-proxy nothing leads to the API server: its address comes from kube-public/cluster-info
+    # without kube-proxy the service of the API server does not work: its address comes from kube-public/cluster-info
     "k8sServiceHost": "auto",
     "operator": {"replicas": 1},
     "hubble": {"enabled": False},
 }
 
 ROUTES: Values = {"gatewayAPI": {"enabled": True}}
-"""HTTPRoutes; the definitions of the Gateway API have to be there before."""
+"""HTTPRoutes; the definitions of the Gateway API must be installed first."""
 
 WIREGUARD: Values = {"encryption": {"enabled": True, "type": "wireguard"}}
 IPSEC: Values = {"encryption": {"enabled": True, "type": "ipsec"}}
@@ -30,7 +30,7 @@ SPIRE: Values = {
         "mutual": {
             "spire": {
                 "enabled": True,
-                # registrations need not outlive the cluster, and a volume would need a storage class
+                # the data need not outlive the cluster, and a volume would need a storage class
                 "install": {"enabled": True, "server": {"dataStorage": {"enabled": False}}},
             }
         },
@@ -38,12 +38,12 @@ SPIRE: Values = {
 }
 
 BELOW_A_MESH: Values = {
-    # else connections to a service are sent to a pod's address before the proxy in the pod sees them
+    # otherwise connections to a service are sent to a pod's address before the proxy in the pod sees them
     "socketLB": {"hostNamespaceOnly": True},
-    # else Cilium puts the configuration of other CNI plugins aside, that of linkerd-cni among them
+    # otherwise Cilium disables the configuration of other CNI plugins, including linkerd-cni
     "cni": {"exclusive": False},
 }
-"""What Linkerd needs: https://linkerd.io/2/reference/cluster-configuration/#cilium"""
+"""The values that Linkerd needs: https://linkerd.io/2/reference/cluster-configuration/#cilium"""
 
 GATEWAY_API = {
     # minor version of Cilium: version of the Gateway API that it is built for

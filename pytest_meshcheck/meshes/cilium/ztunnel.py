@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, CiliumMesh
 from pytest_meshcheck.meshes.cilium.render import refuse_access
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.pki import ROOT_LIFETIME, Validity, pem
 from pytest_meshcheck.model.policy import Policy, ServicePolicy
@@ -30,15 +30,15 @@ BITS = 2048
 
 
 class CiliumZtunnelMesh(CiliumMesh):
-    """Cilium's own control plane and authority for Istio's ztunnel."""
+    """Istio's ztunnel, with the control plane and authority of Cilium."""
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order, flavours.ZTUNNEL)
+    def __init__(self, request: MeshRequest) -> None:
+        super().__init__(request, variants.ZTUNNEL)
 
     def secrets(self) -> Sequence[Manifest]:
-        """The root that the agents issue under, and what ztunnel knows them by; both have to be RSA.
+        """The root that the agents issue under, and their server certificate for ztunnel; both must be RSA.
 
-        Workloads' certificates end in this root from now on.
+        The certificates of workloads chain to this root from now on.
         """
         self.authority.roots = (self._root.certificate,)
         data = {
@@ -50,28 +50,28 @@ class CiliumZtunnelMesh(CiliumMesh):
         return [secret(SYSTEM, "cilium-ztunnel-secrets", data)]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """Its whole namespace is enrolled, or not."""
+        """Labels of the namespace: enrolment is by namespace."""
         return Metadata(namespace_labels={ENROLLED: "true"} if workload.enrolment is Enrolment.ENROLLED else {})
 
     def namespace_enrolment(self) -> Metadata:
-        """The label by which whole namespaces are enrolled."""
+        """The label that enrols a namespace."""
         return Metadata({ENROLLED: "true"})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Nothing: permissive mutual TLS is what ztunnel does by itself, and more it does not do.
+        """No resources: ztunnel is always permissive, and cannot be configured otherwise.
 
         Raises:
             Unsupported: A policy asks for more.
         """
-        refuse_access(policies, self.flavour.why_not_strict, self.flavour.source, permissive=True)
+        refuse_access(policies, self.variant.why_not_strict, self.variant.source, permissive=True)
         if other := [policy for policy in policies if isinstance(policy, ServicePolicy)]:
             raise Unsupported(
-                f"{type(other[0]).__name__} needs layer 7, ztunnel works on layer 4 ({self.flavour.source})"
+                f"{type(other[0]).__name__} needs layer 7, ztunnel works on layer 4 ({self.variant.source})"
             )
         return []
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """The port of ztunnel's tunnels, at the pod's address; which port is meant is said inside of the tunnel."""
+        """The tunnel port of ztunnel at the pod's address; the CONNECT inside names the port of the workload."""
         host, _ = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
         return TlsEndpoint((host, HBONE), None, ("h2",))
 
@@ -86,7 +86,7 @@ class CiliumZtunnelMesh(CiliumMesh):
 
 @dataclass(frozen=True)
 class SelfSigned:
-    """A certificate that signs itself, by an RSA key."""
+    """A self-signed certificate with an RSA key."""
 
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey
@@ -102,13 +102,13 @@ class SelfSigned:
 
     @classmethod
     def root(cls, name: str) -> "SelfSigned":
-        """A root that signs leaves itself."""
+        """A root that signs leaves directly."""
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         return cls._of(name, [(x509.BasicConstraints(ca=True, path_length=0), True), (usage, True)])
 
     @classmethod
     def server(cls, host: str) -> "SelfSigned":
-        """The certificate of one server that is its own root."""
+        """A self-signed certificate of one server."""
         return cls._of(host, [(x509.SubjectAlternativeName([x509.DNSName(host)]), False)])
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How the embedded mesh is asked for: ``--mesh=envoy[@VERSION]``."""
+"""The factory of the embedded mesh, ``--mesh=envoy[@VERSION]``."""
 
 from typing import TYPE_CHECKING
 
@@ -6,35 +6,35 @@ from pluggy import HookCaller
 
 from pytest_meshcheck.meshes.envoy.process import binary
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 
 if TYPE_CHECKING:
     from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 
 
-def adapter(order: Order) -> "EnvoyMesh":
+def adapter(request: MeshRequest) -> "EnvoyMesh":
     """An embedded mesh whose resources pass the hook ``pytest_meshcheck_envoy_resources``.
 
     Raises:
-        MeshUnavailable: Envoy or its messages are not installed, or it is not to be had in that version.
+        MeshUnavailable: Envoy or its message classes are not installed, or the version is not available.
     """
     binary.refuse_without_messages()
-    from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh  # noqa: PLC0415 - it imports the messages
+    from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh  # noqa: PLC0415 - it imports the message classes
 
     def published(workload: str, resources: Resources) -> Resources | None:
-        return order.hooks.pytest_meshcheck_envoy_resources(workload=workload, resources=resources)
+        return request.hooks.pytest_meshcheck_envoy_resources(workload=workload, resources=resources)
 
     mesh = EnvoyMesh(
-        order.version,
+        request.version,
         publish_hook=published,
-        hooked=lambda: _is_implemented(order.hooks.pytest_meshcheck_envoy_resources),
-        timeout_scale=order.timeout_scale,
-        hot_restart=order.upgrade_to is not None,
+        hooked=lambda: _is_implemented(request.hooks.pytest_meshcheck_envoy_resources),
+        timeout_scale=request.timeout_scale,
+        hot_restart=request.upgrade_to is not None,
     )
     mesh.prepare()
     return mesh
 
 
 def _is_implemented(hook: object) -> bool:
-    """Whether any plugin implements a hook; a conftest.py may bring one while the run goes on."""
+    """Whether any plugin implements a hook; a conftest.py may add one during the run."""
     return not isinstance(hook, HookCaller) or bool(hook.get_hookimpls())

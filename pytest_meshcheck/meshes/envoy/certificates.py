@@ -1,4 +1,4 @@
-"""The certificate of one workload, renewed in time, without a restart of anything."""
+"""The certificate of one workload, renewed in time without a restart."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,29 +9,29 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 
 DEFAULT_LIFETIME = 3600.0
 SHORTEST_LIFETIME = 3.0
-"""Seconds. Shorter ones could end, in the whole seconds of X.509, before they are renewed."""
+"""Seconds. As X.509 counts whole seconds, shorter ones could expire before they are renewed."""
 
 RENEWED_AFTER = 1 / 3
-"""The part of its life after which a certificate is renewed, so that a missed renewal leaves time for more."""
+"""The fraction of its lifetime after which a certificate is renewed; a failed renewal can be repeated in time."""
 
 
 class Certificate:
-    """What a workload shows of itself.
+    """The certificate of a workload.
 
     Attributes:
         uri: The workload's SPIFFE ID.
-        lifetime: Seconds that each certificate lives.
+        lifetime: Lifetime of each certificate, in seconds.
     """
 
     def __init__(
         self, authority: Authority, uri: str, lifetime: float, in_service: asyncio.Event, renewed: Callable[[], None]
     ) -> None:
-        """Nothing is issued yet.
+        """Issue nothing yet.
 
         Args:
-            authority: Who issues.
+            authority: The issuing authority.
             uri: The workload's SPIFFE ID.
-            lifetime: Seconds.
+            lifetime: Lifetime of each certificate, in seconds.
             in_service: Set while the authority issues.
             renewed: Called after each renewal.
         """
@@ -45,13 +45,13 @@ class Certificate:
 
     @property
     def credentials(self) -> Credentials:
-        """The newest certificate, with its key."""
+        """The newest certificate and its key."""
         if self._credentials is None:
             raise Inconclusive(f"the authority has issued nothing to {self.uri}")
         return self._credentials
 
     async def begin(self, patience: float) -> None:
-        """Have the first certificate issued, and renew it from then on.
+        """Issue the first certificate, and keep renewing it.
 
         Raises:
             Inconclusive: The authority is out of service for longer than ``patience`` seconds.
@@ -63,20 +63,20 @@ class Certificate:
         self.renew()
 
     def renew(self) -> None:
-        """Have a new certificate issued now, or as soon as the authority is in service again."""
+        """Issue a new certificate now, or as soon as the authority is back in service."""
         if self._in_service.is_set():
             self._issue()
         self._schedule(self.lifetime * RENEWED_AFTER if self._in_service.is_set() else 0.0)
 
     def check(self) -> None:
-        """Raise Inconclusive if the renewals have broken down."""
+        """Raise Inconclusive if the renewals have failed."""
         if self._renewal is not None and self._renewal.done() and not self._renewal.cancelled():
             error = self._renewal.exception()
             if error is not None:
                 raise Inconclusive(f"the certificate of {self.uri} is no longer renewed: {error}") from error
 
     def end(self) -> None:
-        """Renew no more."""
+        """Stop the renewals."""
         if self._renewal is not None:
             self._renewal.cancel()
 

@@ -1,11 +1,11 @@
-"""What the control plane knows of all workloads, and what one sidecar has to know of it."""
+"""The state of the control plane, and the configuration that it implies for one sidecar."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_meshcheck.meshes.envoy.policies import PolicySet
-from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Outbound, Service, View
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Outbound, Service, SidecarConfig
 from pytest_meshcheck.model.pki import spiffe_id
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.addresses import Member, endpoints_by_service
@@ -13,15 +13,15 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 
 
 @dataclass(frozen=True)
-class World:
-    """All workloads, and what holds for them.
+class Snapshot:
+    """All workloads, roots and policies at one moment.
 
     Attributes:
         trust_domain: The mesh's trust domain.
         roots: The announced roots as PEM.
-        members: Every workload that runs, in the mesh or not.
-        policies: What is applied.
-        endpoint: Where a client's sidecar reaches a server's port: (client, server, port name) -> address.
+        members: Every running workload, in the mesh or not.
+        policies: The applied policies.
+        endpoint: The address of a server's port for a client's sidecar: (client, server, port name) -> address.
     """
 
     trust_domain: str
@@ -30,9 +30,9 @@ class World:
     policies: PolicySet
     endpoint: Callable[[Member, Member, str], Address]
 
-    def view(self, member: Member, credentials: Credentials) -> View:
-        """What the sidecar of one member has to know."""
-        return View(
+    def config_of(self, member: Member, credentials: Credentials) -> SidecarConfig:
+        """The configuration of one member's sidecar."""
+        return SidecarConfig(
             workload=str(member),
             trust_domain=self.trust_domain,
             credentials=credentials,
@@ -65,8 +65,8 @@ class World:
 
 
 def is_member(spec: WorkloadSpec) -> bool:
-    """Whether the mesh takes a workload for one of its own; a feigned one is told of, but has no sidecar."""
-    return spec.enrolment in (Enrolment.ENROLLED, Enrolment.FEIGNED)
+    """Whether the mesh treats a workload as enrolled; an impostor is published too, but has no sidecar."""
+    return spec.enrolment in (Enrolment.ENROLLED, Enrolment.IMPERSONATED)
 
 
 def identity(trust_domain: str, spec: WorkloadSpec) -> str:

@@ -9,10 +9,11 @@ from pytest_meshcheck.meshes.documented import (
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
+    for_each_method,
 )
 from pytest_meshcheck.meshes.envoy.certificates import SHORTEST_LIFETIME
-from pytest_meshcheck.meshes.envoy.policies import CONDITIONS
 from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
+from pytest_meshcheck.meshes.envoy_retries import CONDITIONS, GRPC_STATUSES, STATUSES
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Failure
@@ -58,17 +59,6 @@ CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capabi
     Capability.PROXY_RESTART: Claim(False, DOCS, "a sidecar lives as long as its workload"),
 }
 
-STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511)
-METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
-BROKEN = (Failure.CONNECT, Failure.RESET, Failure.REFUSED_STREAM)
-GRPC_FAILURES: Mapping[Failure, int] = {
-    Failure.GRPC_CANCELLED: 1,
-    Failure.GRPC_DEADLINE_EXCEEDED: 4,
-    Failure.GRPC_RESOURCE_EXHAUSTED: 8,
-    Failure.GRPC_INTERNAL: 13,
-    Failure.GRPC_UNAVAILABLE: 14,
-}
-
 DOCUMENTED = Documented(
     mtls=MtlsPromises(
         plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
@@ -100,14 +90,10 @@ DOCUMENTED = Documented(
         failures=frozenset(CONDITIONS),
         status_in_trailers=False,
         default_attempts=(
-            *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
-            *(
-                Default(method, failure, 0, 1)
-                for method in METHODS
-                for failure in BROKEN
-                if failure is not Failure.CONNECT
-            ),
-            *(Default("gRPC", failure, status, 1) for failure, status in GRPC_FAILURES.items()),
+            *for_each_method(Failure.STATUS, 1, STATUSES),
+            *for_each_method(Failure.RESET, 1),
+            *for_each_method(Failure.REFUSED_STREAM, 1),
+            *(Default("gRPC", failure, status, 1) for failure, status in GRPC_STATUSES.items()),
         ),
         body_limit=RETRY_BODY_LIMIT,
         unfinished_retried=True,

@@ -11,7 +11,7 @@ import msgspec
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
-from pytest_meshcheck.meshes.envoy.control_plane import World, identity
+from pytest_meshcheck.meshes.envoy.control_plane import Snapshot, identity
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.process import binary
@@ -19,9 +19,8 @@ from pytest_meshcheck.meshes.envoy.process.bootstrap import ADMIN_SOCKET, CONTRO
 from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryServer, Subscriber
 from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS, Generation, workload_of
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
-from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.listeners import HTTP_ALPN
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources, checked
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
@@ -37,31 +36,31 @@ from pytest_meshcheck.platforms.local.platform import SIDECAR_LABEL, Processes
 
 TRUST_DOMAIN = "cluster.local"
 PATIENCE = 10.0
-"""Seconds that a sidecar has to take what was published, before the timeout scale."""
+"""The time limit in seconds for a sidecar to accept a publication, before the timeout scale."""
 
 PublishHook = Callable[[str, Resources], Resources | None]
-"""Called with ``namespace/name`` and the resources of its sidecar; what it returns is published in their place."""
+"""Takes ``namespace/name`` and the resources of its sidecar; returns the resources to publish instead."""
 
 
 @dataclass
 class DataPlane:
-    """A sidecar with what it was told last."""
+    """A sidecar with its certificate and its latest resources."""
 
     member: Member
     sidecar: Sidecar
     certificate: Certificate
-    view: View | None = None
+    config: SidecarConfig | None = None
 
 
 class EnvoyMesh(Mesh):
-    """Real Envoy sidecars as local processes; needs no cluster and no rights.
+    """Real Envoy sidecars as local processes; needs no cluster and no privileges.
 
     Attributes:
         name: ``envoy``.
-        version: The version of Envoy; empty where none was asked for and none is installed.
-        claims: What it says it can do.
-        documented: What it promises in detail.
-        authority: Issues every certificate in it.
+        version: The version of Envoy; empty if none was named and none is installed.
+        claims: The capabilities of this version.
+        documented: The behaviour that checks compare with.
+        authority: Issues every certificate of the mesh.
     """
 
     name = "envoy"
@@ -77,14 +76,14 @@ class EnvoyMesh(Mesh):
         timeout_scale: float = 1.0,
         hot_restart: bool = False,
     ) -> None:
-        """Nothing is started yet.
+        """Start nothing yet.
 
         Args:
             version: Of Envoy; None for the installed one.
-            publish_hook: Sees what is published.
-            hooked: Whether that hook does anything: what nobody sees is not copied for it.
-            timeout_scale: What every patience is multiplied by.
-            hot_restart: Whether an upgrade replaces sidecars without a break.
+            publish_hook: Receives all resources before they are published, and can replace them.
+            hooked: Whether that hook is implemented; otherwise no copies are made for it.
+            timeout_scale: Factor for all time limits.
+            hot_restart: Whether an upgrade replaces sidecars without interrupting traffic.
         """
         self.version = version or binary.installed_version() or ""
         self.authority = Authority(TRUST_DOMAIN)
@@ -101,19 +100,19 @@ class EnvoyMesh(Mesh):
         self._server: DiscoveryServer | None = None
 
     def prepare(self) -> None:
-        """See to it that Envoy is there; brings another version than the installed one into the user's cache.
+        """Make Envoy available; a version other than the installed one is downloaded into the user's cache.
 
         Raises:
-            MeshUnavailable: It cannot be had; says why, and what to do.
+            MeshUnavailable: This is not possible; with the reason and the next step.
         """
         self._binary = binary.obtain(self.version)
 
     async def install(self, platform: Platform) -> None:
-        """Take over the control plane of a platform of local processes; sidecars come with their workloads.
+        """Become the control plane of a platform of local processes; sidecars start with their workloads.
 
         Raises:
-            MeshUnavailable: Envoy cannot be had.
-            TypeError: The platform is another one.
+            MeshUnavailable: Envoy is not available.
+            TypeError: The platform is not one of local processes.
         """
         if not isinstance(platform, Processes):
             raise TypeError(f"the embedded mesh runs on local processes, not on {platform}")
@@ -124,11 +123,11 @@ class EnvoyMesh(Mesh):
         platform.control_plane = self
 
     async def upgrade(self, version: str) -> None:
-        """Replace every sidecar by another version of Envoy; without ``hot_restart``, what it carries then breaks.
+        """Replace every sidecar by another version of Envoy; without ``hot_restart`` this breaks open connections.
 
         Raises:
-            MeshUnavailable: There is none of that version.
-            Inconclusive: An Envoy does not start, or one that was replaced does not end.
+            MeshUnavailable: The version is not available.
+            Inconclusive: An Envoy does not start, or a replaced one does not end.
         """
         before, self.version = self.version, version
         try:
@@ -141,7 +140,7 @@ class EnvoyMesh(Mesh):
         await self.settled()
 
     async def uninstall(self) -> None:
-        """Stop every sidecar and let go of the platform."""
+        """Stop every sidecar and detach from the platform."""
         await asyncio.gather(*(self._remove(plane) for plane in self._planes.values()))
         if self._server is not None:
             await self._server.stop()
@@ -150,18 +149,18 @@ class EnvoyMesh(Mesh):
         self._platform = None
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """The label that makes the platform ask for a sidecar."""
+        """The label that makes the platform request a sidecar."""
         return Metadata({SIDECAR_LABEL: "true"} if workload.enrolment is Enrolment.ENROLLED else {})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Each policy as a resource of this mesh; it can express all of them."""
+        """Each policy as a resource of this mesh, which can express all of them."""
         return [render(policy) for policy in policies]
 
     async def settled(self) -> None:
-        """Return once every sidecar runs the newest configuration; asks only those that got something new.
+        """Return once every sidecar runs the newest configuration; only sidecars with new resources are asked.
 
         Raises:
-            Inconclusive: One rejects it, has died or takes too long; says which, and why.
+            Inconclusive: A sidecar rejected it, died or takes too long; names the sidecar and the reason.
         """
         self._of_platform().check()
         for plane in self._planes.values():
@@ -182,7 +181,7 @@ class EnvoyMesh(Mesh):
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """The inbound listener of the workload's sidecar."""
         member = self._of_platform().members[str(workload)]
-        alpn = HTTP_ALPN if is_http(member.spec.port(port)) else ()
+        alpn = HTTP_ALPN if member.spec.port(port).protocol.facts.is_http else ()
         return TlsEndpoint(member.data_plane(port), member.spec.authority, alpn)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
@@ -194,24 +193,24 @@ class EnvoyMesh(Mesh):
         self.publish()
 
     def authority_outage(self) -> AbstractAsyncContextManager[None]:
-        """The authority issues nothing while the block runs; what fell due is issued at once afterwards."""
+        """The authority issues nothing while the block runs; due renewals follow at its end."""
         return self._outage()
 
     async def diagnose(self, directory: Path) -> None:
-        """Write configuration, certificates, statistics and logs of every sidecar; never a key."""
+        """Write configuration, certificates, statistics and logs of every sidecar, without keys."""
         await asyncio.gather(*(plane.sidecar.diagnose(directory) for plane in self._planes.values()))
 
     def publish(self, *, force: bool = False) -> None:
-        """Tell every sidecar what has changed for it; with ``force``, ask the hook again where nothing has."""
-        world = self._world()
+        """Send every sidecar its changes; with ``force``, call the hook for unchanged resources too."""
+        snapshot = self._snapshot()
         for plane in self._planes.values():
-            view = world.view(plane.member, plane.certificate.credentials)
-            if force or view != plane.view:
-                plane.sidecar.publish(self._resources(view))
-                plane.view = view
+            config = snapshot.config_of(plane.member, plane.certificate.credentials)
+            if force or config != plane.config:
+                plane.sidecar.publish(self._resources(config))
+                plane.config = config
 
     async def admit(self, member: Member) -> None:
-        """Start the sidecar of a workload, and tell the others where the workload is."""
+        """Start the sidecar of a workload, and publish the workload's address to the others."""
         if member.sidecar:
             plane = await self._enter(member)
             self.publish()
@@ -221,14 +220,14 @@ class EnvoyMesh(Mesh):
         await self.settled()
 
     async def dismiss(self, member: Member) -> None:
-        """Stop the sidecar of a workload, and tell the others that the workload is gone."""
+        """Stop the sidecar of a workload, and remove the workload from the configuration of the others."""
         plane = self._planes.get(str(member))
         if plane is not None:
             await self._remove(plane)
         self.publish()
 
     async def changed(self) -> None:
-        """Publish what has changed on the platform."""
+        """Publish the changes on the platform."""
         self.publish()
 
     def _subscriber(self, node: str) -> Subscriber | None:
@@ -240,9 +239,9 @@ class EnvoyMesh(Mesh):
             raise Inconclusive("the embedded mesh is not installed")
         return self._platform
 
-    def _world(self) -> World:
+    def _snapshot(self) -> Snapshot:
         platform = self._of_platform()
-        return World(
+        return Snapshot(
             trust_domain=TRUST_DOMAIN,
             roots=self.authority.bundle(),
             members=tuple(platform.members.values()),
@@ -250,12 +249,12 @@ class EnvoyMesh(Mesh):
             endpoint=platform.endpoint_address,
         )
 
-    def _resources(self, view: View) -> Resources:
-        resources = translate(view)
+    def _resources(self, config: SidecarConfig) -> Resources:
+        resources = translate(config)
         if self._publish_hook is None or not self._hooked():
             return resources
-        published = self._publish_hook(view.workload, _copied(resources))
-        return resources if published is None else checked(view.workload, _copied(published))
+        published = self._publish_hook(config.workload, _copied(resources))
+        return resources if published is None else checked(config.workload, _copied(published))
 
     async def _enter(self, member: Member) -> DataPlane:
         lifetime = member.spec.leaf_lifetime or DEFAULT_LIFETIME
@@ -289,13 +288,13 @@ class EnvoyMesh(Mesh):
         await self._run(sidecar)
 
     async def _succeed(self, sidecar: Sidecar) -> None:
-        """Have a new process take over, and wait until the old one, which it tells to, has drained and ended."""
+        """Start a new process that takes over, and wait until the old one has drained and ended."""
         old = sidecar.child
         if sidecar.generation is None or old is None:
             raise Inconclusive(
                 f"the sidecar of {sidecar.workload} runs without hot restart, so no other process can take over"
             )
-        async with self._succession:  # all of them at once would take what the traffic needs
+        async with self._succession:  # all of them at once would take the CPU time that the traffic needs
             old.retire()
             sidecar.generation = sidecar.generation.successor
             await self._run(sidecar)
@@ -303,7 +302,7 @@ class EnvoyMesh(Mesh):
         try:
             await asyncio.wait_for(old.process.wait(), ENDS + self._patience)
         except TimeoutError as late:
-            raise Inconclusive(f"the {old.name} that was replaced does not end") from late
+            raise Inconclusive(f"the replaced {old.name} does not end") from late
         finally:
             await self._of_platform().discard(old)
 

@@ -1,9 +1,10 @@
-"""The embedded mesh's own small resources: how policies become them, and which of them hold for whom."""
+"""The embedded mesh's own resources: rendering policies, and looking up those that apply to a workload."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Retries
+from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     Failure,
@@ -20,25 +21,13 @@ from pytest_meshcheck.model.policy import (
 from pytest_meshcheck.platforms.base import Manifest
 
 EVERY = "*"
-"""In place of a namespace or of a name: all of them."""
+"""Stands for all namespaces, or for all names."""
 
 DEFAULT_MODE = Mode.PERMISSIVE
 
-CONDITIONS: Mapping[Failure, str] = {
-    Failure.CONNECT: "connect-failure",
-    Failure.RESET: "reset",
-    Failure.REFUSED_STREAM: "refused-stream",
-    Failure.GRPC_CANCELLED: "cancelled",
-    Failure.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
-    Failure.GRPC_INTERNAL: "internal",
-    Failure.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
-    Failure.GRPC_UNAVAILABLE: "unavailable",
-}
-"""Failures as Envoy's ``retry_on`` names them; the statuses are a list of their own."""
-
 
 def render(policy: Policy) -> Manifest:
-    """A policy as a resource: plain data that JSON can hold.
+    """A policy as a resource: plain data for JSON.
 
     Raises:
         Unsupported: The embedded mesh has no resource for its kind.
@@ -78,7 +67,7 @@ RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
 
 
 class PolicySet:
-    """The resources that are applied; asks for what holds for one workload or service."""
+    """The applied resources, with lookups for one workload or service."""
 
     def __init__(self, manifests: Iterable[Manifest]) -> None:
         self._specs: dict[tuple[str, str, str], Mapping[str, Any]] = {
@@ -94,7 +83,7 @@ class PolicySet:
         return Mode(asked[0]) if asked else DEFAULT_MODE
 
     def retries(self, namespace: str, name: str) -> Retries | None:
-        """The retries of a service; None where there are none."""
+        """The retries of a service; None without retries."""
         spec = self._specs.get(("Retry", namespace, name))
         if spec is None or spec["attempts"] == 0:
             return None
@@ -102,12 +91,12 @@ class PolicySet:
         return Retries(spec["attempts"], tuple(spec["statuses"]), conditions, spec["perTry"])
 
     def timeout(self, namespace: str, name: str) -> float:
-        """Seconds that a request to a service may take; 0 for no limit."""
+        """The time limit of a request to a service, in seconds; 0 for no limit."""
         spec = self._specs.get(("Timeout", namespace, name))
         return float(spec["request"]) if spec is not None else 0.0
 
     def requests_per_connection(self, namespace: str, name: str) -> int | None:
-        """Requests after which a connection to a service is given up; None for no limit."""
+        """The number of requests after which a connection to a service is closed; None for no limit."""
         spec = self._specs.get(("ConnectionPool", namespace, name))
         return int(spec["requestsPerConnection"]) if spec is not None else None
 

@@ -1,4 +1,4 @@
-"""Everything that the configuration of one sidecar is made from; equal views have equal configurations."""
+"""The input of a sidecar's configuration, independent of Envoy's API; equal inputs give equal configurations."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class Retries:
 
     Attributes:
         attempts: Retries on top of the first attempt, at least 1.
-        statuses: HTTP statuses that are retried.
-        conditions: Envoy's names of the other conditions that are retried.
-        per_try: Seconds for one attempt; None for no limit.
+        statuses: The HTTP statuses to retry.
+        conditions: The other retry conditions, in Envoy's names.
+        per_try: Time limit of one attempt in seconds; None for no limit.
     """
 
     attempts: int
@@ -36,15 +36,15 @@ class Inbound:
 
 @dataclass(frozen=True)
 class Service:
-    """One port of a service, as every caller sees it.
+    """One port of a service, the same for every caller.
 
     Attributes:
         name: ``name.namespace``, also the SNI.
         port: The declared port.
-        identity: What the server's certificate must say; None for a server outside of the mesh.
-        retries: None where nothing is retried.
-        timeout: Seconds for a request; 0 for no limit.
-        requests_per_connection: None for no limit.
+        identity: The required identity of the server; None for a server outside the mesh.
+        retries: The retries; None without retries.
+        timeout: Time limit of a request in seconds; 0 for no limit.
+        requests_per_connection: Maximum number of requests on one connection; None for no limit.
     """
 
     name: str
@@ -65,9 +65,9 @@ class Outbound:
     """One port of a service that the workload can call.
 
     Attributes:
-        service: What is called.
-        listen: Where the workload dials.
-        endpoints: Where its servers are.
+        service: The service.
+        listen: The address that the workload dials.
+        endpoints: The addresses of the servers.
     """
 
     service: Service
@@ -76,16 +76,16 @@ class Outbound:
 
 
 @dataclass(frozen=True)
-class View:
-    """What one sidecar has to know.
+class SidecarConfig:
+    """The configuration of one sidecar.
 
     Attributes:
         workload: ``namespace/name``.
-        trust_domain: Whose members are let in.
+        trust_domain: The trust domain whose members are admitted.
         credentials: The workload's own certificate.
         roots: The announced roots as PEM.
-        inbound: The workload's own ports.
-        outbound: What it can call.
+        inbound: The ports of the workload.
+        outbound: The ports of services that it can call.
     """
 
     workload: str

@@ -1,7 +1,7 @@
 """Istio's ambient mode: a ztunnel on each node for layer 4, and a waypoint for layer 7.
 
 Requests of enrolled workloads to a service go from the client's ztunnel to the waypoint and from there to the server's
-ztunnel, each leg under mutual TLS; those to the address of a pod, and those of outsiders, go around the waypoint.
+ztunnel, each leg under mutual TLS. Requests to the address of a pod, and requests of outsiders, bypass the waypoint.
 """
 
 import re
@@ -18,7 +18,7 @@ from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SYSTEM
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Ending
@@ -27,9 +27,9 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"
@@ -39,22 +39,22 @@ HBONE = f"{AMBIENT}/architecture/hbone"
 CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
 CERTIFICATE = "https://github.com/istio/ztunnel/blob/master/src/tls/certificate.rs"
-"""What istiod answers to a request for a certificate ends in the roots that are trusted from then on."""
+"""istiod's response to a certificate request ends with the roots to trust from then on."""
 
 
 LEAF_LIFETIME = 240.0
-"""Seconds. ztunnel renews at half of a validity that begins two minutes in the past: here each minute."""
+"""Seconds. ztunnel renews after half of the validity, which begins two minutes in the past: here every minute."""
 
 MODE = "istio.io/dataplane-mode"
 LABELS = {
     # enrolment: labels of a pod
     Enrolment.ENROLLED: {MODE: "ambient"},
     Enrolment.UNENROLLED: {MODE: "none"},
-    Enrolment.FEIGNED: {MODE: "none", "networking.istio.io/tunnel": "http"},
+    Enrolment.IMPERSONATED: {MODE: "none", "networking.istio.io/tunnel": "http"},
 }
-"""The last one is what istiod's ambient index takes for a workload that ends tunnels itself, as waypoints do."""
+"""The last one makes istiod's ambient index treat a workload as one that terminates tunnels itself, like waypoints."""
 
-TELLS_CALLER_SINCE = (1, 30)
+PASSES_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
@@ -83,7 +83,7 @@ GIVEN: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, LIFETIME_IS_GIVEN),
 }
 
-NOT_TOLD = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
+NOT_PASSED = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
 
 AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,
@@ -109,11 +109,11 @@ SECRET_TTL = f"{LEAF_LIFETIME:.0f}s"
 PROXIES = {
     "meshConfig": {"defaultConfig": {"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true", "SECRET_TTL": SECRET_TTL}}}
 }
-"""Of the waypoint; as with sidecars, it learns of a second root by the first of these."""
+"""Settings of the waypoint; the first makes it accept a second root, as with sidecars."""
 
 
 class AmbientMesh(HttpRouteMesh):
-    """Mutual TLS between ztunnels; requests are retried and cut by a waypoint, told by HTTPRoutes."""
+    """Mutual TLS between ztunnels; a waypoint applies retries and timeouts, configured by HTTPRoutes."""
 
     name = "istio-ambient"
     kind_config = "istio-ambient.yaml"
@@ -127,13 +127,13 @@ class AmbientMesh(HttpRouteMesh):
         Permission(gateway_api.GROUP, "gatewayclasses", ("get",)),
     )
 
-    def __init__(self, order: Order) -> None:
-        super().__init__(order, AMBIENT_CLAIMS)
+    def __init__(self, request: MeshRequest) -> None:
+        super().__init__(request, AMBIENT_CLAIMS)
         self._stop: Stop | None = None
         self._judged_as(self.version)
 
     def releases(self) -> Sequence[Release]:
-        """Definitions, istiod, what leads pods' traffic to ztunnel, and ztunnel itself."""
+        """The charts: definitions, istiod, the CNI agent that redirects pods' traffic to ztunnel, and ztunnel."""
         return (
             Release("istio-base", "base", SYSTEM),
             Release("istiod", "istiod", SYSTEM, {**CONTROL_PLANE, **PROFILE, **PROXIES}),
@@ -142,11 +142,11 @@ class AmbientMesh(HttpRouteMesh):
         )
 
     async def install(self, platform: Platform) -> None:
-        """Istio, unless it is there, and then a waypoint for this stage.
+        """Install Istio, unless it is already installed, and then a waypoint for this stage.
 
         Raises:
-            MeshUnavailable: The definitions of the Gateway API cannot be had, or there is another Istio.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: The Gateway API definitions cannot be fetched, or another Istio is installed.
+            Inconclusive: Istio or the waypoint does not become ready.
         """
         await super().install(platform)
         api, owner = await self.platform.api(), self.platform.owner
@@ -156,48 +156,48 @@ class AmbientMesh(HttpRouteMesh):
         self._stop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """A label pod by pod; requests to any service pass the waypoint, if the caller is enrolled."""
+        """A label per pod; requests of enrolled callers to any service pass the waypoint."""
         return Metadata(LABELS[workload.enrolment], namespace_labels=waypoint.used_in(workload.namespace))
 
     def namespace_enrolment(self) -> Metadata:
-        """Every pod's traffic goes through ztunnel; a namespace that wants a waypoint brings it along."""
+        """Labels that redirect every pod's traffic through ztunnel; a waypoint is up to the namespace."""
         return Metadata(LABELS[Enrolment.ENROLLED])
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """PeerAuthentications, and for each service its HTTPRoutes.
+        """The policies as PeerAuthentications and HTTPRoutes.
 
         Raises:
-            Unsupported: There is no field for it.
+            Unsupported: They have no field for a policy.
         """
         if any(isinstance(policy, RequestsPerConnection) for policy in policies):
             raise Unsupported(f"{UNSUPPORTED[Capability.CONNECTION_REUSE][1]} ({HBONE})")
         return super().render(policies)
 
     def stops(self, client: WorkloadSpec) -> Sequence[Stop]:
-        """The waypoint, for enrolled clients."""
+        """The waypoint, if the client is enrolled."""
         return (self._stop,) if self._stop and client.enrolment is Enrolment.ENROLLED else ()
 
     async def settled(self) -> None:
-        """Also wait until istiod has taken the HTTPRoutes of this stage; Inconclusive where it refuses one."""
+        """Also wait until istiod has accepted the HTTPRoutes of this stage; Inconclusive if it rejects one."""
         await super().settled()
         namespaces = {running.spec.namespace for running in self.platform.running.values()}
         within = self.documented.policies_act_within * self.scale
         await gateway_api.routes_taken(await self.platform.api(), namespaces, within)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """Where ztunnel takes tunnels to the workload, one for each connection to one of its ports."""
+        """The tunnel port of ztunnel at the workload's address; each connection has a tunnel of its own."""
         address, number = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
         tunnel = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
         return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",), tunnel)
 
     async def ready(self, api: Api) -> None:
-        """Wait until istiod serves, and every node has its ztunnel."""
+        """Wait until istiod serves, and every node has a ztunnel."""
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, ("istiod",), within)
         await every_node(api, SYSTEM, ("istio-cni-node", "ztunnel"), within)
 
     async def detect(self, api: Api) -> None:
-        """The version that istiod's image says, and whether there can be a waypoint."""
+        """Detect the version by istiod's image, and check that waypoints are possible."""
         await super().detect(api)
         if await api.read(f"{gateway_api.SERVED}/gatewayclasses/{waypoint.CLASS}") is None:
             raise MeshUnavailable(
@@ -207,11 +207,11 @@ class AmbientMesh(HttpRouteMesh):
         self._judged_as(self.version)
 
     def _judged_as(self, version: str) -> None:
-        told = tuple(map(int, re.findall(r"\d+", version)[:2])) >= TELLS_CALLER_SINCE
-        claim = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if told else NOT_TOLD
+        is_passed = tuple(map(int, re.findall(r"\d+", version)[:2])) >= PASSES_CALLER_SINCE
+        claim = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if is_passed else NOT_PASSED
         self.claims = {**self.claims, Capability.PEER_IDENTITY: claim}
 
 
-def ambient(order: Order) -> AmbientMesh:
+def ambient(request: MeshRequest) -> AmbientMesh:
     """Istio in ambient mode."""
-    return AmbientMesh(order)
+    return AmbientMesh(request)

@@ -10,8 +10,9 @@ from pytest_meshcheck.meshes.documented import (
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
+    for_each_method,
 )
-from pytest_meshcheck.meshes.istio.policies import CONDITIONS
+from pytest_meshcheck.meshes.envoy_retries import CONDITIONS, GRPC_STATUSES, STATUSES
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Failure
@@ -33,9 +34,6 @@ ROUTE_CODE = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/co
 
 LEAF_LIFETIME = 16.0
 """Seconds; the agent renews at half of it, and knows no shortest lifetime."""
-
-STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511)
-METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
 
 SUPPORTED: Mapping[Capability, str] = {
     Capability.MTLS: SECURITY,
@@ -73,6 +71,8 @@ CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capabi
 TWICE = 3
 """Attempts of what is retried by default: "retry twice before returning the error"."""
 
+GRPC_RETRIED_BY_DEFAULT = frozenset({Failure.GRPC_CANCELLED, Failure.GRPC_UNAVAILABLE})
+
 DOCUMENTED = Documented(
     mtls=MtlsPromises(
         plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
@@ -109,14 +109,13 @@ DOCUMENTED = Documented(
         failures=frozenset(CONDITIONS),
         status_in_trailers=False,
         default_attempts=(
-            *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
-            *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
-            *(Default(method, Failure.REFUSED_STREAM, 0, TWICE) for method in METHODS),
-            Default("gRPC", Failure.GRPC_CANCELLED, 1, TWICE),
-            Default("gRPC", Failure.GRPC_DEADLINE_EXCEEDED, 4, 1),
-            Default("gRPC", Failure.GRPC_RESOURCE_EXHAUSTED, 8, 1),
-            Default("gRPC", Failure.GRPC_INTERNAL, 13, 1),
-            Default("gRPC", Failure.GRPC_UNAVAILABLE, 14, TWICE),
+            *for_each_method(Failure.STATUS, 1, STATUSES),
+            *for_each_method(Failure.RESET, 1),
+            *for_each_method(Failure.REFUSED_STREAM, TWICE),
+            *(
+                Default("gRPC", failure, status, TWICE if failure in GRPC_RETRIED_BY_DEFAULT else 1)
+                for failure, status in GRPC_STATUSES.items()
+            ),
         ),
         body_limit=1024 * 1024,
         unfinished_retried=True,

@@ -1,4 +1,4 @@
-"""Istio with sidecars, where retries and timeouts are spelled as HTTPRoute of the Gateway API."""
+"""Istio with sidecars, with retries and timeouts written as HTTPRoute of the Gateway API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,21 +9,20 @@ from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS, DOCUMENTED
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.kubernetes import gateway_api
-from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, attempt_timeout, request_timeout, routes_of, rule_of
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, request_timeout, retry_on_statuses, routes_of, rule_of
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm.installation import OURS
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 
 GATEWAY_API = "v1.5.1"
-"""As Istio 1.30 is built with; older definitions of the experimental channel have ``retry`` as well, from v1.2 on."""
+"""The version that Istio 1.30 is built with; the experimental channel has ``retry`` from v1.2 on."""
 
 SOURCE = f"{DOCS}/tasks/traffic-management/ingress/gateway-api"
 ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})
-"""What any ``retry`` covers besides its codes: pilot/pkg/config/kube/gateway/conversion.go."""
+"""The failures that every ``retry`` covers in addition to its codes: pilot/pkg/config/kube/gateway/conversion.go."""
 
 ROUTED: Documented = replace(
     DOCUMENTED,
@@ -42,7 +41,7 @@ ROUTED: Documented = replace(
 
 
 class HttpRouteMesh(IstioMesh):
-    """The same mesh in another language."""
+    """Istio's sidecar mode; retries and timeouts are written as HTTPRoute."""
 
     name = "istio-httproute"
     documented: Documented = ROUTED
@@ -51,28 +50,28 @@ class HttpRouteMesh(IstioMesh):
         Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
-        super().__init__(order, claims)
-        self._given = order.charts
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        super().__init__(request, claims)
+        self._given = request.charts
 
     async def install(self, platform: Platform) -> None:
-        """The definitions of the Gateway API, unless there are some, and then Istio.
+        """Install the Gateway API definitions, unless the cluster has them, and then Istio.
 
         Raises:
-            MeshUnavailable: They cannot be had, or there is another Istio.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: The definitions cannot be fetched, or another Istio is installed.
+            Inconclusive: Istio does not become ready.
         """
         self.bind(platform)
-        if self.ours:
+        if self.installed_by_run:
             api = await self.platform.api()
             await gateway_api.ensure(api, GATEWAY_API, self._given, OURS, self.scale)
         await super().install(platform)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """PeerAuthentications, DestinationRules, and for each service its HTTPRoutes.
+        """The policies as PeerAuthentications, DestinationRules and HTTPRoutes.
 
         Raises:
-            Unsupported: HTTPRoute has no field for it.
+            Unsupported: HTTPRoute has no field for a policy.
         """
         rendered = istio.access(policies)
         for about in about_service(policies).values():
@@ -83,10 +82,7 @@ class HttpRouteMesh(IstioMesh):
 
 def retry(policy: Retry) -> dict[str, Any]:
     """``attempts`` are retries on top of the first attempt, as ours are; 0 turns them off."""
-    if foreign := policy.on - ALWAYS_RETRIED - {Failure.STATUS}:
-        raise Unsupported(f"HTTPRoute retries by HTTP status, not on {min(foreign)} ({SOURCE})")
-    codes = {"codes": sorted(policy.statuses)} if policy.statuses else {}
-    return {"retry": {"attempts": policy.attempts} | codes} | attempt_timeout(policy)
+    return retry_on_statuses(policy, ALWAYS_RETRIED, SOURCE)
 
 
 PARTS: Parts = {
@@ -96,6 +92,6 @@ PARTS: Parts = {
 }
 
 
-def adapter(order: Order) -> HttpRouteMesh:
-    """Istio in sidecar mode, told by HTTPRoutes."""
-    return HttpRouteMesh(order)
+def adapter(request: MeshRequest) -> HttpRouteMesh:
+    """Istio in sidecar mode, configured by HTTPRoutes."""
+    return HttpRouteMesh(request)

@@ -15,24 +15,24 @@ from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import refuse_other
-from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out, touch
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import Attempt, Protocol
+from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, pem, spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import Dump
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
+from pytest_meshcheck.probe.protocol.protocols import HTTP_1, HTTP_2
 
 SYSTEM = istio.ROOT_NAMESPACE
-PODS = f"/api/v1/namespaces/{SYSTEM}/pods"
 
 ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
 SIDECAR = "istio-proxy"
@@ -42,7 +42,7 @@ CHARTS = frozenset({"base", "istiod", "cni", "ztunnel"})
 
 PAUSE = 0.1
 LOOKS_PER_TOUCH = 10
-"""The kubelet can miss that a pod was touched while it is busy with the time before."""
+"""After so many looks the pods are annotated again: a busy kubelet can miss a change."""
 
 ROOT_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP)
 
@@ -60,7 +60,7 @@ DUMPS = (
 )
 
 KEYS = {"ECC_SIGNATURE_ALGORITHM": "ECDSA"}
-"""A sidecar makes a key for each of its certificates, here every few seconds: RSA ones would keep it busy with that.
+"""EC keys: a sidecar makes a key per certificate, here every few seconds, and RSA keys would keep it busy.
 
 https://istio.io/latest/docs/reference/commands/pilot-agent/#envvars
 """
@@ -69,19 +69,15 @@ INJECTED = {
     # enrolment: labels of a pod
     Enrolment.ENROLLED: {INJECT: "true"},
     Enrolment.UNENROLLED: {INJECT: "false"},
-    Enrolment.FEIGNED: {INJECT: "false", "security.istio.io/tlsMode": "istio"},
+    Enrolment.IMPERSONATED: {INJECT: "false", "security.istio.io/tlsMode": "istio"},
 }
 
-ALPN: Mapping[Protocol, tuple[str, ...]] = {
-    Protocol.HTTP1: ("istio-http/1.1",),
-    Protocol.H2C: ("istio-h2",),
-    Protocol.GRPC: ("istio-h2",),
-    Protocol.TCP: ("istio",),
-}
-"""By which a permissive sidecar tells its own kind's TLS from an application's; pilot/pkg/networking/util/util.go."""
+ALPN: Mapping[str | None, str] = {HTTP_1: "istio-http/1.1", HTTP_2: "istio-h2", None: "istio"}
+"""By which a permissive sidecar tells its own kind's TLS from an application's, by the version of HTTP inside;
+pilot/pkg/networking/util/util.go."""
 
 LEAST = {"requests": {"cpu": "10m", "memory": "64Mi"}}
-"""What a proxy of the stage needs. The charts' own requests are for production, and too much for a laptop."""
+"""The resource requests of a proxy of the stage. The charts' own are for production, too much for a laptop."""
 
 CONTROL_PLANE = {
     "pilot": {
@@ -91,11 +87,11 @@ CONTROL_PLANE = {
     "global": {"proxy": {"resources": LEAST}, "waypoint": {"resources": LEAST}},
     "meshConfig": {"defaultConfig": {"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true"}}},
 }
-"""Without both settings of roots a second one never reaches the sidecars."""
+"""Without both settings for roots, a second root never reaches the sidecars."""
 
 
 class IstioMesh(HelmMesh):
-    """Istio's sidecar mode; policies are spelled as PeerAuthentication, VirtualService and DestinationRule."""
+    """Istio's sidecar mode; policies are written as PeerAuthentication, VirtualService and DestinationRule."""
 
     name = "istio"
     namespace = SYSTEM
@@ -111,59 +107,59 @@ class IstioMesh(HelmMesh):
         Permission("networking.istio.io", "destinationrules", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
         self.revision = UNNAMED
         self._leaving: str | None = None
-        super().__init__(order, claims)
+        super().__init__(request, claims)
 
     def releases(self) -> Sequence[Release]:
-        """Definitions, then istiod; what validates is the one that workloads belong to until they have moved."""
+        """The charts: definitions, then istiod; in a canary upgrade the old istiod validates until all have moved."""
         default = self.revision if self._leaving is None else self._leaving
         return (revisions.definitions(default), revisions.control_plane(self.revision, CONTROL_PLANE))
 
     def there(self) -> Sequence[Release]:
-        """During an upgrade by canary the istiod of before as well."""
+        """The possibly installed charts: during a canary upgrade the old istiod, too."""
         leaving = () if self._leaving is None else (revisions.control_plane(self._leaving, CONTROL_PLANE),)
         return (*self.releases(), *leaving)
 
     async def install_beside(self, version: str) -> None:
-        """Install the istiod of another version under a revision of its own.
+        """Install istiod of a second version under a revision.
 
         Raises:
             MeshUnavailable: There are no charts of that version.
-            Inconclusive: It does not become ready.
+            Inconclusive: The new istiod does not switch_version ready.
         """
-        self.become(version)
+        self.switch_version(version)
         self._leaving, self.revision = self.revision, revisions.revision_of(self.version)
         await self.have_charts()
 
     async def retire(self) -> None:
-        """Have the new istiod validate, and uninstall the one of before; in this order no configuration is refused.
+        """Move validation to the new istiod, then uninstall the old one; in this order no configuration is refused.
 
         Raises:
-            Inconclusive: It cannot be removed, or the new one is not ready without it.
+            Inconclusive: The old one cannot be removed, or the new one is not ready without it.
         """
         self._leaving = None
         await self.have_charts()
 
     @property
     def settings(self) -> Sequence[str]:
-        """The ConfigMap of the mesh's own configuration, e.g. its default retries."""
+        """The ConfigMap of the mesh-wide configuration, e.g. the default retries."""
         suffix = f"-{self.revision}" if self.revision else ""
         return (f"/api/v1/namespaces/{SYSTEM}/configmaps/istio{suffix}",)
 
     @property
     def charts(self) -> Collection[str]:
-        """Those of every mode: one file of values serves all."""
+        """The charts of every mode, so that one file of values fits all."""
         return CHARTS
 
     def tag(self) -> str:
-        """By the value ``global.tag`` of istiod's chart; a tag that is no version says nothing."""
+        """The value ``global.tag`` of istiod's chart; empty if it is not a version."""
         tags = [one["global"].get("tag") for one in self.overrides_of(self.releases()[1]) if "global" in one]
         return revisions.released(str(next(filter(None, reversed(tags)), "")))
 
     def secrets(self) -> Sequence[Manifest]:
-        """The plugged-in authority; istiod adds the roots to the chain by itself."""
+        """The plugged-in authority; istiod itself adds the roots to the chain."""
         issuer, roots = self.authority.issuer, self._roots()
         return [
             secret(
@@ -179,7 +175,7 @@ class IstioMesh(HelmMesh):
         ]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """Injection pod by pod, and how long the workload's certificates live."""
+        """Labels for injection, per pod, and the lifetime of the workload's certificates."""
         if workload.enrolment is not Enrolment.ENROLLED:
             return Metadata(INJECTED[workload.enrolment])
         labels = INJECTED[workload.enrolment] | revisions.labels(self.revision)
@@ -188,11 +184,11 @@ class IstioMesh(HelmMesh):
         return Metadata(labels, {"proxy.istio.io/config": config})
 
     def namespace_enrolment(self) -> Metadata:
-        """Injection for every pod, by the control plane of the revision that is installed."""
+        """The label for injection into every pod, by the installed revision."""
         return Metadata(revisions.labels(self.revision) or {revisions.INJECTION: "enabled"})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """PeerAuthentications, and for each service its VirtualService."""
+        """The policies as PeerAuthentications, VirtualServices and DestinationRules."""
         return [*istio.access(policies), *istio.traffic(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
@@ -200,13 +196,14 @@ class IstioMesh(HelmMesh):
         return spiffe_id(self.trust_domain, workload.namespace, workload.service_account)
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """The SPIFFE ID that the server's sidecar adds to the header x-forwarded-client-cert."""
+        """The SPIFFE ID in the header x-forwarded-client-cert, set by the server's sidecar."""
         return caller(attempt.header(HEADER) or "")
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """The application's own port: the sidecar takes what is sent there."""
+        """The application's own port, which the sidecar intercepts."""
         address = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
-        return TlsEndpoint(address, workload.spec.authority, ALPN[workload.spec.port(port).protocol])
+        spoken = workload.spec.port(port).protocol.facts
+        return TlsEndpoint(address, workload.spec.authority, (ALPN[spoken.http],))
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and until its webhook adds a sidecar to a pod."""
@@ -217,47 +214,39 @@ class IstioMesh(HelmMesh):
         self.data_planes = form_of(sidecar)
 
     async def detect(self, api: Api) -> None:
-        """Revision and version of the istiod that is there, and whether the mode is that of the adapter."""
+        """Detect the revision and version of istiod, and check that the mode is that of the adapter."""
         self.revision, self.version = await revisions.installed(api)
         await refuse_other(api, self.name, f"istio {self.version} in {SYSTEM}", MODES)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Have istiod read the new Secret, and wait until it announces the new roots.
+        """Make istiod read the new Secret, and wait until it announces the new roots.
 
-        A step that istiod never saw would make it refuse the next one, as then no bundle holds the other.
+        istiod must see every step: it refuses a bundle that has no root in common with the previous one.
 
         Raises:
-            Inconclusive: It does not take the roots over.
+            Inconclusive: istiod does not adopt the roots.
         """
         until = time.monotonic() + self.documented.rotation.roots_act_within * self.scale
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
-                await self._touch(api, what)
+                await touch(api, SYSTEM, ISTIOD, what)
             if what not in ROOT_STEPS or await self._announced(api) == self._roots().decode().split():
                 return
             if time.monotonic() > until:
                 raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
             await asyncio.sleep(PAUSE)
 
-    async def _touch(self, api: Api, what: Rotation) -> None:
-        """Change istiod's pods: the kubelet then brings them the Secret at once, not within a minute."""
-        pods, _ = await api.items(PODS, ISTIOD)
-        for pod in pods:
-            annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}
-            metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
-            await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
-
     async def _announced(self, api: Api) -> list[str]:
-        """The roots that istiod writes into every namespace, as words of PEM."""
+        """The roots that istiod writes into every namespace, as PEM words."""
         written = await api.read(ANNOUNCED) or {}
         return str(written.get("data", {}).get("root-cert.pem", "")).split()
 
     def _roots(self) -> bytes:
-        """The signer's own root first: only a change of the order makes the agents ask for new certificates."""
+        """The roots, that of the signer first: only a changed order makes the agents request new certificates."""
         root = self.authority.issuer.root
         return pem(root, *(other for other in self.authority.roots if other != root))
 
 
-def sidecars(order: Order) -> IstioMesh:
+def sidecars(request: MeshRequest) -> IstioMesh:
     """Istio in sidecar mode."""
-    return IstioMesh(order)
+    return IstioMesh(request)

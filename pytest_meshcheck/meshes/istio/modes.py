@@ -1,11 +1,11 @@
-"""How sidecar and ambient mode are told apart where Istio was installed by somebody else."""
+"""Detection of sidecar and ambient mode in a pre-installed Istio."""
 
 from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace
 
 ZTUNNEL = Trace("there is a DaemonSet ztunnel", f"/apis/apps/v1/namespaces/{ROOT_NAMESPACE}/daemonsets", name="ztunnel")
 INJECTED = (
-    # what shows that sidecars are used beside ztunnel: the injecting webhook alone is there in ambient mode as well
+    # traces of sidecars next to ztunnel: the injection webhook is no trace, it exists in ambient mode as well
     Trace("there are namespaces labelled istio-injection=enabled", "/api/v1/namespaces", "istio-injection=enabled"),
     Trace(
         "there are namespaces labelled istio.io/rev",

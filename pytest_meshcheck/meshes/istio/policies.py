@@ -1,4 +1,4 @@
-"""Policies in Istio's resources; pure.
+"""Policies as resources of Istio; pure.
 
 https://istio.io/latest/docs/reference/config/security/peer_authentication/
 https://istio.io/latest/docs/reference/config/networking/virtual-service/
@@ -8,6 +8,7 @@ https://istio.io/latest/docs/reference/config/networking/destination-rule/
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     MARK,
@@ -28,7 +29,7 @@ from pytest_meshcheck.model.policy import (
 )
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
 ROOT_NAMESPACE = "istio-system"
 NETWORKING = "networking.istio.io/v1"
@@ -37,21 +38,9 @@ NAME = "meshcheck"
 
 MODES = {Mode.PERMISSIVE: "PERMISSIVE", Mode.STRICT: "STRICT", None: "UNSET"}
 
-CONDITIONS: Mapping[Failure, str] = {
-    Failure.CONNECT: "connect-failure",
-    Failure.RESET: "reset",
-    Failure.REFUSED_STREAM: "refused-stream",
-    Failure.GRPC_CANCELLED: "cancelled",
-    Failure.GRPC_DEADLINE_EXCEEDED: "deadline-exceeded",
-    Failure.GRPC_INTERNAL: "internal",
-    Failure.GRPC_RESOURCE_EXHAUSTED: "resource-exhausted",
-    Failure.GRPC_UNAVAILABLE: "unavailable",
-}
-"""Failures as ``retryOn`` names them; statuses are listed by their numbers."""
-
 
 def access(policies: Sequence[Policy]) -> list[Manifest]:
-    """What says whom servers let in.
+    """The resources for server-side policies.
 
     Raises:
         Unsupported: Istio has no resource for one of the policies.
@@ -61,7 +50,7 @@ def access(policies: Sequence[Policy]) -> list[Manifest]:
 
 
 def peer_authentication(policy: MutualTls) -> list[Manifest]:
-    """Port numbers are those of the workload, and hold only where workloads are selected."""
+    """A PeerAuthentication; ports are those of the workload, and need a workload selector."""
     if policy.mode is None and not policy.ports:
         return []
     spec: dict[str, Any] = {"mtls": {"mode": MODES[policy.mode]}}
@@ -82,7 +71,7 @@ ACCESS: Mapping[type[ServerPolicy], Callable[[Any], list[Manifest]]] = {MutualTl
 
 
 def traffic(policies: Sequence[Policy]) -> list[Manifest]:
-    """For each service a VirtualService with its retries and its timeout, and a DestinationRule if one is needed.
+    """A VirtualService per service with its retries and timeout, and a DestinationRule if needed.
 
     Raises:
         Unsupported: Istio has no field for one of the policies.
@@ -94,7 +83,7 @@ def traffic(policies: Sequence[Policy]) -> list[Manifest]:
 
 
 def virtual_service(about: Sequence[ServicePolicy]) -> Manifest:
-    """One route for all requests to a service; a header of the answer shows that a sidecar goes by it."""
+    """One route for all requests to a service; a response header shows that a sidecar uses it."""
     target = about[0].target
     route: dict[str, Any] = {
         "route": [{"destination": {"host": host(target)}}],
@@ -119,12 +108,12 @@ def retries(policy: Retry) -> dict[str, Any]:
 
 
 def timeout(policy: Timeout) -> dict[str, Any]:
-    """Left out it is off, and 0s is refused."""
+    """The timeout; Istio rejects 0s, and has none by default."""
     return {"timeout": duration(policy.request)} if policy.request else {}
 
 
 def in_destination_rule(policy: RequestsPerConnection) -> dict[str, Any]:
-    """No route has to say it: its DestinationRule does."""
+    """Nothing in the route: the policy belongs to the DestinationRule."""
     return {}
 
 
@@ -133,16 +122,16 @@ ROUTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
     Timeout: timeout,
     RequestsPerConnection: in_destination_rule,
 }
-"""What a route says because of a policy."""
+"""The fields of a route for each kind of policy."""
 
 
 def destination_rules(about: Sequence[ServicePolicy]) -> list[Manifest]:
-    """What is said of the connections to a service."""
+    """The DestinationRule of a service, if a policy limits its connections."""
     return [destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
 
 
 def destination_rule(policy: RequestsPerConnection) -> Manifest:
-    """How often a connection between sidecars is used."""
+    """A DestinationRule with the number of requests per connection between sidecars."""
     pool = {"http": {"maxRequestsPerConnection": policy.limit}}
     spec = {"host": host(policy.target), "trafficPolicy": {"connectionPool": pool}}
     return _manifest(NETWORKING, "DestinationRule", policy.target.namespace, f"{NAME}-{policy.target.name}", spec)
@@ -154,7 +143,7 @@ def host(target: Named) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As Istio writes it: whole milliseconds."""
+    """A duration in Istio's format, in whole milliseconds."""
     return f"{round(seconds * 1000)}ms"
 
 

@@ -1,4 +1,4 @@
-"""Revisions: control planes of Istio side by side, each with the pods that are labelled with its name.
+"""Revisions: control planes of Istio side by side, each responsible for the pods labelled with its name.
 
 https://istio.io/latest/docs/setup/upgrade/helm/#canary-upgrade-recommended
 """
@@ -11,52 +11,53 @@ from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 REVISION = "istio.io/rev"
-"""Label of a pod: whose it is. Label of a control plane: its name."""
+"""On a pod, the label that names its control plane; on a control plane, its own revision."""
 
 INJECTION = "istio-injection"
-"""Label of a namespace whose pods belong to the control plane without a revision."""
+"""The label of a namespace whose pods belong to the control plane without a revision."""
 
 ISTIOD = "app=istiod"
 DEFAULT = "default"
-"""What a control plane without a revision calls itself."""
+"""The revision label of a control plane without a revision."""
 
 UNNAMED = ""
 
 
 def revision_of(version: str) -> str:
-    """What the control plane of a version is called beside another: 1-30-3 for 1.30.3."""
+    """The revision for a version, such as 1-30-3 for 1.30.3."""
     return re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-")
 
 
 def istiod(revision: str) -> str:
-    """The name of release, deployment and service."""
+    """The common name of release, deployment and service."""
     return f"istiod-{revision}" if revision else "istiod"
 
 
 def definitions(default: str) -> Release:
-    """Definitions, and the webhook that validates configuration by the control plane that is the default."""
+    """The chart of the definitions, with the webhook that has the default control plane validate configuration."""
     values = {"defaultRevision": default} if default else {}
     return Release("istio-base", "base", ROOT_NAMESPACE, values)
 
 
 def control_plane(revision: str, values: Mapping[str, Any]) -> Release:
-    """A control plane."""
+    """The chart of a control plane."""
     return Release(istiod(revision), "istiod", ROOT_NAMESPACE, {**values, "revision": revision} if revision else values)
 
 
 def labels(revision: str) -> dict[str, str]:
-    """What a pod bears that belongs to a control plane."""
+    """The labels of a pod that belongs to a control plane."""
     return {REVISION: revision} if revision else {}
 
 
 async def installed(api: Api) -> tuple[str, str]:
-    """Revision and version of the control plane that is in the cluster.
+    """The revision and version of the installed control plane.
 
     Raises:
-        MeshUnavailable: There is none, or there are several and none of them is the default.
+        MeshUnavailable: There is none, or there are several without a default.
     """
     found, _ = await api.items(deployments(ROOT_NAMESPACE), ISTIOD)
     there = {_revision(deployment): deployment for deployment in found}
@@ -77,15 +78,15 @@ def _revision(deployment: Object) -> str:
 
 
 def released(tag: str) -> str:
-    """The version that an image's tag says, without the variant of the image; empty where it says none."""
+    """The version in the tag of an image, without the variant of the image; empty if there is none."""
     found = re.match(r"v?(\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?)", tag)
     return found[1] if found else ""
 
 
 def _version(deployment: Object) -> str:
-    """What the image's tag says; the label of charts from a source tree is a placeholder."""
+    """The version by the image's tag, as the label of charts from a source tree is a placeholder."""
     template = deployment["spec"]["template"]
     name = str(template["spec"]["containers"][0]["image"]).partition("@")[0].rpartition("/")[2]
     tag = name.partition(":")[2]
-    told = template["metadata"].get("labels", {}).get("app.kubernetes.io/version")
-    return released(tag) or str(told or tag or "(unknown)")
+    label = template["metadata"].get("labels", {}).get("app.kubernetes.io/version")
+    return released(tag) or str(label or tag or "(unknown)")

@@ -1,4 +1,4 @@
-"""The waypoint of ambient mode: a proxy of its own pods that requests to services pass.
+"""The waypoint of ambient mode: a proxy in pods of its own for requests to services.
 
 https://istio.io/latest/docs/ambient/usage/waypoint/
 """
@@ -9,28 +9,28 @@ from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.readiness import rolled_out
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, Stop
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 NAME = "waypoint"
 CLASS = "istio-waypoint"
 HBONE_PORT = 15008
 TELLS_CALLER = "ambient.istio.io/xfcc-include-client-identity"
-"""Makes a waypoint tell applications who calls, in the header x-forwarded-client-cert; from Istio 1.30 on."""
+"""Makes a waypoint pass the caller's identity to applications in x-forwarded-client-cert; from Istio 1.30 on."""
 
 
 def home(namespace: str) -> str:
-    """The namespace of the waypoint that all namespaces of one stage share: ``waypoint-<run>`` for ``blue-<run>``."""
+    """The namespace of the waypoint of a stage: ``waypoint-<run>`` for ``blue-<run>``."""
     _, dash, stage = namespace.partition("-")
     return f"{NAME}{dash}{stage}"
 
 
 def used_in(namespace: str) -> dict[str, str]:
-    """The labels by which requests to the services of a namespace pass the waypoint."""
+    """The labels that route requests to the services of a namespace through the waypoint."""
     return {"istio.io/use-waypoint": NAME, "istio.io/use-waypoint-namespace": home(namespace)}
 
 
 def gateway(namespace: str, users: Mapping[str, str]) -> Manifest:
-    """A waypoint for the services of all namespaces with these labels, which its pods bear as well."""
+    """A waypoint for the services of all namespaces with these labels; its pods have them, too."""
     allowed = {"namespaces": {"from": "Selector", "selector": {"matchLabels": dict(users)}}}
     listener = {"name": "mesh", "port": HBONE_PORT, "protocol": "HBONE", "allowedRoutes": allowed}
     return {
@@ -47,15 +47,15 @@ def gateway(namespace: str, users: Mapping[str, str]) -> Manifest:
 
 
 async def ready(api: Api, namespace: str, within: float) -> Stop:
-    """Wait until the waypoint is programmed and serves; where it is.
+    """Wait until the waypoint is programmed and serves; returns its location.
 
     Raises:
-        Inconclusive: It does not, within so many seconds; says what it waits for.
+        Inconclusive: It does not within this time, in seconds; with its last state.
     """
     await gateway_api.programmed(api, namespace, NAME, within)
     await rolled_out(api, namespace, (NAME,), within)
     pods, _ = await api.items(f"/api/v1/namespaces/{namespace}/pods", f"{gateway_api.GATEWAY_NAME}={NAME}")
     running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     if len(running) != 1:
-        raise Inconclusive(f"{NAME} in {namespace} is to be one pod, and there are {len(running)}")
+        raise Inconclusive(f"{NAME} in {namespace} must have one pod, but has {len(running)}")
     return Stop(f"{namespace}/{NAME}", running[0]["status"]["podIP"], running[0]["spec"]["nodeName"])

@@ -1,4 +1,4 @@
-"""The Gateway API in a cluster: its definitions, for meshes that do not bring them along, and what controllers say."""
+"""The Gateway API in a cluster: its definitions, which some meshes lack, and the status of its resources."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,41 +8,42 @@ import aiohttp
 import yaml
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ROUTES = "httproutes.gateway.networking.k8s.io"
 RELEASE = "https://github.com/kubernetes-sigs/gateway-api/releases/download/{version}/experimental-install.yaml"
-"""The experimental channel: HTTPRoute has ``retry`` there alone."""
+"""The experimental channel: only there HTTPRoute has ``retry``."""
 
 FOLDER = "gateway-api"
-"""Where definitions lie in a directory of charts."""
+"""The folder of the definitions in a directory of charts."""
 
 GROUP = "gateway.networking.k8s.io"
 SERVED = f"/apis/{GROUP}/v1"
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-"""Label of what is made for a Gateway; https://gateway-api.sigs.k8s.io/geps/gep-1762/."""
+"""The label of objects that belong to a Gateway; https://gateway-api.sigs.k8s.io/geps/gep-1762/."""
 
 TAKEN = ("Accepted", "ResolvedRefs")
-"""Conditions of a route that its controller takes."""
+"""The conditions of an accepted route."""
 
 ESTABLISHED_WITHIN = 30.0
 FETCHED_WITHIN = 60.0
 
 
 async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str, str], scale: float = 1.0) -> None:
-    """Install the definitions, unless the cluster has some already.
+    """Install the definitions, unless the cluster already has them.
 
     Args:
         api: The cluster.
-        version: Which release, e.g. ``v1.4.1``.
-        charts: Where charts come from; a directory may hold the definitions as well, under ``gateway-api``.
-        labels: What they are labelled with, so that who made them can take them away.
-        scale: What every patience is multiplied by.
+        version: The release, e.g. ``v1.4.1``.
+        charts: The source of charts; a directory may contain the definitions, under ``gateway-api``.
+        labels: The labels by which their creator can delete them.
+        scale: Factor for all time limits.
 
     Raises:
-        MeshUnavailable: They cannot be had; says what to do.
-        Inconclusive: The API server does not take them.
+        MeshUnavailable: They cannot be fetched; with the next step.
+        Inconclusive: The API server does not accept them.
     """
     if await api.read(f"{DEFINITIONS}/{ROUTES}") is not None:
         return
@@ -54,10 +55,10 @@ async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str
 
 
 async def established(api: Api, names: set[str], within: float) -> None:
-    """Wait until the API server serves what these definitions define.
+    """Wait until the API server serves the defined kinds.
 
     Raises:
-        Inconclusive: It does not, within that time; says which.
+        Inconclusive: It does not within this time; names the missing kinds.
     """
     served: set[str] = set()
 
@@ -74,31 +75,31 @@ async def established(api: Api, names: set[str], within: float) -> None:
 
 
 async def programmed(api: Api, namespace: str, name: str, within: float) -> None:
-    """Wait until a Gateway's controller says that it is programmed.
+    """Wait until the controller of a Gateway reports it as programmed.
 
     Raises:
-        Inconclusive: It does not, within so many seconds; says what it says instead.
+        Inconclusive: It does not within this time, in seconds; with the reported conditions.
     """
-    told = "no controller has taken it"
+    stated = "no controller has accepted it"
 
     def is_programmed(gateways: Sequence[Object]) -> bool:
-        nonlocal told
+        nonlocal stated
         mine = [one for one in gateways if one["metadata"]["name"] == name]
         said = [condition for one in mine for condition in _conditions(one, one.get("status", {}))]
-        told = "; ".join(_told(one) for one in said if one["status"] != "True") or told
+        stated = "; ".join(_stated(one) for one in said if one["status"] != "True") or stated
         return any(one["type"] == "Programmed" and one["status"] == "True" for one in said)
 
     try:
         await api.until(f"{SERVED}/namespaces/{namespace}/gateways", "", is_programmed, within)
     except TimeoutError as late:
-        raise Inconclusive(f"after {within:.0f} s the Gateway {namespace}/{name} is not programmed: {told}") from late
+        raise Inconclusive(f"after {within:.0f} s the Gateway {namespace}/{name} is not programmed: {stated}") from late
 
 
 async def routes_taken(api: Api, namespaces: Collection[str], within: float) -> None:
-    """Wait until the controllers of all parents have taken the HTTPRoutes in these namespaces, as they are now.
+    """Wait until the controllers of all parents have accepted the present HTTPRoutes in these namespaces.
 
     Raises:
-        Inconclusive: One is refused, or nobody says anything of it within so many seconds.
+        Inconclusive: One is rejected, or has no status within this time, in seconds.
     """
     waiting: list[str] = []
 
@@ -110,14 +111,14 @@ async def routes_taken(api: Api, namespaces: Collection[str], within: float) -> 
     try:
         await api.until(f"{SERVED}/httproutes", "", all_taken, within)
     except TimeoutError as late:
-        raise Inconclusive(f"after {within:.0f} s no controller has taken the HTTPRoute {waiting[0]}") from late
+        raise Inconclusive(f"after {within:.0f} s no controller has accepted the HTTPRoute {waiting[0]}") from late
 
 
 def local(charts: str | None) -> list[dict[str, Any]] | None:
-    """The definitions in a directory of charts; None where it has none, or is none.
+    """The definitions in a directory of charts; None if it has none, or is not a directory.
 
     Raises:
-        MeshUnavailable: A file there is no YAML.
+        MeshUnavailable: A file there is not YAML.
     """
     files = sorted(Path(charts, FOLDER).rglob("*.yaml")) if charts and "://" not in charts else []
     return [one for file in files for one in _definitions(file.read_text("utf-8"), str(file))] or None
@@ -141,31 +142,31 @@ def _definitions(text: str, origin: str) -> list[dict[str, Any]]:
     try:
         read = list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
-        raise MeshUnavailable(f"{origin} is no YAML: {str(error).splitlines()[0]}") from error
+        raise MeshUnavailable(f"{origin} is not YAML: {str(error).splitlines()[0]}") from error
     return [one for one in read if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"]
 
 
 def _is_taken(route: Object) -> bool:
-    """Whether each parent has said so of the newest generation; Inconclusive where one refuses it."""
+    """Whether each parent has accepted the newest generation; Inconclusive if one rejects it."""
     name, parents = route["metadata"]["name"], route.get("status", {}).get("parents", [])
     said = [condition for parent in parents for condition in _conditions(route, parent)]
     if refused := [one for one in said if one["type"] in TAKEN and one["status"] != "True"]:
-        raise Inconclusive(f"the HTTPRoute {name} is not taken: {_told(refused[0])}")
+        raise Inconclusive(f"the HTTPRoute {name} is rejected: {_stated(refused[0])}")
     wanted = len(route["spec"]["parentRefs"])
     return all(sum(one["type"] == kind for one in said) >= wanted for kind in TAKEN)
 
 
 def _conditions(resource: Object, status: Object) -> list[Object]:
-    """What is said of a resource as it is now, not as it was."""
+    """The conditions of the newest generation."""
     newest = resource["metadata"]["generation"]
     return [one for one in status.get("conditions", []) if one.get("observedGeneration", 0) >= newest]
 
 
-def _told(condition: Object) -> str:
+def _stated(condition: Object) -> str:
     said = f"{condition.get('reason', '')}: {condition.get('message', '')}"
     return f"{condition['type']} is {condition['status']}, {said}"
 
 
 def _established(definition: Object) -> bool:
-    conditions = definition.get("status", {}).get("conditions") or []  # null in one that was made just now
+    conditions = definition.get("status", {}).get("conditions") or []  # null in a new definition
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)

@@ -1,6 +1,6 @@
-"""What meshes have in common that Helm installs in a cluster, and that several processes of a run share.
+"""The common part of meshes that Helm installs in a cluster, shared by all processes of a run.
 
-``installation`` says that it is ours, how it was installed, and which authority it was given.
+The Secret of ``installation`` records that the mesh is ours, how it was installed, and with which authority.
 """
 
 from abc import abstractmethod
@@ -12,7 +12,7 @@ from typing import ClassVar
 from pytest_meshcheck.meshes.base import Rotation, rotate_authority
 from pytest_meshcheck.meshes.kubernetes.charted import Charted
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.pki import Authority
@@ -21,30 +21,30 @@ from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm import helm
 from pytest_meshcheck.platforms.helm.helm import Helm, Release
 from pytest_meshcheck.platforms.helm.installation import OURS, Installation, home, installation_in, remove
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.evidence import write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.permissions import ADMINISTRATOR, READINESS, Permission
-from pytest_meshcheck.platforms.kubernetes.state import Dump, reading, write_dumps, write_policies
+from pytest_meshcheck.platforms.kubernetes.access.permissions import ADMINISTRATOR, READINESS, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump, reading, write_dumps, write_policies
 
 INSTALLED_WITHIN = 300.0
 """Seconds from the first chart until the mesh is ready."""
 
 OF_OUR_AUTHORITY = frozenset({Capability.CUSTOM_AUTHORITY, Capability.ISSUER_ROTATION, Capability.ROOT_ROTATION})
-"""What only a mesh can do that takes its certificates from the suite."""
+"""The capabilities that need the suite's authority."""
 
 NOT_OURS = "the mesh was already installed: its certificates do not come from the suite's authority"
 LIFETIME_IS_GIVEN = "the mesh was already installed: installation sets one certificate lifetime for all workloads"
 
 
 class HelmMesh(Charted, KubernetesMesh):
-    """A mesh of charts.
+    """A mesh installed by Helm charts.
 
     Attributes:
-        resources: What it takes to apply what policies are rendered into.
-        policies: API groups of what the mesh is told, by the suite or by others: evidence of a violation.
-        dumps: By the name of a data plane's container, what it is asked for evidence of a violation.
-        groups: API groups whose definitions the mesh makes by itself, and leaves.
-        given: What the suite sees otherwise, or not at all, where it has not installed the mesh itself.
+        resources: The permissions for the resources that ``render`` returns.
+        policies: The API groups of the mesh's configuration, by the suite or by others: evidence of a violation.
+        dumps: Queries to the data planes for evidence of a violation, by container name.
+        groups: The API groups whose definitions the mesh itself creates and leaves behind.
+        given: The claims that differ if the mesh was pre-installed.
     """
 
     trust_domain: ClassVar[str] = "cluster.local"
@@ -53,15 +53,16 @@ class HelmMesh(Charted, KubernetesMesh):
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
     groups: ClassVar[Sequence[str]] = ()
     one_lifetime = True
+    recorded_in_cluster = True
     given: ClassVar[Mapping[Capability, Claim]] = {}
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim]) -> None:
-        KubernetesMesh.__init__(self, order)
-        Charted.__init__(self, order)
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim]) -> None:
+        KubernetesMesh.__init__(self, request)
+        Charted.__init__(self, request)
         self.authority = Authority(self.trust_domain)
         self.claims = dict(claims)
         self._known_state = ""
-        if self.ours:
+        if self.installed_by_run:
             helm.require()
             self.resolve()
         else:
@@ -69,88 +70,88 @@ class HelmMesh(Charted, KubernetesMesh):
             self.claims = {**claims, **refused, **self.given}
 
     def there(self) -> Sequence[Release]:
-        """The charts that may be there: also one that is not to be installed any more, but not to go yet."""
+        """The possibly installed charts: ``releases``, and older ones that are removed later."""
         return self.releases()
 
     @abstractmethod
     def secrets(self) -> Sequence[Manifest]:
-        """What has to be there before the charts: the authority as the mesh wants it; again at each rotation."""
+        """The objects needed before the charts: the authority in the format of the mesh; applied at each rotation."""
 
     @abstractmethod
     async def ready(self, api: Api) -> None:
-        """Return once the control plane really works.
+        """Return once the control plane works.
 
         Raises:
-            Inconclusive: It does not; says what was awaited, and the last state.
+            Inconclusive: It does not; with the awaited and the last state.
         """
 
     @abstractmethod
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Have the control plane notice at once that ``secrets`` have changed."""
+        """Make the control plane read the changed ``secrets`` at once."""
 
     @property
     def settings(self) -> Sequence[str]:
-        """Paths of the ConfigMaps that hold what it is told as a whole: evidence of a violation."""
+        """The paths of the ConfigMaps with mesh-wide settings: evidence of a violation."""
         return ()
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """What installing it takes, or what judging it takes where it was there already."""
-        if self.ours:
+        """The permissions for installing the mesh, or for testing a pre-installed one."""
+        if self.installed_by_run:
             return (ADMINISTRATOR,)
         return (*READINESS, *self.resources, *reading(self.policies))
 
     async def install(self, platform: Platform) -> None:
-        """Install it, or find what this run or an earlier one installed in the same way.
+        """Install the mesh, or reuse the same installation of this run or an earlier one.
 
         Raises:
-            MeshUnavailable: There is a mesh that this run did not install.
-            Inconclusive: It does not become ready.
+            MeshUnavailable: Another installation is in the way.
+            Inconclusive: The mesh does not switch_version ready.
         """
         self.bind(platform)
         api = await self.platform.api()
-        if self.ours and not await self._is_there(api):
+        if self.installed_by_run and not await self._is_there(api):
             await self._install(api)
         await self.ready(api)
 
     async def uninstall(self) -> None:
-        """Remove the charts, what they leave, and the namespace, where this run made them."""
+        """Remove the charts, their leftovers and the namespace, if this run created them."""
         api = await self.platform.api()
         there = await installation_in(api, self.namespace)
-        if self.ours and there is not None and there.run == self.platform.attachment.run:
+        if self.installed_by_run and there is not None and there.run == self.platform.attachment.run:
             await remove(api, self._helm(), there, INSTALLED_WITHIN * self.scale)
 
     async def upgrade(self, version: str) -> None:
-        """Move the control plane to another version in place; workloads follow when they are started anew.
+        """Upgrade the control plane in place; workloads follow when they restart.
 
         Raises:
             MeshUnavailable: There are no charts of that version.
-            Inconclusive: It does not become ready.
+            Inconclusive: The new version does not switch_version ready.
         """
-        self.become(version)
+        self.switch_version(version)
         await self.have_charts()
 
     async def have_charts(self) -> None:
-        """Have the charts be installed as ``releases`` says now, and wait until the mesh is ready.
+        """Install and remove charts according to ``releases``, and wait until the mesh is ready.
 
         Raises:
-            Inconclusive: A chart cannot be installed or removed, or the mesh does not become ready.
+            Inconclusive: A chart cannot be installed or removed, or the mesh does not switch_version ready.
         """
         api = await self.platform.api()
         await self._install(api)
         await self.ready(api)
 
     async def settled(self) -> None:
-        """Take over the authority as another process may have rotated it; Inconclusive where a workload has died."""
+        """Read the authority, which another process may have rotated; Inconclusive if a workload has died."""
         self.platform.check()
-        if self.ours and (there := await installation_in(await self.platform.api(), self.namespace)):
+        if self.installed_by_run and (there := await installation_in(await self.platform.api(), self.namespace)):
             self._take_over(there)
 
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation.
 
         Raises:
-            Unsupported: Leaves are renewed by the data planes, whenever they are due.
+            Unsupported: A leaf was asked for: only the data planes renew leaves, when they are due.
         """
         if what is Rotation.LEAF:
             raise Unsupported(f"{self.name} cannot renew a leaf before it is due")
@@ -163,9 +164,9 @@ class HelmMesh(Charted, KubernetesMesh):
         await self.rotated(api, what)
 
     async def diagnose(self, directory: Path) -> None:
-        """Write the control plane's logs, the mesh's resources, and what its data planes run.
+        """Write the control plane's logs, the mesh's resources, and the configuration of its data planes.
 
-        The logs of the data planes are the platform's to write.
+        The platform writes the logs of the data planes.
         """
         platform = self.platform
         api = await platform.api()
@@ -192,10 +193,10 @@ class HelmMesh(Charted, KubernetesMesh):
         await self._store(api, self.recipe())
 
     async def refuse_taken(self, api: Api) -> None:
-        """Make sure that nothing is where the mesh is to be installed.
+        """Check that nothing is in the way of the installation.
 
         Raises:
-            MeshUnavailable: Another run has installed it, or somebody else.
+            MeshUnavailable: Another run, or a third party, has installed the mesh.
         """
         if (there := await installation_in(api, self.namespace)) is not None:
             raise MeshUnavailable(
@@ -209,7 +210,7 @@ class HelmMesh(Charted, KubernetesMesh):
             )
 
     async def _is_there(self, api: Api) -> bool:
-        """Whether it was installed exactly so before; MeshUnavailable where it is somebody else's, or another run's."""
+        """Whether the same installation exists; MeshUnavailable if it belongs to another run or a third party."""
         there, attachment = await installation_in(api, self.namespace), self.platform.attachment
         if there is None or not (attachment.kept or there.run == attachment.run):
             await self.refuse_taken(api)
@@ -222,7 +223,7 @@ class HelmMesh(Charted, KubernetesMesh):
         return Helm(attachment.kubeconfig, attachment.context)
 
     async def _store(self, api: Api, recipe: str, *more: str) -> None:
-        """``recipe`` is empty while it is being installed; ``more`` releases may be there then than are to be."""
+        """Write the record; ``recipe`` is empty during the installation, when ``more`` releases may exist."""
         now = Installation(
             namespace=self.namespace,
             run=self.platform.attachment.run,

@@ -1,21 +1,21 @@
-"""In which mode a mesh is installed that was there before the run: one that is judged under another name is refused."""
+"""Detection of the mode of a pre-installed mesh; a mode that belongs to another ``--mesh`` name is refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What there is in a cluster where a mesh runs in some mode.
+    """An object in the cluster that shows the mode of a mesh.
 
     Attributes:
-        words: What it is, for whoever asked for another mode.
-        path: A list of objects.
-        selector: The labels that one of them has; empty for any.
-        name: The name that one of them has; empty for any.
+        words: Its description, for the error message.
+        path: The path of a list of objects in the API.
+        selector: The labels that one of them must have; empty for any.
+        name: The name that one of them must have; empty for any.
     """
 
     words: str
@@ -34,10 +34,10 @@ class Mode:
     """A way in which a mesh can be installed.
 
     Attributes:
-        judged_as: What ``--mesh`` has to name, the usual one first.
-        words: How a sentence ends that says so, e.g. ``in ambient mode``.
-        traces: Any of them shows that it is used.
-        otherwise: Why it is this mode where no trace of any is there; empty where it is not.
+        judged_as: The matching names for ``--mesh``, the usual one first.
+        words: The end of a sentence that names the mode, e.g. ``in ambient mode``.
+        traces: Objects any of which shows the mode.
+        otherwise: Why this is the mode if no trace of any mode exists; empty if that does not follow.
     """
 
     judged_as: tuple[str, ...]
@@ -47,16 +47,16 @@ class Mode:
 
 
 async def refuse_other(api: Api, mesh: str, installed: str, modes: Sequence[Mode]) -> None:
-    """Make sure that a mesh runs in the mode that a name stands for.
+    """Check that a mesh runs in the mode of a name.
 
     Args:
         api: The cluster.
-        mesh: The name that was asked for; one that no mode is judged as is let pass.
-        installed: What is there, with its version and namespace.
-        modes: All that it can be installed in, several of them at once.
+        mesh: The name in ``--mesh``; a name that belongs to no mode is accepted.
+        installed: A description of the installed mesh, with version and namespace.
+        modes: All modes, several of which can be in use at once.
 
     Raises:
-        MeshUnavailable: It does not; names the mode that it runs in, and what to ask for.
+        MeshUnavailable: It does not; with the detected mode and the name to use.
     """
     if not any(mesh in mode.judged_as for mode in modes):
         return
@@ -67,6 +67,6 @@ async def refuse_other(api: Api, mesh: str, installed: str, modes: Sequence[Mode
 
 
 def other_mode(mesh: str, installed: str, mode: Mode, shown_by: str) -> MeshUnavailable:
-    """What to say of a mesh that runs in another mode than a name stands for."""
+    """The message about a mesh that runs in another mode than its name says."""
     use = " or ".join(f"--mesh={name}" for name in mode.judged_as)
     return MeshUnavailable(f"{installed} is installed {mode.words} ({shown_by}): use {use}, not --mesh={mesh}")

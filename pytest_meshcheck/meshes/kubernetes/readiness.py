@@ -1,50 +1,50 @@
-"""When a control plane in a cluster really works: its deployments have rolled out, and its webhook injects."""
+"""Readiness of a control plane: its deployments have rolled out, and its webhook injects."""
 
 import asyncio
 import datetime
+import time
 from collections.abc import Callable, Sequence
-
-from kubernetes_asyncio.client import ApiException
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.evidence import trouble
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object, Refused
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
 
 SAMPLES = "/api/v1/namespaces/default/pods"
-"""Where pods are tried out that are never created."""
+"""The namespace of the dry-run pods."""
 
 PAUSE = 0.2
 
 FORMS = {True: "native sidecars", False: "sidecars that are ordinary containers"}
-"""By whether Kubernetes knows them for sidecars, which start before the application and end after it."""
+"""The forms of sidecars. Native ones start before the application and end after it."""
 
 
 def deployments(namespace: str) -> str:
-    """The path of a namespace's deployments."""
+    """The API path of a namespace's deployments."""
     return f"/apis/apps/v1/namespaces/{namespace}/deployments"
 
 
 async def rolled_out(api: Api, namespace: str, names: Sequence[str], within: float) -> None:
-    """Wait until all replicas of these deployments are of the newest generation, and serve.
+    """Wait until all replicas of these deployments belong to the newest generation, and serve.
 
     Raises:
-        Inconclusive: They are not, within so many seconds; says what their pods wait for.
+        Inconclusive: They do not within this time, in seconds; with the state of their pods.
     """
     await _all(api, deployments(namespace), names, _serves, within)
 
 
 async def every_node(api: Api, namespace: str, names: Sequence[str], within: float) -> None:
-    """Wait until these daemon sets serve on every node that they are meant for.
+    """Wait until these daemon sets serve on every node that they select.
 
     Raises:
-        Inconclusive: They do not, within so many seconds; says what their pods wait for.
+        Inconclusive: They do not within this time, in seconds; with the state of their pods.
     """
     await _all(api, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", names, _on_every_node, within)
 
 
 async def restart(api: Api, namespace: str, names: Sequence[str]) -> None:
-    """Have deployments replace their pods, as ``kubectl rollout restart`` does; ``rolled_out`` tells when they have."""
+    """Restart deployments, like ``kubectl rollout restart``; ``rolled_out`` waits for the end."""
     restarted = {"kubectl.kubernetes.io/restartedAt": datetime.datetime.now(datetime.UTC).isoformat()}
     for name in names:
         deployment = {
@@ -56,30 +56,39 @@ async def restart(api: Api, namespace: str, names: Sequence[str]) -> None:
         await api.apply(deployment)
 
 
+async def touch(api: Api, namespace: str, selector: str, why: str) -> None:
+    """Change an annotation of pods: the kubelet then brings them changed Secrets at once, not within a minute."""
+    pods, _ = await api.items(f"/api/v1/namespaces/{namespace}/pods", selector)
+    for pod in pods:
+        annotations = {"meshcheck.dev/rotated": f"{why} {time.time_ns()}"}
+        metadata = {"name": pod["metadata"]["name"], "namespace": namespace, "annotations": annotations}
+        await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+
+
 async def injects(
     api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float, *, in_a_row: int = 1
 ) -> Object:
-    """Wait until the webhook adds a container to a pod that is never created, and return that container.
+    """Wait until the webhook adds a container to a dry-run pod, and return that container.
 
     Args:
         api: The cluster.
-        metadata: What the mesh wants on a pod.
-        sidecar: Tells whether a container is what is to be added.
-        within: Seconds.
-        in_a_row: How many times, where several replicas of a webhook may answer.
+        metadata: The labels and annotations that enrol a pod.
+        sidecar: Whether a container is the awaited one.
+        within: The time limit in seconds.
+        in_a_row: The number of consecutive successes, as several replicas of a webhook may answer.
 
     Raises:
-        Inconclusive: It does not.
+        Inconclusive: It does not within this time.
     """
     until, added, found = asyncio.get_running_loop().time() + within, 0, list[Object]()
     while added < in_a_row:
         try:
-            pod = await api.request("POST", SAMPLES, [("dryRun", "All")], _sample(metadata))
+            pod = await api.created_dry(SAMPLES, _sample(metadata))
             found = [*filter(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])]
             added = added + 1 if found else 0
             seen = "it adds no such sidecar"
-        except ApiException as error:
-            added, seen = 0, f"{error.status} {error.reason}"
+        except Refused as error:
+            added, seen = 0, str(error)
         if asyncio.get_running_loop().time() > until:
             raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
         await asyncio.sleep(PAUSE)
@@ -87,7 +96,7 @@ async def injects(
 
 
 def form_of(sidecar: Object) -> str:
-    """Which form of sidecar a container is; https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
+    """The form of a sidecar container; https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
     return FORMS[sidecar.get("restartPolicy") == "Always"]
 
 

@@ -1,4 +1,4 @@
-"""Which callers a workload lets in, as Servers of Linkerd; pure.
+"""Server-side policies as Servers of Linkerd; pure.
 
 https://linkerd.io/2-edge/reference/authorization-policy/
 """
@@ -14,13 +14,13 @@ from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, Se
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import PORTS, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
 ACCESS = {Mode.STRICT: "all-authenticated", Mode.PERMISSIVE: "all-unauthenticated"}
 
 
 EVERY = "every-workload"
-"""Instead of a workload's name in that of a Server for a whole namespace."""
+"""Stands for the workload in the name of a Server for a whole namespace."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Door:
 
 
 def servers(policies: Sequence[Policy]) -> list[Manifest]:
-    """A Server for each port; as of two that select one pod the older counts, no two of ours do.
+    """A Server for each port. If two select one pod, the older counts, so ours never overlap.
 
     Raises:
-        Unsupported: A policy is about the whole mesh, or of a kind that no Server expresses.
+        Unsupported: A policy covers the whole mesh, or a Server cannot express it.
     """
     own: dict[Door, Mode] = {}
     wide: dict[Door, Mode] = {}
@@ -70,13 +70,13 @@ MODES: Mapping[type[ServerPolicy], Callable[[Any, WorkloadSpec], dict[Door, Mode
 
 
 def _but(wide: Door, own: Sequence[Door]) -> dict[str, Any]:
-    """Selects every workload but those that have a Server of their own for this port."""
+    """A selector for every workload without a Server of its own for this port."""
     others = sorted(one.workload for one in own if (one.namespace, one.number) == (wide.namespace, wide.number))
     return {"matchExpressions": [{"key": WORKLOAD, "operator": "NotIn", "values": others}]} if others else {}
 
 
 def _server(door: Door, selector: Mapping[str, Any], mode: Mode) -> Manifest:
-    """Where the server speaks first there is no protocol to detect, and a Server overrules what is said elsewhere."""
+    """A Server; it overrides other settings of the protocol, which cannot be detected if the server speaks first."""
     opaque = {"proxyProtocol": "opaque"} if door.port.server_first else {}
     return {
         "apiVersion": "policy.linkerd.io/v1beta3",

@@ -10,6 +10,7 @@ from pytest_meshcheck.meshes.documented import (
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
+    for_each_method,
 )
 from pytest_meshcheck.meshes.linkerd import sources as at
 from pytest_meshcheck.meshes.linkerd.routes import GRPC_CONDITIONS, RETRIED
@@ -58,7 +59,6 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.KUBERNETES: Claim(True, at.INSTALL),
 }
 
-METHODS = ("GET", "HEAD", "PUT", "DELETE", "POST", "PATCH")
 STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504)
 
 REFUSED: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED, Answered(403), Answered(grpc_status=7)})
@@ -99,8 +99,8 @@ DOCUMENTED = Documented(
         failures=RETRIED - {Failure.STATUS},
         status_in_trailers=True,
         default_attempts=(
-            *(Default(method, Failure.STATUS, status, 1) for method in METHODS for status in STATUSES),
-            *(Default(method, Failure.RESET, 0, 1) for method in METHODS),
+            *for_each_method(Failure.STATUS, 1, STATUSES),
+            *for_each_method(Failure.RESET, 1),
             *(Default("gRPC", failure, 0, 1) for failure in GRPC_CONDITIONS),
         ),
         body_limit=64 * 1024,

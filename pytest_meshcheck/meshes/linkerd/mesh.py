@@ -1,7 +1,6 @@
 """Linkerd with a proxy in each workload's pod."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -9,12 +8,19 @@ from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
-from pytest_meshcheck.meshes.kubernetes.readiness import deployments, form_of, injects, restart, rolled_out
-from pytest_meshcheck.meshes.linkerd import installed
+from pytest_meshcheck.meshes.kubernetes.readiness import (
+    deployments,
+    form_of,
+    injects,
+    restart,
+    rolled_out,
+    touch,
+)
+from pytest_meshcheck.meshes.linkerd import preinstalled
 from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
@@ -24,10 +30,11 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import PORTS, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.manifests import NUMBERS
-from pytest_meshcheck.platforms.kubernetes.permissions import APPLIED, Permission
-from pytest_meshcheck.platforms.kubernetes.state import Dump
+from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import NUMBERS
 
 SYSTEM = "linkerd"
 COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")
@@ -38,7 +45,7 @@ CALLER = "l5d-client-id"
 
 ANCHOR_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
 IN_A_ROW = 5
-"""Injections with the announced anchors: the first may come from one injector while another is about to go."""
+"""Consecutive injections with the announced anchors: at first an old injector may still answer in between."""
 
 IMPOSTOR_PORT = "http"
 ENROLLED = {"linkerd.io/inject": "enabled"}
@@ -46,21 +53,21 @@ INJECTED: Mapping[Enrolment, Mapping[str, str]] = {
     # enrolment: annotations of a pod
     Enrolment.ENROLLED: ENROLLED,
     Enrolment.UNENROLLED: {"linkerd.io/inject": "disabled"},
-    Enrolment.FEIGNED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS[IMPOSTOR_PORT])},
+    Enrolment.IMPERSONATED: ENROLLED | {"config.linkerd.io/control-port": str(NUMBERS[IMPOSTOR_PORT])},
 }
-"""An impostor has a proxy, so that it counts as a member. What is sent to its control port passes that proxy by, as an
-identity is expected there all the same, and nothing listens on it but the impostor: the proxy has no tap. There is one
-such port, and what is sent to any other goes to the proxy first."""
+"""The port of an impostor. It has a proxy, so that it counts as a member, and connections to the proxy's control port
+bypass that proxy: clients still expect an identity there, and only the impostor listens on it, as the proxy has no tap.
+On all other ports the proxy answers first."""
 
 DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRoutes": False}
-"""The routes of the Gateway API that policies are rendered into."""
+"""The kinds of Gateway API routes that ``render`` returns."""
 
 CILIUM = Trace("there is a DaemonSet cilium", "/apis/apps/v1/daemonsets", "k8s-app=cilium", "cilium")
 MODES = (
     Mode(("linkerd+cilium",), "on Cilium's network", (CILIUM,)),
     Mode(("linkerd",), "on another network than Cilium's", otherwise="there is no DaemonSet cilium"),
 )
-"""What Linkerd sees of connections depends on the network below it."""
+"""The modes: Linkerd's view of connections depends on the network below it."""
 
 OPAQUE = "25,587,3306,4444,5432,6379,9300,11211"
 SERVER_FIRST = ",".join(str(NUMBERS[port.name]) for port in PORTS if port.server_first)
@@ -78,13 +85,13 @@ CONTROL_PLANE = {
         },
     },
 }
-"""The authority comes as a Secret and a ConfigMap, not as values. A pod that cannot be injected is not made. Where the
-server speaks first there is no protocol to detect, so those ports join the ones that are opaque by default:
+"""The authority comes as a Secret and a ConfigMap, not as values. Pods that cannot be injected are refused. If the
+server speaks first there is no protocol to detect, so those ports join the ports that are opaque by default:
 https://linkerd.io/2-edge/features/protocol-detection/"""
 
 
 class LinkerdMesh(HelmMesh):
-    """Linkerd; policies are spelled as Server, HTTPRoute and GRPCRoute."""
+    """Linkerd; policies are written as Server, HTTPRoute and GRPCRoute."""
 
     name = "linkerd"
     namespace = SYSTEM
@@ -94,7 +101,7 @@ class LinkerdMesh(HelmMesh):
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: (Dump("metrics.txt", 4191, "/metrics"),)}
     data_plane_in_workload = True
     impostor_ports = (IMPOSTOR_PORT,)
-    given = installed.GIVEN
+    given = preinstalled.GIVEN
     documented: Documented = DOCUMENTED
     resources = (
         Permission("policy.linkerd.io", "servers", (*APPLIED, "delete")),
@@ -102,12 +109,12 @@ class LinkerdMesh(HelmMesh):
         Permission("gateway.networking.k8s.io", "grpcroutes", (*APPLIED, "delete")),
     )
 
-    def __init__(self, order: Order, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
-        super().__init__(order, claims)
+    def __init__(self, request: MeshRequest, claims: Mapping[Capability, Claim] = CLAIMS) -> None:
+        super().__init__(request, claims)
         self._identities_end_in = self.trust_domain
 
     def releases(self) -> Sequence[Release]:
-        """Definitions, then the control plane."""
+        """The charts: definitions, then the control plane."""
         return (
             Release("linkerd-crds", "linkerd-crds", SYSTEM, DEFINITIONS),
             Release("linkerd-control-plane", "linkerd-control-plane", SYSTEM, CONTROL_PLANE),
@@ -115,11 +122,11 @@ class LinkerdMesh(HelmMesh):
 
     @property
     def settings(self) -> Sequence[str]:
-        """The ConfigMap of the values that it was installed with."""
+        """The ConfigMap with the values of the installation."""
         return (f"/api/v1/namespaces/{SYSTEM}/configmaps/linkerd-config",)
 
     def secrets(self) -> Sequence[Manifest]:
-        """The issuer, and the anchors that proxies get when they start."""
+        """The issuer, and the trust anchors, which proxies read when they start."""
         issuer, anchors = self.authority.issuer, self.authority.bundle().decode()
         return [
             secret(
@@ -136,15 +143,15 @@ class LinkerdMesh(HelmMesh):
         ]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """Injection pod by pod; the lifetime of certificates is that of the whole mesh."""
+        """Annotations for injection, per pod; the certificate lifetime is a setting of the whole mesh."""
         return Metadata(annotations=INJECTED[workload.enrolment])
 
     def namespace_enrolment(self) -> Metadata:
-        """Injection for every pod."""
+        """The annotation for injection into every pod."""
         return Metadata(annotations=ENROLLED)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Servers, and the routes of each service."""
+        """The policies as Servers and routes."""
         return [*servers(policies), *routes(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
@@ -153,70 +160,66 @@ class LinkerdMesh(HelmMesh):
         return f"{account}.serviceaccount.identity.{SYSTEM}.{self._identities_end_in}"
 
     def peer_identity(self, attempt: Attempt) -> str | None:
-        """What the server's proxy says in the header l5d-client-id."""
+        """The identity in the header l5d-client-id, set by the server's proxy."""
         return attempt.header(CALLER)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
-        """The application's own port; TLS for another name than the workload's identity passes through the proxy."""
+        """The application's own port; the proxy terminates TLS only for the workload's identity as server name."""
         address = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
         return TlsEndpoint(address, self.identity_of(workload.spec))
 
     async def ready(self, api: Api) -> None:
-        """Wait until the control plane serves, and until its webhook adds a proxy with the announced anchors."""
+        """Wait until the control plane serves, and its webhook adds a proxy with the announced anchors."""
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, COMPONENTS, within)
         sidecar = await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
         self.data_planes = form_of(sidecar)
 
     async def detect(self, api: Api) -> None:
-        """The version that the destination controller's label says, the network below, routes and the trust domain."""
+        """Detect the version by the destination controller's label, the network, routes and the trust domain."""
         found = await api.read(f"{deployments(SYSTEM)}/linkerd-destination")
         if found is None:
             raise MeshUnavailable(f"no linkerd-destination in {SYSTEM}: omit --mesh-installed to install it")
         self.version = found["metadata"].get("labels", {}).get("app.kubernetes.io/version", "unknown")
         await refuse_other(api, self.name, f"linkerd {self.version} in {SYSTEM}", MODES)
-        self.claims = await installed.routed(api, self.claims)
+        self.claims = await preinstalled.routed(api, self.claims)
         identity = await api.read(f"{deployments(SYSTEM)}/linkerd-identity")
-        self._identities_end_in = installed.trust_domain(identity, self.trust_domain)
+        self._identities_end_in = preinstalled.trust_domain(identity, self.trust_domain)
 
     async def rotated(self, api: Api, what: Rotation) -> None:
-        """Restart the control plane for new anchors; for a new issuer touch the pods of the identity service.
+        """Restart the control plane for new anchors; for a new issuer annotate the pods of the identity service.
 
-        Identity reads the anchors when it starts, and new proxies get those that the injector has. A pod that is
-        touched is brought the new Secret by the kubelet at once.
+        The identity service reads the anchors when it starts, and new proxies get those of the injector. The kubelet
+        updates the mounted Secret of an annotated pod at once.
 
         Raises:
-            Inconclusive: The control plane does not come back, or goes on handing out other anchors.
+            Inconclusive: The control plane does not come back, or still hands out other anchors.
         """
         if what in ANCHOR_STEPS:
             await restart(api, SYSTEM, COMPONENTS)
             await self.ready(api)
             return
-        pods, _ = await api.items(f"/api/v1/namespaces/{SYSTEM}/pods", f"{COMPONENT}=identity")
-        for pod in pods:
-            annotations = {"meshcheck.dev/rotated": f"{what} {time.time_ns()}"}
-            metadata = {"name": pod["metadata"]["name"], "namespace": SYSTEM, "annotations": annotations}
-            await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+        await touch(api, SYSTEM, f"{COMPONENT}=identity", what)
 
     def spelt(self, version: str) -> str:
-        """Charts of edge-26.8.3 are called 2026.8.3."""
+        """The version as the charts spell it: 2026.8.3 for edge-26.8.3."""
         return chart_version(super().spelt(version))
 
     def _is_sidecar(self, container: Object) -> bool:
         anchors = [one.get("value", "") for one in container.get("env", []) if one["name"] == ANCHORS]
-        ours = not self.ours or self.authority.bundle().decode().strip() in map(str.strip, anchors)
+        ours = not self.installed_by_run or self.authority.bundle().decode().strip() in map(str.strip, anchors)
         return bool(container["name"] == SIDECAR and ours)
 
 
 def chart_version(version: str) -> str:
-    """Charts of edge-26.8.3 are called 2026.8.3, and those of definitions tell no other version."""
+    """The version of the charts for a release: 2026.8.3 for edge-26.8.3."""
     return re.sub(r"^edge-(\d\d)\.", r"20\1.", version)
 
 
-def adapter(order: Order) -> LinkerdMesh:
+def adapter(request: MeshRequest) -> LinkerdMesh:
     """Linkerd.
 
     Raises:
         MeshUnavailable: There are no charts of that version.
     """
-    return LinkerdMesh(order)
+    return LinkerdMesh(request)

@@ -1,6 +1,6 @@
-"""Retries and timeouts, as annotations of the routes to a service; pure.
+"""Retries and timeouts as annotations of the routes to a service; pure.
 
-Both kinds of policy share a route, so there is one for each port of a service that any of them is about.
+Both kinds of policy share a route, so there is one route per port of a service that has such a policy.
 
 https://linkerd.io/2-edge/reference/retries/
 https://linkerd.io/2-edge/reference/timeouts/
@@ -29,7 +29,7 @@ from pytest_meshcheck.model.policy import (
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.manifests import port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import port_number
 
 GRPC_CONDITIONS: Mapping[Failure, str] = {
     Failure.GRPC_CANCELLED: "cancelled",
@@ -40,7 +40,7 @@ GRPC_CONDITIONS: Mapping[Failure, str] = {
 }
 
 RETRIED = frozenset({Failure.STATUS, Failure.REFUSED_STREAM, *GRPC_CONDITIONS})
-"""What can be retried without retrying more than was asked for. A refused stream is retried wherever anything is."""
+"""The failures that can be retried without retrying others. A refused stream is retried with any of them."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Route:
 HTTP_ROUTE = Route("HTTPRoute", "retry.linkerd.io/http")
 GRPC_ROUTE = Route("GRPCRoute", "retry.linkerd.io/grpc")
 ROUTES = {Protocol.HTTP1: HTTP_ROUTE, Protocol.H2C: HTTP_ROUTE, Protocol.GRPC: GRPC_ROUTE}
-"""By what a port speaks; with the others there is nothing to try again."""
+"""By what a port speaks; Linkerd takes all else for opaque, where no route acts."""
 
 
 def routes(policies: Sequence[Policy]) -> list[Manifest]:
-    """The routes of every service that a policy is about.
+    """The routes of every service that has a policy.
 
     Raises:
         Unsupported: Linkerd cannot express one of the policies.
@@ -73,7 +73,7 @@ def routes(policies: Sequence[Policy]) -> list[Manifest]:
 
 
 def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[ServicePolicy]) -> Manifest:
-    """It shows the mark to the server: a GRPCRoute of Linkerd does not change answers."""
+    """A route that adds the mark to requests: a GRPCRoute of Linkerd does not change responses."""
     number = port_number(target, port.name)
     header = {"name": MARK, "value": mark(about)}
     rule = {
@@ -112,7 +112,7 @@ def _refuse_connection_limit(_: Route, __: RequestsPerConnection) -> dict[str, s
 
 def _retries(route: Route, policy: Retry) -> dict[str, str]:
     if others := policy.on - RETRIED:
-        raise Unsupported(f"{min(others)} cannot be listed for retries, only answers can ({RETRIES})")
+        raise Unsupported(f"{min(others)} cannot be listed for retries, only statuses can ({RETRIES})")
     conditions = _conditions(route, policy)
     if not policy.attempts or not (conditions or Failure.REFUSED_STREAM in policy.on):
         return {}
@@ -129,19 +129,19 @@ ANNOTATED: Mapping[type[ServicePolicy], Callable[[Route, Any], dict[str, str]]] 
     Timeout: _timeout,
     RequestsPerConnection: _refuse_connection_limit,
 }
-"""The annotations that a route has because of a policy."""
+"""The annotations of a route for each kind of policy."""
 
 
 def _conditions(route: Route, policy: Retry) -> list[str]:
-    """Those that this kind of route knows; with a blank between them, Linkerd would ignore them all."""
+    """The conditions for this kind of route; Linkerd would ignore all of them if they contained a blank."""
     if route is GRPC_ROUTE:
         return sorted(GRPC_CONDITIONS[failure] for failure in policy.on & GRPC_CONDITIONS.keys())
     return [str(status) for status in sorted(policy.statuses)]
 
 
 def _duration(seconds: float) -> str:
-    """Linkerd takes no fractions, as in 0.5s."""
+    """A duration in whole milliseconds, as Linkerd accepts no fractions such as 0.5s."""
     milliseconds = round(seconds * 1000)
     if not math.isclose(milliseconds, seconds * 1000):
-        raise Unsupported(f"{seconds} s are no whole number of milliseconds ({TIMEOUTS})")
+        raise Unsupported(f"{seconds} s is not a whole number of milliseconds ({TIMEOUTS})")
     return f"{milliseconds}ms"

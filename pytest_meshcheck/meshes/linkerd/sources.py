@@ -1,4 +1,4 @@
-"""Where Linkerd says what: its documentation, and where that is silent its source."""
+"""URLs of Linkerd's documentation and, where that is silent, its source."""
 
 DOCS = "https://linkerd.io/2-edge"
 MTLS = f"{DOCS}/features/automatic-mtls/"

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces, runs_in
 from pytest_meshcheck.platforms.cleanup.run_records import (
@@ -28,15 +26,20 @@ from pytest_meshcheck.platforms.helm.helm import Helm
 from pytest_meshcheck.platforms.helm.installation import installed_by, remove
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import KEPT, OURS, Kind
-from pytest_meshcheck.platforms.kubernetes.api import REACHABLE_WITHIN, UNREACHABLE, Api
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.api.resources import REACHABLE_WITHIN, Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 from pytest_meshcheck.platforms.run_directory import RunDirectory, dead_runs
 
 IS_KEPT = "--mesh-keep=always keeps it for the next run"
 NO_RECORD = "it has no run record: kept on purpose, or created by another user or machine"
 UNINSTALLED_WITHIN = 120.0
 NO_CONTEXT = "its context is no longer in the kubeconfig"
+
+
+Uninstall = Callable[[str, Attachment], str]
+"""Uninstalls the mesh ``NAME[@VERSION]`` of a run through its adapter; returns an error message, empty on success."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,10 @@ def finished(cluster: Kind) -> bool:
     return cluster.exists()
 
 
-def of_dead_runs() -> Iterator[Leftover]:
+def of_dead_runs(uninstall: Uninstall) -> Iterator[Leftover]:
     """Leftovers named by this user's run records, and run directories in the temporary folder."""
     for record in records()[1]:
-        remove = partial(_remove, record)
+        remove = partial(_remove, record, uninstall)
         if _is_gone(record):
             yield Leftover(f"record of {_described(record)}, which is gone", remove)
         else:
@@ -89,8 +92,8 @@ def of_nobody() -> Iterator[Leftover]:
         return
     alive, dead = records()
     for name in filter(lambda name: name.startswith(OURS), kind.clusters()):
-        told = [*alive, *(record for record in dead if isinstance(record.where, OwnCluster))]
-        if not any(record.uses(name) for record in told):
+        known = [*alive, *(record for record in dead if isinstance(record.where, OwnCluster))]
+        if not any(record.uses(name) for record in known):
             doubt = IS_KEPT if name.startswith(KEPT) else NO_RECORD
             yield Leftover(f"kind cluster {name}", partial(_remove_kind, name), doubt)
 
@@ -112,7 +115,8 @@ def _described(record: Record) -> str:
         case KeptCluster(name):
             return f"namespaces of run {record.run} in kind cluster {name}"
         case NamedCluster(context):
-            return f"resources of run {record.run} in context {context}"
+            meshes = f" (with {', '.join(record.meshes)})" if record.meshes else ""
+            return f"resources of run {record.run} in context {context}{meshes}"
 
 
 def _is_gone(record: Record) -> bool:
@@ -135,12 +139,12 @@ def _doubt(record: Record) -> str:
     return "" if record.where.context in known.names else NO_CONTEXT
 
 
-def _remove(record: Record) -> str:
+def _remove(record: Record, uninstall: Uninstall) -> str:
     with adopted(record) as ours:
         if not ours:
-            return ""  # somebody removes it just now
+            return ""  # another process is removing it
         try:
-            trouble = "" if _is_gone(record) or _doubt(record) else _remove_made(record)
+            trouble = "" if _is_gone(record) or _doubt(record) else _remove_made(record, uninstall)
         except (Inconclusive, MeshUnavailable) as error:
             return str(error)
         if not trouble:
@@ -148,7 +152,7 @@ def _remove(record: Record) -> str:
         return trouble
 
 
-def _remove_made(record: Record) -> str:
+def _remove_made(record: Record, uninstall: Uninstall) -> str:
     match record.where:
         case OwnCluster(name):
             return _remove_kind(name, record.run)
@@ -159,7 +163,11 @@ def _remove_made(record: Record) -> str:
                 return _remove_namespaces(Attachment(record.run, "", "", str(kubeconfig)))
         case NamedCluster(context, kubeconfig):
             there = Attachment(record.run, "", "", kubeconfig, context or None)
-            return _remove_namespaces(there) or asyncio.run(_remove_installed(there))
+            return (
+                _remove_namespaces(there)
+                or asyncio.run(_remove_installed(there))
+                or "; ".join(filter(None, [uninstall(mesh, there) for mesh in record.meshes]))
+            )
 
 
 def _remove_kind(name: str, dead: str = "") -> str:
@@ -173,13 +181,13 @@ def _remove_kind(name: str, dead: str = "") -> str:
 
 
 async def _remove_installed(attachment: Attachment) -> str:
-    """Remove the meshes of a run; helm has to be there only where there is any."""
+    """Remove the Helm meshes of a run; helm is required only if there is one."""
     api = await Api.connect(attachment.kubeconfig, attachment.context)
     try:
         for one in await installed_by(api, attachment.run):
             helm.require()
             await remove(api, Helm(attachment.kubeconfig, attachment.context), one, UNINSTALLED_WITHIN)
-    except (*UNREACHABLE, ApiException) as error:
+    except (*UNREACHABLE, Refused) as error:
         return f"the API server failed: {error}"
     finally:
         await api.close()

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes.api import BACK_WITHIN, UNREACHABLE, Api, Object
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.manifests import RUN
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import BACK_WITHIN, Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 
 NAMESPACES = "/api/v1/namespaces"
 GONE_WITHIN = 60.0
@@ -37,7 +36,7 @@ async def remove_namespaces(attachment: Attachment, patience: float = BACK_WITHI
         await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
     except TimeoutError:
         return left
-    except (*UNREACHABLE, ApiException, Inconclusive) as error:
+    except (*UNREACHABLE, Refused, Inconclusive) as error:
         return [f"those labelled {selector} ({error})"]
     finally:
         await api.close()
@@ -55,8 +54,8 @@ async def runs_in(kubeconfig: Path | None, context: str | None) -> dict[str, lis
     try:
         await api.version()
         found, _ = await api.items(NAMESPACES, RUN)
-    except ApiException as error:
-        raise MeshUnavailable(f"its namespaces cannot be listed: {error.status} {error.reason}") from error
+    except Refused as error:
+        raise MeshUnavailable(f"its namespaces cannot be listed: {error}") from error
     finally:
         await api.close()
     for namespace in found:

@@ -1,8 +1,8 @@
 """Run records: what each run creates outside of its processes, recorded before it is created.
 
-A record is a file that the run keeps locked: the kernel lets go of the lock when the run dies, however it dies. So a
-record that nobody holds is that of a dead run, whatever became of process ids, and a record that is held is never
-touched. Runs of other users and of other machines have their records there.
+A record is a file that the run keeps locked: the kernel releases the lock when the run dies, however it dies. A record
+without a lock therefore belongs to a dead run, whatever became of process ids, and a locked record is never touched.
+Runs of other users and on other machines keep their own records.
 """
 
 import contextlib
@@ -21,19 +21,19 @@ SUFFIX = ".json"
 
 
 class OwnCluster(msgspec.Struct, frozen=True, tag="own-cluster"):
-    """A kind cluster that is there for this run alone, or not yet there for others."""
+    """A kind cluster for this run alone, or not yet available to others."""
 
     name: str
 
 
 class KeptCluster(msgspec.Struct, frozen=True, tag="kept-cluster"):
-    """A kind cluster that stays; the run has namespaces in it."""
+    """A kept kind cluster in which the run has namespaces."""
 
     name: str
 
 
 class NamedCluster(msgspec.Struct, frozen=True, tag="named-cluster"):
-    """A cluster that the user named; the run has namespaces in it."""
+    """A cluster that the user named, in which the run has namespaces and meshes."""
 
     context: str
     kubeconfig: str = ""
@@ -44,18 +44,20 @@ Where = OwnCluster | KeptCluster | NamedCluster
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What one run makes."""
+    """What one run creates."""
 
     run: str
     where: Where
+    meshes: tuple[str, ...] = ()
+    """Meshes, as ``NAME[@VERSION]``, that nothing but their adapters can find in the cluster and uninstall."""
 
     @property
     def file(self) -> str:
-        """The name of the file; it does not begin with a dot."""
+        """The name of the file, which does not begin with a dot."""
         return f"{self.run}.{self.where.__struct_config__.tag}{SUFFIX}"
 
     def uses(self, cluster: str) -> bool:
-        """Whether it is about this kind cluster."""
+        """Whether it names this kind cluster."""
         if isinstance(self.where, NamedCluster):
             return self.where.context == f"kind-{cluster}"
         return self.where.name == cluster
@@ -69,30 +71,30 @@ class Registration:
     lock: int
 
     @classmethod
-    def begin(cls, run: str, where: Where) -> "Registration":
-        """Write down what a run is about to make.
+    def begin(cls, run: str, where: Where, meshes: tuple[str, ...] = ()) -> "Registration":
+        """Record what a run is about to create.
 
         Raises:
-            MeshUnavailable: There is no place for it.
+            MeshUnavailable: The folder of records cannot be written.
         """
-        record, folder = Record(run, where), records_folder()
+        record, folder = Record(run, where, meshes), records_folder()
         fresh = folder / f".{secrets.token_hex(8)}"
         lock = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         os.write(lock, msgspec.json.encode(record))
         os.fsync(lock)
-        # It gets its name only once it is locked: nobody can take the run for dead in between.
+        # It is renamed once it is locked, so that the run never looks dead in between.
         fresh.rename(folder / record.file)
         return cls(record, lock)
 
     def end(self) -> None:
-        """Nothing is left of what was written down."""
+        """Remove the record: nothing is left of what it names."""
         forget(self.record)
         os.close(self.lock)
 
 
 def records() -> tuple[list[Record], list[Record]]:
-    """The records of runs that are alive, and those of dead ones."""
+    """The records of live runs, and those of dead runs."""
     alive: list[Record] = []
     dead: list[Record] = []
     for path in sorted(records_folder().glob(f"*{SUFFIX}")):
@@ -104,7 +106,7 @@ def records() -> tuple[list[Record], list[Record]]:
 
 @contextlib.contextmanager
 def adopted(record: Record) -> Iterator[bool]:
-    """The record of a dead run is nobody else's while the block runs; False where it is gone, or somebody's."""
+    """Lock the record of a dead run while the block runs; False if it is gone, or locked by another process."""
     with _taken(records_folder() / record.file) as taken:
         yield taken
 
@@ -123,10 +125,10 @@ def reserved(cluster: str) -> Iterator[None]:
 
 
 def records_folder() -> Path:
-    """Where records are: in the user's state, so that they survive a restart of the machine.
+    """The folder of records: in the state of the user, so that they survive a restart of the machine.
 
     Raises:
-        MeshUnavailable: It cannot be made.
+        MeshUnavailable: It cannot be created or written.
     """
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "meshcheck"
     try:
@@ -135,7 +137,7 @@ def records_folder() -> Path:
             raise PermissionError(None, "Permission denied")
     except OSError as error:
         raise MeshUnavailable(
-            f"{folder}, where runs write down what they make, cannot be written: {error.strerror}; "
+            f"{folder}, the folder of run records, cannot be written: {error.strerror}; "
             "name another place with the environment variable XDG_STATE_HOME"
         ) from error
     return folder
@@ -143,7 +145,7 @@ def records_folder() -> Path:
 
 @contextlib.contextmanager
 def _taken(path: Path) -> Iterator[bool]:
-    """Whether nobody holds a record that is there; it is held while the block runs."""
+    """Whether a record exists and could be locked; it stays locked while the block runs."""
     try:
         lock = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -161,7 +163,7 @@ def _taken(path: Path) -> Iterator[bool]:
 
 
 def _read(path: Path) -> Record | None:
-    """What a record says; None where it is gone by now, or that of another version, which knows what it means."""
+    """The content of a record; None if it is gone, or was written by another version."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):

@@ -19,19 +19,19 @@ from pytest_meshcheck.platforms.run_directory import RunDirectory
 
 OCI = "oci://"
 NEWEST = 12
-"""Versions that a message lists: a repository has hundreds."""
+"""Versions that a message lists at most: a repository has hundreds."""
 
 RELEASED = re.compile(r"(edge-)?\d+\.\d+\.\d+(-(alpha|beta|rc)[.\d]*)?")
-"""What a folder is called that holds the charts of one version."""
+"""Pattern of the name of a folder with the charts of one version."""
 
 LAYOUTS = ("*.tgz", "*/Chart.yaml", "*/*.tgz", "*/*/Chart.yaml")
 """Where charts lie in a directory, from CHART-VERSION.tgz to VERSION/CHART/Chart.yaml."""
 
 BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error, UnicodeError, yaml.YAMLError)
-"""What reading raises where a file is no chart."""
+"""Errors of reading a file that is not a chart."""
 
 ALIAS = "meshcheck"
-"""What a repository is called in a configuration of helm that lasts for one question."""
+"""Name of the repository in a temporary configuration of helm."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Source:
     Attributes:
         chart: Its name.
         version: Its version.
-        app_version: The version of what it installs, empty where it does not say.
-        arguments: What helm is to be told to find it.
+        app_version: The version of what it installs; empty if the chart does not name one.
+        arguments: The arguments by which helm finds it.
         folder: The folder of a version that it lies in, empty where there is none.
     """
 
@@ -54,7 +54,7 @@ class Source:
 
     @property
     def installs(self) -> str:
-        """The version of what it installs. Charts of a source tree bear a placeholder, and their folder says it."""
+        """The version of what it installs; charts of a source tree have it in the name of their folder."""
         says = bare(self.app_version or self.version)
         folder = bare(self.folder)
         return folder if RELEASED.fullmatch(folder) and folder not in (says, bare(self.version)) else says
@@ -74,7 +74,7 @@ class Charts:
 
     Attributes:
         default: The URL of the mesh's own repository.
-        given: What the user gave instead, a directory or a URL; None for the default.
+        given: The directory or URL that the user named instead; None for the default.
     """
 
     default: str
@@ -197,7 +197,7 @@ def _of_repository(url: str) -> Iterator[Source]:
 
 
 def _of_registry(url: str, chart: str, version: str) -> Source:
-    """A registry does not tell which versions there are, only whether it has this one."""
+    """A registry does not list versions; it only says whether it has this one."""
     place, failures = f"{url.rstrip('/')}/{chart}", []
     for spelt in (bare(version), f"v{bare(version)}"):
         try:

@@ -18,10 +18,10 @@ from pytest_meshcheck.platforms.helm.process import INSTALL, HelmFailed, ask, ca
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 
 OLDEST = (3, 8)
-"""The oldest helm that reads registries (``oci://``) without being told that this is an experiment."""
+"""The oldest helm that reads registries (``oci://``) without an experimental setting."""
 
 STATES = ("--deployed", "--failed", "--pending", "--uninstalling")
-"""What counts as there: also what an interrupted helm left."""
+"""States of releases that are listed, also those that an interrupted helm left."""
 
 NOT_FOUND = "release: not found"
 
@@ -74,15 +74,15 @@ class Helm:
     context: str | None = None
 
     async def install(self, release: Release, source: Source, *, wait: float | None = None) -> None:
-        """Install it or change it into this, with its namespace.
+        """Install or change a release, with its namespace.
 
         Args:
-            release: What is to be there.
+            release: The release.
             source: Its chart.
-            wait: Seconds to wait until helm takes it for ready; None to return once it is accepted.
+            wait: Seconds to wait until helm considers it ready; None to return once it is accepted.
 
         Raises:
-            Inconclusive: helm says no; says why.
+            Inconclusive: helm refuses; the message says why.
         """
         await self._apply("install", release, source, wait, "--install", "--create-namespace")
 
@@ -91,7 +91,7 @@ class Helm:
         await self._apply("upgrade", release, source, wait)
 
     async def uninstall(self, name: str, namespace: str, *, wait: float | None = None) -> None:
-        """Remove a release; one that is gone already is no error.
+        """Remove a release; a missing one is no error.
 
         Raises:
             Inconclusive: helm cannot remove it; says why.
@@ -103,7 +103,7 @@ class Helm:
                 raise Inconclusive(f"helm cannot uninstall {name} in {namespace}: {error}") from error
 
     async def releases(self, namespace: str | None = None) -> list[Installed]:
-        """The releases of a namespace, by default of all.
+        """The releases in a namespace, by default in all namespaces.
 
         Raises:
             Inconclusive: helm cannot list them.
@@ -116,21 +116,21 @@ class Helm:
         return [_installed(entry) for entry in listed]
 
     async def values(self, name: str, namespace: str) -> dict[str, Any]:
-        """What overrules the chart's values in a release.
+        """The values of a release that override those of its chart.
 
         Raises:
-            Inconclusive: There is no such release, or helm cannot tell.
+            Inconclusive: There is no such release, or helm fails.
         """
         try:
-            told = await self._call("get", "values", name, f"--namespace={namespace}", "--output=json")
+            values = await self._call("get", "values", name, f"--namespace={namespace}", "--output=json")
         except HelmFailed as error:
             raise Inconclusive(f"helm cannot read the values of {name} in {namespace}: {error}") from error
-        return json.loads(told) or {}
+        return json.loads(values) or {}
 
     async def _apply(self, verb: str, release: Release, source: Source, wait: float | None, *options: str) -> None:
         with _files([release.values, *release.overrides]) as files:
             named = [f"--values={path}" for path in files]
-            # helm by itself takes over the values of before where it is given none
+            # without values helm reuses those of the last revision
             arguments = [f"--namespace={release.namespace}", "--reset-values", *options, *_patience(wait), *named]
             try:
                 await self._call("upgrade", release.name, *source.arguments, *arguments)
@@ -151,12 +151,12 @@ def require() -> None:
         MeshUnavailable: It is missing, does not work or is too old; says what to do.
     """
     try:
-        told = ask("version", "--short")
+        answer = ask("version", "--short")
     except HelmFailed as error:
         raise MeshUnavailable(f"helm does not work: {error}: reinstall it ({INSTALL})") from error
-    found = re.search(r"v(\d+)\.(\d+)", told)
+    found = re.search(r"v(\d+)\.(\d+)", answer)
     if found is None:
-        raise MeshUnavailable(f"helm reports no version but {told.strip()!r}: reinstall it ({INSTALL})")
+        raise MeshUnavailable(f"helm reports no version but {answer.strip()!r}: reinstall it ({INSTALL})")
     version = int(found[1]), int(found[2])
     if version < OLDEST:
         is_, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))

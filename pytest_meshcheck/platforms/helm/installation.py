@@ -1,7 +1,7 @@
 """Records, in the cluster, of what a run installed with Helm, so that others know its owner and can remove it.
 
-A Secret in the namespace that was made for it tells; that namespace, and definitions that were brought besides the
-charts', bear ``OURS``.
+The record is a Secret in the namespace of the mesh; that namespace, and definitions that did not come with a chart,
+have the labels ``OURS``.
 """
 
 import base64
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.helm.helm import Helm
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object, selector
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 STATE = "meshcheck"
 """Name of the Secret."""
@@ -29,12 +30,12 @@ class Installation:
     """Charts in one namespace.
 
     Attributes:
-        namespace: Made for them.
-        run: Who installed them.
-        recipe: Tells one way of installing them from another; empty while that is under way.
-        releases: In the order in which they are installed, and any that may be there besides.
-        groups: API groups whose definitions neither Helm nor the suite made, but what the charts run.
-        authority: The archive of the authority that was given to them.
+        namespace: Created for them.
+        run: The run that installed them.
+        recipe: Identifies how they were installed; empty during installation.
+        releases: In the order of their installation, then any others that may be there.
+        groups: API groups whose definitions the programs of the charts create.
+        authority: The archive of the authority that they use.
     """
 
     namespace: str
@@ -46,8 +47,8 @@ class Installation:
 
     @property
     def secret(self) -> Manifest:
-        """What is written down."""
-        told = {
+        """The Secret that records it."""
+        data = {
             "run": self.run,
             "recipe": self.recipe,
             "releases": " ".join(self.releases),
@@ -55,52 +56,52 @@ class Installation:
             "authority": self.authority,
         }
         metadata = {"name": STATE, "namespace": self.namespace, "labels": OURS}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": told}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
 
     @property
     def by_hand(self) -> str:
-        """How to remove it."""
+        """The commands that remove it."""
         names = " ".join(reversed(self.releases))
         return f"helm uninstall -n {self.namespace} {names} && kubectl delete namespace {self.namespace}"
 
 
 def home(namespace: str) -> Manifest:
-    """The namespace that an installation is made in."""
+    """The namespace of an installation."""
     labels = {**OURS, "pod-security.kubernetes.io/enforce": "privileged"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
 
 
 async def installation_in(api: Api, namespace: str) -> Installation | None:
-    """What is installed in a namespace; None where it is not the suite's.
+    """The installation in a namespace; None if the suite did not install it.
 
     Raises:
-        Inconclusive: The Secret is none that the suite has written.
+        Inconclusive: The Secret was not written by the suite.
     """
     secret = await api.read(f"/api/v1/namespaces/{namespace}/secrets/{STATE}")
     if secret is None:
         return None
-    told = _decoded(secret)
+    data = _decoded(secret)
     return Installation(
         namespace=namespace,
-        run=told.get("run", "(unknown)"),
-        recipe=told["recipe"],
-        releases=tuple(told.get("releases", "").split()),
-        groups=tuple(told.get("groups", "").split()),
-        authority=told["authority"],
+        run=data.get("run", "(unknown)"),
+        recipe=data["recipe"],
+        releases=tuple(data.get("releases", "").split()),
+        groups=tuple(data.get("groups", "").split()),
+        authority=data["authority"],
     )
 
 
 async def installed_by(api: Api, run: str) -> list[Installation]:
-    """What one run has installed in a cluster."""
+    """The installations of one run in a cluster."""
     homes, _ = await api.items(NAMESPACES, selector(OURS))
     found = [await installation_in(api, home["metadata"]["name"]) for home in homes]
     return [one for one in found if one is not None and one.run == run]
 
 
 async def remove(api: Api, program: Helm, installation: Installation, patience: float) -> None:
-    """Remove the charts, the definitions that came with them, and the namespace; each may take so many seconds.
+    """Remove the charts, the definitions that came with them, and the namespace; each within ``patience`` seconds.
 
-    The namespace is gone then: to the next run, what is about to go would be somebody else's mesh.
+    Returns once the namespace is gone: the next run would take a terminating one for another mesh.
 
     Raises:
         Inconclusive: Helm cannot remove a chart, or the namespace does not go away.
@@ -119,7 +120,7 @@ async def remove(api: Api, program: Helm, installation: Installation, patience: 
     try:
         await api.until(NAMESPACES, selector(OURS), is_gone, patience)
     except TimeoutError as late:
-        raise Inconclusive(f"the namespace {installation.namespace} does not go away") from late
+        raise Inconclusive(f"the namespace {installation.namespace} is still there after {patience:.0f} s") from late
 
 
 def _came_with(installation: Installation, definition: Object) -> bool:

@@ -15,16 +15,16 @@ PROGRAM = "helm"
 INSTALL = "https://helm.sh/docs/intro/install/"
 
 ELSEWHERE = re.compile(r"HELM_KUBE|HELM_NAMESPACE$|HELM_DEBUG$")
-"""Variables that would lead helm to another cluster than that of the run, or have it chat."""
+"""Variables that would lead helm to another cluster, or make it verbose."""
 
 CHATTER = re.compile(r"WARNING:|[IW]\d{4} |level=(INFO|WARN)")
-"""How lines begin that do not say what is wrong: of helm, and of the Kubernetes client in it."""
+"""Beginnings of lines that do not state the error: of helm, and of its Kubernetes client."""
 
 ANSWERS_WITHIN = 60.0
-"""Seconds for a question about charts; an index of charts is some megabytes."""
+"""Seconds for a query about charts; an index of charts has megabytes."""
 
 GRACE = 5.0
-"""Seconds in which an interrupted helm may write down that its release failed, so that the next one can go on."""
+"""Seconds in which an interrupted helm may record that its release failed, which the next installation requires."""
 
 
 class HelmFailed(Exception):
@@ -87,7 +87,7 @@ async def call(*arguments: str) -> str:
 
 
 def complaint(text: str, lines: int = 3) -> str:
-    """The last lines of helm that say what is wrong, as one line without private keys."""
+    """The last lines of helm that state the error, as one line without private keys."""
     said = [line.strip() for line in redacted(text).splitlines() if line.strip() and not CHATTER.match(line)]
     begins = [number for number, line in enumerate(said) if line.startswith("Error: ")]
     relevant = said[begins[-1] :] if begins else said
@@ -115,7 +115,7 @@ async def _started(*arguments: str) -> asyncio.subprocess.Process:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ask helm and what it started to end, then end them, and wait for that."""
+    """Terminate helm and its children, then kill them, and wait for their end."""
     try:
         _signal(process, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):

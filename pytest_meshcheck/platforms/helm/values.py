@@ -37,12 +37,12 @@ def read_values(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def overrides(values: Mapping[str, Mapping[str, Any]], chart: str) -> tuple[Mapping[str, Any], ...]:
-    """What overrules an adapter's values for a chart: what is for every chart, then what is for this one."""
+    """The values that override those of an adapter for a chart: those for every chart, then those for this one."""
     return tuple(values[name] for name in (EVERY_CHART, chart) if name in values)
 
 
 def unknown_charts(values: Mapping[str, object], charts: Collection[str]) -> str:
-    """What is wrong with the names that values are given for, where these are the charts; empty for nothing.
+    """An error message about names that are not among these charts; empty if all are.
 
     Without charts nothing is known to be wrong: a mesh may be installed otherwise.
     """

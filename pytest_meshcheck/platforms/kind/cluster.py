@@ -32,7 +32,7 @@ INSTALL = "https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind cluster, before it is there.
+    """A kind cluster, which may not exist yet.
 
     Attributes:
         name: Its name.
@@ -46,7 +46,7 @@ class Kind:
 
     @property
     def context(self) -> str:
-        """What kind calls its context in a kubeconfig."""
+        """The name of its context in a kubeconfig."""
         return f"kind-{self.name}"
 
     def create(self, kubeconfig: Path) -> None:
@@ -68,7 +68,7 @@ class Kind:
             raise Inconclusive(f"kind cannot create the cluster {self.name}: {_complaint(created.stderr)}")
 
     def load(self, image: str) -> None:
-        """Bring an image of this machine onto every node.
+        """Load an image of this machine onto every node.
 
         Raises:
             Inconclusive: It cannot be loaded.
@@ -81,11 +81,11 @@ class Kind:
                     raise Inconclusive(f"the image {image} cannot be loaded into {self.name}: {why}")
 
     def exists(self) -> bool:
-        """Whether there is a cluster of that name."""
+        """Whether the cluster exists."""
         return self.name in clusters()
 
     def write_kubeconfig(self, kubeconfig: Path) -> None:
-        """Write the kubeconfig of a cluster that is there."""
+        """Write the kubeconfig of an existing cluster."""
         written = run(["kind", "export", "kubeconfig", "--name", self.name, "--kubeconfig", str(kubeconfig)])
         if written.returncode:
             raise Inconclusive(f"the kind cluster {self.name} has no kubeconfig: {_complaint(written.stderr)}")
@@ -136,14 +136,14 @@ def _patience(config: Path | None) -> str:
 
 
 def shipped(name: str) -> Path:
-    """A kind configuration that comes with the package."""
+    """A kind configuration shipped with the package."""
     package = Path(__file__).parents[2]
     folders = (package / "kind-configs", package.parent / "kind-configs")
     return next(folder / name for folder in folders if folder.is_dir())
 
 
 def kept_name(image: str | None, config: Path | None, meshes: Sequence[str] = ()) -> str:
-    """The name of a cluster that is kept for the next run that wants the same."""
+    """The name of a cluster that is kept for the next run with the same settings."""
     content = config.read_bytes() if config else b""
     wanted = hashlib.sha256("\0".join([image or "", *meshes]).encode() + b"\0" + content)
     return f"{KEPT}-{wanted.hexdigest()[:6]}"
@@ -159,7 +159,7 @@ def clusters() -> list[str]:
 
 
 def has(name: str) -> bool:
-    """Whether there is a kind cluster of that name; False where there is no kind."""
+    """Whether there is a kind cluster of that name; False if kind is not installed."""
     return shutil.which("kind") is not None and name in clusters()
 
 
@@ -197,7 +197,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _complaint(text: str) -> str:
-    """The lines of kind that say what is wrong, without its progress."""
+    """The error lines of kind, without its progress."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not re.match(r"\s*[•✓✗]", line)]
     errors = [line for line in lines if line.startswith(("ERROR", "Command Output"))]
     return " ".join((errors or lines)[-3:]) or "it said nothing"

@@ -11,7 +11,7 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.children import tethered
 
 PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"
-"""What kind is told by which program to use: https://kind.sigs.k8s.io/docs/user/rootless/."""
+"""The variable that tells kind which program to use: https://kind.sigs.k8s.io/docs/user/rootless/."""
 
 PROVIDERS = ("docker", "nerdctl", "podman")
 """In the order in which kind looks for them."""
@@ -61,7 +61,7 @@ def run(command: Sequence[str], patience: float | None = None) -> subprocess.Com
 
 
 def last_lines(ran: subprocess.CompletedProcess[str]) -> str:
-    """What a program said last, for messages."""
+    """The last lines of output of a program, for messages."""
     lines = [line.strip() for line in (ran.stderr or ran.stdout).splitlines() if line.strip()]
     return " ".join(lines[-3:]) or f"exit code {ran.returncode}"
 

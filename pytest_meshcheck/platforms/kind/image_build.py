@@ -13,7 +13,7 @@ from pytest_meshcheck.platforms.kind.containers import last_lines, provider
 
 DOCKER = "docker"
 ENDPOINT = ("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-"""What the program's current context leads to; kind uses the program, and the image has to be where it looks."""
+"""The address of the current context of the program: kind uses the program, and the image must be there."""
 
 
 def build(folder: Path, tag: str) -> None:

@@ -17,14 +17,14 @@ import pytest_meshcheck
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kind.containers import last_lines
 from pytest_meshcheck.platforms.kind.image_build import build, containers, run
-from pytest_meshcheck.platforms.kubernetes.manifests import PYTHON
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import PYTHON
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 
 REPOSITORY = "localhost/meshcheck/probe"
 """Names no registry: such an image is never pulled."""
 
-PACKAGES = ("cryptography", "grpcio", "h11", "h2", "msgspec")
-"""What a probe needs, in the versions at hand, so that both ends of a control stream are the same."""
+PACKAGES = ("cryptography", "grpcio", "h11", "h2", "msgspec", "wsproto")
+"""The packages of a probe, in the versions installed here, so that both ends of a control stream are the same."""
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """An image's architecture, and the machine in the names of wheels."""
@@ -47,7 +47,7 @@ USER 65532
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an image is made of.
+    """The contents of an image.
 
     Attributes:
         base: The base image, with ``python3``, its ``venv`` and pip.
@@ -61,7 +61,7 @@ class Recipe:
 
     @property
     def dockerfile(self) -> str:
-        """The whole of it."""
+        """The Dockerfile."""
         return DOCKERFILE.format(base=self.base, python=PYTHON, packages=" ".join(requirements()))
 
     @property
@@ -95,7 +95,7 @@ class Plan:
     """An image for which everything is on this machine; only the build is left, unless it has been built.
 
     Attributes:
-        recipe: What it is made of.
+        recipe: Its contents.
         folder: The packages for the build; None where the image is there already.
     """
 
@@ -104,7 +104,7 @@ class Plan:
 
     @classmethod
     def of(cls, base: str, wheels: Path | None = None) -> "Plan":
-        """Fetch what is missing.
+        """Fetch missing packages.
 
         Args:
             base: The base image.

@@ -1,1 +1,1 @@
-"""Workloads as pods of a Kubernetes cluster."""
+"""Workloads as pods of a Kubernetes cluster: ``platform`` runs them, ``api`` reaches the cluster."""

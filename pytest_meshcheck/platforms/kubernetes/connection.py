@@ -5,28 +5,26 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kubernetes_asyncio.client import ApiException
-
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.platforms.kubernetes import room
-from pytest_meshcheck.platforms.kubernetes.api import UNREACHABLE, Api, Object, selector
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.evidence import last_warning, unready_nodes
-from pytest_meshcheck.platforms.kubernetes.manifests import CONTAINER, RELAY, RUN, Ownership, sample
-from pytest_meshcheck.platforms.kubernetes.pods import PODS, Pods, obstacle, progress, ready
-from pytest_meshcheck.platforms.kubernetes.running import pods_of
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import last_warning, unready_nodes
+from pytest_meshcheck.platforms.kubernetes.workloads import room
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, RELAY, RUN, Ownership, sample
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import PODS, Pods, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
 from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
 
 STARTS_WITHIN = 90.0
-"""Seconds from the first resource of a workload until it serves."""
+"""Seconds from the first resource of a workload until it must serve."""
 
 SAMPLES = "/api/v1/namespaces/default/pods"
-"""Where pods are tried out that are never created: what a mesh adds to them is seen then."""
+"""Where pods are created by dry run only, which shows what a mesh adds to them."""
 
-DRY_RUN = [("dryRun", "All")]
 NODES = "/api/v1/nodes"
 GONE_WITHIN = 90.0
 ONE_TRY = 1.0
@@ -37,8 +35,8 @@ class Connection:
     """One session's connection.
 
     Attributes:
-        pods: What is known of the pods of this part of the run.
-        timeout_scale: What every patience is multiplied by.
+        pods: The pods of this process of the run.
+        timeout_scale: Factor for every timeout.
     """
 
     api: Api
@@ -46,16 +44,16 @@ class Connection:
     pods: Pods
     timeout_scale: float
     _awaited: dict[tuple[str, str, int], float] = field(default_factory=dict)
-    """Since when a pod is waited for, so that one that never comes costs a run its patience once."""
+    """Since when each pod has been awaited, so that one that never comes costs the run its timeout only once."""
 
     @classmethod
     async def to(cls, attachment: Attachment, owner: Ownership, timeout_scale: float) -> "Connection":
-        """Connect to a cluster, and begin to watch the pods of one owner."""
+        """Connect to a cluster, and start to watch the pods of one owner."""
         api = await Api.connect(attachment.kubeconfig, attachment.context)
         return cls(api, Executor(api.configuration), Pods(api, selector(owner.labels)), timeout_scale)
 
     async def apply(self, wanted: Sequence[Manifest]) -> list[Object]:
-        """Create or replace resources, and return them as they are now; Inconclusive where the API server is away."""
+        """Create or replace resources, and return their new state; Inconclusive if the API server stays away."""
         try:
             return list(await asyncio.gather(*(self.api.apply(manifest) for manifest in wanted)))
         except UNREACHABLE as error:
@@ -66,7 +64,7 @@ class Connection:
         await asyncio.gather(*(self.api.delete(manifest) for manifest in unwanted))
 
     async def ready_pod(self, namespace: str, name: str, generation: int) -> Object:
-        """The ready pod of a workload; Inconclusive where there is none in time, or never will be."""
+        """The ready pod of a workload; Inconclusive if there is none in time, or never will be."""
         found: list[Object] = []
 
         def is_there(known: Mapping[tuple[str, str], Object]) -> bool:
@@ -91,16 +89,16 @@ class Connection:
     async def refuse_beyond(
         self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int
     ) -> None:
-        """Raise Inconclusive where the nodes have no room for these workloads, in each of so many processes of a run.
+        """Raise Inconclusive if the nodes have no room for these workloads in each of ``processes`` processes of a run.
 
-        What the run has started already is not counted, as it is part of what is planned. Where the cluster does not
-        let itself be asked, nothing is known to be wrong.
+        Pods of the run are not counted, because they are part of the plan. If the cluster refuses the question, the
+        workloads are taken to fit.
         """
         try:
-            pods = [await self.api.request("POST", SAMPLES, DRY_RUN, sample(owner, *one)) for one in planned]
+            pods = [await self.api.created_dry(SAMPLES, sample(owner, *one)) for one in planned]
             nodes, _ = await self.api.items(NODES)
             there, _ = await self.api.items(PODS)
-        except (*UNREACHABLE, ApiException):
+        except (*UNREACHABLE, Refused):
             return
         others = [pod for pod in there if pod["metadata"].get("labels", {}).get(RUN) != owner.run]
         wanted, left = room.total(map(room.requested, pods)) * processes, room.free(nodes, others)
@@ -112,18 +110,19 @@ class Connection:
             )
 
     async def gone(self, namespace: str, name: str, generation: int) -> None:
-        """Wait until no pod of a workload is left; Inconclusive where one stays."""
+        """Wait until no pod of a workload is left; Inconclusive if one stays."""
+        patience = GONE_WITHIN * self.timeout_scale
 
         def are_gone(known: Mapping[tuple[str, str], Object]) -> bool:
             return not pods_of(known, namespace, name, generation)
 
         try:
-            await self.pods.until(are_gone, GONE_WITHIN * self.timeout_scale)
+            await self.pods.until(are_gone, patience)
         except TimeoutError as late:
-            raise Inconclusive(f"the pod of {namespace}/{name} does not go away") from late
+            raise Inconclusive(f"the pod of {namespace}/{name} is still there after {patience:.0f} s") from late
 
     async def probe_of(self, pod: Object) -> Probe:
-        """The control connection to the probe in a pod; Inconclusive where it cannot be spoken to."""
+        """The control connection to the probe in a pod; Inconclusive if it cannot be reached."""
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
 
         async def dial() -> Stream:
@@ -135,15 +134,15 @@ class Connection:
             raise Inconclusive(f"the probe in {namespace}/{name} cannot be reached: {error}") from error
 
     async def close(self) -> None:
-        """End the watch and close what is open."""
+        """End the watch and close all connections."""
         await self.pods.close()
         await self.executor.close()
         await self.api.close()
 
     async def _awaiting(self, namespace: str, name: str, pods: Sequence[Object]) -> str:
-        """What a workload waits for that does not become ready."""
+        """What a workload that does not become ready waits for."""
         try:
             states = [progress(pods[0]) if pods else "no pod was made", await last_warning(self.api, namespace, name)]
             return "; ".join(filter(None, [*states, *await unready_nodes(self.api)]))
-        except (*UNREACHABLE, ApiException) as error:
-            return f"the API server cannot say for what: {error}"
+        except (*UNREACHABLE, Refused) as error:
+            return f"the API server does not say why: {error}"

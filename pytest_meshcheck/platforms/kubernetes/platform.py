@@ -1,4 +1,4 @@
-"""The platform of a Kubernetes cluster: each workload a deployment with a service and a service account of its own."""
+"""The platform of a Kubernetes cluster: each workload is a deployment with its own service and service account."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -10,17 +10,18 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
-from pytest_meshcheck.platforms.kubernetes.attachment import Attachment
-from pytest_meshcheck.platforms.kubernetes.capture_pods import Watchers
+from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.capture.watchers import Watchers
+from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
-from pytest_meshcheck.platforms.kubernetes.evidence import log_of_ended, write_events, write_logs
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership, port_number
-from pytest_meshcheck.platforms.kubernetes.pods import ended_container, fate
-from pytest_meshcheck.platforms.kubernetes.running import Running
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
-from pytest_meshcheck.platforms.kubernetes.wire import End, watched
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate
+from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.recording import RecordedWire
 from pytest_meshcheck.platforms.stalls import felt
@@ -30,8 +31,8 @@ from pytest_meshcheck.probe.protocol import messages as m
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""
 
-STILL_THERE = m.ReadLedger("nobody")
-"""Asks a probe for nothing."""
+PING = m.ReadLedger("nobody")
+"""A request that only proves that a probe answers."""
 
 ROUTED_WITHIN = 20.0
 """Seconds until every node routes to a service that has an endpoint."""
@@ -40,12 +41,12 @@ PAUSE = 0.05
 
 
 class Kubernetes:
-    """One part of a run in a cluster; it touches nothing but namespaces of its own.
+    """One process of a run in a cluster; it changes only its own namespaces.
 
     Attributes:
-        journal: Where workloads write down what they see.
-        owner: Whose things these are.
-        running: The workloads that run now, by ``namespace/name``.
+        journal: Where workloads record their observations.
+        owner: The owner of its resources.
+        running: The running workloads by ``namespace/name``.
     """
 
     def __init__(self, journal: Journal, attachment: Attachment, part: str = "", timeout_scale: float = 1.0) -> None:
@@ -65,7 +66,7 @@ class Kubernetes:
         return self._attachment.description
 
     def namespace(self, plain: str) -> str:
-        """The namespace's name in the cluster."""
+        """The name of a namespace in the cluster."""
         return self.owner.namespace(plain)
 
     @property
@@ -74,28 +75,28 @@ class Kubernetes:
         return self._attachment
 
     async def api(self) -> Api:
-        """The cluster's API server, for what a mesh has to do there."""
+        """The API server of the cluster."""
         return (await self._connected()).api
 
     async def executor(self) -> Executor:
-        """What runs commands in pods, and asks what they say on their ports."""
+        """Runs commands in pods, and sends requests to their ports."""
         return (await self._connected()).executor
 
     async def pods(self) -> list[Object]:
-        """The pods of this part of the run as they are now."""
+        """The current pods of this process of the run."""
         return list((await self._connected()).pods.known.values())
 
     @property
     def namespaces(self) -> list[str]:
-        """The namespaces that it has made for workloads."""
+        """The namespaces that it has created for workloads."""
         return list(self._namespaces)
 
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
-        """Start a workload and wait until it serves, by its own address and by that of its service.
+        """Start a workload and wait until it serves at its own address and at that of its service.
 
         Raises:
-            ValueError: One of that name runs already.
-            Inconclusive: It does not start; says what its pod waits for.
+            ValueError: A workload of that name is running.
+            Inconclusive: It does not start; the message says what its pod waits for.
         """
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
@@ -108,20 +109,20 @@ class Kubernetes:
         made = manifests.workload(self.owner, spec, metadata)
         _, service, _ = await self._apply(*made)
         workload = await self._enter(spec, service["spec"]["clusterIP"], spec.replica)
-        if spec.enrolment is not Enrolment.FEIGNED:
+        if spec.enrolment is not Enrolment.IMPERSONATED:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
             await self._routed(workload, Via.SERVICE)
         return workload
 
     async def refuse_beyond(self, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int) -> None:
-        """Raise Inconclusive where the nodes have no room for these workloads, in each of so many processes."""
+        """Raise Inconclusive if the nodes have no room for these workloads in each of ``processes`` processes."""
         await (await self._connected()).refuse_beyond(self.owner, planned, processes)
 
     async def join(self, workload: Workload, metadata: Metadata) -> Workload:
-        """Start another instance of a workload, and have the service lead to both once it serves.
+        """Start another instance of a workload, and let the service lead to both once it serves.
 
         Raises:
-            Inconclusive: The new one does not start; says what its pod waits for.
+            Inconclusive: The new instance does not start; the message says what its pod waits for.
         """
         spec, old = workload.spec, self.running[str(workload)]
         generation = old.generation + 1
@@ -134,12 +135,12 @@ class Kubernetes:
         return successor
 
     async def withdraw(self, workload: Workload) -> None:
-        """Have the service lead no more to an instance that another has joined; it runs on, for what is under way."""
+        """Remove an instance that another has joined from the service; it continues, for requests under way."""
         successor = self.running[str(workload)]
         await self._apply(manifests.service(self.owner, workload.spec, successor.generation))
 
     async def let_go(self, workload: Workload) -> None:
-        """Stop an instance that was withdrawn, and wait until its pod is gone."""
+        """Stop a withdrawn instance, and wait until its pod is gone."""
         await self._end(self._replaced.pop(workload.instance))
 
     async def _end(self, old: Running) -> None:
@@ -149,51 +150,51 @@ class Kubernetes:
         await cluster.gone(old.spec.namespace, old.spec.name, old.generation)
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
-        """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
+        """Open one declared port of a feigned workload, with its own TLS if ``tls`` is given."""
         await self._open(workload, [self._listen(workload.spec, port, tls)])
 
     async def stop(self, spec: WorkloadSpec) -> None:
-        """Stop a workload and wait until its pod is gone; one that is stopped already is no error."""
+        """Stop a workload and wait until its pod is gone; an already stopped one is no error."""
         for instance, old in list(self._replaced.items()):
             if str(old.spec) == str(spec):
                 await self._end(self._replaced.pop(instance))
         await self._remove(spec)
 
-    async def vouch(self) -> None:
-        """Raise Inconclusive unless every probe answers now, and no pod or container is known to have ended."""
+    async def ensure_alive(self) -> None:
+        """Raise Inconclusive unless every probe answers now, and no pod or container has ended."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN * self.timeout_scale):
-                await asyncio.gather(*(running.probe.call(STILL_THERE) for running in self.running.values()))
+                await asyncio.gather(*(running.probe.call(PING) for running in self.running.values()))
         except (TimeoutError, ProbeLost):
             await self._explained_check()
             raise Inconclusive("a probe stopped responding; could not determine which") from None
         await self._explained_check()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
-        """For how long each probe could not react, by the clock of its own machine."""
+        """The stalls of each probe in an interval, by the clock of its own machine."""
         probes = self.running.items()
         return await asyncio.gather(*(felt(f"probe of {name}", one.probe, interval) for name, one in probes))
 
     def longest_stalls(self) -> Mapping[str, float]:
-        """The longest standstill in seconds of the probes that run now, and of the one that had the longest before."""
+        """The longest stall of any probe in seconds."""
         self._longest = max((self._longest, *(running.probe.longest for running in self.running.values())))
         return {"probes": self._longest}
 
     async def clear_dead(self) -> Sequence[str]:
-        """Remove workloads whose pod is gone, or whose containers started anew; returns them as ``namespace/name``."""
+        """Remove workloads whose pod is gone or whose containers restarted; returns them as ``namespace/name``."""
         dead = [running.spec for running in self.running.values() if self._is_dead(running)]
         for spec in dead:
             await self._remove(spec)
         return list(map(str, dead))
 
     def check(self) -> None:
-        """Raise Inconclusive if a workload has lost its probe or a container, or cannot be spoken to right now."""
+        """Raise Inconclusive if a workload has lost its probe or a container, or cannot be reached now."""
         for name, running in self.running.items():
             if why := self._fate_of(running) or running.probe.trouble:
                 raise Inconclusive(f"{name} died or restarted during the check: {why}")
 
     async def _explained_check(self) -> None:
-        """As ``check``, and say of a container that ended what its log says of why."""
+        """As ``check``, with the reason from the log of a container that ended."""
         try:
             self.check()
         except Inconclusive as lost:
@@ -210,29 +211,29 @@ class Kubernetes:
         await self._apply(*manifests)
 
     async def delete(self, manifests: Sequence[Manifest]) -> None:
-        """Remove resources of the mesh; those that are gone already are no error."""
+        """Remove resources of the mesh; missing ones are no error."""
         await (await self._connected()).delete(manifests)
 
     def resolve(self, _client: WorkloadSpec, server: WorkloadSpec, port: str, via: Via) -> Address:
-        """Where a client dials: the address of the service, or that of the pod."""
+        """The address that a client dials: that of the service, or that of the pod."""
         running = self.running[str(server)]
         return (running.service_address if via is Via.SERVICE else running.address), port_number(server, port)
 
     def wire(
         self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
-        """Capture what all interfaces carry between two workloads, on every node on the way, while the block runs."""
+        """Capture all traffic between two workloads, on every node that it passes, while the block runs."""
         return self._wire(client, server, port, stops)
 
     async def diagnose(self, directory: Path) -> None:
-        """Write the logs of all containers, the pods and the events of the run's namespaces."""
+        """Write the logs of all containers and the events of the namespaces of the run."""
         cluster = await self._connected()
         await write_logs(cluster.api, directory, await self.pods())
         for namespace in self._namespaces:
             await write_events(cluster.api, directory, namespace)
 
     async def close(self) -> None:
-        """Have the namespaces deleted, and close every connection. Whoever ends the run waits until they are gone."""
+        """Start to delete the namespaces, and close every connection. Who ends the run waits until they are gone."""
         if self._connection is None:
             return
         cluster = await self._connected()
@@ -308,7 +309,7 @@ class Kubernetes:
         return fate(running.pod, self._connection.result().pods.known.get(running.key))
 
     async def _remove(self, spec: WorkloadSpec) -> None:
-        """Remove a workload, also what there is of one that did not start; the last replica's service goes with it."""
+        """Remove a workload, also one that did not start; the service goes with the last replica."""
         running, generation = self.running.pop(str(spec), None), spec.replica
         if running is not None:
             await running.probe.close()

@@ -16,7 +16,7 @@ FILES = 256
 """Open files that a process has to be allowed: a sidecar under load has two for each request under way."""
 
 MEMORY_MB = 512
-"""What a run takes at most, as ``python benchmarks/run.py`` measures it, and a little more."""
+"""Memory that a run needs at most: as measured by ``python benchmarks/run.py``, and a little more."""
 
 DISK_MB = 64
 """Logs, certificates and evidence in the temporary directory."""

@@ -1,42 +1,28 @@
 """The client: one connection per request; it never retries, pools, redirects or normalises."""
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import ModuleType
 
 from pytest_meshcheck.probe.client.connection import Connection, dial
 from pytest_meshcheck.probe.client.exchange import Ended, Observed
 from pytest_meshcheck.probe.client.tls import Secure
-from pytest_meshcheck.probe.protocol.errors import ProbeFault
+from pytest_meshcheck.probe.process.loading import loaded
 from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, Protocol, Request
-
-HANDSHAKE_VERDICT = 0.3
-"""Seconds that a server gets to send an alert after a handshake that is all there is."""
 
 Speaker = Callable[[Request, Observed], Awaitable[None]]
 
-MODULES = {
-    Protocol.HTTP1: "http1",
-    Protocol.H2C: "http2",
-    Protocol.GRPC: "grpc",
-    Protocol.TCP: "tcp",
-}
-"""Who speaks what; loaded when first needed, since a probe that never does must start fast."""
 
-_loaded: dict[Protocol, Speaker] = {}
+async def module_of(protocol: Protocol) -> ModuleType:
+    """The module that speaks a protocol; see ``protocols.Facts``."""
+    return await loaded(f"{__package__}.{protocol.facts.client}")
 
 
 async def speaker(protocol: Protocol) -> Speaker:
     """What makes an exchange of this protocol: it returns once a whole answer came, or raises ``Ended``."""
-    if protocol is Protocol.TLS:
-        return handshake_only
-    if protocol not in _loaded:
-        # Beside the event loop, since others are under way whose times are measured. Not by a look at sys.modules,
-        # where a module is from the beginning of its import on.
-        module = await asyncio.to_thread(importlib.import_module, f"{__package__}.{MODULES[protocol]}")
-        _loaded[protocol] = module.speak
-    return _loaded[protocol]
+    speak: Speaker = (await module_of(protocol)).speak
+    return speak
 
 
 async def exchange(request: Request, resumed: asyncio.Event | None = None) -> Exchange:
@@ -76,8 +62,7 @@ async def connection(request: Request, observed: Observed) -> AsyncIterator[Conn
         if not request.tls.tunnel:
             yield secure
             return
-        # Loaded when first needed, as those who speak are.
-        tunnel = await asyncio.to_thread(importlib.import_module, f"{__package__}.hbone")
+        tunnel = await loaded(f"{__package__}.hbone")
         async with tunnel.tunnelled(secure, request.tls.tunnel) as inside:
             yield inside
 
@@ -88,13 +73,3 @@ async def abandon(writing: asyncio.Task[None]) -> None:
     await asyncio.wait({writing})
     if not writing.cancelled() and (error := writing.exception()) is not None:
         raise error
-
-
-async def handshake_only(request: Request, observed: Observed) -> None:
-    """Make a TLS handshake and wait whether the peer regrets it."""
-    if request.tls is None:
-        raise ProbeFault("a TLS handshake needs Request.tls")
-    with await dial(request.address, observed) as plain:
-        secure = Secure(plain, request.tls)
-        await secure.shake_hands(observed)
-        await secure.verdict(HANDSHAKE_VERDICT, always=True)

@@ -15,13 +15,15 @@ from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.grpc_framing import COUNT_HEADER
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Ending, Request
+from pytest_meshcheck.probe.protocol.protocols import GRPC_PATHS
 
 KINDS = {
-    "unary": ("unary_unary", "/meshcheck.Probe/Unary"),
-    "client-stream": ("stream_unary", "/meshcheck.Probe/ClientStream"),
-    "server-stream": ("unary_stream", "/meshcheck.Probe/ServerStream"),
-    "bidi": ("stream_stream", "/meshcheck.Probe/Bidi"),
+    "unary": "unary_unary",
+    "client-stream": "stream_unary",
+    "server-stream": "unary_stream",
+    "bidi": "stream_stream",
 }
+"""grpcio's names of the kinds of call."""
 
 CONNECTING = "failed to connect to all addresses"
 
@@ -96,8 +98,8 @@ def target(host: str, port: int) -> str:
 
 def begin(opened: grpc.aio.Channel, request: Request) -> Any:
     """Start the call; its messages are raw bytes."""
-    arity, path = KINDS[request.kind]
-    path = request.path if request.path != "/" else path
+    arity = KINDS[request.kind]
+    path = request.path if request.path != "/" else GRPC_PATHS[request.kind]
     metadata = [(REQUEST_ID_HEADER, request.request_id), *((name.lower(), value) for name, value in request.headers)]
     if request.kind == "server-stream":
         metadata.append((COUNT_HEADER, str(request.messages)))
@@ -220,18 +222,6 @@ class GrpcStream:
     _channel: grpc.aio.Channel
     _call: Any
 
-    @classmethod
-    async def open(cls, request: Request, observed: Observed) -> "GrpcStream":
-        """Open it and have it echo once."""
-        opened = open_channel(request)
-        stream = cls(request, opened, begin(opened, request))
-        try:
-            await stream.echo(content(request.body) or b"meshcheck", observed)
-        except BaseException:
-            await stream.close()
-            raise
-        return stream
-
     async def echo(self, data: bytes, observed: Observed) -> None:
         """Send a message and wait for its echo."""
         observed.connected = True
@@ -249,3 +239,15 @@ class GrpcStream:
         """Cancel it and close its channel."""
         self._call.cancel()
         await self._channel.close()
+
+
+async def open_stream(request: Request, observed: Observed) -> GrpcStream:
+    """Open a bidirectional stream and have it echo once; see ``streams``."""
+    opened = open_channel(request)
+    stream = GrpcStream(request, opened, begin(opened, request))
+    try:
+        await stream.echo(content(request.body) or b"meshcheck", observed)
+    except BaseException:
+        await stream.close()
+        raise
+    return stream

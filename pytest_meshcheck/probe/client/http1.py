@@ -83,24 +83,33 @@ async def send(wire: Connection, written: Written, observed: Observed) -> None:
 
 
 async def read_answer(wire: Connection, http: h11.Connection, observed: Observed) -> None:
-    """Read one answer to its end."""
+    """Read one answer, or what is left of it, to its end."""
+    while not isinstance(event := await next_event(wire, http, observed), h11.EndOfMessage):
+        if isinstance(event, h11.InformationalResponse):
+            observed.informational += (event.status_code,)
+        elif isinstance(event, h11.Response):
+            observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
+        elif isinstance(event, h11.Data):
+            observed.body(event.data)
+        else:
+            raise Ended(Ending.MALFORMED, f"unexpected {event!r}")
+    observed.trailers = from_octets(event.headers.raw_items())
+
+
+async def next_event(wire: Connection, http: h11.Connection, observed: Observed) -> object:
+    """The next part of an answer: an event of h11, or ``h11.PAUSED`` where the protocol was switched.
+
+    Raises:
+        Ended: The answer is not HTTP/1.1, or ends early.
+    """
     try:
-        while not isinstance(event := http.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                await feed(wire, http, observed)
-            elif isinstance(event, h11.InformationalResponse):
-                observed.informational += (event.status_code,)
-            elif isinstance(event, h11.Response):
-                observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
-            elif isinstance(event, h11.Data):
-                observed.body(event.data)
-            else:
-                raise Ended(Ending.MALFORMED, f"unexpected {event!r}")
+        while (event := http.next_event()) is h11.NEED_DATA:
+            await feed(wire, http, observed)
     except h11.RemoteProtocolError as error:
         if http.trailing_data[1]:
             raise observed.cut(f"{error}", reset=False) from error
         raise Ended(Ending.MALFORMED, str(error)) from error
-    observed.trailers = from_octets(event.headers.raw_items())
+    return event
 
 
 async def feed(wire: Connection, http: h11.Connection, observed: Observed) -> None:

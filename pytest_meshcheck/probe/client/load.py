@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_meshcheck.probe.client.client import exchange, speaker
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, LoadPlan, LoadResult, Protocol, Request
+from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, LoadPlan, LoadResult, Request
 
 Sender = Callable[[Request], Awaitable[Exchange]]
 
@@ -79,8 +79,8 @@ class Load:
     async def _one(self, number: int) -> None:
         request = msgspec.structs.replace(self._plan.template, request_id=f"{self._plan.request_id}-{number}")
         seen = await self._send(request)
-        status = seen.grpc_status if request.protocol is Protocol.GRPC else seen.status
-        detail = seen.detail or (seen.body_start[:SHOWN] if status not in (0, 200, None) else "")
+        status, success = seen.code, request.protocol.facts.success
+        detail = seen.detail or (seen.body_start[:SHOWN] if status not in (success, None) else "")
         self._outcomes[number] = (seen.ended, seen.ending, NO_STATUS if status is None else status, detail)
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -92,6 +92,7 @@ class Load:
         outcomes = [self._outcomes[number] for number in range(len(self._sent))]
         return LoadResult(
             request_id=self._plan.request_id,
+            protocol=self._plan.template.protocol,
             scheduled=tuple(self._scheduled),
             sent=tuple(self._sent),
             ended=tuple(outcome[0] for outcome in outcomes),

@@ -53,6 +53,6 @@ def _shown(sign: Sign, seen: Exchange) -> Shown:
     if seen.ending is not Ending.ANSWERED:
         return False
     if sign is Sign.SERVED:
-        return seen.status in (200, None) and not seen.grpc_status
+        return seen.served
     shown = seen.header(POLICIES_HEADER)
     return seen.header(POLICIES_SEEN_HEADER) if shown is None else shown

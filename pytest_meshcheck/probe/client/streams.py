@@ -1,13 +1,12 @@
-"""Streams that stay open: TCP echo, and bidirectional gRPC."""
+"""Streams that stay open and echo what is sent on them."""
 
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
-from pytest_meshcheck.probe.client.client import connection, observe, speaker
-from pytest_meshcheck.probe.client.connection import Connection
+from pytest_meshcheck.probe.client.client import module_of, observe
 from pytest_meshcheck.probe.client.exchange import Observed
-from pytest_meshcheck.probe.client.tcp import SMALLEST, echo, greet
+from pytest_meshcheck.probe.client.tcp import SMALLEST
 from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import Body, Exchange, Protocol, Request
@@ -25,21 +24,10 @@ class Stream(Interface):
         """Close it."""
 
 
-@dataclass
-class TcpStream:
-    """A TCP echo stream."""
+Opener = Callable[[Request, Observed], Awaitable[Stream]]
+"""Opens a stream and has it echo once."""
 
-    request: Request
-    wire: Connection
-    block: AsyncExitStack
-
-    async def echo(self, data: bytes, observed: Observed) -> None:
-        """Send bytes and wait for their echo."""
-        await echo(self.wire, data, len(data), observed)
-
-    async def close(self) -> None:
-        """Close it."""
-        await self.block.aclose()
+STREAMED = ", ".join(protocol for protocol in Protocol if protocol.facts.streams)
 
 
 @dataclass
@@ -52,11 +40,14 @@ class Streams:
         """Open a stream and have it echo once; it is kept where that worked."""
         if request.request_id in self._open:
             raise ProbeFault(f"stream {request.request_id!r} is open already")
-        if request.protocol not in (Protocol.TCP, Protocol.GRPC):
-            raise ProbeFault(f"streams are tcp or grpc, not {request.protocol}")
-        if request.protocol is Protocol.GRPC:
-            await speaker(request.protocol)
-        return await observe(Observed(request), request.patience, lambda observed: self._begin(request, observed))
+        if not request.protocol.facts.streams:
+            raise ProbeFault(f"{request.protocol} has no streams; these have: {STREAMED}")
+        opener: Opener = (await module_of(request.protocol)).open_stream
+
+        async def begin(observed: Observed) -> None:
+            self._open[request.request_id] = await opener(request, observed)
+
+        return await observe(Observed(request), request.patience, begin)
 
     async def echo(self, request_id: str, body: Body, patience: float) -> Exchange:
         """Send bytes on an open stream and wait for their echo."""
@@ -77,19 +68,3 @@ class Streams:
             return self._open[request_id]
         except KeyError:
             raise ProbeFault(f"no stream {request_id!r}; open are {', '.join(self._open) or 'none'}") from None
-
-    async def _begin(self, request: Request, observed: Observed) -> None:
-        async with AsyncExitStack() as block:
-            if request.protocol is Protocol.GRPC:
-                self._open[request.request_id] = await open_grpc(request, observed)
-                return
-            wire = await block.enter_async_context(connection(request, observed))
-            await greet(wire, request, observed)
-            self._open[request.request_id] = TcpStream(request, wire, block.pop_all())
-
-
-async def open_grpc(request: Request, observed: Observed) -> Stream:
-    """Open a bidirectional gRPC stream."""
-    from pytest_meshcheck.probe.client.grpc import GrpcStream  # noqa: PLC0415  It is heavy.
-
-    return await GrpcStream.open(request, observed)

@@ -1,6 +1,8 @@
 """TCP as a client: waits for the banner where the server speaks first, says its id, and waits for the echo."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
@@ -17,6 +19,31 @@ async def speak(request: Request, observed: Observed) -> None:
     """Make an exchange; see ``client.speaker``."""
     async with connection(request, observed) as wire:
         await greet(wire, request, observed)
+
+
+@dataclass
+class TcpStream:
+    """A connection that stays open."""
+
+    request: Request
+    wire: Connection
+    block: AsyncExitStack
+
+    async def echo(self, data: bytes, observed: Observed) -> None:
+        """Send bytes and wait for their echo."""
+        await echo(self.wire, data, len(data), observed)
+
+    async def close(self) -> None:
+        """Close it."""
+        await self.block.aclose()
+
+
+async def open_stream(request: Request, observed: Observed) -> TcpStream:
+    """Open a connection and have it echo once; see ``streams``."""
+    async with AsyncExitStack() as block:
+        wire = await block.enter_async_context(connection(request, observed))
+        await greet(wire, request, observed)
+        return TcpStream(request, wire, block.pop_all())
 
 
 async def greet(wire: Connection, request: Request, observed: Observed) -> None:

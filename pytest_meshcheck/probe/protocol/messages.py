@@ -14,6 +14,7 @@ from pytest_meshcheck.probe.protocol.observations import (
     Tls as Tls,
     joined as joined,
 )
+from pytest_meshcheck.probe.protocol.protocols import Protocol as Protocol
 from pytest_meshcheck.probe.protocol.requests import (
     POLICIES_HEADER as POLICIES_HEADER,
     POLICIES_SEEN_HEADER as POLICIES_SEEN_HEADER,
@@ -27,7 +28,6 @@ from pytest_meshcheck.probe.protocol.requests import (
     Listen as Listen,
     LoadPlan as LoadPlan,
     Look as Look,
-    Protocol as Protocol,
     Request as Request,
     ServerTls as ServerTls,
     Shown as Shown,
@@ -98,7 +98,7 @@ class FinishLoad(msgspec.Struct, frozen=True, tag=True):
 
 
 class OpenStream(msgspec.Struct, frozen=True, tag=True):
-    """Open a TCP echo stream (protocol TCP) or a bidirectional gRPC stream and keep it; answers ``Exchanged``."""
+    """Open a stream that echoes, of a protocol that has some, and keep it; answers ``Exchanged``."""
 
     request: Request
 

@@ -9,7 +9,8 @@ import enum
 
 import msgspec
 
-from pytest_meshcheck.probe.protocol.requests import Protocol, Shown
+from pytest_meshcheck.probe.protocol.protocols import Protocol
+from pytest_meshcheck.probe.protocol.requests import Shown
 
 
 class Ending(enum.StrEnum):
@@ -69,7 +70,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     body_start: str = ""
     """The first 400 bytes of the body, as Latin-1."""
     messages: int = 0
-    """gRPC: messages received."""
+    """Messages received, of a protocol that has them."""
     tls: Tls | None = None
     local: tuple[str, int] | None = None
     remote: tuple[str, int] | None = None
@@ -81,6 +82,16 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     def seconds(self) -> float:
         """How long the exchange took."""
         return self.ended - self.started
+
+    @property
+    def code(self) -> int | None:
+        """The status in the protocol's own terms: gRPC's of a gRPC call, else HTTP's; None where there is none."""
+        return self.grpc_status if self.protocol.facts.grpc else self.status
+
+    @property
+    def served(self) -> bool:
+        """Whether a whole answer came that says success, as the protocol has it; in HTTP/2 gRPC may have failed."""
+        return self.ending is Ending.ANSWERED and self.code == self.protocol.facts.success and not self.grpc_status
 
     def header(self, name: str) -> str | None:
         """The value of a header of the answer, several joined with ``, ``; None where it is absent."""
@@ -113,7 +124,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     authority: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body_length: int = 0
-    """Bytes received so far: of the body, over gRPC of the messages in it, over TCP of what followed the id line."""
+    """Bytes received so far: of the body, or of the messages in it; over TCP of what followed the id line."""
     body_sha256: str = ""
     """Of the same bytes, also where there are none."""
     peer: tuple[str, int] | None = None
@@ -145,6 +156,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a load: as many entries in each list as there were arrivals, in their order."""
 
     request_id: str
+    protocol: Protocol = Protocol.HTTP1
     scheduled: tuple[float, ...]
     """When each request was due."""
     sent: tuple[float, ...]
@@ -152,7 +164,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     ended: tuple[float, ...]
     endings: tuple[Ending, ...]
     statuses: tuple[int, ...]
-    """HTTP status, or gRPC status for gRPC; -1 where there is none."""
+    """``Exchange.code`` of each; -1 where there is none."""
     details: tuple[str, ...]
     overrun: bool = False
     """It ended by itself, as requests were sent too late."""

@@ -7,6 +7,8 @@ import enum
 
 import msgspec
 
+from pytest_meshcheck.probe.protocol.protocols import Protocol
+
 REQUEST_ID_HEADER = "x-meshcheck-id"
 """Joins what the client saw with what servers saw. HTTP and gRPC carry it as a header, TCP in the first line sent."""
 
@@ -18,16 +20,6 @@ POLICIES_SEEN_HEADER = "x-meshcheck-policies-seen"
 
 TCP_BANNER = b"meshcheck ready\n"
 """What a server-first port says before it hears anything."""
-
-
-class Protocol(enum.StrEnum):
-    """What is spoken on a connection."""
-
-    HTTP1 = "http/1.1"
-    H2C = "h2c"
-    GRPC = "grpc"
-    TCP = "tcp"
-    TLS = "tls"
 
 
 class Behaviour(enum.StrEnum):
@@ -89,10 +81,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one attempt."""
 
     status: int = 200
-    """Over gRPC, anything but 200 is an HTTP answer without gRPC in it."""
+    """Over gRPC, or whatever else goes inside of HTTP, anything but 200 is an answer of HTTP alone."""
     headers: tuple[tuple[str, str], ...] = ()
     body: Body = Body(text="served\n")
-    """Over gRPC the message; left as it is, the request's messages come back."""
+    """Of a protocol that has messages, the message; left as it is, those of the request come back."""
     trailers: tuple[tuple[str, str], ...] = ()
     informational: tuple[int, ...] = ()
     """1xx statuses sent before the answer."""
@@ -150,7 +142,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "unary"
     """gRPC: ``unary``, ``client-stream``, ``server-stream`` or ``bidi``."""
     messages: int = 1
-    """gRPC: messages to send, or to ask for, on the streaming kinds."""
+    """Messages to send, or to ask for, of a protocol that has them; over gRPC on the streaming kinds."""
     server_first: bool = False
     """TCP: wait for the server's banner before anything is sent."""
 

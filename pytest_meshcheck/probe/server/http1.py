@@ -23,7 +23,13 @@ BODILESS = frozenset({204, 304})
 
 
 class Http1Server:
-    """One connection."""
+    """One connection.
+
+    Attributes:
+        protocol: What the ledger says is spoken.
+    """
+
+    protocol = Protocol.HTTP1
 
     def __init__(self, inbound: Inbound, service: Service, port: str) -> None:
         self._inbound = inbound
@@ -55,7 +61,10 @@ class Http1Server:
         try:
             await self._read_body(entry, answer.after)
             await self._inbound.pause(answer.delay)
-            await BEHAVIOURS[answer.behaviour](self, entry, answer, bodiless)
+            if (cut := CUTS.get(answer.behaviour)) is not None:
+                await cut(self, entry)
+            else:
+                await self._answer(entry, answer, bodiless)
         except PeerGone as gone:
             entry.end(AttemptEnding.CANCELLED, str(gone))
         except h11.RemoteProtocolError as error:
@@ -70,7 +79,7 @@ class Http1Server:
     def _head(self, request: h11.Request) -> Head:
         headers = from_octets(request.headers.raw_items())
         return Head(
-            protocol=Protocol.HTTP1,
+            protocol=self.protocol,
             port=self._port,
             request_id=joined(headers, REQUEST_ID_HEADER) or "",
             method=request.method.decode("latin-1"),
@@ -87,8 +96,7 @@ class Http1Server:
             entry.received(event.data)
 
     async def _answer(self, entry: Entry, answer: Answer, bodiless: bool) -> None:
-        for status in answer.informational:
-            self._put(h11.InformationalResponse(status_code=status, headers=[]))
+        self._inform(answer)
         body = b"" if bodiless else content(answer.body)
         entry.answering()
         self._put(h11.Response(status_code=answer.status, headers=response_headers(answer, len(body), bodiless)))
@@ -104,15 +112,19 @@ class Http1Server:
         entry.end(AttemptEnding.ANSWERED)
         await self._inbound.write(data + end)
 
-    async def _reset(self, entry: Entry, _answer: Answer, _bodiless: bool) -> None:
+    def _inform(self, answer: Answer) -> None:
+        for status in answer.informational:
+            self._put(h11.InformationalResponse(status_code=status, headers=[]))
+
+    async def _reset(self, entry: Entry) -> None:
         entry.end(AttemptEnding.CUT, "reset as scripted")
         self._inbound.reset()
 
-    async def _close(self, entry: Entry, _answer: Answer, _bodiless: bool) -> None:
+    async def _close(self, entry: Entry) -> None:
         entry.end(AttemptEnding.CUT, "closed as scripted")
         self._inbound.close()
 
-    async def _stall(self, _entry: Entry, _answer: Answer, _bodiless: bool) -> None:
+    async def _stall(self, _entry: Entry) -> None:
         await self._inbound.pause(None)
 
     def _put(self, event: h11.Event) -> None:
@@ -121,20 +133,20 @@ class Http1Server:
     def _reject(self, error: h11.RemoteProtocolError) -> None:
         if self._inbound.gone:
             return
-        entry, _ = self._service.arrive(Head(protocol=Protocol.HTTP1, port=self._port, peer=self._inbound.peer))
+        entry, _ = self._service.arrive(Head(protocol=self.protocol, port=self._port, peer=self._inbound.peer))
         entry.end(AttemptEnding.CUT, f"not HTTP/1.1: {error}")
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
             self._put(h11.Response(status_code=error.error_status_hint, headers=headers))
 
 
-BEHAVIOURS = {
-    Behaviour.ANSWER: Http1Server._answer,
+CUTS = {
     Behaviour.RESET: Http1Server._reset,
     Behaviour.REFUSE_STREAM: Http1Server._reset,
     Behaviour.CLOSE: Http1Server._close,
     Behaviour.STALL: Http1Server._stall,
 }
+"""What is done in place of an answer."""
 
 
 def response_headers(answer: Answer, length: int, bodiless: bool) -> list[tuple[bytes, bytes]]:

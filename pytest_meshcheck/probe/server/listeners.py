@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pytest_meshcheck.probe.process.loading import loaded
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import Listen, Protocol
 from pytest_meshcheck.probe.protocol.tls_contexts import server_context
 from pytest_meshcheck.probe.server.connection import Inbound
-from pytest_meshcheck.probe.server.http1 import Http1Server
 from pytest_meshcheck.probe.server.scripts import Service
-from pytest_meshcheck.probe.server.tcp import TcpServer
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What an HTTP/2 client says first (RFC 9113, 3.4)."""
 
 BACKLOG = 1024
 NOTED_WITHIN = 1.0
@@ -25,6 +21,8 @@ NOTED_WITHIN = 1.0
 
 Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
 """What serves one connection to its end."""
+
+SERVED = ", ".join(protocol for protocol in Protocol if protocol.facts.server)
 
 
 @dataclass
@@ -64,7 +62,7 @@ class Listeners:
 
     async def open(self, port: Listen) -> None:
         """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible."""
-        serve = serving(port, self.service)
+        serve = await serving(port, self.service)
         tls = None if port.tls is None else server_context(port.tls)
         if port.port in self._open or port.port in self._reopening:
             self.close(port.port)
@@ -135,48 +133,19 @@ def tunnels_alike(one: Listen, other: Listen) -> bool:
     return numbers[0] is not None and numbers[0] == numbers[1]
 
 
-def serving(port: Listen, service: Service) -> Serve:
+async def serving(port: Listen, service: Service) -> Serve:
     """What serves one connection of a port; ProbeFault where nothing does."""
-    speak = speaking(port, service)
+    name = port.protocol.facts.server
+    if name is None:
+        raise ProbeFault(f"port {port.port!r}: {port.protocol} is not served; these are: {SERVED}")
+    speak = partial((await loaded(f"{__package__}.{name}")).serve, service, port)
     if port.tls is None or port.tls.tunnel is None:
         return speak
     return partial(serve_tunnels, speak, port.address[1])
 
 
-def speaking(port: Listen, service: Service) -> Serve:
-    """What speaks a port's protocol; ProbeFault where nothing does."""
-    if port.protocol is Protocol.TCP:
-        return partial(serve_tcp, service, port)
-    if port.protocol in (Protocol.HTTP1, Protocol.H2C, Protocol.GRPC):
-        return partial(serve_http, service, port)
-    raise ProbeFault(f"port {port.port!r}: {port.protocol} is not served; http/1.1, h2c, grpc and tcp are")
-
-
 async def serve_tunnels(speak: Serve, number: int, inbound: Inbound) -> None:
     """Serve a connection whose streams are tunnels to the port of this number."""
-    from pytest_meshcheck.probe.server.hbone import TunnelServer  # noqa: PLC0415 - see serve_http
+    from pytest_meshcheck.probe.server.hbone import TunnelServer  # noqa: PLC0415  It is heavy.
 
     await TunnelServer(speak, number, inbound).run()
-
-
-async def serve_tcp(service: Service, port: Listen, inbound: Inbound) -> None:
-    """Serve a TCP connection."""
-    await TcpServer(inbound, service, port.port, server_first=port.server_first).run()
-
-
-async def serve_http(service: Service, port: Listen, inbound: Inbound) -> None:
-    """Serve HTTP/1.1, or HTTP/2 to a client that begins with its preface."""
-    start = b""
-    while PREFACE.startswith(start) and len(start) < len(PREFACE):
-        data = await inbound.read()
-        if not data:
-            return
-        start += data
-    inbound.put_back(start)
-    if not start.startswith(PREFACE):
-        await Http1Server(inbound, service, port.port).run()
-        return
-    # Loaded when first spoken: it takes longer than all else that a probe starts with.
-    from pytest_meshcheck.probe.server.http2 import Http2Server  # noqa: PLC0415
-
-    await Http2Server(inbound, service, port.port).run()

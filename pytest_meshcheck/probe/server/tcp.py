@@ -1,10 +1,15 @@
 """TCP as a server: says its banner where it speaks first, reads the id line, echoes the rest."""
 
-from pytest_meshcheck.probe.protocol.messages import TCP_BANNER, Answer, AttemptEnding, Behaviour, Protocol
+from pytest_meshcheck.probe.protocol.messages import TCP_BANNER, Answer, AttemptEnding, Behaviour, Listen, Protocol
 from pytest_meshcheck.probe.protocol.tcp_lines import ID_LIMIT, ID_LINE
 from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
 from pytest_meshcheck.probe.server.ledger import Entry, Head
 from pytest_meshcheck.probe.server.scripts import Service
+
+
+async def serve(service: Service, port: Listen, inbound: Inbound) -> None:
+    """Serve a connection to its end; see ``listeners``."""
+    await TcpServer(inbound, service, port.port, server_first=port.server_first).run()
 
 
 class TcpServer:

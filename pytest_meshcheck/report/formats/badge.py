@@ -19,7 +19,7 @@ class Badge(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def badge(report: Report) -> Badge:
-    """The badge of a report; ``partial`` says that the mesh does not claim everything that checks need."""
+    """The badge of a report; ``partial`` means that the mesh does not claim everything that checks need."""
     found = counts(report.results)
     unknown = [*([] if report.complete else ["interrupted"]), *_unjudged(report)]
     known = [f"{found[Verdict.VIOLATES]} violates"] if found[Verdict.VIOLATES] else []

@@ -1,4 +1,4 @@
-"""The published description of a check, taken apart into paragraphs and quotations."""
+"""The published description of a check, parsed into paragraphs and quotations."""
 
 import inspect
 import re
@@ -9,7 +9,7 @@ from itertools import groupby
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of text; ``code`` where it stood between backticks."""
+    """A span of text; ``code`` if it was between backticks."""
 
     text: str
     code: bool = False
@@ -24,13 +24,13 @@ class Block:
 
     @property
     def spans(self) -> list[Span]:
-        """The text as plain stretches and code, in turn."""
+        """The text as alternating spans of prose and code."""
         pieces = re.split(r"`{1,2}([^`]+)`{1,2}", self.text)
         return [Span(piece, code=bool(number % 2)) for number, piece in enumerate(pieces) if piece]
 
 
 def blocks(docstring: str) -> Iterator[Block]:
-    """The paragraphs of a docstring; lines that begin with ``>`` are quotations."""
+    """The blocks of a docstring; lines that begin with ``>`` are quotations."""
     lines = inspect.cleandoc(docstring).splitlines()
     for quoted, group in groupby(lines, key=lambda line: line.lstrip().startswith(">")):
         stripped = (line.strip().removeprefix(">").strip() if quoted else line.strip() for line in group)
@@ -40,5 +40,5 @@ def blocks(docstring: str) -> Iterator[Block]:
 
 
 def first_paragraph(docstring: str) -> str:
-    """The first paragraph as plain text: what is required, in the present tense."""
+    """The first paragraph as plain text: the required behaviour."""
     return next(("".join(span.text for span in block.spans) for block in blocks(docstring)), "")

@@ -1,4 +1,4 @@
-"""From policy to effect as a picture: by kind of policy, a dot for each time that one was applied."""
+"""The chart of the time from policy to effect: a row per kind of policy, a dot per application."""
 
 import math
 import statistics
@@ -13,11 +13,11 @@ from pytest_meshcheck.report.formats.words import duration
 
 ROW = 40
 FLOOR = 0.001
-"""Seconds; what is quicker is drawn here, as the axis is logarithmic."""
+"""The left end of the logarithmic axis, in seconds; quicker ones are drawn here."""
 
 
 def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
-    """By kinds of policy, the seconds until it was in effect, in all checks of a run; the commonest kind first."""
+    """The seconds until a policy was in effect, by kinds of policy in all checks; the commonest kind first."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     for result in results:
         for kinds, seconds in (result.history.policies if result.history else {}).items():
@@ -26,7 +26,7 @@ def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
 
 
 def draw(found: Mapping[str, Sequence[float]]) -> Markup:
-    """The picture; there has to be a figure."""
+    """The chart; at least one value is needed."""
     every = [max(seconds, FLOOR) for several in found.values() for seconds in several]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)) - 1e-9)
     span = max(high - low, 1)
@@ -39,10 +39,9 @@ def draw(found: Mapping[str, Sequence[float]]) -> Markup:
 
 
 def _row(kinds: str, several: Sequence[float], top: float, low: int, span: int) -> Iterator[Markup]:
-    times = f"{len(several)} times" if len(several) > 1 else "once"
     middle, most = duration(statistics.median(several)), duration(max(several))
-    figures = f"median {middle}, slowest {most}" if len(several) > 1 else most
-    yield svg.text(f"{kinds}: {times}, {figures}", 0, top + svg.TEXT)
+    figures = f"median {middle}, max {most}" if len(several) > 1 else most
+    yield svg.text(f"{kinds} ({len(several)}): {figures}", 0, top + svg.TEXT)
     for seconds in several:
         x = 100 * (math.log10(max(seconds, FLOOR)) - low) / span
         yield svg.dot(x, top + svg.TEXT + 12, "effect", f"{kinds}: {duration(seconds)}")

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page, without scripts, for phones and desks, in light and dark."""
+"""report.html: one self-contained page, without scripts, for phones and desktops, in light and dark."""
 
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from pytest_meshcheck.report.model import Change, Observed, Report
 
 
 def render(report: Report) -> str:
-    """The page. Everything that comes from the report is escaped."""
+    """The page; all content of the report is escaped."""
     return page("report.html.jinja", report=report)
 
 
@@ -48,7 +48,7 @@ def page(template: str, **content: Any) -> str:
 
 
 def web(url: str) -> str:
-    """The address if it is one of a web page, otherwise nothing: no other scheme becomes a link."""
+    """The URL if it is http or https, otherwise empty: no other scheme becomes a link."""
     return url if url.startswith(("https://", "http://")) else ""
 
 

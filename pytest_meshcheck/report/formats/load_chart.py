@@ -1,4 +1,4 @@
-"""A load as a picture: requests, losses, the slowest answer and certificates, step by step."""
+"""The chart of a load: requests, losses, the slowest answer and certificates, step by step."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from pytest_meshcheck.report.formats.words import duration
 from pytest_meshcheck.report.history import CERTIFICATE
 
 PANEL, STRIP, LABEL = 44, 12, 18
-"""Pixels of a panel of figures, of a strip of signs, and of the label above either."""
+"""Heights in pixels: of a panel of bars, of a strip of marks, and of the label above either."""
 
 LOSSES = 2 * (LABEL + PANEL)
 CERTIFICATES = LOSSES + LABEL + STRIP
@@ -33,12 +33,12 @@ def draw(load: LoadLine) -> Markup:
 
 
 def seconds(load: LoadLine) -> float:
-    """How long it lasted."""
+    """The duration of the load."""
     return len(load.slices) * load.step
 
 
 def summary(load: LoadLine) -> str:
-    """What became of all requests, in a line."""
+    """The result of all requests in one line."""
     sent = sum(one.sent for one in load.slices)
     wrong = {
         "failed": sum(one.failed for one in load.slices),
@@ -77,14 +77,17 @@ def _losses(load: LoadLine, width: float) -> Iterator[Markup]:
 
 
 def _marks(load: LoadLine, width: float) -> Iterator[Markup]:
-    yield svg.text("certificates and rotation", 0, CERTIFICATES + svg.TEXT + 2)
+    dots = []
     for mark in load.marks:
         x, title = width * mark.at / load.step, f"{mark.what} after {mark.at:g} s"
-        if mark.what == CERTIFICATE:
-            yield svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, "certificate", title)
-        else:
+        kind = "certificate" if mark.what == CERTIFICATE else "rotation"
+        dots.append(svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, kind, title))
+        if kind == "rotation":
             yield svg.line(x, LABEL, x, FOOT, "until")
-            yield svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, "rotation", title)
+    bullets = (svg.element("tspan", "\u25cf", class_=kind) for kind in ("rotation", "certificate"))
+    legend = Markup("{} rotation step  {} new certificate").format(*bullets)
+    yield svg.text(legend, 0, CERTIFICATES + svg.TEXT + 2)
+    yield from dots
 
 
 def _title(load: LoadLine, number: int) -> str:

@@ -28,12 +28,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>&#|~])")
 
 
 def escape(text: str) -> str:
-    """The text as one line of Markdown that shows it as it is, in a table as well."""
+    """The text escaped as one line of Markdown, also for tables."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def code(text: str) -> str:
-    """The text as inline code, whatever it holds; a table needs the bar escaped even there."""
+    """The text as inline code, whatever it contains; tables need an escaped bar even there."""
     line = " ".join(text.split()).replace("|", r"\|")
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
@@ -41,13 +41,13 @@ def code(text: str) -> str:
 
 
 def link(title: str, url: str) -> str:
-    """A link to a web page; what is not one stays text."""
+    """A link if the URL is http or https, otherwise text."""
     target = re.sub(r"[\s()<>]", lambda match: f"%{ord(match[0]):02X}", url)
     return f"[{escape(title)}]({target})" if url.startswith(("https://", "http://")) else escape(f"{title} {url}")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table, of cells that are Markdown already."""
+    """A table of Markdown cells."""
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)
@@ -102,9 +102,12 @@ def _attention(report: Report) -> Iterator[str]:
 
 def _card(report: Report, card: Card) -> Iterator[str]:
     required = requirement(report, card.first)
-    sources = ", ".join(link(source.title, source.url) for source in required.sources)
+    sources = ", ".join(link(source.title, source.url) for source in required.sources if not source.quote)
     yield from (f"### {escape(card.title)} · {card.first.level}", "")
     yield from (f"{escape(required.text)}{f' ({sources})' if sources else ''}", "")
+    for source in required.sources:
+        if source.quote:
+            yield from (f"> {escape(source.quote)} — {link(source.title, source.url)}", "")
     for finding in card.findings:
         yield f"- {', '.join(code(result.id) for result in finding.results)}"
         yield f"  - **Expected** {code(finding.first.expected)}"

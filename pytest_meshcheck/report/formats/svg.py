@@ -1,4 +1,4 @@
-"""Elements of SVG, and axes: pictures are as wide as their place, so that text keeps its size on a phone.
+"""SVG elements and axes: pictures fill the available width, so that text keeps its size on a phone.
 
 Horizontal positions are therefore percentages, and vertical ones pixels; colours come from the style sheet.
 """
@@ -21,18 +21,18 @@ def element(tag: str, *inside: str, **attributes: object) -> Markup:
 
 
 def picture(description: str, height: float, parts: Iterable[str]) -> Markup:
-    """A picture with a description for those who do not see it."""
+    """A picture with a description for screen readers."""
     title = element("title", description)
     return element("svg", title, *parts, class_="picture", role="img", width="100%", height=f"{height:g}")
 
 
 def text(words: str, x: float, y: float, **attributes: object) -> Markup:
-    """Words whose baseline begins at this point."""
+    """Text whose baseline begins at this point."""
     return element("text", words, x=f"{x:.2f}%", y=f"{y:g}", **attributes)
 
 
 def bar(begin: float, end: float, y: float, height: float, kind: str, *, title: str = "") -> Markup:
-    """A bar from one percentage to another; a style's stroke keeps a short one visible."""
+    """A bar from one percentage to another; the stroke of its style keeps a short one visible."""
     inside = [element("title", title)] if title else []
     place = {"x": f"{begin:.2f}%", "width": f"{max(end - begin, 0):.2f}%", "y": f"{y:g}", "height": f"{height:g}"}
     return element("rect", *inside, class_=kind, **place)
@@ -44,12 +44,12 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 
 def dot(x: float, y: float, kind: str, title: str) -> Markup:
-    """A dot, with words on demand."""
+    """A dot with a tooltip."""
     return element("circle", element("title", title), cx=f"{x:.2f}%", cy=f"{y:g}", r="4", class_=kind)
 
 
 def ticks(last: float) -> list[float]:
-    """Round values from 0 to at most this one, about four of them."""
+    """About four round values from 0 to at most this one."""
     if last <= 0:
         return [0.0]
     power = 10.0 ** math.floor(math.log10(last / 3))

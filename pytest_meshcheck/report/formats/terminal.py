@@ -26,18 +26,18 @@ Markup = dict[str, bool]
 Line = tuple[str, Markup]
 
 COUNTED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.UNSUPPORTED)
-"""Verdicts whose number is shown also where it is 0."""
+"""Verdicts whose number is shown even if it is 0."""
 
 PLAIN: Markup = {}
 WIDTH = 100
-"""Characters of a line of ids."""
+"""The width of a line of ids."""
 
 
 def lines(report: Report, report_path: Path | None) -> list[Line]:
-    """The summary: families, then what needs attention, the comparison with the baseline, and where the report is.
+    """The summary: families, verdicts that need attention, the comparison with the baseline, the path of the report.
 
-    Each line comes with the keywords for ``TerminalReporter.write_line``. ``report_path`` is that of report.html, None
-    where it could not be written.
+    Each line comes with the keywords for ``TerminalReporter.write_line``. ``report_path`` is the path of report.html,
+    None if it could not be written.
     """
     home = report_path.parent if report_path else Path()
     return [
@@ -53,7 +53,7 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
 
 
 def _verdict(report: Report) -> Iterator[Line]:
-    """The score and the headline; the headline comes first where it says what the score does not cover."""
+    """The score and the headline; the headline comes first if the score does not cover everything."""
     line = f"score: {score(report).sentence}."
     whole = is_whole(report)
     yield f"{line} {headline(report)}" if whole else f"{headline(report)} {line}", {"bold": True, "yellow": not whole}
@@ -97,7 +97,7 @@ def _about(report: Report, group: Group, home: Path) -> Iterator[Line]:
 
 
 def _groups(verdict: Verdict, results: Sequence[Result]) -> list[Group]:
-    """Results that are told together: violations each by itself, as each has expected and actual of its own."""
+    """The results grouped for display; each violation is alone, as it has its own expected and actual."""
     return [Group("", (one,)) for one in results] if verdict is Verdict.VIOLATES else grouped(results)
 
 

@@ -1,22 +1,22 @@
-"""A request as a picture: its client above, each attempt at a server below, on one axis of time."""
+"""The time line of a request: its client above, each attempt at a server below."""
 
 from collections.abc import Iterator
 
 from markupsafe import Markup
 
 from pytest_meshcheck.checks.history import TimeLine, TriedAt
-from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Protocol
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending
 from pytest_meshcheck.report.formats import svg
 from pytest_meshcheck.report.formats.words import duration
 
 ROW, BAR = 40, 10
-"""Pixels of a row with its label, and of its bar."""
+"""Heights in pixels: of a row with its label, and of its bar."""
 
 SHOWN = 12
-"""Attempts that are drawn; a storm of them is told by its number."""
+"""The maximum number of drawn attempts; further ones are counted."""
 
 OPEN = 1.15
-"""Where the bar of an open attempt ends, by the length of the request."""
+"""The end of the bar of an open attempt, relative to the duration of the request."""
 
 ENDED = {
     AttemptEnding.OPEN: "still open",
@@ -47,7 +47,7 @@ def draw(seen: TimeLine) -> Markup:
 
 def _note(seen: TimeLine) -> str:
     if seen.attempts is None:
-        return "The server was not asked what reached it."
+        return "No ledger was read."
     if not seen.attempts:
         return "Nothing reached the application."
     more = len(seen.attempts) - SHOWN
@@ -60,20 +60,19 @@ def _client(seen: TimeLine, last: float) -> Iterator[Markup]:
 
 
 def _client_kind(seen: TimeLine) -> str:
-    """Served, answered with an error, which is neither good nor bad by itself, or broken off."""
+    """The style: served, answered with an error (neither good nor bad), or broken off."""
     if seen.ending is not Ending.ANSWERED:
         return "broken"
-    limit = 1 if seen.protocol is Protocol.GRPC else 400
-    return "answered" if seen.status is None or seen.status < limit else "error"
+    return "answered" if seen.status is None or seen.status < seen.protocol.facts.error else "error"
 
 
 def _client_label(seen: TimeLine) -> str:
-    status = "" if seen.status is None else f" {'grpc-status ' if seen.protocol is Protocol.GRPC else ''}{seen.status}"
+    status = "" if seen.status is None else f" {'grpc-status ' if seen.protocol.facts.grpc else ''}{seen.status}"
     return f"{seen.client}: {seen.ending}{status} after {duration(seen.seconds)}"
 
 
 def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[Markup]:
-    """The label and the bar of an attempt; what is after the client's end is drawn as late."""
+    """The label and the bar of an attempt; its part after the client's end is drawn as late."""
     end = _end(one, seen)
     label, y = _label(one, seen), top + svg.TEXT + 6
     begin, until, past = (100 * min(max(moment, 0), last) / last for moment in (one.arrived, seen.seconds, end))
@@ -86,13 +85,15 @@ def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[
 
 
 def _end(one: TriedAt, seen: TimeLine) -> float:
-    """When the bar of an attempt ends; where it never did, that reaches beyond the end of all that did."""
+    """The end of an attempt's bar; that of an open attempt exceeds all others."""
     return OPEN * max(seen.seconds, one.arrived) if one.ended is None else one.ended
 
 
 def _label(one: TriedAt, seen: TimeLine) -> str:
     ended = "" if one.ended is None else f" after {duration(max(one.ended - one.arrived, 0))}"
     late = ", late" if one.arrived > seen.seconds else ""
+    is_earlier = one.ended is not None and one.ended < 0
+    begun = f"{duration(-one.arrived)} before" if is_earlier else f"at {duration(max(one.arrived, 0))}"
     several = len({each.server for each in seen.attempts or ()}) > 1
     name = f"{one.server}, attempt {one.number}" if several else f"attempt {one.number}"
-    return f"{name}: at {duration(max(one.arrived, 0))}{late}, {ENDED[one.ending]}{ended}"
+    return f"{name}: {begun}{late}, {ENDED[one.ending]}{ended}"

@@ -1,4 +1,4 @@
-"""How each verdict is shown: the one table that the page, the Markdown, the terminal and the badge are made from."""
+"""The presentation of each verdict in all formats: page, Markdown, terminal and badge."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.checks.verdict import Result, Verdict
 
 CONTRADICTED = "Claims contradicted by checks"
-"""Heading of the capabilities that are claimed although a check shows otherwise."""
+"""The heading of the claims that a check contradicts."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one verdict is shown.
+    """The presentation of one verdict.
 
     Attributes:
-        word: In text, e.g. on a chip.
-        counted: The same behind a number.
-        sign: One character for a cell of a table; the word is in its title.
-        symbol: In Markdown, which has no colours; the word is beside it.
-        badge: Colour of a badge, in the names of shields.io.
-        markup: Keywords of the terminal.
-        heading: Of the section in which reports list these checks; empty where they need no attention.
-        advice: What the section says first.
+        word: The word in text, e.g. on a chip.
+        counted: The word after a number.
+        sign: One character for table cells; the title has the word.
+        symbol: The symbol in Markdown, which has no colours; the word follows it.
+        badge: The colour of a badge, in the names of shields.io.
+        markup: Keywords for the terminal.
+        heading: The heading of the section that lists these checks; empty if they need no attention.
+        advice: The introduction of the section.
     """
 
     word: str
@@ -35,7 +35,7 @@ class Look:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to look at a check that ended so."""
+        """Whether a check with this verdict needs attention."""
         return bool(self.heading)
 
 
@@ -47,7 +47,7 @@ LOOKS: Mapping[Verdict, Look] = {
     ),
     Verdict.INCONCLUSIVE: Look(
         *("inconclusive", "inconclusive", "?", "❔", "orange", {"yellow": True}, "Inconclusive"),
-        "A control failed, or platform, mesh or probe broke. Nothing is known of the mesh from these.",
+        "A control failed, or the platform, the mesh or a probe broke. These checks show nothing about the mesh.",
     ),
     Verdict.KNOWN_VIOLATION: Look(
         *("known violation", "known violation", "!", "🟠", "yellow", {"yellow": True}, "Known violations"),
@@ -57,19 +57,19 @@ LOOKS: Mapping[Verdict, Look] = {
     Verdict.UNSUPPORTED: Look("unsupported", "unsupported", "\N{EN DASH}", "⚪", "lightgrey"),
     Verdict.NOT_RUN: Look("not run", "not run", "·", "⏸", "lightgrey"),
 }
-"""What needs attention first stands first."""
+"""The verdicts by urgency."""
 
 ATTENTION = tuple(verdict for verdict, look in LOOKS.items() if look.needs_attention)
 """In the order in which reports list them."""
 
 
 def worst(found: Mapping[Verdict, int]) -> Verdict | None:
-    """Of the verdicts that there are, the one that needs attention most; None where there is none."""
+    """The most urgent of the given verdicts; None without any."""
     return next((verdict for verdict in LOOKS if found.get(verdict)), None)
 
 
 def attention(results: tuple[Result, ...]) -> Iterator[tuple[Verdict, Look, list[Result]]]:
-    """What somebody has to look at: each such verdict with its results."""
+    """The verdicts that need attention, with their results."""
     for verdict in ATTENTION:
         if found := [result for result in results if result.verdict is verdict]:
             yield verdict, LOOKS[verdict], found

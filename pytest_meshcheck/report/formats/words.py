@@ -1,10 +1,10 @@
-"""Figures and times as they are read."""
+"""Figures and times for people."""
 
 from datetime import UTC, datetime
 
 
 def duration(seconds: float) -> str:
-    """Seconds as they are read: ``0.4 ms``, ``240 ms``, ``3.2 s``, ``2 min 05 s``."""
+    """A duration: ``0.4 ms``, ``240 ms``, ``3.2 s``, ``2 min 05 s``."""
     if 0 < seconds < 0.00995:
         return f"{seconds * 1000:.1f} ms".replace(".0 ms", " ms")
     if seconds < 0.9995:
@@ -16,12 +16,12 @@ def duration(seconds: float) -> str:
 
 
 def figure(value: float | str) -> str:
-    """A measured figure: a float with four significant digits, anything else as it is."""
+    """A measured figure: a float with four significant digits, anything else unchanged."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def moment(started: str) -> str:
-    """An ISO 8601 time as ``2026-03-01 14:05 UTC``; what is not one stays as it is."""
+    """An ISO 8601 time as ``2026-03-01 14:05 UTC``; other text is unchanged."""
     try:
         return datetime.fromisoformat(started).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except ValueError:

@@ -7,10 +7,22 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.meshes.faulty import issuing
+from tests.falsify.meshes.faulty import NotYetValid, issuing, with_extension, with_names_alone
 
 SECOND_NAME = "spiffe://cluster.local/ns/blue/sa/second"
 ONE_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+SIGNS_CERTIFICATES = {"key_cert_sign", "digital_signature"}
+USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 CERTIFICATE_END = "-----END CERTIFICATE-----\n"
 
 
@@ -47,6 +59,10 @@ def two_names(leaf: x509.Certificate) -> x509.ExtensionType:
     return x509.SubjectAlternativeName([uri, x509.UniformResourceIdentifier(SECOND_NAME)])
 
 
+def a_dns_name(_leaf: x509.Certificate) -> x509.ExtensionType:
+    return x509.SubjectAlternativeName([x509.DNSName("workload.example")])
+
+
 def an_authority(_leaf: x509.Certificate) -> x509.ExtensionType:
     return x509.BasicConstraints(ca=True, path_length=None)
 
@@ -55,8 +71,23 @@ def for_clients_alone(_leaf: x509.Certificate) -> x509.ExtensionType:
     return ONE_USAGE
 
 
+def signs_certificates(_leaf: x509.Certificate) -> x509.ExtensionType:
+    return x509.KeyUsage(**{usage: usage in SIGNS_CERTIFICATES for usage in USAGES})
+
+
+def of_both(check: str) -> tuple[str, ...]:
+    """A check of a certificate, for each workload whose certificate it looks at."""
+    return f"{check}[server]", f"{check}[renewing]"
+
+
 SEES = "identity/server-sees-the-callers-identity"
-SVID = "identity/svid-is-well-formed"
+ONE_NAME = "identity/svid-has-one-uri-san"
+NO_CA = "identity/svid-is-no-ca"
+KEY_USAGE = "identity/svid-key-usage"
+PURPOSES = "identity/svid-extended-key-usage"
+STATES_PURPOSES = "identity/svid-has-extended-key-usage"
+VALID = "identity/svid-is-valid-now"
+CHAIN = "identity/svid-chains-to-root"
 CLAIMED = "identity/claimed-identity-headers-are-not-trusted"
 
 DEFECTS = {
@@ -81,19 +112,39 @@ DEFECTS = {
         OneCertificatePerName(),
     ),
     "leaf-without-intermediate": Defect(
-        "Workloads serve their certificate without the intermediate that signed it.", (SVID,), leaf_without_intermediate
+        "Workloads serve their certificate without the intermediate that signed it.",
+        of_both(CHAIN),
+        leaf_without_intermediate,
     ),
     "svid-with-two-names": Defect(
-        "Certificates of workloads have two URI SANs.", (SVID,), mesh=issuing("TwoNames", two_names)
+        "Certificates of workloads have two URI SANs.",
+        of_both(ONE_NAME),
+        mesh=issuing("TwoNames", with_extension(two_names)),
     ),
     "svid-that-can-sign": Defect(
         "Certificates of workloads are those of an authority (cA is true).",
-        (SVID,),
-        mesh=issuing("CanSign", an_authority),
+        of_both(NO_CA),
+        mesh=issuing("CanSign", with_extension(an_authority)),
     ),
     "svid-for-clients-alone": Defect(
         "Certificates of workloads cannot authenticate a server (extended key usage).",
-        (SVID,),
-        mesh=issuing("ForClientsAlone", for_clients_alone),
+        of_both(PURPOSES),
+        mesh=issuing("ForClientsAlone", with_extension(for_clients_alone)),
     ),
+    "svid-key-that-signs-certificates": Defect(
+        "The key of a workload may sign certificates (keyCertSign).",
+        of_both(KEY_USAGE),
+        mesh=issuing("SignsCertificates", with_extension(signs_certificates)),
+    ),
+    "svid-without-extensions": Defect(
+        "Certificates of workloads have no extension but their names.",
+        (*of_both(NO_CA), *of_both(KEY_USAGE), *of_both(STATES_PURPOSES)),
+        mesh=issuing("WithNamesAlone", with_names_alone),
+    ),
+    "svid-without-uri": Defect(
+        "Certificates of workloads have a DNS name in place of the URI SAN.",
+        of_both(ONE_NAME),
+        mesh=issuing("WithDnsName", with_extension(a_dns_name)),
+    ),
+    "svid-not-yet-valid": Defect("Certificates of workloads begin in an hour.", of_both(VALID), mesh=NotYetValid),
 }

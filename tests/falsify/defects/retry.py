@@ -4,20 +4,12 @@ from typing import Any
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.meshes.promising import LAST_ANSWER_REPLACED, PromisesBroken
 
 SERVER_ERRORS = {"retry_on": "5xx,reset", "num_retries": 1}
 UNLISTED_STATUSES = [409, 500, 503]
 POST = [{"name": ":method", "string_match": {"exact": "POST"}}]
 
-LAST_ANSWER_REPLACED = """
-function envoy_on_response(handle)
-  if handle:headers():get(":status") == "502" then
-    handle:headers():replace(":status", "503")
-    local body = handle:body(true):setBytes("retries exhausted")
-    handle:headers():replace("content-length", body)
-  end
-end
-"""
 LAST_BODY_LOST = """
 function envoy_on_response(handle)
   if handle:headers():get(":status") == "502" then
@@ -76,6 +68,11 @@ def retried_though_unlisted(_workload: str, resources: Resources) -> None:
         policy["retriable_status_codes"] = [*policy.get("retriable_status_codes", ()), *UNLISTED_STATUSES]
 
 
+def succeeded_and_retried(_workload: str, resources: Resources) -> None:
+    for policy in parts.retry_policies(resources):
+        policy["retriable_status_codes"] = [*policy.get("retriable_status_codes", ()), 200]
+
+
 def by_default(**policy: Any) -> Plant:
     """Retry like this where nobody asked for it."""
 
@@ -103,6 +100,9 @@ def retry_without_body(_workload: str, resources: Resources) -> None:
 
 
 ATTEMPTS = "retry/attempts-are-limit-plus-one"
+SUCCESS = "retry/success-is-not-retried"
+DOCUMENTED_ERROR = "retry/exhausted-returns-the-documented-error"
+DEFAULT_LIMIT = "timeout/default-limit-is-the-documented-one"
 EXHAUSTED = "retry/exhausted-returns-the-last-answer"
 LISTED = "retry/only-listed-conditions"
 INTACT = "retry/request-body-is-intact-on-every-attempt"
@@ -124,8 +124,18 @@ DEFECTS = {
     ),
     "retry-never-fires": Defect(
         "A retry policy is accepted and has no condition, so that nothing is ever retried.",
-        (f"{ATTEMPTS}[1-0]", f"{FIRES}[status]", f"{FIRES}[reset]", f"{LISTED}[503]", f"{INTACT}[1]"),
+        (f"{ATTEMPTS}[1-1]", f"{FIRES}[status]", f"{FIRES}[reset]", f"{LISTED}[503]", f"{INTACT}[1]"),
         each_policy(retry_on=""),
+    ),
+    "success-retried": Defect(
+        "Where retries are in force, a request that was answered with 200 is sent again.",
+        (f"{SUCCESS}[1]", f"{SUCCESS}[3]"),
+        succeeded_and_retried,
+    ),
+    "promises-broken": Defect(
+        "The mesh documents an error after the last retry and a limit by default, and has neither.",
+        (DOCUMENTED_ERROR, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]"),
+        mesh=PromisesBroken,
     ),
     "no-retry-on-refused-connection": Defect(
         "A refused connection is not retried, though the policy lists it.",
@@ -162,7 +172,7 @@ DEFECTS = {
     ),
     "post-retried-by-default": Defect(
         "A POST that meets a 5xx or a broken connection is retried though nobody asked for it.",
-        (f"{UNSAFE}[POST-503]", f"{UNSAFE}[POST-reset]", f"{DEFAULT}[POST]"),
+        (f"{UNSAFE}[POST-503]", f"{UNSAFE}[POST-reset]", f"{DEFAULT}[POST-503]", f"{DEFAULT}[POST-reset]"),
         by_default(**SERVER_ERRORS, retriable_request_headers=POST),
     ),
     "unanswered-retried-by-default": Defect(
@@ -172,12 +182,12 @@ DEFECTS = {
     ),
     "every-method-retried-by-default": Defect(
         "There are default retries for every method that the documentation does not mention.",
-        (f"{DEFAULT}[GET]", f"{DEFAULT}[PUT]", f"{DEFAULT}[PATCH]", f"{UNSAFE}[PATCH-503]"),
+        (f"{DEFAULT}[GET-503]", f"{DEFAULT}[PUT-500]", f"{DEFAULT}[PATCH-reset]", f"{UNSAFE}[PATCH-503]"),
         by_default(**SERVER_ERRORS),
     ),
     "grpc-retried-by-default": Defect(
         "There are default retries for gRPC UNAVAILABLE that the documentation does not mention.",
-        (f"{DEFAULT}[gRPC]",),
+        (f"{DEFAULT}[gRPC-unavailable]",),
         by_default(retry_on="unavailable", num_retries=2),
     ),
     "last-answer-replaced": Defect(

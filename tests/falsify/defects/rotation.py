@@ -158,8 +158,9 @@ NEW_HANDSHAKES = "rotation/new-handshakes-use-the-new-certificate"
 ROOT = "rotation/whole-root-change-loses-nothing"
 LIFETIME = "rotation/leaf-never-outlives-its-issuer"
 ISSUER = "rotation/issuer-changes-under-load"
-OVERLAP = "rotation/roots-overlap"
-REMOVAL = "rotation/old-root-is-refused-after-removal"
+OVERLAP = ("rotation/clients-of-both-roots-are-served", "rotation/servers-of-both-roots-are-reached")
+CLIENT_REMOVED = "rotation/client-of-removed-root-is-refused"
+SERVER_REMOVED = "rotation/server-of-removed-root-is-refused"
 
 DEFECTS = {
     "leaf-never-renewed": Defect(
@@ -196,14 +197,14 @@ DEFECTS = {
     "leaf-outlives-issuer": Defect(
         "A certificate gets its whole lifetime even where its issuer ends before.", (LIFETIME,), mesh=LeafOutlivesIssuer
     ),
-    "second-root-never-announced": Defect("A root that is added is never announced.", (OVERLAP, ROOT), roots_frozen()),
+    "second-root-never-announced": Defect("A root that is added is never announced.", (*OVERLAP, ROOT), roots_frozen()),
     "old-root-dropped-at-once": Defect(
         "As soon as certificates are issued under the new root, the old one is no longer announced.",
-        (OVERLAP,),
+        OVERLAP,
         mesh=NoOverlap,
     ),
-    "old-root-kept": Defect("A root that is removed stays trusted.", (REMOVAL,), roots_kept()),
+    "old-root-kept": Defect("A root that is removed stays trusted.", (CLIENT_REMOVED, SERVER_REMOVED), roots_kept()),
     "old-root-kept-by-clients": Defect(
-        "A root that is removed stays trusted by what calls others.", (REMOVAL,), roots_kept_by_clients()
+        "A root that is removed stays trusted by what calls others.", (SERVER_REMOVED,), roots_kept_by_clients()
     ),
 }

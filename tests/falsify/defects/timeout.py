@@ -57,7 +57,7 @@ BOUNDARY = "timeout/just-late-is-cut"
 PER_TRY = "retry/per-try-timeout-starts-the-next"
 ALL_ATTEMPTS = "timeout/covers-all-attempts"
 ZERO = "timeout/zero-disables"
-UNSET = "timeout/unset-equals-documentation"
+UNSET = "timeout/unset-means-no-limit"
 GRPC = "timeout/grpc-deadline-exceeded"
 
 DEFECTS = {

@@ -1,7 +1,7 @@
 """The embedded mesh with one fault, in its control plane or in what it publishes to data planes."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation
 from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, EnvoyMesh
-from pytest_meshcheck.meshes.registry import Factory, Order
+from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.pki import Authority, Validity, pem
 from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
 from pytest_meshcheck.platforms.base import Manifest
@@ -17,13 +17,16 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 from tests.falsify.defect import Plant, Resources
 
 Extension = Callable[[x509.Certificate], x509.ExtensionType]
-"""From a leaf to the extension that it should have had."""
+"""From a leaf to the extension that it has in place of the right one."""
+
+Extensions = Callable[[x509.Certificate], list["x509.Extension[x509.ExtensionType]"]]
+"""From a sound leaf to the extensions of the one that is issued."""
 
 
 def factory(mesh_class: type[EnvoyMesh], name: str) -> Factory:
     """How a faulty mesh is asked for by name."""
 
-    def create(order: Order) -> Mesh:
+    def create(order: MeshRequest) -> Mesh:
         mesh = mesh_class(order.version, timeout_scale=order.timeout_scale)
         mesh.name = name
         mesh.prepare()
@@ -93,12 +96,46 @@ class NoOverlap(EnvoyMesh):
             await super().rotate(Rotation.ROOT_DROP)
 
 
-def issuing(name: str, extension: Extension) -> type[EnvoyMesh]:
-    """An embedded mesh whose leaves have this extension in place of the right one."""
+def with_extension(wrong: Extension) -> Extensions:
+    """All extensions of the leaf, one of them exchanged."""
+
+    def exchanged(leaf: x509.Certificate) -> "list[x509.Extension[x509.ExtensionType]]":
+        value = wrong(leaf)
+        return [
+            x509.Extension(one.oid, one.critical, value if one.oid == value.oid else one.value)
+            for one in leaf.extensions
+        ]
+
+    return exchanged
+
+
+def with_names_alone(leaf: x509.Certificate) -> "list[x509.Extension[x509.ExtensionType]]":
+    """No extension but the names, without which Envoy takes no certificate."""
+    return [one for one in leaf.extensions if isinstance(one.value, x509.SubjectAlternativeName)]
+
+
+class PrematureAuthority(Authority):
+    """Issues what begins in an hour."""
+
+    def issue(self, uri: str, lifetime: float) -> Credentials:
+        begin = datetime.now(UTC) + timedelta(hours=1)
+        return self.issuer.leaf([uri], Validity(begin, begin + timedelta(seconds=lifetime)))
+
+
+class NotYetValid(EnvoyMesh):
+    """Its leaves are not valid yet."""
+
+    def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+        super().__init__(version, timeout_scale=timeout_scale)
+        self.authority = PrematureAuthority(TRUST_DOMAIN)
+
+
+def issuing(name: str, extensions: Extensions) -> type[EnvoyMesh]:
+    """An embedded mesh whose leaves have these extensions in place of the right ones."""
 
     class AlteringAuthority(Authority):
         def issue(self, uri: str, lifetime: float) -> Credentials:
-            return altered(super().issue(uri, lifetime), self, extension)
+            return altered(super().issue(uri, lifetime), self, extensions)
 
     class Altering(EnvoyMesh):
         def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
@@ -109,10 +146,9 @@ def issuing(name: str, extension: Extension) -> type[EnvoyMesh]:
     return Altering
 
 
-def altered(credentials: Credentials, authority: Authority, extension: Extension) -> Credentials:
-    """The same leaf with one extension exchanged, signed anew."""
+def altered(credentials: Credentials, authority: Authority, extensions: Extensions) -> Credentials:
+    """The same leaf with other extensions, signed anew."""
     leaf = x509.load_pem_x509_certificate(credentials.chain)
-    wrong = extension(leaf)
     builder = (
         x509.CertificateBuilder()
         .subject_name(leaf.subject)
@@ -122,7 +158,7 @@ def altered(credentials: Credentials, authority: Authority, extension: Extension
         .not_valid_before(leaf.not_valid_before_utc)
         .not_valid_after(leaf.not_valid_after_utc)
     )
-    for present in leaf.extensions:
-        builder = builder.add_extension(wrong if present.oid == wrong.oid else present.value, present.critical)
+    for extension in extensions(leaf):
+        builder = builder.add_extension(extension.value, extension.critical)
     certificate = builder.sign(authority.issuer.key, hashes.SHA256())
     return Credentials(chain=pem(certificate, *authority.issuer.chain), key=credentials.key)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
-from pytest_meshcheck.meshes.registry import Factory, Order
+from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 
 
 class NoHooks:
@@ -24,7 +24,7 @@ def judged() -> Judged:
     """Makes an adapter for a Cilium that somebody else installed, which asks for no helm and no charts."""
 
     def make(factory: Factory) -> CiliumMesh:
-        mesh = factory(Order(None, 1.0, NoHooks(), installed=True))
+        mesh = factory(MeshRequest(None, 1.0, NoHooks(), installed=True))
         assert isinstance(mesh, CiliumMesh)
         return mesh
 

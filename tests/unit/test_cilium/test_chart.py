@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_meshcheck.meshes.cilium.flavours import BELOW_LINKERD, IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
 from pytest_meshcheck.meshes.cilium.mesh import CHART, ROLLOUTS, SYSTEM, CiliumMesh
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
+from pytest_meshcheck.meshes.cilium.variants import BELOW_LINKERD, IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.platforms.helm.charts import Charts
 from pytest_meshcheck.platforms.helm.process import HelmFailed, ask
 
@@ -24,11 +24,11 @@ NOT_RENDERED = {"k8sServiceHost": "kind-control-plane", "k8sServicePort": "6443"
 
 MINORS = ("1.18", "1.19", "1.20")
 OFFERED = [
-    # flavour, version
-    *((flavour, version) for flavour in (WIREGUARD, IPSEC, SPIRE, BELOW_LINKERD) for version in MINORS),
+    # variant, version
+    *((variant, version) for variant in (WIREGUARD, IPSEC, SPIRE, BELOW_LINKERD) for version in MINORS),
     *((ZTUNNEL, version) for version in MINORS[1:]),
 ]
-by_flavour = pytest.mark.parametrize(("flavour", "minor"), OFFERED, ids=lambda value: getattr(value, "name", value))
+by_variant = pytest.mark.parametrize(("variant", "minor"), OFFERED, ids=lambda value: getattr(value, "name", value))
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get(CHARTS) or shutil.which("helm") is None, reason=f"needs helm, and Cilium's charts in {CHARTS}"
@@ -66,22 +66,22 @@ def _set(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return options
 
 
-@by_flavour
-def test_the_configuration_is_what_the_flavour_looks_for(flavour: Flavour, minor: str) -> None:
-    config = rendered(flavour.values, minor)["ConfigMap", SYSTEM, CONFIG]["data"]
-    assert conflicts(config, flavour.settings) == []
+@by_variant
+def test_the_configuration_is_what_the_variant_looks_for(variant: Variant, minor: str) -> None:
+    config = rendered(variant.values, minor)["ConfigMap", SYSTEM, CONFIG]["data"]
+    assert conflicts(config, variant.settings) == []
 
 
-@by_flavour
-def test_what_is_waited_for_is_part_of_the_chart(flavour: Flavour, minor: str) -> None:
-    made = {(kind.lower() + "s", namespace, name) for kind, namespace, name in rendered(flavour.values, minor)}
-    for namespace, kind, name in (*ROLLOUTS, *flavour.rollouts):
+@by_variant
+def test_what_is_waited_for_is_part_of_the_chart(variant: Variant, minor: str) -> None:
+    made = {(kind.lower() + "s", namespace, name) for kind, namespace, name in rendered(variant.values, minor)}
+    for namespace, kind, name in (*ROLLOUTS, *variant.rollouts):
         assert (kind, namespace or SYSTEM, name) in made
 
 
-@by_flavour
-def test_agents_reach_the_api_server_without_kube_proxy(flavour: Flavour, minor: str) -> None:
-    agents = rendered(flavour.values, minor)["DaemonSet", SYSTEM, "cilium"]
+@by_variant
+def test_agents_reach_the_api_server_without_kube_proxy(variant: Variant, minor: str) -> None:
+    agents = rendered(variant.values, minor)["DaemonSet", SYSTEM, "cilium"]
     environment = {one["name"]: one.get("value") for one in agents["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert (environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]) == (
         "kind-control-plane",
@@ -104,13 +104,13 @@ def test_a_cilium_without_ztunnel_takes_its_values_and_does_nothing() -> None:
     assert conflicts(config, ZTUNNEL.settings)
 
 
-@pytest.mark.parametrize("flavour", [IPSEC, ZTUNNEL], ids=lambda flavour: flavour.name)
-def test_secrets_are_those_that_the_agents_mount(flavour: Flavour) -> None:
+@pytest.mark.parametrize("variant", [IPSEC, ZTUNNEL], ids=lambda variant: variant.name)
+def test_secrets_are_those_that_the_agents_mount(variant: Variant) -> None:
     names = {IPSEC: "cilium-ipsec-keys", ZTUNNEL: "cilium-ztunnel-secrets"}
-    made = rendered(flavour.values, "1.20")
+    made = rendered(variant.values, "1.20")
     mounted = made["DaemonSet", SYSTEM, "cilium"]["spec"]["template"]["spec"]["volumes"]
-    assert names[flavour] in [volume.get("secret", {}).get("secretName") for volume in mounted]
-    assert ("Secret", SYSTEM, names[flavour]) not in made
+    assert names[variant] in [volume.get("secret", {}).get("secretName") for volume in mounted]
+    assert ("Secret", SYSTEM, names[variant]) not in made
 
 
 def test_the_chart_refuses_routes_without_layer_7() -> None:

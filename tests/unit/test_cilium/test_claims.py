@@ -1,4 +1,4 @@
-"""What is claimed of which flavour in which version, and that the three kinds of protection stay apart."""
+"""What is claimed of which variant in which version, and that the three kinds of protection stay apart."""
 
 import tomllib
 from importlib.metadata import EntryPoint
@@ -9,7 +9,7 @@ import pytest
 
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
-from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
+from pytest_meshcheck.meshes.cilium.variants import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.meshes.documented import Documented, MtlsPromises
 from pytest_meshcheck.meshes.registry import ENTRY_POINTS
 from pytest_meshcheck.model.capability import Capability
@@ -17,11 +17,11 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 
 from .conftest import Judged
 
-FLAVOURS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
-by_flavour = pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+VARIANTS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
+by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 
 CLAIMED = {
-    # flavour: first version of a series: what is claimed in it
+    # variant: first version of a series: what is claimed in it
     "cilium": {
         "1.18.0": {"timeout", "kubernetes"},
         "1.19.6": {"timeout", "kubernetes"},
@@ -39,28 +39,28 @@ CASES = [(name, version, claimed) for name, versions in CLAIMED.items() for vers
 
 @pytest.mark.parametrize(("name", "version", "claimed"), CASES)
 def test_claimed_in_a_version(name: str, version: str, claimed: set[str]) -> None:
-    (flavour,) = [one for one in FLAVOURS if one.name == name]
-    held = in_version(flavour.claims, version)
+    (variant,) = [one for one in VARIANTS if one.name == name]
+    held = in_version(variant.claims, version)
     assert {str(capability) for capability, claim in held.items() if claim.supported} == claimed
 
 
-@by_flavour
-def test_every_capability_is_spoken_of_with_a_source(flavour: Flavour) -> None:
-    assert set(flavour.claims) == set(Capability)
-    for claim in flavour.claims.values():
+@by_variant
+def test_every_capability_is_spoken_of_with_a_source(variant: Variant) -> None:
+    assert set(variant.claims) == set(Capability)
+    for claim in variant.claims.values():
         assert urlsplit(claim.source).scheme == "https"
         assert claim.supported or claim.note
 
 
-@by_flavour
-def test_only_ztunnel_is_said_to_be_mutual_tls_and_nothing_to_be_strict(flavour: Flavour) -> None:
-    assert flavour.claims[Capability.MTLS].supported == (flavour is ZTUNNEL)
-    assert flavour.claims[Capability.CONFIDENTIALITY].supported == (flavour is ZTUNNEL)
-    assert not flavour.claims[Capability.STRICT_MTLS].supported
+@by_variant
+def test_only_ztunnel_is_said_to_be_mutual_tls_and_nothing_to_be_strict(variant: Variant) -> None:
+    assert variant.claims[Capability.MTLS].supported == (variant is ZTUNNEL)
+    assert variant.claims[Capability.CONFIDENTIALITY].supported == (variant is ZTUNNEL)
+    assert not variant.claims[Capability.STRICT_MTLS].supported
 
 
 def test_the_reason_says_which_of_the_three_it_is() -> None:
-    reasons = {flavour.name: flavour.claims[Capability.STRICT_MTLS].note for flavour in FLAVOURS}
+    reasons = {variant.name: variant.claims[Capability.STRICT_MTLS].note for variant in VARIANTS}
     assert "WireGuard authenticates nodes" in reasons["cilium"]
     assert "IPsec authenticates nodes" in reasons["cilium-ipsec"]
     assert "carry no TLS" in reasons["cilium-spire"]
@@ -106,7 +106,7 @@ def test_what_is_no_version() -> None:
         (wireguard, "latest", "'latest' is no version of Cilium"),
     ],
 )
-def test_a_version_without_the_flavour(factory: object, version: str, said: str, judged: Judged) -> None:
+def test_a_version_without_the_variant(factory: object, version: str, said: str, judged: Judged) -> None:
     mesh = judged(factory)  # type: ignore[arg-type]
     with pytest.raises(MeshUnavailable, match=said):
         mesh._judged_as(version)
@@ -123,9 +123,9 @@ def test_all_that_is_documented_has_a_source() -> None:
         assert changed - {"sources", *FAMILIES} <= set(promised.sources)
 
 
-@by_flavour
-def test_each_is_registered_under_its_name(flavour: Flavour, judged: Judged) -> None:
+@by_variant
+def test_each_is_registered_under_its_name(variant: Variant, judged: Judged) -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
     points = project["project"]["entry-points"][ENTRY_POINTS]
-    factory = EntryPoint(flavour.name, points[flavour.name], ENTRY_POINTS).load()
-    assert judged(factory).flavour is flavour
+    factory = EntryPoint(variant.name, points[variant.name], ENTRY_POINTS).load()
+    assert judged(factory).variant is variant

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
-from pytest_meshcheck.meshes.cilium.below_linkerd import LinkerdOnCilium
-from pytest_meshcheck.meshes.cilium.flavours import BELOW_LINKERD
+from pytest_meshcheck.meshes.cilium.linkerd_on_cilium import LinkerdOnCilium
+from pytest_meshcheck.meshes.cilium.variants import BELOW_LINKERD
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
-from pytest_meshcheck.meshes.registry import Factory, Order
+from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.pki_archive import archived, restore
 
@@ -93,14 +93,14 @@ def test_a_directory_without_definitions(tmp_path: Path) -> None:
 def test_a_definition_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "gateway-api").mkdir()
     (tmp_path / "gateway-api" / "broken.yaml").write_text("a: [")
-    with pytest.raises(MeshUnavailable, match=r"broken\.yaml is no YAML"):
+    with pytest.raises(MeshUnavailable, match=r"broken\.yaml is not YAML"):
         gateway_api.local(str(tmp_path))
 
 
 def test_linkerd_on_cilium_claims_what_linkerd_claims() -> None:
-    order = Order("edge-26.8.3", 1.0, NoHooks(), installed=True)
+    order = MeshRequest("edge-26.8.3", 1.0, NoHooks(), installed=True)
     mesh = LinkerdOnCilium(order)
     assert (mesh.name, mesh.version) == ("linkerd+cilium", "edge-26.8.3")
     assert mesh.claims == LinkerdMesh(order).claims
-    assert mesh.network.flavour is BELOW_LINKERD
+    assert mesh.network.variant is BELOW_LINKERD
     assert mesh.network.version == "1.20.0"

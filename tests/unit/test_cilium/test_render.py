@@ -1,12 +1,11 @@
 """Policies in Cilium's resources, whole: ``golden/`` holds what ``render`` has to return."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.meshes.cilium import flavours
+from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.kubernetes.http_routes import duration
@@ -24,10 +23,11 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from tests.unit.rendering import SERVER, TELL, golden, golden_names
 
 from .conftest import Judged
 
-SERVER = WorkloadSpec("blue", "server")
+GOLDEN = Path(__file__).parent / "golden"
 TWIN = WorkloadSpec("green", "server")
 OUTSIDER = WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED)
 POLICIES: dict[str, list[Policy]] = {
@@ -40,23 +40,20 @@ POLICIES: dict[str, list[Policy]] = {
     "two-services": [Timeout(SERVER, 2.0), Retry(TWIN, 1, statuses=frozenset({500}))],
     "inherits": [MutualTls(SERVER, None)],
 }
-TELL = "if that is as it should be, write it into golden/{}.json"
 BY_NODES_OR_AGENTS = [wireguard, ipsec, spire]
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_golden(name: str, judged: Judged) -> None:
-    expected = json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text())
-    assert judged(wireguard).render(POLICIES[name]) == expected, TELL.format(name)
+    assert judged(wireguard).render(POLICIES[name]) == golden(GOLDEN, name), TELL.format(name)
 
 
 def test_every_golden_file_is_compared_with() -> None:
-    files = {path.stem for path in (Path(__file__).parent / "golden").glob("*.json")}
-    assert files == set(POLICIES)
+    assert golden_names(GOLDEN) == set(POLICIES)
 
 
 @pytest.mark.parametrize("factory", BY_NODES_OR_AGENTS)
-def test_all_flavours_with_routes_render_them_alike(factory: Factory, judged: Judged) -> None:
+def test_all_variants_with_routes_render_them_alike(factory: Factory, judged: Judged) -> None:
     policies = POLICIES["per-try"]
     assert judged(factory).render(policies) == judged(wireguard).render(policies)
 
@@ -89,7 +86,7 @@ def test_mutual_tls_is_unsupported_with_the_reason(
     mesh = judged(factory)
     with pytest.raises(Unsupported, match=f"cannot be set to {mode}: .*https://docs.cilium.io/") as refused:
         mesh.render([policy])
-    assert mesh.flavour.why_not_strict in str(refused.value)
+    assert mesh.variant.why_not_strict in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +133,7 @@ def test_duration(seconds: float, text: str) -> None:
     ("factory", "workload", "labels", "namespace_labels"),
     [
         (wireguard, SERVER, {}, {}),
-        (spire, SERVER, flavours.AUTHENTICATED, {}),
+        (spire, SERVER, variants.AUTHENTICATED, {}),
         (spire, OUTSIDER, {}, {}),
         (ztunnel, SERVER, {}, {"io.cilium/mtls-enabled": "true"}),
         (ztunnel, OUTSIDER, {}, {}),
@@ -151,6 +148,6 @@ def test_enrolment(
 
 def test_the_policy_of_mutual_authentication_selects_who_is_enrolled(judged: Judged) -> None:
     mesh: CiliumMesh = judged(spire)
-    (policy,) = mesh.flavour.resources
+    (policy,) = mesh.variant.resources
     assert policy["spec"]["endpointSelector"]["matchLabels"] == mesh.enrolment(SERVER).labels
     assert policy["spec"]["ingress"][0]["authentication"] == {"mode": "required"}

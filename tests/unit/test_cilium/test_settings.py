@@ -3,9 +3,9 @@
 import pytest
 
 from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
-from pytest_meshcheck.meshes.cilium.flavours import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Flavour
 from pytest_meshcheck.meshes.cilium.mesh import complete, minor, refuse_nameless, version_of
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
+from pytest_meshcheck.meshes.cilium.variants import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.model.errors import MeshUnavailable
 
 from .conftest import Judged
@@ -52,7 +52,7 @@ def test_without_socket_load_balancing_kube_proxy_leaves_services_to_linkerd() -
 
 
 CONFIGURED = {
-    # flavour: a configuration that it finds nothing wrong with
+    # variant: a configuration that it finds nothing wrong with
     WIREGUARD: {"enable-wireguard": "true", "enable-gateway-api": "true"},
     IPSEC: {"enable-ipsec": "true", "enable-gateway-api": "true"},
     SPIRE: {"mesh-auth-mutual-enabled": "true", "enable-gateway-api": "true"},
@@ -60,12 +60,12 @@ CONFIGURED = {
 }
 
 
-@pytest.mark.parametrize("flavour", [WIREGUARD, IPSEC, SPIRE, ZTUNNEL], ids=lambda flavour: flavour.name)
-def test_a_flavour_takes_no_other_for_itself(flavour: Flavour) -> None:
-    assert conflicts(CONFIGURED[flavour], flavour.settings) == []
+@pytest.mark.parametrize("variant", [WIREGUARD, IPSEC, SPIRE, ZTUNNEL], ids=lambda variant: variant.name)
+def test_a_variant_takes_no_other_for_itself(variant: Variant) -> None:
+    assert conflicts(CONFIGURED[variant], variant.settings) == []
     for other, config in CONFIGURED.items():
-        if other is not flavour:
-            assert conflicts(config, flavour.settings)
+        if other is not variant:
+            assert conflicts(config, variant.settings)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_version_of_an_image(image: str, version: str) -> None:
 def test_an_image_without_a_version() -> None:
     image = "quay.io/cilium/cilium:latest"
     assert version_of(image) == ""
-    with pytest.raises(MeshUnavailable, match="cilium:latest does not say which version it is"):
+    with pytest.raises(MeshUnavailable, match="cilium:latest has no version in its tag"):
         refuse_nameless(image)
 
 

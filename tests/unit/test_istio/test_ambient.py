@@ -9,14 +9,14 @@ from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.ambient import AMBIENT_CLAIMS, AmbientMesh
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 
 GOLDEN = Path(__file__).parent / "golden-ambient"
 SERVER = WorkloadSpec("blue", "server")
@@ -28,7 +28,7 @@ POLICIES = (
 
 
 def mesh(version: str | None = None) -> AmbientMesh:
-    return AmbientMesh(Order(version, 1.0, None, installed=True))  # type: ignore[arg-type]
+    return AmbientMesh(MeshRequest(version, 1.0, None, installed=True))  # type: ignore[arg-type]
 
 
 def test_the_waypoint() -> None:
@@ -39,7 +39,7 @@ def test_the_waypoint() -> None:
 def test_policies_are_told_by_the_routes_of_services() -> None:
     rendered = mesh().render(POLICIES)
     assert rendered == json.loads((GOLDEN / "policies.json").read_text())
-    assert rendered == HttpRouteMesh(Order(None, 1.0, None, installed=True)).render(POLICIES)  # type: ignore[arg-type]
+    assert rendered == HttpRouteMesh(MeshRequest(None, 1.0, None, installed=True)).render(POLICIES)  # type: ignore[arg-type]
 
 
 def test_tunnels_are_not_counted() -> None:
@@ -56,7 +56,7 @@ def test_pods_are_enrolled_one_by_one_and_services_by_namespace(enrolment: Enrol
         == {
             Enrolment.ENROLLED: {"istio.io/dataplane-mode": "ambient"},
             Enrolment.UNENROLLED: {"istio.io/dataplane-mode": "none"},
-            Enrolment.FEIGNED: {"istio.io/dataplane-mode": "none", "networking.istio.io/tunnel": "http"},
+            Enrolment.IMPERSONATED: {"istio.io/dataplane-mode": "none", "networking.istio.io/tunnel": "http"},
         }[enrolment]
     )
     assert metadata.namespace_labels == {

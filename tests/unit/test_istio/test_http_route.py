@@ -1,23 +1,21 @@
 """Retries and timeouts as Istio takes them in HTTPRoutes, against golden files."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from tests.unit.rendering import CALLS, SERVER, TELL, golden
 
 GOLDEN = Path(__file__).parent / "golden-http-route"
-SERVER = WorkloadSpec("blue", "server")
 POLICIES: dict[str, tuple[Policy, ...]] = {
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.STATUS, Failure.CONNECT}), 0.25),),
     "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE})),),
-    "no-retries": (Retry(SERVER, 0, frozenset({503})),),
-    "no-limit": (Timeout(SERVER, 0),),
+    "no-retries": CALLS["no-retries"],
+    "no-limit": CALLS["no-limit"],
     "together": (
         MutualTls(SERVER, Mode.STRICT),
         Retry(SERVER, 20, frozenset({503})),
@@ -28,13 +26,12 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
 
 
 def mesh() -> HttpRouteMesh:
-    return HttpRouteMesh(Order(None, 1.0, None, installed=True))  # type: ignore[arg-type]
+    return HttpRouteMesh(MeshRequest(None, 1.0, None, installed=True))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_rendered(name: str) -> None:
-    expected = json.loads((GOLDEN / f"{name}.json").read_text())
-    assert mesh().render(POLICIES[name]) == expected, f"if that is as it should be, write it into {name}.json"
+    assert mesh().render(POLICIES[name]) == golden(GOLDEN, name), TELL.format(name)
 
 
 @pytest.mark.parametrize("failure", [Failure.RESET, Failure.GRPC_INTERNAL])

@@ -8,14 +8,13 @@ import pytest
 from pytest_meshcheck.meshes.istio import policies as istio
 from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.observation import Attempt, Protocol
 from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
-    Namespace,
     Policy,
     RequestsPerConnection,
     Retry,
@@ -23,22 +22,15 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from tests.unit.rendering import ACCESS, CALLS, OTHER, SERVER, TELL, golden, golden_names
 
 GOLDEN = Path(__file__).parent / "golden"
-SERVER = WorkloadSpec("blue", "server")
-OTHER = WorkloadSpec("blue", "other")
 
 POLICIES: dict[str, tuple[Policy, ...]] = {
-    "workload": (MutualTls(SERVER, Mode.STRICT),),
-    "ports": (MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT, "tcp": Mode.STRICT}),),
-    "inherits": (MutualTls(SERVER, None, {"grpc": Mode.STRICT}), MutualTls(Namespace("blue"), None)),
-    "namespace": (MutualTls(Namespace("blue"), Mode.STRICT),),
+    **ACCESS,
+    **CALLS,
     "mesh": (MutualTls(WholeMesh(), Mode.STRICT),),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
-    "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})),),
-    "no-retries": (Retry(SERVER, 0, frozenset({503})),),
-    "timeout": (Timeout(SERVER, 0.05),),
-    "no-limit": (Timeout(SERVER, 0),),
     "connections": (RequestsPerConnection(SERVER, 1),),
     "together": (
         Retry(SERVER, 20, frozenset({503})),
@@ -47,18 +39,16 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
         Timeout(OTHER, 2),
     ),
 }
-ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
+ORDER = MeshRequest(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_rendered(name: str) -> None:
-    rendered = IstioMesh(ORDER).render(POLICIES[name])
-    expected = json.loads((GOLDEN / f"{name}.json").read_text())
-    assert rendered == expected, f"if that is as it should be, write it into golden/{name}.json"
+    assert IstioMesh(ORDER).render(POLICIES[name]) == golden(GOLDEN, name), TELL.format(name)
 
 
 def test_every_golden_file_is_compared() -> None:
-    assert {path.stem for path in GOLDEN.iterdir()} == set(POLICIES)
+    assert golden_names(GOLDEN) == set(POLICIES)
 
 
 def test_the_policies_of_one_service_share_a_virtual_service() -> None:
@@ -85,7 +75,7 @@ def test_what_was_there_already_has_certificates_of_its_own() -> None:
     [
         (Enrolment.ENROLLED, {"sidecar.istio.io/inject": "true"}),
         (Enrolment.UNENROLLED, {"sidecar.istio.io/inject": "false"}),
-        (Enrolment.FEIGNED, {"sidecar.istio.io/inject": "false", "security.istio.io/tlsMode": "istio"}),
+        (Enrolment.IMPERSONATED, {"sidecar.istio.io/inject": "false", "security.istio.io/tlsMode": "istio"}),
     ],
 )
 def test_enrolment(enrolment: Enrolment, labels: dict[str, str]) -> None:
@@ -109,7 +99,7 @@ def test_identities_are_spiffe_ids() -> None:
 
 def test_values_of_a_suite_overrule_those_of_the_command_line() -> None:
     given = {"*": {"global": {"hub": "one"}}, "istiod": {"global": {"tag": "1"}}}
-    mesh = IstioMesh(Order(None, 1.0, None, installed=True, values=given))  # type: ignore[arg-type]
+    mesh = IstioMesh(MeshRequest(None, 1.0, None, installed=True, values=given))  # type: ignore[arg-type]
     mesh.override({"*": {"global": {"hub": "two"}}})
     (base, istiod) = mesh.releases()
     assert mesh.overrides_of(base) == ({"global": {"hub": "one"}}, {"global": {"hub": "two"}})

@@ -9,14 +9,15 @@ from pytest_meshcheck.meshes.istio.ambient import AMBIENT_CLAIMS
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.istio.revisions import REVISION, installed, revision_of
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.api import Api, Object
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
-ORDER = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
+ORDER = MeshRequest(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 SERVER = WorkloadSpec("blue", "server")
 
 Told = tuple[str, str, object, object]
@@ -32,7 +33,7 @@ class OnPaper(IstioMesh):
         super().__init__(ORDER)
         self.noted: list[list[Told]] = []
 
-    def become(self, version: str) -> None:
+    def switch_version(self, version: str) -> None:
         self.version = version
 
     async def have_charts(self) -> None:
@@ -58,7 +59,7 @@ def test_what_is_started_belongs_to_the_newest_control_plane() -> None:
     assert mesh.enrolment(SERVER).labels[REVISION] == "1-30-3"
 
 
-@pytest.mark.parametrize("enrolment", [Enrolment.UNENROLLED, Enrolment.FEIGNED])
+@pytest.mark.parametrize("enrolment", [Enrolment.UNENROLLED, Enrolment.IMPERSONATED])
 def test_what_is_outside_belongs_to_none(enrolment: Enrolment) -> None:
     mesh = OnPaper()
     mesh.revision = "1-30-3"

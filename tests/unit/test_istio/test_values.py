@@ -9,11 +9,11 @@ import pytest
 from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.istio.revisions import released
-from pytest_meshcheck.meshes.registry import Order
-from pytest_meshcheck.platforms.kubernetes.room import quantity
+from pytest_meshcheck.meshes.registry import MeshRequest
+from pytest_meshcheck.platforms.kubernetes.workloads.room import quantity
 from tests.programs import Programs
 
-IS_THERE = Order(None, 1.0, None, installed=True)  # type: ignore[arg-type]
+IS_THERE = MeshRequest(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 
 PROXIES = {("istiod", "pilot"), ("istiod", "global.proxy"), ("istiod", "global.waypoint")}
 NODES = {("cni", ""), ("ztunnel", "")}
@@ -67,5 +67,5 @@ def test_charts_of_a_source_tree_install_what_the_tag_of_the_images_says(
     for chart in ("base", "istiod"):
         (tmp_path / "charts" / chart).mkdir(parents=True)
         (tmp_path / "charts" / chart / "Chart.yaml").write_text(f"name: {chart}\nversion: 1.0.0\nappVersion: 1.0.0\n")
-    order = Order("1.0.0", 1.0, None, charts=str(tmp_path / "charts"), values=values)  # type: ignore[arg-type]
+    order = MeshRequest("1.0.0", 1.0, None, charts=str(tmp_path / "charts"), values=values)  # type: ignore[arg-type]
     assert IstioMesh(order).version == version

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from pytest_meshcheck.checks.catalogue import CatalogueError, Check, check_id, known_ids, requirements, suite_root
+from pytest_meshcheck.checks.catalogue import Check
+from pytest_meshcheck.checks.check_ids import check_id, covers, known_ids
+from pytest_meshcheck.checks.requirements import CatalogueError, requirements, suite_root
 from pytest_meshcheck.checks.verdict import Level
 from pytest_meshcheck.model.capability import Capability
 
@@ -86,6 +88,10 @@ REFUSED = {
         CHECK.replace("demo.rule", "demo.rules"),
         "no requirement 'demo.rules'; available: demo.rule",
     ),
+    "unknown family": (
+        CHECK.replace("demo.rule", "dome.rule"),
+        "no requirements of a family 'dome'; available: demo",
+    ),
     "no docstring": ('@check(MUST, "demo.rule")\nasync def test_mute(mesh): pass\n', "needs a docstring"),
     "not a coroutine": ('@check(MUST, "demo.rule")\ndef test_sync(mesh):\n    """It."""\n', "write 'async def'"),
     "twice in one file": (CHECK + CHECK, r"demo/does-what-it-says' is taken by .*test_demo.py:4; rename"),
@@ -115,17 +121,18 @@ def test_two_folders_may_have_a_check_of_one_name(load: Load, tmp_path: Path) ->
 
 
 def test_no_requirements_in_any_folder_above(load: Load) -> None:
-    with pytest.raises(CatalogueError, match=r"no requirements.toml in any folder above"):
+    with pytest.raises(CatalogueError, match=r"no suite.toml and no requirements.toml in any folder above"):
         load(CHECK, requirements=None)
 
 
 # content of requirements.toml, what is said
 MALFORMED = {
     "[demo": "requirements.toml: Expected",
-    "[demo.rule]\ntext = 'A mesh MUST.'": "[demo.rule] needs 'text', and 'sources' with 'title' and 'url': 'sources'",
+    "[demo.rule]\ntext = 'A mesh MUST.'": "and 'sources' with 'title', 'url' and perhaps 'quote': 'sources'",
     "[demo.rule]\ntext = 'A mesh MUST.'\nsources = [{ title = 't' }]": "'url'",
     "[demo.rule]\ntext = 'A mesh MUST.'\nsources = ['https://example.org']": "needs 'text'",
     "[demo]\nrule = 'A mesh MUST.'": "[demo.rule] needs 'text'",
+    "[demo.rule]\ntext = 'A mesh MUST.'\nsources = [{ title = 't', url = 'u', qoute = 'q' }]": "unknown key 'qoute'",
 }
 
 
@@ -146,6 +153,63 @@ def test_the_root_is_the_nearest_folder_with_requirements(tmp_path: Path) -> Non
     for folder in (tmp_path, tmp_path / "a"):
         (folder / "requirements.toml").write_text(REQUIREMENTS)
     assert suite_root(tmp_path / "a" / "b" / "test_x.py") == tmp_path / "a"
+
+
+def in_families(root: Path, **families: str) -> Path:
+    """A suite whose families state their requirements, one file each."""
+    (root / "suite.toml").write_text("")
+    for family, text in families.items():
+        (root / family).mkdir()
+        (root / family / "requirements.toml").write_text(text)
+    return root
+
+
+def test_families_state_their_requirements(tmp_path: Path) -> None:
+    root = in_families(tmp_path, demo=REQUIREMENTS, other=REQUIREMENTS.replace("demo.rule", "other.rule"))
+    assert set(requirements(root)) == {"demo.rule", "other.rule"}
+    assert suite_root(root / "demo" / "test_x.py") == root
+
+
+def test_a_source_is_quoted(tmp_path: Path) -> None:
+    quoted = REQUIREMENTS.replace('rule" }', 'rule", quote = "It MUST." }')
+    (source,) = requirements(in_families(tmp_path, demo=quoted))["demo.rule"].sources
+    assert (source.quote, source.url) == ("It MUST.", "https://example.org/rule")
+
+
+def test_a_suite_below_another_is_one_of_its_own(tmp_path: Path) -> None:
+    nested = in_families(tmp_path, demo=REQUIREMENTS) / "demo" / "nested"
+    nested.mkdir()
+    (nested / "requirements.toml").write_text(REQUIREMENTS)
+    assert suite_root(nested / "checks" / "test_x.py") == nested
+
+
+def test_a_requirement_of_another_family_is_refused(tmp_path: Path) -> None:
+    root = in_families(tmp_path, demo=REQUIREMENTS.replace("demo.rule", "other.rule"))
+    with pytest.raises(CatalogueError) as refusal:
+        requirements(root)
+    assert str(refusal.value) == (
+        f"{root / 'demo' / 'requirements.toml'}: [other.rule] belongs to the family 'other'; "
+        "state it in other/requirements.toml, or call it [demo.…]"
+    )
+
+
+def test_a_requirement_that_is_stated_twice_is_refused(tmp_path: Path) -> None:
+    root = in_families(tmp_path, demo=REQUIREMENTS)
+    (root / "requirements.toml").write_text(REQUIREMENTS)
+    with pytest.raises(CatalogueError, match=r"\[demo\.rule\] is taken by .*/requirements\.toml; rename one"):
+        requirements(root)
+
+
+def test_families_without_requirements_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"suite\.toml: no family beside it has a requirements\.toml"):
+        requirements(in_families(tmp_path))
+
+
+def test_an_id_without_parameters_covers_all_of_them() -> None:
+    assert covers("demo/x", "demo/x[1]")
+    assert covers("demo/x[1]", "demo/x[1]")
+    assert not covers("demo/x[1]", "demo/x[2]")
+    assert not covers("demo/x[1]", "demo/x")
 
 
 def test_an_id_is_folder_and_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytest_meshcheck.checks.catalogue import Check, proves
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName
-from pytest_meshcheck.run.items import Planned
+from pytest_meshcheck.run.items import CheckItem
 
 SUITE = Path(__file__).resolve().parents[3] / "conformance"
 
@@ -67,6 +67,6 @@ def test_a_parameter_proves_a_part(suite: dict[str, Check]) -> None:
     fires = suite["retry/fires-for-every-spelling-of-failure"]
     assert fires.proves == {Capability.RETRY, Capability.RETRY_GRPC}
     narrowed = proves(Capability.RETRY_GRPC).mark.args[0]
-    planned = Planned(fires, fires.id, MeshName("envoy", None), "pytest", narrowed=narrowed)
+    planned = CheckItem(fires, fires.id, MeshName("envoy", None), "pytest", narrowed=narrowed)
     assert planned.proves == {Capability.RETRY_GRPC}
-    assert Planned(fires, fires.id, MeshName("envoy", None), "pytest").proves == fires.proves
+    assert CheckItem(fires, fires.id, MeshName("envoy", None), "pytest").proves == fires.proves

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from pytest_meshcheck.checks.expect import expect
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
@@ -14,8 +15,9 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Mode, MutualTls, Retry
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.probe.protocol.messages import Body, Protocol
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 pytestmark = pytest.mark.asyncio
@@ -76,6 +78,18 @@ async def test_a_service_has_several_endpoints(mesh: MeshUnderTest) -> None:
         assert {mesh.identity_of(endpoint) for endpoint in pool.endpoints} == {mesh.identity_of(pool.service)}
 
 
+async def test_a_port_may_speak_what_no_workload_of_the_stage_does(mesh: MeshUnderTest) -> None:
+    client = await mesh.workload("client")
+    chat = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),), calls=False)
+    async with mesh.deploy(chat, replicas=2) as pool, mesh.policy(MutualTls(pool.service, Mode.STRICT)):
+        seen = [await client.get(pool.service, "chat", body=Body(text="hello")) for _ in range(4)]
+        reached = [instance for one in seen for instance, found in (await pool.saw(one)).items() if found]
+    for one in seen:
+        expect(one).answered()
+    assert {one.body_start for one in seen} == {"hello"}
+    assert (len(reached), set(reached)) == (4, {"blue/chat", "blue/chat.2"})
+
+
 async def test_one_is_the_least(mesh: MeshUnderTest) -> None:
     client = await mesh.workload("client")
     async with mesh.deploy(POOL) as pool:
@@ -104,7 +118,7 @@ def left(mesh: MeshUnderTest) -> list[str]:
     """What there still is of the pool."""
     platform = mesh.platform
     assert isinstance(platform, Processes)
-    processes = [child.name for child in platform._children]
+    processes = [child.name for child in platform.processes.children]
     directories = [path.name for path in platform.directory.iterdir() if path.is_dir()]
     told = [str(one) for one in mesh.stage.running]
     return [name for name in (*platform.members, *processes, *directories, *told) if "pool" in name]

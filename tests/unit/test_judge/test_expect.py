@@ -9,7 +9,16 @@ import pytest
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Spread
+from pytest_meshcheck.model.observation import (
+    Answered,
+    Attempt,
+    Ending,
+    Exchange,
+    LoadOutcome,
+    LoadSlice,
+    Protocol,
+    Spread,
+)
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Sight
 
 
@@ -47,6 +56,7 @@ GRPC = exchange(protocol=Protocol.GRPC, status=200, grpc_status=0)
 UNAVAILABLE = exchange(protocol=Protocol.GRPC, status=200, grpc_status=14)
 RESET = exchange(Ending.RESET, detail="Connection reset by peer")
 FORMS = frozenset({Ending.RESET})
+GOOD_STEP, BAD_STEP = LoadSlice(sent=2), LoadSlice(sent=2, lost=1)
 Sentence = Callable[[Any], object]
 
 # seen, sentence
@@ -60,9 +70,11 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "answered with one of several": (exchange(status=204), lambda c: c.answered({200, 204})),
     "answered over gRPC": (GRPC, lambda c: c.answered()),
     "answered over TCP": (exchange(protocol=Protocol.TCP), lambda c: c.answered()),
+    "answered over WebSocket": (exchange(protocol=Protocol.WEBSOCKET, status=101), lambda c: c.answered()),
+    "refused over WebSocket": (exchange(protocol=Protocol.WEBSOCKET, status=403), lambda c: c.answered(403)),
     "grpc-status": (UNAVAILABLE, lambda c: c.answered_grpc(14)),
     "refused": (RESET, lambda c: c.refused(FORMS)),
-    "refused by status": (exchange(status=403), lambda c: c.refused(FORMS, {403})),
+    "refused by status": (exchange(status=403), lambda c: c.refused(FORMS | {Answered(403)})),
     "body": (ANSWERED, lambda c: c.body(3, "abc")),
     "took": (ANSWERED, lambda c: c.took(0.5, 0.5)),
     "count": ((attempt(1), attempt(2)), lambda c: c.count(2)),
@@ -70,6 +82,7 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "bodies": ((attempt(body_length=3, body_sha256="abc"),), lambda c: c.bodies(3, "abc")),
     "cancelled": ((attempt(ending=AttemptEnding.CANCELLED),), lambda c: c.cancelled()),
     "clean": (load(), lambda c: c.clean()),
+    "lost nothing": (load(), lambda c: c.lost_nothing(10, 1.0)),
     "sent at least": (load(), lambda c: c.sent_at_least(10)),
     "carried": (load(lateness=Spread.of([1.0])), lambda c: c.carried(1.0)),
     "carried, though some failed": (load(failed=(("1", "reset"),), served_in=HALF_SLOW), lambda c: c.carried(1.0)),
@@ -89,7 +102,7 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         exchange(status=503, body_start="no healthy upstream\n"),
         lambda c: c.answered(),
         "an answer with status 200",
-        "it was answered 503 after 500 ms, no healthy upstream",
+        'it was answered 503 after 500 ms, body "no healthy upstream"',
     ),
     "answered without a status": (
         exchange(),
@@ -130,7 +143,7 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     "refused": (ANSWERED, lambda c: c.refused(FORMS), "a refusal (reset)", "it was answered 200 after 500 ms"),
     "refused in another form": (
         exchange(Ending.TIMED_OUT),
-        lambda c: c.refused(FORMS, {403}),
+        lambda c: c.refused(FORMS | {Answered(403)}),
         "a refusal (reset or status 403)",
         "it was timed-out after 500 ms",
     ),
@@ -200,26 +213,38 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         load(failed=(("r-1", "reset 0"),)),
         lambda c: c.clean(),
         "every request to be served exactly once",
-        "of 10 requests 1 failed, 0 were lost, 0 came twice: r-1 reset 0",
+        "of 10 requests 1 failed: r-1 reset 0",
+    ),
+    "lost something": (
+        load(lost=("r-1",)),
+        lambda c: c.lost_nothing(10, 1.0),
+        "every request to be served exactly once",
+        "of 10 requests 1 were lost",
     ),
     "lost": (
         load(lost=("r-1",)),
         lambda c: c.clean(),
         "every request to be served exactly once",
-        "of 10 requests 0 failed, 1 were lost, 0 came twice: ",
+        "of 10 requests 1 were lost",
+    ),
+    "lost for a while": (
+        load(lost=("r-1",), step=0.5, slices=(GOOD_STEP, BAD_STEP, GOOD_STEP, BAD_STEP, GOOD_STEP)),
+        lambda c: c.clean(),
+        "every request to be served exactly once",
+        "of 10 requests 1 were lost from 0.5 to 2 s after its start",
     ),
     "came twice": (
         load(duplicated=(("r-1", 2),)),
         lambda c: c.clean(),
         "every request to be served exactly once",
-        "of 10 requests 0 failed, 0 were lost, 1 came twice: ",
+        "of 10 requests 1 arrived twice",
     ),
     "sent too few": (load(), lambda c: c.sent_at_least(11), "at least 11 requests", "10 were sent"),
     "a canary is missing": (
         sight("a"),
         lambda c: c.readable(["a", "b"]),
         "2 canaries on the wire",
-        "1 are not there",
+        "1 of them missing",
     ),
     "readable": (sight("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
 }
@@ -373,3 +398,20 @@ async def test_the_last_observation_is_begun_after_the_deadline() -> None:
 def test_a_load_that_was_given_up_was_not_carried() -> None:
     with pytest.raises(Inconclusive, match="the machine to carry the load"):
         control(load(overrun=True)).carried(1.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (load(lost=("r-1",)), "at least 11 requests"),
+        (load(sent=11, lost=("r-1",), lateness=SLOW), "the machine to carry"),
+    ],
+)
+def test_a_load_that_met_nothing_has_lost_nothing_to_speak_of(seen: LoadOutcome, said: str) -> None:
+    with pytest.raises(Inconclusive, match=said):
+        expect(seen).lost_nothing(11, 1.0)
+
+
+def test_seconds_over_a_limit_are_read_as_a_duration() -> None:
+    with pytest.raises(Violation, match=r"expected at most 1\.200 s, but it is 2\.002 s"):
+        expect(2.00178, rests_on=TIME).at_most(1.2)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_meshcheck.checks.aliases import Alias
 from pytest_meshcheck.checks.expectations import ExpectationsError, KnownViolation, read_expectations
 
 ENTRY = """
@@ -14,6 +15,7 @@ link = "https://example.org/issues/7"
 """
 
 IDS = frozenset({"mtls/a", "mtls/b", "retry/c"})
+ALIASES = {"mtls/old": Alias("mtls/old", ("mtls/a", "mtls/b"), "2.0")}
 
 
 def written(tmp_path: Path, content: str) -> Path:
@@ -88,3 +90,12 @@ def test_ids_that_are_not_known_yet_are_let_be(tmp_path: Path) -> None:
 )
 def test_covers(entry: str, check: str, covers: bool) -> None:
     assert KnownViolation(entry, "r", "l").covers(check) is covers
+
+
+def test_an_id_of_an_earlier_version_covers_what_replaces_it(tmp_path: Path) -> None:
+    (known,) = read_expectations(written(tmp_path, ENTRY.format(check="mtls/old")), IDS, ALIASES)
+    assert known.alias == ALIASES["mtls/old"]
+    assert [one for one in ("mtls/a[1]", "mtls/b", "retry/c", "mtls/old") if known.covers(one)] == [
+        "mtls/a[1]",
+        "mtls/b",
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.none import NoMesh
-from pytest_meshcheck.meshes.registry import Order
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Limited, Metadata
@@ -32,7 +32,7 @@ class Narrow:
 
 
 def stage(adapter: Any, platform: Any) -> Stage:
-    return Stage(adapter, platform, None, None, 1.0)  # type: ignore[arg-type]
+    return Stage(adapter, platform)
 
 
 @pytest.mark.asyncio
@@ -49,7 +49,7 @@ async def test_each_process_of_a_run_needs_a_stage_of_its_own() -> None:
 @pytest.mark.asyncio
 async def test_who_plays_another_part_as_well_takes_one_place() -> None:
     platform = Narrow(places=1)
-    mesh = IstioMesh(Order(None, 1.0, None, installed=True))  # type: ignore[arg-type]
+    mesh = IstioMesh(MeshRequest(None, 1.0, None, installed=True))  # type: ignore[arg-type]
     await stage(mesh, platform).ask_for_room(["renewing", "other"], processes=1)
     assert platform.asked == ["blue-run/other"]
 

@@ -1,16 +1,18 @@
-"""What is asked of an API server that is away for a while."""
+"""Requests to an API server: outlasting its absence, and what a refusal says."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from kubernetes_asyncio.client import ApiException, Configuration
+from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Refused
 
 KINDS = b'{"resources": [{"name": "services", "kind": "Service", "namespaced": true}]}'
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "namespace": "new"}}
@@ -67,7 +69,7 @@ async def test_it_is_waited_for(port: int) -> None:
 async def test_what_it_refuses_is_not_asked_again(port: int) -> None:
     api = connected(port, patience=30)
     async with served(port, 403) as given:
-        with pytest.raises(ApiException):
+        with pytest.raises(Refused):
             await api.items(PATH)
     assert given == [403]
     await api.close()
@@ -103,10 +105,38 @@ async def test_one_that_stays_away_is_waited_for_once(port: int) -> None:
     await api.close()
 
 
+async def test_a_refusal_is_an_error_of_one_line(port: int) -> None:
+    api = connected(port, patience=30)
+    denied = (403, b'{"kind": "Status", "message": "pods is forbidden"}')
+    async with served(port, denied, (502, b"<html>a proxy</html>")):
+        with pytest.raises(Refused, match=r"^403 pods is forbidden$"):
+            await api.items(PATH)
+        with pytest.raises(Refused, match=r"^502 OK$"):
+            await api.read(f"{PATH}/one")
+    await api.close()
+
+
+async def test_a_dry_run_waits_for_a_server_that_is_away(port: int) -> None:
+    api = connected(port, patience=30)
+    async with served(port, 503, (201, b'{"spec": {}}')) as given:
+        assert await api.created_dry(PATH, {"kind": "Pod"}) == {"spec": {}}
+    assert given == [503, 201]
+    await api.close()
+
+
+async def test_no_answer_is_logged(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    api = connected(port, patience=30)
+    async with served(port, (200, b'{"data": {"ca-key": "c2VjcmV0"}}')):
+        assert await api.read("/api/v1/namespaces/mesh/secrets/meshcheck") == {"data": {"ca-key": "c2VjcmV0"}}
+    assert "c2VjcmV0" not in caplog.text
+    await api.close()
+
+
 async def test_a_group_that_is_not_there_has_no_kinds(port: int) -> None:
     api = connected(port, patience=30)
     async with served(port, 404, 403):
         assert not await api.knows("gateway.networking.k8s.io/v1", "HTTPRoute")
-        with pytest.raises(ApiException):
+        with pytest.raises(Refused):
             await api.knows("gateway.networking.k8s.io/v1", "HTTPRoute")
     await api.close()

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import Configuration
 
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.evidence import log_of_ended, write_logs
-from pytest_meshcheck.platforms.kubernetes.pods import ended_container
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_logs
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container
 
 RUNS, ENDED = {"running": {}}, {"terminated": {"reason": "Error", "exitCode": 134}}
 

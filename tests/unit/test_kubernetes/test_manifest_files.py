@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck.model.errors import ClusterError
-from pytest_meshcheck.platforms.kubernetes.manifest_files import Source, manifests_of
+from pytest_meshcheck.testbed.manifest_files import Source, manifests_of
 
 ONE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n"
 OTHER = ONE.replace("one", "other")

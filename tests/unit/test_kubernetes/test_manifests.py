@@ -9,8 +9,8 @@ import pytest
 
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes import manifests
-from pytest_meshcheck.platforms.kubernetes.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from pytest_meshcheck.probe.protocol.messages import Protocol
 
 OWNER = Ownership("c0ffee", "gw1", "localhost/meshcheck/probe:1")
@@ -54,6 +54,20 @@ def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     declared = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == declared
     assert declared == {"http": 8080, "extra": manifests.FIRST_OTHER + 1}
+
+
+@pytest.mark.parametrize(
+    ("port", "declared"),
+    [
+        (Port("http", Protocol.HTTP1), None),
+        (Port("odd", Protocol.H2C), "kubernetes.io/h2c"),
+        (Port("chat", Protocol.WEBSOCKET), "kubernetes.io/ws"),
+        (Port("tcp-banner", Protocol.TCP, server_first=True), "tcp"),
+    ],
+)
+def test_ports_declare_what_their_names_cannot_tell(port: Port, declared: str | None) -> None:
+    service = manifests.service(OWNER, WorkloadSpec("blue", "server", ports=(port,)))
+    assert service["spec"]["ports"][0].get("appProtocol") == declared
 
 
 def test_an_instance_that_takes_over_is_told_apart_by_its_service() -> None:

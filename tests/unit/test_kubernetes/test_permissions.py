@@ -8,7 +8,7 @@ import yaml
 
 from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.commands.rbac import manifest
-from pytest_meshcheck.platforms.kubernetes.permissions import IMAGE_LOAD, PLATFORM, Permission
+from pytest_meshcheck.platforms.kubernetes.access.permissions import IMAGE_LOAD, PLATFORM, Permission
 
 Granted = set[tuple[str, str, str]]
 ROUTES = Permission("networking.istio.io", "virtualservices", ("create", "patch"))

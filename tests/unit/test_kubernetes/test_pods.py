@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.platforms.kubernetes.pods import fate, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import fate, obstacle, progress, ready
 
 Pod = dict[str, Any]
 

@@ -9,10 +9,10 @@ from kubernetes_asyncio.client import Configuration
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.api import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.connection import Connection
-from pytest_meshcheck.platforms.kubernetes.manifests import RUN, Ownership
-from pytest_meshcheck.platforms.kubernetes.room import Room, allocatable, free, quantity, requested
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN, Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.room import Room, allocatable, free, quantity, requested
 from tests.plugin.recorded import Object, api_server, recorded
 
 MI = 2**20
@@ -54,7 +54,7 @@ def test_quantities(text: str | int, value: Fraction) -> None:
 
 
 def test_no_quantity() -> None:
-    with pytest.raises(ValueError, match="'much' is no quantity"):
+    with pytest.raises(ValueError, match="'much' is not a quantity"):
         quantity("much")
 
 
@@ -102,7 +102,7 @@ def test_what_is_free_is_what_others_leave() -> None:
 
 
 OWNER = Ownership("c0ffee", "gw0", "localhost/meshcheck/probe:1")
-PLANNED = [(WorkloadSpec("blue-c0ffee-gw0", name), Metadata()) for name in ("client", "server")]
+CHECK_ITEM = [(WorkloadSpec("blue-c0ffee-gw0", name), Metadata()) for name in ("client", "server")]
 
 
 async def asked(processes: int, *objects: tuple[str, Object]) -> list[str]:
@@ -111,7 +111,7 @@ async def asked(processes: int, *objects: tuple[str, Object]) -> list[str]:
         api = Api(Configuration(host=server), 1.0)
         try:
             connection = Connection(api, None, None, 1.0)  # type: ignore[arg-type]
-            await connection.refuse_beyond(OWNER, PLANNED, processes)
+            await connection.refuse_beyond(OWNER, CHECK_ITEM, processes)
         finally:
             await api.close()
     return changes
@@ -141,5 +141,5 @@ async def test_what_does_not_fit_is_said_with_numbers() -> None:
 @pytest.mark.asyncio
 async def test_where_the_cluster_may_not_be_asked_nothing_is_known_to_be_wrong() -> None:
     api = Api(Configuration(host="http://127.0.0.1:9"), 0.1)
-    await Connection(api, None, None, 1.0).refuse_beyond(OWNER, PLANNED, 1)  # type: ignore[arg-type]
+    await Connection(api, None, None, 1.0).refuse_beyond(OWNER, CHECK_ITEM, 1)  # type: ignore[arg-type]
     await api.close()

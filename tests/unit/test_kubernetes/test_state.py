@@ -14,10 +14,10 @@ from kubernetes_asyncio.client import Configuration
 from pytest_meshcheck.meshes.istio.mesh import SIDECAR, IstioMesh
 from pytest_meshcheck.meshes.linkerd.mesh import SIDECAR as PROXY, LinkerdMesh
 from pytest_meshcheck.model.pki import Authority, key_pem, pem
-from pytest_meshcheck.platforms.kubernetes.api import Api
-from pytest_meshcheck.platforms.kubernetes.forward import NotTold, told
-from pytest_meshcheck.platforms.kubernetes.state import Dump, without_secrets, write_dumps, write_policies
-from pytest_meshcheck.platforms.kubernetes.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump, without_secrets, write_dumps, write_policies
 from tests.plugin.recorded import Object, api_server, recorded
 
 SECURITY, NETWORKING = "security.istio.io", "networking.istio.io"
@@ -101,8 +101,7 @@ async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     await write_policies(api, tmp_path, (NETWORKING,), ("istio-system",))
     await api.close()
     assert (
-        "# what there is of networking.istio.io cannot be read: "
-        in (tmp_path / "istio-system.policies.yaml").read_text()
+        "# resources of networking.istio.io cannot be read: " in (tmp_path / "istio-system.policies.yaml").read_text()
     )
 
 
@@ -169,14 +168,14 @@ async def pod_that_says(*messages: bytes, listens: bool = True) -> AsyncIterator
 @pytest.mark.asyncio
 async def test_a_pod_is_asked_on_its_loopback() -> None:
     async with pod_that_says(b"\0" + OK, b"\0" + b"5\r\nhello\r\n", b"\0" + b"0\r\n\r\n") as (executor, asked):
-        assert await told(executor, "blue", "client-0", 15000, "/config_dump") == "hello"
+        assert await fetch(executor, "blue", "client-0", 15000, "/config_dump") == "hello"
     assert asked == ["/api/v1/namespaces/blue/pods/client-0/portforward?ports=15000", "GET /config_dump HTTP/1.1"]
 
 
 @pytest.mark.asyncio
 async def test_what_a_pod_does_not_know_is_none() -> None:
     async with pod_that_says(b"\0HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as (executor, _):
-        assert await told(executor, "blue", "client-0", 15000, "/stats") is None
+        assert await fetch(executor, "blue", "client-0", 15000, "/stats") is None
 
 
 NO_ANSWER = {
@@ -193,15 +192,15 @@ NO_ANSWER = {
 @pytest.mark.parametrize("why", NO_ANSWER)
 async def test_no_answer(why: str) -> None:
     async with pod_that_says(*NO_ANSWER[why]) as (executor, _):
-        with pytest.raises(NotTold, match=why):
-            await told(executor, "blue", "client-0", 15000, "/config_dump")
+        with pytest.raises(NoAnswer, match=why):
+            await fetch(executor, "blue", "client-0", 15000, "/config_dump")
 
 
 @pytest.mark.asyncio
 async def test_a_port_that_nobody_listens_on_says_so_before_it_is_asked() -> None:
     async with pod_that_says(b"\1connection refused", listens=False) as (executor, _):
-        with pytest.raises(NotTold, match="connection refused"):
-            await told(executor, "blue", "client-0", 15000, "/config_dump")
+        with pytest.raises(NoAnswer, match="connection refused"):
+            await fetch(executor, "blue", "client-0", 15000, "/config_dump")
 
 
 @pytest.mark.asyncio
@@ -220,7 +219,7 @@ async def test_a_data_plane_that_does_not_answer_leaves_the_reason(tmp_path: Pat
     await write_dumps(executor, tmp_path, [WITH_SIDECAR], IstioMesh.dumps)
     await executor.close()
     said = (tmp_path / "blue.client-0.config.json").read_text()
-    assert said.startswith("nothing is said on port 15000: Cannot connect to host 127.0.0.1:9")
+    assert said.startswith("no answer on port 15000: Cannot connect to host 127.0.0.1:9")
 
 
 def test_every_mesh_with_data_planes_is_asked() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from pytest_meshcheck.model.observation import Sight
-from pytest_meshcheck.platforms.kubernetes.wire import Captures, Way
+from pytest_meshcheck.platforms.kubernetes.capture.wire import Captures, Way
 
 pytestmark = pytest.mark.asyncio
 

@@ -4,9 +4,9 @@ import pytest
 from cryptography import x509
 
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, DOCUMENTED
-from pytest_meshcheck.meshes.linkerd.installed import trust_domain
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh, chart_version
-from pytest_meshcheck.meshes.registry import Hooks, Order
+from pytest_meshcheck.meshes.linkerd.preinstalled import trust_domain
+from pytest_meshcheck.meshes.registry import Hooks, MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
@@ -19,7 +19,7 @@ class NoHooks:
 @pytest.fixture
 def mesh() -> LinkerdMesh:
     hooks: Hooks = NoHooks()
-    return LinkerdMesh(Order("edge-26.8.3", 1.0, hooks, installed=True))
+    return LinkerdMesh(MeshRequest("edge-26.8.3", 1.0, hooks, installed=True))
 
 
 def test_an_identity_is_a_dns_name_of_the_service_account(mesh: LinkerdMesh) -> None:
@@ -32,7 +32,7 @@ def test_an_identity_is_a_dns_name_of_the_service_account(mesh: LinkerdMesh) -> 
     [
         (Enrolment.ENROLLED, {"linkerd.io/inject": "enabled"}),
         (Enrolment.UNENROLLED, {"linkerd.io/inject": "disabled"}),
-        (Enrolment.FEIGNED, {"linkerd.io/inject": "enabled", "config.linkerd.io/control-port": "8080"}),
+        (Enrolment.IMPERSONATED, {"linkerd.io/inject": "enabled", "config.linkerd.io/control-port": "8080"}),
     ],
 )
 def test_enrolment_is_annotated(mesh: LinkerdMesh, enrolment: Enrolment, annotations: dict[str, str]) -> None:

@@ -1,6 +1,5 @@
 """Policies in Linkerd's resources, against golden files."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,16 +21,13 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
+from tests.unit.rendering import ACCESS, CALLS, OTHER, SERVER, TELL, golden, golden_names
 
 GOLDEN = Path(__file__).parent / "golden"
-SERVER = WorkloadSpec("blue", "server")
-OTHER = WorkloadSpec("blue", "other")
 
 POLICIES: dict[str, tuple[Policy, ...]] = {
-    "workload": (MutualTls(SERVER, Mode.STRICT),),
-    "ports": (MutualTls(SERVER, Mode.PERMISSIVE, {"http": Mode.STRICT, "tcp": Mode.STRICT}),),
-    "inherits": (MutualTls(SERVER, None, {"grpc": Mode.STRICT}), MutualTls(Namespace("blue"), None)),
-    "namespace": (MutualTls(Namespace("blue"), Mode.STRICT),),
+    **ACCESS,
+    **CALLS,
     "overlap": (
         MutualTls(SERVER, Mode.PERMISSIVE),
         MutualTls(Namespace("blue"), Mode.STRICT),
@@ -39,11 +35,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
         MutualTls(WorkloadSpec("green", "server"), Mode.STRICT),
     ),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.GRPC_INTERNAL, Failure.STATUS}), 0.25),),
-    "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})),),
     "refused-stream": (Retry(SERVER, 3, on=frozenset({Failure.REFUSED_STREAM})),),
-    "no-retries": (Retry(SERVER, 0, frozenset({503})),),
-    "timeout": (Timeout(SERVER, 0.05),),
-    "no-limit": (Timeout(SERVER, 0),),
     "together": (Retry(SERVER, 20, frozenset({503})), Timeout(SERVER, 0.5), Timeout(OTHER, 2)),
 }
 UNSUPPORTED: dict[str, tuple[Policy, str]] = {
@@ -58,7 +50,11 @@ UNSUPPORTED: dict[str, tuple[Policy, str]] = {
 @pytest.mark.parametrize("name", POLICIES)
 def test_rendered(name: str) -> None:
     rendered = [*servers(POLICIES[name]), *routes(POLICIES[name])]
-    assert rendered == json.loads((GOLDEN / f"{name}.json").read_text())
+    assert rendered == golden(GOLDEN, name), TELL.format(name)
+
+
+def test_every_golden_file_is_compared() -> None:
+    assert golden_names(GOLDEN) == set(POLICIES)
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
@@ -81,6 +77,11 @@ def test_other_ports_have_their_own_numbers() -> None:
     assert [one["spec"]["port"] for one in servers([MutualTls(odd, Mode.STRICT)])] == [10080, 10081]
     (route,) = routes([Timeout(odd, 1)])
     assert (route["kind"], route["spec"]["parentRefs"][0]["port"]) == ("HTTPRoute", 10080)
+
+
+def test_what_linkerd_takes_for_opaque_has_no_route() -> None:
+    chat = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),))
+    assert routes([Timeout(chat, 1)]) == []
 
 
 def _blue(server: dict[str, dict[str, str]]) -> bool:

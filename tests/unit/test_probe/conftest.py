@@ -83,6 +83,7 @@ class Pair:
 PORTS = {
     "http": m.Protocol.HTTP1,
     "grpc": m.Protocol.GRPC,
+    "ws": m.Protocol.WEBSOCKET,
     "tcp": m.Protocol.TCP,
     "banner": m.Protocol.TCP,
 }

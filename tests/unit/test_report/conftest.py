@@ -17,12 +17,18 @@ DOCS = "https://www.envoyproxy.io/docs/envoy/latest/"
 REQUIREMENTS: Mapping[str, Requirement] = {
     "mtls.strict": Requirement(
         "A workload under strict mutual TLS MUST refuse every connection that is not mutual TLS.",
-        (Source("Istio: PeerAuthentication", "https://istio.io/latest/docs/reference/config/security/"),),
+        (
+            Source(
+                "Istio: PeerAuthentication",
+                "https://istio.io/latest/docs/reference/config/security/",
+                "STRICT: Connection is an mTLS tunnel.",
+            ),
+        ),
     ),
     "mtls.lifetime": Requirement(
         "A peer whose certificate is expired MUST be refused.",
         (
-            Source("RFC 5280 6.1.3", "https://www.rfc-editor.org/rfc/rfc5280#section-6.1.3"),
+            Source("RFC 5280 6.1.3", "https://www.rfc-editor.org/rfc/rfc5280#section-6.1.3", "It includes the time."),
             Source("X.509-SVID 5.2", "https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md"),
         ),
     ),

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_meshcheck.model.journal import Entry, Journal
-from pytest_meshcheck.model.secrets import redact, redact_octets, redact_text
+from pytest_meshcheck.model.secrets import redact, redact_bytes, redact_text
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.report.evidence import LONGEST, folder, hexdump, write_evidence
 
@@ -160,7 +160,7 @@ def test_a_field_or_header_with_a_secret_name_is_not_written(name: str) -> None:
 )
 def test_what_is_no_secret_stays(harmless: str) -> None:
     assert redact_text(harmless) == harmless
-    assert redact_octets(harmless.encode()) == harmless.encode()
+    assert redact_bytes(harmless.encode()) == harmless.encode()
 
 
 def test_a_figure_is_no_secret() -> None:

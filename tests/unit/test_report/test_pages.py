@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.checks.verdict import Result, Verdict
-from pytest_meshcheck.commands.report import main
 from pytest_meshcheck.report import matrix
 from pytest_meshcheck.report.formats import html
 from pytest_meshcheck.report.formats.verdicts import LOOKS
@@ -192,13 +192,22 @@ def test_the_page_tells_all_of_a_check(sample: Report) -> None:
         "client certificate not required; only the first strict port strict",
         "policy acts after (s): 0.0042",
         "<blockquote>STRICT: Connection is an mTLS tunnel (TLS with client cert must be presented).</blockquote>",
+        "<blockquote>STRICT: Connection is an mTLS tunnel. <cite>"
+        '<a href="https://istio.io/latest/docs/reference/config/security/" rel="noreferrer">'
+        "Istio: PeerAuthentication</a></cite></blockquote>",
         "under <code>permissive</code>",
     ):
         assert expected in page
 
 
-def test_an_interrupted_run_says_so(make_report: MakeReport) -> None:
-    assert "The run was interrupted" in html.render(make_report(complete=False))
+def test_an_interrupted_run_says_so_once(make_report: MakeReport) -> None:
+    page = html.render(make_report(complete=False))
+    assert page.partition("<body>")[2].count("The run was interrupted") == 1
+
+
+def test_contradicted_claims_share_a_card(sample: Report) -> None:
+    section = html.render(sample).partition('<section id="contradictions">')[2].partition("</section>")[0]
+    assert (section.count("<article"), section.count("<dt>")) == (1, 2)
 
 
 def test_a_run_without_results_has_a_page(make_report: MakeReport) -> None:
@@ -230,7 +239,7 @@ def test_a_matrix_sets_runs_side_by_side(
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
     for path, report in zip(paths, (sample, other), strict=True):
         path.write_bytes(encode(report))
-    assert main([*map(str, paths), "--output", str(tmp_path / "out")]) == 0
+    assert main(["report", *map(str, paths), "--output", str(tmp_path / "out")]) == 0
     merged = json.loads((tmp_path / "out" / "matrix.json").read_text())
     verdicts = {row["id"]: row["verdicts"] for row in merged["checks"]}
     assert verdicts["mtls/expired-certificate-is-refused"] == ["violates", "conforms"]
@@ -244,13 +253,13 @@ def test_a_matrix_sets_runs_side_by_side(
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "No such file"), ("{", "not JSON"), ('{"schema": "9"}', "version '9'")]
 )
-def test_bad_input_is_one_line_and_exit_code_2(
+def test_bad_input_is_one_line_and_exit_code_4(
     content: str | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "report.json"
     if content is not None:
         path.write_text(content)
-    assert main([str(path), "--output", str(tmp_path / "out")]) == 2
+    assert main(["report", str(path), "--output", str(tmp_path / "out")]) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert str(path) in line
     assert reason in line
@@ -261,5 +270,5 @@ def test_an_output_that_cannot_be_written_is_one_line(
     sample: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "report.json").write_bytes(encode(sample))
-    assert main([str(tmp_path / "report.json"), "--output", str(tmp_path / "report.json" / "x")]) == 1
+    assert main(["report", str(tmp_path / "report.json"), "--output", str(tmp_path / "report.json" / "x")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -79,10 +79,15 @@ def test_what_comes_after_the_end_of_the_client_is_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "words"), [((), "Nothing reached the application."), (None, "The server was not asked")]
+    ("attempts", "words"), [((), "Nothing reached the application."), (None, "No ledger was read")]
 )
 def test_a_request_without_attempts_says_why(attempts: tuple[()] | None, words: str) -> None:
     assert words in timeline.draw(msgspec.structs.replace(request(), attempts=attempts))
+
+
+def test_an_attempt_that_ended_before_the_request_says_so() -> None:
+    earlier = msgspec.structs.replace(GOOD, arrived=-0.5, ended=-0.001)
+    assert "attempt 2: 500 ms before, answered after 499 ms" in timeline.draw(request(earlier))
 
 
 def test_a_storm_of_attempts_is_told_by_its_number() -> None:
@@ -104,6 +109,11 @@ def test_a_load_shows_rotations_and_certificates() -> None:
     assert dots == {"rotation": "16.67%", "certificate": "50.00%"}
 
 
+def test_the_legend_of_a_load_has_the_colours_of_its_dots() -> None:
+    picture = parsed(load_chart.draw(LOAD))
+    assert {one.get("class") for one in picture.iter("tspan")} == {one.get("class") for one in picture.iter("circle")}
+
+
 def test_a_load_without_losses_says_so() -> None:
     assert "losses: none" in load_chart.draw(LoadLine(name="x", step=0.1, slices=(LoadSlice(sent=1),)))
 
@@ -114,7 +124,7 @@ def test_every_policy_of_a_run_is_a_dot(make_result: Callable[..., Result]) -> N
     assert found == {"Retry": [0.01, 0.1, 1.0], "MutualTls": [0.02]}
     picture = effect_chart.draw(found)
     assert [one.get("cx") for one in parsed(picture).iter("circle")] == ["0.00%", "50.00%", "100.00%", "15.05%"]
-    assert "Retry: 3 times, median 100 ms, slowest 1.0 s" in picture
+    assert "Retry (3): median 100 ms, max 1.0 s" in picture
 
 
 def test_results_without_a_history_have_no_effects(make_result: Callable[..., Result]) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_meshcheck.checks.aliases import Alias
 from pytest_meshcheck.checks.verdict import Result, Verdict
-from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, summary
+from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, old_ids, summary
 from pytest_meshcheck.report.formats import markdown
 from pytest_meshcheck.report.formats.badge import badge
 from pytest_meshcheck.report.formats.description import Block, blocks
@@ -77,6 +78,33 @@ def test_a_check_is_compared_with_the_baseline(
     assert (item.id, item.before, item.now, item.change) == ("a/b", before, now, change)
 
 
+ALIASES = {"a/old": Alias("a/old", ("a/x", "a/y"), "2.0")}
+
+
+@pytest.mark.parametrize(
+    ("now", "changes"),
+    [
+        (
+            {"a/x": Verdict.CONFORMS, "a/y": Verdict.VIOLATES, "a/z": Verdict.CONFORMS},
+            {"a/x": Change.SAME, "a/y": Change.WORSE, "a/z": Change.NEW},
+        ),
+        (
+            {"a/x[1]": Verdict.CONFORMS, "a/y": Verdict.UNSUPPORTED},
+            {"a/x[1]": Change.SAME, "a/y": Change.NEW},
+        ),
+        ({"a/y": Verdict.UNSUPPORTED}, {"a/y": Change.WORSE}),
+        ({"a/z": Verdict.CONFORMS}, {"a/z": Change.NEW, "a/old": Change.GONE}),
+    ],
+)
+def test_an_old_id_of_the_baseline_is_compared_with_what_replaces_it(
+    now: dict[str, Verdict], changes: dict[str, Change], make_report: MakeReport, make_result: MakeResult
+) -> None:
+    before = make_report(make_result("a/old", Verdict.CONFORMS, "r"))
+    report = make_report(*(make_result(name, verdict, "r") for name, verdict in now.items()))
+    assert {one.id: one.change for one in compare(before, report, ALIASES).changes} == changes
+    assert old_ids(before, ALIASES) == [ALIASES["a/old"]]
+
+
 def test_the_comparison_has_a_summary_line(sample: Report) -> None:
     assert sample.baseline
     assert summary(sample.baseline) == "against envoy 1.36.2: 1 worse, 1 better, 1 same, 8 new, 1 gone"
@@ -136,6 +164,11 @@ def test_the_terminal_marks_a_violating_family_red(sample: Report) -> None:
 @pytest.mark.parametrize("verdict", Verdict)
 def test_markdown_has_every_verdict(verdict: Verdict, sample: Report) -> None:
     assert f"{LOOKS[verdict].symbol} {verdict} |" in markdown.render(sample)
+
+
+def test_a_violation_quotes_its_source_in_markdown(sample: Report) -> None:
+    quotation = "\n> It includes the time. — [RFC 5280 6.1.3](https://www.rfc-editor.org/rfc/rfc5280#section-6.1.3)\n\n"
+    assert quotation in markdown.render(sample)
 
 
 def test_markdown_escapes_outside_of_code(make_report: MakeReport, make_result: MakeResult, hostile: str) -> None:

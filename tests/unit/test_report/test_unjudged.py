@@ -66,6 +66,11 @@ def test_every_reader_says_how_much_is_unknown_and_why(starved: Report, reader: 
     assert "62/62" not in text
 
 
+def test_the_headline_of_the_page_leaves_the_causes_to_a_line_below(starved: Report) -> None:
+    headline = html.render(starved).partition('<p class="headline">')[2].partition("</p>")[0]
+    assert headline == "45 of 107 checks were not judged. No violation of envoy 1.40.0 in 62 judged checks."
+
+
 def test_the_terminal_ends_with_what_could_not_be_judged(starved: Report) -> None:
     (verdict,) = [line for line in lines(starved, None) if "score:" in line[0]]
     assert verdict == (f"{views.headline(starved)} score: 62 of 107 judged.", {"bold": True, "yellow": True})

@@ -1,1 +1,1 @@
-"""Envoy processes, and how they get their configuration."""
+"""Envoy processes, and the delivery of their configuration."""

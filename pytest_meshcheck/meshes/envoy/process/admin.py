@@ -7,7 +7,7 @@ import h11
 
 
 class AdminSocket:
-    """One kept connection; requests are made one after the other."""
+    """One persistent connection with sequential requests."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -16,7 +16,7 @@ class AdminSocket:
         self._protocol = h11.Connection(h11.CLIENT)
 
     async def get(self, target: str) -> bytes:
-        """The body of the answer to a GET.
+        """The response body of a GET.
 
         Raises:
             OSError: Nobody listens, or the connection broke.
@@ -45,10 +45,10 @@ class AdminSocket:
         body = bytearray()
         while not isinstance(event := self._protocol.next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
-                octets = await reader.read(65536)
-                if not octets:
+                data = await reader.read(65536)
+                if not data:
                     raise ConnectionResetError(f"Envoy closed its administration socket {self.path}")
-                self._protocol.receive_data(octets)
+                self._protocol.receive_data(data)
             elif isinstance(event, h11.Data):
                 body += event.data
         self._protocol.start_next_cycle()

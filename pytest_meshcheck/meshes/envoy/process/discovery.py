@@ -1,7 +1,7 @@
 """The control plane's end of xDS: one aggregated stream per sidecar process, over a Unix socket.
 
-The incremental variant of the protocol is spoken: only what has changed is sent, and Envoy acknowledges or rejects each
-response (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds).
+It is the incremental variant of the protocol: only changes are sent, and Envoy acknowledges or rejects each response
+(https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds).
 """
 
 import asyncio
@@ -22,33 +22,33 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
 
 ORDER = ("secrets", "clusters", "endpoints", "routes", "listeners")
-"""A resource comes before those that refer to it; endpoints follow their cluster, which is only complete with them."""
+"""The order of sending: a resource before those that refer to it. A cluster is complete only with its endpoints."""
 
 SUBSCRIBED_AS_A_WHOLE = ("clusters", "listeners")
-"""Kinds that a sidecar asks for without naming any; of the others it names those that these refer to."""
+"""The kinds that a sidecar subscribes to as a whole; of other kinds it names those that these refer to."""
 
 KINDS = {url: kind for kind, url in TYPES.items()}
 ABSENT, REMOVED = "", "removed"
-"""Versions that no resource has: of one that a sidecar waits for, and of one that it knows to be gone."""
+"""Versions that no resource has: of a resource that a sidecar waits for, and of a removed one."""
 
 MOST_NAMED = 3
-"""Resources that a message names; of more it gives the number."""
+"""The number of resources that a message names; the rest is counted."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A response that is not answered yet.
+    """A response that Envoy has not answered yet.
 
     Attributes:
-        kind: Of which kind of resource.
-        names: The resources in it, also those that were removed.
+        kind: The kind of its resources.
+        names: The names of its resources, including removed ones.
     """
 
     kind: str
     names: tuple[str, ...]
 
     def overlaps(self, other: "Sent") -> bool:
-        """Whether the two have a resource in common."""
+        """Whether the two share a resource."""
         return self.kind == other.kind and not set(self.names).isdisjoint(other.names)
 
     def __str__(self) -> str:
@@ -58,11 +58,11 @@ class Sent:
 
 
 class Stream:
-    """What one sidecar process has been sent, and how it answered.
+    """The stream to one sidecar process: its responses, and Envoy's answers.
 
     Attributes:
-        pending: By nonce, the responses that it has not answered.
-        rejected: Envoy's reason for each response that it rejected, until one of its resources is sent again.
+        pending: The unanswered responses by nonce.
+        rejected: Envoy's reason for each rejected response, until one of its resources is sent again.
     """
 
     def __init__(self, configuration: Configuration, answered: Callable[[], None]) -> None:
@@ -77,24 +77,24 @@ class Stream:
 
     @property
     def complete(self) -> bool:
-        """Whether Envoy has asked for everything, and has decided on all that it was sent.
+        """Whether Envoy has requested everything, and answered every response.
 
-        It asks for what a resource refers to before it acknowledges that resource.
+        Envoy requests what a resource refers to before it acknowledges that resource.
         """
         return not self.pending and all(kind in self._versions for kind in SUBSCRIBED_AS_A_WHOLE)
 
     async def responses(self) -> AsyncIterator[DeltaDiscoveryResponse]:
-        """What is to be sent, as it comes up."""
+        """The responses, as they become due."""
         while True:
             yield await self._outbox.get()
 
     async def listen(self, requests: AsyncIterable[DeltaDiscoveryRequest]) -> None:
-        """Take in what Envoy says until it says no more."""
+        """Process the messages of Envoy until the stream ends."""
         async for request in requests:
             self.take(request)
 
     def take(self, request: DeltaDiscoveryRequest) -> None:
-        """Take in a subscription, an acknowledgement or a rejection."""
+        """Process a subscription, an acknowledgement or a rejection."""
         kind = KINDS[request.type_url]
         versions = self._versions.setdefault(kind, dict(request.initial_resource_versions))
         for name in request.resource_names_unsubscribe:
@@ -107,7 +107,7 @@ class Stream:
         self._answered()
 
     def publish(self) -> None:
-        """Send what has changed of that which Envoy has asked for."""
+        """Send the changes of those resources that Envoy has subscribed to."""
         for kind in ORDER:
             if kind in self._versions:
                 self._send(kind)
@@ -138,27 +138,27 @@ class Stream:
         )
 
     def _expect_endpoints_of(self, clusters: list[str]) -> None:
-        """Have endpoints sent again: Envoy takes a changed cluster for a new one, which has none yet."""
+        """Send the endpoints again: Envoy treats a changed cluster as a new one without endpoints."""
         has = self._versions.get("endpoints", {})
         has |= dict.fromkeys((name for name in clusters if name in has), ABSENT)
 
 
 class Subscriber:
-    """A sidecar as the server knows it: what it is to run, and the streams of its processes.
+    """A sidecar from the server's point of view: its configuration, and the streams of its processes.
 
     Attributes:
-        configuration: What it is to run.
-        streams: By node id, the newest stream of each process; several only while one replaces another.
+        configuration: The configuration to run.
+        streams: The newest stream of each process, by node id; several only during a hot restart.
     """
 
     def __init__(self) -> None:
         self.configuration = Configuration()
         self.streams: dict[str, Stream] = {}
         self.progress = asyncio.Event()
-        """Set whenever a process has answered, asked for something or gone."""
+        """Set whenever a process has answered, subscribed or gone."""
 
     def publish(self, resources: Resources) -> None:
-        """Send every process what has changed for it."""
+        """Send every process its changes."""
         self.configuration.replace(resources)
         for stream in self.streams.values():
             stream.publish()
@@ -168,7 +168,7 @@ class DiscoveryServer:
     """Serves the configurations of all sidecars of a mesh."""
 
     def __init__(self, socket: Path, subscriber: Callable[[str], Subscriber | None]) -> None:
-        """``subscriber`` finds a sidecar by the id of a node."""
+        """``subscriber`` finds a sidecar by its node id."""
         self._socket = socket
         self._subscriber = subscriber
         self._server: aio.Server | None = None

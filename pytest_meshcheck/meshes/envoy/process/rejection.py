@@ -1,4 +1,4 @@
-"""Envoy's reason for rejecting resources, short enough to be read."""
+"""Envoy's reason for rejecting resources, shortened for people."""
 
 import re
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 from pytest_meshcheck.model.redaction import redacted
 
 TRUNCATED = "(truncated)"
-"""How Envoy ends a reason that is too long for a request: it quotes the resource first, and the fault is lost."""
+"""The end of a truncated reason: it quotes the resource first, so the fault is lost."""
 
 ENTRY = re.compile(r"^\[[^]]*\]\[\d+\]\[\w+\]\[\w+\] ", re.M)
-"""What each entry of the log begins with; an entry has many lines where Envoy quotes a resource."""
+"""The beginning of a log entry; an entry that quotes a resource has many lines."""
 
 LONGEST = 600
 BEGINNING = 100
-"""Characters of a reason, and how many of them are its beginning."""
+"""The maximum length of a reason, and the part of it kept for its beginning, in characters."""
 
 
 def reason(stated: str, type_url: str, log: Path) -> str:
-    """Why Envoy rejected resources of one type: as it stated, or as it logged where that was truncated."""
+    """Why Envoy rejected resources of one type: as in its answer, or as in its log if that was truncated."""
     if not stated.endswith(TRUNCATED):
         return _cut(stated)
     entries = ENTRY.split(redacted(log.read_text("utf-8", errors="replace")))

@@ -1,4 +1,4 @@
-"""One Envoy process: what was published to it, and whether it runs that."""
+"""One sidecar: its Envoy process, and the state of its configuration."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.children import Child
 
 DUMPS = {"config.json": "/config_dump?include_eds", "stats.txt": "/stats", "certificates.json": "/certs"}
-"""What a diagnosis keeps of the administration interface; Envoy redacts private keys in it."""
+"""The pages of the administration interface that ``diagnose`` keeps; Envoy redacts private keys in them."""
 
 
 class Sidecar:
     """The data plane of one workload.
 
     Attributes:
-        generation: Which of the processes runs now that replace each other without a break; None: none ever does.
+        generation: The present process in a sequence of hot restarts; None without hot restart.
     """
 
     def __init__(self, workload: str, directory: Path, admin: Path, generation: Generation | None = None) -> None:
-        """Make the directory that it runs in; ``admin`` is the way to its administration socket there."""
+        """Create the working directory; ``admin`` is the path of the administration socket in it."""
         directory.mkdir()
         self.workload = workload
         self.directory = directory
@@ -36,35 +36,35 @@ class Sidecar:
 
     @property
     def child(self) -> Child | None:
-        """Its process; None before it is started."""
+        """The process; None before the start."""
         return self._child
 
     @property
     def node(self) -> str:
-        """The name by which its present process asks for its configuration."""
+        """The node id by which the present process requests its configuration."""
         return self.generation.name(self.workload) if self.generation else self.workload
 
     @property
     def subscriber(self) -> Subscriber:
-        """Its end of the control plane."""
+        """The control plane's end of its streams."""
         return self._subscriber
 
     def runs_as(self, child: Child) -> None:
-        """A process was started for it, which has to take everything from the beginning."""
+        """Note a new process, which needs the whole configuration."""
         self._admin.close()
         self._child = child
         self._end = asyncio.create_task(child.process.wait())
         self._end.add_done_callback(lambda _end: self._subscriber.progress.set())
 
     def publish(self, resources: Resources) -> None:
-        """Send what has changed."""
+        """Send the changes."""
         self._subscriber.publish(resources)
 
     async def settled(self, patience: float) -> None:
-        """Wait until the newest configuration is in force.
+        """Wait until the sidecar runs the newest configuration.
 
         Raises:
-            Inconclusive: Some of it was rejected, the process is gone, or ``patience`` seconds are over.
+            Inconclusive: A part was rejected, the process is gone, or ``patience`` seconds are over.
         """
         try:
             async with asyncio.timeout(patience):
@@ -88,7 +88,7 @@ class Sidecar:
             _write(directory, f"{self.workload.replace('/', '.')}.{name}", content)
 
     def close(self) -> None:
-        """Close the connection to it; stopping the process is the platform's part."""
+        """Close the administration connection; the platform stops the process."""
         self._admin.close()
 
     @property

@@ -5,7 +5,6 @@ from functools import lru_cache
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, upstream_options
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address
 from pytest_meshcheck.model.workload_spec import Address
 
@@ -13,24 +12,24 @@ CONNECT_TIMEOUT = "5s"
 NO_LIMIT = 1_000_000
 LIMITS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 UNLIMITED = {"thresholds": [dict.fromkeys(LIMITS, NO_LIMIT)]}
-"""Envoy's defaults (1024; 3 retries at a time) would answer a load by itself."""
+"""No limits: with Envoy's defaults (1024; 3 concurrent retries) the sidecar itself would reject a load."""
 
 
 @lru_cache(maxsize=REMEMBERED)
 def inbound_cluster(inbound: Inbound, name: str) -> Resource:
-    """The application, in the clear."""
+    """The cluster of the application, in plaintext."""
     cluster = _cluster(name) | {"type": "STATIC", "load_assignment": endpoints(name, (inbound.application,))}
-    if is_http(inbound.port):
+    if inbound.port.protocol.facts.is_http:
         cluster["typed_extension_protocol_options"] = upstream_options()
     return cluster
 
 
 @lru_cache(maxsize=REMEMBERED)
 def outbound_cluster(service: Service) -> Resource:
-    """A service: mutual TLS towards a member of the mesh, in the clear towards others."""
+    """The cluster of a service: mutual TLS to members of the mesh, plaintext to others."""
     name = service.resource
     cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
-    if is_http(service.port):
+    if service.port.protocol.facts.is_http:
         cluster["typed_extension_protocol_options"] = upstream_options(service.requests_per_connection)
     if service.identity is not None:
         cluster["transport_socket"] = tls.upstream(service.identity, service.name)
@@ -39,7 +38,7 @@ def outbound_cluster(service: Service) -> Resource:
 
 @lru_cache(maxsize=REMEMBERED)
 def endpoints(name: str, addresses: tuple[Address, ...]) -> Resource:
-    """The endpoints of a cluster; requests go to one after the other."""
+    """The endpoints of a cluster, used round-robin."""
     found = [{"endpoint": {"address": socket_address(address)}} for address in addresses]
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": found}]}
 

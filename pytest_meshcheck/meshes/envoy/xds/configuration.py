@@ -1,4 +1,4 @@
-"""What one sidecar is to run: its resources as messages, each with a version of its own."""
+"""The configuration of one sidecar: its resources as messages, each with a version."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from pytest_meshcheck.meshes.envoy.xds.protobuf import NotEnvoy, message
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resource, Resources, name_of
 
 REMEMBERED = 4
-"""Versions of a resource that are kept as messages: policies come and go, and a message takes a while to make."""
+"""The number of versions kept per resource: policies alternate, and building a message takes time."""
 
 
 @dataclass(frozen=True)
 class Versioned:
-    """A resource as it is published.
+    """A published resource.
 
     Attributes:
-        version: Different contents never have the same one.
-        source: The protobuf-JSON that it was made from.
+        version: Different contents have different versions.
+        source: The resource as protobuf-JSON.
         message: The resource as a message.
     """
 
@@ -32,7 +32,7 @@ class Configuration:
     """The newest resources of one sidecar.
 
     Attributes:
-        malformed: By kind and name, what is wrong with those that are no messages; their last good version stays.
+        malformed: The error of each malformed resource, by kind and name; its last good version stays.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Configuration:
         self._count = 0
 
     def replace(self, resources: Resources) -> None:
-        """Take over a new set of resources; one that has not changed keeps its version."""
+        """Replace all resources; an unchanged one keeps its version."""
         self.malformed.clear()
         self._resources = {kind: self._of_kind(kind, resources[kind]) for kind in TYPES}
 

@@ -1,11 +1,11 @@
-"""How sidecars speak HTTP: pass on what they get, add as little as possible."""
+"""HTTP settings of sidecars: forward messages unchanged, add as little as possible."""
 
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.xds.resources import Resource, typed
 
 BUFFER_LIMIT = 4 * 1024 * 1024
-"""Bytes that a connection buffers: bodies are kept in this memory until no retry can need them any more."""
+"""The buffer of a connection in bytes; it keeps bodies until no retry can need them any more."""
 
 PRESERVE_CASE = {
     "stateful_formatter": {
@@ -34,7 +34,7 @@ _TIMED_OUT_CALL: Resource = {
     ],
 }
 LOCAL_REPLIES: Resource = {"mappers": [_TIMED_OUT_CALL]}
-"""A gRPC caller learns of a timeout as DEADLINE_EXCEEDED; by itself Envoy makes UNAVAILABLE of the status 504."""
+"""Maps timeouts to DEADLINE_EXCEEDED for gRPC callers; Envoy's default maps the status 504 to UNAVAILABLE."""
 
 
 NOBODY: Resource = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
@@ -42,7 +42,7 @@ NOBODY: Resource = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefi
 
 
 def connection_manager(stat_prefix: str, **fields: Any) -> Resource:
-    """An HTTP connection manager without limits, that leaves paths, header names and the Server header alone.
+    """An HTTP connection manager without limits; it does not change paths, header names or the Server header.
 
     No caller is internal, whatever it writes into x-forwarded-for: Envoy would obey its x-envoy-* headers.
     """
@@ -64,7 +64,7 @@ def connection_manager(stat_prefix: str, **fields: Any) -> Resource:
 
 
 def upstream_options(requests_per_connection: int | None = None) -> Resource:
-    """Speak to the server whatever the client speaks."""
+    """Use the client's version of HTTP towards the server."""
     options = typed(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         use_downstream_protocol_config={"http_protocol_options": HTTP1, "http2_protocol_options": {}},

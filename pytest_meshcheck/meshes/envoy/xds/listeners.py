@@ -1,7 +1,7 @@
-"""Listeners: where others reach the workload, and where the workload dials services.
+"""Listeners: inbound ones for the callers of a workload, outbound ones for its calls to services.
 
-Strict and permissive differ in their filter chains alone, and the chain for TLS is the same in both: Envoy then updates
-the listener in place, and connections under mutual TLS never notice
+Strict and permissive mode differ in their filter chains only, and share the chain for TLS. Envoy then updates the
+listener in place, and keeps connections with mutual TLS open
 (https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds).
 """
 
@@ -11,11 +11,9 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
-from pytest_meshcheck.meshes.envoy.xds.protocols import is_http
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address, typed
 from pytest_meshcheck.model.policy import Mode
-from pytest_meshcheck.model.workload_spec import Address
-from pytest_meshcheck.probe.protocol.messages import Protocol
+from pytest_meshcheck.model.workload_spec import Address, Port
 
 HTTP_ALPN = ("h2", "http/1.1")
 BACKLOG = 4096
@@ -26,27 +24,27 @@ TLS_INSPECTOR = {
 }
 
 AWAITED: Resource = {"listener_filters_timeout": "10s"}
-"""A client speaks first; on a busy machine it may need a while."""
+"""The time limit for the first bytes of a client; long, for busy machines."""
 
 SILENT_IS_PLAINTEXT: Resource = {"listener_filters_timeout": "0.5s", "continue_on_listener_filters_timeout": True}
-"""Where the server speaks first, a silent client is one that waits for the server: in plaintext, or in vain."""
+"""The same for server-first protocols: a silent client waits for the server, so it uses plaintext."""
 
-TELL_CALLER: Resource = {
+FORWARD_CALLER: Resource = {
     "forward_client_cert_details": "SANITIZE_SET",
     "set_current_client_cert_details": {"uri": True},
 }
-"""Replace what a caller says of itself by what its certificate says (header x-forwarded-client-cert)."""
+"""Replace the header x-forwarded-client-cert by the identity in the caller's certificate."""
 
 
 @lru_cache(maxsize=REMEMBERED)
 def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource:
-    """One port of the workload."""
+    """The listener of one port of the workload."""
     strict = inbound.mode is Mode.STRICT
     filters = [_inbound_filter(inbound, name)]
     secure = {
         "name": "mutual-tls",
         "filter_chain_match": {"transport_protocol": "tls"},
-        "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if is_http(inbound.port) else ()),
+        "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if inbound.port.protocol.facts.is_http else ()),
         "filters": filters,
     }
     plain = {"name": "plaintext", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": filters}
@@ -61,20 +59,27 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
 
 @lru_cache(maxsize=REMEMBERED)
 def outbound_listener(service: Service, listen: Address) -> Resource:
-    """One port of a service, for this workload alone."""
+    """The listener for one port of a service, for this workload only."""
     name = service.resource
-    if is_http(service.port):
-        replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol is Protocol.GRPC else {}
-        network_filter = connection_manager(name, rds=_rds(name), **replies)
+    if service.port.protocol.facts.is_http:
+        replies = {"local_reply_config": LOCAL_REPLIES} if service.port.protocol.facts.grpc else {}
+        network_filter = _http(service.port, name, **replies)
     else:
         network_filter = _tcp_proxy(name)
     return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])
 
 
 def _inbound_filter(inbound: Inbound, name: str) -> Resource:
-    if is_http(inbound.port):
-        return connection_manager(name, rds=_rds(name), **TELL_CALLER)
+    if inbound.port.protocol.facts.is_http:
+        return _http(inbound.port, name, **FORWARD_CALLER)
     return _tcp_proxy(name)
+
+
+def _http(port: Port, name: str, **fields: Any) -> Resource:
+    """Without being told which upgrades to pass, Envoy refuses them all with 403."""
+    upgrade = port.protocol.facts.upgrade
+    upgrades = {} if upgrade is None else {"upgrade_configs": [{"upgrade_type": upgrade}]}
+    return connection_manager(name, rds=_rds(name), **upgrades, **fields)
 
 
 def _rds(name: str) -> Resource:

@@ -1,4 +1,4 @@
-"""Resources as the messages that xDS carries: from protobuf-JSON, by the message classes of the package xds-protos."""
+"""Conversion of resources from protobuf-JSON to xDS messages, by the classes of the package xds-protos."""
 
 import importlib
 import pkgutil
@@ -28,21 +28,21 @@ MESSAGES: dict[str, type[Message]] = {
 
 
 class NotEnvoy(ValueError):
-    """A resource is no message of Envoy's API; says which field is wrong, and never a key."""
+    """A resource is not valid in Envoy's API; names the wrong field, and never contains a key."""
 
 
 def message(kind: str, resource: Resource) -> AnyMessage:
-    """A resource of one kind as an ``Any``.
+    """A resource as an ``Any``.
 
     Raises:
-        NotEnvoy: A field or a type is unknown, or a value is not of its field's type.
+        NotEnvoy: A field or a type is unknown, or a value has the wrong type.
     """
     for type_name in set(_types_in(resource)):
         _know(type_name)
     packed = AnyMessage()
     try:
         packed.Pack(ParseDict(resource, MESSAGES[kind]()))
-    except (ParseError, TypeError) as error:  # TypeError: a list where a message belongs, for one
+    except (ParseError, TypeError) as error:  # TypeError: for example a list in place of a message
         raise NotEnvoy(redacted(str(error))) from error
     return packed
 
@@ -60,7 +60,7 @@ def _types_in(node: Any) -> Iterator[str]:
 
 @cache
 def _know(type_url: str) -> None:
-    """Import what defines a type: protobuf resolves only what was imported. A type that is unknown is left to it."""
+    """Import the module that defines a type, so that protobuf can resolve it; unknown types are ignored here."""
     name = type_url.rpartition("/")[2]
     package = ".".join(part for part in name.split(".") if part.islower())
     try:

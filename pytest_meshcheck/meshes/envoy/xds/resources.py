@@ -1,4 +1,4 @@
-"""Small pieces of Envoy's v3 API as protobuf-JSON: https://www.envoyproxy.io/docs/envoy/latest/api-v3/api."""
+"""Parts of Envoy's v3 API as protobuf-JSON: https://www.envoyproxy.io/docs/envoy/latest/api-v3/api."""
 
 from typing import Any
 
@@ -18,23 +18,23 @@ TYPES = {
 }
 
 REMEMBERED = 4096
-"""Resources of one sort that are kept: most of a publication is what was published before, as the same object."""
+"""The cache size per kind: most resources of a publication are unchanged, and stay the same object."""
 
 NAMES = {"endpoints": "cluster_name"}
-"""The field that holds a resource's name, where it is not ``name``."""
+"""The field with a resource's name, for kinds where it is not ``name``."""
 
 
 def name_of(kind: str, resource: Resource) -> str:
-    """The name of a resource of one kind."""
+    """The name of a resource."""
     return str(resource[NAMES.get(kind, "name")])
 
 
 ADS: Resource = {"resource_api_version": "V3", "ads": {}}
-"""Where a resource comes from: the aggregated stream of the control plane."""
+"""The config source of a resource: the aggregated stream of the control plane."""
 
 
 def typed(type_name: str, **fields: Any) -> Resource:
-    """A message inside of an Any."""
+    """A message in an Any."""
     return {"@type": f"type.googleapis.com/{type_name}", **fields}
 
 
@@ -49,10 +49,10 @@ def seconds(value: float) -> str:
 
 
 def checked(workload: str, resources: object) -> Resources:
-    """Resources that were handed in from outside, if they have the form of resources.
+    """Resources from a hook, after a check of their form.
 
     Raises:
-        Inconclusive: They have not; names the part that is wrong.
+        Inconclusive: The form is wrong; names the wrong part.
     """
     if not isinstance(resources, dict) or set(resources) != set(TYPES):
         found = sorted(resources) if isinstance(resources, dict) else type(resources).__name__

@@ -1,4 +1,4 @@
-"""Route configurations: one catch-all route per outbound port, with its timeout and its retries."""
+"""Route configurations: one catch-all route per port, outbound with timeout and retries."""
 
 from functools import lru_cache
 
@@ -6,10 +6,10 @@ from pytest_meshcheck.meshes.envoy.sidecar_config import Retries, Service
 from pytest_meshcheck.meshes.envoy.xds.resources import REMEMBERED, Resource, seconds
 
 BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
-"""Seconds between attempts: fully jittered, from 0 to at most 5 ms before the first retry, never above 50 ms."""
+"""The back-off in seconds, fully jittered: at most 5 ms before the first retry, never above 50 ms."""
 
 RETRY_BODY_LIMIT = 1024 * 1024
-"""Bytes of a request body up to which it is kept for a retry."""
+"""The maximum size in bytes of a request body that is kept for a retry."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -24,7 +24,7 @@ def outbound_route(service: Service) -> Resource:
 
 @lru_cache(maxsize=REMEMBERED)
 def inbound_route(cluster: str) -> Resource:
-    """The route configuration of an inbound HTTP port: straight to the application."""
+    """The route configuration of an inbound HTTP port: to the application."""
     return {"name": cluster, "virtual_hosts": [_everything({"cluster": cluster, "timeout": "0s"})]}
 
 

@@ -1,6 +1,6 @@
-"""TLS contexts of sidecars, and the secrets that they take their certificates from."""
+"""TLS contexts of sidecars, and the secrets with their certificates."""
 
-from pytest_meshcheck.meshes.envoy.sidecar_config import View
+from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, Resource, typed
 
 IDENTITY = "identity"
@@ -11,7 +11,7 @@ VERSIONS = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_ver
 
 
 def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
-    """Ask for a certificate of any member of the trust domain; sessions are not resumed, each handshake verifies."""
+    """Require a certificate of any member of the trust domain; no session resumption, so every handshake verifies."""
     members = {"san_type": "URI", "matcher": {"prefix": f"spiffe://{trust_domain}/"}}
     context = typed(
         f"{EXTENSION}.DownstreamTlsContext",
@@ -24,7 +24,7 @@ def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
 
 
 def upstream(identity: str, server_name: str) -> Resource:
-    """Show the workload's certificate, and accept one identity alone."""
+    """Present the workload's certificate, and accept only one identity."""
     context = typed(
         f"{EXTENSION}.UpstreamTlsContext",
         common_tls_context=_common({"san_type": "URI", "matcher": {"exact": identity}}),
@@ -34,15 +34,15 @@ def upstream(identity: str, server_name: str) -> Resource:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
-def secrets(view: View) -> list[Resource]:
-    """The workload's certificate with its key, and the announced roots."""
+def secrets(config: SidecarConfig) -> list[Resource]:
+    """The secrets: the workload's certificate with its key, and the announced roots."""
     certificate = {
-        "certificate_chain": {"inline_string": view.credentials.chain.decode()},
-        "private_key": {"inline_string": view.credentials.key.decode()},
+        "certificate_chain": {"inline_string": config.credentials.chain.decode()},
+        "private_key": {"inline_string": config.credentials.key.decode()},
     }
     return [
         {"name": IDENTITY, "tls_certificate": certificate},
-        {"name": ROOTS, "validation_context": {"trusted_ca": {"inline_string": view.roots.decode()}}},
+        {"name": ROOTS, "validation_context": {"trusted_ca": {"inline_string": config.roots.decode()}}},
     ]
 
 

@@ -1,0 +1,144 @@
+"""Requirements: the sentences that checks test, and the documents that they are based on.
+
+A suite states them family by family, in ``<family>/requirements.toml`` below the folder that holds ``suite.toml``. A
+suite without ``suite.toml`` states all of them in one ``requirements.toml``, and the folder that holds it is the root.
+"""
+
+import functools
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUITE = "suite.toml"
+"""Marks the root of a suite whose families state their requirements in folders of their own."""
+
+REQUIREMENTS = "requirements.toml"
+
+
+class CatalogueError(Exception):
+    """A check, a requirement or an alias is malformed; the message names the place and the fix."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document that a requirement is based on; ``quote`` is the sentence of it that counts, or empty."""
+
+    title: str
+    url: str
+    quote: str = ""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One sentence in the terms of RFC 2119, with its sources."""
+
+    id: str
+    text: str
+    sources: tuple[Source, ...]
+
+    @property
+    def family(self) -> str:
+        """The part of the id before the dot."""
+        return self.id.partition(".")[0]
+
+
+def suite_root(path: Path) -> Path:
+    """The root of the suite that a check belongs to: the nearest folder above it that is one.
+
+    Raises:
+        CatalogueError: There is none.
+    """
+    for folder in path.resolve().parents:
+        if (folder / SUITE).is_file():
+            return folder
+        if (folder / REQUIREMENTS).is_file() and not (folder.parent / SUITE).is_file():
+            return folder
+    raise CatalogueError(
+        f"{path}: no {SUITE} and no {REQUIREMENTS} in any folder above; a suite of checks states its requirements"
+    )
+
+
+@functools.cache
+def requirements(root: Path) -> Mapping[str, Requirement]:
+    """The requirements of a suite, by id.
+
+    Raises:
+        CatalogueError: A file is not TOML, an entry lacks its text or its sources, an id is taken or belongs to another
+            family, or there is no file.
+    """
+    found: dict[str, tuple[Requirement, Path]] = {}
+    for path in _files(root):
+        for stated in _stated_in(path):
+            if stated.id in found:
+                raise CatalogueError(f"{path}: [{stated.id}] is taken by {found[stated.id][1]}; rename one of the two")
+            if path.parent != root and stated.family != path.parent.name:
+                raise CatalogueError(
+                    f"{path}: [{stated.id}] belongs to the family {stated.family!r}; "
+                    f"state it in {stated.family}/{REQUIREMENTS}, or call it [{path.parent.name}.…]"
+                )
+            found[stated.id] = stated, path
+    return {name: stated for name, (stated, _) in found.items()}
+
+
+def required(root: Path, where: str, name: str) -> Requirement:
+    """The requirement that a check tests.
+
+    Raises:
+        CatalogueError: The suite does not state it; the message begins with ``where``.
+    """
+    known = requirements(root)
+    if name in known:
+        return known[name]
+    family = name.partition(".")[0]
+    if available := sorted(one for one in known if known[one].family == family):
+        raise CatalogueError(f"{where}: no requirement {name!r}; available: {', '.join(available)}")
+    families = sorted({one.family for one in known.values()})
+    raise CatalogueError(f"{where}: no requirements of a family {family!r}; available: {', '.join(families)}")
+
+
+def _files(root: Path) -> list[Path]:
+    if not (root / SUITE).is_file():
+        return [root / REQUIREMENTS]
+    files = [*root.glob(REQUIREMENTS), *sorted(root.glob(f"*/{REQUIREMENTS}"))]
+    if not files:
+        raise CatalogueError(f"{root / SUITE}: no family beside it has a {REQUIREMENTS}; state what its checks require")
+    return files
+
+
+def _stated_in(path: Path) -> Iterator[Requirement]:
+    try:
+        entries = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    for name, entry in _flattened(entries).items():
+        yield _requirement(path, name, entry)
+
+
+def _flattened(entries: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in entries.items():
+        if isinstance(value, dict) and "text" not in value:
+            flat |= _flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _requirement(path: Path, name: str, entry: Any) -> Requirement:
+    try:
+        sources = tuple(_source(source) for source in entry["sources"])
+        return Requirement(name, entry["text"], sources)
+    except (KeyError, TypeError) as error:
+        raise CatalogueError(
+            f"{path}: [{name}] needs 'text', and 'sources' with 'title', 'url' and perhaps 'quote': {error}"
+        ) from error
+
+
+def _source(entry: Any) -> Source:
+    if not isinstance(entry, dict):
+        raise TypeError(f"a source is a table, not {entry!r}")
+    if unknown := sorted(set(entry) - {"title", "url", "quote"}):
+        raise TypeError(f"unknown key {unknown[0]!r}")
+    return Source(entry["title"], entry["url"], entry.get("quote", ""))

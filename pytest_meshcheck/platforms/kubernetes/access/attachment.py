@@ -1,0 +1,41 @@
+"""A reference to the cluster, by which each process of a run connects."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """An existing cluster, and the probe image that its nodes have or can pull."""
+
+    run: str
+    """Id of the run, in the names of namespaces and in labels."""
+    image: str
+    """Empty if no test needs one, or none is available."""
+    description: str
+    """For headers and reports."""
+    kubeconfig_file: str = ""
+    """Empty for the default one."""
+    context: str | None = None
+    """None for the current one."""
+    lock: str = ""
+    """File of the lock that the processes of the run share; empty: there is one process."""
+    kept: bool = False
+    """Whether it is a kept kind cluster, with what earlier runs installed in it."""
+    transient: bool = False
+    """Whether the cluster itself is deleted at the end."""
+
+    @property
+    def lock_file(self) -> Path | None:
+        """The file of the lock; None if there is one process."""
+        return Path(self.lock) if self.lock else None
+
+    @property
+    def probe_wanted(self) -> Path:
+        """A file that an xdist worker creates once it has collected a test that needs the probe image."""
+        return Path(self.lock).with_name("probe-wanted")
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The kubeconfig; None for the default one."""
+        return Path(self.kubeconfig_file) if self.kubeconfig_file else None

@@ -1,0 +1,1 @@
+"""The API server: requests, resources, watches, and streams into pods."""

@@ -1,0 +1,211 @@
+"""Resources of a cluster as plain data: applied by the server, watched rather than polled."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from kubernetes_asyncio import config
+from kubernetes_asyncio.client import Configuration
+
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import BROKEN, called, contexts
+from pytest_meshcheck.platforms.kubernetes.api.proxy import described, proxy_of
+from pytest_meshcheck.platforms.kubernetes.api.server import (
+    NOT_FOUND,
+    SERVER_ERRORS,
+    UNREACHABLE,
+    Object,
+    Refused,
+    Server,
+)
+
+FIELD_MANAGER = "meshcheck"
+REACHABLE_WITHIN = 10.0
+"""Seconds within which an API server answers, or there is none."""
+
+BACK_WITHIN = 60.0
+"""Seconds that an API server may be away during a run: it takes that long to restart."""
+
+AGAIN_AFTER = (0.2, 1.0, 3.0)
+"""Seconds. A webhook may be out of reach for a moment: its connection ended just as the server called it."""
+
+BEHIND = re.compile(r'admission webhook .* namespaces ".*" not found')
+"""Why a webhook refuses a resource in a new namespace that it has not heard of yet."""
+
+
+class Api(Server):
+    """The API server of one cluster; made with ``Api.connect``."""
+
+    def __init__(self, configuration: Configuration, patience: float) -> None:
+        super().__init__(configuration, patience)
+        self._kinds: dict[str, asyncio.Task[dict[str, Object]]] = {}
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None, context: str | None, patience: float = BACK_WITHIN) -> "Api":
+        """The cluster of a context, by default the current one.
+
+        Raises:
+            MeshUnavailable: The kubeconfig cannot be used, or has no such context, or no current one.
+        """
+        configuration, known = Configuration(), contexts(kubeconfig)
+        try:
+            await config.load_kube_config(
+                str(kubeconfig) if kubeconfig else None, known.named(context), configuration, persist_config=False
+            )
+        except BROKEN as error:
+            raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
+        return cls(configuration, patience)
+
+    async def version(self) -> str:
+        """The version of Kubernetes.
+
+        Raises:
+            MeshUnavailable: The API server does not answer in time, or refuses.
+        """
+        host = self.configuration.host
+        try:
+            async with asyncio.timeout(REACHABLE_WITHIN):
+                return str((await self.request("GET", "/version"))["gitVersion"])
+        except Refused as error:
+            raise MeshUnavailable(f"the API server {host} refuses: {error}; check the credentials") from error
+        except UNREACHABLE as error:
+            why = f"no answer within {REACHABLE_WITHIN:.0f} s" if isinstance(error, TimeoutError) else str(error)
+            if isinstance(error, aiohttp.ClientHttpProxyError):
+                why = f"it answers {error.status} {error.message}"  # in full it quotes the credentials
+            raise MeshUnavailable(f"the API server {host} cannot be reached{self._advice(why)}") from error
+
+    async def apply(self, manifest: Manifest) -> Object:
+        """Create a resource or change it to this, by server-side apply, which can be repeated.
+
+        Raises:
+            Inconclusive: The server rejects it; says what and why.
+        """
+        path = await self._path(manifest)
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        pauses = iter(AGAIN_AFTER)
+        while True:
+            try:
+                return await self.patiently("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+            except Refused as error:
+                is_passing = error.status >= SERVER_ERRORS or BEHIND.search(error.message)
+                pause = next(pauses, None) if is_passing else None
+                if pause is None:
+                    raise Inconclusive(f"the API server rejects {_described(manifest)}: {error}") from error
+            await asyncio.sleep(pause)
+
+    async def created_dry(self, path: str, manifest: Manifest) -> Object:
+        """What the server and its webhooks would make of a new resource under a path; raises Refused."""
+        return await self.patiently("POST", path, [("dryRun", "All")], manifest)
+
+    async def delete(self, manifest: Manifest, grace: int | None = None) -> None:
+        """Delete a resource, with what it owns; one that is gone already is no error."""
+        query = [("propagationPolicy", "Background")]
+        if grace is not None:
+            query.append(("gracePeriodSeconds", str(grace)))
+        try:
+            await self.patiently("DELETE", await self._path(manifest), query)
+        except Refused as error:
+            if error.status != NOT_FOUND:
+                raise Inconclusive(f"{_described(manifest)} cannot be deleted: {error}") from error
+
+    async def items(self, path: str, selector: str = "") -> tuple[list[Object], str]:
+        """The resources under a path that have these labels, and the version of the list; raises Refused."""
+        listed = await self.patiently("GET", path, [("labelSelector", selector)] if selector else [])
+        return listed["items"], listed["metadata"]["resourceVersion"]
+
+    async def until(
+        self, path: str, selector: str, met: Callable[[Sequence[Object]], bool], within: float
+    ) -> list[Object]:
+        """Watch the resources under a path until they, taken together, are as wanted.
+
+        Args:
+            path: E.g. ``/api/v1/namespaces/blue/pods``.
+            selector: Their labels.
+            met: Called with all of them, at first and at each change; what it raises ends the watch.
+            within: Seconds.
+
+        Raises:
+            TimeoutError: They were not, within that time.
+            Refused: They may not be listed or watched.
+        """
+        async with asyncio.timeout(within):
+            while True:
+                listed, version = await self.items(path, selector)
+                current = {item["metadata"]["uid"]: item for item in listed}
+                if met(list(current.values())):
+                    return list(current.values())
+                async with aclosing(self.events(path, selector, version)) as events:
+                    async for event, item in events:
+                        current.pop(item["metadata"]["uid"], None)
+                        if event != "DELETED":
+                            current[item["metadata"]["uid"]] = item
+                        if met(list(current.values())):
+                            return list(current.values())
+
+    async def knows(self, version: str, kind: str) -> bool:
+        """Whether the cluster has a kind, e.g. ``HTTPRoute`` of ``gateway.networking.k8s.io/v1``; raises Refused."""
+        try:
+            return kind in await self._discover(version)
+        except Refused as error:
+            if error.status != NOT_FOUND:
+                raise
+            return False
+
+    async def has(self, manifest: Manifest) -> bool:
+        """Whether there is a resource of that kind and name; Inconclusive if the cluster does not know the kind."""
+        return await self.read(await self._path(manifest)) is not None
+
+    async def is_namespaced(self, manifest: Manifest) -> bool:
+        """Whether resources of that kind are in namespaces; Inconclusive if the cluster does not know the kind."""
+        return bool((await self._resource(manifest))["namespaced"])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for task in self._kinds.values():
+            task.cancel()
+        await super().close()
+
+    async def _path(self, manifest: Manifest) -> str:
+        resource, metadata = await self._resource(manifest), manifest["metadata"]
+        scope = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
+        return f"{group(manifest['apiVersion'])}{scope}/{resource['name']}/{metadata['name']}"
+
+    async def _resource(self, manifest: Manifest) -> Object:
+        version, kind = manifest["apiVersion"], manifest["kind"]
+        if version not in self._kinds:
+            self._kinds[version] = asyncio.create_task(self._discover(version))
+        try:
+            return (await asyncio.shield(self._kinds[version]))[kind]
+        except (Refused, KeyError) as unknown:
+            self._kinds.pop(version, None)  # its definition may come later
+            raise Inconclusive(f"the cluster knows no {kind} of {version}: is its definition installed?") from unknown
+
+    async def _discover(self, version: str) -> dict[str, Object]:
+        listed = await self.patiently("GET", group(version))
+        return {resource["kind"]: resource for resource in listed["resources"] if "/" not in resource["name"]}
+
+    def _advice(self, why: str) -> str:
+        if proxy := proxy_of(self.configuration):
+            name = urlsplit(str(self.configuration.host)).hostname
+            return f" through the proxy {described(proxy)}: {why}; is it the right one? NO_PROXY={name} goes past it"
+        return f": {why}; is the cluster running?"
+
+
+def group(version: str) -> str:
+    """The path of an API version, e.g. ``apps/v1``."""
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Labels as the API wants to be asked for them."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _described(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")

@@ -1,0 +1,1 @@
+"""Capture of network traffic on the nodes."""

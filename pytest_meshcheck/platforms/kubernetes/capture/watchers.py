@@ -1,0 +1,74 @@
+"""The pods that capture network traffic: one on each node with a workload."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN, Connection
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import obstacle, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
+from pytest_meshcheck.probe.controller import Probe
+
+DAEMON = "wire"
+
+
+@dataclass(eq=False)
+class Watchers:
+    """The capturing pods; started for the first capture, and again once one of them is in trouble.
+
+    Attributes:
+        owner: The owner of the pods, which have a namespace of their own.
+    """
+
+    owner: Ownership
+    _probes: "asyncio.Task[dict[str, Probe]] | None" = None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the pods."""
+        return str(manifests.watchers(self.owner)[0]["metadata"]["name"])
+
+    async def on(self, nodes: set[str], connection: Connection) -> dict[str, Probe]:
+        """The probes of the pods by node.
+
+        Raises:
+            Inconclusive: There is none on one of these nodes.
+        """
+        if self._probes is None or (self._probes.done() and _in_trouble(self._probes)):
+            self._probes = asyncio.create_task(self._start(nodes, connection))
+        return await asyncio.shield(self._probes)
+
+    async def close(self) -> None:
+        """Close the control connections."""
+        if self._probes is None:
+            return
+        self._probes.cancel()
+        if self._probes.done() and not self._probes.cancelled() and not self._probes.exception():
+            await asyncio.gather(*(probe.close() for probe in self._probes.result().values()))
+
+    async def _start(self, nodes: set[str], connection: Connection) -> dict[str, Probe]:
+        home, daemons = manifests.watchers(self.owner)
+        await connection.apply([home])
+        await connection.apply([daemons])
+
+        def everywhere(known: Mapping[tuple[str, str], Object]) -> bool:
+            mine = pods_of(known, self.namespace, DAEMON)
+            for pod in mine:
+                if why := obstacle(pod):
+                    raise Inconclusive(f"nothing can be captured: {why}")
+            return nodes <= {pod["spec"].get("nodeName") for pod in mine if ready(pod)}
+
+        try:
+            await connection.pods.until(everywhere, STARTS_WITHIN * connection.timeout_scale)
+        except TimeoutError as late:
+            raise Inconclusive(f"nothing can be captured: no privileged pod runs on each of {sorted(nodes)}") from late
+        mine = pods_of(connection.pods.known, self.namespace, DAEMON)
+        return {pod["spec"]["nodeName"]: await connection.probe_of(pod) for pod in mine}
+
+
+def _in_trouble(probes: "asyncio.Task[dict[str, Probe]]") -> bool:
+    return probes.cancelled() or bool(probes.exception()) or any(p.trouble for p in probes.result().values())

@@ -1,0 +1,88 @@
+"""Captures traffic between two workloads on each node that it passes."""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.platforms.recording import Recording
+from pytest_meshcheck.probe.capture.limits import EXCERPT
+from pytest_meshcheck.probe.controller import Probe
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of a leg: a workload, or a proxy between two of them.
+
+    Attributes:
+        name: Its name in evidence.
+        addresses: The address of its pod, then others that lead to it.
+        node: The node that it runs on.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    node: str
+
+
+@dataclass(frozen=True)
+class Captures:
+    """The captures of one leg, one per node; what any of them saw was there."""
+
+    captures: Sequence[Recording]
+
+    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Search the captures so far. A connection across two nodes is seen on both, and counted once."""
+        sights = [await capture.look_for(needles) for capture in self.captures]
+        fullest = max(sights, key=lambda sight: sight.octets_to_server + sight.octets_to_client)
+        return Sight(
+            connections=max(sight.connections for sight in sights),
+            octets_to_server=fullest.octets_to_server,
+            octets_to_client=fullest.octets_to_client,
+            found=_found(needles, sights),
+            excerpt=fullest.excerpt,
+        )
+
+
+@dataclass(frozen=True)
+class Way:
+    """The captures of all legs between two workloads; what was seen on any of them was there."""
+
+    client: str
+    server: str
+    legs: Sequence[Captures]
+
+    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+        """Search every leg. The bytes are those of the leg with the fewest: a leg without bytes proves nothing."""
+        sights = [await leg.look_for(needles) for leg in self.legs]
+        return Sight(
+            connections=min(sight.connections for sight in sights),
+            octets_to_server=min(sight.octets_to_server for sight in sights),
+            octets_to_client=min(sight.octets_to_client for sight in sights),
+            found=_found(needles, sights),
+            excerpt=b"".join(sight.excerpt for sight in sights)[:EXCERPT],
+        )
+
+
+@asynccontextmanager
+async def watched(ends: Sequence[End], port: str, watchers: Mapping[str, Probe]) -> AsyncIterator[Way]:
+    """Capture the traffic from each end to the next; ``watchers`` are the privileged probes by node."""
+    async with AsyncExitStack() as stack:
+        legs = [await _leg(stack, one, other, port, watchers) for one, other in itertools.pairwise(ends)]
+        yield Way(ends[0].name, ends[-1].name, legs)
+
+
+async def _leg(stack: AsyncExitStack, one: End, other: End, port: str, watchers: Mapping[str, Probe]) -> Captures:
+    captures = []
+    for node in dict.fromkeys((one.node, other.node)):
+        capture = Recording(one.name, other.name, port, watchers[node])
+        near = tuple(end.addresses[0] for end in (one, other) if end.node == node)
+        await capture.watch(one.addresses[0], other.addresses, near)
+        stack.push_async_callback(capture.end)
+        captures.append(capture)
+    return Captures(captures)
+
+
+def _found(needles: tuple[str, ...], sights: Sequence[Sight]) -> tuple[str, ...]:
+    return tuple(needle for needle in needles if any(needle in sight.found for sight in sights))

@@ -1,0 +1,241 @@
+"""The Kubernetes resources of a workload; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
+from pytest_meshcheck.platforms.base import Manifest, Metadata
+
+RUN = "meshcheck.dev/run"
+WORKER = "meshcheck.dev/worker"
+WORKLOAD = "app.kubernetes.io/name"
+GENERATION = "meshcheck.dev/generation"
+"""Distinguishes replicas of a workload, and an instance from its successor; a service leads to one or to all."""
+
+FIRST = 1
+CONTAINER = "probe"
+PYTHON = "/opt/meshcheck/bin/python"
+SOCKET_FOLDER = "/run/meshcheck"
+SOCKET = f"{SOCKET_FOLDER}/control"
+RELAY = (PYTHON, "-m", "pytest_meshcheck.probe.agent.relay", SOCKET)
+DRAIN = 1
+"""Seconds that a probe continues to serve after SIGTERM, until clients have learned of its end."""
+
+GRACE = 5
+"""Seconds after SIGTERM until the kubelet kills a probe."""
+
+USER = 65532
+"""Not root, and not a user whose traffic a mesh exempts."""
+
+NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banner": 9001}
+"""Port numbers by name; they are the same on services and on pods."""
+
+FIRST_OTHER = 10080
+"""The first number of declared ports that have other names, in their order."""
+
+SERVER_FIRST = "tcp"
+"""Application protocol of a port on which the server speaks first. Istio knows it. Linkerd does not, and treats the
+port as opaque; otherwise it would wait 10 s to detect a protocol."""
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The owner of resources in the cluster.
+
+    Attributes:
+        run: The id of the run.
+        worker: The process of the run; empty if there is only one.
+        image: The probe's image.
+        pull_policy: When the kubelet pulls it.
+    """
+
+    run: str
+    worker: str
+    image: str
+    pull_policy: str = "IfNotPresent"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the names of namespaces."""
+        return f"{self.run}-{self.worker}" if self.worker else self.run
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of every resource of this process."""
+        return {RUN: self.run} | ({WORKER: self.worker} if self.worker else {})
+
+    def namespace(self, plain: str) -> str:
+        """The name of a namespace in the cluster."""
+        return f"{plain}-{self.suffix}"
+
+
+def port_number(spec: WorkloadSpec, name: str) -> int:
+    """The number of a declared port."""
+    port = spec.port(name)
+    return NUMBERS.get(name) or FIRST_OTHER + spec.ports.index(port)
+
+
+def namespace(
+    owner: Ownership,
+    name: str,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A namespace; ``name`` is its full name in the cluster."""
+    metadata: dict[str, Any] = {"name": name, "labels": owner.labels | dict(labels or {})}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:
+    """A workload's service account, service and deployment; ``metadata`` is what the mesh requires on its pods."""
+    leads_to = FIRST if spec.replicas == 1 else None
+    return [
+        service_account(owner, spec),
+        service(owner, spec, leads_to),
+        deployment(owner, spec, metadata, spec.replica),
+    ]
+
+
+def service_account(owner: Ownership, spec: WorkloadSpec) -> Manifest:
+    """A service account without permissions."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(owner, spec, spec.service_account),
+    }
+
+
+def service(owner: Ownership, spec: WorkloadSpec, generation: int | None = FIRST) -> Manifest:
+    """The service of one generation of a workload, or of all.
+
+    From the names and application protocols of its ports a mesh learns the protocol.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(owner, spec, spec.name),
+        "spec": {
+            "selector": _selected(spec, generation),
+            "ports": [_service_port(spec, port) for port in spec.ports],
+        },
+    }
+
+
+def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generation: int = FIRST) -> Manifest:
+    """A deployment of one probe."""
+    selected = _selected(spec, generation)
+    name = spec.name if generation == FIRST else f"{spec.name}-{generation}"
+    pod_metadata: dict[str, Any] = {"labels": owner.labels | selected | dict(metadata.labels)}
+    if metadata.annotations:
+        pod_metadata["annotations"] = dict(metadata.annotations)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(owner, spec, name),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": selected},
+            "template": {"metadata": pod_metadata, "spec": pod(owner, spec)},
+        },
+    }
+
+
+def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
+    """A pod like that of a workload, for a dry run in a namespace without its service account."""
+    about = {"generateName": "meshcheck-", "labels": dict(metadata.labels), "annotations": dict(metadata.annotations)}
+    tried = {**pod(owner, spec), "serviceAccountName": ""}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": tried}
+
+
+def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
+    """A pod with one probe; it satisfies the restricted Pod Security Standard."""
+    return {
+        "serviceAccountName": spec.service_account,
+        "terminationGracePeriodSeconds": GRACE,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": owner.image,
+                "imagePullPolicy": owner.pull_policy,
+                "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
+                "args": ["--socket", SOCKET, "--drain", str(DRAIN)],
+                "ports": [
+                    {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"}
+                    for port in spec.ports
+                ],
+                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                    "readOnlyRootFilesystem": True,
+                },
+                "volumeMounts": [{"name": "control", "mountPath": SOCKET_FOLDER}],
+            }
+        ],
+        "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+    }
+
+
+def watchers(owner: Ownership) -> list[Manifest]:
+    """One privileged probe in the network of each node, which captures all interfaces."""
+    home = owner.namespace("wire")
+    labels = owner.labels | {WORKLOAD: "wire"}
+    return [
+        namespace(owner, home, {"pod-security.kubernetes.io/enforce": "privileged"}),
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "wire", "namespace": home, "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": {WORKLOAD: "wire"}},
+                "template": {"metadata": {"labels": labels}, "spec": _watcher(owner)},
+            },
+        },
+    ]
+
+
+def _watcher(owner: Ownership) -> Manifest:
+    return {
+        "hostNetwork": True,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": owner.image,
+                "imagePullPolicy": owner.pull_policy,
+                "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
+                "args": ["--socket", SOCKET, "--drain", "0"],
+                "securityContext": {"privileged": True, "runAsUser": 0},
+                "volumeMounts": [{"name": "control", "mountPath": SOCKET_FOLDER}],
+            }
+        ],
+        "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+    }
+
+
+def _metadata(owner: Ownership, spec: WorkloadSpec, name: str) -> Manifest:
+    return {"name": name, "namespace": spec.namespace, "labels": owner.labels | {WORKLOAD: spec.name}}
+
+
+def _selected(spec: WorkloadSpec, generation: int | None) -> dict[str, str]:
+    return {WORKLOAD: spec.name} | ({} if generation is None else {GENERATION: str(generation)})
+
+
+def _service_port(spec: WorkloadSpec, port: Port) -> Manifest:
+    number = port_number(spec, port.name)
+    declared = {"name": port.name, "port": number, "targetPort": number, "protocol": "TCP"}
+    application = SERVER_FIRST if port.server_first else port.protocol.facts.declared
+    return declared | ({"appProtocol": application} if application else {})

@@ -1,0 +1,155 @@
+"""The state of the pods of a run, from one watch for all of them."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import SERVER_ERRORS, UNREACHABLE, Object, Refused
+
+PAUSE = 0.5
+"""Seconds between attempts to reach an API server that is away."""
+
+PODS = "/api/v1/pods"
+
+HOPELESS = frozenset(
+    {
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "CrashLoopBackOff",
+    }
+)
+"""Reasons of a waiting container that do not pass by themselves soon enough."""
+
+
+class Pods:
+    """The pods with certain labels, kept current by a watch that outlasts a restart of the API server."""
+
+    def __init__(self, api: Api, selector: str) -> None:
+        self.known: dict[tuple[str, str], Object] = {}
+        self._api = api
+        self._selector = selector
+        self._changed = asyncio.Event()
+        self._task = asyncio.create_task(self._follow())
+
+    async def until(self, met: Callable[[Mapping[tuple[str, str], Object]], bool], within: float) -> None:
+        """Wait until the pods are as wanted.
+
+        Raises:
+            TimeoutError: They were not, within so many seconds.
+        """
+        async with asyncio.timeout(within):
+            while not met(self.known):
+                if self._task.done():
+                    self._task.result()
+                await self._changed.wait()
+
+    async def close(self) -> None:
+        """End the watch."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                listed, version = await self._api.items(PODS, self._selector)
+                self._replace({_key(pod): pod for pod in listed})
+                async with aclosing(self._api.events(PODS, self._selector, version)) as events:
+                    async for event, pod in events:
+                        remaining = {key: known for key, known in self.known.items() if key != _key(pod)}
+                        self._replace(remaining if event == "DELETED" else remaining | {_key(pod): pod})
+            except UNREACHABLE:
+                await asyncio.sleep(PAUSE)
+            except Refused as error:
+                if error.status < SERVER_ERRORS:
+                    raise Inconclusive(f"the pods of the run cannot be watched: {error}") from error
+                await asyncio.sleep(PAUSE)
+
+    def _replace(self, known: dict[tuple[str, str], Object]) -> None:
+        self.known = known
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def ready(pod: Object) -> bool:
+    """Whether a pod is ready, and not about to go."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    up = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return up and "deletionTimestamp" not in pod["metadata"]
+
+
+def obstacle(pod: Object) -> str | None:
+    """Why a pod will never run, in the words of the kubelet; None if nothing prevents it."""
+    where = f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']} on {pod['spec'].get('nodeName', 'no node')}"
+    status = pod.get("status", {})
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in HOPELESS:
+            said = waiting.get("message", "")
+            return f"{where}: container {container['name']} of image {container['image']}: {waiting['reason']}: {said}"
+    return None
+
+
+def progress(pod: Object) -> str:
+    """The phase of a pod and its unmet conditions, for messages."""
+    status = pod.get("status", {})
+    unmet = [
+        f"{condition['type']} is {condition['status']}: {condition.get('reason', '')} {condition.get('message', '')}"
+        for condition in status.get("conditions", [])
+        if condition["status"] != "True"
+    ]
+    return "; ".join([f"phase {status.get('phase', 'unknown')}", *(text.strip() for text in unmet)])
+
+
+def fate(before: Object, now: Object | None) -> str | None:
+    """Whether a pod that ran is gone, or one of its containers ended, in words; None for neither."""
+    if now is None or now["metadata"]["uid"] != before["metadata"]["uid"]:
+        return "its pod is gone"
+    if "deletionTimestamp" in now["metadata"]:
+        return "its pod is being deleted"
+    if (status := _ended(before, now)) is None:
+        return None
+    ended = _end(status)
+    return f"its container {status['name']} ended: {ended.get('reason', '')} (exit code {ended.get('exitCode')})"
+
+
+def ended_container(before: Object, now: Object | None) -> str | None:
+    """The name of the container that ended since a pod ran; None if none did, or if the pod is gone."""
+    status = _ended(before, now) if now else None
+    return str(status["name"]) if status else None
+
+
+def _ended(before: Object, now: Object) -> Object | None:
+    earlier = {status["name"]: status["restartCount"] for status in _statuses(before)}
+    for status in _statuses(now):
+        if _end(status) and (
+            status["restartCount"] > earlier.get(status["name"], 0) or "terminated" in status["state"]
+        ):
+            return status
+    return None
+
+
+def _end(status: Object) -> Object:
+    ended: Object = status["state"].get("terminated") or status.get("lastState", {}).get("terminated") or {}
+    return ended
+
+
+def _statuses(pod: Object) -> list[Object]:
+    """The statuses of containers that run as long as the pod."""
+    status = pod.get("status", {})
+    lasting = {
+        container["name"]
+        for container in pod["spec"].get("initContainers", [])
+        if container.get("restartPolicy") == "Always"
+    }
+    sidecars = [one for one in status.get("initContainerStatuses", []) if one["name"] in lasting]
+    return [*sidecars, *status.get("containerStatuses", [])]
+
+
+def _key(pod: Object) -> tuple[str, str]:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]

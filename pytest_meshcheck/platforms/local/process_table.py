@@ -1,0 +1,108 @@
+"""The processes of one run on this machine: probes, sidecars and the recorder, with their deaths, stalls and logs."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest_meshcheck
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.redaction import redacted
+from pytest_meshcheck.platforms.base import Interval, Stall
+from pytest_meshcheck.platforms.children import Child, spawn
+from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
+from pytest_meshcheck.probe.controller import Probe
+
+PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe")
+"""The command that starts a probe."""
+
+
+class ProcessTable:
+    """The processes of one run.
+
+    Attributes:
+        directory: The run directory, which has their logs.
+        children: Those that were started and not discarded.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Nothing is started yet."""
+        self.directory = directory
+        self.children: list[Child] = []
+        self._probes: dict[Child, Probe] = {}
+        self._longest_of_probes = 0.0
+        self._watched = WatchedChildren(lambda: [one for one in self.children if one not in self._probes])
+
+    def check(self) -> None:
+        """Raise Inconclusive if one has died; says which, how, and the end of its log."""
+        for child in self.children:
+            child.check()
+
+    async def ensure_alive(self) -> None:
+        """The same, and wait for the end of those that are just dying."""
+        await self.notice_ends()
+        self.check()
+
+    async def notice_ends(self) -> None:
+        """Wait for the end of those that are just dying."""
+        await asyncio.gather(*(child.process.wait() for child in self.children if child.ending))
+
+    async def spawn(self, name: str, argv: Sequence[str], *, cwd: Path | None = None, pipes: bool = False) -> Child:
+        """Start a process that dies with this one; its log is kept in the run directory."""
+        log = self.directory / f"{name.replace(' ', '-').replace('/', '.')}.log"
+        child = await spawn(name, argv, log, env=_environment(), cwd=cwd or self.directory, pipes=pipes)
+        self.children.append(child)
+        self._watched.begin()
+        return child
+
+    async def start_probe(self, name: str) -> tuple[Child, Probe]:
+        """Start a probe that is controlled over its pipes."""
+        child = await self.spawn(name, PROBE, pipes=True)
+        if child.process.stdin is None or child.process.stdout is None:
+            raise Inconclusive(f"the {name} has no pipes")
+        probe = Probe.over(child.process.stdin, child.process.stdout)
+        child.reader = probe.close
+        self._probes[child] = probe
+        return child, probe
+
+    async def discard(self, child: Child) -> None:
+        """Stop a process and forget it."""
+        await child.stop()
+        if child in self.children:
+            self.children.remove(child)
+        if probe := self._probes.pop(child, None):
+            self._longest_of_probes = max(self._longest_of_probes, probe.longest)
+
+    async def stalls(self, interval: Interval) -> Sequence[Stall]:
+        """For how long each probe could not react, and each sidecar was stopped; and who ran out of files."""
+        probes = await asyncio.gather(*(felt(child.name, probe, interval) for child, probe in self._probes.items()))
+        return [*probes, *self._watched.over(interval)]
+
+    def longest_stalls(self) -> Mapping[str, float]:
+        """The longest stall in seconds of the probes, and of the sidecars."""
+        longest = max((probe.longest for probe in self._probes.values()), default=0.0)
+        return {"probes": max(longest, self._longest_of_probes), "sidecars": self._watched.longest}
+
+    def copy_logs(self, target: Path) -> None:
+        """Copy all logs, without private keys."""
+        target.mkdir(parents=True, exist_ok=True)
+        for log in self.directory.glob("*.log"):
+            (target / log.name).write_text(redacted(log.read_text(encoding="utf-8", errors="replace")), "utf-8")
+
+    async def close(self) -> None:
+        """Kill all of them."""
+        await asyncio.gather(*(child.stop() for child in self.children))
+        self.children.clear()
+
+    def end_watch(self) -> None:
+        """Watch for stalls no more."""
+        self._watched.end()
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without proxies: the measured traffic must not take a detour."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    package = str(Path(pytest_meshcheck.__file__).parent.parent)
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (package, kept.get("PYTHONPATH"))))
+    return kept

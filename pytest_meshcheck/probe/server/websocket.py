@@ -1,0 +1,112 @@
+"""WebSocket as a server (RFC 6455): takes upgrades of HTTP/1.1 unless scripted otherwise, and echoes every message."""
+
+import h11
+import msgspec
+from wsproto.connection import Connection as Frames, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
+from wsproto.utilities import generate_accept_token
+
+from pytest_meshcheck.probe.protocol.body import content
+from pytest_meshcheck.probe.protocol.headers import to_octets
+from pytest_meshcheck.probe.protocol.messages import Answer, Attempt, AttemptEnding, Listen, Protocol
+from pytest_meshcheck.probe.protocol.websocket import (
+    ACCEPT,
+    KEY,
+    REQUIRED,
+    SWITCHING,
+    UPGRADE,
+    misfit,
+    octets_of,
+)
+from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.http1 import Http1Server
+from pytest_meshcheck.probe.server.ledger import Entry
+from pytest_meshcheck.probe.server.scripts import UNSCRIPTED, Service
+
+UPGRADE_REQUIRED = 426
+
+
+async def serve(service: Service, port: Listen, inbound: Inbound) -> None:
+    """Serve a connection to its end; see ``listeners``."""
+    await WebSocketServer(inbound, service, port.port).run()
+
+
+class WebSocketServer(Http1Server):
+    """One connection. An upgrade is an attempt, which ends with its connection; the messages are its body."""
+
+    protocol = Protocol.WEBSOCKET
+
+    async def _answer(self, entry: Entry, answer: Answer, bodiless: bool) -> None:
+        attempt = entry.attempt()
+        if answer.status not in (UNSCRIPTED.status, SWITCHING):
+            await super()._answer(entry, answer, bodiless)
+        elif is_opening(attempt):
+            self._inform(answer)
+            entry.answering()
+            self._put(h11.InformationalResponse(status_code=SWITCHING, headers=accepting(attempt, answer)))
+            await Conversation(self._inbound, entry, answer).run(self._http.trailing_data[0])
+        else:
+            required = msgspec.structs.replace(answer, status=UPGRADE_REQUIRED, headers=(*REQUIRED, *answer.headers))
+            await super()._answer(entry, required, bodiless)
+
+
+def is_opening(attempt: Attempt) -> bool:
+    """Whether a request is an opening handshake."""
+    wanted = attempt.header(KEY) is not None and attempt.method == "GET"
+    return wanted and not misfit(attempt.headers, REQUIRED)
+
+
+def accepting(attempt: Attempt, answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers that accept an opening handshake, with those of the script."""
+    accept = generate_accept_token((attempt.header(KEY) or "").encode("latin-1")).decode()
+    return to_octets((*UPGRADE, (ACCEPT, accept), *answer.headers))
+
+
+class Conversation:
+    """An upgraded connection."""
+
+    def __init__(self, inbound: Inbound, entry: Entry, answer: Answer) -> None:
+        self._inbound = inbound
+        self._entry = entry
+        self._answer = answer
+        self._frames = Frames(ConnectionType.SERVER)
+        self._heard = b""
+
+    async def run(self, data: bytes) -> None:
+        """Answer messages until one side closes; ``data`` came behind the request. PeerGone: without a close frame."""
+        while True:
+            self._frames.receive_data(data)
+            for event in self._frames.events():
+                if isinstance(event, CloseConnection):
+                    return await self._close(event)
+                await self._take(event)
+            if not (data := await self._inbound.read()):
+                raise PeerGone(self._inbound.gone)
+
+    async def _take(self, event: Event) -> None:
+        if isinstance(event, Ping):
+            await self._inbound.write(self._frames.send(event.response()))
+        elif isinstance(event, Message):
+            data = octets_of(event)
+            self._entry.received(data)
+            self._heard += data
+            if event.message_finished:
+                await self._reply(is_text=isinstance(event, TextMessage))
+
+    async def _reply(self, *, is_text: bool) -> None:
+        """Send the message back, or the script's in its place."""
+        data, self._heard = self._heard, b""
+        scripted = self._answer.body
+        if scripted != UNSCRIPTED.body:
+            data, is_text = content(scripted), bool(scripted.text)
+        await self._inbound.pause(self._answer.body_delay)
+        message = TextMessage(data=data.decode()) if is_text else BytesMessage(data=data)
+        await self._inbound.write(self._frames.send(message))
+
+    async def _close(self, event: CloseConnection) -> None:
+        """Answer a close frame; what is no frame at all is answered by one."""
+        if self._frames.state is ConnectionState.REMOTE_CLOSING:
+            self._entry.end(AttemptEnding.ANSWERED)
+        else:
+            self._entry.end(AttemptEnding.CUT, f"not WebSocket: {event.reason}")
+        await self._inbound.write(self._frames.send(event.response()))

@@ -1,0 +1,1 @@
+"""Policies, and when they are in effect; ``lifecycle`` states the rule."""

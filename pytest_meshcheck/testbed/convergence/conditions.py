@@ -1,0 +1,120 @@
+"""Conditions that data planes have to meet, polled with requests from the workloads that checks use.
+
+A condition is met once several consecutive requests meet it. After that nothing is polled, and every request counts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from pytest_meshcheck.model.policy import ServerPolicy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Via
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.messages import Shown, Sign
+
+IN_A_ROW = 3
+"""As in Istio's own tests: pkg/test/framework/components/echo/flags.go, callConverge."""
+
+ONE_TRY = 2.0
+"""Seconds that one request may take."""
+
+STEADY_WITHIN = 5.0
+"""Seconds in which the present value has to repeat several times in a row; otherwise the last one counts."""
+
+Subject = tuple[str, str, str, Sign]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A request, the property of its answer that is examined, and the value that is expected.
+
+    Attributes:
+        caller: The workload that sends it.
+        server: The workload that it goes to.
+        port: The port's name.
+        sign: The property.
+        expected: Its value.
+    """
+
+    caller: Workload
+    server: Workload
+    port: str
+    sign: Sign
+    expected: Shown
+
+    def __str__(self) -> str:
+        return f"{self.caller} -> {self.server} port {self.port}: {self.sign} should be {self.expected}"
+
+    @property
+    def subject(self) -> Subject:
+        """Everything but the expected value."""
+        return str(self.caller), str(self.server), self.port, self.sign
+
+    def look(self, scale: float) -> m.Look:
+        """The poll that the caller's probe makes."""
+        outside = self.caller.spec.enrolment is not Enrolment.ENROLLED
+        via = Via.ADDRESS if outside and self.server.spec.replicas > 1 else Via.SERVICE  # each replica for itself
+        request = self.caller.request(self.server, self.port, via, patience=ONE_TRY * scale)
+        return m.Look(request=request, sign=self.sign, expected=self.expected)
+
+
+def admission(policy: ServerPolicy, outsider: Workload, running: Sequence[Workload]) -> list[Condition]:
+    """Every enrolled port that a policy covers serves or refuses an outsider as the policy requires."""
+    return [
+        Condition(outsider, server, port.name, Sign.SERVED, served)
+        for server in running
+        if server.spec.enrolment is Enrolment.ENROLLED and policy.covers(server)
+        for port in server.spec.ports
+        if not port.server_first  # which not every mesh can serve to outsiders
+        if (served := policy.admits_outsiders(port.name)) is not None
+    ]
+
+
+def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condition]:
+    """Every enrolled caller reaches a newcomer, and a newcomer that calls reaches all others."""
+    others = [one for one in running if str(one) != str(newcomer)]
+    pairs = [*((one, newcomer) for one in others), *((newcomer, one) for one in others)]
+    return [
+        Condition(caller, server, port.name, Sign.SERVED, expected=True)
+        for caller, server in pairs
+        if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
+        if server.spec.enrolment is not Enrolment.IMPERSONATED
+        for port in server.spec.ports
+        if not port.server_first
+    ]
+
+
+async def present(conditions: Sequence[Condition], scale: float) -> list[Condition]:
+    """The same conditions, with the values that repeat now as the expected ones."""
+    looks = [msgspec.structs.replace(condition.look(scale), expected=msgspec.UNSET) for condition in conditions]
+    sightings = await _poll(conditions, looks, STEADY_WITHIN * scale, IN_A_ROW)
+    return [replace(condition, expected=seen.shown) for condition, seen in zip(conditions, sightings, strict=True)]
+
+
+async def unmet(
+    conditions: Sequence[Condition], within: float, scale: float, in_a_row: int = IN_A_ROW
+) -> list[Condition]:
+    """The conditions that are not met so many times in a row within so many seconds, before the scale."""
+    looks = [condition.look(scale) for condition in conditions]
+    sightings = await _poll(conditions, looks, within * scale, in_a_row)
+    return [condition for condition, seen in zip(conditions, sightings, strict=True) if not seen.convincing]
+
+
+async def _poll(
+    conditions: Sequence[Condition], looks: Sequence[m.Look], within: float, in_a_row: int
+) -> list[m.Sighting]:
+    """Have each caller's probe poll; one command for all of its polls, because a command can take long."""
+    of_caller: dict[str, list[int]] = {}
+    for number, condition in enumerate(conditions):
+        of_caller.setdefault(str(condition.caller), []).append(number)
+
+    async def poll(numbers: Sequence[int]) -> list[tuple[int, m.Sighting]]:
+        command = m.Watch(looks=tuple(looks[number] for number in numbers), in_a_row=in_a_row, within=within)
+        watched = await conditions[numbers[0]].caller.ask(command, m.Watched)
+        return list(zip(numbers, watched.sightings, strict=True))
+
+    seen = dict(pair for pairs in await asyncio.gather(*map(poll, of_caller.values())) for pair in pairs)
+    return [seen[number] for number in range(len(conditions))]

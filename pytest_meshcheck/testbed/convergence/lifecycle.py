@@ -1,0 +1,226 @@
+"""The one rule for every policy: apply, wait, delete, wait.
+
+1. **Apply.** The mesh renders all policies together, and the difference is applied (``applied``).
+2. **Wait** until it is in effect. ``settled()`` waits for everything that the mesh can know. If the mesh documents that
+   this is not enough (``Documented.policies_act_within``), requests have to show the effect several times in a row
+   (``conditions``): for a policy about servers, requests of a client outside the mesh; for a policy about a service,
+   requests of each of its callers. A policy that is not in effect in time is left to the check, which then finds what
+   the mesh did.
+3. **Delete** it when the block of the check ends.
+4. **Wait** until the state from before is back. A deleted policy that is still in effect makes the check that would
+   meet it inconclusive, because that check would test the wrong policy.
+
+Where requests have to show the effect, most of the waiting is deferred in one cache (``cache``):
+
+- A policy about servers is applied, verified and deleted at once; the wait after its deletion ends before the next call
+  or policy, whichever comes first.
+- A policy about a service is verified for a caller before its next call to that service. It is deleted when another
+  policy is applied, when a check calls the service without it, or before a new workload starts, which it could affect.
+
+``MESHCHECK_CONVERGENCE_CACHE=off`` turns the cache off, so that each step waits for everything.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.policy import Policy, ServerPolicy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.probe.protocol.messages import Shown
+from pytest_meshcheck.testbed.convergence.applied import AppliedPolicies
+from pytest_meshcheck.testbed.convergence.cache import ConvergenceCache
+from pytest_meshcheck.testbed.convergence.conditions import (
+    Condition,
+    Subject,
+    admission,
+    present,
+    reachability,
+    unmet,
+)
+from pytest_meshcheck.testbed.workloads import Stage
+
+
+@dataclass(eq=False)
+class PolicyLifecycle:
+    """The policies of one session.
+
+    Attributes:
+        adapter: The mesh.
+        stage: The workloads, whose requests show what is in effect.
+        scale: The factor for time limits.
+        applied: The policies that the mesh has now.
+        cache: What is deferred.
+    """
+
+    adapter: Mesh
+    stage: Stage
+    scale: float
+    applied: AppliedPolicies = field(init=False)
+    cache: ConvergenceCache = field(init=False)
+    _without_policies: dict[Subject, Shown] = field(default_factory=dict)
+    """What outsiders meet without any policy of ours, polled once: another process of the run may have just changed the
+    whole mesh when it would be polled again."""
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        platform = self.stage.platform
+        self.applied = AppliedPolicies(self.adapter, platform)
+        self.cache = ConvergenceCache(self.adapter, self.scale, platform.journal)
+
+    async def apply(self, policies: Sequence[Policy]) -> list[Condition]:
+        """Apply policies and wait; returns what outsiders met before, and have to meet again after their deletion.
+
+        Raises:
+            Unsupported: The mesh cannot express one of them; nothing has changed.
+            Inconclusive: A data plane rejects them, or a deleted policy is still in effect; they are deleted again.
+        """
+        conditions = await self._admission(policies)
+        async with self._lock:
+            before = await self._admission_before(conditions)
+            try:
+                await self._apply(policies, conditions)
+            except BaseException:
+                await self._delete(policies, before, at_once=True)
+                raise
+            return before
+
+    async def delete(self, policies: Sequence[Policy], before: Sequence[Condition]) -> None:
+        """Delete policies, and wait; what is deferred happens before anybody could meet them.
+
+        Raises:
+            Inconclusive: A deleted policy is still in effect.
+        """
+        async with self._lock:
+            await self._delete(policies, before)
+            if not self.cache.lazy:
+                await self._wait_for_deletion()
+
+    async def flush(self) -> None:
+        """Delete everything that the cache has kept, and wait until outsiders no longer meet it.
+
+        Raises:
+            Inconclusive: A deleted policy is still in effect.
+        """
+        if self.cache.is_empty:
+            return
+        async with self._lock:
+            await self._replace(self._in_use())
+            await self._wait_for_deletion()
+
+    async def before_call(self, caller: Workload | None, server: Workload, port: str) -> None:
+        """Wait until a caller, or for None each of them, meets the policies in use and no others.
+
+        Raises:
+            Inconclusive: A deleted policy is still in effect.
+        """
+        if not self.adapter.documented.needs_polling:
+            return
+        if self.cache.unconfirmed or self.cache.is_about((server.namespace, server.name)):
+            await self.flush()
+        callers = self.stage.running if caller is None else [caller]
+        await asyncio.gather(*(self.cache.verify(one, server, port) for one in callers))
+
+    async def introduce(self, newcomer: Workload) -> None:
+        """Wait until callers reach a new workload, and it reaches the others.
+
+        Raises:
+            Inconclusive: One of them does not.
+        """
+        if not self.adapter.documented.needs_polling:
+            return
+        await self.flush()
+        conditions = reachability(newcomer, self.stage.running)
+        if left := await unmet(conditions, self.adapter.documented.policies_act_within, self.scale):
+            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
+
+    async def _apply(self, policies: Sequence[Policy], conditions: Sequence[Condition]) -> None:
+        name, begun = ", ".join(type(policy).__name__ for policy in policies), time.monotonic()
+        journal = self.stage.platform.journal
+        journal.add("policy", name, await self._replace([*self._in_use(), *policies]))
+        if not self.adapter.documented.needs_polling:
+            journal.add("in effect", name, time.monotonic() - begun)
+            return
+        left = self._unconfirmed_besides(conditions)
+        if conditions or left:
+            wrong = await self._unmet([*conditions, *left])
+            seconds = round(time.monotonic() - begun, 3)
+            journal.add("policy acts", name, f"not after {seconds} s: {wrong[0]}" if wrong else f"after {seconds} s")
+            if not wrong:
+                journal.add("in effect", name, seconds)
+            _refuse([one for one in wrong if one in left])
+        if not self.cache.lazy:
+            await self.cache.verify_all(self.stage.running)
+
+    async def _replace(self, policies: Sequence[Policy]) -> list[Manifest]:
+        """Have exactly these applied and settled; returns the resources that this creates or changes."""
+        changed = await self.applied.replace(policies)
+        self.cache.replaced(policies)
+        await self.adapter.settled()
+        return changed
+
+    async def _delete(self, policies: Sequence[Policy], before: Sequence[Condition], *, at_once: bool = False) -> None:
+        """Delete policies, or leave those about services to the cache, without waiting."""
+        needs_polling = self.adapter.documented.needs_polling
+        deferred = needs_polling and self.cache.lazy and not (at_once or self.stage.starting)
+        gone = [one for one in policies if isinstance(one, ServerPolicy) or not deferred]
+        undeleted = [*self.cache.undeleted, *_without(policies, gone)]
+        if gone:
+            await self._replace(_without(self.applied.policies, gone))
+        self.cache.undeleted = undeleted
+        if needs_polling:
+            self.cache.await_again(before)
+
+    async def _wait_for_deletion(self) -> None:
+        if self.cache.unconfirmed:
+            _refuse(await self._unmet(self._unconfirmed_besides(())))
+        if not self.cache.lazy:
+            await self.cache.verify_all(self.stage.running)
+
+    def _in_use(self) -> list[Policy]:
+        """The applied policies, except for those that checks have deleted."""
+        return _without(self.applied.policies, self.cache.undeleted)
+
+    async def _admission(self, policies: Sequence[Policy]) -> list[Condition]:
+        """What outsiders have to meet under policies, if that has to be polled."""
+        of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
+        if not (of_servers and self.adapter.documented.needs_polling):
+            return []
+        outsider = await self.stage.workload("outsider")
+        return [condition for policy in of_servers for condition in admission(policy, outsider, self.stage.running)]
+
+    async def _admission_before(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """What outsiders meet now, or will meet once deleted policies are no longer in effect."""
+        if any(isinstance(policy, ServerPolicy) for policy in self.applied.policies):
+            known = {condition.subject: condition.expected for condition in self.cache.unconfirmed}
+        else:
+            known = self._without_policies
+        polled = await present([one for one in conditions if one.subject not in known], self.scale)
+        known |= {condition.subject: condition.expected for condition in polled}
+        return [replace(one, expected=known[one.subject]) for one in conditions]
+
+    def _unconfirmed_besides(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """What to confirm between workloads that still run, except for the subjects of new conditions."""
+        covered, running = {condition.subject for condition in conditions}, {id(one) for one in self.stage.running}
+        left = [one for one in self.cache.unconfirmed if one.subject not in covered]
+        return [one for one in left if {id(one.caller), id(one.server)} <= running]
+
+    async def _unmet(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """The conditions that are not met in time; after that nothing is left to confirm."""
+        try:
+            return await unmet(conditions, self.adapter.documented.policies_act_within, self.scale)
+        finally:
+            self.cache.unconfirmed = []
+
+
+def _refuse(wrong: Sequence[Condition]) -> None:
+    if wrong:
+        raise Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
+
+
+def _without(policies: Sequence[Policy], gone: Sequence[Policy]) -> list[Policy]:
+    """All but these very objects; equal ones of somebody else stay."""
+    return [one for one in policies if not any(one is other for other in gone)]

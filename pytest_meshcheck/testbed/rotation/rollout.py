@@ -1,0 +1,118 @@
+"""Rolling restarts: workloads get new instances, with new data planes, while loads from and to them continue.
+
+The order is that of a careful rolling update: new instances serve before services lead to them, and old ones stop once
+they receive no more requests. Their ledgers are kept, so that every request stays accounted for.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.load import Load
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.platforms.base import Replacing
+from pytest_meshcheck.testbed.convergence.conditions import Condition, reachability, unmet
+from pytest_meshcheck.testbed.rotation.drain import arrivals, drained, is_reached
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A workload that continues as another instance.
+
+    Attributes:
+        old: The instance that is to stop.
+        new: The workload, which is the new instance already.
+        incoming: The loads on it.
+        served: Those of them that have reached the old instance.
+    """
+
+    old: Workload
+    new: Workload
+    incoming: Sequence[Load]
+    served: Sequence[Load]
+
+
+async def roll(
+    platform: Replacing, mesh: Mesh, workloads: Sequence[Workload], running: Sequence[Workload], scale: float
+) -> None:
+    """Restart workloads; they continue as their new instances.
+
+    Servers under load restart first, and the others once the old instances of those have stopped. Old clients must then
+    talk to new servers for a while; restarting all together would never exercise that.
+
+    A new instance that others do not reach is recorded, and left to the check.
+
+    Args:
+        platform: The platform that they run on.
+        mesh: The mesh of their new data planes.
+        workloads: The workloads to restart.
+        running: All that run, including the callers of those.
+        scale: The factor for time limits.
+
+    Raises:
+        Inconclusive: An instance does not start, or clients keep sending to an old one.
+    """
+    loaded = {str(server) for one in running for load in one.loads for server in load.servers}
+    for wave in ([w for w in workloads if str(w) in loaded], [w for w in workloads if str(w) not in loaded]):
+        if wave:
+            await _replace(platform, mesh, wave, running, scale)
+
+
+async def _replace(
+    platform: Replacing, mesh: Mesh, workloads: Sequence[Workload], running: Sequence[Workload], scale: float
+) -> None:
+    """Replace all at once; no old instance stops before all are replaced, because others still send through it."""
+    replacements = await _each(_add_instance(platform, mesh, workload, running) for workload in workloads)
+    await _introduce(mesh, workloads, running, scale)
+    await _each(load.move(one.old, one.new) for one in replacements for load in one.new.loads)
+    await _each(_drain(platform, one, scale) for one in replacements)
+    await _each(_remove_old(platform, one) for one in replacements)
+    await _introduce(mesh, workloads, running, scale)
+
+
+async def _each(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Wait for all of them, even if one fails, so that none continues after this has returned."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for one in results:
+        if isinstance(one, BaseException):
+            raise one
+    return results
+
+
+async def _add_instance(
+    platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload]
+) -> Replacement:
+    successor = await platform.join(workload, mesh.enrolment(workload.spec))
+    incoming = [load for one in running for load in one.loads if any(server is workload for server in load.servers)]
+    old = workload.replace_with(successor)
+    for load in incoming:
+        load.servers.append(old)
+    served = [load for load, seen in zip(incoming, await arrivals(old, incoming), strict=True) if seen]
+    return Replacement(old, workload, incoming, served)
+
+
+async def _drain(platform: Replacing, one: Replacement, scale: float) -> None:
+    reached = await is_reached(one.new, one.served, scale)
+    await platform.withdraw(one.old)
+    if reached:
+        await drained(one.old, one.new, one.incoming, one.served, scale)
+
+
+async def _remove_old(platform: Replacing, one: Replacement) -> None:
+    for load in one.incoming:
+        await load.leave(one.old)
+    await platform.let_go(one.old)
+
+
+async def _introduce(mesh: Mesh, newcomers: Sequence[Workload], running: Sequence[Workload], scale: float) -> None:
+    """Wait until newcomers and all others reach each other, and record who does not."""
+    conditions: list[Condition] = []
+    introduced = [one for one in running if not any(one is newcomer for newcomer in newcomers)]
+    for newcomer in newcomers:
+        conditions += reachability(newcomer, introduced)
+        introduced.append(newcomer)
+    left = await unmet(conditions, mesh.documented.policies_act_within, scale)
+    seen = f"not reached: {'; '.join(map(str, left))}" if left else "reached by all"
+    newcomers[0].journal.add("restart", ", ".join(map(str, newcomers)), seen)
