@@ -33,6 +33,9 @@ PROTOCOLS = {
     "grpc": ("grpc", {}),
 }
 
+LATE = 0.1
+"""Seconds after its limit at which an answer comes, so that one that gets through shows that the limit did not hold."""
+
 TICK = 0.01
 """Seconds by which a limit may seem short: timers are as coarse as the event loop that they run in."""
 
@@ -51,11 +54,11 @@ PATIENT = 15.5
 @check(MUST, "timeout.request", proves={Capability.TIMEOUT})
 async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server: Workload, limit: float) -> None:
     """An answer within the limit passes; a later one is replaced by the documented status once the limit is over."""
-    late = Answer(delay=limit + 2 * mesh.tolerance)
+    late = Answer(delay=limit + LATE)
     async with mesh.policy(Timeout(server, limit)):
         control(await client.get(server)).answered()
         cut = await client.get(server, request_id=await server.answers(late))
-        expect(cut, rests_on=mesh.time(late.delay)).answered(mesh.documented.timeout.status)
+        expect(cut).answered(mesh.documented.timeout.status)
         expect(cut).took(limit - TICK, limit + mesh.tolerance)
 
 

@@ -86,17 +86,23 @@ class IdentityPromises(Promises):
 
 @dataclass(frozen=True, kw_only=True)
 class TimeoutPromises(Promises):
-    """How a request is cut.
+    """How a request is cut, or ends without the application.
 
     Attributes:
         status: HTTP status after a request timeout.
         grpc_status: gRPC status after a request timeout.
         default: The limit of a request under no policy; None: there is none.
+        refused_status: HTTP status where the application of an enrolled server does not listen.
+        refused_grpc_status: gRPC status where it does not.
+        caller_deadline: Whether a call is cut also at the deadline that a gRPC caller sends in ``grpc-timeout``.
     """
 
     status: int = 504
     grpc_status: int = 4
     default: float | None = None
+    refused_status: int = 503
+    refused_grpc_status: int = 14
+    caller_deadline: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,9 @@ class RetryPromises(Promises):
         exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
         default_attempts: Attempts under no policy; what is not in the table is tried once.
         body_limit: Octets of a request body above which a request is not retried; None: none documented.
+        unfinished_retried: Whether a request is retried also before all of its body has come.
+        overdue_retried: Whether an attempt that exceeds its own limit is retried, where ``Failure.RESET`` or the status
+            504 is listed.
     """
 
     statuses: tuple[int, ...] = ()
@@ -144,6 +153,8 @@ class RetryPromises(Promises):
     exhausted_statuses: frozenset[int] = frozenset()
     default_attempts: Sequence[Default] = ()
     body_limit: int | None = None
+    unfinished_retried: bool = False
+    overdue_retried: bool = True
 
     def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
         """How many attempts of a request that keeps failing like this reach the application, under no policy."""

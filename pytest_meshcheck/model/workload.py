@@ -1,5 +1,6 @@
 """Running workloads, as checks use them."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -129,6 +130,29 @@ class Workload:
     async def post(self, server: "Workload", body: m.Body, port: str = "http", **request: Any) -> m.Exchange:
         """Send one POST with a body."""
         return await self.get(server, port, method="POST", body=body, **request)
+
+    async def in_two_parts(
+        self, server: "Workload", until: Awaitable[object], port: str = "http", **request: Any
+    ) -> m.Exchange:
+        """Send one request that stops at ``pause_after``, and its rest when ``until`` has returned or it has ended.
+
+        Args:
+            server: Whom to send it to.
+            until: What to wait for, such as ``server.sees(...)``.
+            port: The name of the server's port.
+            request: As for ``get``; ``request_id`` is needed.
+        """
+        sending = asyncio.ensure_future(self.get(server, port, **request))
+        waiting = asyncio.ensure_future(until)
+        try:
+            await asyncio.wait({sending, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                await waiting
+            await self.ask(m.Resume(request_id=request["request_id"]), m.Done)
+            return await sending
+        finally:
+            sending.cancel()
+            waiting.cancel()
 
     async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
         """Make a TLS handshake only; the exchange has the alert and the peer's chain."""

@@ -5,11 +5,21 @@ from pathlib import Path
 
 from pytest_meshcheck.checks.check_ids import known_ids
 from tests.falsify.defect import Defects
-from tests.falsify.defects import identity, mtls, retry, rotation, timeout, upgrade
+from tests.falsify.defects import (
+    callers,
+    identity,
+    mtls,
+    retry,
+    retry_bodies,
+    retry_policies,
+    rotation,
+    timeout,
+    upgrade,
+)
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "conformance"
-FAMILIES = (identity, mtls, retry, rotation, timeout, upgrade)
+FAMILIES = (identity, mtls, retry, retry_bodies, retry_policies, rotation, timeout, callers, upgrade)
 
 DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in family.DEFECTS.items()}
 

@@ -198,6 +198,37 @@ async def test_a_timeout_is_reported_in_the_callers_protocol(
     assert stalled.grpc_status == grpc
 
 
+UPLOAD: dict[str, Any] = {"method": "POST", "body": Body(length=10), "pause_after": 5}
+
+
+@pytest.mark.asyncio
+async def test_the_second_part_of_a_request_follows_what_is_waited_for(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    request_id = await server.answers(200)
+    answer = await client.in_two_parts(server, server.sees(request_id), request_id=request_id, **UPLOAD)
+    assert answer.status == 200
+    assert [attempt.body_length for attempt in await server.saw(request_id)] == [10]
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_ends_at_its_pause_waits_for_nothing(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    request_id = await server.answers(Answer(status=413, after=5))
+    never = asyncio.get_running_loop().create_future()
+    answer = await client.in_two_parts(server, never, request_id=request_id, **UPLOAD)
+    assert answer.status == 413
+    assert never.cancelled()
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_waited_for_ends_a_request_in_two_parts(rig: Rig) -> None:
+    client, server = await rig.start(CLIENT, SERVER)
+    broken = asyncio.get_running_loop().create_future()
+    broken.set_exception(Inconclusive("the ledger is gone"))
+    with pytest.raises(Inconclusive, match="the ledger is gone"):
+        await client.in_two_parts(server, broken, request_id=await server.answers(200), **UPLOAD)
+
+
 @pytest.mark.asyncio
 async def test_an_impostor_is_not_talked_to(rig: Rig) -> None:
     client, impostor = await rig.start(CLIENT, IMPOSTOR)

@@ -26,6 +26,7 @@ ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
 SDS = f"{DOCS}/configuration/security/secret"
 TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
 XFCC = f"{DOCS}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"
+RESPONSE_FLAGS = f"{DOCS}/configuration/observability/access_log/usage"
 GRPC_MAPPING = "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md"
 LOCAL_REPLY = f"{DOCS}/configuration/http/http_conn_man/local_reply"
 
@@ -76,7 +77,16 @@ DOCUMENTED = Documented(
         status=504,
         grpc_status=4,
         default=None,
-        sources={"status": TIMEOUTS, "grpc_status": LOCAL_REPLY, "default": ROUTE_API},
+        refused_status=503,
+        refused_grpc_status=14,
+        sources={
+            "status": TIMEOUTS,
+            "grpc_status": LOCAL_REPLY,
+            "default": ROUTE_API,
+            "caller_deadline": ROUTE_API,
+            "refused_status": RESPONSE_FLAGS,
+            "refused_grpc_status": GRPC_MAPPING,
+        },
     ),
     retry=RetryPromises(
         statuses=STATUSES,
@@ -89,12 +99,15 @@ DOCUMENTED = Documented(
             *(Default("gRPC", failure, status, 1) for failure, status in GRPC_STATUSES.items()),
         ),
         body_limit=RETRY_BODY_LIMIT,
+        unfinished_retried=True,
         sources={
             "statuses": ROUTER,
             "failures": ROUTER,
             "status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
             "default_attempts": ROUTER,
             "body_limit": ROUTE_API,
+            "unfinished_retried": f"{DOCS}/version_history/v1.15/v1.15.0",
+            "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
         },
     ),
     rotation=RotationPromises(

@@ -31,6 +31,8 @@ ENVOY = "https://www.envoyproxy.io/docs/envoy/latest"
 GRPC_MAPPING = "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md"
 ROUTER = f"{ENVOY}/configuration/http/http_filters/router_filter"
 
+ROUTE_CODE = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/core/route/route.go"
+
 LEAF_LIFETIME = 16.0
 """Seconds; the agent renews at half of it, and knows no shortest lifetime."""
 
@@ -96,10 +98,14 @@ DOCUMENTED = Documented(
         status=504,
         grpc_status=4,
         default=None,
+        caller_deadline=True,
         sources={
             "status": VIRTUAL_SERVICE,
             "grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
             "default": f"{TRAFFIC}/#timeouts",
+            "caller_deadline": ROUTE_CODE,
+            "refused_status": f"{ENVOY}/configuration/observability/access_log/usage",
+            "refused_grpc_status": "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md",
         },
     ),
     retry=RetryPromises(
@@ -116,12 +122,15 @@ DOCUMENTED = Documented(
             ),
         ),
         body_limit=1024 * 1024,
+        unfinished_retried=True,
         sources={
             "statuses": VIRTUAL_SERVICE,
             "failures": VIRTUAL_SERVICE,
             "status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
             "default_attempts": f"{TRAFFIC}/#retries",
             "body_limit": f"{ENVOY}/api-v3/config/route/v3/route_components.proto",
+            "unfinished_retried": f"{ENVOY}/version_history/v1.15/v1.15.0",
+            "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
         },
     ),
     rotation=RotationPromises(

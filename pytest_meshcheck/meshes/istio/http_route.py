@@ -29,7 +29,13 @@ ROUTED: Documented = replace(
     retry=replace(
         DOCUMENTED.retry,
         failures=ALWAYS_RETRIED,
-        sources={**DOCUMENTED.retry.sources, "failures": SOURCE, "statuses": SOURCE},
+        overdue_retried=False,
+        sources={
+            **DOCUMENTED.retry.sources,
+            "failures": SOURCE,
+            "statuses": SOURCE,
+            "overdue_retried": "https://github.com/kubernetes-sigs/gateway-api/pull/4977",
+        },
     ),
 )
 

@@ -84,7 +84,16 @@ DOCUMENTED = Documented(
         status=504,
         grpc_status=4,
         default=None,
-        sources={"status": at.CUT, "grpc_status": at.ERRORS, "default": at.TIMEOUTS},
+        refused_status=502,
+        refused_grpc_status=14,
+        sources={
+            "status": at.CUT,
+            "grpc_status": at.ERRORS,
+            "default": at.TIMEOUTS,
+            "caller_deadline": at.TIMEOUTS,
+            "refused_status": at.ERRORS,
+            "refused_grpc_status": at.ERRORS,
+        },
     ),
     retry=RetryPromises(
         statuses=STATUSES,
@@ -102,6 +111,8 @@ DOCUMENTED = Documented(
             "status_in_trailers": at.RETRY_CODE,
             "default_attempts": at.RETRIES,
             "body_limit": at.RETRIES,
+            "unfinished_retried": at.REPLAY,
+            "overdue_retried": at.RETRIES,
         },
     ),
     rotation=RotationPromises(

@@ -22,6 +22,7 @@ CLIENT_ID = f"{PROXY_CODE}/app/inbound/src/http/set_identity_header.rs"
 ERRORS = f"{PROXY_CODE}/app/core/src/errors/respond.rs"
 OUTBOUND_ERRORS = f"{PROXY_CODE}/app/outbound/src/http/server.rs"
 RETRY_CODE = f"{PROXY_CODE}/app/outbound/src/http/logical/policy/route/retry.rs"
+REPLAY = f"{PROXY_CODE}/http/retry/src/lib.rs"
 REFRESH = f"{PROXY_CODE}/proxy/identity-client/src/certify.rs"
 
 CONTROL_CODE = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3"

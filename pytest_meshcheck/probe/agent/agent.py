@@ -32,11 +32,13 @@ class Agent:
         self._loads = Loads()
         self._streams = Streams()
         self._recorders = Recorders()
+        self._paused: dict[str, asyncio.Event] = {}
         self._table: dict[type[Any], Callable[[Any], Awaitable[m.Reply]]] = {
             m.Serve: self._serve,
             m.CloseListener: self._close_listener,
             m.SetScript: self._set_script,
             m.Send: self._send,
+            m.Resume: self._resume,
             m.Watch: self._watch,
             m.StartLoad: self._start_load,
             m.KeepsUp: self._keeps_up,
@@ -76,7 +78,17 @@ class Agent:
         return m.Done()
 
     async def _send(self, command: m.Send) -> m.Reply:
-        return m.Exchanged(await exchange(command.request))
+        request = command.request
+        resumed = self._paused.setdefault(request.request_id, asyncio.Event())
+        try:
+            return m.Exchanged(await exchange(request, resumed))
+        finally:
+            self._paused.pop(request.request_id, None)
+
+    async def _resume(self, command: m.Resume) -> m.Reply:
+        if resumed := self._paused.get(command.request_id):
+            resumed.set()
+        return m.Done()
 
     async def _watch(self, command: m.Watch) -> m.Reply:
         return m.Watched(await watch(command))

@@ -25,14 +25,14 @@ async def speaker(protocol: Protocol) -> Speaker:
     return speak
 
 
-async def exchange(request: Request) -> Exchange:
-    """Make one exchange.
+async def exchange(request: Request, resumed: asyncio.Event | None = None) -> Exchange:
+    """Make one exchange; ``resumed`` ends the pause in its body.
 
     Raises:
         ProbeFault: The request makes no sense, or this machine cannot make it.
     """
     speak = await speaker(request.protocol)
-    return await observe(Observed(request), request.patience, lambda observed: speak(request, observed))
+    return await observe(Observed(request, resumed), request.patience, lambda observed: speak(request, observed))
 
 
 async def observe(observed: Observed, patience: float, speak: Callable[[Observed], Awaitable[None]]) -> Exchange:

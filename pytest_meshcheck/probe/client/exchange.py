@@ -1,5 +1,6 @@
 """What a client sees of an exchange while it is under way, and how an exchange ends."""
 
+import asyncio
 import hashlib
 import time
 
@@ -21,8 +22,9 @@ class Ended(Exception):
 class Observed:
     """What was seen so far."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, resumed: asyncio.Event | None = None) -> None:
         self._request = request
+        self._resumed = resumed or asyncio.Event()
         self._digest = hashlib.sha256()
         self._length = 0
         self._start = b""
@@ -40,6 +42,12 @@ class Observed:
         self.tls: Tls | None = None
         self.local: tuple[str, int] | None = None
         self.remote: tuple[str, int] | None = None
+
+    async def pause(self) -> None:
+        """Wait where the body of the request has a pause: for its seconds, and until it is resumed."""
+        await asyncio.sleep(self._request.body_delay)
+        if self._request.pause_after is not None:
+            await self._resumed.wait()
 
     def body(self, data: bytes) -> None:
         """Count and hash a piece of the answer's body."""

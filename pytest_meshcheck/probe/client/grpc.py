@@ -133,16 +133,34 @@ async def converse(call: Any, request: Request, observed: Observed) -> None:
     if request.kind == "server-stream":
         await read_all(call, observed)
         return
-    await asyncio.sleep(request.body_delay)
-    for _ in range(request.messages):
-        await call.write(content(request.body))
-        if request.kind == "bidi":
-            await read_one(call, observed)
-    await call.done_writing()
+    await write_all(call, request, observed)
     if request.kind == "client-stream":
         message(await call, observed)
     else:
         await read_all(call, observed)
+
+
+async def write_all(call: Any, request: Request, observed: Observed) -> None:
+    """Write the messages of a call, with its pause; no more of them once it has ended."""
+    for number in range(request.messages):
+        if number == (request.pause_after or 0):
+            await pause(call, observed)
+        if call.done():
+            return
+        await call.write(content(request.body))
+        if request.kind == "bidi":
+            await read_one(call, observed)
+    await call.done_writing()
+
+
+async def pause(call: Any, observed: Observed) -> None:
+    """Wait where the call has a pause, but no longer than it lasts."""
+    waiting = [asyncio.ensure_future(observed.pause()), asyncio.ensure_future(call.code())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 async def read_one(call: Any, observed: Observed) -> None:

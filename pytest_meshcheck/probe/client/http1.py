@@ -7,7 +7,7 @@ import h11
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
 from pytest_meshcheck.probe.client.exchange import Ended, Observed
-from pytest_meshcheck.probe.protocol.body import content
+from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Ending, Request
@@ -17,19 +17,20 @@ FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class Written:
-    """A request as bytes: the head, the body with its framing, and the state that its answer is read with."""
+    """A request as bytes: those before its pause and those after it, and the state that its answer is read with."""
 
     def __init__(self, request: Request) -> None:
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         if request.raw is not None:
             method = "HEAD" if request.raw.startswith(b"HEAD ") else "GET"
             self._frame(Request(request_id="", address=("", 0), authority="raw", method=method))
-            self.head, self.body = request.raw, b""
+            self.start, self.rest = request.raw, b""
         else:
-            self.head, self.body = self._frame(request)
+            self.start, self.rest = self._frame(request)
 
     def _frame(self, request: Request) -> tuple[bytes, bytes]:
         body = content(request.body)
+        first, rest = parted(body, before_pause(request))
         try:
             head = self.http.send(
                 h11.Request(
@@ -38,11 +39,13 @@ class Written:
                     headers=to_octets(request_headers(request, body)),
                 )
             )
-            data = self.http.send(h11.Data(data=body)) if body else b""
-            end = self.http.send(h11.EndOfMessage())
+            start = self.http.send(h11.Data(data=first)) if first else b""
+            end = self.http.send(h11.Data(data=rest)) if rest else b""
+            last = self.http.send(h11.EndOfMessage())
         except h11.LocalProtocolError as error:
             raise ProbeFault(f"not an HTTP/1.1 request: {error}; Request.raw sends any bytes") from error
-        return head or b"", (data or b"") + (end or b"")
+        start, end = (head or b"") + (start or b""), (end or b"") + (last or b"")
+        return (start, end) if before_pause(request) is not None else (start + end, b"")
 
 
 def request_headers(request: Request, body: bytes) -> list[tuple[str, str]]:
@@ -64,21 +67,19 @@ async def speak(request: Request, observed: Observed) -> None:
     """Make an exchange; see ``client.speaker``."""
     written = Written(request)
     async with connection(request, observed) as wire:
-        if not request.body_delay:
-            writing = asyncio.create_task(wire.send(written.head + written.body))
-        else:
-            writing = asyncio.create_task(send_late(wire, written, request.body_delay))
+        writing = asyncio.create_task(send(wire, written, observed))
         try:
             await read_answer(wire, written.http, observed)
         finally:
             await abandon(writing)
 
 
-async def send_late(wire: Connection, written: Written, delay: float) -> None:
-    """Send the head, wait, send the body."""
-    await wire.send(written.head)
-    await asyncio.sleep(delay)
-    await wire.send(written.body)
+async def send(wire: Connection, written: Written, observed: Observed) -> None:
+    """Send the request, with its pause."""
+    await wire.send(written.start)
+    if written.rest:
+        await observed.pause()
+        await wire.send(written.rest)
 
 
 async def read_answer(wire: Connection, http: h11.Connection, observed: Observed) -> None:

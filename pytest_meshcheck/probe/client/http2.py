@@ -11,7 +11,7 @@ from pytest_meshcheck.probe.client.connection import Connection
 from pytest_meshcheck.probe.client.exchange import Observed
 from pytest_meshcheck.probe.client.http2_frames import FromServer
 from pytest_meshcheck.probe.http2.connection import client_side, error_name, ignore, room
-from pytest_meshcheck.probe.protocol.body import content
+from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
 from pytest_meshcheck.probe.protocol.headers import from_octets, regular, to_octets
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Request, joined
 
@@ -62,18 +62,20 @@ class Http2Client:
         body = content(self._request.body)
         self._http.send_headers(STREAM, to_octets(request_headers(self._request, body)), end_stream=not body)
         await self._flush()
-        if body:
-            await asyncio.sleep(self._request.body_delay)
-            await self._write_body(body)
+        first, rest = parted(body, before_pause(self._request))
+        await self._write_body(first, end=not rest)
+        if rest:
+            await self._observed.pause()
+            await self._write_body(rest, end=True)
 
-    async def _write_body(self, body: bytes) -> None:
+    async def _write_body(self, body: bytes, *, end: bool) -> None:
         while body:
             if (free := room(self._http, STREAM)) <= 0:
                 self._window.clear()
                 await self._window.wait()
                 continue
             piece, body = body[:free], body[free:]
-            self._http.send_data(STREAM, piece, end_stream=not body)
+            self._http.send_data(STREAM, piece, end_stream=end and not body)
             await self._flush()
 
     async def _read(self) -> None:

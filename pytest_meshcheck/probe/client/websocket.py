@@ -51,7 +51,7 @@ async def upgraded(wire: Connection, request: Request, observed: Observed) -> "W
     key = generate_nonce()
     headers = (*REQUIRED, (KEY, key.decode()), *request.headers)
     asked = Written(msgspec.structs.replace(request, body=Body(), headers=headers))
-    await wire.send(asked.head + asked.body)
+    await wire.send(asked.start + asked.rest)
     while not isinstance(event := await next_event(wire, asked.http, observed), h11.Response):
         if not isinstance(event, h11.InformationalResponse):
             raise Ended(Ending.MALFORMED, f"unexpected {event!r}")

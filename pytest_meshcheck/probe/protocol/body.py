@@ -2,7 +2,7 @@
 
 import hashlib
 
-from pytest_meshcheck.probe.protocol.messages import Body
+from pytest_meshcheck.probe.protocol.messages import Body, Request
 
 
 def octets(seed: int, length: int) -> bytes:
@@ -16,6 +16,16 @@ def octets(seed: int, length: int) -> bytes:
 def content(body: Body) -> bytes:
     """The bytes of a body; its text, as UTF-8, wins over seed and length."""
     return body.text.encode() if body.text else octets(body.seed, body.length)
+
+
+def parted(data: bytes, first: int | None) -> tuple[bytes, bytes]:
+    """The first bytes and the rest; with None the rest is empty."""
+    return (data, b"") if first is None else (data[:first], data[first:])
+
+
+def before_pause(request: Request) -> int | None:
+    """Bytes of a request's body before the pause in it; None where there is none."""
+    return 0 if request.pause_after is None and request.body_delay else request.pause_after
 
 
 def halves(data: bytes) -> tuple[bytes, bytes]:

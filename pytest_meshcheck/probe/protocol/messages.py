@@ -65,6 +65,12 @@ class Send(msgspec.Struct, frozen=True, tag=True):
     request: Request
 
 
+class Resume(msgspec.Struct, frozen=True, tag=True):
+    """Have a request with ``pause_after`` send the rest of its body; answers ``Done``, also where it has ended."""
+
+    request_id: str
+
+
 class Watch(msgspec.Struct, frozen=True, tag=True):
     """Look side by side; each look ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
 
@@ -176,6 +182,7 @@ Command = (
     | CloseListener
     | SetScript
     | Send
+    | Resume
     | Watch
     | StartLoad
     | KeepsUp

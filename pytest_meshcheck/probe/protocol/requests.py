@@ -23,19 +23,17 @@ TCP_BANNER = b"meshcheck ready\n"
 
 
 class Behaviour(enum.StrEnum):
-    """What a server does with one attempt."""
+    """What a server does with one attempt, once it has read the request, or as much as ``Answer.after`` says."""
 
     ANSWER = "answer"
     RESET = "reset"
-    """Read the whole request, then reset the connection (TCP RST; RST_STREAM INTERNAL_ERROR over HTTP/2)."""
+    """Reset the connection (TCP RST; RST_STREAM INTERNAL_ERROR over HTTP/2)."""
     REFUSE_STREAM = "refuse-stream"
     """RST_STREAM REFUSED_STREAM; over HTTP/1.1 the same as RESET."""
     CLOSE = "close"
-    """Read the whole request, then close without an answer."""
+    """Close without an answer."""
     STALL = "stall"
-    """Read the whole request and never answer."""
-    EARLY = "early"
-    """Answer as soon as the request's head is there, without waiting for its body."""
+    """Never answer."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +89,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     informational: tuple[int, ...] = ()
     """1xx statuses sent before the answer."""
     behaviour: Behaviour = Behaviour.ANSWER
+    after: int | None = None
+    """Bytes of the request's body that are waited for, 0 for its head alone; None: the whole request."""
     delay: float = 0.0
-    """Seconds between the end of the request and the head of the answer."""
+    """Seconds between the end of that and the head of the answer."""
     body_delay: float = 0.0
     """Seconds between the first and the second half of the body."""
     grpc_status: int = 0
@@ -130,6 +130,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """HTTP/1.1: Transfer-Encoding chunked in place of Content-Length."""
     body_delay: float = 0.0
     """Seconds between the request's head and its body."""
+    pause_after: int | None = None
+    """Bytes of the body, on gRPC's streaming kinds messages, that are sent before ``Resume``; None: all of it."""
     raw: bytes | None = None
     """Bytes sent as they are in place of a request."""
     tls: ClientTls | None = None

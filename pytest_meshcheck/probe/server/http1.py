@@ -59,8 +59,7 @@ class Http1Server:
         entry, answer = self._service.arrive(self._head(request))
         bodiless = request.method == b"HEAD" or answer.status in BODILESS
         try:
-            if answer.behaviour is not Behaviour.EARLY:
-                await self._read_body(entry)
+            await self._read_body(entry, answer.after)
             await self._inbound.pause(answer.delay)
             if (cut := CUTS.get(answer.behaviour)) is not None:
                 await cut(self, entry)
@@ -74,7 +73,7 @@ class Http1Server:
         except h11.LocalProtocolError as error:
             entry.end(AttemptEnding.CUT, f"HTTP/1.1 has no such answer as the script's: {error}")
             raise
-        if answer.behaviour is Behaviour.EARLY and self._http.their_state is h11.SEND_BODY:
+        if answer.after is not None and self._http.their_state is h11.SEND_BODY:
             await self._read_body(entry)
 
     def _head(self, request: h11.Request) -> Head:
@@ -90,10 +89,10 @@ class Http1Server:
             peer=self._inbound.peer,
         )
 
-    async def _read_body(self, entry: Entry) -> None:
-        if self._http.they_are_waiting_for_100_continue:
+    async def _read_body(self, entry: Entry, enough: int | None = None) -> None:
+        if self._http.they_are_waiting_for_100_continue and enough != 0:
             self._put(h11.InformationalResponse(status_code=100, headers=[]))
-        while isinstance(event := await self._next(), h11.Data):
+        while (enough is None or entry.length < enough) and isinstance(event := await self._next(), h11.Data):
             entry.received(event.data)
 
     async def _answer(self, entry: Entry, answer: Answer, bodiless: bool) -> None:

@@ -29,10 +29,11 @@ class Stream:
         self.messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.task: asyncio.Task[None]
         self._reader = MessageReader() if grpc else None
-        self._whole = asyncio.Event()
+        self._more = asyncio.Event()
 
     def received(self, data: bytes) -> None:
         """A piece of the request's body came."""
+        self._more.set()
         if self._reader is None:
             self.entry.received(data)
             return
@@ -43,12 +44,14 @@ class Stream:
     def whole(self) -> None:
         """The request is whole."""
         self.heard = True
-        self._whole.set()
+        self._more.set()
         self.messages.put_nowait(None)
 
-    async def request(self) -> None:
-        """Wait until the request is whole."""
-        await self._whole.wait()
+    async def request(self, enough: int | None = None) -> None:
+        """Wait until the request is whole, or until so many bytes of its body came."""
+        while not self.heard and (enough is None or self.entry.length < enough):
+            self._more.clear()
+            await self._more.wait()
 
     def cancel(self, why: str) -> None:
         """The peer gave up."""
@@ -80,8 +83,8 @@ async def respond(wire: Wire, stream: Stream) -> None:
     answer, entry = stream.answer, stream.entry
     bidi = stream.is_grpc and (entry.attempt().path.endswith(grpc.BIDI))
     try:
-        if answer.behaviour is not Behaviour.EARLY and not bidi:
-            await stream.request()
+        if not bidi:
+            await stream.request(answer.after)
         await asyncio.sleep(answer.delay)
         await BEHAVIOURS[answer.behaviour](wire, stream)
     except PeerGone as gone:
@@ -188,7 +191,6 @@ async def stall(wire: Wire, _stream: Stream) -> None:
 
 BEHAVIOURS = {
     Behaviour.ANSWER: reply,
-    Behaviour.EARLY: reply,
     Behaviour.RESET: reset,
     Behaviour.REFUSE_STREAM: refuse,
     Behaviour.CLOSE: close,

@@ -53,6 +53,11 @@ class Entry:
         """Whether the head of an answer was sent."""
         return self._attempt.answered is not None
 
+    @property
+    def length(self) -> int:
+        """Bytes of the request's body that came so far."""
+        return self._length
+
     def attempt(self) -> Attempt:
         """The attempt as it stands."""
         return msgspec.structs.replace(self._attempt, body_length=self._length, body_sha256=self._digest.hexdigest())

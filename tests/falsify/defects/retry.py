@@ -109,6 +109,7 @@ INTACT = "retry/request-body-is-intact-on-every-attempt"
 FIRES = "retry/fires-for-every-spelling-of-failure"
 UNSAFE = "retry/unsafe-requests-run-at-most-once-by-default"
 DEFAULT = "retry/default-equals-documentation"
+GRPC_STATUSES = "retry/grpc-status-conditions"
 
 DEFECTS = {
     "one-retry-too-many": Defect(
@@ -153,7 +154,10 @@ DEFECTS = {
     ),
     "no-retry-on-grpc-status": Defect(
         "A gRPC status is not retried, though the policy lists it.",
-        (f"{FIRES}[grpc-unavailable-trailers-only]", f"{FIRES}[grpc-cancelled-trailers-only]"),
+        (
+            *(f"{FIRES}[{status}-trailers-only]" for status in ("grpc-unavailable", "grpc-cancelled")),
+            f"{GRPC_STATUSES}[grpc-unavailable]",
+        ),
         without_condition("unavailable", "cancelled"),
     ),
     "retried-on-unlisted-status": Defect(

@@ -53,6 +53,8 @@ def as_bad_gateway(_workload: str, resources: Resources) -> None:
 
 CUT = "timeout/slow-answer-is-cut"
 CANCELLATION = "timeout/server-sees-the-cancellation"
+BOUNDARY = "timeout/just-late-is-cut"
+PER_TRY = "retry/per-try-timeout-starts-the-next"
 ALL_ATTEMPTS = "timeout/covers-all-attempts"
 ZERO = "timeout/zero-disables"
 UNSET = "timeout/unset-means-no-limit"
@@ -61,12 +63,12 @@ GRPC = "timeout/grpc-deadline-exceeded"
 DEFECTS = {
     "timeout-ignored": Defect(
         "A limit is accepted and ignored.",
-        (f"{CUT}[0.05]", f"{CUT}[0.5]", ALL_ATTEMPTS),
+        (f"{CUT}[0.05]", f"{CUT}[0.5]", f"{BOUNDARY}[2.0]", ALL_ATTEMPTS),
         limit_changed(lambda _limit: 0.0),
     ),
     "timeout-too-early": Defect(
         "A request is cut after half of its limit.",
-        (f"{CUT}[0.2]", f"{CUT}[0.5]"),
+        (f"{CUT}[0.2]", f"{CUT}[0.5]", f"{BOUNDARY}[0.5]"),
         limit_changed(lambda limit: limit / 2),
     ),
     "timeout-too-late": Defect(
@@ -93,7 +95,7 @@ DEFECTS = {
     ),
     "cancellation-kept-from-server": Defect(
         "The application is not told that its caller has given up.",
-        (f"{CANCELLATION}[http]", f"{CANCELLATION}[h2c]", f"{CANCELLATION}[grpc]"),
+        (f"{CANCELLATION}[http]", f"{CANCELLATION}[h2c]", f"{CANCELLATION}[grpc]", f"{PER_TRY}[alone]"),
         mesh=CancellationKept,
     ),
 }

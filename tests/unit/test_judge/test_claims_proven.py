@@ -17,7 +17,6 @@ HOLES = {
     # claimed by a mesh, and proven by no check: the report says so beside the claim
     Capability.PERMISSIVE_SERVER_FIRST,
     Capability.CUSTOM_AUTHORITY,
-    Capability.PER_TRY_TIMEOUT,
     Capability.CONNECTION_REUSE,
     Capability.CA_OUTAGE,
     Capability.PROXY_RESTART,

@@ -69,6 +69,11 @@ class Pair:
         assert isinstance(reply, m.Ledger), reply
         return reply.attempts
 
+    async def arrived(self, request_id: str) -> tuple[m.Attempt, ...]:
+        reply = await self.server.call(m.AwaitAttempt(request_id, patience=20))
+        assert isinstance(reply, m.Ledger), reply
+        return reply.attempts
+
     async def ended(self, request_id: str, count: int = 1) -> tuple[m.Attempt, ...]:
         reply = await self.server.call(m.AwaitAttempt(request_id, count=count, ended=True, patience=20))
         assert isinstance(reply, m.Ledger), reply

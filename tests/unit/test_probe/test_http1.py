@@ -1,5 +1,6 @@
 """HTTP/1.1 from probe to probe: what was sent is what was received, to the byte."""
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -100,7 +101,7 @@ async def test_a_client_that_gives_up_is_noticed_at_once(pair: Any, answer: m.An
 
 
 async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair: Any) -> None:
-    await pair.script("early", m.Answer(status=413, behaviour=B.EARLY))
+    await pair.script("early", m.Answer(status=413, after=0))
     seen = await pair.send("early", method="POST", body=m.Body(length=1000), body_delay=60, patience=20)
     assert (seen.ending, seen.status) == (m.Ending.ANSWERED, 413)
 
@@ -140,3 +141,33 @@ async def test_one_connection_carries_many_attempts(pair: Any) -> None:
     await pair.send("kept", raw=raw)
     attempts = [await pair.ended(f"kept-{n}") for n in range(3)]
     assert len({attempt.peer for (attempt,) in attempts}) == 1
+
+
+@pytest.mark.parametrize("after", [0, 500])
+@pytest.mark.parametrize("behaviour", [B.RESET, B.CLOSE, B.ANSWER])
+async def test_an_attempt_fails_at_a_point_of_the_request(pair: Any, after: int, behaviour: m.Behaviour) -> None:
+    request_id = f"point-{after}-{behaviour}"
+    await pair.script(request_id, m.Answer(status=503, behaviour=behaviour, after=after))
+    body = m.Body(length=1000, seed=7)
+    seen = await pair.send(request_id, method="POST", body=body, pause_after=after, patience=20)
+    (attempt,) = await pair.ended(request_id)
+    assert seen.ending is not m.Ending.TIMED_OUT
+    assert attempt.body_length == after
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("first", [0, 400])
+async def test_a_body_pauses_until_it_is_resumed(pair: Any, first: int, chunked: bool) -> None:
+    request_id = f"pause-{first}-{chunked}"
+    body = m.Body(length=1000, seed=7)
+    request = pair.request(request_id, method="POST", body=body, chunked=chunked, pause_after=first)
+    sending = asyncio.create_task(pair.client.call(m.Send(request)))
+    assert [attempt.ending for attempt in await pair.arrived(request_id)] == [m.AttemptEnding.OPEN]
+    assert await pair.client.call(m.Resume(request_id)) == m.Done()
+    assert (await sending).exchange.status == 200
+    (attempt,) = await pair.ledger(request_id)
+    assert attempt.body_sha256 == hashlib.sha256(octets(7, 1000)).hexdigest()
+
+
+async def test_a_request_that_has_ended_is_resumed_in_vain(pair: Any) -> None:
+    assert await pair.client.call(m.Resume("nobody")) == m.Done()

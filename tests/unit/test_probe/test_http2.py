@@ -1,5 +1,6 @@
 """HTTP/2 with prior knowledge, and gRPC, from probe to probe."""
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -68,7 +69,7 @@ async def test_a_client_that_gives_up_is_noticed_at_once(pair: Any, protocol: m.
 
 
 async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair: Any) -> None:
-    await pair.script("h2-early", m.Answer(status=413, behaviour=B.EARLY))
+    await pair.script("h2-early", m.Answer(status=413, after=0))
     seen = await pair.send(
         "h2-early", protocol=H2C, method="POST", body=m.Body(length=1000), body_delay=60, patience=20
     )
@@ -152,3 +153,38 @@ async def test_grpc_status_in_trailers_is_read_over_plain_http2(pair: Any) -> No
     await pair.script("h2-grpc", answer)
     seen = await pair.send("h2-grpc", protocol=H2C, method="POST", headers=(("content-type", "application/grpc"),))
     assert (seen.status, seen.grpc_status, seen.grpc_message) == (200, 7, "no")
+
+
+@pytest.mark.parametrize("after", [0, 500])
+@pytest.mark.parametrize("behaviour", [B.RESET, B.REFUSE_STREAM, B.ANSWER])
+async def test_an_attempt_fails_at_a_point_of_the_request(pair: Any, after: int, behaviour: m.Behaviour) -> None:
+    request_id = f"h2-point-{after}-{behaviour}"
+    await pair.script(request_id, m.Answer(status=503, behaviour=behaviour, after=after))
+    body = m.Body(length=1000, seed=7)
+    seen = await pair.send(request_id, protocol=H2C, method="POST", body=body, pause_after=after, patience=20)
+    (attempt,) = await pair.ended(request_id)
+    assert seen.ending is not m.Ending.TIMED_OUT
+    assert attempt.body_length == after
+
+
+@pytest.mark.parametrize("first", [0, 400])
+async def test_a_body_pauses_until_it_is_resumed(pair: Any, first: int) -> None:
+    request_id = f"h2-pause-{first}"
+    request = pair.request(request_id, protocol=H2C, method="POST", body=m.Body(length=1000, seed=7), pause_after=first)
+    sending = asyncio.create_task(pair.client.call(m.Send(request)))
+    assert [attempt.ending for attempt in await pair.arrived(request_id)] == [m.AttemptEnding.OPEN]
+    assert await pair.client.call(m.Resume(request_id)) == m.Done()
+    assert (await sending).exchange.status == 200
+    (attempt,) = await pair.ledger(request_id)
+    assert attempt.body_sha256 == hashlib.sha256(octets(7, 1000)).hexdigest()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_call_fails_between_its_messages(pair: Any, before: int) -> None:
+    request_id = f"grpc-point-{before}"
+    await pair.script(request_id, m.Answer(grpc_status=14, trailers_only=True, after=before * 100))
+    upload = {"kind": "client-stream", "messages": 2, "body": m.Body(length=100), "pause_after": before}
+    seen = await pair.send(request_id, "grpc", protocol=GRPC, patience=20, **upload)
+    (attempt,) = await pair.ended(request_id)
+    assert (seen.ending, seen.grpc_status) == (m.Ending.ANSWERED, 14)
+    assert attempt.body_length == before * 100

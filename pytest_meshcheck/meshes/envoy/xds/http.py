@@ -37,8 +37,15 @@ LOCAL_REPLIES: Resource = {"mappers": [_TIMED_OUT_CALL]}
 """Maps timeouts to DEADLINE_EXCEEDED for gRPC callers; Envoy's default maps the status 504 to UNAVAILABLE."""
 
 
+NOBODY: Resource = {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]}
+"""An address that no caller has; with an empty list Envoy trusts private networks."""
+
+
 def connection_manager(stat_prefix: str, **fields: Any) -> Resource:
-    """An HTTP connection manager without limits; it does not change paths, header names or the Server header."""
+    """An HTTP connection manager without limits; it does not change paths, header names or the Server header.
+
+    No caller is internal, whatever it writes into x-forwarded-for: Envoy would obey its x-envoy-* headers.
+    """
     manager = typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=stat_prefix,
@@ -47,6 +54,7 @@ def connection_manager(stat_prefix: str, **fields: Any) -> Resource:
         common_http_protocol_options={"idle_timeout": "0s"},
         http_protocol_options=HTTP1,
         server_header_transformation="PASS_THROUGH",
+        internal_address_config=NOBODY,
         generate_request_id=False,
         proxy_100_continue=True,
         http_filters=[ROUTER],

@@ -1,0 +1,179 @@
+"""What a policy lists: together, not at all, by gRPC status, and against what the client asks for in headers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Behaviour,
+    Capability,
+    Ending,
+    Exchange,
+    Failure,
+    MeshUnderTest,
+    Protocol,
+    Retry,
+    Unsupported,
+    Workload,
+    check,
+    control,
+    expect,
+    proves,
+)
+
+STATUSES = frozenset({429, 503})
+GRPC = {
+    # failure: its gRPC status
+    Failure.GRPC_CANCELLED: 1,
+    Failure.GRPC_DEADLINE_EXCEEDED: 4,
+    Failure.GRPC_RESOURCE_EXHAUSTED: 8,
+    Failure.GRPC_INTERNAL: 13,
+    Failure.GRPC_UNAVAILABLE: 14,
+}
+
+
+@dataclass(frozen=True)
+class First:
+    """How a first attempt fails.
+
+    Attributes:
+        failure: What a policy lists.
+        answer: What the server does; None: nobody listens for a moment.
+        port: Where it is sent.
+        request: More fields of the request.
+    """
+
+    failure: Failure
+    answer: Answer | None
+    port: str = "http"
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+FIRST = {
+    "status": First(Failure.STATUS, Answer(status=503)),
+    "other-status": First(Failure.STATUS, Answer(status=429)),
+    "connection-refused": First(Failure.CONNECT, None),
+    "reset": First(Failure.RESET, Answer(behaviour=Behaviour.RESET)),
+    "refused-stream": First(
+        Failure.REFUSED_STREAM, Answer(behaviour=Behaviour.REFUSE_STREAM), "grpc", {"protocol": Protocol.H2C}
+    ),
+    "grpc-status": First(Failure.GRPC_UNAVAILABLE, Answer(grpc_status=14, trailers_only=True), "grpc"),
+}
+COMBINED = frozenset(case.failure for case in FIRST.values()) - {Failure.STATUS}
+OUTAGE = 0.2
+"""Seconds for which nobody listens."""
+ENOUGH = 60
+"""Retries that last longer than the outage, whatever the pauses between them."""
+
+INTERNAL = ("x-forwarded-for", "10.0.0.1")
+"""An address of a private network, which a proxy may trust."""
+MORE_RETRIES = {
+    # id: headers by which a client asks for more retries
+    "envoy": (
+        ("x-envoy-max-retries", "5"),
+        ("x-envoy-retry-on", "5xx,retriable-status-codes"),
+        ("x-envoy-retriable-status-codes", "503"),
+    ),
+    "linkerd": (("l5d-retry-limit", "5"), ("l5d-retry-http", "5xx"), ("l5d-retry-timeout", "1s")),
+}
+MORE_RETRIES["envoy-as-internal"] = (*MORE_RETRIES["envoy"], INTERNAL)
+
+
+def listable(mesh: MeshUnderTest, case: First) -> None:
+    """Raise Unsupported where the mesh cannot be asked to retry this failure."""
+    if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retry.failures:
+        raise Unsupported(f"{case.failure} cannot be listed for retries")
+
+
+def capability(name: str) -> Capability:
+    """What a mesh claims that retries after this failure."""
+    return Capability.RETRY_GRPC if FIRST[name].failure in GRPC else Capability.RETRY
+
+
+async def fails_once(client: Workload, server: Workload, case: First) -> Exchange:
+    """A request whose first attempt fails, and whose next one is served."""
+    if case.answer is None:
+        await server.closes(case.port, OUTAGE)
+        return await client.get(server, case.port, **case.request)
+    return await client.get(server, case.port, request_id=await server.answers(case.answer), **case.request)
+
+
+def was_served(exchange: Exchange) -> bool:
+    """Whether the application's good answer came through."""
+    return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
+
+
+@pytest.mark.parametrize("case", [pytest.param(name, marks=proves(capability(name))) for name in FIRST])
+@check(MUST, "retry.combined", proves={Capability.RETRY, Capability.RETRY_GRPC})
+async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
+    """A policy that lists statuses, gRPC statuses and broken connections together retries after each of them."""
+    first = FIRST[case]
+    listable(mesh, first)
+    listed = {"statuses": STATUSES, "on": COMBINED & mesh.documented.retry.failures}
+    async with mesh.policy(Retry(bystander, 0)):
+        control(was_served(await fails_once(client, bystander, first)), "a failure without retries").equals(False)
+    async with mesh.policy(Retry(bystander, 1 if first.answer else ENOUGH, **listed)):
+        retried = await fails_once(client, bystander, first)
+    expect(retried, case, rests_on=None if first.answer else mesh.time(OUTAGE)).answered()
+    expect(await bystander.saw(retried), case).count(2 if first.answer else 1)
+
+
+@pytest.mark.parametrize("case", [name for name, first in FIRST.items() if first.answer])
+@check(MUST, "retry.zero", uses={Capability.RETRY})
+async def test_zero_disables(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
+    """A policy with 0 attempts means no retry at all, also of what the mesh retries by default."""
+    first = FIRST[case]
+    listable(mesh, first)
+    listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": frozenset({first.failure})}
+    async with mesh.policy(Retry(bystander, 1, **listed)):
+        control(await bystander.saw(await fails_once(client, bystander, first)), "with a retry").count(2)
+    async with mesh.policy(Retry(bystander, 0, **listed)):
+        failed = await fails_once(client, bystander, first)
+    expect(await bystander.saw(failed), case).count(1)
+    expect(was_served(failed), "whether it is served").equals(False)
+
+
+@pytest.mark.parametrize("failure", GRPC, ids=str)
+@check(MUST, "retry.grpc-statuses", proves={Capability.RETRY_GRPC})
+async def test_grpc_status_conditions(
+    mesh: MeshUnderTest, client: Workload, bystander: Workload, failure: Failure
+) -> None:
+    """A unary call is retried after a gRPC status that is listed, and after no other; the last status is passed on."""
+    if failure not in mesh.documented.retry.failures:
+        raise Unsupported(f"{failure} cannot be listed for retries")
+    first, last = (Answer(grpc_status=GRPC[failure], grpc_message=word, trailers_only=True) for word in ("one", "two"))
+    async with mesh.policy(Retry(bystander, 1, on=frozenset({failure}))):
+        listed = await client.get(bystander, "grpc", request_id=await bystander.answers(first, last))
+        others = [
+            await client.get(
+                bystander, "grpc", request_id=await bystander.answers(Answer(grpc_status=code, trailers_only=True))
+            )
+            for other, code in GRPC.items()
+            if other is not failure
+        ]
+    expect(await bystander.saw(listed), f"{failure}, listed").count(2)
+    expect(listed).answered_grpc(GRPC[failure])
+    expect(listed.grpc_message, "the message with the status").equals("two")
+    for other in others:
+        expect(await bystander.saw(other), f"gRPC status {other.grpc_status}, not listed").count(1)
+
+
+@pytest.mark.parametrize("headers", MORE_RETRIES)
+@check(MUST, "retry.client-headers", uses={Capability.RETRY})
+async def test_client_cannot_raise_the_limit(
+    mesh: MeshUnderTest, client: Workload, server: Workload, headers: str
+) -> None:
+    """Headers of a client add no attempt to those of the policy, and none where there is no policy."""
+    asked = {"headers": MORE_RETRIES[headers]}
+    by_default = mesh.documented.retry.attempts_by_default("GET", Failure.STATUS, 503)
+    async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):
+        plain = await client.get(server, request_id=await server.answers(503, repeat=True))
+        control(await server.saw(plain), "without such headers").count(2)
+        limited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)
+    unlimited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)
+    expect(await server.saw(limited), "under a policy of one retry").count(2)
+    expect(await server.saw(unlimited), "under no policy").count(by_default)

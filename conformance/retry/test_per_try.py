@@ -1,0 +1,105 @@
+"""The limit of a single attempt, by itself and within the limit of the request."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Behaviour,
+    Capability,
+    Exchange,
+    Failure,
+    MeshUnderTest,
+    Retry,
+    Time,
+    Timeout,
+    Unsupported,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+PER_TRY = 1.2
+"""Seconds that an attempt may take: more than a slow machine needs for a prompt answer."""
+LATE = 0.1
+"""Seconds after its limit at which an attempt would be answered."""
+TICK = 0.01
+"""Seconds by which a limit may seem short: timers are as coarse as the event loop that they run in."""
+
+REQUEST_LIMITS = {
+    # id: seconds that the request may take, with all its attempts; None: no limit
+    "alone": None,
+    "with-request-limit": 5.0,
+}
+LIMIT, PACE, RETRIES = 0.5, 0.2, 20
+"""Seconds of a request, seconds of each of its attempts, and more retries than fit."""
+
+
+def overdue(mesh: MeshUnderTest) -> Mapping[str, Any]:
+    """What a policy lists to have attempts retried that exceed their limit.
+
+    Raises:
+        Unsupported: The mesh does not retry them.
+    """
+    if not mesh.documented.retry.overdue_retried:
+        source = mesh.documented.retry.source("overdue_retried")
+        raise Unsupported(f"attempts that exceed their limit are not retried ({source})")
+    is_listed = Failure.RESET in mesh.documented.retry.failures
+    return {"on": frozenset({Failure.RESET})} if is_listed else {"statuses": frozenset({504})}
+
+
+def slow(mesh: MeshUnderTest, exchange: Exchange, limit: float) -> Time | None:
+    """What can explain that a limit cut an exchange; nothing can where it ended before the limit was over."""
+    return mesh.time(limit) if exchange.seconds >= limit else None
+
+
+@pytest.mark.parametrize("request_limit", REQUEST_LIMITS)
+@check(MUST, "retry.per-try", proves={Capability.PER_TRY_TIMEOUT}, uses={Capability.RETRY, Capability.TIMEOUT})
+async def test_per_try_timeout_starts_the_next(
+    mesh: MeshUnderTest, client: Workload, server: Workload, request_limit: str
+) -> None:
+    """An attempt that exceeds its own limit is cancelled and the next one begins; one within the limit is left alone.
+
+    The late answer of the first attempt never gets through, and its server learns of the cancellation. Both hold
+    whether or not the request as a whole has a limit too.
+    """
+    late = Answer(status=202, delay=PER_TRY + LATE)
+    seconds = REQUEST_LIMITS[request_limit]
+    retry = Retry(server, 1, per_try=PER_TRY, **overdue(mesh))
+    control(await client.get(server, request_id=await server.answers(202))).answered(202)
+    async with mesh.policy(retry, *([] if seconds is None else [Timeout(server, seconds)])):
+        request_id = await server.answers(late)
+        prompt, retried = await asyncio.gather(client.get(server), client.get(server, request_id=request_id))
+        attempts = await server.sees(request_id, 2, ended=True, patience=mesh.tolerance)
+    expect(prompt, "within the limit", rests_on=slow(mesh, prompt, PER_TRY)).answered()
+    arrived = len(await server.saw(prompt))
+    expect(arrived, "attempts within the limit", rests_on=slow(mesh, prompt, PER_TRY)).equals(1)
+    expect(retried.status, "the status of a late answer").differs_from(202)
+    expect(attempts).count(2)
+    expect(attempts[:1], rests_on=mesh.time(mesh.tolerance)).cancelled()
+    expect(retried, rests_on=slow(mesh, retried, 2 * PER_TRY)).answered(200)
+    expect(retried.seconds, "seconds").at_least(PER_TRY - TICK)
+
+
+@check(MUST, "retry.within-limit", uses={Capability.PER_TRY_TIMEOUT, Capability.RETRY, Capability.TIMEOUT})
+async def test_within_the_request_timeout(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """No attempt starts after the limit of the request, however many retries are left.
+
+    No attempt is answered, and each one takes as long as it may, so that no more of them fit into the limit of the
+    request than its length divided by theirs, on a slow machine as on a fast one.
+    """
+    fit = math.ceil(LIMIT / PACE)
+    request_id = await server.answers(Answer(behaviour=Behaviour.STALL), repeat=True)
+    async with mesh.policy(Retry(server, RETRIES, per_try=PACE, **overdue(mesh)), Timeout(server, LIMIT)):
+        cut = await client.get(server, request_id=request_id)
+        attempts = await server.sees(request_id, fit + 1, patience=2 * PACE)
+    control(len(attempts), "attempts, so that there was something to bound").at_least(2)
+    expect(len(attempts), "attempts").at_most(fit)
+    expect(cut, rests_on=mesh.time(LIMIT)).answered(mesh.documented.timeout.status)
+    expect(cut).took(LIMIT - TICK, LIMIT + mesh.tolerance)

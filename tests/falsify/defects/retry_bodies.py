@@ -1,0 +1,61 @@
+"""Data planes that lose the thread of a request's body, or of an attempt's own limit, between two attempts."""
+
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Plant, Resources
+
+BODY = "retry/body-late-and-refused-early"
+
+UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+CODEC = {
+    "name": "envoy.filters.http.upstream_codec",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+    },
+}
+
+FIRST_PIECE_TWICE = """
+function envoy_on_request(handle)
+  if (tonumber(handle:headers():get("x-envoy-attempt-count")) or 1) > 1 then
+    for piece in handle:bodyChunks() do
+      local octets = piece:getBytes(0, piece:length())
+      if #octets > 0 then
+        piece:setBytes(octets .. octets)
+        return
+      end
+    end
+  end
+end
+"""
+FIRST_PIECE_LOST = FIRST_PIECE_TWICE.replace("octets .. octets", '""')
+
+
+def on_each_attempt(source: str) -> Plant:
+    """Run a script on each attempt by itself, as the client's data plane sends it."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for configuration in resources["routes"]:
+            for host in configuration["virtual_hosts"]:
+                host["include_request_attempt_count"] = True
+        for cluster in resources["clusters"]:
+            if cluster["name"].startswith("outbound.") and "typed_extension_protocol_options" in cluster:
+                cluster["typed_extension_protocol_options"][UPSTREAM]["http_filters"] = [parts.lua(source), CODEC]
+
+    return plant
+
+
+DEFECTS = {
+    "first-piece-twice": Defect(
+        "A retried attempt sends the first piece of the body twice, where the rest of it comes late.",
+        tuple(
+            f"{BODY}[{point}-{case}]"
+            for point in ("before", "inside")
+            for case in ("http-status", "h2c-refused-stream", "grpc-status")
+        ),
+        on_each_attempt(FIRST_PIECE_TWICE),
+    ),
+    "first-piece-lost": Defect(
+        "A retried attempt sends the body without its first piece.",
+        (f"{BODY}[inside-h2c-reset]", f"{BODY}[after-http-reset]"),
+        on_each_attempt(FIRST_PIECE_LOST),
+    ),
+}
