@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pytest_meshcheck.suite import (
     Attempt,
     Credentials,
-    Ending,
     Exchange,
     Issuer,
     MeshUnderTest,
@@ -115,10 +114,7 @@ async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, 
     async def reach() -> Exchange:
         return await client.get(impostor, port, via)
 
-    def is_served(seen: Exchange) -> bool:
-        return seen.ending is Ending.ANSWERED and (seen.status in (None, 200)) and not seen.grpc_status
-
-    answer, _ = await converge(reach, is_served, REMEMBERED * mesh.tolerance, every=0.1)
+    answer, _ = await converge(reach, lambda seen: seen.served, REMEMBERED * mesh.tolerance, every=0.1)
     control(answer).answered()
 
 

@@ -118,7 +118,9 @@ class ExchangeClaims(Claims[Exchange]):
         For gRPC 500 is any failure; without a status, as over TCP, only the response counts.
         """
         statuses = {status} if isinstance(status, int) else set(status)
-        good = _is_answered(self.seen, statuses)
+        good = self.seen.ending is Ending.ANSWERED and (
+            not self.seen.protocol.facts.has_status or _as_http(self.seen) in statuses
+        )
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require_in_time(good, f"an answer with status {wanted}", described(self.seen), self._timing())
 
@@ -134,8 +136,8 @@ class ExchangeClaims(Claims[Exchange]):
             return self.seen
         good = any(takes_form(self.seen, form) for form in forms)
         rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        expected, leak = f"a refusal ({' or '.join(sorted(map(str, forms)))})", _is_answered(self.seen, {200})
-        return self.require_in_time(good, expected, described(self.seen), rests_on, leak=leak)
+        expected = f"a refusal ({' or '.join(sorted(map(str, forms)))})"
+        return self.require_in_time(good, expected, described(self.seen), rests_on, leak=self.seen.served)
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is complete and unaltered."""
@@ -364,12 +366,6 @@ def _within(attempts: Sequence[Attempt]) -> str:
         return ""
     moments = [attempt.arrived for attempt in attempts]
     return f" within {after(max(moments) - min(moments))}"
-
-
-def _is_answered(exchange: Exchange, statuses: Collection[int]) -> bool:
-    """Whether a complete response arrived, with one of these statuses where the protocol has some."""
-    good = not exchange.protocol.facts.has_status or _as_http(exchange) in statuses
-    return good and exchange.ending is Ending.ANSWERED
 
 
 def _as_http(exchange: Exchange) -> int | None:

@@ -34,6 +34,11 @@ def secure_chain(listener: Part) -> Part:
     return next(chain for chain in listener["filter_chains"] if "transport_socket" in chain)
 
 
+def filters(listener: Part) -> list[Part]:
+    """The filters of an inbound listener that lead to the application, without the one that looks at certificates."""
+    return [one for one in secure_chain(listener)["filters"] if one["name"] != RBAC]
+
+
 def plaintext_chains(listener: Part) -> list[Part]:
     """The filter chains of an inbound listener that take plaintext; a strict port has none."""
     return [chain for chain in listener["filter_chains"] if "transport_socket" not in chain]

@@ -136,7 +136,7 @@ async def test_a_websocket_stays_open_while_policies_change(rig: Rig) -> None:
 def without_upgrades(resources: dict[str, Any]) -> dict[str, Any]:
     for listener in resources["listeners"]:
         for chain in listener["filter_chains"]:
-            chain["filters"][0]["typed_config"].pop("upgrade_configs", None)
+            chain["filters"][-1]["typed_config"].pop("upgrade_configs", None)
     return resources
 
 

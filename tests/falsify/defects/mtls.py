@@ -42,7 +42,7 @@ def ask_for_no_certificate(context: dict[str, Any]) -> None:
 def accept_plaintext(listener: dict[str, Any]) -> None:
     listener |= {"listener_filters_timeout": "0.1s", "continue_on_listener_filters_timeout": True}
     if not parts.plaintext_chains(listener):
-        filters = parts.secure_chain(listener)["filters"]
+        filters = parts.filters(listener)
         match = {"transport_protocol": "raw_buffer"}
         listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
 
@@ -120,8 +120,7 @@ def members_by_prefix(_workload: str, resources: Resources) -> None:
 
 def several_identities_accepted(_workload: str, resources: Resources) -> None:
     for listener in parts.inbound(resources):
-        chain = parts.secure_chain(listener)
-        chain["filters"] = [one for one in chain["filters"] if one["name"] != parts.RBAC]
+        parts.secure_chain(listener)["filters"] = parts.filters(listener)
 
 
 def names_of_any_type(_workload: str, resources: Resources) -> None:

@@ -44,7 +44,7 @@ class OpenWhileUpgraded(Upgradable):
     def _published(self, _workload: str, resources: Resources) -> Resources:
         for listener in parts.inbound(resources) if self._open else ():
             if not parts.plaintext_chains(listener):
-                filters = parts.secure_chain(listener)["filters"]
+                filters = parts.filters(listener)
                 match = {"transport_protocol": "raw_buffer"}
                 listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
         return resources
