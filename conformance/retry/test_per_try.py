@@ -37,7 +37,7 @@ REQUEST_LIMITS = {
     "alone": None,
     "with-request-limit": 5.0,
 }
-LIMIT, PACE, RETRIES = 0.5, 0.2, 20
+LIMIT, PACE, RETRIES = 0.3, 0.12, 20
 """Seconds of a request, seconds of each of its attempts, and more retries than fit."""
 
 
