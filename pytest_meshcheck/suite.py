@@ -9,6 +9,7 @@ from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
 from pytest_meshcheck.model.load import Load
+from pytest_meshcheck.model.malformed import IssuedBy, Recipe
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
 from pytest_meshcheck.model.policy import (
@@ -59,6 +60,7 @@ __all__ = [
     "Exchange",
     "Failure",
     "Inconclusive",
+    "IssuedBy",
     "Issuer",
     "Load",
     "LoadOutcome",
@@ -68,6 +70,7 @@ __all__ = [
     "Namespace",
     "Port",
     "Protocol",
+    "Recipe",
     "RequestsPerConnection",
     "Retry",
     "Rotation",

@@ -12,11 +12,13 @@ import pytest
 
 from pytest_meshcheck.checks.aliases import aliases
 from pytest_meshcheck.checks.check_ids import only
+from pytest_meshcheck.checks.leaks import asserts_refusal, fail_control, leaks_first
 from pytest_meshcheck.checks.plain_names import by_plain_names
 from pytest_meshcheck.checks.requirements import CatalogueError, Requirement, required, suite_root
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload import Workload
 
 CheckFunction = TypeVar("CheckFunction", bound=Callable[..., Awaitable[None]])
 
@@ -113,20 +115,24 @@ def check(
             head_start=head_start,
             disruptive=disruptive,
         )
-        marked = pytest.mark.asyncio(loop_scope="session")(by_plain_names(_fair(function)))
+        marked = pytest.mark.asyncio(loop_scope="session")(by_plain_names(_fair(function, described.root)))
         return pytest.mark.mesh_check(described)(marked)  # type: ignore[no-any-return]
 
     return register
 
 
-def _fair(function: CheckFunction) -> CheckFunction:
+def _fair(function: CheckFunction, root: Path) -> CheckFunction:
     """Turn violations into Inconclusive if a process died or stood still; let Ctrl-C end the check."""
 
     @functools.wraps(function)
     async def judged(**fixtures: Any) -> None:
         __tracebackhide__ = True
         try:
-            await function(**fixtures)
+            with leaks_first(asserts_refusal(function, root)):
+                for workload in fixtures.values():
+                    if isinstance(workload, Workload) and workload.unreached:
+                        fail_control(Inconclusive(workload.unreached))
+                await function(**fixtures)
         except Exception as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -4,15 +4,17 @@ Both have the same methods. A failed assertion is a ``Violation`` under ``expect
 ``control``: a stimulus that does not work shows nothing about the mesh.
 
 An assertion that depends on time says so with ``rests_on``, because a stalled process may explain its failure. A
-request that got through although it must not, or arrived twice, has no such explanation, whatever the check says.
+request that got through although it must not (a leak), or arrived twice, has no such explanation, whatever the check
+says; a leak is a violation even after a failed control (``leaks``).
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
+from pytest_meshcheck.checks.leaks import fail_control, fail_expectation
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import (
@@ -27,7 +29,7 @@ from pytest_meshcheck.model.observation import (
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding
 
 T = TypeVar("T")
-Fail = Callable[[str, str, Time | None, str], NoReturn]
+Fail = Callable[[str, str, Time | None, str, bool], None]
 GAVE_UP = (Ending.TIMED_OUT, Ending.UNREACHABLE)
 NOBODY_THERE = (Ending.CONNECT_REFUSED, Ending.UNREACHABLE)
 SHOWN = 5
@@ -40,12 +42,12 @@ GIVEN_UP = Time(lost=5.0, during=10.0)
 """The stall that explains missing attempts: the probe gave up before they arrived."""
 
 
-def _violation(expected: str, actual: str, rests_on: Time | None = None, request_id: str = "") -> NoReturn:
-    raise Violation(expected, actual, rests_on, request_id)
+def _violation(expected: str, actual: str, rests_on: Time | None, request_id: str, leak: bool) -> None:
+    fail_expectation(Violation(expected, actual, rests_on, request_id), leak=leak)
 
 
-def _inconclusive(expected: str, actual: str, _rests_on: Time | None = None, _request_id: str = "") -> NoReturn:
-    raise Inconclusive(f"control failed: expected {expected}, but {actual}")
+def _inconclusive(expected: str, actual: str, *_of_violations: object) -> None:
+    fail_control(Inconclusive(f"control failed: expected {expected}, but {actual}"))
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,12 @@ class Claims(Generic[T]):
         """Fail unless ``holds``."""
         return self.require_in_time(holds, expected, actual, self.rests_on)
 
-    def require_in_time(self, holds: bool, expected: str, actual: str, rests_on: Time | None) -> T:
+    def require_in_time(
+        self, holds: bool, expected: str, actual: str, rests_on: Time | None, *, leak: bool = False
+    ) -> T:
         """Fail unless ``holds``; ``rests_on`` replaces that of the claims."""
         if not holds:
-            self.fail(f"{self.what}: {expected}" if self.what else expected, actual, rests_on, self.request_id)
+            self.fail(f"{self.what}: {expected}" if self.what else expected, actual, rests_on, self.request_id, leak)
         return self.seen
 
     @property
@@ -114,9 +118,7 @@ class ExchangeClaims(Claims[Exchange]):
         For gRPC 500 is any failure; without a status, as over TCP, only the response counts.
         """
         statuses = {status} if isinstance(status, int) else set(status)
-        good = self.seen.ending is Ending.ANSWERED and (
-            not self.seen.protocol.facts.has_status or _as_http(self.seen) in statuses
-        )
+        good = _is_answered(self.seen, statuses)
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require_in_time(good, f"an answer with status {wanted}", described(self.seen), self._timing())
 
@@ -129,10 +131,11 @@ class ExchangeClaims(Claims[Exchange]):
         """It was refused in one of the documented forms. A closed port is not a refusal."""
         if self.seen.ending in NOBODY_THERE:
             _inconclusive("a refusal", f"nobody listens at {self.seen.remote}: {described(self.seen)}")
+            return self.seen
         good = any(takes_form(self.seen, form) for form in forms)
         rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        allowed = " or ".join(sorted(map(str, forms)))
-        return self.require_in_time(good, f"a refusal ({allowed})", described(self.seen), rests_on)
+        expected, leak = f"a refusal ({' or '.join(sorted(map(str, forms)))})", _is_answered(self.seen, {200})
+        return self.require_in_time(good, expected, described(self.seen), rests_on, leak=leak)
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is complete and unaltered."""
@@ -170,9 +173,12 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
         return self.require_in_time(arrived == number, expected, actual, fewer)
 
     def nothing(self) -> tuple[Attempt, ...]:
-        """Nothing reached the application."""
-        arrived = f"{len(self.seen)} attempts arrived"
-        return self.require_in_time(not self.seen, "nothing to reach the application", arrived, None)
+        """Nothing reached the application.
+
+        It is a leak if one says its id; a TCP connection that does not may be of an earlier request.
+        """
+        arrived, leak = f"{len(self.seen)} attempts arrived", any(attempt.request_id for attempt in self.seen)
+        return self.require_in_time(not self.seen, "nothing to reach the application", arrived, None, leak=leak)
 
     def bodies(self, length: int, sha256: str) -> tuple[Attempt, ...]:
         """Every attempt carried the complete body, unaltered."""
@@ -209,7 +215,8 @@ class LoadClaims(Claims[LoadOutcome]):
         """No request succeeded or reached an application."""
         answered = self.seen.sent - len(self.seen.failed)
         actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
-        return self.require_in_time(not (answered or self.seen.reached), "every request to be refused", actual, None)
+        good = not (answered or self.seen.reached)
+        return self.require_in_time(good, "every request to be refused", actual, None, leak=True)
 
     def carried(self, limit: float) -> LoadOutcome:
         """The machine kept up with the load, so that no request failed for lack of CPU time.
@@ -242,7 +249,7 @@ class SightClaims(Claims[Sight]):
         if not (self.seen.octets_to_server and self.seen.octets_to_client):
             _inconclusive("traffic on the wire", "none was recorded")
         found = f"found {', '.join(self.seen.found)}"
-        return self.require_in_time(not self.seen.found, "nothing readable on the wire", found, None)
+        return self.require_in_time(not self.seen.found, "nothing readable on the wire", found, None, leak=True)
 
 
 @dataclass(frozen=True)
@@ -357,6 +364,12 @@ def _within(attempts: Sequence[Attempt]) -> str:
         return ""
     moments = [attempt.arrived for attempt in attempts]
     return f" within {after(max(moments) - min(moments))}"
+
+
+def _is_answered(exchange: Exchange, statuses: Collection[int]) -> bool:
+    """Whether a complete response arrived, with one of these statuses where the protocol has some."""
+    good = not exchange.protocol.facts.has_status or _as_http(exchange) in statuses
+    return good and exchange.ending is Ending.ANSWERED
 
 
 def _as_http(exchange: Exchange) -> int | None:

@@ -48,17 +48,23 @@ class MtlsPromises(Promises):
         silent_refused_as: The same for a client that says nothing, because the server speaks first.
         peer_refused_as: The forms in which a TLS peer is refused.
         upstream_refused_statuses: HTTP statuses that a client gets when its data plane refuses the server.
+        upstream_refused_grpc_statuses: The same of gRPC.
+        connects_early: Whether the application of an opaque port may see a connection, without a byte on it, for a peer
+            that is refused.
     """
 
     plaintext_refused_as: frozenset[Form]
     peer_refused_as: frozenset[Form]
     silent_refused_as: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED})
     upstream_refused_statuses: frozenset[int] = frozenset({503})
+    upstream_refused_grpc_statuses: frozenset[int] = frozenset({14})
+    connects_early: bool = False
 
     @property
     def refusals(self) -> Refusals:
         """The forms of refusal, by what is refused."""
         answers = {Answered(status) for status in self.upstream_refused_statuses}
+        answers |= {Answered(grpc_status=status) for status in self.upstream_refused_grpc_statuses}
         return Refusals(
             plaintext=self.plaintext_refused_as,
             silence=self.silent_refused_as,

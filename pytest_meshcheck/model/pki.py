@@ -22,6 +22,21 @@ ROOT_LIFETIME = datetime.timedelta(days=3650)
 ISSUER_LIFETIME = datetime.timedelta(days=365)
 BOTH_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
+NOT_CRITICAL = (x509.ExtendedKeyUsage, x509.AuthorityKeyIdentifier)
+"""The extensions of a leaf that are not marked critical."""
+
+KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
 
 def now() -> datetime.datetime:
     """The current time in UTC, in whole seconds."""
@@ -77,17 +92,23 @@ class Issuer:
 
     def leaf(self, identities: Sequence[str], validity: Validity) -> Credentials:
         """A leaf with exactly these URIs or DNS names as SANs and this validity, without any checks."""
+        return self.certify([_san(identity) for identity in identities], validity)
+
+    def certify(
+        self, names: Sequence[x509.GeneralName], validity: Validity, *extensions: x509.ExtensionType
+    ) -> Credentials:
+        """A leaf with these SANs; ``extensions`` replace those of the same type that a leaf has, or are added."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(x509.Name([]), self.certificate.subject, key, validity)
-        builder = (
-            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(BOTH_USAGES), critical=False)
-            .add_extension(self._key_identifier(), critical=False)
+        usual = (
+            x509.BasicConstraints(ca=False, path_length=None),
+            key_usage("digital_signature"),
+            x509.ExtendedKeyUsage(BOTH_USAGES),
+            self._key_identifier(),
+            *([x509.SubjectAlternativeName(names)] if names else []),
         )
-        if identities:
-            names = [_san(identity) for identity in identities]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+        builder = _builder(x509.Name([]), self.certificate.subject, key, validity)
+        for extension in {type(one): one for one in (*usual, *extensions)}.values():
+            builder = builder.add_extension(extension, critical=not isinstance(extension, NOT_CRITICAL))
         certificate = builder.sign(self.key, hashes.SHA256())
         return Credentials(chain=pem(certificate, *self.chain), key=key_pem(key))
 
@@ -174,6 +195,11 @@ def pem(*certificates: x509.Certificate) -> bytes:
     return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
 
 
+def key_usage(*usages: str) -> x509.KeyUsage:
+    """The extension with these usages, by the names that ``cryptography`` gives them, and no others."""
+    return x509.KeyUsage(**dict.fromkeys(KEY_USAGES, False) | dict.fromkeys(usages, True))
+
+
 def parsed_chain(chain: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     """The DER certificates of a handshake, parsed."""
     return tuple(x509.load_der_x509_certificate(der) for der in chain)
@@ -203,23 +229,7 @@ def _builder(
 
 def _as_authority(builder: x509.CertificateBuilder, path_length: int | None) -> x509.CertificateBuilder:
     return builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True).add_extension(
-        _key_usage(key_cert_sign=True, crl_sign=True), critical=True
-    )
-
-
-def _key_usage(
-    *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
-) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=crl_sign,
-        encipher_only=False,
-        decipher_only=False,
+        key_usage("key_cert_sign", "crl_sign"), critical=True
     )
 
 

@@ -66,6 +66,8 @@ class Workload:
             attributed to that request.
         before_call: Awaited before each call for a check, except for handshakes without a certificate, and before the
             workload stops serving.
+        unreached: The data plane and the workload that it did not come to reach when this one started; empty if all
+            reached each other.
     """
 
     spec: WorkloadSpec
@@ -77,6 +79,7 @@ class Workload:
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     before_call: BeforeCall = field(default=at_once, compare=False, repr=False)
+    unreached: str = ""
 
     @property
     def namespace(self) -> str:

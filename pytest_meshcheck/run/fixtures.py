@@ -126,7 +126,7 @@ async def _install(subject: MeshUnderTest, values: Mapping[str, Mapping[str, Any
         if unknown := unknown_charts(values, charts):
             raise MeshUnavailable(f"the fixture mesh_chart_values: {unknown}")
         subject.adapter.override(values)
-    with subject.lock.held(exclusive=True):
+    async with subject.lock.held(exclusive=True):
         await subject.adapter.install(subject.platform)
     subject.steps["mesh"] = time.monotonic() - begun
 
@@ -138,7 +138,7 @@ async def mesh_evidence(
     """Collects the evidence of this test from here on, complete even if starting the workloads fails."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
     planned = request.node.stash.get(CHECK_ITEM, None)
-    with mesh_session.lock.held(exclusive=bool(planned and planned.check.disruptive)):
+    async with mesh_session.lock.held(exclusive=bool(planned and planned.check.disruptive)):
         mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
         request.node.stash[SUBJECT] = mesh_session
         yield
@@ -161,10 +161,10 @@ async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTes
 
 
 def _workload_of(role: str) -> Any:
-    """The fixture of a workload of the stage."""
+    """The fixture of a workload of the stage; if it is not reached, that is a failed control of the check."""
 
-    async def workload(mesh: MeshUnderTest) -> Workload:
-        return await mesh.workload(role)
+    async def workload(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Workload:
+        return await mesh.workload(role, reached=CHECK_ITEM not in request.node.stash)
 
     workload.__doc__ = STAGE[role].description
     return pytest_asyncio.fixture(loop_scope="session", name=f"mesh_{role}")(workload)

@@ -3,8 +3,8 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +21,16 @@ class MeshLock:
     _held: int | None = None
     _is_exclusive: bool = False
 
-    @contextmanager
-    def held(self, *, exclusive: bool) -> Iterator[None]:
-        """Hold the lock for one check, shared or exclusively; waits until that is possible."""
+    @asynccontextmanager
+    async def held(self, *, exclusive: bool) -> AsyncIterator[None]:
+        """Hold the lock for one check, shared or exclusively; waiting for it leaves the event loop running."""
         if self.file is None:
             yield
             return
         self._held = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600)
         self._is_exclusive = exclusive
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            await asyncio.to_thread(fcntl.flock, self._held, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             yield
         finally:
             os.close(self._held)

@@ -173,10 +173,18 @@ class MeshUnderTest:
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 
-    async def workload(self, role: str) -> Workload:
-        """A workload of the stage, started when it is first asked for."""
+    async def workload(self, role: str, *, reached: bool = True) -> Workload:
+        """A workload of the stage, started when it is first asked for.
+
+        Raises:
+            Inconclusive: It does not start, or with ``reached`` some data plane did not come to reach another.
+            WrongLoop: This is another event loop than the session's.
+        """
         self.loop.insist()
-        return await self.stage.workload(role)
+        found = await self.stage.workload(role)
+        if reached and found.unreached:
+            raise Inconclusive(found.unreached)
+        return found
 
     @asynccontextmanager
     async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
@@ -230,7 +238,8 @@ class MeshUnderTest:
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
-        Over gRPC it is a call with an empty message. Keywords are ``patience`` and the fields of ``ClientTls``.
+        Over gRPC it is a call with an empty message. Keywords are ``headers``, further fields of a ``request``, and the
+        fields of ``ClientTls``.
         """
         return await self.peers.tls_request(caller, server, credentials, port, **how)
 

@@ -17,6 +17,8 @@ from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import Body, ClientTls, Credentials, ServerTls
 from pytest_meshcheck.probe.protocol.protocols import GRPC_PATHS, HTTP_1, HTTP_2
 
+NOTHING_ELSE: Mapping[str, Any] = {}
+
 EMPTY_CALL: Mapping[str, Any] = {
     "protocol": Protocol.H2C,
     "method": "POST",
@@ -52,22 +54,34 @@ class Peers:
         server: Workload,
         credentials: Credentials | None,
         port: str = "http",
-        patience: float | None = None,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        request: Mapping[str, Any] = NOTHING_ELSE,
         **tls: Any,
     ) -> Exchange:
         """A request over a TLS connection of the caller's own, made straight to the server's data plane.
 
         Over gRPC it is a call with an empty message. Keywords are the fields of ``ClientTls``.
+
+        Args:
+            caller: A workload outside of the mesh.
+            server: An enrolled workload.
+            credentials: What the caller shows; None: nothing.
+            port: The server's port.
+            headers: Added to the request's.
+            request: Further fields of ``messages.Request``.
+            tls: Further fields of ``ClientTls``.
         """
         endpoint = self.adapter.endpoint(server, port)
         declared = server.spec.port(port).protocol
-        request = dict(OVER_TLS.get(declared, {}))
-        unwanted = None if endpoint.tunnel else HTTP_1 if declared.facts.http == HTTP_2 else HTTP_2
+        call = OVER_TLS.get(declared, NOTHING_ELSE)
+        sent = {**call, **request, "headers": (*call.get("headers", ()), *headers)}
+        spoken = sent.get("protocol", declared)
+        unwanted = None if endpoint.tunnel else HTTP_1 if spoken.facts.http == HTTP_2 else HTTP_2
         alpn = tuple(name for name in endpoint.alpn if name != unwanted)
         tls |= {"server_name": endpoint.server_name, "alpn": alpn, "tunnel": endpoint.tunnel}
-        request |= {"patience": patience} if patience else {}
-        spoken = ClientTls(credentials=credentials, **tls)
-        return await caller.get(server, port, address=endpoint.address, tls=spoken, **request)
+        hello = ClientTls(credentials=credentials, **tls)
+        return await caller.get(server, port, address=endpoint.address, tls=hello, **sent)
 
     async def until_refused(self, call: Callable[[], Awaitable[Exchange]], within: float) -> float:
         """Repeat a call over HTTP while it is served; the seconds until it was not, or more than ``within``."""

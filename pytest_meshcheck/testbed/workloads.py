@@ -31,7 +31,7 @@ class Convergence(Protocol):
         """Delete policies that are no longer in use, and wait for that."""
 
     async def introduce(self, newcomer: Workload) -> None:
-        """Wait until callers reach a new workload, and it reaches the others."""
+        """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``)."""
 
 
 @dataclass(eq=False)
@@ -104,13 +104,13 @@ class Stage:
 
         Raises:
             ValueError: The name is taken, or ``replicas`` is below 1.
-            Inconclusive: One of them does not start.
+            Inconclusive: One of them does not start, or is not reached.
         """
         specs = self._replicas(planned, replicas)
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
         self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
         try:
-            yield Deployment(tuple(await asyncio.gather(*starts)))
+            yield Deployment(_reached(await asyncio.gather(*starts)))
         except BaseException as error:
             try:
                 await asyncio.shield(self._undeploy(specs))
@@ -120,10 +120,12 @@ class Stage:
         await asyncio.shield(self._undeploy(specs))
 
     async def remove_dead(self) -> None:
-        """Remove workloads that died or failed to start; they start again when next requested."""
-        dead = await self.platform.clear_dead()
+        """Remove workloads that died, failed to start or are not reached; they start again when next requested."""
+        unreached = [one for one in _ready(self._started.values()) if one.unreached]
+        await asyncio.gather(*(self.platform.stop(one.spec) for one in unreached))
+        gone = {*await self.platform.clear_dead(), *map(str, unreached)}
         for role, start in list(self._started.items()):
-            if str(self._spec(role)) in dead or (start.done() and (start.cancelled() or start.exception())):
+            if str(self._spec(role)) in gone or (start.done() and (start.cancelled() or start.exception())):
                 del self._started[role]
 
     async def close(self) -> None:
@@ -198,6 +200,13 @@ class Stage:
             raise
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
+
+
+def _reached(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
+    for one in workloads:
+        if one.unreached:
+            raise Inconclusive(one.unreached)
+    return tuple(workloads)
 
 
 def _ready(starts: Iterable["asyncio.Task[Workload]"]) -> list[Workload]:

@@ -11,6 +11,7 @@ Part = dict[str, Any]
 
 MANAGER = "envoy.filters.network.http_connection_manager"
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
+RBAC = "envoy.filters.network.rbac"
 
 
 def inbound(resources: Resources) -> list[Part]:
@@ -43,9 +44,10 @@ def server_contexts(resources: Resources) -> list[Part]:
     return [secure_chain(listener)["transport_socket"]["typed_config"] for listener in inbound(resources)]
 
 
-def client_contexts(resources: Resources) -> list[Part]:
-    """The TLS contexts by which the workload reaches others."""
-    sockets = (cluster.get("transport_socket") for cluster in resources["clusters"])
+def client_contexts(resources: Resources, *ports: str) -> list[Part]:
+    """The TLS contexts by which the workload reaches others on these ports, by default on all."""
+    chosen = (one for one in resources["clusters"] if not ports or one["name"].rpartition(".")[2] in ports)
+    sockets = (cluster.get("transport_socket") for cluster in chosen)
     return [socket["typed_config"] for socket in sockets if socket]
 
 
@@ -64,6 +66,12 @@ def managers(*listeners: Part) -> list[Part]:
 def proxies(*listeners: Part) -> list[Part]:
     """The TCP proxies in listeners."""
     return _filters(TCP_PROXY, listeners)
+
+
+def tcp_proxy(cluster: str) -> Part:
+    """A network filter that passes bytes on to a cluster."""
+    kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    return {"name": TCP_PROXY, "typed_config": {"@type": kind, "stat_prefix": cluster, "cluster": cluster}}
 
 
 def _filters(name: str, listeners: tuple[Part, ...]) -> list[Part]:

@@ -64,10 +64,13 @@ DOCUMENTED = Documented(
         plaintext_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
         peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
         upstream_refused_statuses=frozenset({503}),
+        connects_early=True,
         sources={
             "plaintext_refused_as": f"{DOCS}/configuration/listeners/stats",
             "peer_refused_as": TLS,
             "upstream_refused_statuses": f"{DOCS}/configuration/observability/access_log/usage",
+            "upstream_refused_grpc_statuses": GRPC_MAPPING,
+            "connects_early": f"{DOCS}/configuration/listeners/network_filters/tcp_proxy_filter",
         },
     ),
     timeout=TimeoutPromises(

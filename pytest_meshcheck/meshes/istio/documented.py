@@ -28,6 +28,7 @@ PLUGGED = f"{DOCS}/tasks/security/cert-management/plugin-ca-cert"
 AGENT = f"{DOCS}/reference/commands/pilot-agent"
 DISCOVERY = f"{DOCS}/reference/commands/pilot-discovery"
 ENVOY = "https://www.envoyproxy.io/docs/envoy/latest"
+GRPC_MAPPING = "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md"
 ROUTER = f"{ENVOY}/configuration/http/http_filters/router_filter"
 
 ROUTE_CODE = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/core/route/route.go"
@@ -79,11 +80,14 @@ DOCUMENTED = Documented(
         silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED, Ending.TIMED_OUT}),
         peer_refused_as=frozenset({Ending.ALERT, Ending.RESET, Ending.CLOSED}),
         upstream_refused_statuses=frozenset({503}),
+        connects_early=True,
         sources={
             "plaintext_refused_as": PEER_AUTHENTICATION,
             "silent_refused_as": f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
             "peer_refused_as": SECURITY,
             "upstream_refused_statuses": f"{SECURITY}/#secure-naming",
+            "upstream_refused_grpc_statuses": GRPC_MAPPING,
+            "connects_early": f"{ENVOY}/configuration/listeners/network_filters/tcp_proxy_filter",
         },
     ),
     identity=IdentityPromises(

@@ -76,6 +76,7 @@ DOCUMENTED = Documented(
             "peer_refused_as": at.ERRORS,
             "silent_refused_as": at.OPAQUE,
             "upstream_refused_statuses": at.OUTBOUND_ERRORS,
+            "upstream_refused_grpc_statuses": at.ERRORS,
         },
     ),
     identity=IdentityPromises(headers=("l5d-client-id",), sources={"headers": at.CLIENT_ID}),

@@ -125,17 +125,16 @@ class PolicyLifecycle:
         await asyncio.gather(*(self.cache.verify(one, server, port) for one in callers))
 
     async def introduce(self, newcomer: Workload) -> None:
-        """Wait until callers reach a new workload, and it reaches the others.
+        """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``).
 
-        Raises:
-            Inconclusive: One of them does not.
+        That may be what a check is about: a port that bypasses the data plane, for example.
         """
         if not self.adapter.documented.needs_polling:
             return
         await self.flush()
         conditions = reachability(newcomer, self.stage.running)
         if left := await unmet(conditions, self.adapter.documented.policies_act_within, self.scale):
-            raise Inconclusive(f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}")
+            newcomer.unreached = f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}"
 
     async def _apply(self, policies: Sequence[Policy], conditions: Sequence[Condition]) -> None:
         name, begun = ", ".join(type(policy).__name__ for policy in policies), time.monotonic()

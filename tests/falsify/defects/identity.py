@@ -37,6 +37,17 @@ def header_details(inbound: str, outbound: str) -> Plant:
     return plant
 
 
+def origin_line_added(_workload: str, resources: Resources) -> None:
+    kind = "type.googleapis.com/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+    plain = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}
+    inner = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": plain}
+    for cluster in resources["clusters"]:
+        if cluster["name"].startswith("inbound.tcp"):
+            config = {"@type": kind, "config": {"version": "V1"}, "transport_socket": inner}
+            name = "envoy.transport_sockets.upstream_proxy_protocol"
+            cluster["transport_socket"] = {"name": name, "typed_config": config}
+
+
 class OneCertificatePerName:
     """Workloads of the same name share the certificate of the first of them."""
 
@@ -81,6 +92,8 @@ def of_both(check: str) -> tuple[str, ...]:
 
 
 SEES = "identity/server-sees-the-callers-identity"
+MINTED = "identity/minted-peer-cannot-claim-another"
+OPAQUE = "identity/minted-peer-is-not-believed-on-opaque-ports"
 ONE_NAME = "identity/svid-has-one-uri-san"
 NO_CA = "identity/svid-is-no-ca"
 KEY_USAGE = "identity/svid-key-usage"
@@ -93,13 +106,23 @@ CLAIMED = "identity/claimed-identity-headers-are-not-trusted"
 DEFECTS = {
     "identity-header-passed-through": Defect(
         "The header that tells the caller's identity reaches the application as the client wrote it.",
-        (f"{CLAIMED}[enrolled]", f"{CLAIMED}[outsider]"),
+        (f"{CLAIMED}[enrolled]", f"{CLAIMED}[outsider]", f"{MINTED}[http1]", f"{MINTED}[grpc]"),
         header_details("ALWAYS_FORWARD_ONLY", "ALWAYS_FORWARD_ONLY"),
     ),
     "identity-header-appended-to": Defect(
         "What the mesh says of a caller is appended to what the caller says of itself.",
         (f"{CLAIMED}[enrolled]",),
         header_details("APPEND_FORWARD", "ALWAYS_FORWARD_ONLY"),
+    ),
+    "identity-of-peers-appended": Defect(
+        "What the mesh says of a caller is appended to its own claims, which only data planes of callers remove.",
+        (f"{MINTED}[http1]", f"{MINTED}[http2]", f"{MINTED}[grpc]"),
+        header_details("APPEND_FORWARD", "SANITIZE"),
+    ),
+    "origin-line-added": Defect(
+        "On opaque ports the application gets a line of the PROXY protocol before the peer's bytes.",
+        (f"{OPAQUE}[request]", f"{OPAQUE}[proxy-protocol]"),
+        origin_line_added,
     ),
     "no-identity-told": Defect(
         "The server's application is not told who calls.",

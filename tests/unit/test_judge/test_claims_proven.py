@@ -1,6 +1,6 @@
 """Which capabilities the checks of the suite prove, and which merely help them."""
 
-import importlib.util
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +25,7 @@ HOLES = {
 
 
 def checks_of(path: Path) -> Iterator[Check]:
-    spec = importlib.util.spec_from_file_location(f"proven_{path.parent.name}_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module(f"pytest_meshcheck.conformance.{path.parent.name}.{path.stem}")
     for function in vars(module).values():
         yield from (mark.args[0] for mark in getattr(function, "pytestmark", ()) if mark.name == "mesh_check")
 

@@ -45,7 +45,7 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
         "name": "mutual-tls",
         "filter_chain_match": {"transport_protocol": "tls"},
         "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if inbound.port.protocol.facts.is_http else ()),
-        "filters": filters,
+        "filters": [tls.SEVERAL_IDENTITIES_REFUSED, *filters],
     }
     plain = {"name": "plaintext", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": filters}
     return _listener(

@@ -1,5 +1,7 @@
 """TLS contexts of sidecars, and the secrets with their certificates."""
 
+import re
+
 from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, Resource, typed
 
@@ -10,9 +12,48 @@ EXTENSION = "envoy.extensions.transport_sockets.tls.v3"
 VERSIONS = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
 
 
+def _decision(action: str) -> Resource:
+    decision = typed("envoy.config.rbac.v3.Action", name=action.lower(), action=action)
+    return {"action": {"name": action.lower(), "typed_config": decision}}
+
+
+LABEL = "[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+"""A name as Kubernetes has it: nothing that an identity could be mistaken by, such as ``..``, ``*``, NUL or ``%``."""
+
+SEVERAL_IDENTITIES_REFUSED: Resource = {
+    "name": "envoy.filters.network.rbac",
+    "typed_config": typed(
+        "envoy.extensions.filters.network.rbac.v3.RBAC",
+        stat_prefix="several_identities",
+        matcher={
+            "matcher_list": {
+                "matchers": [
+                    {
+                        "predicate": {
+                            "single_predicate": {
+                                "input": {
+                                    "name": "envoy.matching.inputs.uri_san",
+                                    "typed_config": typed("envoy.extensions.matching.common_inputs.ssl.v3.UriSanInput"),
+                                },
+                                "value_match": {"contains": ","},
+                            }
+                        },
+                        "on_match": _decision("DENY"),
+                    }
+                ]
+            },
+            "on_no_match": _decision("ALLOW"),
+        },
+    ),
+}
+"""Envoy is content if one of several SANs is right; here they are one text, with commas in between:
+https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/matching/common_inputs/ssl/v3/ssl_inputs.proto"""
+
+
 def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
     """Require a certificate of any member of the trust domain; no session resumption, so every handshake verifies."""
-    members = {"san_type": "URI", "matcher": {"prefix": f"spiffe://{trust_domain}/"}}
+    member = f"spiffe://{re.escape(trust_domain)}/ns/{LABEL}/sa/{LABEL}"
+    members = {"san_type": "URI", "matcher": {"safe_regex": {"regex": member}}}
     context = typed(
         f"{EXTENSION}.DownstreamTlsContext",
         common_tls_context=_common(members) | ({"alpn_protocols": list(alpn)} if alpn else {}),

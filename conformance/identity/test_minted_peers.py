@@ -1,0 +1,109 @@
+"""What a server learns of a peer that speaks TLS itself: a workload that somebody else has taken over."""
+
+import datetime
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Protocol,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+HOUR = datetime.timedelta(hours=1).total_seconds()
+CLAIMED_ADDRESS = "192.0.2.1"
+Headers = tuple[tuple[str, str], ...]
+
+CLAIMS: Mapping[str, Callable[[str], str]] = {
+    # header: how it names an identity
+    "x-forwarded-client-cert": lambda name: f"By={name};URI={name}",
+    "l5d-client-id": lambda name: name,
+    "x-forwarded-identity": lambda name: name,
+}
+
+REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    # id: port, and how the request is made
+    "http1": ("http", {}),
+    "http2": ("http", {"protocol": Protocol.H2C}),
+    "grpc": ("grpc", {}),
+}
+
+OPAQUE: Mapping[str, Callable[[Headers], str]] = {
+    # id: what is said on a port whose bytes nobody is to open, made from headers that claim an identity
+    "request": lambda headers: "\r\n".join(["GET / HTTP/1.1", *map(": ".join, headers), "\r\n"]),
+    "proxy-protocol": lambda _: f"PROXY TCP4 {CLAIMED_ADDRESS} {CLAIMED_ADDRESS} 1234 80\r\n",
+}
+SERVER_FIRST = "tcp-banner"
+"""Where the server speaks first there is no protocol to detect, so that every mesh has the port be opaque."""
+
+
+def claims(mesh: MeshUnderTest, victim: Workload) -> Headers:
+    """Every header by which this mesh tells identities, twice, with that of a victim."""
+    name = mesh.identity_of(victim)
+    return tuple((header, CLAIMS[header](name)) for header in mesh.documented.identity.headers) * 2
+
+
+@pytest.mark.parametrize("spoken", REQUESTS)
+@check(
+    MUST,
+    "identity.of-certificate",
+    proves={Capability.PEER_IDENTITY},
+    uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
+)
+async def test_minted_peer_cannot_claim_another(
+    mesh: MeshUnderTest, server: Workload, client: Workload, outsider: Workload, spoken: str
+) -> None:
+    """A peer with a good certificate of its own that claims another identity in headers is seen under its own alone.
+
+    It speaks TLS itself, as a workload does that somebody else has taken over, so that no data plane of its own removes
+    what it claims. Over HTTP/1.1, HTTP/2 and gRPC.
+    """
+    port, request = REQUESTS[spoken]
+    headers = (*claims(mesh, client), ("x-neutral", "arrives"))
+    own = mesh.authority.issue(mesh.identity_of(outsider), HOUR)
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        served = control(
+            await mesh.tls_request(outsider, server, own, port, headers=headers, request=request)
+        ).answered()
+    (attempt,) = control(await server.saw(served)).count(1)
+    control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
+    expect(mesh.peer_identity(attempt), "the identity that the server is told").equals(mesh.identity_of(outsider))
+    for header in mesh.documented.identity.headers:
+        told = attempt.header(header) or ""
+        expect(mesh.identity_of(client) in told, f"the claimed identity in {header}").equals(False)
+
+
+@pytest.mark.parametrize("said", OPAQUE)
+@check(
+    MUST,
+    "identity.of-certificate",
+    proves={Capability.PEER_IDENTITY},
+    uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
+)
+async def test_minted_peer_is_not_believed_on_opaque_ports(
+    mesh: MeshUnderTest, server: Workload, client: Workload, outsider: Workload, said: str
+) -> None:
+    """On an opaque port the mesh neither obeys nor adds to what a peer with a certificate of its own says of itself.
+
+    Its bytes arrive as they are, a request with identity headers as well as a line of the PROXY protocol, and the
+    connection is not said to come from the address that it claims.
+    """
+    octets = OPAQUE[said](claims(mesh, client)).encode()
+    own = mesh.authority.issue(mesh.identity_of(outsider), HOUR)
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request={"raw": octets})
+        attempts = control(await server.saw(served)).count(1)
+    expect(attempts).bodies(len(octets), hashlib.sha256(octets).hexdigest())
+    expect(mesh.peer_identity(attempts[0]), "an identity stated on an opaque port").equals(None)
+    address = attempts[0].peer[0] if attempts[0].peer else ""
+    expect(address, "the peer's address").differs_from(CLAIMED_ADDRESS)
