@@ -11,17 +11,18 @@ from pytest_meshcheck.suite import (
     Answer,
     Behaviour,
     Capability,
+    Documented,
     Ending,
     Exchange,
     Failure,
     MeshUnderTest,
     Protocol,
     Retry,
-    Unsupported,
     Workload,
     check,
     control,
     expect,
+    needs,
     proves,
 )
 
@@ -83,15 +84,19 @@ MORE_RETRIES = {
 MORE_RETRIES["envoy-as-internal"] = (*MORE_RETRIES["envoy"], INTERNAL)
 
 
-def listable(mesh: MeshUnderTest, case: First) -> None:
-    """Raise Unsupported where the mesh cannot be asked to retry this failure."""
-    if case.failure is not Failure.STATUS and case.failure not in mesh.documented.retry.failures:
-        raise Unsupported(f"{case.failure} cannot be listed for retries")
+def listable(failure: Failure) -> pytest.MarkDecorator:
+    """Needs that a retry policy can list a failure."""
+
+    def lacking(documented: Documented) -> str:
+        known = failure is Failure.STATUS or failure in documented.retry.failures
+        return "" if known else f"{failure} cannot be listed for retries"
+
+    return needs(lacking)
 
 
-def capability(name: str) -> Capability:
-    """What a mesh claims that retries after this failure."""
-    return Capability.RETRY_GRPC if FIRST[name].failure in GRPC else Capability.RETRY
+def proven(failure: Failure) -> pytest.MarkDecorator:
+    """Proves what a mesh claims that retries after this failure."""
+    return proves(Capability.RETRY_GRPC if failure in GRPC else Capability.RETRY)
 
 
 async def fails_once(client: Workload, server: Workload, case: First) -> Exchange:
@@ -107,12 +112,14 @@ def was_served(exchange: Exchange) -> bool:
     return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
 
 
-@pytest.mark.parametrize("case", [pytest.param(name, marks=proves(capability(name))) for name in FIRST])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(name, marks=[proven(first.failure), listable(first.failure)]) for name, first in FIRST.items()],
+)
 @check(MUST, "retry.combined", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
     """A policy that lists statuses, gRPC statuses and broken connections together retries after each of them."""
     first = FIRST[case]
-    listable(mesh, first)
     listed = {"statuses": STATUSES, "on": COMBINED & mesh.documented.retry.failures}
     async with mesh.policy(Retry(bystander, 0)):
         control(was_served(await fails_once(client, bystander, first)), "a failure without retries").equals(False)
@@ -122,13 +129,14 @@ async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, bystand
     expect(await bystander.saw(retried), case).count(2 if first.answer else 1)
 
 
-@pytest.mark.parametrize("case", [name for name, first in FIRST.items() if first.answer])
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=listable(first.failure)) for name, first in FIRST.items() if first.answer]
+)
 @check(MUST, "retry.zero", uses={Capability.RETRY})
 async def test_zero_disables(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
     """A policy with 0 attempts means no retry at all, also of what the mesh retries by default."""
     first = FIRST[case]
-    listable(mesh, first)
-    listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": frozenset({first.failure})}
+    listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": {first.failure}}
     async with mesh.policy(Retry(bystander, 1, **listed)):
         control(await bystander.saw(await fails_once(client, bystander, first)), "with a retry").count(2)
     async with mesh.policy(Retry(bystander, 0, **listed)):
@@ -137,16 +145,14 @@ async def test_zero_disables(mesh: MeshUnderTest, client: Workload, bystander: W
     expect(was_served(failed), "whether it is served").equals(False)
 
 
-@pytest.mark.parametrize("failure", GRPC, ids=str)
+@pytest.mark.parametrize("failure", [pytest.param(failure, marks=listable(failure)) for failure in GRPC], ids=str)
 @check(MUST, "retry.grpc-statuses", proves={Capability.RETRY_GRPC})
 async def test_grpc_status_conditions(
     mesh: MeshUnderTest, client: Workload, bystander: Workload, failure: Failure
 ) -> None:
     """A unary call is retried after a gRPC status that is listed, and after no other; the last status is passed on."""
-    if failure not in mesh.documented.retry.failures:
-        raise Unsupported(f"{failure} cannot be listed for retries")
     first, last = (Answer(grpc_status=GRPC[failure], grpc_message=word, trailers_only=True) for word in ("one", "two"))
-    async with mesh.policy(Retry(bystander, 1, on=frozenset({failure}))):
+    async with mesh.policy(Retry(bystander, 1, on={failure})):
         listed = await client.get(bystander, "grpc", request_id=await bystander.answers(first, last))
         others = [
             await client.get(
@@ -170,7 +176,7 @@ async def test_client_cannot_raise_the_limit(
     """Headers of a client add no attempt to those of the policy, and none where there is no policy."""
     asked = {"headers": MORE_RETRIES[headers]}
     by_default = mesh.documented.retry.attempts_by_default("GET", Failure.STATUS, 503)
-    async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):
+    async with mesh.policy(Retry(server, 1, statuses={503})):
         plain = await client.get(server, request_id=await server.answers(503, repeat=True))
         control(await server.saw(plain), "without such headers").count(2)
         limited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)

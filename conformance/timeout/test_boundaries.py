@@ -11,7 +11,7 @@ LIMITS = {
     0.05: (),
     0.2: (),
     0.5: (),
-    2.0: (0.0, 0.5),
+    1.2: (0.0, 0.1),
 }
 LATE = (0.05, 0.1, 0.2)
 """Seconds after a limit at which answers come."""

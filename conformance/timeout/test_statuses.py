@@ -15,7 +15,7 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
-OUTAGE = 0.5
+OUTAGE = 0.3
 """Seconds for which the application does not listen: more than default retries take."""
 
 CALLERS = {

@@ -63,7 +63,7 @@ GRPC = "timeout/grpc-deadline-exceeded"
 DEFECTS = {
     "timeout-ignored": Defect(
         "A limit is accepted and ignored.",
-        (f"{CUT}[0.05]", f"{CUT}[0.5]", f"{BOUNDARY}[2.0]", ALL_ATTEMPTS),
+        (f"{CUT}[0.05]", f"{CUT}[0.5]", f"{BOUNDARY}[1.2]", ALL_ATTEMPTS),
         limit_changed(lambda _limit: 0.0),
     ),
     "timeout-too-early": Defect(
