@@ -34,7 +34,7 @@ async def test_server_sees_the_callers_identity(
     seen = []
     for caller in (client, other, twin_client):
         served = control(await caller.get(server, port)).answered()
-        (attempt,) = control(await server.saw(served)).count(1)
+        (attempt,) = control(await server.attempts(served)).attempted(1)
         seen.append(mesh.peer_identity(attempt))
         expect(seen[-1], f"the identity of {caller}").equals(mesh.identity_of(caller))
     expect(len(set(seen)), "different identities").equals(3)
@@ -53,7 +53,7 @@ async def test_claimed_identity_headers_are_not_trusted(
     claims = tuple((name, value) for name, value in FORGED.items() if name in mesh.documented.identity.headers)
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         served = control(await caller.get(server, headers=(*claims, ("x-neutral", "arrives")))).answered()
-    (attempt,) = control(await server.saw(served)).count(1)
+    (attempt,) = control(await server.attempts(served)).attempted(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
     told = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
     expect(any("forged" in value for value in told), "a claimed identity at the application").equals(False)

@@ -75,7 +75,7 @@ async def test_minted_peer_cannot_claim_another(
         served = control(
             await mesh.tls_request(outsider, server, own, port, headers=headers, request=request)
         ).answered()
-    (attempt,) = control(await server.saw(served)).count(1)
+    (attempt,) = control(await server.attempts(served)).attempted(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
     expect(mesh.peer_identity(attempt), "the identity that the server is told").equals(mesh.identity_of(outsider))
     for header in mesh.documented.identity.headers:
@@ -102,7 +102,7 @@ async def test_minted_peer_is_not_believed_on_opaque_ports(
     own = mesh.authority.issue(mesh.identity_of(outsider), HOUR)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request={"raw": octets})
-        attempts = control(await server.saw(served)).count(1)
+        attempts = control(await server.attempts(served)).attempted(1)
     expect(attempts).bodies(len(octets), hashlib.sha256(octets).hexdigest())
     expect(mesh.peer_identity(attempts[0]), "an identity stated on an opaque port").equals(None)
     address = attempts[0].peer[0] if attempts[0].peer else ""

@@ -81,7 +81,7 @@ async def client_is_refused(
             refused = await mesh.tls_request(outsider, server, hostile(mesh, identity), port)
             subject = f"{port}, {what}" if what else port
             expect(refused, subject).refused(mesh.refusals.client)
-            expect(judged_by_bytes(mesh, await server.saw(refused)), subject).nothing()
+            expect(judged_by_bytes(mesh, await server.attempts(refused)), subject).never_arrived()
 
 
 def judged_by_bytes(mesh: MeshUnderTest, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
@@ -106,7 +106,7 @@ async def server_is_refused(
     await mesh.impersonate(impostor, hostile(mesh, identity), port)
     refused = await client.get(impostor, port, via)
     expect(refused, what).refused(mesh.refusals.server)
-    expect(await impostor.saw(refused), what).nothing()
+    expect(await impostor.attempts(refused), what).never_arrived()
 
 
 async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, port: str, via: Via) -> None:

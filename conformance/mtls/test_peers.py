@@ -46,9 +46,9 @@ async def test_client_without_certificate_is_refused(
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
         refused = await mesh.tls_request(outsider, server, None, port)
-        control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
+        control(refused.tls is not None, "the server speaks TLS").is_true(otherwise=f"no handshake: {refused.detail}")
         expect(refused).refused(mesh.refusals.client)
-        expect(judged_by_bytes(mesh, await server.saw(refused))).nothing()
+        expect(judged_by_bytes(mesh, await server.attempts(refused))).never_arrived()
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -134,4 +134,4 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
         how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
         refused = await mesh.tls_request(outsider, server, credentials, **how)
         expect(refused).refused(mesh.refusals.client)
-        expect(await server.saw(refused)).nothing()
+        expect(await server.attempts(refused)).never_arrived()

@@ -109,17 +109,22 @@ async def test_body_late_and_refused_early(
     listed = {"statuses": frozenset({503})} if failure is Failure.STATUS else {"on": frozenset({failure})}
     pause = {"pause_after": parts * upload.middle} if is_early else {}
     first = msgspec.structs.replace(FIRST[failure], after=parts * PART if is_early else None)
-    control(await bystander.saw(await client.get(bystander, port, **upload.request))).bodies(*body)
+    control(await bystander.attempts(await client.get(bystander, port, **upload.request))).bodies(*body)
     async with mesh.policy(Retry(bystander, 1, **listed)):
         request_id = await bystander.answers(first)
         answer = await client.in_two_parts(
-            bystander, bystander.sees(request_id, 2), port, request_id=request_id, **upload.request, **pause
+            bystander,
+            bystander.wait_for_attempts(request_id, 2),
+            port,
+            request_id=request_id,
+            **upload.request,
+            **pause,
         )
-    attempts = await bystander.saw(request_id)
+    attempts = await bystander.attempts(request_id)
     control(len(attempts), "attempts").at_least(1)
     expect(attempts[1:]).bodies(*body)
     if mesh.documented.retry.unfinished_retried or not is_early:
-        expect(attempts).count(2)
+        expect(attempts).attempted(2)
         expect(answer).answered()
     else:
         expect(len(attempts), "attempts").at_most(2)

@@ -169,7 +169,7 @@ async def test_fires_for_every_spelling_of_failure(
     async with mesh.policy(retry):
         retried = await fails_once(client, bystander, case)
         expect(retried, spelling, rests_on=None if case.answer else mesh.time(OUTAGE)).answered()
-        expect(await bystander.saw(retried), spelling).count(2 if case.answer else 1)
+        expect(await bystander.attempts(retried), spelling).attempted(2 if case.answer else 1)
 
 
 async def fails_once(client: Workload, server: Workload, case: Spelling) -> Exchange:
@@ -190,7 +190,7 @@ async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Work
     """Control: the mesh is in the way of these requests and can retry them; only then it means something if not."""
     async with mesh.policy(Retry(server, 1, statuses={503})):
         retried = await client.get(server, request_id=await server.answers(503))
-    control(await server.saw(retried), "a retry by policy").count(2)
+    control(await server.attempts(retried), "a retry by policy").attempted(2)
 
 
 @pytest.mark.parametrize("case", UNSAFE)
@@ -213,10 +213,10 @@ async def test_unsafe_requests_run_at_most_once_by_default(
             for payment, body in zip(payments, bodies, strict=True)
         )
     )
-    arrived = [bool(await server.sees(payment, patience=mesh.tolerance)) for payment in payments]
+    arrived = [bool(await server.wait_for_attempts(payment, patience=mesh.tolerance)) for payment in payments]
     control(sum(arrived), "payments that arrived").at_least(PAYMENTS - LOST)
     for payment in payments:
-        expect(len(await server.saw(payment)), "attempts of a payment").at_most(1)
+        expect(len(await server.attempts(payment)), "attempts of a payment").at_most(1)
 
 
 @pytest.mark.parametrize("case", FAILING)
@@ -228,4 +228,4 @@ async def test_default_equals_documentation(mesh: MeshUnderTest, client: Workloa
     request_id = await server.answers(failing.answer, repeat=True)
     failed = await client.get(server, request_id=request_id, **failing.how)
     documented = mesh.documented.retry.attempts_by_default(failing.method, failing.failure, failing.status)
-    expect(await server.saw(failed)).count(documented)
+    expect(await server.attempts(failed)).attempted(documented)

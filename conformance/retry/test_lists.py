@@ -119,7 +119,7 @@ async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, bystand
     async with mesh.policy(Retry(bystander, 1 if first.answer else ENOUGH, **listed)):
         retried = await fails_once(client, bystander, first)
     expect(retried, case, rests_on=None if first.answer else mesh.time(OUTAGE)).answered()
-    expect(await bystander.saw(retried), case).count(2 if first.answer else 1)
+    expect(await bystander.attempts(retried), case).attempted(2 if first.answer else 1)
 
 
 @pytest.mark.parametrize("case", [name for name, first in FIRST.items() if first.answer])
@@ -130,10 +130,10 @@ async def test_zero_disables(mesh: MeshUnderTest, client: Workload, bystander: W
     listable(mesh, first)
     listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": frozenset({first.failure})}
     async with mesh.policy(Retry(bystander, 1, **listed)):
-        control(await bystander.saw(await fails_once(client, bystander, first)), "with a retry").count(2)
+        control(await bystander.attempts(await fails_once(client, bystander, first)), "with a retry").attempted(2)
     async with mesh.policy(Retry(bystander, 0, **listed)):
         failed = await fails_once(client, bystander, first)
-    expect(await bystander.saw(failed), case).count(1)
+    expect(await bystander.attempts(failed), case).attempted(1)
     expect(was_served(failed), "whether it is served").equals(False)
 
 
@@ -155,11 +155,11 @@ async def test_grpc_status_conditions(
             for other, code in GRPC.items()
             if other is not failure
         ]
-    expect(await bystander.saw(listed), f"{failure}, listed").count(2)
+    expect(await bystander.attempts(listed), f"{failure}, listed").attempted(2)
     expect(listed).answered_grpc(GRPC[failure])
     expect(listed.grpc_message, "the message with the status").equals("two")
     for other in others:
-        expect(await bystander.saw(other), f"gRPC status {other.grpc_status}, not listed").count(1)
+        expect(await bystander.attempts(other), f"gRPC status {other.grpc_status}, not listed").attempted(1)
 
 
 @pytest.mark.parametrize("headers", MORE_RETRIES)
@@ -172,8 +172,8 @@ async def test_client_cannot_raise_the_limit(
     by_default = mesh.documented.retry.attempts_by_default("GET", Failure.STATUS, 503)
     async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):
         plain = await client.get(server, request_id=await server.answers(503, repeat=True))
-        control(await server.saw(plain), "without such headers").count(2)
+        control(await server.attempts(plain), "without such headers").attempted(2)
         limited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)
     unlimited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)
-    expect(await server.saw(limited), "under a policy of one retry").count(2)
-    expect(await server.saw(unlimited), "under no policy").count(by_default)
+    expect(await server.attempts(limited), "under a policy of one retry").attempted(2)
+    expect(await server.attempts(unlimited), "under no policy").attempted(by_default)

@@ -63,8 +63,8 @@ async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, w
         return wanted in await mesh.served_chain(outsider, workload)
 
     seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
-    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).holds(
-        "its leaf chains to the old one"
+    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(
+        otherwise="its leaf chains to the old one"
     )
     return seconds
 
@@ -73,7 +73,7 @@ async def goes_on(server: Workload, load: Load, within: float) -> None:
     """Have a load meet what was just done; where its requests no longer arrive, its outcome shows that."""
 
     async def arrived() -> int:
-        return len(await server.saw_of(load))
+        return len(await server.attempts_of(load))
 
     before = await arrived()
     await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
@@ -243,7 +243,7 @@ async def test_client_of_removed_root_is_refused(mesh: MeshUnderTest, server: Wo
         within = mesh.documented.rotation.roots_act_within + mesh.tolerance
         refused = await mesh.until_refused("client of the old root", lambda: knock(old), within)
         expect(refused).refused(mesh.refusals.client)
-        expect(await server.saw(refused)).nothing()
+        expect(await server.attempts(refused)).never_arrived()
         expect(await knock(new), "a client of the new root").answered()
 
 
@@ -269,7 +269,7 @@ async def test_server_of_removed_root_is_refused(
     within = mesh.documented.rotation.roots_act_within + mesh.tolerance
     refused = await mesh.until_refused("server of the old root", call, within)
     expect(refused).refused(mesh.refusals.server)
-    expect(await impostor.saw(refused)).nothing()
+    expect(await impostor.attempts(refused)).never_arrived()
     expect(await client.get(server), "a server of the new root").answered()
 
 
@@ -280,7 +280,7 @@ async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload:
     control(len(above), "issuers in the chain").at_least(1)
     limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
     actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
-    expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").holds(actual)
+    expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").is_true(otherwise=actual)
     control(await client.get(workload), "a call with that certificate").answered()
 
 

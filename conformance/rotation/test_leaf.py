@@ -43,11 +43,11 @@ async def renewed(
     within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
     new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=UNHURRIED)
     in_time = mesh.time(within)
-    expect(shown_until <= old.not_valid_after_utc, "renewal before expiry", rests_on=in_time).holds(
-        f"the old one ended at {old.not_valid_after_utc} and was shown at {shown_until}"
+    expect(shown_until <= old.not_valid_after_utc, "renewal before expiry", rests_on=in_time).is_true(
+        otherwise=f"the old one ended at {old.not_valid_after_utc} and was shown at {shown_until}"
     )
-    expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s", rests_on=in_time).holds(
-        "it is the same"
+    expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s", rests_on=in_time).is_true(
+        otherwise="it is the same"
     )
     return new
 

@@ -60,14 +60,14 @@ class Load:
 
     async def leave(self, server: "Workload") -> None:
         """Keep the ledger of a server instance that is about to be removed, and receives no more requests."""
-        self._seen += await server.saw_of(self)
+        self._seen += await server.attempts_of(self)
         self.servers = [one for one in self.servers if one is not server]
 
     async def finish(self, client: "Workload") -> LoadOutcome:
         """End the load, await all answers, and join them with the ledgers."""
         await self._end(client)
         for server in self.servers:
-            self._seen += await server.saw_of(self)
+            self._seen += await server.attempts_of(self)
         self.outcome = join(self._seen, *self._ended)
         return self.outcome
 

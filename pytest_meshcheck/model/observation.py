@@ -113,7 +113,7 @@ class LoadOutcome:
     slices: tuple[LoadSlice, ...] = ()
 
     @property
-    def clean(self) -> bool:
+    def served_once(self) -> bool:
         """Whether no request failed, was lost or arrived twice."""
         return not (self.failed or self.lost or self.duplicated)
 

@@ -65,7 +65,7 @@ async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], 
     client, server = pair
     answered = await client.get(server, port, via=via)
     assert answered.ending is m.Ending.ANSWERED
-    assert [attempt.port for attempt in await server.saw(answered)] == [port]
+    assert [attempt.port for attempt in await server.attempts(answered)] == [port]
 
 
 async def test_a_pod_is_asked_on_its_loopback(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
@@ -238,17 +238,17 @@ async def test_an_instance_takes_over_under_load_and_no_ledger_is_lost(
     client, _ = pair
     old = await platform.start(WorkloadSpec(platform.namespace("blue"), "heir"), Metadata())
     async with client.load(old, 50) as load:
-        await old.sees(f"{load.request_id}-9")
+        await old.wait_for_attempts(f"{load.request_id}-9")
         new = await platform.join(old, Metadata())
         load.servers.append(new)
-        seen, _ = await converge(lambda: new.saw_of(load), bool, NOTICED_WITHIN)
+        seen, _ = await converge(lambda: new.attempts_of(load), bool, NOTICED_WITHIN)
         await platform.withdraw(old)
     assert seen
-    assert load.result.clean
+    assert load.result.served_once
     await platform.let_go(old)
     answered = await client.get(new)
     assert answered.status == 200
-    assert await new.saw(answered)
+    assert await new.attempts(answered)
     await platform.stop(new.spec)
     platform.check()
 
@@ -263,7 +263,7 @@ async def test_a_service_leads_to_all_replicas_and_goes_with_the_last(
 
     async def arrived() -> list[int]:
         answered = await client.get(replicas[0])
-        return [len(await one.saw(answered)) for one in replicas]
+        return [len(await one.attempts(answered)) for one in replicas]
 
     for wanted in ([1, 0], [0, 1]):
         seen, _ = await converge(arrived, partial(eq, wanted), NOTICED_WITHIN)

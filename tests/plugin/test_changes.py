@@ -65,9 +65,9 @@ async def test_retries(mesh, client, other, server):
         async with mesh.policy(Retry(server, attempts, frozenset({503}))):
             for caller in (client, other):
                 answer = await caller.get(server, request_id=await server.answers(503, 503, 503))
-                expect(await server.saw(answer), f"{caller}, {attempts}").count(attempts + 1)
+                expect(await server.attempts(answer), f"{caller}, {attempts}").attempted(attempts + 1)
     answer = await client.get(server, request_id=await server.answers(503))
-    expect(await server.saw(answer)).count(1)
+    expect(await server.attempts(answer)).attempted(1)
 '''
 
 THE_SAME = '''
@@ -78,7 +78,7 @@ async def test_same(mesh, client, server):
     for _ in range(3):
         async with mesh.policy(Retry(server, 1, frozenset({503}))):
             answer = await client.get(server, request_id=await server.answers(503))
-            expect(await server.saw(answer)).count(2)
+            expect(await server.attempts(answer)).attempted(2)
     expect(len(mesh.adapter.changes) - before, "changes").equals(1)
 '''
 
@@ -89,7 +89,7 @@ async def test_again(mesh, client, server):
     before = len(mesh.adapter.changes)
     async with mesh.policy(Retry(server, 1, frozenset({503}))):
         answer = await client.get(server, request_id=await server.answers(503))
-        expect(await server.saw(answer)).count(2)
+        expect(await server.attempts(answer)).attempted(2)
     expect(len(mesh.adapter.changes) - before, "changes").equals(0)
 '''
 
@@ -103,7 +103,7 @@ async def test_deployed(mesh, client, outsider):
                 expect(await outsider.get(endpoint)).refused(mesh.documented.mtls.plaintext_refused_as)
         async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
             answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
-            expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])
+            expect([len(seen) for seen in (await pool.attempts(answer)).values()]).equals([1, 1])
     expect(mesh.policies.applied.policies).equals([])
 '''
 

@@ -83,7 +83,7 @@ ALIKE = '''
 @check(MUST, "demo.rule")
 async def test_alike(mesh, renewing, other):
     """Any workload shows how certificates are renewed, so none is started for that."""
-    expect(renewing is other).holds("there are two")
+    expect(renewing is other).is_true(otherwise="there are two")
 '''
 
 

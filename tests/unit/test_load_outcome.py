@@ -70,7 +70,7 @@ def test_each_request_is_served_failed_lost_or_doubled() -> None:
     assert outcome.lost == ("load-1",)
     assert outcome.duplicated == (("load-2", 2),)
     assert (outcome.sent, outcome.reached) == (5, 3)
-    assert not outcome.clean
+    assert not outcome.served_once
 
 
 def test_what_failed_is_not_among_what_was_served_in_time() -> None:

@@ -59,7 +59,7 @@ async def test_workloads_without_a_mesh_reach_each_other(platform: Processes) ->
     outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     exchange = await outsider.get(bystander)
     assert exchange.status == 200
-    assert len(await bystander.saw(exchange)) == 1
+    assert len(await bystander.attempts(exchange)) == 1
 
 
 @pytest.mark.asyncio
@@ -73,7 +73,7 @@ async def test_a_connection_that_says_nothing_is_seen_whatever_the_clocks(
     bystander = await platform.start(BYSTANDER, PLAIN)
     for earlier in range(3):
         exchange = await outsider.get(bystander, "tcp", raw=b"no id")
-        (attempt,) = await bystander.saw(exchange)
+        (attempt,) = await bystander.attempts(exchange)
         assert abs(abs(attempt.arrived - exchange.started) - 100) < 50
         assert attempt.request_id == "", f"after {earlier} others"
 

@@ -23,7 +23,7 @@ PAUSE = 0.2
 
 async def arrivals(server: Workload, loads: Iterable[Load]) -> list[int]:
     """How many requests of each load have reached an instance."""
-    return [len(await server.saw_of(load)) for load in loads]
+    return [len(await server.attempts_of(load)) for load in loads]
 
 
 async def is_reached(server: Workload, loads: Sequence[Load], scale: float) -> bool:

@@ -63,7 +63,7 @@ async def spread(client: Workload, pool: Deployment, requests: int = 3 * REPLICA
     for _ in range(requests):
         exchange = await client.get(pool.service)
         assert exchange.status == 200, exchange
-        for instance, attempts in (await pool.saw(exchange)).items():
+        for instance, attempts in (await pool.attempts(exchange)).items():
             found[instance] += len(attempts)
     return found
 
@@ -83,7 +83,7 @@ async def test_a_port_may_speak_what_no_workload_of_the_stage_does(mesh: MeshUnd
     chat = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),), calls=False)
     async with mesh.deploy(chat, replicas=2) as pool, mesh.policy(MutualTls(pool.service, Mode.STRICT)):
         seen = [await client.get(pool.service, "chat", body=Body(text="hello")) for _ in range(4)]
-        reached = [instance for one in seen for instance, found in (await pool.saw(one)).items() if found]
+        reached = [instance for one in seen for instance, found in (await pool.attempts(one)).items() if found]
     for one in seen:
         expect(one).answered()
     assert {one.body_start for one in seen} == {"hello"}
@@ -111,7 +111,7 @@ async def test_a_retry_can_reach_another_endpoint(mesh: MeshUnderTest) -> None:
         request_id = await pool.answers(503, repeat=True)
         exchange = await client.get(pool.service, request_id=request_id)
         assert exchange.status == 503
-        assert [len(attempts) for attempts in (await pool.saw(exchange)).values()] == [1, 1]
+        assert [len(attempts) for attempts in (await pool.attempts(exchange)).values()] == [1, 1]
 
 
 def left(mesh: MeshUnderTest) -> list[str]:

@@ -43,7 +43,7 @@ LEAKS: dict[str, Sentence] = {
     "an answer": lambda: expect(exchange(status=200)).refused(FORMS),
     "a call": lambda: expect(exchange(protocol=Protocol.GRPC, status=200, grpc_status=0)).refused(FORMS),
     "an echo": lambda: expect(exchange(protocol=Protocol.TCP)).refused(FORMS),
-    "an attempt": lambda: expect((attempt("r"),)).nothing(),
+    "an attempt": lambda: expect((attempt("r"),)).never_arrived(),
     "a load": lambda: expect(load(reached=1)).refused(),
     "a canary": lambda: expect(sight("canary")).unreadable(),
 }
@@ -51,7 +51,7 @@ NO_LEAKS: dict[str, Sentence] = {
     "an error of the data plane": lambda: expect(exchange(status=500)).refused(FORMS),
     "a refusal in another form": lambda: expect(exchange(Ending.CLOSED)).refused(FORMS),
     "nobody there": lambda: expect(exchange(Ending.CONNECT_REFUSED)).refused(FORMS),
-    "a connection that says no id": lambda: expect((attempt(""),)).nothing(),
+    "a connection that says no id": lambda: expect((attempt(""),)).never_arrived(),
     "no traffic": lambda: expect(sight(octets=0)).unreadable(),
     "another assertion": lambda: expect(exchange(Ending.RESET)).answered(),
     "what is built on the control": lambda: dict[str, str]()["attempt"],
