@@ -98,12 +98,12 @@ async def test_minted_peer_is_not_believed_on_opaque_ports(
     Its bytes arrive as they are, a request with identity headers as well as a line of the PROXY protocol, and the
     connection is not said to come from the address that it claims.
     """
-    octets = OPAQUE[said](claims(mesh, client)).encode()
+    payload = OPAQUE[said](claims(mesh, client)).encode()
     own = mesh.authority.issue(mesh.identity_of(outsider), HOUR)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request={"raw": octets})
+        served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request={"raw": payload})
         attempts = control(await server.attempts(served)).attempted(1)
-    expect(attempts).bodies(len(octets), hashlib.sha256(octets).hexdigest())
+    expect(attempts).bodies(len(payload), hashlib.sha256(payload).hexdigest())
     expect(mesh.peer_identity(attempts[0]), "an identity stated on an opaque port").equals(None)
     address = attempts[0].peer[0] if attempts[0].peer else ""
     expect(address, "the peer's address").differs_from(CLAIMED_ADDRESS)

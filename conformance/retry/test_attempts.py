@@ -17,7 +17,7 @@ from pytest_meshcheck.suite import (
     control,
     expect,
     needs,
-    octets,
+    seeded_bytes,
 )
 
 LIMITS = (1, 2, 3)
@@ -142,7 +142,7 @@ async def test_request_body_is_intact_on_every_attempt(
 
     Sizes around the usual buffer limits; with a length, in chunks, and with a body that comes after the head.
     """
-    body, digest = Body(length=size, seed=7), hashlib.sha256(octets(7, size)).hexdigest()
+    body, digest = Body(length=size, seed=7), hashlib.sha256(seeded_bytes(7, size)).hexdigest()
     for how in WAYS.values():
         plain = control(await client.post(server, body, **how)).answered()
         control(await server.attempts(plain)).bodies(size, digest)

@@ -23,8 +23,8 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
-    octets,
     proves,
+    seeded_bytes,
 )
 
 PART = 1000
@@ -49,9 +49,9 @@ class Upload:
 PLAIN = {"method": "POST", "chunked": True, "body": Body(length=2 * PART, seed=7)}
 MESSAGES = {"kind": "client-stream", "messages": 2, "body": Body(length=PART, seed=7)}
 UPLOADS = {
-    "http": Upload(octets(7, 2 * PART), PART, PLAIN),
-    "h2c": Upload(octets(7, 2 * PART), PART, PLAIN | {"protocol": Protocol.H2C}),
-    "grpc": Upload(2 * octets(7, PART), 1, MESSAGES),
+    "http": Upload(seeded_bytes(7, 2 * PART), PART, PLAIN),
+    "h2c": Upload(seeded_bytes(7, 2 * PART), PART, PLAIN | {"protocol": Protocol.H2C}),
+    "grpc": Upload(2 * seeded_bytes(7, PART), 1, MESSAGES),
 }
 
 FIRST = {

@@ -246,7 +246,7 @@ class SightClaims(Claims[Sight]):
 
     def unreadable(self) -> Sight:
         """None of the texts was on the wire, although bytes went both ways."""
-        if not (self.seen.octets_to_server and self.seen.octets_to_client):
+        if not (self.seen.bytes_to_server and self.seen.bytes_to_client):
             _inconclusive("traffic on the wire", "none was recorded")
         found = f"found {', '.join(self.seen.found)}"
         return self.require_in_time(not self.seen.found, "nothing readable on the wire", found, None, leak=True)

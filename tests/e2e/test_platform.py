@@ -110,8 +110,8 @@ async def test_what_is_sent_in_the_clear_is_captured(
     # HTTP/2 compresses headers, but not those that are new to it beyond recognition: the id is in the clear.
     assert sight.found == (answered.request_id,)
     assert sight.connections == 1
-    assert sight.octets_to_server
-    assert sight.octets_to_client
+    assert sight.bytes_to_server
+    assert sight.bytes_to_client
 
 
 async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:

@@ -63,7 +63,7 @@ class Capture:
     servers: tuple[str, ...]
     _flows: dict[Flow, dict[int, bytes]] = field(default_factory=dict)
     _canary: bytes = b""
-    _octets: int = 0
+    _recorded: int = 0
     _drops: int = 0
 
     def __post_init__(self) -> None:
@@ -98,8 +98,8 @@ class Capture:
         back = self._between(lambda flow: flow[2:] if flow[0] in self._servers else None)
         return Sight(
             connections=len(there),
-            octets_to_server=sum(map(len, there)),
-            octets_to_client=sum(map(len, back)),
+            bytes_to_server=sum(map(len, there)),
+            bytes_to_client=sum(map(len, back)),
             found=tuple(text.decode() for text in sought if any(text in run for run in texts)),
             excerpt=b"".join((*there[-1:], *back[-1:]))[:EXCERPT],
         )
@@ -141,8 +141,8 @@ class Capture:
             return
         segments = self._flows.setdefault(segment.flow, {})
         if len(segments.get(segment.sequence, b"")) < len(segment.payload):
-            self._octets += len(segment.payload)
-            if self._octets <= LIMIT:
+            self._recorded += len(segment.payload)
+            if self._recorded <= LIMIT:
                 segments[segment.sequence] = segment.payload
 
     def _refuse_gaps(self) -> None:
@@ -150,9 +150,9 @@ class Capture:
         self._drops += drops
         if self._drops:
             raise ProbeFault(f"the capture lost {self._drops} packets, it would not be whole")
-        if self._octets > LIMIT:
+        if self._recorded > LIMIT:
             raise ProbeFault(
-                f"{self._octets} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
+                f"{self._recorded} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
             )
 
     def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:

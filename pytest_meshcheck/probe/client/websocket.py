@@ -17,9 +17,9 @@ from pytest_meshcheck.probe.client.http1 import Written, next_event, read_answer
 from pytest_meshcheck.probe.client.tcp import receive
 from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.headers import Headers, from_octets
+from pytest_meshcheck.probe.protocol.headers import Headers, from_bytes
 from pytest_meshcheck.probe.protocol.messages import Body, Ending, Request, joined
-from pytest_meshcheck.probe.protocol.websocket import ACCEPT, KEY, REQUIRED, SWITCHING, UPGRADE, misfit, octets_of
+from pytest_meshcheck.probe.protocol.websocket import ACCEPT, KEY, REQUIRED, SWITCHING, UPGRADE, bytes_of, misfit
 
 NORMAL_CLOSURE = 1000
 
@@ -58,7 +58,7 @@ async def upgraded(wire: Connection, request: Request, observed: Observed) -> "W
         if event.status_code == SWITCHING:
             break
         observed.informational += (event.status_code,)
-    observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
+    observed.status, observed.headers = event.status_code, from_bytes(event.headers.raw_items())
     observed.begun = True
     if isinstance(event, h11.Response):
         await read_answer(wire, asked.http, observed)
@@ -125,7 +125,7 @@ class WebSocket:
             if isinstance(event, Ping):
                 await self._send(event.response())
             elif isinstance(event, Message):
-                observed.body(octets_of(event))
+                observed.body(bytes_of(event))
                 if event.message_finished:
                     observed.messages += 1
                     return

@@ -178,8 +178,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What a wire recorder saw of what it was asked to look for."""
 
     connections: int
-    octets_to_server: int
-    octets_to_client: int
+    bytes_to_server: int
+    bytes_to_client: int
     found: tuple[str, ...]
     """Those of the needles that were there, in either direction."""
     excerpt: bytes

@@ -70,7 +70,7 @@ class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.octets``; ``text`` wins."""
+    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.seeded_bytes``; ``text`` wins."""
 
     length: int = 0
     seed: int = 0

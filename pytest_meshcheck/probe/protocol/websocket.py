@@ -28,6 +28,6 @@ def misfit(headers: Headers, required: Headers) -> str:
     return ""
 
 
-def octets_of(message: Message[Any]) -> bytes:
+def bytes_of(message: Message[Any]) -> bytes:
     """The bytes of a message, or of a piece of it."""
     return message.data.encode() if isinstance(message.data, str) else bytes(message.data)

@@ -9,7 +9,7 @@ import h2.events
 import h2.exceptions
 
 from pytest_meshcheck.probe.http2.connection import error_name, ignore, room, server_side
-from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import joined
 from pytest_meshcheck.probe.server.connection import Inbound
 
@@ -68,7 +68,7 @@ class TunnelServer:
         return True
 
     def _begin(self, event: h2.events.RequestReceived) -> None:
-        headers = from_octets(event.headers)
+        headers = from_bytes(event.headers)
         _, _, port = (joined(headers, ":authority") or "").rpartition(":")
         if joined(headers, ":method") != "CONNECT":
             self._answer(event.stream_id, NOT_CONNECT, end=True)
@@ -81,7 +81,7 @@ class TunnelServer:
             stream.inside.connection_made(stream)
 
     def _answer(self, number: int, status: int, *, end: bool) -> None:
-        self.http.send_headers(number, to_octets([(":status", str(status))]), end_stream=end)
+        self.http.send_headers(number, to_bytes([(":status", str(status))]), end_stream=end)
 
     def _data(self, event: h2.events.DataReceived) -> None:
         stream = self._streams.get(event.stream_id)

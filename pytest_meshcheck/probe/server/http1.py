@@ -3,7 +3,7 @@
 import h11
 
 from pytest_meshcheck.probe.protocol.body import content, halves
-from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import (
     REQUEST_ID_HEADER,
     Answer,
@@ -77,7 +77,7 @@ class Http1Server:
             await self._read_body(entry)
 
     def _head(self, request: h11.Request) -> Head:
-        headers = from_octets(request.headers.raw_items())
+        headers = from_bytes(request.headers.raw_items())
         return Head(
             protocol=self.protocol,
             port=self._port,
@@ -105,7 +105,7 @@ class Http1Server:
             await self._inbound.write(self._http.send(h11.Data(data=first)) or b"")
             await self._inbound.pause(answer.body_delay)
         data = self._http.send(h11.Data(data=body)) or b""
-        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_octets(answer.trailers))) or b""
+        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_bytes(answer.trailers))) or b""
         if self._inbound.gone:
             raise PeerGone(self._inbound.gone)
         # Written down before the last bytes go out: whoever has the answer finds the attempt ended.
@@ -151,7 +151,7 @@ CUTS = {
 
 def response_headers(answer: Answer, length: int, bodiless: bool) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with those that frame its body; trailers need chunks."""
-    headers = to_octets(answer.headers)
+    headers = to_bytes(answer.headers)
     if answer.trailers and not bodiless:
         return [*headers, (b"transfer-encoding", b"chunked")]
     if answer.status in BODILESS:

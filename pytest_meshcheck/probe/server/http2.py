@@ -10,7 +10,7 @@ import h2.exceptions
 
 from pytest_meshcheck.probe.http2.connection import error_name, ignore, room, server_side
 from pytest_meshcheck.probe.protocol.grpc_framing import CompressedMessage
-from pytest_meshcheck.probe.protocol.headers import from_octets, regular, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_bytes
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, AttemptEnding, Protocol, joined
 from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
 from pytest_meshcheck.probe.server.http2_response import Stream, respond
@@ -52,7 +52,7 @@ class Http2Server:
         self._leave(self.inbound.gone)
 
     def _begin(self, event: h2.events.RequestReceived) -> None:
-        headers = from_octets(event.headers)
+        headers = from_bytes(event.headers)
         grpc = (joined(headers, "content-type") or "").startswith("application/grpc")
         entry, answer = self._service.arrive(
             Head(
@@ -122,7 +122,7 @@ class Http2Server:
 
     async def headers(self, stream: Stream, headers: list[tuple[str, str]], *, end: bool = False) -> None:
         """Send a block of headers."""
-        self.http.send_headers(stream.number, to_octets(headers), end_stream=end)
+        self.http.send_headers(stream.number, to_bytes(headers), end_stream=end)
         self._flush()
 
     async def body(self, stream: Stream, data: bytes) -> None:

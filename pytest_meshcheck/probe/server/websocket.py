@@ -7,7 +7,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, 
 from wsproto.utilities import generate_accept_token
 
 from pytest_meshcheck.probe.protocol.body import content
-from pytest_meshcheck.probe.protocol.headers import to_octets
+from pytest_meshcheck.probe.protocol.headers import to_bytes
 from pytest_meshcheck.probe.protocol.messages import Answer, Attempt, AttemptEnding, Listen, Protocol
 from pytest_meshcheck.probe.protocol.websocket import (
     ACCEPT,
@@ -15,8 +15,8 @@ from pytest_meshcheck.probe.protocol.websocket import (
     REQUIRED,
     SWITCHING,
     UPGRADE,
+    bytes_of,
     misfit,
-    octets_of,
 )
 from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
 from pytest_meshcheck.probe.server.http1 import Http1Server
@@ -59,7 +59,7 @@ def is_opening(attempt: Attempt) -> bool:
 def accepting(attempt: Attempt, answer: Answer) -> list[tuple[bytes, bytes]]:
     """The headers that accept an opening handshake, with those of the script."""
     accept = generate_accept_token((attempt.header(KEY) or "").encode("latin-1")).decode()
-    return to_octets((*UPGRADE, (ACCEPT, accept), *answer.headers))
+    return to_bytes((*UPGRADE, (ACCEPT, accept), *answer.headers))
 
 
 class Conversation:
@@ -87,7 +87,7 @@ class Conversation:
         if isinstance(event, Ping):
             await self._inbound.write(self._frames.send(event.response()))
         elif isinstance(event, Message):
-            data = octets_of(event)
+            data = bytes_of(event)
             self._entry.received(data)
             self._heard += data
             if event.message_finished:

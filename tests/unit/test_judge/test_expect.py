@@ -33,7 +33,7 @@ def attempt(number: int = 1, ending: AttemptEnding = AttemptEnding.ANSWERED, **s
 
 
 def sight(*found: str, to_server: int = 9, to_client: int = 9) -> Sight:
-    return Sight(connections=1, octets_to_server=to_server, octets_to_client=to_client, found=found, excerpt=b"")
+    return Sight(connections=1, bytes_to_server=to_server, bytes_to_client=to_client, found=found, excerpt=b"")
 
 
 def load(**wrong: Any) -> LoadOutcome:

@@ -32,8 +32,8 @@ def load(reached: int) -> LoadOutcome:
     return LoadOutcome(1, (("r", "reset"),), (), (), lateness=none, latency=none, served_in=none, reached=reached)
 
 
-def sight(*found: str, octets: int = 9) -> Sight:
-    return Sight(connections=1, octets_to_server=octets, octets_to_client=octets, found=found, excerpt=b"")
+def sight(*found: str, length: int = 9) -> Sight:
+    return Sight(connections=1, bytes_to_server=length, bytes_to_client=length, found=found, excerpt=b"")
 
 
 FORMS = frozenset({Ending.RESET})
@@ -52,7 +52,7 @@ NO_LEAKS: dict[str, Sentence] = {
     "a refusal in another form": lambda: expect(exchange(Ending.CLOSED)).refused(FORMS),
     "nobody there": lambda: expect(exchange(Ending.CONNECT_REFUSED)).refused(FORMS),
     "a connection that says no id": lambda: expect((attempt(""),)).never_arrived(),
-    "no traffic": lambda: expect(sight(octets=0)).unreadable(),
+    "no traffic": lambda: expect(sight(length=0)).unreadable(),
     "another assertion": lambda: expect(exchange(Ending.RESET)).answered(),
     "what is built on the control": lambda: dict[str, str]()["attempt"],
     "a control": lambda: control(3).equals(4),

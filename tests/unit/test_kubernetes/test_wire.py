@@ -21,8 +21,8 @@ class Seen:
         return self.sight
 
 
-def sight(octets: int, *found: str) -> Sight:
-    seen = {"connections": int(octets > 0), "octets_to_server": octets, "octets_to_client": octets}
+def sight(length: int, *found: str) -> Sight:
+    seen = {"connections": int(length > 0), "bytes_to_server": length, "bytes_to_client": length}
     return Sight(**seen, found=found, excerpt=b"")
 
 
@@ -32,14 +32,14 @@ def way(*legs: Sequence[Sight]) -> Way:
 
 async def test_one_node_of_a_leg_is_enough() -> None:
     seen = await way([sight(0), sight(9, "text")]).look_for(("text", "other"))
-    assert (seen.octets_to_server, seen.found) == (9, ("text",))
+    assert (seen.bytes_to_server, seen.found) == (9, ("text",))
 
 
 async def test_a_leg_that_was_not_seen_shows_nothing() -> None:
     seen = await way([sight(9)], [sight(0), sight(0)]).look_for(("text",))
-    assert (seen.octets_to_server, seen.octets_to_client, seen.connections) == (0, 0, 0)
+    assert (seen.bytes_to_server, seen.bytes_to_client, seen.connections) == (0, 0, 0)
 
 
 async def test_what_is_readable_on_any_leg_is_found() -> None:
     seen = await way([sight(9)], [sight(7, "text")]).look_for(("other", "text"))
-    assert (seen.octets_to_client, seen.found) == (7, ("text",))
+    assert (seen.bytes_to_client, seen.found) == (7, ("text",))

@@ -45,7 +45,7 @@ async def test_a_canary_that_is_split_over_two_writes_is_found(pair: Any, unused
     assert await reader.readexactly(14) == b"ry-17 and more"
     writer.close()
     sight = await seen(pair, "split", "canary-17")
-    assert (sight.found, sight.octets_to_server, sight.octets_to_client) == (("canary-17",), 24, 24)
+    assert (sight.found, sight.bytes_to_server, sight.bytes_to_client) == (("canary-17",), 24, 24)
     await pair.client.call(m.StopRecording("split"))
 
 

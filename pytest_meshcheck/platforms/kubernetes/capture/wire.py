@@ -35,11 +35,11 @@ class Captures:
     async def look_for(self, needles: tuple[str, ...]) -> Sight:
         """Search the captures so far. A connection across two nodes is seen on both, and counted once."""
         sights = [await capture.look_for(needles) for capture in self.captures]
-        fullest = max(sights, key=lambda sight: sight.octets_to_server + sight.octets_to_client)
+        fullest = max(sights, key=lambda sight: sight.bytes_to_server + sight.bytes_to_client)
         return Sight(
             connections=max(sight.connections for sight in sights),
-            octets_to_server=fullest.octets_to_server,
-            octets_to_client=fullest.octets_to_client,
+            bytes_to_server=fullest.bytes_to_server,
+            bytes_to_client=fullest.bytes_to_client,
             found=_found(needles, sights),
             excerpt=fullest.excerpt,
         )
@@ -58,8 +58,8 @@ class Way:
         sights = [await leg.look_for(needles) for leg in self.legs]
         return Sight(
             connections=min(sight.connections for sight in sights),
-            octets_to_server=min(sight.octets_to_server for sight in sights),
-            octets_to_client=min(sight.octets_to_client for sight in sights),
+            bytes_to_server=min(sight.bytes_to_server for sight in sights),
+            bytes_to_client=min(sight.bytes_to_client for sight in sights),
             found=_found(needles, sights),
             excerpt=b"".join(sight.excerpt for sight in sights)[:EXCERPT],
         )
