@@ -19,11 +19,11 @@ from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import (
     Attempt,
+    CaptureResult,
     Ending,
     Exchange,
     Form,
     LoadOutcome,
-    Sight,
     takes_form,
 )
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding
@@ -236,15 +236,15 @@ class LoadClaims(Claims[LoadOutcome]):
         return self.require(self.seen.sent >= number, f"at least {number} requests", f"{self.seen.sent} were sent")
 
 
-class SightClaims(Claims[Sight]):
+class CaptureClaims(Claims[CaptureResult]):
     """Assertions on a wire capture."""
 
-    def readable(self, needles: Sequence[str]) -> Sight:
+    def readable(self, needles: Sequence[str]) -> CaptureResult:
         """Each of these texts was on the wire in plaintext."""
         missing = [needle for needle in needles if needle not in self.seen.found]
         return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} of them missing")
 
-    def unreadable(self) -> Sight:
+    def unreadable(self) -> CaptureResult:
         """None of the texts was on the wire, although bytes went both ways."""
         if not (self.seen.bytes_to_server and self.seen.bytes_to_client):
             _inconclusive("traffic on the wire", "none was recorded")
@@ -270,7 +270,7 @@ class Judge:
     @overload
     def __call__(self, seen: LoadOutcome, what: str = "", *, rests_on: Time | None = None) -> LoadClaims: ...
     @overload
-    def __call__(self, seen: Sight, what: str = "", *, rests_on: Time | None = None) -> SightClaims: ...
+    def __call__(self, seen: CaptureResult, what: str = "", *, rests_on: Time | None = None) -> CaptureClaims: ...
     @overload
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> ValueClaims[Any]: ...
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> Claims[Any]:
@@ -286,7 +286,7 @@ class Judge:
 KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
     (Exchange, ExchangeClaims),
     (LoadOutcome, LoadClaims),
-    (Sight, SightClaims),
+    (CaptureResult, CaptureClaims),
 )
 
 expect = Judge(_violation)

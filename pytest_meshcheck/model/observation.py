@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pytest_meshcheck.probe.protocol.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
+from pytest_meshcheck.probe.protocol.messages import Attempt, CaptureResult, Ending, Exchange, LoadResult, Protocol, Tls
 
 __all__ = [
     "Answered",
     "Attempt",
+    "CaptureResult",
     "Ending",
     "Exchange",
     "Form",
     "LoadOutcome",
     "LoadSlice",
     "Protocol",
-    "Sight",
     "Spread",
     "Tls",
     "join",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.model.observation import CaptureResult
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.probe.protocol.messages import ServerTls, Standstill
@@ -84,7 +84,7 @@ class Stall:
 class Wire(Protocol):
     """The bytes between the data planes of two workloads, or between two probes without data planes."""
 
-    async def look_for(self, *needles: str) -> Sight:
+    async def look_for(self, *needles: str) -> CaptureResult:
         """Which of these texts were seen, in either direction, since the recording began."""
 
 

@@ -106,19 +106,19 @@ async def test_what_is_sent_in_the_clear_is_captured(
     client, server = pair
     async with platform.wire(client, server, port) as wire:
         answered = await client.get(server, port)
-        sight = await wire.look_for(answered.request_id, "never sent")
+        captured = await wire.look_for(answered.request_id, "never sent")
     # HTTP/2 compresses headers, but not those that are new to it beyond recognition: the id is in the clear.
-    assert sight.found == (answered.request_id,)
-    assert sight.connections == 1
-    assert sight.bytes_to_server
-    assert sight.bytes_to_client
+    assert captured.found == (answered.request_id,)
+    assert captured.connections == 1
+    assert captured.bytes_to_server
+    assert captured.bytes_to_client
 
 
 async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, server = pair
     async with platform.wire(client, server, "http") as wire:
-        sight = await wire.look_for("anything")
-    assert (sight.found, sight.connections) == ((), 0)
+        captured = await wire.look_for("anything")
+    assert (captured.found, captured.connections) == ((), 0)
 
 
 async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:

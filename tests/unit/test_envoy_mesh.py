@@ -113,12 +113,12 @@ async def test_websockets_pass_two_sidecars_under_strict_and_nobody_else_does(ri
     await rig.apply(MutualTls(chat, Mode.STRICT))
     async with rig.platform.wire(client, chat, "chat") as wire:
         seen = await client.get(chat, "chat", messages=3, body=Body(text="sesame"))
-        sight = await wire.look_for("sesame", "websocket")
+        captured = await wire.look_for("sesame", "websocket")
     assert (seen.served, seen.body_start, seen.messages) == (True, 3 * "sesame", 3), seen
     (attempt,) = await chat.attempts(seen)
     assert (attempt.ending, attempt.body_length) == (AttemptEnding.ANSWERED, seen.body_length)
     assert rig.mesh.peer_identity(attempt) == rig.mesh.identity_of(CLIENT)
-    assert (sight.found, sight.connections) == ((), 1)
+    assert (captured.found, captured.connections) == ((), 1)
     refused = await outsider.get(chat, "chat")
     assert refused.ending in rig.mesh.documented.mtls.plaintext_refused_as, refused
     assert await chat.attempts(refused) == ()
@@ -248,8 +248,8 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
     async with rig.platform.wire(client, server, "http") as wire:
         await rig.mesh.settled()
         assert (await client.get(server, headers=canary)).status == 200
-        sight = await wire.look_for("sesame")
-    assert (sight.found, sight.connections) == ((), 1)
+        captured = await wire.look_for("sesame")
+    assert (captured.found, captured.connections) == ((), 1)
     assert (await client.get(server)).status == 200
 
 

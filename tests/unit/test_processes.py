@@ -83,9 +83,9 @@ async def test_a_recording_sees_what_is_sent_in_the_clear(platform: Processes) -
     outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     async with platform.wire(outsider, bystander, "http") as wire:
         await outsider.get(bystander, headers=(("x-canary", "sesame"),))
-        sight = await wire.look_for("sesame", "absent")
-    assert sight.found == ("sesame",)
-    assert sight.connections == 1
+        captured = await wire.look_for("sesame", "absent")
+    assert captured.found == ("sesame",)
+    assert captured.connections == 1
     direct = await outsider.get(bystander)
     assert direct.remote == platform.members["grey/bystander"].data_plane("http")
 

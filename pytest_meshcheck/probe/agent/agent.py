@@ -133,7 +133,7 @@ class Agent:
         return m.Done()
 
     async def _look_for(self, command: m.LookFor) -> m.Reply:
-        return m.Seen(self._recorders.look_for(command.name, command.needles))
+        return m.CaptureReply(self._recorders.look_for(command.name, command.needles))
 
     async def _stop_recording(self, command: m.StopRecording) -> m.Reply:
         self._recorders.stop(command.name)

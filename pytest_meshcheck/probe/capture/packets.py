@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Sight
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 
 ETH_P_ALL = 0x0003
 SOL_PACKET = 263
@@ -88,7 +88,7 @@ class Capture:
             if not await self._sees_canary():
                 raise ProbeFault(f"a canary that was sent to {address} was not seen: this capture would miss traffic")
 
-    def look_for(self, needles: tuple[str, ...]) -> Sight:
+    def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles went by, in whatever pieces; ProbeFault where packets were lost, or more came than is kept."""
         self._drain()
         self._refuse_gaps()
@@ -96,7 +96,7 @@ class Capture:
         texts = [run for segments in self._flows.values() for run in runs(segments)]
         there = self._between(lambda flow: flow[:2] if flow[2] in self._servers else None)
         back = self._between(lambda flow: flow[2:] if flow[0] in self._servers else None)
-        return Sight(
+        return CaptureResult(
             connections=len(there),
             bytes_to_server=sum(map(len, there)),
             bytes_to_client=sum(map(len, back)),

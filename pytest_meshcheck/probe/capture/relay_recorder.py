@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Sight
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 from pytest_meshcheck.probe.protocol.sockets import ABORTIVE
 
 CHUNK = 1 << 16
@@ -40,14 +40,14 @@ class Recorder:
         self._relays: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept())
 
-    def look_for(self, needles: tuple[str, ...]) -> Sight:
+    def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles went through, in whatever pieces; ProbeFault where more went through than was kept."""
         if self._recorded > LIMIT:
             raise ProbeFault(
                 f"{self._recorded} bytes went through, of which {LIMIT} are kept: the search would not be whole"
             )
         directions = [side for seen in self._recordings for side in (seen.to_server, seen.to_client)]
-        return Sight(
+        return CaptureResult(
             connections=len(self._recordings),
             bytes_to_server=sum(len(seen.to_server) for seen in self._recordings),
             bytes_to_client=sum(len(seen.to_client) for seen in self._recordings),

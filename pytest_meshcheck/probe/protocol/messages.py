@@ -5,11 +5,11 @@ import msgspec
 from pytest_meshcheck.probe.protocol.observations import (
     Attempt as Attempt,
     AttemptEnding as AttemptEnding,
+    CaptureResult as CaptureResult,
     Ending as Ending,
     Exchange as Exchange,
     LoadResult as LoadResult,
-    Sight as Sight,
-    Sighting as Sighting,
+    PollResult as PollResult,
     Standstill as Standstill,
     Tls as Tls,
     joined as joined,
@@ -27,11 +27,11 @@ from pytest_meshcheck.probe.protocol.requests import (
     Credentials as Credentials,
     Listen as Listen,
     LoadPlan as LoadPlan,
-    Look as Look,
+    Poll as Poll,
+    PolledValue as PolledValue,
+    Property as Property,
     Request as Request,
     ServerTls as ServerTls,
-    Shown as Shown,
-    Sign as Sign,
 )
 
 
@@ -72,9 +72,9 @@ class Resume(msgspec.Struct, frozen=True, tag=True):
 
 
 class Watch(msgspec.Struct, frozen=True, tag=True):
-    """Look side by side; each look ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
+    """Poll side by side; each poll ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
 
-    looks: tuple[Look, ...]
+    polls: tuple[Poll, ...]
     in_a_row: int
     within: float
 
@@ -157,7 +157,7 @@ class Capture(msgspec.Struct, frozen=True, tag=True):
 
 
 class LookFor(msgspec.Struct, frozen=True, tag=True):
-    """Search what a recorder has seen so far; answers ``Seen``."""
+    """Search what a recorder has seen so far; answers ``CaptureReply``."""
 
     name: str
     needles: tuple[str, ...]
@@ -213,7 +213,7 @@ class Exchanged(msgspec.Struct, frozen=True, tag=True):
 class Watched(msgspec.Struct, frozen=True, tag=True):
     """What was seen at each look, in their order."""
 
-    sightings: tuple[Sighting, ...]
+    results: tuple[PollResult, ...]
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -229,10 +229,10 @@ class Ledger(msgspec.Struct, frozen=True, tag=True):
     arrived: int = 0
 
 
-class Seen(msgspec.Struct, frozen=True, tag=True):
+class CaptureReply(msgspec.Struct, frozen=True, tag=True):
     """What the recorder saw."""
 
-    sight: Sight
+    captured: CaptureResult
 
 
 class Kept(msgspec.Struct, frozen=True, tag=True):
@@ -254,7 +254,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Kept | Felt | Failed
+Reply = Done | Exchanged | Watched | Loaded | Ledger | CaptureReply | Kept | Felt | Failed
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import enum
 import msgspec
 
 from pytest_meshcheck.probe.protocol.protocols import Protocol
-from pytest_meshcheck.probe.protocol.requests import Shown
+from pytest_meshcheck.probe.protocol.requests import PolledValue
 
 
 class Ending(enum.StrEnum):
@@ -174,7 +174,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """The same by the wall clock."""
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class CaptureResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a wire recorder saw of what it was asked to look for."""
 
     connections: int
@@ -186,10 +186,10 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """The first 4096 bytes of the newest connection, both directions, in the order seen."""
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+class PollResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen last, and whether it was as expected, several times in a row."""
 
-    shown: Shown
+    value: PolledValue
     convincing: bool
 
 

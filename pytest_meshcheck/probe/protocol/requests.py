@@ -162,7 +162,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds. Once a request is sent so much later than it was due, the machine does not carry the load: it ends."""
 
 
-class Sign(enum.StrEnum):
+class Property(enum.StrEnum):
     """What is looked at in an answer."""
 
     SERVED = "served"
@@ -171,13 +171,13 @@ class Sign(enum.StrEnum):
     """Which policies the client's data plane shows that it goes by: their mark; None for none, false for no answer."""
 
 
-Shown = bool | str | None
+PolledValue = bool | str | None
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """A request, made again and again under ids of its own, until it is answered as expected."""
 
     request: Request
-    sign: Sign
-    expected: Shown | msgspec.UnsetType = msgspec.UNSET
+    examined: Property
+    expected: PolledValue | msgspec.UnsetType = msgspec.UNSET
     """Unset: whatever it is, as long as it is the same."""

@@ -19,7 +19,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Policy, about_service, mark
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment
-from pytest_meshcheck.probe.protocol.messages import Sign
+from pytest_meshcheck.probe.protocol.messages import Property
 from pytest_meshcheck.testbed.convergence.conditions import Condition, unmet
 
 SWITCH = "MESHCHECK_CONVERGENCE_CACHE"
@@ -89,7 +89,7 @@ class ConvergenceCache:
             return
         async with self._locks[route]:
             while self._verified.get(route, 0) != (change := self._changes[service]):
-                wrong = await self._polled(Condition(caller, server, port, Sign.POLICIES, self._marks.get(service)))
+                wrong = await self._polled(Condition(caller, server, port, Property.POLICIES, self._marks.get(service)))
                 self._verified[route] = change
                 if wrong and change == self._changes[service] and service not in self._marks:
                     raise Inconclusive(f"a deleted policy is still in effect: {wrong}")

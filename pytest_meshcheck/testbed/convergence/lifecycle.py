@@ -30,7 +30,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.policy import Policy, ServerPolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.probe.protocol.messages import Shown
+from pytest_meshcheck.probe.protocol.messages import PolledValue
 from pytest_meshcheck.testbed.convergence.applied import AppliedPolicies
 from pytest_meshcheck.testbed.convergence.cache import ConvergenceCache
 from pytest_meshcheck.testbed.convergence.conditions import (
@@ -61,7 +61,7 @@ class PolicyLifecycle:
     scale: float
     applied: AppliedPolicies = field(init=False)
     cache: ConvergenceCache = field(init=False)
-    _without_policies: dict[Subject, Shown] = field(default_factory=dict)
+    _without_policies: dict[Subject, PolledValue] = field(default_factory=dict)
     """What outsiders meet without any policy of ours, polled once: another process of the run may have just changed the
     whole mesh when it would be polled again."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)

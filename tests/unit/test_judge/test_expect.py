@@ -19,7 +19,7 @@ from pytest_meshcheck.model.observation import (
     Protocol,
     Spread,
 )
-from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Sight
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding, CaptureResult
 
 
 def exchange(ending: Ending = Ending.ANSWERED, protocol: Protocol = Protocol.HTTP1, **seen: Any) -> Exchange:
@@ -32,8 +32,8 @@ def attempt(number: int = 1, ending: AttemptEnding = AttemptEnding.ANSWERED, **s
     return Attempt(number=number, ending=ending, wall=0.0, **{**defaults, **seen})
 
 
-def sight(*found: str, to_server: int = 9, to_client: int = 9) -> Sight:
-    return Sight(connections=1, bytes_to_server=to_server, bytes_to_client=to_client, found=found, excerpt=b"")
+def captured(*found: str, to_server: int = 9, to_client: int = 9) -> CaptureResult:
+    return CaptureResult(connections=1, bytes_to_server=to_server, bytes_to_client=to_client, found=found, excerpt=b"")
 
 
 def load(**wrong: Any) -> LoadOutcome:
@@ -90,8 +90,8 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
         lambda c: c.kept_schedule(1.0),
     ),
     "kept its schedule, slowly": (load(served_in=SLOW), lambda c: c.kept_schedule(1.0)),
-    "readable": (sight("a", "b"), lambda c: c.readable(["a", "b"])),
-    "unreadable": (sight(), lambda c: c.unreadable()),
+    "readable": (captured("a", "b"), lambda c: c.readable(["a", "b"])),
+    "unreadable": (captured(), lambda c: c.unreadable()),
 }
 
 # seen, sentence, what is expected, what is the case
@@ -244,12 +244,12 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     ),
     "sent too few": (load(), lambda c: c.sent_at_least(11), "at least 11 requests", "10 were sent"),
     "a canary is missing": (
-        sight("a"),
+        captured("a"),
         lambda c: c.readable(["a", "b"]),
         "2 canaries on the wire",
         "1 of them missing",
     ),
-    "readable": (sight("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
+    "readable": (captured("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
 }
 
 
@@ -285,7 +285,7 @@ def test_nobody_there_is_no_refusal(ending: Ending) -> None:
 @pytest.mark.parametrize("silent", [{"to_server": 0}, {"to_client": 0}])
 def test_silence_is_not_confidential(silent: dict[str, int]) -> None:
     with pytest.raises(Inconclusive, match="none was recorded"):
-        expect(sight(**silent)).unreadable()
+        expect(captured(**silent)).unreadable()
 
 
 def test_a_value_is_called_what_it_is() -> None:
@@ -373,7 +373,7 @@ RESTS_ON: dict[str, tuple[Callable[[], object], Time | None]] = {
     "failed under load": (lambda: expect(load(failed=(("r-1", "reset"),)), rests_on=TIME).served_once(), TIME),
     "doubled under load": (lambda: expect(load(duplicated=(("r-1", 2),)), rests_on=TIME).served_once(), None),
     "lost under load": (lambda: expect(load(lost=("r-1",)), rests_on=TIME).served_once(), None),
-    "readable": (lambda: expect(sight("canary"), rests_on=TIME).unreadable(), None),
+    "readable": (lambda: expect(captured("canary"), rests_on=TIME).unreadable(), None),
 }
 
 

@@ -333,11 +333,11 @@ async def test_a_load_of_websockets_is_good_where_each_was_served(pair: Any) -> 
 
 
 async def test_what_is_served_is_looked_at_as_with_other_protocols(pair: Any) -> None:
-    looks = [
-        m.Look(request=pair.request(name, "ws", protocol=WS, headers=headers), sign=sign, expected=expected)
-        for name, sign, headers, expected in (
-            ("ws-served", m.Sign.SERVED, (), True),
-            ("ws-marked", m.Sign.POLICIES, ((m.POLICIES_HEADER, "mark"),), "mark"),
+    polls = [
+        m.Poll(request=pair.request(name, "ws", protocol=WS, headers=headers), examined=examined, expected=expected)
+        for name, examined, headers, expected in (
+            ("ws-served", m.Property.SERVED, (), True),
+            ("ws-marked", m.Property.POLICIES, ((m.POLICIES_HEADER, "mark"),), "mark"),
         )
     ]
-    assert all(sighting.convincing for sighting in await pair.watch(*looks))
+    assert all(result.convincing for result in await pair.watch(*polls))

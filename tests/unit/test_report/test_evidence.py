@@ -103,7 +103,7 @@ PLACES: dict[str, Callable[[str], Entry]] = {
     "wire": lambda secret: Entry(
         "wire",
         "x",
-        m.Sight(connections=1, bytes_to_server=1, bytes_to_client=1, found=(secret,), excerpt=secret.encode()),
+        m.CaptureResult(connections=1, bytes_to_server=1, bytes_to_client=1, found=(secret,), excerpt=secret.encode()),
     ),
     "something else": lambda secret: Entry("measured", "x", ValueError(secret)),
 }
@@ -200,8 +200,10 @@ def test_the_summary_is_for_reading(tmp_path: Path) -> None:
 
 
 def test_policies_and_wire_have_files_of_their_own(tmp_path: Path) -> None:
-    sight = m.Sight(connections=1, bytes_to_server=3, bytes_to_client=0, found=(), excerpt=b"GET / HTTP/1.1\r\n\x00")
-    entries = [Entry("policy", "MutualTls", [{"kind": "Listener"}]), Entry("wire", "a -> b", sight)]
+    captured = m.CaptureResult(
+        connections=1, bytes_to_server=3, bytes_to_client=0, found=(), excerpt=b"GET / HTTP/1.1\r\n\x00"
+    )
+    entries = [Entry("policy", "MutualTls", [{"kind": "Listener"}]), Entry("wire", "a -> b", captured)]
     write_evidence(tmp_path, entries)
     (policy,) = json.loads((tmp_path / "manifests.json").read_text())
     assert policy["manifests"] == [{"kind": "Listener"}]
