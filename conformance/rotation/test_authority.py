@@ -234,17 +234,17 @@ async def test_client_of_removed_root_is_refused(mesh: MeshUnderTest, server: Wo
     """Once the old root is no longer announced, a client under it is refused, and one under the new root is served."""
     old, new = await switched_roots(mesh)
 
-    async def knock(issuer: Issuer) -> Exchange:
+    async def request_under(issuer: Issuer) -> Exchange:
         return await mesh.tls_request(outsider, server, peer(issuer, mesh.identity_of(outsider)))
 
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await knock(old)).answered()
+        control(await request_under(old)).answered()
         await mesh.rotate(Rotation.ROOT_DROP)
         within = mesh.documented.rotation.roots_act_within + mesh.tolerance
-        refused = await mesh.until_refused("client of the old root", lambda: knock(old), within)
+        refused = await mesh.until_refused("client of the old root", lambda: request_under(old), within)
         expect(refused).refused(mesh.refusals.client)
         expect(await server.attempts(refused)).never_arrived()
-        expect(await knock(new), "a client of the new root").answered()
+        expect(await request_under(new), "a client of the new root").answered()
 
 
 @check(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import LoadOutcome, join
+from pytest_meshcheck.model.observation import LoadOutcome, outcome_of
 from pytest_meshcheck.probe.protocol import messages as m
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Load:
         await self._end(client)
         for server in self.servers:
             self._seen += await server.attempts_of(self)
-        self.outcome = join(self._seen, *self._ended)
+        self.outcome = outcome_of(self._seen, *self._ended)
         return self.outcome
 
     async def _end(self, client: "Workload") -> None:

@@ -21,7 +21,7 @@ __all__ = [
     "Protocol",
     "Spread",
     "Tls",
-    "join",
+    "outcome_of",
     "takes_form",
 ]
 
@@ -118,7 +118,7 @@ class LoadOutcome:
         return not (self.failed or self.lost or self.duplicated)
 
 
-def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
+def outcome_of(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
     """Join the ledgers of the servers with the results of the client, which may have had several instances in turn."""
     seen = Counter(attempt.request_id for attempt in attempts)
     failed, lost, duplicated, lateness, latency, served = [], [], [], [], [], []

@@ -47,7 +47,7 @@ BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
 """Awaited before a caller calls a server's port or, without a caller, before that port is closed to all."""
 
 
-async def at_once(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
+async def no_wait(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
     """Do not wait."""
 
 
@@ -78,7 +78,7 @@ class Workload:
     patience: float = 10.0
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
-    before_call: BeforeCall = field(default=at_once, compare=False, repr=False)
+    before_call: BeforeCall = field(default=no_wait, compare=False, repr=False)
     unreached: str = ""
 
     @property

@@ -114,7 +114,7 @@ class Run:
     def lock_of(self, mesh: MeshName) -> Path | None:
         """The file of the lock on a mesh that several processes of this run share; None if they do not."""
         on_cluster = self.adapters[mesh].runs_on is PlatformKind.KUBERNETES
-        return self.cluster.attachment.lock_file if self.cluster and on_cluster else None
+        return self.cluster.cluster_ref.lock_file if self.cluster and on_cluster else None
 
     def _collects_a_part(self) -> bool:
         return self.config.getoption("lf", False) or any("::" in argument for argument in self.config.args)

@@ -16,7 +16,7 @@ from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
 from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem
 from pytest_meshcheck.run.loops import refuse_other_loops
-from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
+from pytest_meshcheck.run.outcomes import OUTCOMES, encode, fill_result, suite_frames_only, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
 
 KEPT_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
@@ -132,11 +132,11 @@ class Judging:
         verdict = verdict_of(report, error)
         report.when = PHASES.get(verdict, report.when)
         if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
-            report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
+            report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=suite_frames_only(planned.check))
         if verdict in KEPT_VERDICTS:
             item.stash[EVIDENCE_IS_KEPT] = True
         mesh = item.stash.get(SUBJECT, None)
-        return Attempt.of(report, replace_result(result_of(planned, verdict, report.duration), error, report, mesh))
+        return Attempt.of(report, fill_result(result_of(planned, verdict, report.duration), error, report, mesh))
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
         """Attach the result of the item to the report, for the score keeper and for JUnit."""
@@ -153,7 +153,7 @@ class Judging:
         others = [one for one in item.user_properties if one[0] not in properties]
         # JUnit reads them from the report of the teardown, which copies those of the item
         report.user_properties[:] = item.user_properties[:] = [*others, *properties.items()]
-        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.standstills.longest)) if mesh else ({}, "", {})
+        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.stalls.longest)) if mesh else ({}, "", {})
         setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
 
     def _keep_evidence(self, item: pytest.Item) -> None:

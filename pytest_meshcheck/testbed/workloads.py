@@ -123,7 +123,7 @@ class Stage:
         """Remove workloads that died, failed to start or are not reached; they start again when next requested."""
         unreached = [one for one in _ready(self._started.values()) if one.unreached]
         await asyncio.gather(*(self.platform.stop(one.spec) for one in unreached))
-        gone = {*await self.platform.clear_dead(), *map(str, unreached)}
+        gone = {*await self.platform.remove_dead(), *map(str, unreached)}
         for role, start in list(self._started.items()):
             if str(self._spec(role)) in gone or (start.done() and (start.cancelled() or start.exception())):
                 del self._started[role]

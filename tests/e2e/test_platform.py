@@ -123,13 +123,13 @@ async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tupl
 
 async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, _ = pair
-    feigned = await platform.start(
+    impersonated = await platform.start(
         WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.IMPERSONATED), Metadata()
     )
-    assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
-    await platform.serve(feigned, "http")
-    assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
-    await platform.stop(feigned.spec)
+    assert (await client.get(impersonated, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
+    await platform.serve(impersonated, "http")
+    assert (await client.get(impersonated, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
+    await platform.stop(impersonated.spec)
 
 
 async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform: Kubernetes, given: Given) -> None:
@@ -140,7 +140,7 @@ async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform
     await asyncio.wait_for(missed(platform), NOTICED_WITHIN)
     with pytest.raises(Inconclusive, match=f"{spec} died or restarted during the check: "):
         platform.check()
-    assert await platform.clear_dead() == [str(spec)]
+    assert await platform.remove_dead() == [str(spec)]
     platform.check()
     await platform.start(spec, Metadata())
 
@@ -239,13 +239,13 @@ async def test_an_instance_takes_over_under_load_and_no_ledger_is_lost(
     old = await platform.start(WorkloadSpec(platform.namespace("blue"), "heir"), Metadata())
     async with client.load(old, 50) as load:
         await old.wait_for_attempts(f"{load.request_id}-9")
-        new = await platform.join(old, Metadata())
+        new = await platform.add_instance(old, Metadata())
         load.servers.append(new)
         seen, _ = await converge(lambda: new.attempts_of(load), bool, NOTICED_WITHIN)
-        await platform.withdraw(old)
+        await platform.drain(old)
     assert seen
     assert load.result.served_once
-    await platform.let_go(old)
+    await platform.remove_old(old)
     answered = await client.get(new)
     assert answered.status == 200
     assert await new.attempts(answered)

@@ -10,7 +10,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
+from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, endpoints_by_service, next_number
 from pytest_meshcheck.platforms.local.process_table import ProcessTable
@@ -95,7 +95,7 @@ class Processes:
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, and until the mesh has admitted it.
 
-        A feigned workload serves nothing yet: ``serve`` opens its ports.
+        An impersonated workload serves nothing yet: ``serve`` opens its ports.
 
         Raises:
             ValueError: One of that name runs already.
@@ -118,7 +118,7 @@ class Processes:
         return workload
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
-        """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
+        """Open one declared port of an impersonated workload, with TLS of its own where ``tls`` is given."""
         await self._serve(workload, [self._listen(self.members[str(workload)], port, tls)])
 
     async def stop(self, spec: WorkloadSpec) -> None:
@@ -137,7 +137,7 @@ class Processes:
         """The longest standstill in seconds of the probes, and of the sidecars."""
         return self.processes.longest_stalls()
 
-    async def clear_dead(self) -> Sequence[str]:
+    async def remove_dead(self) -> Sequence[str]:
         """Stop the remains of workloads that lost their probe or sidecar; returns them as ``namespace/name``."""
         await self.processes.notice_ends()
         dead = {child.name.partition(" of ")[2] for child in self.processes.children if child.lost}
@@ -178,15 +178,15 @@ class Processes:
         return server.data_plane(port)
 
     def wire(
-        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+        self, client: Workload, server: Workload, port: str, hops: Sequence[ProxyHop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
         """Record the traffic between two data planes, on new connections, while the block runs.
 
         Raises:
             ValueError: Local processes have no proxies in between.
         """
-        if stops:
-            raise ValueError(f"{stops[0].name} is no local process: leave it out of the way that is recorded")
+        if hops:
+            raise ValueError(f"{hops[0].name} is no local process: leave it out of the way that is recorded")
         self.check()
         return self._wires.wire(str(client), self.members[str(server)], port)
 

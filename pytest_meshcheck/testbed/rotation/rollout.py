@@ -84,7 +84,7 @@ async def _each(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 async def _add_instance(
     platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload]
 ) -> Replacement:
-    successor = await platform.join(workload, mesh.enrolment(workload.spec))
+    successor = await platform.add_instance(workload, mesh.enrolment(workload.spec))
     incoming = [load for one in running for load in one.loads if any(server is workload for server in load.servers)]
     old = workload.replace_with(successor)
     for load in incoming:
@@ -95,7 +95,7 @@ async def _add_instance(
 
 async def _drain(platform: Replacing, one: Replacement, scale: float) -> None:
     reached = await is_reached(one.new, one.served, scale)
-    await platform.withdraw(one.old)
+    await platform.drain(one.old)
     if reached:
         await drained(one.old, one.new, one.incoming, one.served, scale)
 
@@ -103,7 +103,7 @@ async def _drain(platform: Replacing, one: Replacement, scale: float) -> None:
 async def _remove_old(platform: Replacing, one: Replacement) -> None:
     for load in one.incoming:
         await load.leave(one.old)
-    await platform.let_go(one.old)
+    await platform.remove_old(one.old)
 
 
 async def _introduce(mesh: Mesh, newcomers: Sequence[Workload], running: Sequence[Workload], scale: float) -> None:

@@ -11,7 +11,7 @@ from wsproto.connection import Connection as Frames
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.utilities import generate_accept_token
 
-from pytest_meshcheck.model.observation import join
+from pytest_meshcheck.model.observation import outcome_of
 from pytest_meshcheck.probe.client.exchange import Observed
 from pytest_meshcheck.probe.client.websocket import WebSocket
 from pytest_meshcheck.probe.protocol import messages as m
@@ -328,7 +328,7 @@ async def test_a_load_of_websockets_is_good_where_each_was_served(pair: Any) -> 
     assert await pair.client.call(m.StartLoad(plan)) == m.Done()
     result = (await pair.client.call(m.FinishLoad("ws-load"))).result
     assert result.statuses == (101, 403, 101, 101, 101)
-    outcome = join(await pair.ledger("ws-load-", prefix=True), result)
+    outcome = outcome_of(await pair.ledger("ws-load-", prefix=True), result)
     assert [name for name, _ in outcome.failed] == ["ws-load-1"]
 
 
