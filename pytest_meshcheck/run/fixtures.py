@@ -137,9 +137,9 @@ async def mesh_evidence(
 ) -> AsyncIterator[None]:
     """Collects the evidence of this test from here on, complete even if starting the workloads fails."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    planned = request.node.stash.get(CHECK_ITEM, None)
-    async with mesh_session.lock.held(exclusive=bool(planned and planned.check.disruptive)):
-        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
+    check_item = request.node.stash.get(CHECK_ITEM, None)
+    async with mesh_session.lock.held(exclusive=bool(check_item and check_item.check.disruptive)):
+        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if check_item else None)
         request.node.stash[SUBJECT] = mesh_session
         yield
         if run.judging.keeps_evidence(request.node):

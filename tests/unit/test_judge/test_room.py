@@ -39,11 +39,11 @@ def stage(adapter: Any, platform: Any) -> Stage:
 async def test_each_process_of_a_run_needs_a_stage_of_its_own() -> None:
     platform = Narrow(places=5)
     assert isinstance(platform, Limited)
-    planned = stage(NoMesh(), platform)
-    await planned.ask_for_room(["client", "server"], processes=2)
+    ready = stage(NoMesh(), platform)
+    await ready.ask_for_room(["client", "server"], processes=2)
     assert platform.asked == ["blue-run/client", "blue-run/server"]
     with pytest.raises(Inconclusive, match="too small"):
-        await planned.ask_for_room(["client", "server"], processes=3)
+        await ready.ask_for_room(["client", "server"], processes=3)
 
 
 @pytest.mark.asyncio
