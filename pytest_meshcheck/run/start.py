@@ -41,7 +41,7 @@ def list_meshes(config: pytest.Config) -> int:
     return 0
 
 
-def begin(config: pytest.Config, settings: Settings) -> None:
+def start(config: pytest.Config, settings: Settings) -> None:
     """Turn this pytest run into a conformance run.
 
     Raises:

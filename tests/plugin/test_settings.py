@@ -60,7 +60,7 @@ def test_values_cover_every_option() -> None:
 def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
     """What a setting is, given an ini file and a command line."""
     # No mesh is begun: only the settings count.
-    monkeypatch.setattr("pytest_meshcheck.run.start.begin", lambda *_: None)
+    monkeypatch.setattr("pytest_meshcheck.run.start.start", lambda *_: None)
 
     def tell(name: str, ini: str | None, *args: str) -> str:
         line = f"{name} = {ini}\n" if ini is not None else ""

@@ -16,10 +16,10 @@ class PeerGone(Exception):
     """The peer closed or reset the connection while it was needed."""
 
 
-class Inbound(asyncio.Protocol):
+class AcceptedConnection(asyncio.Protocol):
     """One accepted connection, served by one task."""
 
-    def __init__(self, serve: Callable[["Inbound"], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, serve: Callable[["AcceptedConnection"], Coroutine[Any, Any, None]]) -> None:
         self._serve = serve
         self._unread = bytearray()
         self._readable = asyncio.Event()

@@ -10,7 +10,7 @@ from pytest_meshcheck.probe.protocol import grpc_framing as grpc
 from pytest_meshcheck.probe.protocol.body import content, halves
 from pytest_meshcheck.probe.protocol.grpc_framing import MessageReader
 from pytest_meshcheck.probe.protocol.messages import Answer, AttemptEnding, Behaviour, joined
-from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.ledger import Entry
 from pytest_meshcheck.probe.server.scripts import UNSCRIPTED
 
@@ -63,7 +63,7 @@ class Stream:
 class Wire(Protocol):
     """What an answer needs of its connection."""
 
-    inbound: Inbound
+    connection: AcceptedConnection
 
     async def headers(self, stream: Stream, headers: Headers, *, end: bool = False) -> None:
         """Send a block of headers."""
@@ -157,8 +157,8 @@ async def echo(wire: Wire, stream: Stream) -> None:
 
 async def end(wire: Wire, stream: Stream, trailers: Headers) -> None:
     """End the answer. It is written down first: whoever has the answer finds the attempt ended."""
-    if wire.inbound.gone:
-        raise PeerGone(wire.inbound.gone)
+    if wire.connection.gone:
+        raise PeerGone(wire.connection.gone)
     stream.entry.end(AttemptEnding.ANSWERED)
     if trailers:
         await wire.headers(stream, trailers, end=True)
@@ -181,12 +181,12 @@ async def refuse(wire: Wire, stream: Stream) -> None:
 async def close(wire: Wire, stream: Stream) -> None:
     """Close the whole connection."""
     stream.entry.end(AttemptEnding.CUT, "closed as scripted")
-    wire.inbound.finish()
+    wire.connection.finish()
 
 
 async def stall(wire: Wire, _stream: Stream) -> None:
     """Never answer; the connection cancels this when the peer gives up."""
-    await wire.inbound.pause(None)
+    await wire.connection.pause(None)
 
 
 BEHAVIOURS = {

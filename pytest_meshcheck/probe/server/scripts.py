@@ -11,7 +11,7 @@ SCRIPTS = 10_000
 
 
 @dataclass
-class Service:
+class ScriptedResponses:
     """Decides what is answered to an attempt, and writes it down."""
 
     ledger: Ledger = field(default_factory=Ledger)

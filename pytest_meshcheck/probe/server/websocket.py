@@ -18,17 +18,17 @@ from pytest_meshcheck.probe.protocol.websocket import (
     bytes_of,
     misfit,
 )
-from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.http1 import Http1Server
 from pytest_meshcheck.probe.server.ledger import Entry
-from pytest_meshcheck.probe.server.scripts import UNSCRIPTED, Service
+from pytest_meshcheck.probe.server.scripts import UNSCRIPTED, ScriptedResponses
 
 UPGRADE_REQUIRED = 426
 
 
-async def serve(service: Service, port: Listen, inbound: Inbound) -> None:
+async def serve(responses: ScriptedResponses, port: Listen, connection: AcceptedConnection) -> None:
     """Serve a connection to its end; see ``listeners``."""
-    await WebSocketServer(inbound, service, port.port).run()
+    await WebSocketServer(connection, responses, port.port).run()
 
 
 class WebSocketServer(Http1Server):
@@ -44,7 +44,7 @@ class WebSocketServer(Http1Server):
             self._inform(answer)
             entry.answering()
             self._put(h11.InformationalResponse(status_code=SWITCHING, headers=accepting(attempt, answer)))
-            await Conversation(self._inbound, entry, answer).run(self._http.trailing_data[0])
+            await Conversation(self._connection, entry, answer).run(self._http.trailing_data[0])
         else:
             required = msgspec.structs.replace(answer, status=UPGRADE_REQUIRED, headers=(*REQUIRED, *answer.headers))
             await super()._answer(entry, required, bodiless)
@@ -65,8 +65,8 @@ def accepting(attempt: Attempt, answer: Answer) -> list[tuple[bytes, bytes]]:
 class Conversation:
     """An upgraded connection."""
 
-    def __init__(self, inbound: Inbound, entry: Entry, answer: Answer) -> None:
-        self._inbound = inbound
+    def __init__(self, connection: AcceptedConnection, entry: Entry, answer: Answer) -> None:
+        self._connection = connection
         self._entry = entry
         self._answer = answer
         self._frames = Frames(ConnectionType.SERVER)
@@ -80,12 +80,12 @@ class Conversation:
                 if isinstance(event, CloseConnection):
                     return await self._close(event)
                 await self._take(event)
-            if not (data := await self._inbound.read()):
-                raise PeerGone(self._inbound.gone)
+            if not (data := await self._connection.read()):
+                raise PeerGone(self._connection.gone)
 
     async def _take(self, event: Event) -> None:
         if isinstance(event, Ping):
-            await self._inbound.write(self._frames.send(event.response()))
+            await self._connection.write(self._frames.send(event.response()))
         elif isinstance(event, Message):
             data = bytes_of(event)
             self._entry.received(data)
@@ -99,9 +99,9 @@ class Conversation:
         scripted = self._answer.body
         if scripted != UNSCRIPTED.body:
             data, is_text = content(scripted), bool(scripted.text)
-        await self._inbound.pause(self._answer.body_delay)
+        await self._connection.pause(self._answer.body_delay)
         message = TextMessage(data=data.decode()) if is_text else BytesMessage(data=data)
-        await self._inbound.write(self._frames.send(message))
+        await self._connection.write(self._frames.send(message))
 
     async def _close(self, event: CloseConnection) -> None:
         """Answer a close frame; what is no frame at all is answered by one."""
@@ -109,4 +109,4 @@ class Conversation:
             self._entry.end(AttemptEnding.ANSWERED)
         else:
             self._entry.end(AttemptEnding.CUT, f"not WebSocket: {event.reason}")
-        await self._inbound.write(self._frames.send(event.response()))
+        await self._connection.write(self._frames.send(event.response()))
