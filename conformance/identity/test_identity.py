@@ -25,14 +25,19 @@ FORGED = {
 @pytest.mark.parametrize("port", ["http", "grpc"])
 @check(MUST, "identity.caller", proves={Capability.PEER_IDENTITY})
 async def test_server_sees_the_callers_identity(
-    mesh: MeshUnderTest, server: Workload, client: Workload, other: Workload, twin_client: Workload, port: str
+    mesh: MeshUnderTest,
+    server: Workload,
+    client: Workload,
+    second_client: Workload,
+    client_in_green: Workload,
+    port: str,
 ) -> None:
     """The identity that a server is told is that of the caller's service account; different callers differ.
 
     Two service accounts of one namespace, and one of the same name in another namespace.
     """
     seen = []
-    for caller in (client, other, twin_client):
+    for caller in (client, second_client, client_in_green):
         served = control(await caller.get(server, port)).answered()
         (attempt,) = control(await server.attempts(served)).attempted(1)
         seen.append(mesh.peer_identity(attempt))

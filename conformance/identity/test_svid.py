@@ -66,12 +66,12 @@ async def served_leaf(
     request: pytest.FixtureRequest,
     mesh: MeshUnderTest,
     mesh_server: Workload,
-    mesh_renewing: Workload,
+    mesh_short_lived: Workload,
     mesh_outsider: Workload,
     mesh_client: Workload,
 ) -> ServedLeaf:
     """The certificate that a workload serves: one that lasts, or one that is renewed again and again."""
-    workload = {"server": mesh_server, "renewing": mesh_renewing}[request.param]
+    workload = {"server": mesh_server, "renewing": mesh_short_lived}[request.param]
     (leaf, *above), shown = await mesh.shown_chain(mesh_outsider, workload)
     return ServedLeaf(workload, leaf, tuple(above), shown, await mesh_client.get(workload))
 

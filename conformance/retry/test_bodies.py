@@ -92,7 +92,7 @@ POINTS = {
 @pytest.mark.parametrize("point", POINTS)
 @check(MUST, "retry.body-once", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_body_late_and_refused_early(
-    mesh: MeshUnderTest, client: Workload, bystander: Workload, point: str, case: str
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, point: str, case: str
 ) -> None:
     """An attempt brings the body exactly once, also where the first attempt fails before the body has come.
 
@@ -109,18 +109,18 @@ async def test_body_late_and_refused_early(
     listed = {"statuses": frozenset({503})} if failure is Failure.STATUS else {"on": frozenset({failure})}
     pause = {"pause_after": parts * upload.middle} if is_early else {}
     first = msgspec.structs.replace(FIRST[failure], after=parts * PART if is_early else None)
-    control(await bystander.attempts(await client.get(bystander, port, **upload.request))).bodies(*body)
-    async with mesh.policy(Retry(bystander, 1, **listed)):
-        request_id = await bystander.answers(first)
+    control(await plain_server.attempts(await client.get(plain_server, port, **upload.request))).bodies(*body)
+    async with mesh.policy(Retry(plain_server, 1, **listed)):
+        request_id = await plain_server.answers(first)
         answer = await client.in_two_parts(
-            bystander,
-            bystander.wait_for_attempts(request_id, 2),
+            plain_server,
+            plain_server.wait_for_attempts(request_id, 2),
             port,
             request_id=request_id,
             **upload.request,
             **pause,
         )
-    attempts = await bystander.attempts(request_id)
+    attempts = await plain_server.attempts(request_id)
     control(len(attempts), "attempts").at_least(1)
     expect(attempts[1:]).bodies(*body)
     if mesh.documented.retry.unfinished_retried or not is_early:

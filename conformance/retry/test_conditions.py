@@ -152,7 +152,7 @@ LOST = 2
 )
 @check(MUST, "retry.fires", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_fires_for_every_spelling_of_failure(
-    mesh: MeshUnderTest, client: Workload, bystander: Workload, spelling: str
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, spelling: str
 ) -> None:
     """A retry that is configured for a failure really happens when it fails in that way, however it is spelled.
 
@@ -161,15 +161,15 @@ async def test_fires_for_every_spelling_of_failure(
     its failure.
     """
     case = SPELLINGS[spelling]
-    async with mesh.policy(Retry(bystander, 0)):
-        alone = await fails_once(client, bystander, case)
+    async with mesh.policy(Retry(plain_server, 0)):
+        alone = await fails_once(client, plain_server, case)
         control(was_served(alone), "a failure without retries").equals(False)
     listed = {"statuses": {503}} if case.failure is Failure.STATUS else {"on": {case.failure}}
-    retry = Retry(bystander, 1 if case.answer else ENOUGH, **listed)
+    retry = Retry(plain_server, 1 if case.answer else ENOUGH, **listed)
     async with mesh.policy(retry):
-        retried = await fails_once(client, bystander, case)
+        retried = await fails_once(client, plain_server, case)
         expect(retried, spelling, rests_on=None if case.answer else mesh.time(OUTAGE)).answered()
-        expect(await bystander.attempts(retried), spelling).attempted(2 if case.answer else 1)
+        expect(await plain_server.attempts(retried), spelling).attempted(2 if case.answer else 1)
 
 
 async def fails_once(client: Workload, server: Workload, case: Spelling) -> Exchange:

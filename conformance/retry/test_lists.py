@@ -109,57 +109,59 @@ def was_served(exchange: Exchange) -> bool:
 
 @pytest.mark.parametrize("case", [pytest.param(name, marks=proves(capability(name))) for name in FIRST])
 @check(MUST, "retry.combined", proves={Capability.RETRY, Capability.RETRY_GRPC})
-async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
+async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
     """A policy that lists statuses, gRPC statuses and broken connections together retries after each of them."""
     first = FIRST[case]
     listable(mesh, first)
     listed = {"statuses": STATUSES, "on": COMBINED & mesh.documented.retry.failures}
-    async with mesh.policy(Retry(bystander, 0)):
-        control(was_served(await fails_once(client, bystander, first)), "a failure without retries").equals(False)
-    async with mesh.policy(Retry(bystander, 1 if first.answer else ENOUGH, **listed)):
-        retried = await fails_once(client, bystander, first)
+    async with mesh.policy(Retry(plain_server, 0)):
+        control(was_served(await fails_once(client, plain_server, first)), "a failure without retries").equals(False)
+    async with mesh.policy(Retry(plain_server, 1 if first.answer else ENOUGH, **listed)):
+        retried = await fails_once(client, plain_server, first)
     expect(retried, case, rests_on=None if first.answer else mesh.time(OUTAGE)).answered()
-    expect(await bystander.attempts(retried), case).attempted(2 if first.answer else 1)
+    expect(await plain_server.attempts(retried), case).attempted(2 if first.answer else 1)
 
 
 @pytest.mark.parametrize("case", [name for name, first in FIRST.items() if first.answer])
 @check(MUST, "retry.zero", uses={Capability.RETRY})
-async def test_zero_disables(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
+async def test_zero_disables(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
     """A policy with 0 attempts means no retry at all, also of what the mesh retries by default."""
     first = FIRST[case]
     listable(mesh, first)
     listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": frozenset({first.failure})}
-    async with mesh.policy(Retry(bystander, 1, **listed)):
-        control(await bystander.attempts(await fails_once(client, bystander, first)), "with a retry").attempted(2)
-    async with mesh.policy(Retry(bystander, 0, **listed)):
-        failed = await fails_once(client, bystander, first)
-    expect(await bystander.attempts(failed), case).attempted(1)
+    async with mesh.policy(Retry(plain_server, 1, **listed)):
+        control(await plain_server.attempts(await fails_once(client, plain_server, first)), "with a retry").attempted(2)
+    async with mesh.policy(Retry(plain_server, 0, **listed)):
+        failed = await fails_once(client, plain_server, first)
+    expect(await plain_server.attempts(failed), case).attempted(1)
     expect(was_served(failed), "whether it is served").equals(False)
 
 
 @pytest.mark.parametrize("failure", GRPC, ids=str)
 @check(MUST, "retry.grpc-statuses", proves={Capability.RETRY_GRPC})
 async def test_grpc_status_conditions(
-    mesh: MeshUnderTest, client: Workload, bystander: Workload, failure: Failure
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, failure: Failure
 ) -> None:
     """A unary call is retried after a gRPC status that is listed, and after no other; the last status is passed on."""
     if failure not in mesh.documented.retry.failures:
         raise Unsupported(f"{failure} cannot be listed for retries")
     first, last = (Answer(grpc_status=GRPC[failure], grpc_message=word, trailers_only=True) for word in ("one", "two"))
-    async with mesh.policy(Retry(bystander, 1, on=frozenset({failure}))):
-        listed = await client.get(bystander, "grpc", request_id=await bystander.answers(first, last))
+    async with mesh.policy(Retry(plain_server, 1, on=frozenset({failure}))):
+        listed = await client.get(plain_server, "grpc", request_id=await plain_server.answers(first, last))
         others = [
             await client.get(
-                bystander, "grpc", request_id=await bystander.answers(Answer(grpc_status=code, trailers_only=True))
+                plain_server,
+                "grpc",
+                request_id=await plain_server.answers(Answer(grpc_status=code, trailers_only=True)),
             )
             for other, code in GRPC.items()
             if other is not failure
         ]
-    expect(await bystander.attempts(listed), f"{failure}, listed").attempted(2)
+    expect(await plain_server.attempts(listed), f"{failure}, listed").attempted(2)
     expect(listed).answered_grpc(GRPC[failure])
     expect(listed.grpc_message, "the message with the status").equals("two")
     for other in others:
-        expect(await bystander.attempts(other), f"gRPC status {other.grpc_status}, not listed").attempted(1)
+        expect(await plain_server.attempts(other), f"gRPC status {other.grpc_status}, not listed").attempted(1)
 
 
 @pytest.mark.parametrize("headers", MORE_RETRIES)

@@ -90,7 +90,7 @@ async def served_beside(load: Load, client: Workload, server: Workload) -> list[
 
 @check(MUST, "rotation.issuer", proves={Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_issuer_changes_under_load(
-    mesh: MeshUnderTest, client: Workload, server: Workload, renewing: Workload, outsider: Workload
+    mesh: MeshUnderTest, client: Workload, server: Workload, short_lived: Workload, outsider: Workload
 ) -> None:
     """With a new intermediate under the same root, leaves follow within the documented time, and no request is lost."""
     within = mesh.documented.rotation.issuer_acts_within + mesh.tolerance
@@ -98,7 +98,7 @@ async def test_issuer_changes_under_load(
     async with mesh.policy(*mesh.fresh_connections(server)), client.load(server, RATE) as load:
         for round_ in rounds(mesh.documented.rotation.issuer_acts_within):
             await mesh.rotate(Rotation.ISSUER)
-            seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
+            seconds = [await follows(mesh, outsider, workload, within) for workload in (server, short_lived)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
             served[round_ + 1] = await served_beside(load, client, server)
     expect(load.result, rests_on=mesh.time(within)).lost_nothing(SERVED, mesh.tolerance)
@@ -286,14 +286,14 @@ async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload:
 
 @check(MUST, "rotation.lifetime", uses={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_leaf_never_outlives_its_issuer(
-    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
+    mesh: MeshUnderTest, server: Workload, short_lived: Workload, outsider: Workload, client: Workload
 ) -> None:
     """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon."""
-    for workload in (server, renewing):
+    for workload in (server, short_lived):
         await ends_with_its_issuers(mesh, client, workload, outsider)
     try:
         await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * mesh.documented.rotation.issuer_acts_within))
-        for workload in (server, renewing):
+        for workload in (server, short_lived):
             await ends_with_its_issuers(mesh, client, workload, outsider)
     finally:
         await mesh.rotate(Rotation.ISSUER)

@@ -111,7 +111,7 @@ async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) ->
 
 async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
     """A request that is answered after 3 seconds, to a server that nobody else calls, under a limit of 0."""
-    client, server = await mesh.workload("client"), await mesh.workload("other")
+    client, server = await mesh.workload("client"), await mesh.workload("second_client")
     async with mesh.policy(Timeout(server, 0)):
         return await client.get(server, request_id=await server.answers(Answer(delay=LONG)))
 
@@ -120,14 +120,14 @@ async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
 async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange]) -> None:
     """A limit of 0 means no limit: an answer after 3 seconds arrives."""
     answer = await head_start
-    await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("other"))
+    await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("second_client"))
     expect(answer).answered()
     control(answer.seconds, "seconds").at_least(LONG - TICK)
 
 
 async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
     """One request over HTTP and one over gRPC that are answered after 15.5 seconds, between the twins in green."""
-    client, server = await mesh.workload("twin_client"), await mesh.workload("twin_server")
+    client, server = await mesh.workload("client_in_green"), await mesh.workload("server_in_green")
     patience = PATIENT + 10 * mesh.tolerance
     ids = [await server.answers(Answer(delay=PATIENT)) for _ in range(2)]
     ports = zip(("http", "grpc"), ids, strict=True)
@@ -153,7 +153,7 @@ def unlimited(documented: Documented) -> str:
 async def test_unset_means_no_limit(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
     """Where nobody set a limit there is none, above all not a proxy's own 15 seconds."""
     answers = await head_start
-    await limit_acts(mesh, await mesh.workload("twin_client"), await mesh.workload("twin_server"))
+    await limit_acts(mesh, await mesh.workload("client_in_green"), await mesh.workload("server_in_green"))
     for answer in answers:
         expect(answer, f"after {PATIENT:g} s").answered()
         control(answer.seconds, "seconds").at_least(PATIENT - TICK)

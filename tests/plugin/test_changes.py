@@ -59,11 +59,11 @@ async def test_nested(mesh, server, outsider):
 
 RETRIES = '''
 @check(MUST, "demo.rule")
-async def test_retries(mesh, client, other, server):
+async def test_retries(mesh, client, second_client, server):
     """Each caller goes by the policy of the block, and by none after it."""
     for attempts in (1, 0, 2):
         async with mesh.policy(Retry(server, attempts, frozenset({503}))):
-            for caller in (client, other):
+            for caller in (client, second_client):
                 answer = await caller.get(server, request_id=await server.answers(503, 503, 503))
                 expect(await server.attempts(answer), f"{caller}, {attempts}").attempted(attempts + 1)
     answer = await client.get(server, request_id=await server.answers(503))
@@ -147,7 +147,7 @@ NEWCOMER = '''
 @check(MUST, "demo.rule")
 async def test_newcomer(mesh, server):
     """It does not meet somebody who starts after that."""
-    newcomer = await mesh.workload("twin_client")
+    newcomer = await mesh.workload("client_in_green")
     expect(await newcomer.get(server)).answered()
 '''
 
