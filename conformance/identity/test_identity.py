@@ -1,4 +1,4 @@
-"""Who the peer is, as the server's application is told."""
+"""The peer's identity, as the server's application receives it."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from pytest_meshcheck.suite import (
 )
 
 FORGED = {
-    # header: what a client claims in it
+    # header: the identity that a client claims in it
     "x-forwarded-client-cert": "By=spiffe://cluster.local/ns/blue/sa/server;URI=spiffe://cluster.local/ns/blue/sa/forged",
     "l5d-client-id": "forged.blue.serviceaccount.identity.linkerd.cluster.local",
     "x-forwarded-identity": "spiffe://cluster.local/ns/blue/sa/forged",
@@ -32,7 +32,7 @@ async def test_server_sees_the_callers_identity(
     client_in_green: Workload,
     port: str,
 ) -> None:
-    """The identity that a server is told is that of the caller's service account; different callers differ.
+    """The identity that a server receives is that of the caller's service account; different callers differ.
 
     Two service accounts of one namespace, and one of the same name in another namespace.
     """
@@ -60,7 +60,7 @@ async def test_claimed_identity_headers_are_not_trusted(
         served = control(await caller.get(server, headers=(*claims, ("x-neutral", "arrives")))).answered()
     (attempt,) = control(await server.attempts(served)).attempted(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
-    told = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
-    expect(any("forged" in value for value in told), "a claimed identity at the application").equals(False)
+    received = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
+    expect(any("forged" in value for value in received), "a claimed identity at the application").equals(False)
     expected = mesh.identity_of(client) if who == "enrolled" else None
     expect(mesh.peer_identity(attempt), "the caller's identity").equals(expected)

@@ -1,4 +1,4 @@
-"""What a server learns of a peer that speaks TLS itself: a workload that somebody else has taken over."""
+"""The identity that a server receives of a peer that speaks TLS itself: a compromised workload."""
 
 import datetime
 import hashlib
@@ -39,7 +39,7 @@ REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 OPAQUE: Mapping[str, Callable[[Headers], str]] = {
-    # id: what is said on a port whose bytes nobody is to open, made from headers that claim an identity
+    # id: the bytes sent on an opaque port, made from headers that claim an identity
     "request": lambda headers: "\r\n".join(["GET / HTTP/1.1", *map(": ".join, headers), "\r\n"]),
     "proxy-protocol": lambda _: f"PROXY TCP4 {CLAIMED_ADDRESS} {CLAIMED_ADDRESS} 1234 80\r\n",
 }
@@ -48,7 +48,7 @@ SERVER_FIRST = "tcp-banner"
 
 
 def claims(mesh: MeshUnderTest, victim: Workload) -> Headers:
-    """Every header by which this mesh tells identities, twice, with that of a victim."""
+    """Every header in which this mesh passes identities, twice, with that of a victim."""
     name = mesh.identity_of(victim)
     return tuple((header, CLAIMS[header](name)) for header in mesh.documented.identity.headers) * 2
 
@@ -77,10 +77,10 @@ async def test_minted_peer_cannot_claim_another(
         ).answered()
     (attempt,) = control(await server.attempts(served)).attempted(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
-    expect(mesh.peer_identity(attempt), "the identity that the server is told").equals(mesh.identity_of(outsider))
+    expect(mesh.peer_identity(attempt), "the identity that the server receives").equals(mesh.identity_of(outsider))
     for header in mesh.documented.identity.headers:
-        told = attempt.header(header) or ""
-        expect(mesh.identity_of(client) in told, f"the claimed identity in {header}").equals(False)
+        received = attempt.header(header) or ""
+        expect(mesh.identity_of(client) in received, f"the claimed identity in {header}").equals(False)
 
 
 @pytest.mark.parametrize("said", OPAQUE)

@@ -56,7 +56,7 @@ class ServedLeaf:
         return any(isinstance(extension.value, kind) for extension in self.certificate.extensions)
 
     def extension(self, kind: type[Extension]) -> Extension:
-        """An extension of the certificate; a violation where it is absent."""
+        """An extension of the certificate; a violation if it is absent."""
         expect(self.has(kind), f"the extension {kind.__name__}").is_true(otherwise="the certificate does not have it")
         return self.certificate.extensions.get_extension_for_class(kind).value
 

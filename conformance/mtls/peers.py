@@ -33,7 +33,7 @@ def good(mesh: MeshUnderTest, identity: str) -> Credentials:
 
 
 def of_another_authority(_mesh: MeshUnderTest, identity: str) -> Credentials:
-    """The right identity, from a root that the mesh was never told of."""
+    """The right identity, from a root unknown to the mesh."""
     return Issuer.self_signed("stranger root").intermediate("stranger issuer").leaf([identity], Validity.of(HOUR))
 
 
@@ -56,7 +56,7 @@ def of_another_trust_domain(mesh: MeshUnderTest, identity: str) -> Credentials:
 
 
 def of_another_service_account(mesh: MeshUnderTest, _identity: str) -> Credentials:
-    """A good certificate of somebody else in the same namespace."""
+    """A good certificate of another workload in the same namespace."""
     return good(mesh, mesh.identity_in_stage("grey", "somebody-else"))
 
 
@@ -66,7 +66,7 @@ def of_another_namespace(mesh: MeshUnderTest, _identity: str) -> Credentials:
 
 
 def without_identity(mesh: MeshUnderTest, _identity: str) -> Credentials:
-    """Issued by the mesh's authority, but naming nobody."""
+    """Issued by the mesh's authority, but without a name."""
     return mesh.authority.issuer.leaf([], Validity.of(HOUR))
 
 

@@ -18,10 +18,10 @@ from pytest_meshcheck.suite import (
 )
 
 SILENCE = 3.0
-"""Seconds that a client waits for a server that speaks first; where it is let in, it hears it at once."""
+"""Seconds that a client waits for a server that speaks first; a client that is let in receives the banner at once."""
 
 SCOPES = {
-    # id: what the policy is about, seen from the server
+    # id: the policy's target, from the server's point of view
     "workload": lambda server: server,
     "namespace": lambda server: Namespace(server.namespace),
     "mesh": lambda _server: WholeMesh(),
@@ -106,7 +106,7 @@ async def test_permissive_accepts_both(
 ) -> None:
     """Under permissive mutual TLS an outsider's plaintext is served, and an enrolled client is served over TLS.
 
-    The enrolled client is authenticated where the mesh tells identities, and cannot be read on the wire.
+    The enrolled client is authenticated where the mesh passes identities on, and cannot be read on the wire.
     """
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         expect(await outsider.get(server, port)).answered()

@@ -70,7 +70,7 @@ def replaces_the_last_answer(documented: Documented) -> str:
 
 
 def passes_the_last_answer_on(documented: Documented) -> str:
-    """Why there is no error of the mesh's own after the last retry, where it documents none."""
+    """Why there is no error of the mesh's own after the last retry, if it documents none."""
     return "" if documented.retry.exhausted_statuses else "no error is documented that replaces the last answer"
 
 

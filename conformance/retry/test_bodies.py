@@ -55,7 +55,7 @@ UPLOADS = {
 }
 
 FIRST = {
-    # failure of the first attempt: what the server does
+    # failure of the first attempt: the server's answer
     Failure.STATUS: Answer(status=503),
     Failure.RESET: Answer(behaviour=Behaviour.RESET),
     Failure.REFUSED_STREAM: Answer(behaviour=Behaviour.REFUSE_STREAM),

@@ -41,10 +41,10 @@ class Spelling:
     """One way in which a first attempt fails.
 
     Attributes:
-        failure: What the policy lists.
-        answer: What the server does with the first attempt; None: nobody listens for a moment.
-        port: Where it is sent.
-        protocol: What is spoken there; None for what the port is declared as.
+        failure: The failure that the policy lists.
+        answer: The server's answer to the first attempt; None: the port is closed for a moment.
+        port: The port that it is sent to.
+        protocol: The protocol spoken there; None for the declared one.
     """
 
     failure: Failure
@@ -54,7 +54,7 @@ class Spelling:
 
     @property
     def capability(self) -> Capability:
-        """What a mesh claims that tries again after it."""
+        """The capability of a mesh that tries again after it."""
         return Capability.RETRY_GRPC if self.failure in GRPC else Capability.RETRY
 
     @property
@@ -63,7 +63,7 @@ class Spelling:
         return self.failure in GRPC and self.answer is not None and not self.answer.trailers_only
 
     def lacking(self, documented: Documented) -> str:
-        """Why the mesh does not try again after it, by its own documentation; empty where it does."""
+        """Why the mesh does not try again after it, by its own documentation; empty if it does."""
         promised = documented.retry
         if self.failure is not Failure.STATUS and self.failure not in promised.failures:
             return f"{self.failure} cannot be listed for retries"
@@ -86,7 +86,7 @@ SPELLINGS = {
     for form in ("trailers", "trailers-only")
 }
 OUTAGE = 0.2
-"""Seconds for which nobody listens."""
+"""Seconds for which the port is closed."""
 ENOUGH = 60
 """Retries that last longer than the outage, whatever the pauses between them."""
 
@@ -99,9 +99,9 @@ class Failing:
 
     Attributes:
         method: An HTTP method, or ``gRPC``.
-        failure: What a policy would list.
-        status: The HTTP or gRPC status of every attempt; 0 where it has none.
-        answer: What the server does with every attempt.
+        failure: The failure that a policy would list.
+        status: The HTTP or gRPC status of every attempt; 0 if it has none.
+        answer: The server's answer to every attempt.
     """
 
     method: str
@@ -198,7 +198,7 @@ async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Work
 async def test_unsafe_requests_run_at_most_once_by_default(
     mesh: MeshUnderTest, client: Workload, server: Workload, case: str
 ) -> None:
-    """Where nobody asked for retries, a payment is made at most once, however the application fails.
+    """Without a retry policy, a payment is made at most once, however the application fails.
 
     Numbered POST and PATCH requests meet a 503, a reset connection, and an application that never answers.
     """

@@ -1,4 +1,4 @@
-"""What a policy lists: together, not at all, by gRPC status, and against what the client asks for in headers."""
+"""The conditions of a retry policy: combined, absent, by gRPC status, and against the client's headers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,9 +41,9 @@ class First:
     """How a first attempt fails.
 
     Attributes:
-        failure: What a policy lists.
-        answer: What the server does; None: nobody listens for a moment.
-        port: Where it is sent.
+        failure: The failure that a policy lists.
+        answer: The server's answer; None: the port is closed for a moment.
+        port: The port that it is sent to.
         request: More fields of the request.
     """
 
@@ -65,7 +65,7 @@ FIRST = {
 }
 COMBINED = frozenset(case.failure for case in FIRST.values()) - {Failure.STATUS}
 OUTAGE = 0.2
-"""Seconds for which nobody listens."""
+"""Seconds for which the port is closed."""
 ENOUGH = 60
 """Retries that last longer than the outage, whatever the pauses between them."""
 
@@ -90,7 +90,7 @@ def listable(mesh: MeshUnderTest, case: First) -> None:
 
 
 def capability(name: str) -> Capability:
-    """What a mesh claims that retries after this failure."""
+    """The capability of a mesh that retries after this failure."""
     return Capability.RETRY_GRPC if FIRST[name].failure in GRPC else Capability.RETRY
 
 
@@ -125,7 +125,7 @@ async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, plain_s
 @pytest.mark.parametrize("case", [name for name, first in FIRST.items() if first.answer])
 @check(MUST, "retry.zero", uses={Capability.RETRY})
 async def test_zero_disables(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
-    """A policy with 0 attempts means no retry at all, also of what the mesh retries by default."""
+    """A policy with 0 attempts means no retry at all, also after failures that the mesh retries by default."""
     first = FIRST[case]
     listable(mesh, first)
     listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": frozenset({first.failure})}
@@ -169,7 +169,7 @@ async def test_grpc_status_conditions(
 async def test_client_cannot_raise_the_limit(
     mesh: MeshUnderTest, client: Workload, server: Workload, headers: str
 ) -> None:
-    """Headers of a client add no attempt to those of the policy, and none where there is no policy."""
+    """Headers of a client add no attempt to the policy's, and none without a policy."""
     asked = {"headers": MORE_RETRIES[headers]}
     by_default = mesh.documented.retry.attempts_by_default("GET", Failure.STATUS, 503)
     async with mesh.policy(Retry(server, 1, statuses=frozenset({503}))):

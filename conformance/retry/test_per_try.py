@@ -42,7 +42,7 @@ LIMIT, PACE, RETRIES = 0.5, 0.2, 20
 
 
 def overdue(mesh: MeshUnderTest) -> Mapping[str, Any]:
-    """What a policy lists to have attempts retried that exceed their limit.
+    """The conditions by which a policy has attempts retried that exceed their limit.
 
     Raises:
         Unsupported: The mesh does not retry them.
@@ -55,7 +55,7 @@ def overdue(mesh: MeshUnderTest) -> Mapping[str, Any]:
 
 
 def slow(mesh: MeshUnderTest, exchange: Exchange, limit: float) -> Time | None:
-    """What can explain that a limit cut an exchange; nothing can where it ended before the limit was over."""
+    """The stall that can explain that a limit cut an exchange; none if it ended before the limit was over."""
     return mesh.time(limit) if exchange.seconds >= limit else None
 
 

@@ -56,7 +56,7 @@ def rounds(within: float) -> range:
 
 
 async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
-    """Seconds until the leaf that a workload serves chains to the present issuer; a violation where it does not."""
+    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not."""
     wanted = mesh.authority.issuer.certificate
 
     async def issuer_seen() -> bool:
@@ -70,7 +70,7 @@ async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, w
 
 
 async def goes_on(server: Workload, load: Load, within: float) -> None:
-    """Have a load meet what was just done; where its requests no longer arrive, its outcome shows that."""
+    """Have a load meet the latest change; where its requests no longer arrive, its outcome shows that."""
 
     async def arrived() -> int:
         return len(await server.attempts_of(load))

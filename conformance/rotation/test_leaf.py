@@ -27,7 +27,7 @@ UNHURRIED = 0.05
 async def renewed(
     mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate
 ) -> x509.Certificate:
-    """The next certificate of a workload; a violation where it does not come in time, or the old one is shown too long.
+    """The next certificate of a workload; a violation if it does not come in time, or the old one is shown too long.
 
     How long the old one is shown is compared with its end where handshakes are made, not where they are looked at.
     """

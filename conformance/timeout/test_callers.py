@@ -85,7 +85,7 @@ def was_served(exchange: Exchange) -> bool:
 
 
 def seconds_of(deadline: str | None) -> float:
-    """A value of grpc-timeout in seconds; infinite where it is none."""
+    """A value of grpc-timeout in seconds; infinite if it is not one."""
     valid = re.fullmatch(rf"({NUMBER})([{''.join(UNITS)}])", deadline or "")
     return float(valid[1]) * UNITS[valid[2]] if valid else float("inf")
 

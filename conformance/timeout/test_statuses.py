@@ -19,7 +19,7 @@ OUTAGE = 0.5
 """Seconds for which the application does not listen: more than default retries take."""
 
 CALLERS = {
-    # id: (port, protocol where it is not the port's own)
+    # id: (port, protocol if not the port's own)
     "refused-http": ("http", {}),
     "refused-h2c": ("http", {"protocol": Protocol.H2C}),
     "refused-grpc": ("grpc", {}),

@@ -20,7 +20,7 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a mesh requires on a workload that is to be part of it, or not: labels and annotations of its pods.
+    """The labels and annotations that a mesh requires on the pods of a workload, enrolled or not.
 
     ``namespace_labels`` are for meshes that enrol whole namespaces: all workloads of one are then given the same.
     """
@@ -37,7 +37,7 @@ class ProxyHop:
     Attributes:
         name: Its name in evidence.
         address: The address of its pod.
-        node: Where it runs.
+        node: The node that it runs on.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Platform(Protocol):
         """Stop a workload, also one that has not started; a missing one is no error."""
 
     async def ensure_alive(self) -> None:
-        """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""
+        """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each process of this run could not react, this one aside; Inconclusive where one is gone."""

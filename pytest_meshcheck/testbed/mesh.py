@@ -47,7 +47,7 @@ class MeshUnderTest:
 
     Attributes:
         adapter: The mesh's adapter.
-        platform: Where it runs.
+        platform: The platform that it runs on.
         scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
         steps: Seconds that each step of the start took, by name.
         measured: The measurements of the current check.
@@ -103,7 +103,7 @@ class MeshUnderTest:
 
     @property
     def refusals(self) -> Refusals:
-        """The forms in which the mesh refuses, by what it refuses."""
+        """The forms in which the mesh refuses, by the kind of peer."""
         return self.documented.mtls.refusals
 
     @property

@@ -49,7 +49,7 @@ class Leftover:
     Attributes:
         what: Its name, for messages.
         remove: Removes it; returns an error message, empty on success.
-        doubt: Why somebody may still need it; empty if certainly nobody does.
+        doubt: Why it may still be in use; empty if it certainly is not.
     """
 
     what: str

@@ -23,7 +23,7 @@ STARTS_WITHIN = 90.0
 """Seconds from the first resource of a workload until it must serve."""
 
 SAMPLES = "/api/v1/namespaces/default/pods"
-"""Where pods are created by dry run only, which shows what a mesh adds to them."""
+"""Where pods are created by dry run only, which shows the additions of a mesh."""
 
 NODES = "/api/v1/nodes"
 GONE_WITHIN = 90.0
@@ -140,7 +140,7 @@ class Connection:
         await self.api.close()
 
     async def _awaiting(self, namespace: str, name: str, pods: Sequence[Object]) -> str:
-        """What a workload that does not become ready waits for."""
+        """Why a workload does not become ready."""
         try:
             states = [progress(pods[0]) if pods else "no pod was made", await last_warning(self.api, namespace, name)]
             return "; ".join(filter(None, [*states, *await unready_nodes(self.api)]))

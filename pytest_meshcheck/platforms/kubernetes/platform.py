@@ -96,7 +96,7 @@ class Kubernetes:
 
         Raises:
             ValueError: A workload of that name is running.
-            Inconclusive: It does not start; the message says what its pod waits for.
+            Inconclusive: It does not start; the message says why its pod is not ready.
         """
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
@@ -122,7 +122,7 @@ class Kubernetes:
         """Start another instance of a workload, and let the service lead to both once it serves.
 
         Raises:
-            Inconclusive: The new instance does not start; the message says what its pod waits for.
+            Inconclusive: The new instance does not start; the message says why its pod is not ready.
         """
         spec, old = workload.spec, self.running[str(workload)]
         generation = old.generation + 1

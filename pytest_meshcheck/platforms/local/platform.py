@@ -30,7 +30,7 @@ ResourceKey = tuple[str, str, str]
 class ControlPlane(TypingProtocol):
     """A mesh of local processes as the platform notifies it; it registers itself as ``Processes.control_plane``.
 
-    Each of these returns when the change is published; ``settled`` tells when the data planes have it.
+    Each of these returns when the change is published; ``settled`` returns when the data planes have it.
     """
 
     async def admit(self, member: Member) -> None:
@@ -43,7 +43,7 @@ class ControlPlane(TypingProtocol):
         """Resources, or the addresses of endpoints, have changed."""
 
     async def settled(self) -> None:
-        """Wait until every data plane has what was published."""
+        """Wait until every data plane has the published configuration."""
 
 
 class Processes:
@@ -61,7 +61,7 @@ class Processes:
         """Reserve addresses and make the run directory, in ``directory`` or where temporary files go.
 
         Raises:
-            OSError: There is no address, no port or no place; says what to do.
+            OSError: There is no address, port or place left; the message has the next step.
         """
         self.journal = journal
         self.timeout_scale = timeout_scale
@@ -126,7 +126,7 @@ class Processes:
         await self._leave(str(spec))
 
     async def ensure_alive(self) -> None:
-        """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
+        """Raise Inconclusive if a process of this run has died, even if its effects are seen before its end."""
         await self.processes.ensure_alive()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
@@ -191,7 +191,7 @@ class Processes:
         return self._wires.wire(str(client), self.members[str(server)], port)
 
     def check(self) -> None:
-        """Raise Inconclusive if a process of this run has died; says which, how, and the end of its log."""
+        """Raise Inconclusive if a process of this run has died; the message names it, the cause and its log's end."""
         self.processes.check()
 
     async def spawn(self, name: str, argv: Sequence[str], *, cwd: Path | None = None, pipes: bool = False) -> Child:

@@ -50,7 +50,7 @@ class ControlSession:
             self._take(call)
 
     def forget(self) -> None:
-        """Another controller begins, which counts its calls from one: forget what the one before asked."""
+        """Another controller begins, which counts its calls from one: forget the previous controller's calls."""
         for task in self._under_way.values():
             task.cancel()
         self._under_way.clear()

@@ -1,4 +1,4 @@
-"""What a probe does for each command."""
+"""Dispatches the commands of a controller."""
 
 import asyncio
 import importlib
@@ -65,7 +65,7 @@ class Dispatcher:
     async def _serve(self, command: m.Serve) -> m.Reply:
         self._responses.ledger.instance = command.instance
         await asyncio.gather(*(self._listeners.open(port) for port in command.ports))
-        # A probe that serves will hear HTTP/2 soon; loading it beside the first requests hides what it takes.
+        # A probe that serves will hear HTTP/2 soon; loading it during the first requests hides the time that it takes.
         threading.Thread(target=importlib.import_module, args=("pytest_meshcheck.probe.server.http2",)).start()
         return m.Done()
 

@@ -30,7 +30,7 @@ TCP, UDP = 6, 17
 IPV6_HEADER = 40
 UDP_HEADER = 8
 DISCARD = 9
-"""The port that canaries are sent to; nobody has to listen there."""
+"""The port that canaries are sent to; no listener is needed."""
 
 CANARY_PATIENCE = 3.0
 CANARY_INTERVAL = 0.05
@@ -79,7 +79,7 @@ class Capture:
         asyncio.get_running_loop().add_reader(self._socket, self._drain)
 
     async def prove(self, addresses: Sequence[str]) -> None:
-        """Send a canary to each address and see it go by; ProbeFault where it is not seen, as nothing else would be."""
+        """Send a canary to each address and capture it; ProbeFault if it is not captured, as then nothing would be."""
         for address in addresses:
             self._canary = secrets.token_hex(16).encode()
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -105,7 +105,7 @@ class Capture:
         )
 
     def stop(self) -> None:
-        """End it and forget what it saw."""
+        """End it and forget the captured packets."""
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._flows.clear()
@@ -120,7 +120,7 @@ class Capture:
         return False
 
     def _drain(self) -> None:
-        """Take in what the kernel has for us, all of it: what was sent before is seen after."""
+        """Read all packets that the kernel holds: those sent before this call are captured after it."""
         while True:
             try:
                 length, sender = self._socket.recvfrom_into(self._buffer)

@@ -56,7 +56,7 @@ class Recorders:
             raise ProbeFault(f"recorder {name!r} is at work already")
 
     def look_for(self, name: str, needles: tuple[str, ...]) -> CaptureResult:
-        """Search what a recorder saw so far."""
+        """Search a recorder's bytes so far."""
         return self._named(name).look_for(needles)
 
     def stop(self, name: str) -> None:

@@ -90,7 +90,7 @@ class Recorder:
                     both.create_task(self._pump(client, server, recording, recording.to_server))
                     both.create_task(self._pump(server, client, recording, recording.to_client))
             except* OSError:
-                # A reset on one side, or nobody to forward to, is passed on as a reset.
+                # A reset on one side, or no listener to forward to, is passed on as a reset.
                 for side in (client, server):
                     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
 

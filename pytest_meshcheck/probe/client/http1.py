@@ -83,7 +83,7 @@ async def send(wire: Connection, written: Written, observed: Observed) -> None:
 
 
 async def read_answer(wire: Connection, http: h11.Connection, observed: Observed) -> None:
-    """Read one answer, or what is left of it, to its end."""
+    """Read one answer, or its rest, to the end."""
     while not isinstance(event := await next_event(wire, http, observed), h11.EndOfMessage):
         if isinstance(event, h11.InformationalResponse):
             observed.informational += (event.status_code,)
@@ -113,7 +113,7 @@ async def next_event(wire: Connection, http: h11.Connection, observed: Observed)
 
 
 async def feed(wire: Connection, http: h11.Connection, observed: Observed) -> None:
-    """Hand over what the peer sent next."""
+    """Hand over the peer's next bytes."""
     observed.begun = observed.status is not None or bool(http.trailing_data[0])
     data = await wire.receive()
     if not data and not observed.begun:

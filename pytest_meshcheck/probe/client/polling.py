@@ -1,6 +1,6 @@
 """The same request again and again, until its answers are convincing.
 
-A data plane can go by new policies non-monotonically for a moment (refused, served, refused), so one answer proves
+A data plane can apply new policies non-monotonically for a moment (refused, served, refused), so one answer proves
 nothing: each has to be as expected several times in a row.
 """
 

@@ -41,7 +41,7 @@ async def speak(request: Request, observed: Observed) -> None:
 
 
 async def upgraded(wire: Connection, request: Request, observed: Observed) -> "WebSocket | None":
-    """Ask for the upgrade; None where it is refused, and the answer says why.
+    """Ask for the upgrade; None if it is refused, with the reason in the answer.
 
     Raises:
         Ended: The answer is not HTTP/1.1, or not to this request.
@@ -69,7 +69,7 @@ async def upgraded(wire: Connection, request: Request, observed: Observed) -> "W
 
 
 def mistake_in(headers: Headers, key: bytes) -> str:
-    """What is wrong with the headers of an accepted upgrade; empty: nothing."""
+    """The defect in the headers of an accepted upgrade; empty if there is none."""
     accept, expected = joined(headers, ACCEPT), generate_accept_token(key).decode()
     return misfit(headers, UPGRADE) or ("" if accept == expected else f"{ACCEPT} is {accept!r}, not {expected!r}")
 

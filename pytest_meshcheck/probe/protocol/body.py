@@ -24,7 +24,7 @@ def parted(data: bytes, first: int | None) -> tuple[bytes, bytes]:
 
 
 def before_pause(request: Request) -> int | None:
-    """Bytes of a request's body before the pause in it; None where there is none."""
+    """Bytes of a request's body before the pause in it; None if there is none."""
     return 0 if request.pause_after is None and request.body_delay else request.pause_after
 
 

@@ -1,4 +1,4 @@
-"""What the controller and a probe say to each other: one frozen struct per message, MessagePack on the wire."""
+"""The messages between controller and probe: one frozen struct each, MessagePack on the wire."""
 
 import msgspec
 
@@ -36,7 +36,7 @@ from pytest_meshcheck.probe.protocol.requests import (
 
 
 class Serve(msgspec.Struct, frozen=True, tag=True):
-    """Open these ports, in place of those of the same names; answers ``Done`` once all of them accept connections."""
+    """Open these ports, replacing any with the same names; answers ``Done`` once all of them accept connections."""
 
     instance: str
     ports: tuple[Listen, ...]
@@ -66,7 +66,7 @@ class Send(msgspec.Struct, frozen=True, tag=True):
 
 
 class Resume(msgspec.Struct, frozen=True, tag=True):
-    """Have a request with ``pause_after`` send the rest of its body; answers ``Done``, also where it has ended."""
+    """Have a request with ``pause_after`` send the rest of its body; answers ``Done``, also if it has ended."""
 
     request_id: str
 
@@ -146,7 +146,7 @@ class Record(msgspec.Struct, frozen=True, tag=True):
 
 
 class Capture(msgspec.Struct, frozen=True, tag=True):
-    """Keep what goes by on every interface, from and to these addresses; answers ``Done`` once a canary was seen."""
+    """Capture packets on every interface, from and to these addresses; answers ``Done`` once a canary was seen."""
 
     name: str
     client: str
@@ -157,7 +157,7 @@ class Capture(msgspec.Struct, frozen=True, tag=True):
 
 
 class LookFor(msgspec.Struct, frozen=True, tag=True):
-    """Search what a recorder has seen so far; answers ``CaptureReply``."""
+    """Search a recorder's bytes so far; answers ``CaptureReply``."""
 
     name: str
     needles: tuple[str, ...]
@@ -201,7 +201,7 @@ Command = (
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """It was done, there is nothing to tell."""
+    """It was done; there is no result."""
 
 
 class Exchanged(msgspec.Struct, frozen=True, tag=True):
@@ -211,7 +211,7 @@ class Exchanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class Watched(msgspec.Struct, frozen=True, tag=True):
-    """What was seen at each look, in their order."""
+    """The result of each poll, in their order."""
 
     results: tuple[PollResult, ...]
 
@@ -230,7 +230,7 @@ class Ledger(msgspec.Struct, frozen=True, tag=True):
 
 
 class CaptureReply(msgspec.Struct, frozen=True, tag=True):
-    """What the recorder saw."""
+    """The result of a search in a recorder's bytes."""
 
     captured: CaptureResult
 
@@ -267,7 +267,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """What a controller says first on a socket; over pipes a probe has one controller only, and nothing is said."""
+    """A controller's first message on a socket; over pipes a probe has only one controller, and there is none."""
 
     session: str
     """The same for all streams of one controller."""

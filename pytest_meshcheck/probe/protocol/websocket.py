@@ -16,7 +16,7 @@ UPGRADE: Headers = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 """What both ends say."""
 
 REQUIRED: Headers = (*UPGRADE, ("Sec-WebSocket-Version", "13"))
-"""What a client says, beside its key."""
+"""A client's upgrade headers, without its key."""
 
 
 def misfit(headers: Headers, required: Headers) -> str:

@@ -40,7 +40,7 @@ class AcceptedConnection(asyncio.Protocol):
         self._task = asyncio.create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
-        """Keep what came until somebody reads it."""
+        """Buffer the received bytes until they are read."""
         self._unread += data
         self._readable.set()
         if len(self._unread) > HIGH_WATER and not self._paused:
@@ -135,7 +135,7 @@ class AcceptedConnection(asyncio.Protocol):
 
     async def _run(self) -> None:
         try:
-            # Servers write down what the peer's going cut short; for the connection itself it is just the end.
+            # Servers record attempts that a disconnect cut short; for the connection itself it is just the end.
             with suppress(PeerGone):
                 await self._serve(self)
         finally:

@@ -16,10 +16,10 @@ from pytest_meshcheck.probe.server.connection import AcceptedConnection
 Serve = Callable[[AcceptedConnection], Coroutine[Any, Any, None]]
 
 HIGH_WATER = 1 << 16
-"""Bytes that may wait for the peer's windows before whoever writes is told to pause."""
+"""Bytes that may wait for the peer's windows before writing pauses."""
 
 NO_SUCH_PORT = 503
-"""As ztunnel answers where nobody listens behind it."""
+"""ztunnel's answer when the port behind it is closed."""
 
 NOT_CONNECT = 400
 
@@ -103,7 +103,7 @@ class TunnelServer:
             stream.pump()
 
     def flush(self) -> None:
-        """Send what there is to send; where the connection is lost, its end is about to end the streams."""
+        """Send the pending bytes; if the connection is lost, its end is about to end the streams."""
         data = self.http.data_to_send()
         if data and not self.connection.transport.is_closing():
             self.connection.put(data)
@@ -157,7 +157,7 @@ class StreamTransport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        """End what is sent, after all that was written."""
+        """End the sending direction, after all that was written."""
         self._ending = True
         self.pump()
 
@@ -179,7 +179,7 @@ class StreamTransport(asyncio.Transport):
             self._server.flush()
 
     def pump(self) -> None:
-        """Send what the peer's windows allow now."""
+        """Send as much as the peer's windows allow now."""
         if self._lost:
             return
         http = self._server.http

@@ -1,4 +1,4 @@
-"""HTTP as a server: HTTP/1.1, h2c and gRPC side by side on one port, by what the client speaks."""
+"""HTTP as a server: HTTP/1.1, h2c and gRPC side by side on one port, depending on the client."""
 
 from pytest_meshcheck.probe.protocol.messages import Listen
 from pytest_meshcheck.probe.server.connection import AcceptedConnection

@@ -26,7 +26,7 @@ class Http1Server:
     """One connection.
 
     Attributes:
-        protocol: What the ledger says is spoken.
+        protocol: The protocol in the ledger.
     """
 
     protocol = Protocol.HTTP1
@@ -146,7 +146,7 @@ CUTS = {
     Behaviour.CLOSE: Http1Server._close,
     Behaviour.STALL: Http1Server._stall,
 }
-"""What is done in place of an answer."""
+"""The actions in place of an answer."""
 
 
 def response_headers(answer: Answer, length: int, bodiless: bool) -> list[tuple[bytes, bytes]]:

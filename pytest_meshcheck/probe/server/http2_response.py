@@ -18,7 +18,7 @@ Headers = list[tuple[str, str]]
 
 
 class Stream:
-    """A stream: its attempt, and what was heard of its request. For gRPC the attempt's body is its messages."""
+    """A stream: its attempt, and its request so far. For gRPC the attempt's body is its messages."""
 
     def __init__(self, number: int, entry: Entry, answer: Answer, *, grpc: bool) -> None:
         self.number = number
@@ -122,7 +122,7 @@ async def reply_http(wire: Wire, stream: Stream) -> None:
 
 
 async def reply_grpc(wire: Wire, stream: Stream) -> None:
-    """An answer in gRPC's terms: the request's messages come back, or what the script says."""
+    """An answer in gRPC's terms: the request's messages come back, or the script's answer."""
     answer, entry = stream.answer, stream.entry
     head = [(":status", "200"), ("content-type", grpc.CONTENT_TYPE), *lower(answer.headers)]
     trailers = [*grpc.status_trailers(answer.grpc_status, answer.grpc_message), *lower(answer.trailers)]

@@ -34,13 +34,13 @@ class Listener:
     connections: "weakref.WeakSet[AcceptedConnection]"
 
     def close(self) -> None:
-        """Stop listening, and close what was accepted, as a server that is stopped does."""
+        """Stop listening, and close accepted connections, as a stopped server does."""
         self.server.close()
         for connection in list(self.connections):
             connection.close()
 
     async def leave(self) -> None:
-        """The same, but wait until the peers have taken note: until then they might send on what is closed."""
+        """The same, but wait until the peers have taken note: until then they might send on closed connections."""
         self.server.close()
         accepted = list(self.connections)
         for connection in accepted:
@@ -82,7 +82,7 @@ class Listeners:
         await server.start_serving()
 
     def close(self, name: str) -> Listen:
-        """Stop serving a port. ProbeFault where it is not open."""
+        """Stop serving a port. ProbeFault if it is not open."""
         if name in self._reopening:
             port, reopening = self._reopening.pop(name)
             reopening.cancel()
@@ -95,7 +95,7 @@ class Listeners:
         return listener.port
 
     async def stop(self, name: str, seconds: float | None = None) -> None:
-        """Stop serving a port, once its peers know of it for so many seconds. ProbeFault where it is not open."""
+        """Stop serving a port, once its peers know of it for so many seconds. ProbeFault if it is not open."""
         listener = self._open.get(name)
         if listener is not None:
             await listener.leave()

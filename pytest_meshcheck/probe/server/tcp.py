@@ -1,4 +1,4 @@
-"""TCP as a server: says its banner where it speaks first, reads the id line, echoes the rest."""
+"""TCP as a server: sends its banner if it speaks first, reads the id line, echoes the rest."""
 
 from pytest_meshcheck.probe.protocol.messages import TCP_BANNER, Answer, AttemptEnding, Behaviour, Listen, Protocol
 from pytest_meshcheck.probe.protocol.tcp_lines import ID_LIMIT, ID_LINE
@@ -36,7 +36,7 @@ class TcpServer:
             entry.end(AttemptEnding.CANCELLED, str(gone))
 
     async def _identify(self, entry: Entry) -> bytes:
-        """Read the id line, if there is one; returns what was read beyond it."""
+        """Read the id line, if there is one; returns the bytes beyond it."""
         data = b""
         while not whole_line(data):
             piece = await self._connection.read()

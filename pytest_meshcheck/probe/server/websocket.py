@@ -57,7 +57,7 @@ def is_opening(attempt: Attempt) -> bool:
 
 
 def accepting(attempt: Attempt, answer: Answer) -> list[tuple[bytes, bytes]]:
-    """The headers that accept an opening handshake, with those of the script."""
+    """The headers that accept an opening handshake, with the script's headers."""
     accept = generate_accept_token((attempt.header(KEY) or "").encode("latin-1")).decode()
     return to_bytes((*UPGRADE, (ACCEPT, accept), *answer.headers))
 
@@ -104,7 +104,7 @@ class Conversation:
         await self._connection.write(self._frames.send(message))
 
     async def _close(self, event: CloseConnection) -> None:
-        """Answer a close frame; what is no frame at all is answered by one."""
+        """Answer a close frame, or bytes that are no frame, with a close frame."""
         if self._frames.state is ConnectionState.REMOTE_CLOSING:
             self._entry.end(AttemptEnding.ANSWERED)
         else:

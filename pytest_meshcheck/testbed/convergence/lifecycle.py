@@ -50,10 +50,10 @@ class PolicyLifecycle:
 
     Attributes:
         adapter: The mesh.
-        stage: The workloads, whose requests show what is in effect.
+        stage: The workloads, whose requests show the policies in effect.
         scale: The factor for time limits.
         applied: The policies that the mesh has now.
-        cache: What is deferred.
+        cache: The deferred changes.
     """
 
     adapter: Mesh
@@ -89,7 +89,7 @@ class PolicyLifecycle:
             return before
 
     async def delete(self, policies: Sequence[Policy], before: Sequence[Condition]) -> None:
-        """Delete policies, and wait; what is deferred happens before anybody could meet them.
+        """Delete policies, and wait; deferred deletions happen before a call could meet them.
 
         Raises:
             Inconclusive: A deleted policy is still in effect.
@@ -127,7 +127,7 @@ class PolicyLifecycle:
     async def introduce(self, newcomer: Workload) -> None:
         """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``).
 
-        That may be what a check is about: a port that bypasses the data plane, for example.
+        That may be the subject of a check: a port that bypasses the data plane, for example.
         """
         if not self.adapter.documented.needs_polling:
             return
@@ -221,5 +221,5 @@ def _refuse(wrong: Sequence[Condition]) -> None:
 
 
 def _without(policies: Sequence[Policy], gone: Sequence[Policy]) -> list[Policy]:
-    """All but these very objects; equal ones of somebody else stay."""
+    """All but these very objects; equal ones of another owner stay."""
     return [one for one in policies if not any(one is other for other in gone)]

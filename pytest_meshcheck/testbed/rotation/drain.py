@@ -9,7 +9,7 @@ from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.workload import Workload
 
 IN_A_ROW = 30
-"""Consecutive requests of each load that reach the new instance: then nobody sends to the old one any more."""
+"""Consecutive requests of each load that reach the new instance: then no client sends to the old one any more."""
 
 QUIET = 10.0
 """Seconds without a request after which an old instance counts as drained even if none reach the new one."""

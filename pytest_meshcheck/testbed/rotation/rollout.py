@@ -25,7 +25,7 @@ class Replacement:
         old: The instance that is to stop.
         new: The workload, which is the new instance already.
         incoming: The loads on it.
-        served: Those of them that have reached the old instance.
+        served: The incoming loads that have reached the old instance.
     """
 
     old: Workload

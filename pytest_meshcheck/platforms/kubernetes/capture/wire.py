@@ -28,7 +28,7 @@ class End:
 
 @dataclass(frozen=True)
 class Captures:
-    """The captures of one leg, one per node; what any of them saw was there."""
+    """The captures of one leg, one per node; bytes that any of them saw were there."""
 
     captures: Sequence[Recording]
 
@@ -47,14 +47,14 @@ class Captures:
 
 @dataclass(frozen=True)
 class WirePath:
-    """The captures of all legs between two workloads; what was seen on any of them was there."""
+    """The captures of all legs between two workloads; bytes seen on any of them were there."""
 
     client: str
     server: str
     legs: Sequence[Captures]
 
     async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
-        """Search every leg. The bytes are those of the leg with the fewest: a leg without bytes proves nothing."""
+        """Search every leg. The leg with the fewest bytes counts: a leg without bytes proves nothing."""
         results = [await leg.look_for(needles) for leg in self.legs]
         return CaptureResult(
             connections=min(captured.connections for captured in results),
