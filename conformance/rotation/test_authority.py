@@ -79,7 +79,7 @@ async def goes_on(server: Workload, load: Load, within: float) -> None:
     await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
 
 
-async def served_beside(load: Load, client: Workload, server: Workload) -> list[Exchange]:
+async def served_during(load: Load, client: Workload, server: Workload) -> list[Exchange]:
     """Requests one after the other while a load is under way; inconclusive as soon as the machine does not carry it."""
     exchanges = []
     for _ in range(SERVED):
@@ -100,7 +100,7 @@ async def test_issuer_changes_under_load(
             await mesh.rotate(Rotation.ISSUER)
             seconds = [await follows(mesh, outsider, workload, within) for workload in (server, short_lived)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
-            served[round_ + 1] = await served_beside(load, client, server)
+            served[round_ + 1] = await served_during(load, client, server)
     expect(load.result, rests_on=mesh.time(within)).lost_nothing(SERVED, mesh.tolerance)
     for issuer, exchanges in served.items():
         for exchange in exchanges:

@@ -88,7 +88,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
 async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> None:
     """Replace the control plane, or install another one alongside."""
     if by is UpgradeBy.CANARY:
-        await _canary(mesh).install_beside(version)
+        await _canary(mesh).install_alongside(version)
     else:
         await mesh.adapter.upgrade(version)
     await mesh.adapter.settled()

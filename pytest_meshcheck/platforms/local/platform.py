@@ -104,7 +104,7 @@ class Processes:
         self.check()
         member = self._enter(spec, metadata)
         try:
-            probe = await _beside(self._start_probe(spec), self._admit(member))
+            probe = await _together(self._start_probe(spec), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             if spec.enrolment is not Enrolment.IMPERSONATED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
@@ -267,7 +267,7 @@ class Processes:
         await workload.ask(m.Serve(instance=workload.instance, ports=tuple(ports)), m.Done)
 
 
-async def _beside(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, None]) -> R:
+async def _together(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, None]) -> R:
     """What the first one returns once both have ended; where one fails, the other is not left to go on by itself."""
     tasks = asyncio.create_task(first), asyncio.create_task(second)
     try:

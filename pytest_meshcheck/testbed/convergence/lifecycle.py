@@ -143,7 +143,7 @@ class PolicyLifecycle:
         if not self.adapter.documented.needs_polling:
             journal.add("in effect", name, time.monotonic() - begun)
             return
-        left = self._unconfirmed_besides(conditions)
+        left = self._unconfirmed_except(conditions)
         if conditions or left:
             wrong = await self._unmet([*conditions, *left])
             seconds = round(time.monotonic() - begun, 3)
@@ -175,7 +175,7 @@ class PolicyLifecycle:
 
     async def _wait_for_deletion(self) -> None:
         if self.cache.unconfirmed:
-            _refuse(await self._unmet(self._unconfirmed_besides(())))
+            _refuse(await self._unmet(self._unconfirmed_except(())))
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
@@ -201,7 +201,7 @@ class PolicyLifecycle:
         known |= {condition.subject: condition.expected for condition in polled}
         return [replace(one, expected=known[one.subject]) for one in conditions]
 
-    def _unconfirmed_besides(self, conditions: Sequence[Condition]) -> list[Condition]:
+    def _unconfirmed_except(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What to confirm between workloads that still run, except for the subjects of new conditions."""
         covered, running = {condition.subject for condition in conditions}, {id(one) for one in self.stage.running}
         left = [one for one in self.cache.unconfirmed if one.subject not in covered]

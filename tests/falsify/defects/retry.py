@@ -201,7 +201,7 @@ DEFECTS = {
         scripted_where_retried(LAST_BODY_LOST),
     ),
     "body-truncated": Defect(
-        "Where retries are in force, the last octet of a request body is lost.",
+        "Where retries are in force, the last byte of a request body is lost.",
         (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[65535]"),
         scripted_where_retried(BODY.format(condition=ALWAYS, bytes="string.sub(bytes, 1, -2)")),
     ),

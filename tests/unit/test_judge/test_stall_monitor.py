@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
 
 
 @dataclass
-class Beside:
+class OtherProcesses:
     """What a platform says of its processes."""
 
     stalls_of: Sequence[Stall] = ()
@@ -33,7 +33,7 @@ class Beside:
 
 
 def monitor(*stalls: Stall, gone: str = "") -> StallMonitor:
-    made = StallMonitor(Beside(stalls, gone))  # type: ignore[arg-type]
+    made = StallMonitor(OtherProcesses(stalls, gone))  # type: ignore[arg-type]
     made.pulse.begin()
     made.begin_check()
     return made
