@@ -24,7 +24,7 @@ from pytest_meshcheck.run.own_tests import needs_probe, refuse_without_client, u
 from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
 from pytest_meshcheck.run.progress import Progress
 from pytest_meshcheck.run.provision import Provision, context_of, is_named, kind_of
-from pytest_meshcheck.run.score import RESULT, ScoreKeeper
+from pytest_meshcheck.run.score import RESULT, RunResults
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 CLUSTER_REF = "meshcheck_cluster"
@@ -55,7 +55,7 @@ class Cluster:
     _kind_config: Path | None = None
     _unrecorded: tuple[str, ...] = ()
     _plan: Plan | None = None
-    _scores: ScoreKeeper | None = None
+    _results: RunResults | None = None
     _no_probe: pytest.UsageError | None = None
     _exit: int = 0
     _said: set[tuple[str, str, str]] = field(default_factory=set)
@@ -88,10 +88,10 @@ class Cluster:
             raise Inconclusive("no cluster yet: it is created when checks run")
         return self._cluster_ref
 
-    def keep_score(self, scores: ScoreKeeper) -> None:
-        """Pass the platform and the duration of each step to the score keeper."""
-        self._scores = scores
-        scores.steps = self.progress.steps
+    def report_to(self, results: RunResults) -> None:
+        """Pass the platform and the duration of each step to the run's results."""
+        self._results = results
+        results.steps = self.progress.steps
         self._tell_platform(f"context {context_of(self.settings)}" if is_named(self.settings) else "a kind cluster")
 
     def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
@@ -187,7 +187,7 @@ class Cluster:
             self._plan.close()
         if self._provision is not None:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-            self._provision.release(self._scores.adapters.values() if self._scores else (), failed=failed)
+            self._provision.release(self._results.adapters.values() if self._results else (), failed=failed)
 
     def _acquire(self) -> None:
         if left := left_by_dead_runs():
@@ -202,7 +202,7 @@ class Cluster:
         self._tell_platform(self._cluster_ref.description)
 
     def _say(self, name: str, worker: str, steps: Mapping[str, float]) -> None:
-        adapters = {str(one): adapter for one, adapter in self._scores.adapters.items()} if self._scores else {}
+        adapters = {str(one): adapter for one, adapter in self._results.adapters.items()} if self._results else {}
         adapter = adapters.get(name)
         if adapter is None or adapter.runs_on is not PlatformKind.KUBERNETES:
             return
@@ -213,10 +213,10 @@ class Cluster:
                 self.progress.say(f"{what} in {steps[step]:.1f} s{worker}")
 
     def _tell_platform(self, where: str) -> None:
-        if self._scores is not None:
-            for name, adapter in self._scores.adapters.items():
+        if self._results is not None:
+            for name, adapter in self._results.adapters.items():
                 if adapter.runs_on is PlatformKind.KUBERNETES:
-                    self._scores.platforms[name] = where
+                    self._results.platforms[name] = where
 
 
 def _only_adapter_uninstalls(mesh: Mesh) -> bool:

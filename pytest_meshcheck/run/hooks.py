@@ -23,7 +23,7 @@ from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
-from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, ScoreKeeper
+from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, RunResults
 from pytest_meshcheck.run.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Run:
     config: pytest.Config
     settings: Settings
     adapters: dict[MeshName, Mesh]
-    scores: ScoreKeeper | None
+    results: RunResults | None
     upgrade: Upgrade | None = None
     check_items: list[CheckItem] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
@@ -162,14 +162,14 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Pass the collected checks to the score keeper, before any clean-up that may fail."""
+        """Pass the collected checks to the run's results, before any clean-up that may fail."""
         collected = [
             Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root))
             for p in self.check_items
         ]
         summary = WorkerSummary(collected, self.judging.troubles, [*self.known.notes, *self._old_ids_selected()])
-        if self.scores:
-            self.scores.take(summary)
+        if self.results:
+            self.results.take(summary)
         else:
             self.config.workeroutput[WORKER_SUMMARY] = msgspec.json.encode(summary).decode()  # type: ignore[attr-defined]
 

@@ -141,7 +141,7 @@ class Judging:
         return Attempt.of(report, fill_result(result_of(check_item, verdict, report.duration), error, report, mesh))
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
-        """Attach the result of the item to the report, for the score keeper and for JUnit."""
+        """Attach the result of the item to the report, for the run's results and for JUnit."""
         check_item, mesh = item.stash[CHECK_ITEM], item.stash.get(SUBJECT, None)
         if self.keeps_evidence(item):
             self._keep_evidence(item)

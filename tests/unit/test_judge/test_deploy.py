@@ -27,7 +27,7 @@ REPLICAS = 3
 
 
 class PublishHook:
-    """Spoils what is published to the ``spoilt`` sidecars; ``last`` is set at the second replica's first publication."""
+    """Spoils what is published to the ``spoilt`` sidecars; ``last`` is set at the second replica's first one."""
 
     def __init__(self) -> None:
         self.spoilt: set[str] = set()
