@@ -45,10 +45,10 @@ class Load:
         """Start the load on an instance of the client."""
         await client.ask(m.StartLoad(plan=self._part(len(self._ended))), m.Done)
 
-    async def move(self, client: "Workload", successor: "Workload") -> None:
-        """Move the load to the successor of a client instance, without a gap."""
+    async def move(self, client: "Workload", new_instance: "Workload") -> None:
+        """Move the load to the new instance of a client, without a gap."""
         following = len(self._ended) + 1
-        await successor.ask(m.StartLoad(plan=self._part(following)), m.Done)
+        await new_instance.ask(m.StartLoad(plan=self._part(following)), m.Done)
         await self._end(client)
 
     async def keeps_up(self, client: "Workload") -> None:

@@ -94,10 +94,10 @@ class Workload:
     def __str__(self) -> str:
         return str(self.spec)
 
-    def replace_with(self, successor: "Workload") -> "Workload":
+    def replace_with(self, new_instance: "Workload") -> "Workload":
         """Continue as another instance of the same workload; returns the previous instance."""
         before = replace(self, loads=[])
-        self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}
+        self.probe, self.instance, self.arrived = new_instance.probe, new_instance.instance, {}
         return before
 
     async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:

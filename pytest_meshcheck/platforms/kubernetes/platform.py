@@ -127,17 +127,17 @@ class Kubernetes:
         spec, old = workload.spec, self.running[str(workload)]
         generation = old.generation + 1
         await self._apply(manifests.deployment(self.owner, spec, metadata, generation))
-        successor = await self._enter(spec, old.service_address, generation)
+        new_instance = await self._enter(spec, old.service_address, generation)
         self._replaced[workload.instance] = old
-        await self._open(successor, [self._listen(spec, port.name) for port in spec.ports])
-        await self._routed(successor, Via.ADDRESS)
+        await self._open(new_instance, [self._listen(spec, port.name) for port in spec.ports])
+        await self._routed(new_instance, Via.ADDRESS)
         await self._apply(manifests.service(self.owner, spec, generation=None))
-        return successor
+        return new_instance
 
     async def drain(self, workload: Workload) -> None:
         """Remove an instance that another instance replaces from the service; it continues, for requests under way."""
-        successor = self.running[str(workload)]
-        await self._apply(manifests.service(self.owner, workload.spec, successor.generation))
+        new_instance = self.running[str(workload)]
+        await self._apply(manifests.service(self.owner, workload.spec, new_instance.generation))
 
     async def remove_old(self, workload: Workload) -> None:
         """Stop a drained instance, and wait until its pod is gone."""

@@ -84,9 +84,9 @@ async def _each(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 async def _add_instance(
     platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload]
 ) -> Replacement:
-    successor = await platform.add_instance(workload, mesh.enrolment(workload.spec))
+    new_instance = await platform.add_instance(workload, mesh.enrolment(workload.spec))
     incoming = [load for one in running for load in one.loads if any(server is workload for server in load.servers)]
-    old = workload.replace_with(successor)
+    old = workload.replace_with(new_instance)
     for load in incoming:
         load.servers.append(old)
     served = [load for load, seen in zip(incoming, await arrivals(old, incoming), strict=True) if seen]
