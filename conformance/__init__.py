@@ -1,1 +1,1 @@
-"""The conformance suite: what is required of a service mesh."""
+"""The conformance suite: requirements on a service mesh, and checks of them."""

@@ -41,10 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         overlooked.refuse_overlooked_ini(config, spaced)
     if (settings := options.settings(config)).mesh:
-        from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
+        from pytest_meshcheck.run import start  # noqa: PLC0415 - as above
 
         warnings.filterwarnings("ignore", message=LOOP_SCOPE_UNSET)
-        beginning.begin(config, settings)
+        start.start(config, settings)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,9 +52,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Answer ``--mesh-list``."""
     if not config.getoption("mesh_list"):
         return None
-    from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
+    from pytest_meshcheck.run import start  # noqa: PLC0415 - as above
 
-    return beginning.list_meshes(config)
+    return start.list_meshes(config)
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +71,6 @@ def mesh_namespace(mesh_cluster: None) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse checks that are collected without a mesh."""
     if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):
-        from pytest_meshcheck.run import start as beginning  # noqa: PLC0415 - as above
+        from pytest_meshcheck.run import start  # noqa: PLC0415 - as above
 
-        raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(beginning.registry(config).entries))))
+        raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(start.registry(config).entries))))

@@ -26,7 +26,7 @@ from pytest_meshcheck.model.policy import (
 )
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
-from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.body import seeded_bytes
 from pytest_meshcheck.probe.protocol.messages import (
     Answer,
     Behaviour,
@@ -92,8 +92,8 @@ __all__ = [
     "converge",
     "expect",
     "needs",
-    "octets",
     "parsed_chain",
     "proves",
+    "seeded_bytes",
     "spiffe_id",
 ]

@@ -1,1 +1,1 @@
-"""Who a workload is, and who it is told to be called by."""
+"""The identity of a workload, and the caller's identity as its application receives it."""

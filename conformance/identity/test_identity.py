@@ -1,4 +1,4 @@
-"""Who the peer is, as the server's application is told."""
+"""The peer's identity, as the server's application receives it."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from pytest_meshcheck.suite import (
 )
 
 FORGED = {
-    # header: what a client claims in it
+    # header: the identity that a client claims in it
     "x-forwarded-client-cert": "By=spiffe://cluster.local/ns/blue/sa/server;URI=spiffe://cluster.local/ns/blue/sa/forged",
     "l5d-client-id": "forged.blue.serviceaccount.identity.linkerd.cluster.local",
     "x-forwarded-identity": "spiffe://cluster.local/ns/blue/sa/forged",
@@ -25,16 +25,21 @@ FORGED = {
 @pytest.mark.parametrize("port", ["http", "grpc"])
 @check(MUST, "identity.caller", proves={Capability.PEER_IDENTITY})
 async def test_server_sees_the_callers_identity(
-    mesh: MeshUnderTest, server: Workload, client: Workload, other: Workload, twin_client: Workload, port: str
+    mesh: MeshUnderTest,
+    server: Workload,
+    client: Workload,
+    second_client: Workload,
+    client_in_green: Workload,
+    port: str,
 ) -> None:
-    """The identity that a server is told is that of the caller's service account; different callers differ.
+    """The identity that a server receives is that of the caller's service account; different callers differ.
 
     Two service accounts of one namespace, and one of the same name in another namespace.
     """
     seen = []
-    for caller in (client, other, twin_client):
+    for caller in (client, second_client, client_in_green):
         served = control(await caller.get(server, port)).answered()
-        (attempt,) = control(await server.saw(served)).count(1)
+        (attempt,) = control(await server.attempts(served)).attempted(1)
         seen.append(mesh.peer_identity(attempt))
         expect(seen[-1], f"the identity of {caller}").equals(mesh.identity_of(caller))
     expect(len(set(seen)), "different identities").equals(3)
@@ -53,9 +58,9 @@ async def test_claimed_identity_headers_are_not_trusted(
     claims = tuple((name, value) for name, value in FORGED.items() if name in mesh.documented.identity.headers)
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         served = control(await caller.get(server, headers=(*claims, ("x-neutral", "arrives")))).answered()
-    (attempt,) = control(await server.saw(served)).count(1)
+    (attempt,) = control(await server.attempts(served)).attempted(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
-    told = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
-    expect(any("forged" in value for value in told), "a claimed identity at the application").equals(False)
+    received = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
+    expect(any("forged" in value for value in received), "a claimed identity at the application").equals(False)
     expected = mesh.identity_of(client) if who == "enrolled" else None
     expect(mesh.peer_identity(attempt), "the caller's identity").equals(expected)

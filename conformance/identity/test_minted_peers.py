@@ -1,4 +1,4 @@
-"""What a server learns of a peer that speaks TLS itself: a workload that somebody else has taken over."""
+"""The identity that a server receives of a peer that speaks TLS itself: a compromised workload."""
 
 import datetime
 import hashlib
@@ -39,7 +39,7 @@ REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 OPAQUE: Mapping[str, Callable[[Headers], str]] = {
-    # id: what is said on a port whose bytes nobody is to open, made from headers that claim an identity
+    # id: the bytes sent on an opaque port, made from headers that claim an identity
     "request": lambda headers: "\r\n".join(["GET / HTTP/1.1", *map(": ".join, headers), "\r\n"]),
     "proxy-protocol": lambda _: f"PROXY TCP4 {CLAIMED_ADDRESS} {CLAIMED_ADDRESS} 1234 80\r\n",
 }
@@ -48,7 +48,7 @@ SERVER_FIRST = "tcp-banner"
 
 
 def claims(mesh: MeshUnderTest, victim: Workload) -> Headers:
-    """Every header by which this mesh tells identities, twice, with that of a victim."""
+    """Every header in which this mesh passes identities, twice, with that of a victim."""
     name = mesh.identity_of(victim)
     return tuple((header, CLAIMS[header](name)) for header in mesh.documented.identity.headers) * 2
 
@@ -75,12 +75,12 @@ async def test_minted_peer_cannot_claim_another(
         served = control(
             await mesh.tls_request(outsider, server, own, port, headers=headers, request=request)
         ).answered()
-    (attempt,) = control(await server.saw(served)).count(1)
+    (attempt,) = control(await server.attempts(served)).attempted(1)
     control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
-    expect(mesh.peer_identity(attempt), "the identity that the server is told").equals(mesh.identity_of(outsider))
+    expect(mesh.peer_identity(attempt), "the identity that the server receives").equals(mesh.identity_of(outsider))
     for header in mesh.documented.identity.headers:
-        told = attempt.header(header) or ""
-        expect(mesh.identity_of(client) in told, f"the claimed identity in {header}").equals(False)
+        received = attempt.header(header) or ""
+        expect(mesh.identity_of(client) in received, f"the claimed identity in {header}").equals(False)
 
 
 @pytest.mark.parametrize("said", OPAQUE)
@@ -98,12 +98,12 @@ async def test_minted_peer_is_not_believed_on_opaque_ports(
     Its bytes arrive as they are, a request with identity headers as well as a line of the PROXY protocol, and the
     connection is not said to come from the address that it claims.
     """
-    octets = OPAQUE[said](claims(mesh, client)).encode()
+    payload = OPAQUE[said](claims(mesh, client)).encode()
     own = mesh.authority.issue(mesh.identity_of(outsider), HOUR)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request={"raw": octets})
-        attempts = control(await server.saw(served)).count(1)
-    expect(attempts).bodies(len(octets), hashlib.sha256(octets).hexdigest())
+        served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request={"raw": payload})
+        attempts = control(await server.attempts(served)).attempted(1)
+    expect(attempts).bodies(len(payload), hashlib.sha256(payload).hexdigest())
     expect(mesh.peer_identity(attempts[0]), "an identity stated on an opaque port").equals(None)
     address = attempts[0].peer[0] if attempts[0].peer else ""
     expect(address, "the peer's address").differs_from(CLAIMED_ADDRESS)

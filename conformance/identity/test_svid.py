@@ -56,8 +56,8 @@ class ServedLeaf:
         return any(isinstance(extension.value, kind) for extension in self.certificate.extensions)
 
     def extension(self, kind: type[Extension]) -> Extension:
-        """An extension of the certificate; a violation where it is absent."""
-        expect(self.has(kind), f"the extension {kind.__name__}").holds("the certificate does not have it")
+        """An extension of the certificate; a violation if it is absent."""
+        expect(self.has(kind), f"the extension {kind.__name__}").is_true(otherwise="the certificate does not have it")
         return self.certificate.extensions.get_extension_for_class(kind).value
 
 
@@ -66,12 +66,12 @@ async def served_leaf(
     request: pytest.FixtureRequest,
     mesh: MeshUnderTest,
     mesh_server: Workload,
-    mesh_renewing: Workload,
+    mesh_short_lived: Workload,
     mesh_outsider: Workload,
     mesh_client: Workload,
 ) -> ServedLeaf:
     """The certificate that a workload serves: one that lasts, or one that is renewed again and again."""
-    workload = {"server": mesh_server, "renewing": mesh_renewing}[request.param]
+    workload = {"server": mesh_server, "renewing": mesh_short_lived}[request.param]
     (leaf, *above), shown = await mesh.shown_chain(mesh_outsider, workload)
     return ServedLeaf(workload, leaf, tuple(above), shown, await mesh_client.get(workload))
 
@@ -122,8 +122,12 @@ async def test_svid_is_valid_now(mesh: MeshUnderTest, served_leaf: ServedLeaf) -
     """The certificate is valid at the time at which it is shown."""
     begin, end = served_leaf.certificate.not_valid_before_utc, served_leaf.certificate.not_valid_after_utc
     renewal = mesh.time(mesh.documented.rotation.leaf_renewed_within)
-    expect(begin <= served_leaf.shown, f"a beginning before {served_leaf.shown}").holds(f"it begins at {begin}")
-    expect(served_leaf.shown <= end, f"an end after {served_leaf.shown}", rests_on=renewal).holds(f"it ends at {end}")
+    expect(begin <= served_leaf.shown, f"a beginning before {served_leaf.shown}").is_true(
+        otherwise=f"it begins at {begin}"
+    )
+    expect(served_leaf.shown <= end, f"an end after {served_leaf.shown}", rests_on=renewal).is_true(
+        otherwise=f"it ends at {end}"
+    )
     control(served_leaf.call, "a call with that certificate").answered()
 
 
@@ -136,7 +140,9 @@ async def test_svid_is_valid_now(mesh: MeshUnderTest, served_leaf: ServedLeaf) -
 async def test_svid_chains_to_root(mesh: MeshUnderTest, served_leaf: ServedLeaf) -> None:
     """The certificate chains to an announced root by the certificates that are served with it."""
     chain = [served_leaf.certificate, *served_leaf.above]
-    expect(chains_to(chain, mesh.authority.roots), "a chain to an announced root").holds("it does not chain")
+    expect(chains_to(chain, mesh.authority.roots), "a chain to an announced root").is_true(
+        otherwise="it does not chain"
+    )
     control(served_leaf.call, "a call with that certificate").answered()
 
 

@@ -32,7 +32,7 @@ def good(mesh: MeshUnderTest, identity: str) -> Credentials:
 
 
 def of_another_authority(_mesh: MeshUnderTest, identity: str) -> Credentials:
-    """The right identity, from a root that the mesh was never told of."""
+    """The right identity, from a root unknown to the mesh."""
     return Issuer.self_signed("stranger root").intermediate("stranger issuer").leaf([identity], Validity.of(HOUR))
 
 
@@ -55,7 +55,7 @@ def of_another_trust_domain(mesh: MeshUnderTest, identity: str) -> Credentials:
 
 
 def of_another_service_account(mesh: MeshUnderTest, _identity: str) -> Credentials:
-    """A good certificate of somebody else in the same namespace."""
+    """A good certificate of another workload in the same namespace."""
     return good(mesh, mesh.identity_in_stage("grey", "somebody-else"))
 
 
@@ -65,7 +65,7 @@ def of_another_namespace(mesh: MeshUnderTest, _identity: str) -> Credentials:
 
 
 def without_identity(mesh: MeshUnderTest, _identity: str) -> Credentials:
-    """Issued by the mesh's authority, but naming nobody."""
+    """Issued by the mesh's authority, but without a name."""
     return mesh.authority.issuer.leaf([], Validity.of(HOUR))
 
 
@@ -80,7 +80,7 @@ async def client_is_refused(
             refused = await mesh.tls_request(outsider, server, hostile(mesh, identity), port)
             subject = f"{port}, {what}" if what else port
             expect(refused, subject).refused(mesh.refusals.client)
-            expect(judged_by_bytes(mesh, await server.saw(refused)), subject).nothing()
+            expect(judged_by_bytes(mesh, await server.attempts(refused)), subject).never_arrived()
 
 
 def judged_by_bytes(mesh: MeshUnderTest, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
@@ -105,7 +105,7 @@ async def server_is_refused(
     await mesh.impersonate(impostor, hostile(mesh, identity), port)
     refused = await client.get(impostor, port, via)
     expect(refused, what).refused(mesh.refusals.server)
-    expect(await impostor.saw(refused), what).nothing()
+    expect(await impostor.attempts(refused), what).never_arrived()
 
 
 async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, port: str, via: Via) -> None:

@@ -49,15 +49,15 @@ async def send_canaries(client: Workload, server: Workload, port: str) -> list[s
 @pytest.mark.parametrize("port", PLACES)
 @check(MUST, "mtls.confidentiality", proves={Capability.CONFIDENTIALITY})
 async def test_request_is_unreadable_on_the_wire(
-    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, bystander: Workload, port: str
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, plain_server: Workload, port: str
 ) -> None:
     """Nothing that enrolled workloads send each other can be read on the network between them.
 
     A random canary stands in the request line, a header and the body of the request, and in a header, the body and a
     trailer of the answer. The same recording between two workloads outside of the mesh finds every one of them.
     """
-    async with mesh.wire(outsider, bystander, port) as wire:
-        canaries = await send_canaries(outsider, bystander, port)
+    async with mesh.wire(outsider, plain_server, port) as wire:
+        canaries = await send_canaries(outsider, plain_server, port)
         control(await wire.look_for(*canaries)).readable(canaries)
     async with mesh.wire(client, server, port) as wire:
         canaries = await send_canaries(client, server, port)

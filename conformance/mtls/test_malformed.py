@@ -41,7 +41,7 @@ class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry of the corpus, whose head says what the fields are."""
+    """One entry of the corpus, whose head documents the fields."""
 
     id: str
     wrong: str
@@ -52,7 +52,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     spiffe: bool = False
 
     def mint(self, mesh: MeshUnderTest, right: str) -> Credentials:
-        """The certificate in place of the one of the right identity."""
+        """The certificate in place of the right identity's."""
         domain = mesh.authority.trust_domain
         terms = {
             "identity": right,

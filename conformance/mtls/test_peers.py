@@ -34,7 +34,7 @@ PORTS = ("http", "grpc", "tcp")
 """One of each protocol: a data plane may have a TLS context, and a list of names, for each."""
 
 UNKNOWN_PROTOCOL = 15.0
-"""Seconds that a data plane may wait for more of what it does not know, before it refuses it."""
+"""Seconds that a data plane may wait for more bytes of an unknown protocol before it refuses it."""
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -46,9 +46,9 @@ async def test_client_without_certificate_is_refused(
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         control(await client.get(server, port)).answered()
         refused = await mesh.tls_request(outsider, server, None, port)
-        control(refused.tls is not None, "the server speaks TLS").holds(f"no handshake: {refused.detail}")
+        control(refused.tls is not None, "the server speaks TLS").is_true(otherwise=f"no handshake: {refused.detail}")
         expect(refused).refused(mesh.refusals.client)
-        expect(judged_by_bytes(mesh, await server.saw(refused))).nothing()
+        expect(judged_by_bytes(mesh, await server.attempts(refused))).never_arrived()
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -123,7 +123,7 @@ async def test_impostor_server_is_refused(
 async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: Workload, version: str) -> None:
     """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
 
-    Under strict mutual TLS: otherwise a data plane may take what it does not know for an application's own TLS.
+    Under strict mutual TLS: otherwise a data plane may take an unknown protocol for an application's own TLS.
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
@@ -134,4 +134,4 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
         how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
         refused = await mesh.tls_request(outsider, server, credentials, **how)
         expect(refused).refused(mesh.refusals.client)
-        expect(await server.saw(refused)).nothing()
+        expect(await server.attempts(refused)).never_arrived()

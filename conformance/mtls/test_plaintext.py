@@ -18,10 +18,10 @@ from pytest_meshcheck.suite import (
 )
 
 SILENCE = 3.0
-"""Seconds that a client waits for a server that speaks first; where it is let in, it hears it at once."""
+"""Seconds that a client waits for a server that speaks first; a client that is let in receives the banner at once."""
 
 SCOPES = {
-    # id: what the policy is about, seen from the server
+    # id: the policy's target, from the server's point of view
     "workload": lambda server: server,
     "namespace": lambda server: Namespace(server.namespace),
     "mesh": lambda _server: WholeMesh(),
@@ -53,7 +53,7 @@ async def test_plaintext_is_refused(
         control(await client.get(server, via=via)).answered()
         refused = await outsider.get(server, via=via)
         expect(refused).refused(mesh.refusals.plaintext)
-        expect(await server.saw(refused)).nothing()
+        expect(await server.attempts(refused)).never_arrived()
 
 
 @pytest.mark.parametrize("ports", STRICT_PORTS)
@@ -73,7 +73,7 @@ async def test_plaintext_is_refused_on_every_strict_port(
         for port in strict:
             refused = await outsider.get(server, port)
             expect(refused, port).refused(mesh.refusals.plaintext)
-            expect(await server.saw(refused), port).nothing()
+            expect(await server.attempts(refused), port).never_arrived()
         unlisted = next(port for port in ("tcp", "http") if port not in strict)
         expect(await outsider.get(server, unlisted), "a port that is not listed").answered()
 
@@ -96,7 +96,7 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
         refused = await outsider.get(server, port, **({"patience": SILENCE * mesh.scale} if silent else {}))
         forms = mesh.refusals.silence if silent else mesh.refusals.plaintext
         expect(refused).refused(forms)
-        expect(await server.saw(refused)).nothing()
+        expect(await server.attempts(refused)).never_arrived()
 
 
 @pytest.mark.parametrize("port", ["http", "grpc", "tcp"])
@@ -106,13 +106,13 @@ async def test_permissive_accepts_both(
 ) -> None:
     """Under permissive mutual TLS an outsider's plaintext is served, and an enrolled client is served over TLS.
 
-    The enrolled client is authenticated where the mesh tells identities, and cannot be read on the wire.
+    The enrolled client is authenticated where the mesh passes identities on, and cannot be read on the wire.
     """
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         expect(await outsider.get(server, port)).answered()
         async with mesh.wire(client, server, port) as wire:
             served = expect(await client.get(server, port)).answered()
             expect(await wire.look_for(served.request_id)).unreadable()
-        for attempt in await server.saw(served):
+        for attempt in await server.attempts(served):
             if port != "tcp" and mesh.claims(Capability.PEER_IDENTITY):
                 expect(mesh.peer_identity(attempt), "the caller's identity").equals(mesh.identity_of(client))

@@ -17,7 +17,7 @@ from pytest_meshcheck.suite import (
     control,
     expect,
     needs,
-    octets,
+    seeded_bytes,
 )
 
 LIMITS = (1, 2, 3)
@@ -47,7 +47,7 @@ async def test_attempts_are_limit_plus_one(
     control(await client.get(server)).answered()
     async with mesh.policy(Retry(server, limit, statuses={503})):
         answer = await client.get(server, request_id=await server.answers(*[503] * failures))
-        expect(await server.saw(answer)).count(min(failures, limit) + 1)
+        expect(await server.attempts(answer)).attempted(min(failures, limit) + 1)
         expect(answer).answered(200 if failures <= limit else 503)
 
 
@@ -57,9 +57,9 @@ async def test_success_is_not_retried(mesh: MeshUnderTest, server: Workload, cli
     """With n retries allowed, a request that succeeds is tried once."""
     async with mesh.policy(Retry(server, limit, statuses={503})):
         failed = await client.get(server, request_id=await server.answers(503))
-        control(len(await server.saw(failed)), "attempts of a request that fails once").at_least(2)
+        control(len(await server.attempts(failed)), "attempts of a request that fails once").at_least(2)
         answer = await client.get(server)
-        expect(await server.saw(answer)).count(1)
+        expect(await server.attempts(answer)).attempted(1)
         expect(answer).answered()
 
 
@@ -70,7 +70,7 @@ def replaces_the_last_answer(documented: Documented) -> str:
 
 
 def passes_the_last_answer_on(documented: Documented) -> str:
-    """Why there is no error of the mesh's own after the last retry, where it documents none."""
+    """Why there is no error of the mesh's own after the last retry, if it documents none."""
     return "" if documented.retry.exhausted_statuses else "no error is documented that replaces the last answer"
 
 
@@ -83,7 +83,7 @@ async def test_exhausted_returns_the_last_answer(mesh: MeshUnderTest, server: Wo
     control(await client.get(server, request_id=await server.answers(answers[2]))).answered(502)
     async with mesh.policy(Retry(server, 2, statuses={502, 503})):
         answer = await client.get(server, request_id=await server.answers(*answers))
-    expect(await server.saw(answer)).count(3)
+    expect(await server.attempts(answer)).attempted(3)
     expect(answer).answered(502)
     expect(answer).body(len(last.text), hashlib.sha256(last.text.encode()).hexdigest())
 
@@ -95,7 +95,7 @@ async def test_exhausted_returns_the_documented_error(mesh: MeshUnderTest, serve
     control(await client.get(server, request_id=await server.answers(502))).answered(502)
     async with mesh.policy(Retry(server, 2, statuses={502})):
         answer = await client.get(server, request_id=await server.answers(502, 502, 502))
-    expect(await server.saw(answer)).count(3)
+    expect(await server.attempts(answer)).attempted(3)
     expect(answer).answered(mesh.documented.retry.exhausted_statuses)
 
 
@@ -124,12 +124,12 @@ async def test_only_listed_conditions(mesh: MeshUnderTest, server: Workload, cli
     """A status that is listed is retried; the same status, not listed, is tried once."""
     async with mesh.policy(Retry(server, 1, statuses={status})):
         listed = await client.get(server, request_id=await server.answers(status))
-        expect(await server.saw(listed), f"{status}, listed").count(2)
+        expect(await server.attempts(listed), f"{status}, listed").attempted(2)
         expect(listed).answered()
     unlisted = (set(STATUSES) - {status}) & set(mesh.documented.retry.statuses)
     async with mesh.policy(Retry(server, 1, statuses=unlisted)):
         answer = await client.get(server, request_id=await server.answers(status))
-        expect(await server.saw(answer), f"{status}, not listed").count(1)
+        expect(await server.attempts(answer), f"{status}, not listed").attempted(1)
         expect(answer).answered(status)
 
 
@@ -142,14 +142,14 @@ async def test_request_body_is_intact_on_every_attempt(
 
     Sizes around the usual buffer limits; with a length, in chunks, and with a body that comes after the head.
     """
-    body, digest = Body(length=size, seed=7), hashlib.sha256(octets(7, size)).hexdigest()
+    body, digest = Body(length=size, seed=7), hashlib.sha256(seeded_bytes(7, size)).hexdigest()
     for how in WAYS.values():
         plain = control(await client.post(server, body, **how)).answered()
-        control(await server.saw(plain)).bodies(size, digest)
+        control(await server.attempts(plain)).bodies(size, digest)
     async with mesh.policy(Retry(server, 1, statuses={503})):
         for way, how in WAYS.items():
             answer = await client.post(server, body, request_id=await server.answers(503), **how)
-            attempts = await server.saw(answer)
+            attempts = await server.attempts(answer)
             expect(attempts, way).bodies(size, digest)
-            expect(attempts, way).count(2)
+            expect(attempts, way).attempted(2)
             expect(answer, way).answered()

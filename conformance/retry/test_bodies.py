@@ -24,8 +24,8 @@ from pytest_meshcheck.suite import (
     control,
     expect,
     needs,
-    octets,
     proves,
+    seeded_bytes,
 )
 
 PART = 1000
@@ -50,13 +50,13 @@ class Upload:
 PLAIN = {"method": "POST", "chunked": True, "body": Body(length=2 * PART, seed=7)}
 MESSAGES = {"kind": "client-stream", "messages": 2, "body": Body(length=PART, seed=7)}
 UPLOADS = {
-    "http": Upload(octets(7, 2 * PART), PART, PLAIN),
-    "h2c": Upload(octets(7, 2 * PART), PART, PLAIN | {"protocol": Protocol.H2C}),
-    "grpc": Upload(2 * octets(7, PART), 1, MESSAGES),
+    "http": Upload(seeded_bytes(7, 2 * PART), PART, PLAIN),
+    "h2c": Upload(seeded_bytes(7, 2 * PART), PART, PLAIN | {"protocol": Protocol.H2C}),
+    "grpc": Upload(2 * seeded_bytes(7, PART), 1, MESSAGES),
 }
 
 FIRST = {
-    # failure of the first attempt: what the server does
+    # failure of the first attempt: the server's answer
     Failure.STATUS: Answer(status=503),
     Failure.RESET: Answer(behaviour=Behaviour.RESET),
     Failure.REFUSED_STREAM: Answer(behaviour=Behaviour.REFUSE_STREAM),
@@ -105,7 +105,7 @@ def proven(failure: Failure) -> pytest.MarkDecorator:
 @pytest.mark.parametrize("point", POINTS)
 @check(MUST, "retry.body-once", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_body_late_and_refused_early(
-    mesh: MeshUnderTest, client: Workload, bystander: Workload, point: str, case: str
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, point: str, case: str
 ) -> None:
     """An attempt brings the body exactly once, also where the first attempt fails before the body has come.
 
@@ -120,17 +120,22 @@ async def test_body_late_and_refused_early(
     listed = {"statuses": {503}} if failure is Failure.STATUS else {"on": {failure}}
     pause = {"pause_after": parts * upload.middle} if is_early else {}
     first = msgspec.structs.replace(FIRST[failure], after=parts * PART if is_early else None)
-    control(await bystander.saw(await client.get(bystander, port, **upload.request))).bodies(*body)
-    async with mesh.policy(Retry(bystander, 1, **listed)):
-        request_id = await bystander.answers(first)
+    control(await plain_server.attempts(await client.get(plain_server, port, **upload.request))).bodies(*body)
+    async with mesh.policy(Retry(plain_server, 1, **listed)):
+        request_id = await plain_server.answers(first)
         answer = await client.in_two_parts(
-            bystander, bystander.sees(request_id, 2), port, request_id=request_id, **upload.request, **pause
+            plain_server,
+            plain_server.wait_for_attempts(request_id, 2),
+            port,
+            request_id=request_id,
+            **upload.request,
+            **pause,
         )
-    attempts = await bystander.saw(request_id)
+    attempts = await plain_server.attempts(request_id)
     control(len(attempts), "attempts").at_least(1)
     expect(attempts[1:]).bodies(*body)
     if mesh.documented.retry.unfinished_retried or not is_early:
-        expect(attempts).count(2)
+        expect(attempts).attempted(2)
         expect(answer).answered()
     else:
         expect(len(attempts), "attempts").at_most(2)

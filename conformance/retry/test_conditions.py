@@ -41,10 +41,10 @@ class Spelling:
     """One way in which a first attempt fails.
 
     Attributes:
-        failure: What the policy lists.
-        answer: What the server does with the first attempt; None: nobody listens for a moment.
-        port: Where it is sent.
-        protocol: What is spoken there; None for what the port is declared as.
+        failure: The failure that the policy lists.
+        answer: The server's answer to the first attempt; None: the port is closed for a moment.
+        port: The port that it is sent to.
+        protocol: The protocol spoken there; None for the declared one.
     """
 
     failure: Failure
@@ -54,7 +54,7 @@ class Spelling:
 
     @property
     def capability(self) -> Capability:
-        """What a mesh claims that tries again after it."""
+        """The capability of a mesh that tries again after it."""
         return Capability.RETRY_GRPC if self.failure in GRPC else Capability.RETRY
 
     @property
@@ -63,7 +63,7 @@ class Spelling:
         return self.failure in GRPC and self.answer is not None and not self.answer.trailers_only
 
     def lacking(self, documented: Documented) -> str:
-        """Why the mesh does not try again after it, by its own documentation; empty where it does."""
+        """Why the mesh does not try again after it, by its own documentation; empty if it does."""
         promised = documented.retry
         if self.failure is not Failure.STATUS and self.failure not in promised.failures:
             return f"{self.failure} cannot be listed for retries"
@@ -86,7 +86,7 @@ SPELLINGS = {
     for form in ("trailers", "trailers-only")
 }
 OUTAGE = 0.2
-"""Seconds for which nobody listens."""
+"""Seconds for which the port is closed."""
 ENOUGH = 60
 """Retries that last longer than the outage, whatever the pauses between them."""
 
@@ -99,9 +99,9 @@ class Failing:
 
     Attributes:
         method: An HTTP method, or ``gRPC``.
-        failure: What a policy would list.
-        status: The HTTP or gRPC status of every attempt; 0 where it has none.
-        answer: What the server does with every attempt.
+        failure: The failure that a policy would list.
+        status: The HTTP or gRPC status of every attempt; 0 if it has none.
+        answer: The server's answer to every attempt.
     """
 
     method: str
@@ -152,7 +152,7 @@ LOST = 2
 )
 @check(MUST, "retry.fires", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_fires_for_every_spelling_of_failure(
-    mesh: MeshUnderTest, client: Workload, bystander: Workload, spelling: str
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, spelling: str
 ) -> None:
     """A retry that is configured for a failure really happens when it fails in that way, however it is spelled.
 
@@ -161,15 +161,15 @@ async def test_fires_for_every_spelling_of_failure(
     its failure.
     """
     case = SPELLINGS[spelling]
-    async with mesh.policy(Retry(bystander, 0)):
-        alone = await fails_once(client, bystander, case)
+    async with mesh.policy(Retry(plain_server, 0)):
+        alone = await fails_once(client, plain_server, case)
         control(was_served(alone), "a failure without retries").equals(False)
     listed = {"statuses": {503}} if case.failure is Failure.STATUS else {"on": {case.failure}}
-    retry = Retry(bystander, 1 if case.answer else ENOUGH, **listed)
+    retry = Retry(plain_server, 1 if case.answer else ENOUGH, **listed)
     async with mesh.policy(retry):
-        retried = await fails_once(client, bystander, case)
+        retried = await fails_once(client, plain_server, case)
         expect(retried, spelling, rests_on=None if case.answer else mesh.time(OUTAGE)).answered()
-        expect(await bystander.saw(retried), spelling).count(2 if case.answer else 1)
+        expect(await plain_server.attempts(retried), spelling).attempted(2 if case.answer else 1)
 
 
 async def fails_once(client: Workload, server: Workload, case: Spelling) -> Exchange:
@@ -190,7 +190,7 @@ async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Work
     """Control: the mesh is in the way of these requests and can retry them; only then it means something if not."""
     async with mesh.policy(Retry(server, 1, statuses={503})):
         retried = await client.get(server, request_id=await server.answers(503))
-    control(await server.saw(retried), "a retry by policy").count(2)
+    control(await server.attempts(retried), "a retry by policy").attempted(2)
 
 
 @pytest.mark.parametrize("case", UNSAFE)
@@ -198,7 +198,7 @@ async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Work
 async def test_unsafe_requests_run_at_most_once_by_default(
     mesh: MeshUnderTest, client: Workload, server: Workload, case: str
 ) -> None:
-    """Where nobody asked for retries, a payment is made at most once, however the application fails.
+    """Without a retry policy, a payment is made at most once, however the application fails.
 
     Numbered POST and PATCH requests meet a 503, a reset connection, and an application that never answers.
     """
@@ -213,10 +213,10 @@ async def test_unsafe_requests_run_at_most_once_by_default(
             for payment, body in zip(payments, bodies, strict=True)
         )
     )
-    arrived = [bool(await server.sees(payment, patience=mesh.tolerance)) for payment in payments]
+    arrived = [bool(await server.wait_for_attempts(payment, patience=mesh.tolerance)) for payment in payments]
     control(sum(arrived), "payments that arrived").at_least(PAYMENTS - LOST)
     for payment in payments:
-        expect(len(await server.saw(payment)), "attempts of a payment").at_most(1)
+        expect(len(await server.attempts(payment)), "attempts of a payment").at_most(1)
 
 
 @pytest.mark.parametrize("case", FAILING)
@@ -228,4 +228,4 @@ async def test_default_equals_documentation(mesh: MeshUnderTest, client: Workloa
     request_id = await server.answers(failing.answer, repeat=True)
     failed = await client.get(server, request_id=request_id, **failing.how)
     documented = mesh.documented.retry.attempts_by_default(failing.method, failing.failure, failing.status)
-    expect(await server.saw(failed)).count(documented)
+    expect(await server.attempts(failed)).attempted(documented)

@@ -1,4 +1,4 @@
-"""What a policy lists: together, not at all, by gRPC status, and against what the client asks for in headers."""
+"""The conditions of a retry policy: combined, absent, by gRPC status, and against the client's headers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,9 +42,9 @@ class First:
     """How a first attempt fails.
 
     Attributes:
-        failure: What a policy lists.
-        answer: What the server does; None: nobody listens for a moment.
-        port: Where it is sent.
+        failure: The failure that a policy lists.
+        answer: The server's answer; None: the port is closed for a moment.
+        port: The port that it is sent to.
         request: More fields of the request.
     """
 
@@ -66,7 +66,7 @@ FIRST = {
 }
 COMBINED = frozenset(case.failure for case in FIRST.values()) - {Failure.STATUS}
 OUTAGE = 0.2
-"""Seconds for which nobody listens."""
+"""Seconds for which the port is closed."""
 ENOUGH = 60
 """Retries that last longer than the outage, whatever the pauses between them."""
 
@@ -117,55 +117,57 @@ def was_served(exchange: Exchange) -> bool:
     [pytest.param(name, marks=[proven(first.failure), listable(first.failure)]) for name, first in FIRST.items()],
 )
 @check(MUST, "retry.combined", proves={Capability.RETRY, Capability.RETRY_GRPC})
-async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
+async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
     """A policy that lists statuses, gRPC statuses and broken connections together retries after each of them."""
     first = FIRST[case]
     listed = {"statuses": STATUSES, "on": COMBINED & mesh.documented.retry.failures}
-    async with mesh.policy(Retry(bystander, 0)):
-        control(was_served(await fails_once(client, bystander, first)), "a failure without retries").equals(False)
-    async with mesh.policy(Retry(bystander, 1 if first.answer else ENOUGH, **listed)):
-        retried = await fails_once(client, bystander, first)
+    async with mesh.policy(Retry(plain_server, 0)):
+        control(was_served(await fails_once(client, plain_server, first)), "a failure without retries").equals(False)
+    async with mesh.policy(Retry(plain_server, 1 if first.answer else ENOUGH, **listed)):
+        retried = await fails_once(client, plain_server, first)
     expect(retried, case, rests_on=None if first.answer else mesh.time(OUTAGE)).answered()
-    expect(await bystander.saw(retried), case).count(2 if first.answer else 1)
+    expect(await plain_server.attempts(retried), case).attempted(2 if first.answer else 1)
 
 
 @pytest.mark.parametrize(
     "case", [pytest.param(name, marks=listable(first.failure)) for name, first in FIRST.items() if first.answer]
 )
 @check(MUST, "retry.zero", uses={Capability.RETRY})
-async def test_zero_disables(mesh: MeshUnderTest, client: Workload, bystander: Workload, case: str) -> None:
-    """A policy with 0 attempts means no retry at all, also of what the mesh retries by default."""
+async def test_zero_disables(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
+    """A policy with 0 attempts means no retry at all, also after failures that the mesh retries by default."""
     first = FIRST[case]
     listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": {first.failure}}
-    async with mesh.policy(Retry(bystander, 1, **listed)):
-        control(await bystander.saw(await fails_once(client, bystander, first)), "with a retry").count(2)
-    async with mesh.policy(Retry(bystander, 0, **listed)):
-        failed = await fails_once(client, bystander, first)
-    expect(await bystander.saw(failed), case).count(1)
+    async with mesh.policy(Retry(plain_server, 1, **listed)):
+        control(await plain_server.attempts(await fails_once(client, plain_server, first)), "with a retry").attempted(2)
+    async with mesh.policy(Retry(plain_server, 0, **listed)):
+        failed = await fails_once(client, plain_server, first)
+    expect(await plain_server.attempts(failed), case).attempted(1)
     expect(was_served(failed), "whether it is served").equals(False)
 
 
 @pytest.mark.parametrize("failure", [pytest.param(failure, marks=listable(failure)) for failure in GRPC], ids=str)
 @check(MUST, "retry.grpc-statuses", proves={Capability.RETRY_GRPC})
 async def test_grpc_status_conditions(
-    mesh: MeshUnderTest, client: Workload, bystander: Workload, failure: Failure
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, failure: Failure
 ) -> None:
     """A unary call is retried after a gRPC status that is listed, and after no other; the last status is passed on."""
     first, last = (Answer(grpc_status=GRPC[failure], grpc_message=word, trailers_only=True) for word in ("one", "two"))
-    async with mesh.policy(Retry(bystander, 1, on={failure})):
-        listed = await client.get(bystander, "grpc", request_id=await bystander.answers(first, last))
+    async with mesh.policy(Retry(plain_server, 1, on={failure})):
+        listed = await client.get(plain_server, "grpc", request_id=await plain_server.answers(first, last))
         others = [
             await client.get(
-                bystander, "grpc", request_id=await bystander.answers(Answer(grpc_status=code, trailers_only=True))
+                plain_server,
+                "grpc",
+                request_id=await plain_server.answers(Answer(grpc_status=code, trailers_only=True)),
             )
             for other, code in GRPC.items()
             if other is not failure
         ]
-    expect(await bystander.saw(listed), f"{failure}, listed").count(2)
+    expect(await plain_server.attempts(listed), f"{failure}, listed").attempted(2)
     expect(listed).answered_grpc(GRPC[failure])
     expect(listed.grpc_message, "the message with the status").equals("two")
     for other in others:
-        expect(await bystander.saw(other), f"gRPC status {other.grpc_status}, not listed").count(1)
+        expect(await plain_server.attempts(other), f"gRPC status {other.grpc_status}, not listed").attempted(1)
 
 
 @pytest.mark.parametrize("headers", MORE_RETRIES)
@@ -173,13 +175,13 @@ async def test_grpc_status_conditions(
 async def test_client_cannot_raise_the_limit(
     mesh: MeshUnderTest, client: Workload, server: Workload, headers: str
 ) -> None:
-    """Headers of a client add no attempt to those of the policy, and none where there is no policy."""
+    """Headers of a client add no attempt to the policy's, and none without a policy."""
     asked = {"headers": MORE_RETRIES[headers]}
     by_default = mesh.documented.retry.attempts_by_default("GET", Failure.STATUS, 503)
     async with mesh.policy(Retry(server, 1, statuses={503})):
         plain = await client.get(server, request_id=await server.answers(503, repeat=True))
-        control(await server.saw(plain), "without such headers").count(2)
+        control(await server.attempts(plain), "without such headers").attempted(2)
         limited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)
     unlimited = await client.get(server, request_id=await server.answers(503, repeat=True), **asked)
-    expect(await server.saw(limited), "under a policy of one retry").count(2)
-    expect(await server.saw(unlimited), "under no policy").count(by_default)
+    expect(await server.attempts(limited), "under a policy of one retry").attempted(2)
+    expect(await server.attempts(unlimited), "under no policy").attempted(by_default)

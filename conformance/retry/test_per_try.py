@@ -54,7 +54,7 @@ def leaves_overdue(documented: Documented) -> str:
 
 
 def slow(mesh: MeshUnderTest, exchange: Exchange, limit: float) -> Time | None:
-    """What can explain that a limit cut an exchange; nothing can where it ended before the limit was over."""
+    """The stall that can explain that a limit cut an exchange; none if it ended before the limit was over."""
     return mesh.time(limit) if exchange.seconds >= limit else None
 
 
@@ -76,12 +76,12 @@ async def test_per_try_timeout_starts_the_next(
     async with mesh.policy(retry, *([] if seconds is None else [Timeout(server, seconds)])):
         request_id = await server.answers(late)
         prompt, retried = await asyncio.gather(client.get(server), client.get(server, request_id=request_id))
-        attempts = await server.sees(request_id, 2, ended=True, patience=mesh.tolerance)
+        attempts = await server.wait_for_attempts(request_id, 2, ended=True, patience=mesh.tolerance)
     expect(prompt, "within the limit", rests_on=slow(mesh, prompt, PER_TRY)).answered()
-    arrived = len(await server.saw(prompt))
+    arrived = len(await server.attempts(prompt))
     expect(arrived, "attempts within the limit", rests_on=slow(mesh, prompt, PER_TRY)).equals(1)
     expect(retried.status, "the status of a late answer").differs_from(202)
-    expect(attempts).count(2)
+    expect(attempts).attempted(2)
     expect(attempts[:1], rests_on=mesh.time(mesh.tolerance)).cancelled()
     expect(retried, rests_on=slow(mesh, retried, 2 * PER_TRY)).answered(200)
     expect(retried.seconds, "seconds").at_least(PER_TRY - TICK)
@@ -99,7 +99,7 @@ async def test_within_the_request_timeout(mesh: MeshUnderTest, client: Workload,
     request_id = await server.answers(Answer(behaviour=Behaviour.STALL), repeat=True)
     async with mesh.policy(Retry(server, RETRIES, per_try=PACE, **overdue(mesh)), Timeout(server, LIMIT)):
         cut = await client.get(server, request_id=request_id)
-        attempts = await server.sees(request_id, fit + 1, patience=2 * PACE)
+        attempts = await server.wait_for_attempts(request_id, fit + 1, patience=2 * PACE)
     control(len(attempts), "attempts, so that there was something to bound").at_least(2)
     expect(len(attempts), "attempts").at_most(fit)
     expect(cut, rests_on=mesh.time(LIMIT)).answered(mesh.documented.timeout.status)

@@ -56,30 +56,30 @@ def rounds(within: float) -> range:
 
 
 async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
-    """Seconds until the leaf that a workload serves chains to the present issuer; a violation where it does not."""
+    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not."""
     wanted = mesh.authority.issuer.certificate
 
     async def issuer_seen() -> bool:
         return wanted in await mesh.served_chain(outsider, workload)
 
     seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
-    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).holds(
-        "its leaf chains to the old one"
+    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(
+        otherwise="its leaf chains to the old one"
     )
     return seconds
 
 
 async def goes_on(server: Workload, load: Load, within: float) -> None:
-    """Have a load meet what was just done; where its requests no longer arrive, its outcome shows that."""
+    """Have a load meet the latest change; where its requests no longer arrive, its outcome shows that."""
 
     async def arrived() -> int:
-        return len(await server.saw_of(load))
+        return len(await server.attempts_of(load))
 
     before = await arrived()
     await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
 
 
-async def served_beside(load: Load, client: Workload, server: Workload) -> list[Exchange]:
+async def served_during(load: Load, client: Workload, server: Workload) -> list[Exchange]:
     """Requests one after the other while a load is under way; inconclusive as soon as the machine does not carry it."""
     exchanges = []
     for _ in range(SERVED):
@@ -90,7 +90,7 @@ async def served_beside(load: Load, client: Workload, server: Workload) -> list[
 
 @check(MUST, "rotation.issuer", proves={Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_issuer_changes_under_load(
-    mesh: MeshUnderTest, client: Workload, server: Workload, renewing: Workload, outsider: Workload
+    mesh: MeshUnderTest, client: Workload, server: Workload, short_lived: Workload, outsider: Workload
 ) -> None:
     """With a new intermediate under the same root, leaves follow within the documented time, and no request is lost."""
     within = mesh.documented.rotation.issuer_acts_within + mesh.tolerance
@@ -98,9 +98,9 @@ async def test_issuer_changes_under_load(
     async with mesh.policy(*mesh.fresh_connections(server)), client.load(server, RATE) as load:
         for round_ in rounds(mesh.documented.rotation.issuer_acts_within):
             await mesh.rotate(Rotation.ISSUER)
-            seconds = [await follows(mesh, outsider, workload, within) for workload in (server, renewing)]
+            seconds = [await follows(mesh, outsider, workload, within) for workload in (server, short_lived)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
-            served[round_ + 1] = await served_beside(load, client, server)
+            served[round_ + 1] = await served_during(load, client, server)
     expect(load.result, rests_on=mesh.time(within)).lost_nothing(SERVED, mesh.tolerance)
     for issuer, exchanges in served.items():
         for exchange in exchanges:
@@ -234,17 +234,17 @@ async def test_client_of_removed_root_is_refused(mesh: MeshUnderTest, server: Wo
     """Once the old root is no longer announced, a client under it is refused, and one under the new root is served."""
     old, new = await switched_roots(mesh)
 
-    async def knock(issuer: Issuer) -> Exchange:
+    async def request_under(issuer: Issuer) -> Exchange:
         return await mesh.tls_request(outsider, server, peer(issuer, mesh.identity_of(outsider)))
 
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        control(await knock(old)).answered()
+        control(await request_under(old)).answered()
         await mesh.rotate(Rotation.ROOT_DROP)
         within = mesh.documented.rotation.roots_act_within + mesh.tolerance
-        refused = await mesh.until_refused("client of the old root", lambda: knock(old), within)
+        refused = await mesh.until_refused("client of the old root", lambda: request_under(old), within)
         expect(refused).refused(mesh.refusals.client)
-        expect(await server.saw(refused)).nothing()
-        expect(await knock(new), "a client of the new root").answered()
+        expect(await server.attempts(refused)).never_arrived()
+        expect(await request_under(new), "a client of the new root").answered()
 
 
 @check(
@@ -269,7 +269,7 @@ async def test_server_of_removed_root_is_refused(
     within = mesh.documented.rotation.roots_act_within + mesh.tolerance
     refused = await mesh.until_refused("server of the old root", call, within)
     expect(refused).refused(mesh.refusals.server)
-    expect(await impostor.saw(refused)).nothing()
+    expect(await impostor.attempts(refused)).never_arrived()
     expect(await client.get(server), "a server of the new root").answered()
 
 
@@ -280,20 +280,20 @@ async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload:
     control(len(above), "issuers in the chain").at_least(1)
     limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
     actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
-    expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").holds(actual)
+    expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").is_true(otherwise=actual)
     control(await client.get(workload), "a call with that certificate").answered()
 
 
 @check(MUST, "rotation.lifetime", uses={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_leaf_never_outlives_its_issuer(
-    mesh: MeshUnderTest, server: Workload, renewing: Workload, outsider: Workload, client: Workload
+    mesh: MeshUnderTest, server: Workload, short_lived: Workload, outsider: Workload, client: Workload
 ) -> None:
     """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon."""
-    for workload in (server, renewing):
+    for workload in (server, short_lived):
         await ends_with_its_issuers(mesh, client, workload, outsider)
     try:
         await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * mesh.documented.rotation.issuer_acts_within))
-        for workload in (server, renewing):
+        for workload in (server, short_lived):
             await ends_with_its_issuers(mesh, client, workload, outsider)
     finally:
         await mesh.rotate(Rotation.ISSUER)

@@ -27,7 +27,7 @@ UNHURRIED = 0.05
 async def renewed(
     mesh: MeshUnderTest, outsider: Workload, workload: Workload, old: x509.Certificate
 ) -> x509.Certificate:
-    """The next certificate of a workload; a violation where it does not come in time, or the old one is shown too long.
+    """The next certificate of a workload; a violation if it does not come in time, or the old one is shown too long.
 
     How long the old one is shown is compared with its end where handshakes are made, not where they are looked at.
     """
@@ -43,48 +43,48 @@ async def renewed(
     within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
     new, _ = await converge(leaf, lambda seen: seen.serial_number != old.serial_number, within, every=UNHURRIED)
     in_time = mesh.time(within)
-    expect(shown_until <= old.not_valid_after_utc, "renewal before expiry", rests_on=in_time).holds(
-        f"the old one ended at {old.not_valid_after_utc} and was shown at {shown_until}"
+    expect(shown_until <= old.not_valid_after_utc, "renewal before expiry", rests_on=in_time).is_true(
+        otherwise=f"the old one ended at {old.not_valid_after_utc} and was shown at {shown_until}"
     )
-    expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s", rests_on=in_time).holds(
-        "it is the same"
+    expect(new.serial_number != old.serial_number, f"a new certificate within {within:g} s", rests_on=in_time).is_true(
+        otherwise="it is the same"
     )
     return new
 
 
 async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
     """The certificates of one workload through three renewals."""
-    renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
-    leaves = [(await mesh.served_chain(outsider, renewing))[0]]
+    short_lived, outsider = await mesh.workload("short_lived"), await mesh.workload("outsider")
+    leaves = [(await mesh.served_chain(outsider, short_lived))[0]]
     for _round in range(3):
-        leaves.append(await renewed(mesh, outsider, renewing, leaves[-1]))
+        leaves.append(await renewed(mesh, outsider, short_lived, leaves[-1]))
     return leaves
 
 
 @check(MUST, "rotation.leaf", proves={Capability.LEAF_ROTATION}, head_start=four_leaves)
 async def test_leaf_is_renewed_before_expiry(
-    mesh: MeshUnderTest, renewing: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
+    mesh: MeshUnderTest, short_lived: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:
     """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart."""
     serials = {leaf.serial_number for leaf in await head_start}
     expect(len(serials), "different serial numbers").equals(4)
-    control(await client.get(renewing), "a call afterwards").answered()
+    control(await client.get(short_lived), "a call afterwards").answered()
 
 
 @check(MUST, "rotation.hitless", uses={Capability.LEAF_ROTATION})
 async def test_leaf_renewal_loses_nothing(
-    mesh: MeshUnderTest, client: Workload, renewing: Workload, outsider: Workload
+    mesh: MeshUnderTest, client: Workload, short_lived: Workload, outsider: Workload
 ) -> None:
     """Through two renewals under load no request is lost, failed or doubled, and an open stream lives on.
 
     Where the mesh can bound the reuse of connections, each request is made on a new one, so that certificates meet all
     the time.
     """
-    async with mesh.policy(*mesh.fresh_connections(renewing)), client.stream(renewing) as stream:
-        leaf, *_ = await mesh.served_chain(outsider, renewing)
-        async with client.load(renewing, RATE) as load:
+    async with mesh.policy(*mesh.fresh_connections(short_lived)), client.stream(short_lived) as stream:
+        leaf, *_ = await mesh.served_chain(outsider, short_lived)
+        async with client.load(short_lived, RATE) as load:
             for _round in range(2):
-                leaf = await renewed(mesh, outsider, renewing, leaf)
+                leaf = await renewed(mesh, outsider, short_lived, leaf)
                 await load.keeps_up(client)
         expect(await stream.echo(), "the stream that was open all the while").answered()
     renewal = mesh.time(mesh.documented.rotation.leaf_renewed_within)
@@ -93,21 +93,21 @@ async def test_leaf_renewal_loses_nothing(
 
 async def leaves_in_a_row(mesh: MeshUnderTest) -> list[x509.Certificate]:
     """What new handshakes show, one after the other, across a renewal."""
-    renewing, outsider = await mesh.workload("renewing"), await mesh.workload("outsider")
-    old, *_ = await mesh.served_chain(outsider, renewing)
-    seen = [old, await renewed(mesh, outsider, renewing, old)]
+    short_lived, outsider = await mesh.workload("short_lived"), await mesh.workload("outsider")
+    old, *_ = await mesh.served_chain(outsider, short_lived)
+    seen = [old, await renewed(mesh, outsider, short_lived, old)]
     for _ in range(HANDSHAKES):
-        leaf, *_ = await mesh.served_chain(outsider, renewing)
+        leaf, *_ = await mesh.served_chain(outsider, short_lived)
         seen.append(leaf)
     return seen
 
 
 @check(MUST, "rotation.new-handshakes", proves={Capability.LEAF_ROTATION}, head_start=leaves_in_a_row)
 async def test_new_handshakes_use_the_new_certificate(
-    mesh: MeshUnderTest, renewing: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
+    mesh: MeshUnderTest, short_lived: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:
     """Once a renewed certificate was served, no new handshake shows an older one."""
     seen = await head_start
     stale = [new for old, new in itertools.pairwise(seen) if new.not_valid_after_utc < old.not_valid_after_utc]
     expect(len(stale), f"of {len(seen)} certificates in a row those that are older than the one before").equals(0)
-    control(await client.get(renewing), "a call afterwards").answered()
+    control(await client.get(short_lived), "a call afterwards").answered()

@@ -85,7 +85,7 @@ def was_served(exchange: Exchange) -> bool:
 
 
 def seconds_of(deadline: str | None) -> float:
-    """A value of grpc-timeout in seconds; infinite where it is none."""
+    """A value of grpc-timeout in seconds; infinite if it is not one."""
     valid = re.fullmatch(rf"({NUMBER})([{''.join(UNITS)}])", deadline or "")
     return float(valid[1]) * UNITS[valid[2]] if valid else float("inf")
 
@@ -107,8 +107,8 @@ async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Wo
         control(was_served(cut), "whether a late answer is served to a call without a deadline").equals(False)
     async with mesh.policy(*([] if policy is None else [Timeout(server, policy)])):
         answer = await call(client, server, f"{deadline}m", request_id=request_id)
-        attempts = await server.sees(request_id, patience=mesh.tolerance)
-    control(attempts).count(1)
+        attempts = await server.wait_for_attempts(request_id, patience=mesh.tolerance)
+    control(attempts).attempted(1)
     expect(seconds_of(attempts[0].header("grpc-timeout")), "the deadline at the application").at_most(deadline / 1000)
     gave_up = None if answer.ending is Ending.ANSWERED else mesh.time(client.patience)
     expect(was_served(answer), "whether the answer is served", rests_on=gave_up).equals(limit > late.delay)

@@ -19,7 +19,7 @@ OUTAGE = 0.3
 """Seconds for which the application does not listen: more than default retries take."""
 
 CALLERS = {
-    # id: (port, protocol where it is not the port's own)
+    # id: (port, protocol if not the port's own)
     "refused-http": ("http", {}),
     "refused-h2c": ("http", {"protocol": Protocol.H2C}),
     "refused-grpc": ("grpc", {}),
@@ -42,7 +42,7 @@ async def test_status_table(mesh: MeshUnderTest, client: Workload, server: Workl
     refused = await client.get(server, port, **how)
     again, _ = await converge(lambda: client.get(server, port, **how), was_served, OUTAGE + mesh.tolerance, every=0.1)
     control(again, "when it listens again").answered()
-    control(await server.saw(refused)).nothing()
+    control(await server.attempts(refused)).never_arrived()
     if port == "grpc":
         expect(refused).answered_grpc(documented.refused_grpc_status)
     else:

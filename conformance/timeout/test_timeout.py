@@ -27,7 +27,7 @@ LIMITS = (0.05, 0.2, 0.5, 2.0)
 """Seconds."""
 
 PROTOCOLS = {
-    # id: (port, protocol where it is not the port's own)
+    # id: (port, protocol if not the port's own)
     "http": ("http", {}),
     "h2c": ("http", {"protocol": "h2c"}),
     "grpc": ("grpc", {}),
@@ -47,7 +47,7 @@ IN_FLIGHT = 0.05
 
 LONG = 3.0
 PATIENT = 15.5
-"""Just above 15 s, the limit that a proxy applies by itself where nobody thought of turning it off."""
+"""Just above 15 s, a proxy's own limit unless it is turned off."""
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -67,16 +67,16 @@ async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server:
 async def test_server_sees_the_cancellation(
     mesh: MeshUnderTest, client: Workload, server: Workload, protocol: str
 ) -> None:
-    """When a request is cut, the server learns of it at once, so that it does not work for nobody."""
+    """When a request is cut, the server learns of it at once, so that it stops working on it."""
     limit = 0.2
     port, how = PROTOCOLS[protocol]
     control(await client.get(server, port, **how)).answered()
     request_id = await server.answers(Answer(delay=10 * mesh.tolerance))
     async with mesh.policy(Timeout(server, limit)):
         cut = await client.get(server, port, request_id=request_id, **how)
-        attempts = await server.sees(request_id, ended=True, patience=mesh.tolerance)
+        attempts = await server.wait_for_attempts(request_id, ended=True, patience=mesh.tolerance)
         control(cut.ending, "the end of the request, which is not the client's own").equals(Ending.ANSWERED)
-        control(attempts).count(1)
+        control(attempts).attempted(1)
         (worked,) = expect(attempts, rests_on=mesh.time(mesh.tolerance)).cancelled()
         expect(worked.seconds or 0, "seconds from its arrival to the cancellation", rests_on=mesh.time(limit)).at_most(
             limit + mesh.tolerance
@@ -90,7 +90,7 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
     request_id = await server.answers(Answer(status=503, delay=pace), repeat=True)
     async with mesh.policy(Retry(server, retries, statuses={503})), mesh.policy(Timeout(server, limit)):
         cut = await client.get(server, request_id=request_id)
-        attempts = await server.sees(request_id, retries + 1, patience=2 * pace)
+        attempts = await server.wait_for_attempts(request_id, retries + 1, patience=2 * pace)
     control(len(attempts), "attempts, so that there was something to bound").at_least(2)
     expect(cut, rests_on=mesh.time(retries * pace)).answered(mesh.documented.timeout.status)
     expect(cut).took(limit - TICK, limit + mesh.tolerance)
@@ -103,15 +103,15 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
 
 
 async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """Control: the mesh is in the way and cuts where it is told to, so that it means something if it does not."""
+    """Control: the mesh is in the way and cuts at a limit, so that the absence of a cut is significant."""
     async with mesh.policy(Timeout(server, LIMITS[0])):
         cut = await client.get(server, request_id=await server.answers(Answer(delay=LIMITS[0] + mesh.tolerance)))
     control(cut, f"under a limit of {LIMITS[0]:g} s").answered(mesh.documented.timeout.status)
 
 
 async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
-    """A request that is answered after 3 seconds, to a server that nobody else calls, under a limit of 0."""
-    client, server = await mesh.workload("client"), await mesh.workload("other")
+    """A request that is answered after 3 seconds, to a server without other callers, under a limit of 0."""
+    client, server = await mesh.workload("client"), await mesh.workload("second_client")
     async with mesh.policy(Timeout(server, 0)):
         return await client.get(server, request_id=await server.answers(Answer(delay=LONG)))
 
@@ -120,14 +120,14 @@ async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
 async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange]) -> None:
     """A limit of 0 means no limit: an answer after 3 seconds arrives."""
     answer = await head_start
-    await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("other"))
+    await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("second_client"))
     expect(answer).answered()
     control(answer.seconds, "seconds").at_least(LONG - TICK)
 
 
 async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
     """One request over HTTP and one over gRPC that are answered after 15.5 seconds, between the twins in green."""
-    client, server = await mesh.workload("twin_client"), await mesh.workload("twin_server")
+    client, server = await mesh.workload("client_in_green"), await mesh.workload("server_in_green")
     patience = PATIENT + 10 * mesh.tolerance
     ids = [await server.answers(Answer(delay=PATIENT)) for _ in range(2)]
     ports = zip(("http", "grpc"), ids, strict=True)
@@ -136,7 +136,7 @@ async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
 
 
 def limited(documented: Documented) -> str:
-    """Why a patient request is cut though nobody set a limit, where the mesh documents that."""
+    """Why a patient request is cut without a timeout policy, if the mesh documents that."""
     limit = documented.timeout.default
     if limit is None or limit > PATIENT:
         return ""
@@ -144,16 +144,16 @@ def limited(documented: Documented) -> str:
 
 
 def unlimited(documented: Documented) -> str:
-    """Why there is no limit of the mesh's own, where it documents none."""
+    """Why there is no limit of the mesh's own, if it documents none."""
     return "no limit is documented" if documented.timeout.default is None else ""
 
 
 @needs(limited)
 @check(MUST, "timeout.default", uses={Capability.TIMEOUT}, head_start=patient_requests)
 async def test_unset_means_no_limit(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
-    """Where nobody set a limit there is none, above all not a proxy's own 15 seconds."""
+    """Without a timeout policy there is no limit, above all not a proxy's own 15 seconds."""
     answers = await head_start
-    await limit_acts(mesh, await mesh.workload("twin_client"), await mesh.workload("twin_server"))
+    await limit_acts(mesh, await mesh.workload("client_in_green"), await mesh.workload("server_in_green"))
     for answer in answers:
         expect(answer, f"after {PATIENT:g} s").answered()
         control(answer.seconds, "seconds").at_least(PATIENT - TICK)
@@ -165,7 +165,7 @@ async def test_unset_means_no_limit(mesh: MeshUnderTest, head_start: Awaitable[l
 async def test_default_limit_is_the_documented_one(
     mesh: MeshUnderTest, client: Workload, server: Workload, port: str
 ) -> None:
-    """Where nobody set a limit, and the mesh documents one, a request is cut by that one."""
+    """Without a timeout policy, a request is cut by the mesh's documented limit, if there is one."""
     await limit_acts(mesh, client, server)
     limit = mesh.documented.timeout.default or 0.0
     late = Answer(delay=limit + 2 * mesh.tolerance)

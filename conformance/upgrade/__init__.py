@@ -1,1 +1,1 @@
-"""Upgrades: what a mesh does while it is moved to another version."""
+"""Upgrades: a mesh's behaviour while it is moved to another version."""

@@ -20,7 +20,7 @@ ENOUGH = 20
 async def test_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded) -> None:
     """While the mesh is moved to another version, no request over HTTP or gRPC is lost, failed or doubled.
 
-    What becomes of a stream over TCP that is open all the while is told, and not judged: it ends with the process that
+    The fate of a stream over TCP that stays open meanwhile is reported, and not judged: it ends with the process that
     carries it, and that one has to be replaced.
     """
     mesh.measure("upgraded", str(upgraded.by))

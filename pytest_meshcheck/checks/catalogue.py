@@ -154,9 +154,9 @@ async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
             raise
         raise Inconclusive(f"{dead}\n{error}") from error
     if isinstance(error, Violation):
-        await mesh.standstills.excuse(error)
+        await mesh.stalls.excuse(error)
     else:
-        explained = await mesh.standstills.explain(error)
+        explained = await mesh.stalls.explain(error)
         raise explained.with_traceback(error.__traceback__) from error.__cause__
 
 

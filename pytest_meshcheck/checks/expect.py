@@ -19,11 +19,11 @@ from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import (
     Attempt,
+    CaptureResult,
     Ending,
     Exchange,
     Form,
     LoadOutcome,
-    Sight,
     takes_form,
 )
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding
@@ -99,9 +99,9 @@ class ValueClaims(Claims[T]):
         """The number is not smaller than this."""
         return self.require(self.seen >= limit, f"at least {limit:g}", f"it is {self.seen:g}")  # type: ignore[operator]
 
-    def holds(self, actual: str) -> T:
-        """The value is true; ``actual`` is the message otherwise."""
-        return self.require(bool(self.seen), "it holds", actual)
+    def is_true(self, *, otherwise: str) -> T:
+        """The value is true; ``otherwise`` is the message if it is not."""
+        return self.require(bool(self.seen), "it holds", otherwise)
 
 
 class ExchangeClaims(Claims[Exchange]):
@@ -167,14 +167,14 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
         """The request of the attempts; empty if none arrived."""
         return self.seen[0].request_id if self.seen else ""
 
-    def count(self, number: int) -> tuple[Attempt, ...]:
+    def attempted(self, number: int) -> tuple[Attempt, ...]:
         """Exactly this many attempts arrived."""
         arrived = len(self.seen)
         fewer = self.rests_on or GIVEN_UP if arrived < number else None
         expected, actual = f"{number} attempts at the application", f"{arrived} arrived{_within(self.seen)}"
         return self.require_in_time(arrived == number, expected, actual, fewer)
 
-    def nothing(self) -> tuple[Attempt, ...]:
+    def never_arrived(self) -> tuple[Attempt, ...]:
         """Nothing reached the application.
 
         It is a leak if one says its id; a TCP connection that does not may be of an earlier request.
@@ -198,20 +198,20 @@ class AttemptsClaims(Claims[tuple[Attempt, ...]]):
 class LoadClaims(Claims[LoadOutcome]):
     """Assertions on an open-loop load."""
 
-    def clean(self) -> LoadOutcome:
+    def served_once(self) -> LoadOutcome:
         """No request failed, was lost or arrived twice."""
         rests_on = None if self.seen.lost or self.seen.duplicated else self.rests_on
         expected = "every request to be served exactly once"
-        return self.require_in_time(self.seen.clean, expected, _losses(self.seen), rests_on)
+        return self.require_in_time(self.seen.served_once, expected, _losses(self.seen), rests_on)
 
     def lost_nothing(self, at_least: int, within: float) -> LoadOutcome:
         """No request failed, was lost or arrived twice.
 
-        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``carried``.
+        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``kept_schedule``.
         """
         control(self.seen, self.what).sent_at_least(at_least)
-        control(self.seen, self.what).carried(within)
-        return self.clean()
+        control(self.seen, self.what).kept_schedule(within)
+        return self.served_once()
 
     def refused(self) -> LoadOutcome:
         """No request succeeded or reached an application."""
@@ -220,7 +220,7 @@ class LoadClaims(Claims[LoadOutcome]):
         good = not (answered or self.seen.reached)
         return self.require_in_time(good, "every request to be refused", actual, None, leak=True)
 
-    def carried(self, limit: float) -> LoadOutcome:
+    def kept_schedule(self, limit: float) -> LoadOutcome:
         """The machine kept up with the load, so that no request failed for lack of CPU time.
 
         Nine in ten requests were sent at most ``limit`` seconds after they were due; if any failed, half of the
@@ -238,17 +238,17 @@ class LoadClaims(Claims[LoadOutcome]):
         return self.require(self.seen.sent >= number, f"at least {number} requests", f"{self.seen.sent} were sent")
 
 
-class SightClaims(Claims[Sight]):
+class CaptureClaims(Claims[CaptureResult]):
     """Assertions on a wire capture."""
 
-    def readable(self, needles: Sequence[str]) -> Sight:
+    def readable(self, needles: Sequence[str]) -> CaptureResult:
         """Each of these texts was on the wire in plaintext."""
         missing = [needle for needle in needles if needle not in self.seen.found]
         return self.require(not missing, f"{len(needles)} canaries on the wire", f"{len(missing)} of them missing")
 
-    def unreadable(self) -> Sight:
+    def unreadable(self) -> CaptureResult:
         """None of the texts was on the wire, although bytes went both ways."""
-        if not (self.seen.octets_to_server and self.seen.octets_to_client):
+        if not (self.seen.bytes_to_server and self.seen.bytes_to_client):
             _inconclusive("traffic on the wire", "none was recorded")
         found = f"found {', '.join(self.seen.found)}"
         return self.require_in_time(not self.seen.found, "nothing readable on the wire", found, None, leak=True)
@@ -272,7 +272,7 @@ class Judge:
     @overload
     def __call__(self, seen: LoadOutcome, what: str = "", *, rests_on: Time | None = None) -> LoadClaims: ...
     @overload
-    def __call__(self, seen: Sight, what: str = "", *, rests_on: Time | None = None) -> SightClaims: ...
+    def __call__(self, seen: CaptureResult, what: str = "", *, rests_on: Time | None = None) -> CaptureClaims: ...
     @overload
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> ValueClaims[Any]: ...
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> Claims[Any]:
@@ -288,7 +288,7 @@ class Judge:
 KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
     (Exchange, ExchangeClaims),
     (LoadOutcome, LoadClaims),
-    (Sight, SightClaims),
+    (CaptureResult, CaptureClaims),
 )
 
 expect = Judge(_violation)

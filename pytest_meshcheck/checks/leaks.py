@@ -17,7 +17,7 @@ from typing import Any
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
 
-REFUSALS = frozenset({"refused", "nothing", "unreadable"})
+REFUSALS = frozenset({"refused", "never_arrived", "unreadable"})
 """The assertions of ``expect`` that find leaks."""
 
 _failed: ContextVar[list[Inconclusive] | None] = ContextVar("failed controls", default=None)

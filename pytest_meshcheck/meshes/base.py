@@ -17,7 +17,7 @@ from pytest_meshcheck.model.pki import Authority, Validity
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, ProxyHop
 from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
 
 
@@ -135,7 +135,7 @@ class Mesh(ABC):
         """
         raise MeshUnavailable(f"{self.name} has no charts, but --mesh-values has values for {', '.join(values)}")
 
-    def stops(self, client: WorkloadSpec) -> Sequence[Stop]:
+    def hops(self, client: WorkloadSpec) -> Sequence[ProxyHop]:
         """The intermediate proxies, in pods of the mesh, on the way from a client to a service, in order."""
         return ()
 

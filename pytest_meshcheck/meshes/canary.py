@@ -23,7 +23,7 @@ class Canary(Protocol):
     instance started.
     """
 
-    async def install_beside(self, version: str) -> None:
+    async def install_alongside(self, version: str) -> None:
         """Install a second version beside the first; instances started from now on belong to it.
 
         Raises:

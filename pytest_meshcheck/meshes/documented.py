@@ -141,7 +141,7 @@ class RetryPromises(Promises):
         status_in_trailers: Whether a gRPC status is retried also where it comes after the head of the answer.
         exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
         default_attempts: Attempts under no policy; what is not in the table is tried once.
-        body_limit: Octets of a request body above which a request is not retried; None: none documented.
+        body_limit: Bytes of a request body above which a request is not retried; None: none documented.
         unfinished_retried: Whether a request is retried also before all of its body has come.
         overdue_retried: Whether an attempt that exceeds its own limit is retried, where ``Failure.RESET`` or the status
             504 is listed.

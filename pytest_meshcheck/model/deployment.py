@@ -22,9 +22,9 @@ class Deployment:
         """The target of calls: the first endpoint, in place of which any other may answer."""
         return self.endpoints[0]
 
-    async def saw(self, exchange: m.Exchange | str) -> dict[str, tuple[m.Attempt, ...]]:
+    async def attempts(self, exchange: m.Exchange | str) -> dict[str, tuple[m.Attempt, ...]]:
         """The attempts of an exchange or a request id at each endpoint, by instance."""
-        seen = await asyncio.gather(*(endpoint.saw(exchange) for endpoint in self.endpoints))
+        seen = await asyncio.gather(*(endpoint.attempts(exchange) for endpoint in self.endpoints))
         return {one.instance: attempts for one, attempts in zip(self.endpoints, seen, strict=True)}
 
     async def answers(self, *answers: m.Answer | int, repeat: bool = False) -> str:

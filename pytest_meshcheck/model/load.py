@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import LoadOutcome, join
+from pytest_meshcheck.model.observation import LoadOutcome, outcome_of
 from pytest_meshcheck.probe.protocol import messages as m
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Load:
         """Start the load on an instance of the client."""
         await client.ask(m.StartLoad(plan=self._part(len(self._ended))), m.Done)
 
-    async def move(self, client: "Workload", successor: "Workload") -> None:
-        """Move the load to the successor of a client instance, without a gap."""
+    async def move(self, client: "Workload", new_instance: "Workload") -> None:
+        """Move the load to the new instance of a client, without a gap."""
         following = len(self._ended) + 1
-        await successor.ask(m.StartLoad(plan=self._part(following)), m.Done)
+        await new_instance.ask(m.StartLoad(plan=self._part(following)), m.Done)
         await self._end(client)
 
     async def keeps_up(self, client: "Workload") -> None:
@@ -60,15 +60,15 @@ class Load:
 
     async def leave(self, server: "Workload") -> None:
         """Keep the ledger of a server instance that is about to be removed, and receives no more requests."""
-        self._seen += await server.saw_of(self)
+        self._seen += await server.attempts_of(self)
         self.servers = [one for one in self.servers if one is not server]
 
     async def finish(self, client: "Workload") -> LoadOutcome:
         """End the load, await all answers, and join them with the ledgers."""
         await self._end(client)
         for server in self.servers:
-            self._seen += await server.saw_of(self)
-        self.outcome = join(self._seen, *self._ended)
+            self._seen += await server.attempts_of(self)
+        self.outcome = outcome_of(self._seen, *self._ended)
         return self.outcome
 
     async def _end(self, client: "Workload") -> None:

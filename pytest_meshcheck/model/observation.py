@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pytest_meshcheck.probe.protocol.messages import Attempt, Ending, Exchange, LoadResult, Protocol, Sight, Tls
+from pytest_meshcheck.probe.protocol.messages import Attempt, CaptureResult, Ending, Exchange, LoadResult, Protocol, Tls
 
 __all__ = [
     "Answered",
     "Attempt",
+    "CaptureResult",
     "Ending",
     "Exchange",
     "Form",
     "LoadOutcome",
     "LoadSlice",
     "Protocol",
-    "Sight",
     "Spread",
     "Tls",
-    "join",
+    "outcome_of",
     "takes_form",
 ]
 
@@ -113,12 +113,12 @@ class LoadOutcome:
     slices: tuple[LoadSlice, ...] = ()
 
     @property
-    def clean(self) -> bool:
+    def served_once(self) -> bool:
         """Whether no request failed, was lost or arrived twice."""
         return not (self.failed or self.lost or self.duplicated)
 
 
-def join(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
+def outcome_of(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome:
     """Join the ledgers of the servers with the results of the client, which may have had several instances in turn."""
     seen = Counter(attempt.request_id for attempt in attempts)
     failed, lost, duplicated, lateness, latency, served = [], [], [], [], [], []

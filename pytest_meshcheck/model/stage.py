@@ -24,30 +24,30 @@ class Role:
 
 STAGE: Mapping[str, Role] = {
     "client": Role(WorkloadSpec("blue", "client"), "An enrolled client workload in the namespace blue."),
-    "other": Role(
-        WorkloadSpec("blue", "other"),
+    "second_client": Role(
+        WorkloadSpec("blue", "second-client"),
         "A second enrolled client in blue, with an identity of its own.",
     ),
     "server": Role(WorkloadSpec("blue", "server", calls=False), "An enrolled server workload in blue."),
-    "renewing": Role(
-        WorkloadSpec("blue", "renewing", leaf_lifetime=SHORTEST, calls=False),
+    "short_lived": Role(
+        WorkloadSpec("blue", "short-lived", leaf_lifetime=SHORTEST, calls=False),
         "An enrolled workload in blue with the shortest certificate lifetime that the mesh allows.",
     ),
-    "twin_client": Role(
+    "client_in_green": Role(
         WorkloadSpec("green", "client"),
         "An enrolled client with the same name as ``mesh_client``, in the namespace green.",
     ),
-    "twin_server": Role(
+    "server_in_green": Role(
         WorkloadSpec("green", "server", calls=False),
         "An enrolled server with the same name as ``mesh_server``, in the namespace green.",
     ),
     "outsider": Role(WorkloadSpec("grey", "outsider", Enrolment.UNENROLLED), "A client outside the mesh."),
-    "bystander": Role(WorkloadSpec("grey", "bystander", Enrolment.UNENROLLED), "A server outside the mesh."),
+    "plain_server": Role(WorkloadSpec("grey", "plain-server", Enrolment.UNENROLLED), "A server outside the mesh."),
     "impostor": Role(
         WorkloadSpec("grey", "impostor", Enrolment.IMPERSONATED),
         "A server without a data plane that the mesh believes to be enrolled; it speaks TLS itself.",
     ),
 }
 
-WHERE_LIFETIMES_ARE_ONE = {"renewing": "other"}
+WHERE_LIFETIMES_ARE_ONE = {"short_lived": "second_client"}
 """Role aliases for meshes with one certificate lifetime: starting fewer workloads is cheaper."""

@@ -47,7 +47,7 @@ BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
 """Awaited before a caller calls a server's port or, without a caller, before that port is closed to all."""
 
 
-async def at_once(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
+async def no_wait(_caller: "Workload | None", _server: "Workload", _port: str) -> None:
     """Do not wait."""
 
 
@@ -78,7 +78,7 @@ class Workload:
     patience: float = 10.0
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
-    before_call: BeforeCall = field(default=at_once, compare=False, repr=False)
+    before_call: BeforeCall = field(default=no_wait, compare=False, repr=False)
     unreached: str = ""
 
     @property
@@ -94,10 +94,10 @@ class Workload:
     def __str__(self) -> str:
         return str(self.spec)
 
-    def replace_with(self, successor: "Workload") -> "Workload":
+    def replace_with(self, new_instance: "Workload") -> "Workload":
         """Continue as another instance of the same workload; returns the previous instance."""
         before = replace(self, loads=[])
-        self.probe, self.instance, self.arrived = successor.probe, successor.instance, {}
+        self.probe, self.instance, self.arrived = new_instance.probe, new_instance.instance, {}
         return before
 
     async def get(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **request: Any) -> m.Exchange:
@@ -138,7 +138,7 @@ class Workload:
 
         Args:
             server: Whom to send it to.
-            until: What to wait for, such as ``server.sees(...)``.
+            until: What to wait for, such as ``server.wait_for_attempts(...)``.
             port: The name of the server's port.
             request: As for ``get``; ``request_id`` is needed.
         """
@@ -183,7 +183,7 @@ class Workload:
         await self.before_call(None, self, port)
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
 
-    async def saw(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
+    async def attempts(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
         """The attempts of an exchange or a request id that reached this application.
 
         For an exchange over TCP, later connections without an id count as well.
@@ -196,7 +196,7 @@ class Workload:
         self.journal.add("attempts", f"{self}", attempts)
         return attempts
 
-    async def sees(
+    async def wait_for_attempts(
         self, request_id: str, count: int = 1, *, ended: bool = False, patience: float | None = None
     ) -> tuple[m.Attempt, ...]:
         """Wait until ``count`` attempts have arrived (``ended``: have ended); after its patience it returns fewer."""
@@ -220,7 +220,7 @@ class Workload:
             self.loads.remove(load)
             self.journal.add("load", f"{self} -> {server}, {port}", await load.finish(self))
 
-    async def saw_of(self, load: Load) -> tuple[m.Attempt, ...]:
+    async def attempts_of(self, load: Load) -> tuple[m.Attempt, ...]:
         """The attempts of a load that have reached this application so far."""
         command = m.ReadLedger(request_id=f"{load.request_id}-", prefix=True)
         return (await self.ask(command, m.Ledger)).attempts

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.model.observation import CaptureResult
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.probe.protocol.messages import ServerTls, Standstill
@@ -20,7 +20,7 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a mesh requires on a workload that is to be part of it, or not: labels and annotations of its pods.
+    """The labels and annotations that a mesh requires on the pods of a workload, enrolled or not.
 
     ``namespace_labels`` are for meshes that enrol whole namespaces: all workloads of one are then given the same.
     """
@@ -31,13 +31,13 @@ class Metadata:
 
 
 @dataclass(frozen=True)
-class Stop:
+class ProxyHop:
     """A proxy of the mesh that requests pass on their way, outside of the pods of client and server.
 
     Attributes:
         name: Its name in evidence.
         address: The address of its pod.
-        node: Where it runs.
+        node: The node that it runs on.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Stall:
 class Wire(Protocol):
     """The bytes between the data planes of two workloads, or between two probes without data planes."""
 
-    async def look_for(self, *needles: str) -> Sight:
+    async def look_for(self, *needles: str) -> CaptureResult:
         """Which of these texts were seen, in either direction, since the recording began."""
 
 
@@ -100,13 +100,13 @@ class Platform(Protocol):
         """Start a workload and wait until it serves; ``metadata`` comes from ``Mesh.enrolment``."""
 
     async def serve(self, workload: Workload, port: str, tls: ServerTls | None = None) -> None:
-        """Open a port of a feigned workload, which serves nothing by itself; with TLS where ``tls`` is given."""
+        """Open a port of an impersonated workload, which serves nothing by itself; with TLS where ``tls`` is given."""
 
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload, also one that has not started; a missing one is no error."""
 
     async def ensure_alive(self) -> None:
-        """Raise Inconclusive if something that runs has died, even just now; says which, how, and its log's end."""
+        """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each process of this run could not react, this one aside; Inconclusive where one is gone."""
@@ -114,7 +114,7 @@ class Platform(Protocol):
     def longest_stalls(self) -> Mapping[str, float]:
         """By kind of process, e.g. ``probes``, the longest standstill in seconds that is known by now."""
 
-    async def clear_dead(self) -> Sequence[str]:
+    async def remove_dead(self) -> Sequence[str]:
         """Stop the remains of workloads that have died, and return them as ``namespace/name``.
 
         They can be started again.
@@ -127,9 +127,9 @@ class Platform(Protocol):
         """Remove resources of the mesh; missing ones are no error."""
 
     def wire(
-        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+        self, client: Workload, server: Workload, port: str, hops: Sequence[ProxyHop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
-        """Record the traffic between two workloads while the block runs; with stops, on every leg."""
+        """Record the traffic between two workloads while the block runs; with hops, on every leg."""
 
     async def diagnose(self, directory: Path) -> None:
         """Write logs and state of everything that runs into ``directory``, without any secret."""
@@ -145,14 +145,14 @@ class Platform(Protocol):
 class Replacing(Protocol):
     """A platform on which each instance of a workload can have its own data plane."""
 
-    async def join(self, workload: Workload, metadata: Metadata) -> Workload:
+    async def add_instance(self, workload: Workload, metadata: Metadata) -> Workload:
         """Start another instance of a workload; once it serves, clients are led to both."""
 
-    async def withdraw(self, workload: Workload) -> None:
-        """Stop leading clients to an instance that another has joined; it continues to serve."""
+    async def drain(self, workload: Workload) -> None:
+        """Stop leading clients to an instance that another instance replaces; it continues to serve."""
 
-    async def let_go(self, workload: Workload) -> None:
-        """Stop an instance that was withdrawn."""
+    async def remove_old(self, workload: Workload) -> None:
+        """Stop an instance that was drained."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import msgspec
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.model.observation import CaptureResult
 from pytest_meshcheck.model.workload_spec import Address
 from pytest_meshcheck.probe.controller import Probe, ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
@@ -42,12 +42,12 @@ class Recording:
         """Start to capture traffic between these addresses, once canaries to the addresses of this node are seen."""
         await self._call(m.Capture(name=self.name, client=client, servers=servers, canaries=canaries))
 
-    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+    async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Search the relayed bytes so far."""
         reply = await self._call(m.LookFor(name=self.name, needles=needles))
-        if not isinstance(reply, m.Seen):
+        if not isinstance(reply, m.CaptureReply):
             raise Inconclusive(f"the wire recorder answered {reply} when asked what it saw of {self.name}")
-        return reply.sight
+        return reply.captured
 
     async def end(self) -> None:
         """Stop the relay; open connections are closed."""
@@ -74,7 +74,7 @@ class Recorded(Protocol):
     def server(self) -> str:
         """Where they go to."""
 
-    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+    async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Search the recorded bytes so far."""
 
 
@@ -85,8 +85,8 @@ class RecordedWire:
     recording: Recorded
     journal: Journal
 
-    async def look_for(self, *needles: str) -> Sight:
+    async def look_for(self, *needles: str) -> CaptureResult:
         """Which of these texts were seen, in either direction, since the recording began."""
-        sight = await self.recording.look_for(needles)
-        self.journal.add("wire", f"{self.recording.client} -> {self.recording.server}", sight)
-        return sight
+        captured = await self.recording.look_for(needles)
+        self.journal.add("wire", f"{self.recording.client} -> {self.recording.server}", captured)
+        return captured

@@ -1,4 +1,4 @@
-"""Stalled processes of a run: probes report their own stalls, /proc shows those of other processes."""
+"""Stalled processes of a run: probes report their own stalls, /proc shows the stalls of other processes."""
 
 import asyncio
 import errno

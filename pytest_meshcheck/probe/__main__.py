@@ -1,5 +1,5 @@
 """``python -m pytest_meshcheck.probe``."""
 
-from pytest_meshcheck.probe.agent.program import main
+from pytest_meshcheck.probe.agent.main import main
 
 main()

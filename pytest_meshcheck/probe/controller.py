@@ -20,7 +20,7 @@ PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 Stream = tuple[asyncio.StreamReader, Writer]
 Dial = Callable[[], Awaitable[Stream]]
-"""Makes a stream to a probe's socket; OSError where that may still come right, ProbeLost where it never will."""
+"""Makes a stream to a probe's socket; OSError if that may still succeed, ProbeLost if it never will."""
 
 
 class ProbeLost(Exception):
@@ -74,7 +74,7 @@ class Probe:
 
     @property
     def trouble(self) -> str | None:
-        """Why the probe cannot be spoken to now; None where it can."""
+        """Why the probe cannot be reached now; None if it can."""
         return self._lost or self._broken
 
     @property

@@ -18,16 +18,16 @@ from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
 from pytest_meshcheck.platforms.cleanup.run_records import records_folder
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.run.own_tests import needs_probe, refuse_without_client, uses_cluster
 from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
 from pytest_meshcheck.run.progress import Progress
 from pytest_meshcheck.run.provision import Provision, context_of, is_named, kind_of
-from pytest_meshcheck.run.score import RESULT, ScoreKeeper
+from pytest_meshcheck.run.score import RESULT, RunResults
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
-ATTACHMENT = "meshcheck_cluster"
+CLUSTER_REF = "meshcheck_cluster"
 """The key of the cluster in the input of an xdist worker."""
 
 LINES = {
@@ -50,12 +50,12 @@ class Cluster:
     worker: str = ""
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     progress: Progress = field(init=False)
-    _attachment: Attachment | None = None
+    _cluster_ref: ClusterRef | None = None
     _provision: Provision | None = None
     _kind_config: Path | None = None
     _unrecorded: tuple[str, ...] = ()
     _plan: Plan | None = None
-    _scores: ScoreKeeper | None = None
+    _results: RunResults | None = None
     _no_probe: pytest.UsageError | None = None
     _exit: int = 0
     _said: set[tuple[str, str, str]] = field(default_factory=set)
@@ -72,26 +72,26 @@ class Cluster:
         """
         given: dict[str, Any] | None = getattr(config, "workerinput", None)
         if given is not None:
-            attachment = msgspec.json.decode(given[ATTACHMENT], type=Attachment)
+            cluster_ref = msgspec.json.decode(given[CLUSTER_REF], type=ClusterRef)
             if settings.mesh_installed:
                 asyncio.run(looked_at(adapters.values(), settings))
-            return cls(config, settings, worker=given["workerid"], run=attachment.run, _attachment=attachment)
+            return cls(config, settings, worker=given["workerid"], run=cluster_ref.run, _cluster_ref=cluster_ref)
         cluster = cls(config, settings)
         if not config.option.collectonly:
             cluster.look_before(adapters)
         return cluster
 
     @property
-    def attachment(self) -> Attachment:
+    def cluster_ref(self) -> ClusterRef:
         """The reference to the cluster; Inconclusive before it exists."""
-        if self._attachment is None:
+        if self._cluster_ref is None:
             raise Inconclusive("no cluster yet: it is created when checks run")
-        return self._attachment
+        return self._cluster_ref
 
-    def keep_score(self, scores: ScoreKeeper) -> None:
-        """Pass the platform and the duration of each step to the score keeper."""
-        self._scores = scores
-        scores.steps = self.progress.steps
+    def report_to(self, results: RunResults) -> None:
+        """Pass the platform and the duration of each step to the run's results."""
+        self._results = results
+        results.steps = self.progress.steps
         self._tell_platform(f"context {context_of(self.settings)}" if is_named(self.settings) else "a kind cluster")
 
     def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
@@ -151,12 +151,12 @@ class Cluster:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Inform the process with the cluster whether tests start workloads of the suite."""
         if self.worker and any(mesh_of(item) and needs_probe(item) for item in session.items):
-            self.attachment.probe_wanted.touch()
+            self.cluster_ref.probe_wanted.touch()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
         """Refuse workloads without an image, before any test runs."""
-        if self._no_probe is not None and self.attachment.probe_wanted.exists():
+        if self._no_probe is not None and self.cluster_ref.probe_wanted.exists():
             raise self._no_probe
 
     @pytest.hookimpl(tryfirst=True)
@@ -164,7 +164,7 @@ class Cluster:
         """Without xdist, provide the cluster once it is known that there are tests to run."""
         uses = [item for item in session.items if mesh_of(item)]
         wanted = uses and not session.testsfailed and not self.config.option.collectonly
-        if self.worker or self._attachment is not None or not wanted:
+        if self.worker or self._cluster_ref is not None or not wanted:
             return
         if any(map(uses_cluster, uses)):
             refuse_without_client()
@@ -175,7 +175,7 @@ class Cluster:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Pass the reference to the cluster to an xdist worker."""
-        node.workerinput[ATTACHMENT] = msgspec.json.encode(self.attachment).decode()
+        node.workerinput[CLUSTER_REF] = msgspec.json.encode(self.cluster_ref).decode()
 
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
         """Remember the exit status."""
@@ -187,7 +187,7 @@ class Cluster:
             self._plan.close()
         if self._provision is not None:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-            self._provision.release(self._scores.adapters.values() if self._scores else (), failed=failed)
+            self._provision.release(self._results.adapters.values() if self._results else (), failed=failed)
 
     def _acquire(self) -> None:
         if left := left_by_dead_runs():
@@ -196,13 +196,13 @@ class Cluster:
             self.settings, self.run, self.progress, self._kind_config, self._plan, self._unrecorded
         )
         try:
-            self._attachment = self._provision.acquire()
+            self._cluster_ref = self._provision.acquire()
         except (Inconclusive, MeshUnavailable) as trouble:
             pytest.exit(f"meshcheck: {trouble}", returncode=pytest.ExitCode.INTERNAL_ERROR)
-        self._tell_platform(self._attachment.description)
+        self._tell_platform(self._cluster_ref.description)
 
     def _say(self, name: str, worker: str, steps: Mapping[str, float]) -> None:
-        adapters = {str(one): adapter for one, adapter in self._scores.adapters.items()} if self._scores else {}
+        adapters = {str(one): adapter for one, adapter in self._results.adapters.items()} if self._results else {}
         adapter = adapters.get(name)
         if adapter is None or adapter.runs_on is not PlatformKind.KUBERNETES:
             return
@@ -213,10 +213,10 @@ class Cluster:
                 self.progress.say(f"{what} in {steps[step]:.1f} s{worker}")
 
     def _tell_platform(self, where: str) -> None:
-        if self._scores is not None:
-            for name, adapter in self._scores.adapters.items():
+        if self._results is not None:
+            for name, adapter in self._results.adapters.items():
                 if adapter.runs_on is PlatformKind.KUBERNETES:
-                    self._scores.platforms[name] = where
+                    self._results.platforms[name] = where
 
 
 def _only_adapter_uninstalls(mesh: Mesh) -> bool:

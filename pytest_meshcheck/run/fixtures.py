@@ -52,7 +52,7 @@ def mesh_platform(mesh_name: "MeshName", mesh_handover: Handover, pytestconfig: 
     cluster: Cluster = pytestconfig.pluginmanager.get_plugin("meshcheck-cluster")  # type: ignore[assignment]
     position = list(run.adapters).index(mesh_name)
     parts = [cluster.worker, f"m{position}" if position else ""]
-    return Kubernetes(Journal(), cluster.attachment, "-".join(filter(None, parts)), scale)
+    return Kubernetes(Journal(), cluster.cluster_ref, "-".join(filter(None, parts)), scale)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ async def mesh_session(
     fresh = subject is None
     if subject is None:
         subject = _subject(run, before or mesh_name, mesh_platform)
-        subject.standstills.pulse.begin()
+        subject.stalls.pulse.begin()
     try:
         if fresh:
             await _install(subject, mesh_chart_values, [c for one in run.adapters.values() for c in one.charts])
@@ -137,9 +137,9 @@ async def mesh_evidence(
 ) -> AsyncIterator[None]:
     """Collects the evidence of this test from here on, complete even if starting the workloads fails."""
     run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
-    planned = request.node.stash.get(CHECK_ITEM, None)
-    async with mesh_session.lock.held(exclusive=bool(planned and planned.check.disruptive)):
-        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if planned else None)
+    check_item = request.node.stash.get(CHECK_ITEM, None)
+    async with mesh_session.lock.held(exclusive=bool(check_item and check_item.check.disruptive)):
+        mesh_session.begin_check(run.judging.evidence_of(request.node) / "state" if check_item else None)
         request.node.stash[SUBJECT] = mesh_session
         yield
         if run.judging.keeps_evidence(request.node):

@@ -23,7 +23,7 @@ from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
-from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, ScoreKeeper
+from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, RunResults
 from pytest_meshcheck.run.upgrade import Upgrade, judges
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Run:
     config: pytest.Config
     settings: Settings
     adapters: dict[MeshName, Mesh]
-    scores: ScoreKeeper | None
+    results: RunResults | None
     upgrade: Upgrade | None = None
-    planned: list[CheckItem] = field(default_factory=list)
+    check_items: list[CheckItem] = field(default_factory=list)
     head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
     roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
     cluster: "Cluster | None" = None
@@ -80,14 +80,14 @@ class Run:
             self._plan(item)
         move_into_session_loop(items)
         if not self._collects_a_part():
-            self.known.refuse_unknown_parameters(self.planned)
+            self.known.refuse_unknown_parameters(self.check_items)
         result = yield
         meshes = list(self.adapters)
         items.sort(key=lambda item: _order(item, meshes))
         self._select_level(items)
         for item in items:
-            if planned := item.stash.get(CHECK_ITEM, None):
-                self._prepare(planned, getattr(item, "fixturenames", ()))
+            if check_item := item.stash.get(CHECK_ITEM, None):
+                self._prepare(check_item, getattr(item, "fixturenames", ()))
         return result
 
     def _leave_out(self, items: list[pytest.Item]) -> None:
@@ -97,11 +97,11 @@ class Run:
             items[:] = [item for item in items if item not in idle]
             self.config.hook.pytest_deselected(items=idle)
 
-    def _prepare(self, planned: CheckItem, fixtures: Sequence[str]) -> None:
+    def _prepare(self, check_item: CheckItem, fixtures: Sequence[str]) -> None:
         """Collect the head starts of the selected checks."""
-        if planned.check.head_start:
-            self.head_starts.setdefault(planned.mesh, {})[planned.check.id] = planned.check
-        self.roles.setdefault(planned.mesh, {}).update({ROLES[name]: None for name in fixtures if name in ROLES})
+        if check_item.check.head_start:
+            self.head_starts.setdefault(check_item.mesh, {})[check_item.check.id] = check_item.check
+        self.roles.setdefault(check_item.mesh, {}).update({ROLES[name]: None for name in fixtures if name in ROLES})
 
     def before(self, mesh: MeshName) -> MeshName | None:
         """The name of the mesh before its upgrade to this one; None without an upgrade."""
@@ -114,7 +114,7 @@ class Run:
     def lock_of(self, mesh: MeshName) -> Path | None:
         """The file of the lock on a mesh that several processes of this run share; None if they do not."""
         on_cluster = self.adapters[mesh].runs_on is PlatformKind.KUBERNETES
-        return self.cluster.attachment.lock_file if self.cluster and on_cluster else None
+        return self.cluster.cluster_ref.lock_file if self.cluster and on_cluster else None
 
     def _collects_a_part(self) -> bool:
         return self.config.getoption("lf", False) or any("::" in argument for argument in self.config.args)
@@ -127,7 +127,7 @@ class Run:
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
         narrower = item.get_closest_marker("mesh_proves")
-        planned = CheckItem(
+        check_item = CheckItem(
             check,
             identifier,
             mesh,
@@ -135,9 +135,9 @@ class Run:
             known,
             narrower.args[0] if narrower else None,
         )
-        self.judging.expect(item, planned)
+        self.judging.expect(item, check_item)
         item.extra_keyword_matches |= {check.id, identifier, *applied(aliases(check.root), identifier)}
-        self.planned.append(planned)
+        self.check_items.append(check_item)
         if known:
             reason = f"{known.reason} ({known.link})"
             # of the checks that replace one that was known to violate, not each has to violate
@@ -162,13 +162,14 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Pass the collected checks to the score keeper, before any clean-up that may fail."""
+        """Pass the collected checks to the run's results, before any clean-up that may fail."""
         collected = [
-            Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root)) for p in self.planned
+            Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root))
+            for p in self.check_items
         ]
         summary = WorkerSummary(collected, self.judging.troubles, [*self.known.notes, *self._old_ids_selected()])
-        if self.scores:
-            self.scores.take(summary)
+        if self.results:
+            self.results.take(summary)
         else:
             self.config.workeroutput[WORKER_SUMMARY] = msgspec.json.encode(summary).decode()  # type: ignore[attr-defined]
 
@@ -176,7 +177,7 @@ class Run:
         """A note for each id of an earlier version by which ``-k`` selects."""
         selection = self.config.getoption("keyword", "").lower()
         declared: set[Alias] = {
-            alias for root in {one.check.root for one in self.planned} for alias in aliases(root).values()
+            alias for root in {one.check.root for one in self.check_items} for alias in aliases(root).values()
         }
         return [f"-k {selection}: {alias}" for alias in sorted(declared, key=str) if alias.is_named_in(selection)]
 
@@ -197,11 +198,11 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
 
 
 def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
-    planned = item.stash.get(CHECK_ITEM, None)
-    if planned is None:
+    check_item = item.stash.get(CHECK_ITEM, None)
+    if check_item is None:
         mesh = mesh_of(item)
         return (meshes.index(mesh) if mesh else -1, False, False)
-    return (meshes.index(planned.mesh), planned.check.disruptive, planned.check.head_start is not None)
+    return (meshes.index(check_item.mesh), check_item.check.disruptive, check_item.check.head_start is not None)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -49,7 +49,7 @@ def mesh_of(item: pytest.Item) -> MeshName | None:
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """A collected check, as passed from a worker to the score keeper."""
+    """A collected check, as passed from a worker to the run's results."""
 
     mesh: str
     result: Result
@@ -60,7 +60,7 @@ class Collected(msgspec.Struct, frozen=True):
 
 
 class WorkerSummary(msgspec.Struct, frozen=True):
-    """The summary that each process of a run sends to the score keeper at its end."""
+    """The summary that each process of a run sends to the run's results at its end."""
 
     collected: list[Collected] = []
     troubles: list[str] = []

@@ -16,7 +16,7 @@ from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
 from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem
 from pytest_meshcheck.run.loops import refuse_other_loops
-from pytest_meshcheck.run.outcomes import OUTCOMES, encode, of_suite, replace_result, verdict_of
+from pytest_meshcheck.run.outcomes import OUTCOMES, encode, fill_result, suite_frames_only, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
 
 KEPT_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
@@ -41,14 +41,14 @@ class Judging:
     troubles: list[str] = field(default_factory=list)
     _attempts: dict[str, Attempts] = field(default_factory=dict)
 
-    def expect(self, item: pytest.Item, planned: CheckItem) -> None:
+    def expect(self, item: pytest.Item, check_item: CheckItem) -> None:
         """Register an item as the item of a check."""
-        item.stash[CHECK_ITEM] = planned
-        item.stash[ATTEMPTS] = self._attempts[item.nodeid] = Attempts(self._evidence_folder(planned))
+        item.stash[CHECK_ITEM] = check_item
+        item.stash[ATTEMPTS] = self._attempts[item.nodeid] = Attempts(self._evidence_folder(check_item))
 
-    def result(self, planned: CheckItem) -> Result:
+    def result(self, check_item: CheckItem) -> Result:
         """The result of a check so far."""
-        return self.judged.get((planned.mesh, planned.id)) or result_of(planned, Verdict.NOT_RUN)
+        return self.judged.get((check_item.mesh, check_item.id)) or result_of(check_item, Verdict.NOT_RUN)
 
     def may_disrupt(self, mesh: MeshName) -> bool:
         """Whether disruptive checks are allowed."""
@@ -57,18 +57,18 @@ class Judging:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip checks that need unclaimed capabilities."""
-        planned = item.stash.get(CHECK_ITEM, None)
+        check_item = item.stash.get(CHECK_ITEM, None)
         refuse_other_loops(item)
-        if planned is None:
+        if check_item is None:
             return
         item.stash[ATTEMPTS].begin()
-        adapter = self.adapters[planned.mesh]
-        if planned.check.disruptive and not self.may_disrupt(planned.mesh):
+        adapter = self.adapters[check_item.mesh]
+        if check_item.check.disruptive and not self.may_disrupt(check_item.mesh):
             raise Unsupported(
                 f"disrupts {adapter.name}, which was already installed: allow it with --mesh-allow-disruption"
             )
         claims = adapter.claims
-        for capability in sorted(planned.check.needs):
+        for capability in sorted(check_item.check.needs):
             claim = claims.get(capability)
             if claim is None or not claim.supported:
                 why = f"{claim.note} ({claim.source})" if claim else "the adapter does not mention it"
@@ -94,8 +94,8 @@ class Judging:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         """Turn the outcome into a verdict."""
         report: pytest.TestReport = yield
-        planned = item.stash.get(CHECK_ITEM, None)
-        if planned is None or call.when == "teardown" or (call.when == "setup" and report.passed):
+        check_item = item.stash.get(CHECK_ITEM, None)
+        if check_item is None or call.when == "teardown" or (call.when == "setup" and report.passed):
             return report
         attempts = item.stash[ATTEMPTS]
         excinfo = attempts.raised.get(attempts.begun) if attempts.unreported else call.excinfo
@@ -125,36 +125,38 @@ class Judging:
     def _attempt(
         self, item: pytest.Item, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None
     ) -> Attempt:
-        planned, error = item.stash[CHECK_ITEM], excinfo.value if excinfo else None
+        check_item, error = item.stash[CHECK_ITEM], excinfo.value if excinfo else None
         if isinstance(error, Unsupported):
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
         verdict = verdict_of(report, error)
         report.when = PHASES.get(verdict, report.when)
         if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
-            report.longrepr = excinfo.getrepr(style="short", funcargs=False, tbfilter=of_suite(planned.check))
+            report.longrepr = excinfo.getrepr(
+                style="short", funcargs=False, tbfilter=suite_frames_only(check_item.check)
+            )
         if verdict in KEPT_VERDICTS:
             item.stash[EVIDENCE_IS_KEPT] = True
         mesh = item.stash.get(SUBJECT, None)
-        return Attempt.of(report, replace_result(result_of(planned, verdict, report.duration), error, report, mesh))
+        return Attempt.of(report, fill_result(result_of(check_item, verdict, report.duration), error, report, mesh))
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
-        """Attach the result of the item to the report, for the score keeper and for JUnit."""
-        planned, mesh = item.stash[CHECK_ITEM], item.stash.get(SUBJECT, None)
+        """Attach the result of the item to the report, for the run's results and for JUnit."""
+        check_item, mesh = item.stash[CHECK_ITEM], item.stash.get(SUBJECT, None)
         if self.keeps_evidence(item):
             self._keep_evidence(item)
         result = attempts.result
         if attempts.kept:
             report.sections.append(("meshcheck evidence", str(attempts.folder)))
-            relative = attempts.folder.relative_to(report_directory(self.settings, self.adapters[planned.mesh]))
+            relative = attempts.folder.relative_to(report_directory(self.settings, self.adapters[check_item.mesh]))
             result = msgspec.structs.replace(result, evidence=str(relative))
-        self.judged[planned.mesh, planned.id] = result
-        properties = {"meshcheck_id": planned.id, "meshcheck_verdict": str(result.verdict)}
+        self.judged[check_item.mesh, check_item.id] = result
+        properties = {"meshcheck_id": check_item.id, "meshcheck_verdict": str(result.verdict)}
         others = [one for one in item.user_properties if one[0] not in properties]
         # JUnit reads them from the report of the teardown, which copies those of the item
         report.user_properties[:] = item.user_properties[:] = [*others, *properties.items()]
-        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.standstills.longest)) if mesh else ({}, "", {})
-        setattr(report, RESULT, (str(planned.mesh), encode(result), *found))
+        found = (dict(mesh.steps), mesh.adapter.data_planes, dict(mesh.stalls.longest)) if mesh else ({}, "", {})
+        setattr(report, RESULT, (str(check_item.mesh), encode(result), *found))
 
     def _keep_evidence(self, item: pytest.Item) -> None:
         """Write the evidence of the present attempt, once."""
@@ -177,24 +179,24 @@ class Judging:
         """The evidence folder of an item's present attempt."""
         return item.stash[ATTEMPTS].evidence
 
-    def _evidence_folder(self, planned: CheckItem) -> Path:
+    def _evidence_folder(self, check_item: CheckItem) -> Path:
         """The evidence folder of a check."""
-        return report_directory(self.settings, self.adapters[planned.mesh]) / evidence.folder(planned.id)
+        return report_directory(self.settings, self.adapters[check_item.mesh]) / evidence.folder(check_item.id)
 
 
-def result_of(planned: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
+def result_of(check_item: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
     """The result of a check, but for what it is about."""
-    known = None if verdict is Verdict.CONFORMS else planned.known
+    known = None if verdict is Verdict.CONFORMS else check_item.known
     return Result(
-        id=planned.id,
+        id=check_item.id,
         verdict=verdict,
-        level=planned.check.level,
-        requirement=planned.check.requirement.id,
-        description=planned.check.description,
+        level=check_item.check.level,
+        requirement=check_item.check.requirement.id,
+        description=check_item.check.description,
         seconds=round(seconds, 4),
-        needs=tuple(sorted(planned.check.needs)),
-        proves=tuple(sorted(planned.proves)),
+        needs=tuple(sorted(check_item.check.needs)),
+        proves=tuple(sorted(check_item.proves)),
         reason=known.reason if known else "",
         link=known.link if known else "",
-        reproduce=planned.reproduce,
+        reproduce=check_item.reproduce,
     )

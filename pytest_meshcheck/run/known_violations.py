@@ -37,10 +37,10 @@ class KnownViolations:
         entries = self._entries(path, check.root) if path else ()
         return next((entry for entry in entries if entry.covers(identifier)), None)
 
-    def refuse_unknown_parameters(self, planned: Collection[CheckItem]) -> None:
+    def refuse_unknown_parameters(self, items: Collection[CheckItem]) -> None:
         """UsageError for an entry whose parameters none of the collected checks has."""
-        ids = {one.id for one in planned}
-        whole = {one.check.id for one in planned}
+        ids = {one.id for one in items}
+        whole = {one.check.id for one in items}
         for entry in (entry for entries in self._read.values() for entry in entries):
             if entry.alias is None and entry.whole in whole and not any(entry.covers(identifier) for identifier in ids):
                 there_are = ", ".join(sorted(i for i in ids if without_parameters(i) == entry.whole))

@@ -34,7 +34,7 @@ def encode(result: Result) -> str:
     return msgspec.json.encode(result).decode()
 
 
-def replace_result(result: Result, error: BaseException | None, report: pytest.TestReport, mesh: Any) -> Result:
+def fill_result(result: Result, error: BaseException | None, report: pytest.TestReport, mesh: Any) -> Result:
     """The result with the particulars of its verdict."""
     if isinstance(error, Violation):
         result = msgspec.structs.replace(result, expected=error.expected, actual=error.actual)
@@ -52,7 +52,7 @@ def replace_result(result: Result, error: BaseException | None, report: pytest.T
     )
 
 
-def of_suite(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:
+def suite_frames_only(check: Check) -> Callable[[pytest.ExceptionInfo[BaseException]], Any]:
     """Keeps the traceback lines of the suite's author, without the frames of the plugin below them."""
 
     def lines(raised: pytest.ExceptionInfo[BaseException]) -> Any:

@@ -26,7 +26,7 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
@@ -53,7 +53,7 @@ class Provision:
         kind_config: The configuration of a kind cluster; None for kind's default.
         plan: The probe image to build; None if a prebuilt one was named, or none is needed.
         meshes: The meshes that only their adapters can uninstall from a named cluster, as ``NAME[@VERSION]``.
-        attachment: The reference to the cluster, once it exists.
+        cluster_ref: The reference to the cluster, once it exists.
     """
 
     settings: Settings
@@ -62,20 +62,20 @@ class Provision:
     kind_config: Path | None = None
     plan: Plan | None = None
     meshes: tuple[str, ...] = ()
-    attachment: Attachment | None = None
+    cluster_ref: ClusterRef | None = None
     _folder: RunDirectory = field(default_factory=RunDirectory)
     _registration: Registration | None = None
     _kind: Kind | None = None
 
-    def acquire(self) -> Attachment:
+    def acquire(self) -> ClusterRef:
         """Create the cluster or connect to the existing one, and load images on its nodes.
 
         Raises:
             Inconclusive: The cluster cannot be created or reached.
             MeshUnavailable: The probe image cannot be provided.
         """
-        self.attachment = self._attach_to_existing() if is_named(self.settings) else self._attach_to_kind()
-        return self.attachment
+        self.cluster_ref = self._attach_to_existing() if is_named(self.settings) else self._attach_to_kind()
+        return self.cluster_ref
 
     def release(self, adapters: Iterable[Mesh], *, failed: bool) -> None:
         """Remove everything that is not to be kept; ``adapters`` are the meshes that the run may have installed."""
@@ -85,13 +85,13 @@ class Provision:
         finally:
             self._folder.close()
 
-    def _attach_to_existing(self) -> Attachment:
+    def _attach_to_existing(self) -> ClusterRef:
         settings, context = self.settings, context_of(self.settings)
         kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
         self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")), self.meshes)
         version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
         image = self._image(self._built_image)
-        return Attachment(
+        return ClusterRef(
             run=self.run,
             image=self._on_nodes(image, kind_of(settings), settings.mesh_kubeconfig, settings.mesh_context),
             description=f"context {context} (Kubernetes {version})",
@@ -100,7 +100,7 @@ class Provision:
             lock=str(self._folder.path / MESH_LOCK),
         )
 
-    def _attach_to_kind(self) -> Attachment:
+    def _attach_to_kind(self) -> ClusterRef:
         settings, configuration, step = self.settings, self.kind_config, self.progress.step
         stays, meshes = settings.mesh_keep == "always", [str(mesh) for mesh in settings.mesh]
         kept = kind.kept_name(settings.mesh_kind_image, configuration, meshes)
@@ -116,7 +116,7 @@ class Provision:
             if stays:
                 self._register(KeptCluster(name))
             probe = self._image(image_ahead.result)
-        return Attachment(
+        return ClusterRef(
             run=self.run,
             image=self._on_nodes(probe, cluster, kubeconfig, cluster.context),
             description=f"kind cluster (Kubernetes {asyncio.run(_version(kubeconfig, cluster.context))})",
@@ -169,13 +169,13 @@ class Provision:
         if self._registration is None:
             return True
         if not isinstance(self._registration.record.where, OwnCluster):
-            return self.attachment is None or self._leave_cluster(self.attachment, adapters)
+            return self.cluster_ref is None or self._leave_cluster(self.cluster_ref, adapters)
         return self._kind is not None and self._leave_kind(self._kind, failed=failed)
 
     def _leave_kind(self, cluster: Kind, *, failed: bool) -> bool:
         if self.settings.mesh_keep == "always":
             return False
-        if self.settings.mesh_keep == "on-failure" and failed and self.attachment is not None:
+        if self.settings.mesh_keep == "on-failure" and failed and self.cluster_ref is not None:
             self.progress.say(
                 f"kind cluster {cluster.name} is kept: kind export kubeconfig --name {cluster.name}, then "
                 f"--mesh-context={cluster.context}; kind delete cluster --name {cluster.name} removes it"
@@ -185,20 +185,20 @@ class Provision:
             self.progress.say(f"{trouble}; `meshcheck clean` tries again")
         return not trouble
 
-    def _leave_cluster(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
-        left = asyncio.run(remove_namespaces(attachment))
+    def _leave_cluster(self, cluster_ref: ClusterRef, adapters: Iterable[Mesh]) -> bool:
+        left = asyncio.run(remove_namespaces(cluster_ref))
         if left:
             namespaces = ", ".join(left)
             self.progress.say(f"these namespaces are still being deleted: {namespaces}; `meshcheck clean` tries again")
-        return (not is_named(self.settings) or self._are_uninstalled(attachment, adapters)) and not left
+        return (not is_named(self.settings) or self._are_uninstalled(cluster_ref, adapters)) and not left
 
-    def _are_uninstalled(self, attachment: Attachment, adapters: Iterable[Mesh]) -> bool:
+    def _are_uninstalled(self, cluster_ref: ClusterRef, adapters: Iterable[Mesh]) -> bool:
         """Uninstall the meshes that the processes of this run installed; whether all are gone."""
         gone = True
         for adapter in adapters:
             if isinstance(adapter, KubernetesMesh) and adapter.installed_by_run:
                 try:
-                    asyncio.run(adapter.uninstall_from(attachment))
+                    asyncio.run(adapter.uninstall_from(cluster_ref))
                 except (*UNREACHABLE, Refused, Inconclusive) as trouble:
                     gone = False
                     self.progress.say(f"{adapter.name} cannot be uninstalled: {trouble}; `meshcheck clean` tries again")
@@ -227,11 +227,11 @@ def cluster_of(settings: Settings, subject: MeshUnderTest) -> MeshCluster:
     platform = subject.platform
     if not isinstance(platform, Kubernetes):
         raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is not a cluster")
-    attachment = platform.attachment
-    context = contexts(attachment.kubeconfig).named(attachment.context)
+    cluster_ref = platform.cluster_ref
+    context = contexts(cluster_ref.kubeconfig).named(cluster_ref.context)
     named = kind_of(settings) if is_named(settings) else Kind(context.removeprefix(KIND_CONTEXT))
     return MeshCluster(
-        subject.adapter, Access(attachment.kubeconfig, context), platform.owner, named, settings.mesh_timeout_scale
+        subject.adapter, Access(cluster_ref.kubeconfig, context), platform.owner, named, settings.mesh_timeout_scale
     )
 
 

@@ -77,7 +77,7 @@ class MeshResults:
 
 
 @dataclass(eq=False)
-class ScoreKeeper:
+class RunResults:
     """The hooks of the process that the user started; under xdist that is the controller."""
 
     settings: Settings
@@ -86,7 +86,7 @@ class ScoreKeeper:
     upgrade: Upgrade | None = None
     platforms: dict[MeshName, str] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
-    scores: dict[str, MeshResults] = field(default_factory=dict)
+    by_mesh: dict[str, MeshResults] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     complete: bool = True
     written: dict[str, Path] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class ScoreKeeper:
         if not hasattr(report, RESULT):
             return
         mesh, result, steps, data_planes, pulse = getattr(report, RESULT)
-        score = self.scores.setdefault(mesh, MeshResults())
+        score = self.by_mesh.setdefault(mesh, MeshResults())
         score.add(msgspec.json.decode(result, type=Result))
         score.steps |= steps
         score.data_planes = data_planes or score.data_planes
@@ -142,7 +142,7 @@ class ScoreKeeper:
         self.troubles = list(dict.fromkeys([*self.troubles, *summary.troubles]))
         self.notes = list(dict.fromkeys([*self.notes, *summary.notes]))
         for one in summary.collected:
-            score = self.scores.setdefault(one.mesh, MeshResults())
+            score = self.by_mesh.setdefault(one.mesh, MeshResults())
             score.add(one.result)
             score.requirements[one.requirement.id] = one.requirement
             score.roots.add(Path(one.root))
@@ -163,8 +163,8 @@ class ScoreKeeper:
             self._conclude(session, exitstatus)
 
     def _conclude(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-        judged = [r for score in self.scores.values() for r in score.results.values() if r.verdict in JUDGED]
-        ran = [r for score in self.scores.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
+        judged = [r for score in self.by_mesh.values() for r in score.results.values() if r.verdict in JUDGED]
+        ran = [r for score in self.by_mesh.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
         if ran and not judged and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         if any(r.verdict in FAILING for r in ran) and exitstatus == pytest.ExitCode.OK:
@@ -186,7 +186,7 @@ class ScoreKeeper:
 
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         for name, adapter in self.adapters.items():
-            if not (score := self.scores.get(str(name))):
+            if not (score := self.by_mesh.get(str(name))):
                 continue
             report = self.reports[str(name)] = without_secrets(self._report(name, adapter, score))
             try:
@@ -259,7 +259,7 @@ class ScoreKeeper:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode) -> None:
         """Print the verdicts per family, each violation in full, and the path of the report."""
-        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.scores:
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.by_mesh:
             terminalreporter.write_line(NO_CHECKS, yellow=True)
         for name, report in self.reports.items():
             terminalreporter.section(f"mesh conformance: {report.mesh}")

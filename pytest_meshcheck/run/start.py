@@ -17,7 +17,7 @@ from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.run.hooks import Run
 from pytest_meshcheck.run.own_tests import OwnTests
-from pytest_meshcheck.run.score import ScoreKeeper
+from pytest_meshcheck.run.score import RunResults
 from pytest_meshcheck.run.upgrade import Upgrade
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def list_meshes(config: pytest.Config) -> int:
     return 0
 
 
-def begin(config: pytest.Config, settings: Settings) -> None:
+def start(config: pytest.Config, settings: Settings) -> None:
     """Turn this pytest run into a conformance run.
 
     Raises:
@@ -74,14 +74,14 @@ def begin(config: pytest.Config, settings: Settings) -> None:
         upgrade.refuse(adapters)
     _refuse_twins(adapters)
     cluster = _cluster(config, settings, adapters)
-    scores = None
+    results = None
     if not hasattr(config, "workerinput"):
-        scores = ScoreKeeper(settings, adapters, baseline, upgrade)
-        config.pluginmanager.register(scores, "meshcheck-scores")
+        results = RunResults(settings, adapters, baseline, upgrade)
+        config.pluginmanager.register(results, "meshcheck-results")
         if cluster is not None:
-            cluster.keep_score(scores)
+            cluster.report_to(results)
     open_as_many_as_allowed()
-    run = Run(config, settings, adapters, scores, upgrade, cluster=cluster)
+    run = Run(config, settings, adapters, results, upgrade, cluster=cluster)
     config.pluginmanager.register(run, "meshcheck-run")
     config.pluginmanager.register(run.judging, "meshcheck-judging")
     config.pluginmanager.register(OwnTests(settings, adapters), "meshcheck-own-tests")

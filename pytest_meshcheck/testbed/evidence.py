@@ -55,4 +55,4 @@ class Evidence:
         servers = {entry.subject.rpartition(" -> ")[2] for entry in sent if request_id}
         for workload in self.stage.running:
             if str(workload) in servers:
-                await workload.saw(request_id)
+                await workload.attempts(request_id)

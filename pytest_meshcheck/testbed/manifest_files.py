@@ -17,7 +17,7 @@ REQUIRED = ("apiVersion", "kind", "metadata")
 
 
 def manifests_of(source: Source) -> list[Manifest]:
-    """The manifests in their order, those of a folder by the names of its files; a ``List`` counts as its items.
+    """The manifests in their order, in a folder by the names of its files; a ``List`` counts as its items.
 
     Raises:
         ClusterError: There is no such file, it is no YAML, or no manifest.
@@ -29,7 +29,7 @@ def manifests_of(source: Source) -> list[Manifest]:
 
 
 def _documents(source: Source) -> Iterator[tuple[str, Any]]:
-    """What is there to be a manifest, each with where it comes from."""
+    """The candidates for manifests, each with its source."""
     if isinstance(source, Mapping):
         yield "the manifest", source
     elif isinstance(source, str) and "\n" in source:

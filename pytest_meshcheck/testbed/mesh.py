@@ -33,7 +33,7 @@ from pytest_meshcheck.testbed.head_starts import HeadStarts
 from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.peers import Peers
 from pytest_meshcheck.testbed.rotation.rotations import Rotations
-from pytest_meshcheck.testbed.standstill import Standstills
+from pytest_meshcheck.testbed.stall_monitor import StallMonitor
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 from pytest_meshcheck.testbed.workloads import Stage
 
@@ -47,7 +47,7 @@ class MeshUnderTest:
 
     Attributes:
         adapter: The mesh's adapter.
-        platform: Where it runs.
+        platform: The platform that it runs on.
         scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
         steps: Seconds that each step of the start took, by name.
         measured: The measurements of the current check.
@@ -61,7 +61,7 @@ class MeshUnderTest:
         evidence: Captures the state of the mesh if the current check finds a violation.
         peers: Workloads that speak TLS themselves.
         rotations: The rotations, and the restarts that they need.
-        standstills: The stalls of the processes of the run.
+        stalls: The stalls of the processes of the run.
     """
 
     adapter: Mesh
@@ -79,7 +79,7 @@ class MeshUnderTest:
     evidence: Evidence = field(init=False)
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
-    standstills: Standstills = field(init=False)
+    stalls: StallMonitor = field(init=False)
     _blocks: PolicyBlocks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class MeshUnderTest:
         self.evidence = Evidence(self.adapter, self.stage)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
-        self.standstills = Standstills(self.platform)
+        self.stalls = StallMonitor(self.platform)
         self._blocks = PolicyBlocks(self.policies, self.evidence, self.lock, self.may_disrupt)
 
     @property
@@ -103,7 +103,7 @@ class MeshUnderTest:
 
     @property
     def refusals(self) -> Refusals:
-        """The forms in which the mesh refuses, by what it refuses."""
+        """The forms in which the mesh refuses, by the kind of peer."""
         return self.documented.mtls.refusals
 
     @property
@@ -144,7 +144,7 @@ class MeshUnderTest:
     def begin_check(self, evidence: Path | None) -> None:
         """Reset everything that belongs to one check."""
         self.journal.begin()
-        self.standstills.begin_check()
+        self.stalls.begin_check()
         self.measured = {}
         self.evidence.directory = evidence
 
@@ -156,7 +156,7 @@ class MeshUnderTest:
     async def head_start(self, check: Check) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
         begun = self.head_starts.of(check)
-        self.standstills.reach_back(begun.since)
+        self.stalls.reach_back(begun.since)
         result = await begun.task
         self.journal.add("head start", check.id, result)
         return result
@@ -169,7 +169,7 @@ class MeshUnderTest:
         """
         if self.upgraded is None:
             raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to=VERSION")
-        self.standstills.reach_back(self.upgraded.begun)
+        self.stalls.reach_back(self.upgraded.begun)
         self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
         return self.upgraded
 
@@ -291,14 +291,14 @@ class MeshUnderTest:
     async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
         """Capture the traffic between two workloads while the block runs."""
         await self.policies.before_call(client, server, port)
-        async with self.platform.wire(client, server, port, self.adapter.stops(client.spec)) as wire:
+        async with self.platform.wire(client, server, port, self.adapter.hops(client.spec)) as wire:
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()
 
     async def close(self) -> None:
         """Stop the workloads, and uninstall the mesh if only this process uses it."""
-        self.standstills.pulse.end()
+        self.stalls.pulse.end()
         await asyncio.gather(self.stage.close(), self.head_starts.close())
         try:
             if self.lock.file is None:

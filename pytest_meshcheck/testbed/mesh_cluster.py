@@ -175,7 +175,7 @@ class MeshCluster:
             within: Seconds.
 
         Raises:
-            ClusterError: There is no such resource, or it does not meet the condition in time; says what pods wait for.
+            ClusterError: There is no such resource, or it does not meet the condition in time; with the pods' state.
         """
         matched = CONDITION.fullmatch(condition)
         if matched is None:
@@ -214,7 +214,7 @@ class MeshCluster:
 
         Raises:
             ClusterError: It is not a kind cluster of this machine.
-            Inconclusive: kind cannot load it; says why.
+            Inconclusive: kind cannot load it; the message has the reason.
         """
         if self.kind is None:
             raise ClusterError(

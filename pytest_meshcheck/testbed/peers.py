@@ -66,7 +66,7 @@ class Peers:
         Args:
             caller: A workload outside of the mesh.
             server: An enrolled workload.
-            credentials: What the caller shows; None: nothing.
+            credentials: The caller's certificate; None: none.
             port: The server's port.
             headers: Added to the request's.
             request: Further fields of ``messages.Request``.

@@ -86,9 +86,9 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
 
 
 async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> None:
-    """Replace the control plane, or install another one beside it."""
+    """Replace the control plane, or install another one alongside."""
     if by is UpgradeBy.CANARY:
-        await _canary(mesh).install_beside(version)
+        await _canary(mesh).install_alongside(version)
     else:
         await mesh.adapter.upgrade(version)
     await mesh.adapter.settled()
@@ -117,7 +117,7 @@ async def _traffic(client: Workload, server: Workload, outsider: Workload | None
         }
         intrusion = await under_way.enter_async_context(outsider.load(server, INTRUSIONS)) if outsider else None
         for load in loads.values():
-            await server.sees(f"{load.request_id}-{UNDER_WAY - 1}")
+            await server.wait_for_attempts(f"{load.request_id}-{UNDER_WAY - 1}")
         yield Traffic(loads, intrusion)
 
 
@@ -132,5 +132,5 @@ async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
 
 
 async def _caller(mesh: MeshUnderTest, client: Workload, server: Workload) -> str | None:
-    attempts = await server.saw(await client.get(server))
+    attempts = await server.attempts(await client.get(server))
     return mesh.peer_identity(attempts[-1]) if attempts else None

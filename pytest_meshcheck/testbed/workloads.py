@@ -99,14 +99,14 @@ class Stage:
         return await asyncio.shield(self._begun(role))
 
     @asynccontextmanager
-    async def deploy(self, planned: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
         """Workloads behind a service of their own, which are stopped when the block ends, however it ends.
 
         Raises:
             ValueError: The name is taken, or ``replicas`` is below 1.
             Inconclusive: One of them does not start, or is not reached.
         """
-        specs = self._replicas(planned, replicas)
+        specs = self._replicas(spec, replicas)
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
         self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
         try:
@@ -123,7 +123,7 @@ class Stage:
         """Remove workloads that died, failed to start or are not reached; they start again when next requested."""
         unreached = [one for one in _ready(self._started.values()) if one.unreached]
         await asyncio.gather(*(self.platform.stop(one.spec) for one in unreached))
-        gone = {*await self.platform.clear_dead(), *map(str, unreached)}
+        gone = {*await self.platform.remove_dead(), *map(str, unreached)}
         for role, start in list(self._started.items()):
             if str(self._spec(role)) in gone or (start.done() and (start.cancelled() or start.exception())):
                 del self._started[role]
@@ -155,13 +155,16 @@ class Stage:
     def _spec(self, role: str) -> WorkloadSpec:
         return self._placed(STAGE[role].spec)
 
-    def _replicas(self, planned: WorkloadSpec, replicas: int) -> list[WorkloadSpec]:
+    def _replicas(self, spec: WorkloadSpec, replicas: int) -> list[WorkloadSpec]:
         if replicas < 1:
-            raise ValueError(f"{planned} cannot have {replicas} replicas: the least is 1")
-        spec = self._placed(planned)
-        if spec.service in {self._placed(one.spec).service for one in STAGE.values()} or str(spec) in self._deployed:
-            raise ValueError(f"there is a workload {planned} already: give the new one another name")
-        return [replace(spec, replica=number, replicas=replicas) for number in range(1, replicas + 1)]
+            raise ValueError(f"{spec} cannot have {replicas} replicas: the least is 1")
+        placed = self._placed(spec)
+        if (
+            placed.service in {self._placed(one.spec).service for one in STAGE.values()}
+            or str(placed) in self._deployed
+        ):
+            raise ValueError(f"there is a workload {spec} already: give the new one another name")
+        return [replace(placed, replica=number, replicas=replicas) for number in range(1, replicas + 1)]
 
     async def _undeploy(self, specs: Sequence[WorkloadSpec]) -> None:
         """Stop those that have started, once no policy is about them any more."""
@@ -177,11 +180,11 @@ class Stage:
             if end is not None:
                 raise end
 
-    def _placed(self, planned: WorkloadSpec) -> WorkloadSpec:
+    def _placed(self, spec: WorkloadSpec) -> WorkloadSpec:
         shortest = self.adapter.documented.rotation.leaf_lifetime
-        lifetime = shortest if planned.leaf_lifetime == SHORTEST else planned.leaf_lifetime
-        namespace = self.platform.namespace(planned.namespace)
-        return replace(planned, namespace=namespace, leaf_lifetime=lifetime)
+        lifetime = shortest if spec.leaf_lifetime == SHORTEST else spec.leaf_lifetime
+        namespace = self.platform.namespace(spec.namespace)
+        return replace(spec, namespace=namespace, leaf_lifetime=lifetime)
 
     async def _start(self, spec: WorkloadSpec) -> Workload:
         async with self._places:

@@ -14,7 +14,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.cleanup.namespaces import NAMESPACES, remove_namespaces
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import probe_image
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
@@ -77,18 +77,18 @@ def image(given: Given) -> str:
 
 
 @pytest.fixture(scope="session")
-def attachment(given: Given, image: str) -> Iterator[Attachment]:
+def cluster_ref(given: Given, image: str) -> Iterator[ClusterRef]:
     """A run of its own, of which nothing is left."""
     run = f"e2e{secrets.token_hex(3)}"
-    attachment = Attachment(run, image, "a cluster", str(given.kubeconfig or ""), given.context)
-    yield attachment
-    assert asyncio.run(remove_namespaces(attachment)) == []
+    cluster_ref = ClusterRef(run, image, "a cluster", str(given.kubeconfig or ""), given.context)
+    yield cluster_ref
+    assert asyncio.run(remove_namespaces(cluster_ref)) == []
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def platform(attachment: Attachment) -> AsyncIterator[Kubernetes]:
+async def platform(cluster_ref: ClusterRef) -> AsyncIterator[Kubernetes]:
     """The platform, with nothing on it yet."""
-    platform = Kubernetes(Journal(), attachment)
+    platform = Kubernetes(Journal(), cluster_ref)
     yield platform
     await platform.close()
 

@@ -22,7 +22,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
@@ -49,10 +49,10 @@ class TinyMesh(HelmMesh):
     repository = "https://charts.invalid"
     newest = "1.0.0"
 
-    def __init__(self, charts: Path, attachment: Attachment) -> None:
+    def __init__(self, charts: Path, cluster_ref: ClusterRef) -> None:
         claims = {capability: Claim(True, "https://example.com") for capability in OF_OUR_AUTHORITY}
         super().__init__(MeshRequest(None, 1.0, None, charts=str(charts)), claims)  # type: ignore[arg-type]
-        self.place = Kubernetes(Journal(), attachment)
+        self.place = Kubernetes(Journal(), cluster_ref)
 
     def releases(self) -> Sequence[Release]:
         return (Release("tiny", "tiny", self.namespace),)
@@ -95,7 +95,7 @@ def charts(tmp_path: Path) -> Path:
 
 
 async def test_a_mesh_belongs_to_the_run_that_installed_it(charts: Path, given: Given) -> None:
-    mine = Attachment("mine", "none", "a cluster", str(given.kubeconfig or ""), given.context)
+    mine = ClusterRef("mine", "none", "a cluster", str(given.kubeconfig or ""), given.context)
     owner = TinyMesh(charts, mine)
     worker = TinyMesh(charts, mine)
     stranger = TinyMesh(charts, msgspec.structs.replace(mine, run="stranger"))
@@ -119,7 +119,7 @@ async def test_what_a_killed_run_installed_is_removed_by_clean(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(TinyMesh, "namespace", f"tiny-{secrets.token_hex(3)}")
     run, kubeconfig = f"dead{secrets.token_hex(3)}", str(given.kubeconfig or "")
-    mesh = TinyMesh(charts, Attachment(run, "none", "a cluster", kubeconfig, given.context))
+    mesh = TinyMesh(charts, ClusterRef(run, "none", "a cluster", kubeconfig, given.context))
     await mesh.install(mesh.place)
     killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, run, given.context, kubeconfig)
     assert await killed.wait() == 0

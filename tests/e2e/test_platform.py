@@ -65,7 +65,7 @@ async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], 
     client, server = pair
     answered = await client.get(server, port, via=via)
     assert answered.ending is m.Ending.ANSWERED
-    assert [attempt.port for attempt in await server.saw(answered)] == [port]
+    assert [attempt.port for attempt in await server.attempts(answered)] == [port]
 
 
 async def test_a_pod_is_asked_on_its_loopback(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
@@ -106,30 +106,30 @@ async def test_what_is_sent_in_the_clear_is_captured(
     client, server = pair
     async with platform.wire(client, server, port) as wire:
         answered = await client.get(server, port)
-        sight = await wire.look_for(answered.request_id, "never sent")
+        captured = await wire.look_for(answered.request_id, "never sent")
     # HTTP/2 compresses headers, but not those that are new to it beyond recognition: the id is in the clear.
-    assert sight.found == (answered.request_id,)
-    assert sight.connections == 1
-    assert sight.octets_to_server
-    assert sight.octets_to_client
+    assert captured.found == (answered.request_id,)
+    assert captured.connections == 1
+    assert captured.bytes_to_server
+    assert captured.bytes_to_client
 
 
 async def test_a_capture_sees_nothing_of_others(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, server = pair
     async with platform.wire(client, server, "http") as wire:
-        sight = await wire.look_for("anything")
-    assert (sight.found, sight.connections) == ((), 0)
+        captured = await wire.look_for("anything")
+    assert (captured.found, captured.connections) == ((), 0)
 
 
 async def test_a_feigned_workload_serves_what_it_is_told(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
     client, _ = pair
-    feigned = await platform.start(
+    impersonated = await platform.start(
         WorkloadSpec(platform.namespace("grey"), "impostor", Enrolment.IMPERSONATED), Metadata()
     )
-    assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
-    await platform.serve(feigned, "http")
-    assert (await client.get(feigned, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
-    await platform.stop(feigned.spec)
+    assert (await client.get(impersonated, via=Via.ADDRESS)).ending is m.Ending.CONNECT_REFUSED
+    await platform.serve(impersonated, "http")
+    assert (await client.get(impersonated, via=Via.ADDRESS)).ending is m.Ending.ANSWERED
+    await platform.stop(impersonated.spec)
 
 
 async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform: Kubernetes, given: Given) -> None:
@@ -140,7 +140,7 @@ async def test_a_probe_that_is_killed_is_missed_and_can_be_started_anew(platform
     await asyncio.wait_for(missed(platform), NOTICED_WITHIN)
     with pytest.raises(Inconclusive, match=f"{spec} died or restarted during the check: "):
         platform.check()
-    assert await platform.clear_dead() == [str(spec)]
+    assert await platform.remove_dead() == [str(spec)]
     platform.check()
     await platform.start(spec, Metadata())
 
@@ -238,17 +238,17 @@ async def test_an_instance_takes_over_under_load_and_no_ledger_is_lost(
     client, _ = pair
     old = await platform.start(WorkloadSpec(platform.namespace("blue"), "heir"), Metadata())
     async with client.load(old, 50) as load:
-        await old.sees(f"{load.request_id}-9")
-        new = await platform.join(old, Metadata())
+        await old.wait_for_attempts(f"{load.request_id}-9")
+        new = await platform.add_instance(old, Metadata())
         load.servers.append(new)
-        seen, _ = await converge(lambda: new.saw_of(load), bool, NOTICED_WITHIN)
-        await platform.withdraw(old)
+        seen, _ = await converge(lambda: new.attempts_of(load), bool, NOTICED_WITHIN)
+        await platform.drain(old)
     assert seen
-    assert load.result.clean
-    await platform.let_go(old)
+    assert load.result.served_once
+    await platform.remove_old(old)
     answered = await client.get(new)
     assert answered.status == 200
-    assert await new.saw(answered)
+    assert await new.attempts(answered)
     await platform.stop(new.spec)
     platform.check()
 
@@ -263,7 +263,7 @@ async def test_a_service_leads_to_all_replicas_and_goes_with_the_last(
 
     async def arrived() -> list[int]:
         answered = await client.get(replicas[0])
-        return [len(await one.saw(answered)) for one in replicas]
+        return [len(await one.attempts(answered)) for one in replicas]
 
     for wanted in ([1, 0], [0, 1]):
         seen, _ = await converge(arrived, partial(eq, wanted), NOTICED_WITHIN)

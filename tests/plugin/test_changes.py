@@ -59,15 +59,15 @@ async def test_nested(mesh, server, outsider):
 
 RETRIES = '''
 @check(MUST, "demo.rule")
-async def test_retries(mesh, client, other, server):
+async def test_retries(mesh, client, second_client, server):
     """Each caller goes by the policy of the block, and by none after it."""
     for attempts in (1, 0, 2):
         async with mesh.policy(Retry(server, attempts, frozenset({503}))):
-            for caller in (client, other):
+            for caller in (client, second_client):
                 answer = await caller.get(server, request_id=await server.answers(503, 503, 503))
-                expect(await server.saw(answer), f"{caller}, {attempts}").count(attempts + 1)
+                expect(await server.attempts(answer), f"{caller}, {attempts}").attempted(attempts + 1)
     answer = await client.get(server, request_id=await server.answers(503))
-    expect(await server.saw(answer)).count(1)
+    expect(await server.attempts(answer)).attempted(1)
 '''
 
 THE_SAME = '''
@@ -78,7 +78,7 @@ async def test_same(mesh, client, server):
     for _ in range(3):
         async with mesh.policy(Retry(server, 1, frozenset({503}))):
             answer = await client.get(server, request_id=await server.answers(503))
-            expect(await server.saw(answer)).count(2)
+            expect(await server.attempts(answer)).attempted(2)
     expect(len(mesh.adapter.changes) - before, "changes").equals(1)
 '''
 
@@ -89,7 +89,7 @@ async def test_again(mesh, client, server):
     before = len(mesh.adapter.changes)
     async with mesh.policy(Retry(server, 1, frozenset({503}))):
         answer = await client.get(server, request_id=await server.answers(503))
-        expect(await server.saw(answer)).count(2)
+        expect(await server.attempts(answer)).attempted(2)
     expect(len(mesh.adapter.changes) - before, "changes").equals(0)
 '''
 
@@ -103,7 +103,7 @@ async def test_deployed(mesh, client, outsider):
                 expect(await outsider.get(endpoint)).refused(mesh.documented.mtls.plaintext_refused_as)
         async with mesh.policy(Retry(pool.service, 1, frozenset({503}))):
             answer = await client.get(pool.service, request_id=await pool.answers(503, repeat=True))
-            expect([len(seen) for seen in (await pool.saw(answer)).values()]).equals([1, 1])
+            expect([len(seen) for seen in (await pool.attempts(answer)).values()]).equals([1, 1])
     expect(mesh.policies.applied.policies).equals([])
 '''
 
@@ -147,7 +147,7 @@ NEWCOMER = '''
 @check(MUST, "demo.rule")
 async def test_newcomer(mesh, server):
     """It does not meet somebody who starts after that."""
-    newcomer = await mesh.workload("twin_client")
+    newcomer = await mesh.workload("client_in_green")
     expect(await newcomer.get(server)).answered()
 '''
 

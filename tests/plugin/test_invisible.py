@@ -58,7 +58,7 @@ def test_of_itself_it_imports_the_options_and_no_more(suite: Suite) -> None:
 
 def test_its_fixtures_are_not_there(suite: Suite, quick: Quick) -> None:
     suite.write(test_ordinary_py=ORDINARY)
-    quick("--fixtures").stdout.no_fnmatch_line("*twin_client*")
+    quick("--fixtures").stdout.no_fnmatch_line("*client_in_green*")
 
 
 @pytest.mark.parametrize("option", ["--help", "--markers", "--fixtures", "--collect-only", "--version"])

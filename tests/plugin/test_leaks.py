@@ -37,7 +37,7 @@ async def test_refused(mesh, client, server, outsider):
         control(await client.get(server)).answered()
         refused = await outsider.get(server{port})
         expect(refused).refused(mesh.documented.mtls.plaintext_refused_as)
-        expect(await server.saw(refused)).nothing()
+        expect(await server.attempts(refused)).never_arrived()
 '''
 
 SERVED = '''

@@ -45,7 +45,7 @@ class Operated(KubernetesMesh):
         raise Inconclusive("the operator does not become ready")
 
     async def uninstall(self):
-        self.note(f"uninstall in {self.platform.attachment.context or 'the current context'}")
+        self.note(f"uninstall in {self.platform.cluster_ref.context or 'the current context'}")
         if STUCK.exists():
             raise Inconclusive(STUCK.read_text())
 

@@ -81,9 +81,9 @@ def test_the_first_root_goes_when_no_leaf_needs_it_any_more(suite: Suite) -> Non
 
 ALIKE = '''
 @check(MUST, "demo.rule")
-async def test_alike(mesh, renewing, other):
+async def test_alike(mesh, short_lived, second_client):
     """Any workload shows how certificates are renewed, so none is started for that."""
-    expect(renewing is other).holds("there are two")
+    expect(short_lived is second_client).is_true(otherwise="there are two")
 '''
 
 

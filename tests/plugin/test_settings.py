@@ -9,10 +9,10 @@ from tests.plugin.conftest import INI, Quick, Suite
 
 
 def test_every_option_is_in_the_help_with_its_ini_twin(quick: Quick) -> None:
-    told = " ".join(quick("--help").stdout.str().split())
+    printed = " ".join(quick("--help").stdout.str().split())
     for option in options.OPTIONS:
-        assert f"(ini: {option.ini})" in told
-        assert (f"{option.flag}={option.metavar}" if option.metavar else option.flag) in told
+        assert f"(ini: {option.ini})" in printed
+        assert (f"{option.flag}={option.metavar}" if option.metavar else option.flag) in printed
 
 
 # option: a valid value, another one
@@ -39,7 +39,7 @@ VALUES = {
     "mesh_values": ("one.toml", "two.toml"),
 }
 
-Told = Callable[..., str]
+SettingOf = Callable[..., str]
 
 TELL = """
 from pytest_meshcheck import options
@@ -57,10 +57,10 @@ def test_values_cover_every_option() -> None:
 
 
 @pytest.fixture
-def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
+def setting_of(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> SettingOf:
     """What a setting is, given an ini file and a command line."""
     # No mesh is begun: only the settings count.
-    monkeypatch.setattr("pytest_meshcheck.run.start.begin", lambda *_: None)
+    monkeypatch.setattr("pytest_meshcheck.run.start.start", lambda *_: None)
 
     def tell(name: str, ini: str | None, *args: str) -> str:
         line = f"{name} = {ini}\n" if ini is not None else ""
@@ -75,49 +75,49 @@ def told(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-def test_a_switch_in_the_ini_or_on_the_command_line(told: Told, name: str) -> None:
-    assert told(name, "true") == "True"
-    assert told(name, None, f"--{name.replace('_', '-')}") == "True"
-    assert told(name, "false") == "False"
+def test_a_switch_in_the_ini_or_on_the_command_line(setting_of: SettingOf, name: str) -> None:
+    assert setting_of(name, "true") == "True"
+    assert setting_of(name, None, f"--{name.replace('_', '-')}") == "True"
+    assert setting_of(name, "false") == "False"
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_ini_over_default(told: Told, name: str) -> None:
-    assert VALUES[name][0] in told(name, VALUES[name][0])
+def test_ini_over_default(setting_of: SettingOf, name: str) -> None:
+    assert VALUES[name][0] in setting_of(name, VALUES[name][0])
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_command_line_over_ini(told: Told, name: str) -> None:
+def test_command_line_over_ini(setting_of: SettingOf, name: str) -> None:
     one, two = VALUES[name]
     flag = f"--{name.replace('_', '-')}={two}"
-    setting = told(name, one, flag)
+    setting = setting_of(name, one, flag)
     assert two in setting
     assert one not in setting
 
 
 @pytest.mark.parametrize("option", options.OPTIONS, ids=lambda option: option.ini)
-def test_default(told: Told, option: options.Option) -> None:
-    assert told(option.ini, None) == str(option.default)
+def test_default(setting_of: SettingOf, option: options.Option) -> None:
+    assert setting_of(option.ini, None) == str(option.default)
 
 
-def test_empty_ini_value_is_the_default(told: Told) -> None:
-    assert told("mesh_level", "") == "may"
+def test_empty_ini_value_is_the_default(setting_of: SettingOf) -> None:
+    assert setting_of("mesh_level", "") == "may"
 
 
-def test_several_meshes_in_the_ini(told: Told) -> None:
-    setting = told("mesh", "envoy acme@1.2")
+def test_several_meshes_in_the_ini(setting_of: SettingOf) -> None:
+    setting = setting_of("mesh", "envoy acme@1.2")
     assert "name='envoy', version=None" in setting
     assert "name='acme', version='1.2'" in setting
 
 
-def test_a_path_in_the_ini_begins_where_the_ini_is(told: Told, pytester: pytest.Pytester) -> None:
+def test_a_path_in_the_ini_begins_where_the_ini_is(setting_of: SettingOf, pytester: pytest.Pytester) -> None:
     pytester.mkdir("below")
-    assert told("mesh_report", "reports") == str(pytester.path / "reports")
-    assert told("mesh_report", "reports", "--rootdir=below") == str(pytester.path / "reports")
+    assert setting_of("mesh_report", "reports") == str(pytester.path / "reports")
+    assert setting_of("mesh_report", "reports", "--rootdir=below") == str(pytester.path / "reports")
 
 
-def test_a_url_in_the_ini_begins_nowhere(told: Told) -> None:
-    assert told("mesh_charts", "oci://charts.invalid/mesh") == "oci://charts.invalid/mesh"
+def test_a_url_in_the_ini_begins_nowhere(setting_of: SettingOf) -> None:
+    assert setting_of("mesh_charts", "oci://charts.invalid/mesh") == "oci://charts.invalid/mesh"
 
 
 UMLAUT = '''

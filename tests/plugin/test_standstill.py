@@ -24,7 +24,7 @@ async def test_stopped(mesh, client, server):
     child.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(1.5)
     child.process.send_signal(signal.SIGCONT)
-    expect(False, "in time", rests_on=mesh.time(3)).holds("too late")
+    expect(False, "in time", rests_on=mesh.time(3)).is_true(otherwise="too late")
 '''
 
 
@@ -38,7 +38,7 @@ def test_a_process_that_was_stopped_is_named_with_the_seconds(suite: Suite, quic
 
 
 def test_a_violation_that_rests_on_time_is_inconclusive_while_pytest_stands_still(suite: Suite, quick: Quick) -> None:
-    then = "expect(False, rests_on=mesh.time(3)).holds('too late')"
+    then = "expect(False, rests_on=mesh.time(3)).is_true(otherwise='too late')"
     suite.write(BLOCKED.format(name="time", then=then))
     quick("--mesh=envoy").assert_outcomes(errors=1)
     assert suite.results()["demo/time"]["reason"].startswith("pytest stood still for 1.")

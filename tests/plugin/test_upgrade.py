@@ -68,7 +68,7 @@ async def test_hitless(mesh, upgraded):
     """Nothing is lost."""
     for load in upgraded.loads.values():
         control(load).sent_at_least(10)
-        expect(load).clean()
+        expect(load).served_once()
     expect(upgraded.intrusion).refused()
     expect((upgraded.before, upgraded.after)).equals(("1", "2"))
 '''

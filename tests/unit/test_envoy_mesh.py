@@ -101,7 +101,7 @@ async def test_every_protocol_passes_two_sidecars_under_strict(rig: Rig, port: s
     await rig.apply(MutualTls(server, Mode.STRICT))
     exchange = await client.get(server, port)
     assert exchange.ending is Ending.ANSWERED, exchange
-    assert len(await server.saw(exchange)) == 1
+    assert len(await server.attempts(exchange)) == 1
 
 
 CHAT = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),), calls=False)
@@ -113,15 +113,15 @@ async def test_websockets_pass_two_sidecars_under_strict_and_nobody_else_does(ri
     await rig.apply(MutualTls(chat, Mode.STRICT))
     async with rig.platform.wire(client, chat, "chat") as wire:
         seen = await client.get(chat, "chat", messages=3, body=Body(text="sesame"))
-        sight = await wire.look_for("sesame", "websocket")
+        captured = await wire.look_for("sesame", "websocket")
     assert (seen.served, seen.body_start, seen.messages) == (True, 3 * "sesame", 3), seen
-    (attempt,) = await chat.saw(seen)
+    (attempt,) = await chat.attempts(seen)
     assert (attempt.ending, attempt.body_length) == (AttemptEnding.ANSWERED, seen.body_length)
     assert rig.mesh.peer_identity(attempt) == rig.mesh.identity_of(CLIENT)
-    assert (sight.found, sight.connections) == ((), 1)
+    assert (captured.found, captured.connections) == ((), 1)
     refused = await outsider.get(chat, "chat")
     assert refused.ending in rig.mesh.documented.mtls.plaintext_refused_as, refused
-    assert await chat.saw(refused) == ()
+    assert await chat.attempts(refused) == ()
 
 
 @pytest.mark.asyncio
@@ -148,16 +148,16 @@ async def test_a_sidecar_that_passes_no_upgrades_refuses_websockets(rig: Rig) ->
     await rig.mesh.settled()
     refused = await client.get(chat, "chat")
     assert (refused.ending, refused.status, refused.served) == (Ending.ANSWERED, 403, False)
-    assert await chat.saw(refused) == ()
+    assert await chat.attempts(refused) == ()
 
 
 @pytest.mark.asyncio
 async def test_the_server_is_told_who_calls_and_a_forged_claim_is_replaced(rig: Rig) -> None:
     client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
     forged = (("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/blue/sa/admin"),)
-    (attempt,) = await server.saw(await client.get(server, headers=forged))
+    (attempt,) = await server.attempts(await client.get(server, headers=forged))
     assert rig.mesh.peer_identity(attempt) == rig.mesh.identity_of(CLIENT)
-    (attempt,) = await server.saw(await outsider.get(server, headers=forged))
+    (attempt,) = await server.attempts(await outsider.get(server, headers=forged))
     assert rig.mesh.peer_identity(attempt) is None
 
 
@@ -168,7 +168,7 @@ async def test_modes_are_switched_back_and_forth_for_new_connections(rig: Rig) -
         await rig.apply(MutualTls(server, Mode.STRICT))
         refused = await outsider.get(server)
         assert refused.ending in rig.mesh.documented.mtls.plaintext_refused_as, refused
-        assert await server.saw(refused) == ()
+        assert await server.attempts(refused) == ()
         await rig.apply(MutualTls(server, Mode.PERMISSIVE))
         assert (await outsider.get(server)).status == 200
 
@@ -205,9 +205,9 @@ UPLOAD: dict[str, Any] = {"method": "POST", "body": Body(length=10), "pause_afte
 async def test_the_second_part_of_a_request_follows_what_is_waited_for(rig: Rig) -> None:
     client, server = await rig.start(CLIENT, SERVER)
     request_id = await server.answers(200)
-    answer = await client.in_two_parts(server, server.sees(request_id), request_id=request_id, **UPLOAD)
+    answer = await client.in_two_parts(server, server.wait_for_attempts(request_id), request_id=request_id, **UPLOAD)
     assert answer.status == 200
-    assert [attempt.body_length for attempt in await server.saw(request_id)] == [10]
+    assert [attempt.body_length for attempt in await server.attempts(request_id)] == [10]
 
 
 @pytest.mark.asyncio
@@ -248,8 +248,8 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
     async with rig.platform.wire(client, server, "http") as wire:
         await rig.mesh.settled()
         assert (await client.get(server, headers=canary)).status == 200
-        sight = await wire.look_for("sesame")
-    assert (sight.found, sight.connections) == ((), 1)
+        captured = await wire.look_for("sesame")
+    assert (captured.found, captured.connections) == ((), 1)
     assert (await client.get(server)).status == 200
 
 
@@ -401,10 +401,10 @@ async def test_an_upgrade_by_hot_restart_loses_nothing_twice_and_leaves_nothing(
         client, server = await hot.start(CLIENT, SERVER)
         for _ in range(2):
             async with client.load(server, 20) as load:
-                await server.sees(f"{load.request_id}-5")
+                await server.wait_for_attempts(f"{load.request_id}-5")
                 await hot.mesh.upgrade(hot.mesh.version)
                 await hot.apply(MutualTls(SERVER, Mode.STRICT))
-            assert load.result.clean
+            assert load.result.served_once
             assert load.result.sent > 20
         hot.platform.check()
         assert shared_memory() - before

@@ -32,25 +32,25 @@ async def workloads(tmp_path: Path) -> AsyncIterator[dict[str, Workload]]:
 async def test_it_goes_on_from_another_instance_of_the_client(workloads: dict[str, Workload]) -> None:
     client, server = workloads["client"], workloads["server"]
     async with client.load(server, RATE) as load:
-        await server.sees(f"{load.request_id}-5")
+        await server.wait_for_attempts(f"{load.request_id}-5")
         before = client.replace_with(workloads["second-client"])
         await load.move(before, client)
-        await server.sees(f"{load.request_id}-part1-5")
+        await server.wait_for_attempts(f"{load.request_id}-part1-5")
     assert client.probe is workloads["second-client"].probe
     assert before.probe is not client.probe
-    assert load.result.clean
-    assert load.result.sent == load.result.reached == len(await server.saw_of(load)) >= 12
+    assert load.result.served_once
+    assert load.result.sent == load.result.reached == len(await server.attempts_of(load)) >= 12
     assert not client.loads
 
 
 async def test_what_an_instance_of_the_server_saw_counts_when_it_is_gone(workloads: dict[str, Workload]) -> None:
     client, server = workloads["client"], workloads["server"]
     async with client.load(server, RATE) as load:
-        await server.sees(f"{load.request_id}-5")
+        await server.wait_for_attempts(f"{load.request_id}-5")
         load.servers.append(workloads["second-server"])
         await load.leave(server)
-        seen = len(await server.saw_of(load))
-        await server.sees(f"{load.request_id}-{seen + 5}")
+        seen = len(await server.attempts_of(load))
+        await server.wait_for_attempts(f"{load.request_id}-{seen + 5}")
     assert load.servers == [workloads["second-server"]]
     assert load.result.reached >= 6
     assert load.result.lost
@@ -62,7 +62,7 @@ async def test_an_instance_is_left_alone_once_requests_in_a_row_go_to_another(wo
     async with client.load(new, RATE) as load:
         assert await is_reached(new, [load], scale=1)
         await drained(old, new, [load], [load], scale=1)
-        assert len(await new.saw_of(load)) >= 30
+        assert len(await new.attempts_of(load)) >= 30
 
 
 async def test_without_a_load_nobody_has_to_be_waited_for(workloads: dict[str, Workload]) -> None:

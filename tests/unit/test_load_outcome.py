@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pytest_meshcheck.model.observation import Attempt, LoadSlice, Protocol, join
+from pytest_meshcheck.model.observation import Attempt, LoadSlice, Protocol, outcome_of
 from pytest_meshcheck.probe.protocol.messages import Ending, LoadResult
 
 SEEN = [
@@ -35,7 +35,7 @@ def attempts() -> list[Attempt]:
 
 
 def test_a_short_load_is_told_by_tenths_of_a_second() -> None:
-    outcome = join(attempts(), result())
+    outcome = outcome_of(attempts(), result())
     assert outcome.step == 0.1
     told = {number: one for number, one in enumerate(outcome.slices) if one.sent}
     assert told == {
@@ -59,27 +59,27 @@ def test_a_long_load_is_told_by_seconds_also_where_another_machine_goes_on() -> 
         sent=tuple(ahead + sent for sent in first.sent),
         ended=tuple(ahead + end for end in first.ended),
     )
-    outcome = join(attempts(), first, later)
+    outcome = outcome_of(attempts(), first, later)
     assert (outcome.step, outcome.began) == (1.0, 1000.0)
     assert [number for number, one in enumerate(outcome.slices) if one.sent] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
 
 
 def test_each_request_is_served_failed_lost_or_doubled() -> None:
-    outcome = join(attempts(), result())
+    outcome = outcome_of(attempts(), result())
     assert outcome.failed == (("load-3", "answered 503"), ("load-4", "timed-out -1"))
     assert outcome.lost == ("load-1",)
     assert outcome.duplicated == (("load-2", 2),)
     assert (outcome.sent, outcome.reached) == (5, 3)
-    assert not outcome.clean
+    assert not outcome.served_once
 
 
 def test_what_failed_is_not_among_what_was_served_in_time() -> None:
-    outcome = join(attempts(), result())
+    outcome = outcome_of(attempts(), result())
     assert [round(value, 3) for value in (outcome.served_in.p50, outcome.served_in.max)] == [0.2, 0.3]
     assert round(outcome.latency.max, 3) == 9.0
 
 
 def test_several_instances_of_a_client_are_one_load() -> None:
-    outcome = join(attempts(), result(), result())
+    outcome = outcome_of(attempts(), result(), result())
     assert outcome.sent == 10
     assert round(outcome.lateness.max, 3) == 0.05

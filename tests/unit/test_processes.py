@@ -59,7 +59,7 @@ async def test_workloads_without_a_mesh_reach_each_other(platform: Processes) ->
     outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     exchange = await outsider.get(bystander)
     assert exchange.status == 200
-    assert len(await bystander.saw(exchange)) == 1
+    assert len(await bystander.attempts(exchange)) == 1
 
 
 @pytest.mark.asyncio
@@ -73,7 +73,7 @@ async def test_a_connection_that_says_nothing_is_seen_whatever_the_clocks(
     bystander = await platform.start(BYSTANDER, PLAIN)
     for earlier in range(3):
         exchange = await outsider.get(bystander, "tcp", raw=b"no id")
-        (attempt,) = await bystander.saw(exchange)
+        (attempt,) = await bystander.attempts(exchange)
         assert abs(abs(attempt.arrived - exchange.started) - 100) < 50
         assert attempt.request_id == "", f"after {earlier} others"
 
@@ -83,9 +83,9 @@ async def test_a_recording_sees_what_is_sent_in_the_clear(platform: Processes) -
     outsider, bystander = await asyncio.gather(platform.start(OUTSIDER, PLAIN), platform.start(BYSTANDER, PLAIN))
     async with platform.wire(outsider, bystander, "http") as wire:
         await outsider.get(bystander, headers=(("x-canary", "sesame"),))
-        sight = await wire.look_for("sesame", "absent")
-    assert sight.found == ("sesame",)
-    assert sight.connections == 1
+        captured = await wire.look_for("sesame", "absent")
+    assert captured.found == ("sesame",)
+    assert captured.connections == 1
     direct = await outsider.get(bystander)
     assert direct.remote == platform.members["grey/bystander"].data_plane("http")
 

@@ -25,7 +25,7 @@ from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, Stop
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, ProxyHop
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
@@ -129,7 +129,7 @@ class AmbientMesh(HttpRouteMesh):
 
     def __init__(self, request: MeshRequest) -> None:
         super().__init__(request, AMBIENT_CLAIMS)
-        self._stop: Stop | None = None
+        self._hop: ProxyHop | None = None
         self._judged_as(self.version)
 
     def releases(self) -> Sequence[Release]:
@@ -153,7 +153,7 @@ class AmbientMesh(HttpRouteMesh):
         home = owner.namespace(waypoint.NAME)
         await api.apply(manifests.namespace(owner, home))
         await api.apply(waypoint.gateway(home, owner.labels))
-        self._stop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
+        self._hop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """A label per pod; requests of enrolled callers to any service pass the waypoint."""
@@ -173,9 +173,9 @@ class AmbientMesh(HttpRouteMesh):
             raise Unsupported(f"{UNSUPPORTED[Capability.CONNECTION_REUSE][1]} ({HBONE})")
         return super().render(policies)
 
-    def stops(self, client: WorkloadSpec) -> Sequence[Stop]:
+    def hops(self, client: WorkloadSpec) -> Sequence[ProxyHop]:
         """The waypoint, if the client is enrolled."""
-        return (self._stop,) if self._stop and client.enrolment is Enrolment.ENROLLED else ()
+        return (self._hop,) if self._hop and client.enrolment is Enrolment.ENROLLED else ()
 
     async def settled(self) -> None:
         """Also wait until istiod has accepted the HTTPRoutes of this stage; Inconclusive if it rejects one."""

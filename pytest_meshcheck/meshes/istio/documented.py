@@ -64,7 +64,7 @@ CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capabi
     Capability.PERMISSIVE_SERVER_FIRST: Claim(
         False,
         f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
-        "a permissive sidecar waits for the client's first octets to tell TLS from plaintext",
+        "a permissive sidecar waits for the client's first bytes to tell TLS from plaintext",
     ),
     Capability.PROXY_RESTART: Claim(False, AGENT, "a sidecar lives as long as its pod"),
 }

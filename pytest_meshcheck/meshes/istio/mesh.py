@@ -122,7 +122,7 @@ class IstioMesh(HelmMesh):
         leaving = () if self._leaving is None else (revisions.control_plane(self._leaving, CONTROL_PLANE),)
         return (*self.releases(), *leaving)
 
-    async def install_beside(self, version: str) -> None:
+    async def install_alongside(self, version: str) -> None:
         """Install istiod of a second version under a revision.
 
         Raises:

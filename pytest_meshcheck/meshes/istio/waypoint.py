@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.readiness import rolled_out
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.base import Manifest, Stop
+from pytest_meshcheck.platforms.base import Manifest, ProxyHop
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 NAME = "waypoint"
@@ -46,7 +46,7 @@ def gateway(namespace: str, users: Mapping[str, str]) -> Manifest:
     }
 
 
-async def ready(api: Api, namespace: str, within: float) -> Stop:
+async def ready(api: Api, namespace: str, within: float) -> ProxyHop:
     """Wait until the waypoint is programmed and serves; returns its location.
 
     Raises:
@@ -58,4 +58,4 @@ async def ready(api: Api, namespace: str, within: float) -> Stop:
     running = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     if len(running) != 1:
         raise Inconclusive(f"{NAME} in {namespace} must have one pod, but has {len(running)}")
-    return Stop(f"{namespace}/{NAME}", running[0]["status"]["podIP"], running[0]["spec"]["nodeName"])
+    return ProxyHop(f"{namespace}/{NAME}", running[0]["status"]["podIP"], running[0]["spec"]["nodeName"])

@@ -32,7 +32,7 @@ INSTALLED_WITHIN = 300.0
 OF_OUR_AUTHORITY = frozenset({Capability.CUSTOM_AUTHORITY, Capability.ISSUER_ROTATION, Capability.ROOT_ROTATION})
 """The capabilities that need the suite's authority."""
 
-NOT_OURS = "the mesh was already installed: its certificates do not come from the suite's authority"
+NOT_INSTALLED_BY_RUN = "the mesh was already installed: its certificates do not come from the suite's authority"
 LIFETIME_IS_GIVEN = "the mesh was already installed: installation sets one certificate lifetime for all workloads"
 
 
@@ -66,7 +66,9 @@ class HelmMesh(Charted, KubernetesMesh):
             helm.require()
             self.resolve()
         else:
-            refused = {one: replace(claims[one], supported=False, note=NOT_OURS) for one in OF_OUR_AUTHORITY}
+            refused = {
+                one: replace(claims[one], supported=False, note=NOT_INSTALLED_BY_RUN) for one in OF_OUR_AUTHORITY
+            }
             self.claims = {**claims, **refused, **self.given}
 
     def there(self) -> Sequence[Release]:
@@ -118,7 +120,7 @@ class HelmMesh(Charted, KubernetesMesh):
         """Remove the charts, their leftovers and the namespace, if this run created them."""
         api = await self.platform.api()
         there = await installation_in(api, self.namespace)
-        if self.installed_by_run and there is not None and there.run == self.platform.attachment.run:
+        if self.installed_by_run and there is not None and there.run == self.platform.cluster_ref.run:
             await remove(api, self._helm(), there, INSTALLED_WITHIN * self.scale)
 
     async def upgrade(self, version: str) -> None:
@@ -211,22 +213,22 @@ class HelmMesh(Charted, KubernetesMesh):
 
     async def _is_there(self, api: Api) -> bool:
         """Whether the same installation exists; MeshUnavailable if it belongs to another run or a third party."""
-        there, attachment = await installation_in(api, self.namespace), self.platform.attachment
-        if there is None or not (attachment.kept or there.run == attachment.run):
+        there, cluster_ref = await installation_in(api, self.namespace), self.platform.cluster_ref
+        if there is None or not (cluster_ref.kept or there.run == cluster_ref.run):
             await self.refuse_taken(api)
             return False
         self._take_over(there)
         return there.recipe == self.recipe()
 
     def _helm(self) -> Helm:
-        attachment = self.platform.attachment
-        return Helm(attachment.kubeconfig, attachment.context)
+        cluster_ref = self.platform.cluster_ref
+        return Helm(cluster_ref.kubeconfig, cluster_ref.context)
 
     async def _store(self, api: Api, recipe: str, *more: str) -> None:
         """Write the record; ``recipe`` is empty during the installation, when ``more`` releases may exist."""
         now = Installation(
             namespace=self.namespace,
-            run=self.platform.attachment.run,
+            run=self.platform.cluster_ref.run,
             recipe=recipe,
             releases=(*(release.name for release in self.there()), *more),
             groups=tuple(self.groups),

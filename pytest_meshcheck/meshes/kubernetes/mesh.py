@@ -8,7 +8,7 @@ from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.base import Platform
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
@@ -88,9 +88,9 @@ class KubernetesMesh(Mesh):
             raise TypeError(f"{self.name} runs on Kubernetes, not on {platform}")
         self._platform = platform
 
-    async def uninstall_from(self, attachment: Attachment) -> None:
-        """Remove what any process of the run of this attachment installed; raises what ``uninstall`` raises."""
-        platform = Kubernetes(Journal(), attachment)
+    async def uninstall_from(self, cluster_ref: ClusterRef) -> None:
+        """Remove what any process of the run of this cluster reference installed; raises what ``uninstall`` raises."""
+        platform = Kubernetes(Journal(), cluster_ref)
         self.bind(platform)
         try:
             await self.uninstall()

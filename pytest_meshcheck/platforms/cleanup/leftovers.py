@@ -26,7 +26,7 @@ from pytest_meshcheck.platforms.helm.helm import Helm
 from pytest_meshcheck.platforms.helm.installation import installed_by, remove
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import KEPT, OURS, Kind
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.api.resources import REACHABLE_WITHIN, Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
@@ -38,7 +38,7 @@ UNINSTALLED_WITHIN = 120.0
 NO_CONTEXT = "its context is no longer in the kubeconfig"
 
 
-Uninstall = Callable[[str, Attachment], str]
+Uninstall = Callable[[str, ClusterRef], str]
 """Uninstalls the mesh ``NAME[@VERSION]`` of a run through its adapter; returns an error message, empty on success."""
 
 
@@ -49,7 +49,7 @@ class Leftover:
     Attributes:
         what: Its name, for messages.
         remove: Removes it; returns an error message, empty on success.
-        doubt: Why somebody may still need it; empty if certainly nobody does.
+        doubt: Why it may still be in use; empty if it certainly is not.
     """
 
     what: str
@@ -103,7 +103,7 @@ def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftove
     alive, dead = ({record.run for record in some} for some in records())
     for run, names in sorted(asyncio.run(runs_in(kubeconfig, context)).items()):
         if run not in alive:
-            there = Attachment(run, "", "", str(kubeconfig or ""), context)
+            there = ClusterRef(run, "", "", str(kubeconfig or ""), context)
             what = f"namespaces {', '.join(sorted(names))} of run {run}"
             yield Leftover(what, partial(_remove_namespaces, there), "" if run in dead else NO_RECORD)
 
@@ -160,9 +160,9 @@ def _remove_made(record: Record, uninstall: Uninstall) -> str:
             with contextlib.closing(RunDirectory()) as folder:
                 kubeconfig = folder.path / "kubeconfig"
                 Kind(name).write_kubeconfig(kubeconfig)
-                return _remove_namespaces(Attachment(record.run, "", "", str(kubeconfig)))
+                return _remove_namespaces(ClusterRef(record.run, "", "", str(kubeconfig)))
         case NamedCluster(context, kubeconfig):
-            there = Attachment(record.run, "", "", kubeconfig, context or None)
+            there = ClusterRef(record.run, "", "", kubeconfig, context or None)
             return (
                 _remove_namespaces(there)
                 or asyncio.run(_remove_installed(there))
@@ -180,13 +180,13 @@ def _remove_kind(name: str, dead: str = "") -> str:
         return f"run {users[0]} uses it" if users else Kind(name).delete()
 
 
-async def _remove_installed(attachment: Attachment) -> str:
+async def _remove_installed(cluster_ref: ClusterRef) -> str:
     """Remove the Helm meshes of a run; helm is required only if there is one."""
-    api = await Api.connect(attachment.kubeconfig, attachment.context)
+    api = await Api.connect(cluster_ref.kubeconfig, cluster_ref.context)
     try:
-        for one in await installed_by(api, attachment.run):
+        for one in await installed_by(api, cluster_ref.run):
             helm.require()
-            await remove(api, Helm(attachment.kubeconfig, attachment.context), one, UNINSTALLED_WITHIN)
+            await remove(api, Helm(cluster_ref.kubeconfig, cluster_ref.context), one, UNINSTALLED_WITHIN)
     except (*UNREACHABLE, Refused) as error:
         return f"the API server failed: {error}"
     finally:
@@ -194,8 +194,8 @@ async def _remove_installed(attachment: Attachment) -> str:
     return ""
 
 
-def _remove_namespaces(attachment: Attachment) -> str:
-    left = asyncio.run(remove_namespaces(attachment, REACHABLE_WITHIN))
+def _remove_namespaces(cluster_ref: ClusterRef) -> str:
+    left = asyncio.run(remove_namespaces(cluster_ref, REACHABLE_WITHIN))
     return f"still there: {', '.join(left)}" if left else ""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import BACK_WITHIN, Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
@@ -13,7 +13,7 @@ NAMESPACES = "/api/v1/namespaces"
 GONE_WITHIN = 60.0
 
 
-async def remove_namespaces(attachment: Attachment, patience: float = BACK_WITHIN) -> list[str]:
+async def remove_namespaces(cluster_ref: ClusterRef, patience: float = BACK_WITHIN) -> list[str]:
     """Delete the namespaces of a run and wait until they are gone; returns the names of those that are not.
 
     The API server may be away for so many seconds.
@@ -21,8 +21,8 @@ async def remove_namespaces(attachment: Attachment, patience: float = BACK_WITHI
     Raises:
         MeshUnavailable: The kubeconfig cannot be used, or has no such context.
     """
-    api = await Api.connect(attachment.kubeconfig, attachment.context, patience)
-    selector = f"{RUN}={attachment.run}"
+    api = await Api.connect(cluster_ref.kubeconfig, cluster_ref.context, patience)
+    selector = f"{RUN}={cluster_ref.run}"
     left: list[str] = []
 
     def none_left(namespaces: Sequence[Object]) -> bool:

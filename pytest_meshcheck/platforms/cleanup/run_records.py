@@ -72,7 +72,7 @@ class Registration:
 
     @classmethod
     def begin(cls, run: str, where: Where, meshes: tuple[str, ...] = ()) -> "Registration":
-        """Record what a run is about to create.
+        """Record the resources that a run is about to create.
 
         Raises:
             MeshUnavailable: The folder of records cannot be written.
@@ -88,13 +88,13 @@ class Registration:
         return cls(record, lock)
 
     def end(self) -> None:
-        """Remove the record: nothing is left of what it names."""
+        """Remove the record: all that it names is gone."""
         forget(self.record)
         os.close(self.lock)
 
 
 def records() -> tuple[list[Record], list[Record]]:
-    """The records of live runs, and those of dead runs."""
+    """The records of live runs and of dead runs."""
     alive: list[Record] = []
     dead: list[Record] = []
     for path in sorted(records_folder().glob(f"*{SUFFIX}")):

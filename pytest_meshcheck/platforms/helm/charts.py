@@ -41,9 +41,9 @@ class Source:
     Attributes:
         chart: Its name.
         version: Its version.
-        app_version: The version of what it installs; empty if the chart does not name one.
+        app_version: The version of the installed software; empty if the chart does not name one.
         arguments: The arguments by which helm finds it.
-        folder: The folder of a version that it lies in, empty where there is none.
+        folder: The folder of a version that it lies in, empty if there is none.
     """
 
     chart: str
@@ -54,7 +54,7 @@ class Source:
 
     @property
     def installs(self) -> str:
-        """The version of what it installs; charts of a source tree have it in the name of their folder."""
+        """The version of the installed software; charts of a source tree have it in the name of their folder."""
         says = bare(self.app_version or self.version)
         folder = bare(self.folder)
         return folder if RELEASED.fullmatch(folder) and folder not in (says, bare(self.version)) else says
@@ -65,7 +65,7 @@ KEYS: tuple[Callable[[Source], str], ...] = (
     lambda source: source.app_version,
     lambda source: source.folder,
 )
-"""What a version that is asked for may be, the first one that fits anything counts."""
+"""The forms of a requested version; the first that matches anything counts."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Charts:
         return "://" not in self.place
 
     def resolve(self, chart: str, version: str, spelt: str = "") -> Source:
-        """A chart in a version, which may be that of the chart or of what it installs, with or without a ``v``.
+        """A chart in a version, of the chart or of the installed software, with or without a ``v``.
 
         Args:
             chart: Its name.
@@ -99,7 +99,7 @@ class Charts:
             spelt: How a chart of that version is called, where that differs.
 
         Raises:
-            MeshUnavailable: The place cannot be read, or has no such chart or version; says which there are.
+            MeshUnavailable: The place is unreadable, or lacks the chart or version; the message lists what it has.
         """
         if self.place.startswith(OCI):
             return _of_registry(self.place, chart, spelt or version)
@@ -156,7 +156,7 @@ def _of_directory(directory: Path) -> Iterator[Source]:
 
 
 def _metadata(path: Path) -> dict[str, Any] | None:
-    """What a Chart.yaml says, that of an archive as well; None where there is none."""
+    """The content of a Chart.yaml, also in an archive; None if there is none."""
     try:
         text = _archived(path) if path.suffix == ".tgz" else path.read_bytes()
         read = yaml.safe_load(text) if text else None

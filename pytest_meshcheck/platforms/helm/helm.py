@@ -35,7 +35,7 @@ class Release:
     Attributes:
         name: The name of the release.
         chart: The name of the chart.
-        namespace: Where it is installed.
+        namespace: Its namespace.
         values: What overrules the chart's own values.
         overrides: What overrules those, each the one before: mappings are merged, anything else is replaced, and
             null goes back to no value at all, as for several ``helm -f``.
@@ -82,7 +82,7 @@ class Helm:
             wait: Seconds to wait until helm considers it ready; None to return once it is accepted.
 
         Raises:
-            Inconclusive: helm refuses; the message says why.
+            Inconclusive: helm refuses; the message has the reason.
         """
         await self._apply("install", release, source, wait, "--install", "--create-namespace")
 
@@ -94,7 +94,7 @@ class Helm:
         """Remove a release; a missing one is no error.
 
         Raises:
-            Inconclusive: helm cannot remove it; says why.
+            Inconclusive: helm cannot remove it; the message has the reason.
         """
         try:
             await self._call("uninstall", name, f"--namespace={namespace}", *_patience(wait))
@@ -116,7 +116,7 @@ class Helm:
         return [_installed(entry) for entry in listed]
 
     async def values(self, name: str, namespace: str) -> dict[str, Any]:
-        """The values of a release that override those of its chart.
+        """The values of a release that override the values of its chart.
 
         Raises:
             Inconclusive: There is no such release, or helm fails.
@@ -130,7 +130,7 @@ class Helm:
     async def _apply(self, verb: str, release: Release, source: Source, wait: float | None, *options: str) -> None:
         with _files([release.values, *release.overrides]) as files:
             named = [f"--values={path}" for path in files]
-            # without values helm reuses those of the last revision
+            # without values helm reuses the values of the last revision
             arguments = [f"--namespace={release.namespace}", "--reset-values", *options, *_patience(wait), *named]
             try:
                 await self._call("upgrade", release.name, *source.arguments, *arguments)
@@ -148,7 +148,7 @@ def require() -> None:
     """Make sure that helm can be called.
 
     Raises:
-        MeshUnavailable: It is missing, does not work or is too old; says what to do.
+        MeshUnavailable: It is missing, does not work or is too old; the message has the next step.
     """
     try:
         answer = ask("version", "--short")

@@ -1,4 +1,4 @@
-"""Records, in the cluster, of what a run installed with Helm, so that others know its owner and can remove it.
+"""Records, in the cluster, of a run's Helm installations, so that others know its owner and can remove it.
 
 The record is a Secret in the namespace of the mesh; that namespace, and definitions that did not come with a chart,
 have the labels ``OURS``.

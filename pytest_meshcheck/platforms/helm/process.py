@@ -28,7 +28,7 @@ GRACE = 5.0
 
 
 class HelmFailed(Exception):
-    """helm ended with an error; says which, in one line."""
+    """helm ended with an error, reported in one line."""
 
 
 def environment(**over: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ SHAPE = "valid is a mapping from the name of a chart, or '*' for every chart, to
 
 
 class ValuesUnreadable(Exception):
-    """The file cannot be used; the message says where and what is valid."""
+    """The file cannot be used; the message has the place and the valid values."""
 
 
 def read_values(path: Path) -> dict[str, dict[str, Any]]:
@@ -37,7 +37,7 @@ def read_values(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def overrides(values: Mapping[str, Mapping[str, Any]], chart: str) -> tuple[Mapping[str, Any], ...]:
-    """The values that override those of an adapter for a chart: those for every chart, then those for this one."""
+    """The values that override an adapter's values for a chart: first for every chart, then for this one."""
     return tuple(values[name] for name in (EVERY_CHART, chart) if name in values)
 
 

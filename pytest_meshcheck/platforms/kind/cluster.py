@@ -53,7 +53,7 @@ class Kind:
         """Create it and wait for its control plane; whatever interrupts that removes it again.
 
         Raises:
-            Inconclusive: kind cannot create it; says why.
+            Inconclusive: kind cannot create it; the message has the reason.
         """
         command = ["kind", "create", "cluster", "--name", self.name, "--kubeconfig", str(kubeconfig)]
         command += ["--wait", _patience(self.config), *(["--image", self.image] if self.image else [])]
@@ -167,7 +167,7 @@ def require() -> None:
     """Make sure that clusters can be created.
 
     Raises:
-        MeshUnavailable: kind is missing or too old, or what runs its nodes does not answer; says what to do.
+        MeshUnavailable: kind is missing or too old, or its container engine is down; the message has the next step.
     """
     version = _version(_tool(["kind", "version"], f"install it ({INSTALL})"))
     if version < OLDEST:

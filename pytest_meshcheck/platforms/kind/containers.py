@@ -11,7 +11,7 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.children import tethered
 
 PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"
-"""The variable that tells kind which program to use: https://kind.sigs.k8s.io/docs/user/rootless/."""
+"""The variable that selects kind's container engine: https://kind.sigs.k8s.io/docs/user/rootless/."""
 
 PROVIDERS = ("docker", "nerdctl", "podman")
 """In the order in which kind looks for them."""
@@ -20,7 +20,7 @@ NERDCTL = ("finch", "nerdctl.lima")
 """Other names of nerdctl, which kind takes as well."""
 
 ENDS_WITHIN = 5.0
-"""Seconds that the helpers of an interrupted program have for what they are about to finish."""
+"""Seconds that the helpers of an interrupted program have to finish their work."""
 
 PAUSE = 0.05
 

@@ -20,7 +20,7 @@ def build(folder: Path, tag: str) -> None:
     """Build an image of a folder with a Dockerfile.
 
     Raises:
-        MeshUnavailable: It cannot be built; says what its builder said last.
+        MeshUnavailable: It cannot be built; the message has the builder's last lines.
     """
     if provider() == DOCKER:
         _by_engine(folder, tag)

@@ -136,7 +136,7 @@ class Plan:
 
 
 def _inspected(base: str) -> tuple[str, str]:
-    """Version of Python and architecture of a base image, which is pulled where it is not there."""
+    """Version of Python and architecture of a base image, which is pulled if missing."""
     asked = "import sys; print('%d.%d' % sys.version_info[:2])"
     ran = containers("run", "--rm", "--network=none", "--entrypoint", "python3", base, "-c", asked)
     if ran.returncode:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
@@ -23,7 +23,7 @@ STARTS_WITHIN = 90.0
 """Seconds from the first resource of a workload until it must serve."""
 
 SAMPLES = "/api/v1/namespaces/default/pods"
-"""Where pods are created by dry run only, which shows what a mesh adds to them."""
+"""Where pods are created by dry run only, which shows the additions of a mesh."""
 
 NODES = "/api/v1/nodes"
 GONE_WITHIN = 90.0
@@ -47,9 +47,9 @@ class Connection:
     """Since when each pod has been awaited, so that one that never comes costs the run its timeout only once."""
 
     @classmethod
-    async def to(cls, attachment: Attachment, owner: Ownership, timeout_scale: float) -> "Connection":
+    async def to(cls, cluster_ref: ClusterRef, owner: Ownership, timeout_scale: float) -> "Connection":
         """Connect to a cluster, and start to watch the pods of one owner."""
-        api = await Api.connect(attachment.kubeconfig, attachment.context)
+        api = await Api.connect(cluster_ref.kubeconfig, cluster_ref.context)
         return cls(api, Executor(api.configuration), Pods(api, selector(owner.labels)), timeout_scale)
 
     async def apply(self, wanted: Sequence[Manifest]) -> list[Object]:
@@ -140,7 +140,7 @@ class Connection:
         await self.api.close()
 
     async def _awaiting(self, namespace: str, name: str, pods: Sequence[Object]) -> str:
-        """What a workload that does not become ready waits for."""
+        """Why a workload does not become ready."""
         try:
             states = [progress(pods[0]) if pods else "no pod was made", await last_warning(self.api, namespace, name)]
             return "; ".join(filter(None, [*states, *await unready_nodes(self.api)]))

@@ -9,8 +9,8 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
-from pytest_meshcheck.platforms.kubernetes.access.attachment import Attachment
+from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyHop, Stall, Wire
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
@@ -49,12 +49,12 @@ class Kubernetes:
         running: The running workloads by ``namespace/name``.
     """
 
-    def __init__(self, journal: Journal, attachment: Attachment, part: str = "", timeout_scale: float = 1.0) -> None:
+    def __init__(self, journal: Journal, cluster_ref: ClusterRef, part: str = "", timeout_scale: float = 1.0) -> None:
         self.journal = journal
-        self.owner = Ownership(attachment.run, part, attachment.image)
+        self.owner = Ownership(cluster_ref.run, part, cluster_ref.image)
         self.timeout_scale = timeout_scale
         self.running: dict[str, Running] = {}
-        self._attachment = attachment
+        self._cluster_ref = cluster_ref
         self._connection: asyncio.Task[Connection] | None = None
         self._namespaces: dict[str, asyncio.Task[list[Object]]] = {}
         self._labels: dict[str, dict[str, str]] = {}
@@ -63,16 +63,16 @@ class Kubernetes:
         self._longest = 0.0
 
     def __str__(self) -> str:
-        return self._attachment.description
+        return self._cluster_ref.description
 
     def namespace(self, plain: str) -> str:
         """The name of a namespace in the cluster."""
         return self.owner.namespace(plain)
 
     @property
-    def attachment(self) -> Attachment:
+    def cluster_ref(self) -> ClusterRef:
         """The cluster."""
-        return self._attachment
+        return self._cluster_ref
 
     async def api(self) -> Api:
         """The API server of the cluster."""
@@ -96,7 +96,7 @@ class Kubernetes:
 
         Raises:
             ValueError: A workload of that name is running.
-            Inconclusive: It does not start; the message says what its pod waits for.
+            Inconclusive: It does not start; the message says why its pod is not ready.
         """
         if str(spec) in self.running:
             raise ValueError(f"{spec} runs already: stop it first, or give the new workload another name")
@@ -118,29 +118,29 @@ class Kubernetes:
         """Raise Inconclusive if the nodes have no room for these workloads in each of ``processes`` processes."""
         await (await self._connected()).refuse_beyond(self.owner, planned, processes)
 
-    async def join(self, workload: Workload, metadata: Metadata) -> Workload:
+    async def add_instance(self, workload: Workload, metadata: Metadata) -> Workload:
         """Start another instance of a workload, and let the service lead to both once it serves.
 
         Raises:
-            Inconclusive: The new instance does not start; the message says what its pod waits for.
+            Inconclusive: The new instance does not start; the message says why its pod is not ready.
         """
         spec, old = workload.spec, self.running[str(workload)]
         generation = old.generation + 1
         await self._apply(manifests.deployment(self.owner, spec, metadata, generation))
-        successor = await self._enter(spec, old.service_address, generation)
+        new_instance = await self._enter(spec, old.service_address, generation)
         self._replaced[workload.instance] = old
-        await self._open(successor, [self._listen(spec, port.name) for port in spec.ports])
-        await self._routed(successor, Via.ADDRESS)
+        await self._open(new_instance, [self._listen(spec, port.name) for port in spec.ports])
+        await self._routed(new_instance, Via.ADDRESS)
         await self._apply(manifests.service(self.owner, spec, generation=None))
-        return successor
+        return new_instance
 
-    async def withdraw(self, workload: Workload) -> None:
-        """Remove an instance that another has joined from the service; it continues, for requests under way."""
-        successor = self.running[str(workload)]
-        await self._apply(manifests.service(self.owner, workload.spec, successor.generation))
+    async def drain(self, workload: Workload) -> None:
+        """Remove an instance that another instance replaces from the service; it continues, for requests under way."""
+        new_instance = self.running[str(workload)]
+        await self._apply(manifests.service(self.owner, workload.spec, new_instance.generation))
 
-    async def let_go(self, workload: Workload) -> None:
-        """Stop a withdrawn instance, and wait until its pod is gone."""
+    async def remove_old(self, workload: Workload) -> None:
+        """Stop a drained instance, and wait until its pod is gone."""
         await self._end(self._replaced.pop(workload.instance))
 
     async def _end(self, old: Running) -> None:
@@ -150,7 +150,7 @@ class Kubernetes:
         await cluster.gone(old.spec.namespace, old.spec.name, old.generation)
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
-        """Open one declared port of a feigned workload, with its own TLS if ``tls`` is given."""
+        """Open one declared port of an impersonated workload, with its own TLS if ``tls`` is given."""
         await self._open(workload, [self._listen(workload.spec, port, tls)])
 
     async def stop(self, spec: WorkloadSpec) -> None:
@@ -180,7 +180,7 @@ class Kubernetes:
         self._longest = max((self._longest, *(running.probe.longest for running in self.running.values())))
         return {"probes": self._longest}
 
-    async def clear_dead(self) -> Sequence[str]:
+    async def remove_dead(self) -> Sequence[str]:
         """Remove workloads whose pod is gone or whose containers restarted; returns them as ``namespace/name``."""
         dead = [running.spec for running in self.running.values() if self._is_dead(running)]
         for spec in dead:
@@ -220,10 +220,10 @@ class Kubernetes:
         return (running.service_address if via is Via.SERVICE else running.address), port_number(server, port)
 
     def wire(
-        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+        self, client: Workload, server: Workload, port: str, hops: Sequence[ProxyHop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
         """Capture all traffic between two workloads, on every node that it passes, while the block runs."""
-        return self._wire(client, server, port, stops)
+        return self._wire(client, server, port, hops)
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers and the events of the namespaces of the run."""
@@ -238,7 +238,7 @@ class Kubernetes:
             return
         cluster = await self._connected()
         try:
-            if not self._attachment.transient:
+            if not self._cluster_ref.transient:
                 names = [*self._namespaces, self._watchers.namespace]
                 await cluster.delete([manifests.namespace(self.owner, name) for name in names])
         finally:
@@ -251,7 +251,7 @@ class Kubernetes:
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = asyncio.create_task(Connection.to(self._attachment, self.owner, self.timeout_scale))
+            self._connection = asyncio.create_task(Connection.to(self._cluster_ref, self.owner, self.timeout_scale))
         return await asyncio.shield(self._connection)
 
     async def _apply(self, *wanted: Manifest) -> list[Object]:
@@ -322,9 +322,11 @@ class Kubernetes:
         await cluster.gone(spec.namespace, spec.name, generation)
 
     @asynccontextmanager
-    async def _wire(self, client: Workload, server: Workload, port: str, stops: Sequence[Stop]) -> AsyncIterator[Wire]:
+    async def _wire(
+        self, client: Workload, server: Workload, port: str, hops: Sequence[ProxyHop]
+    ) -> AsyncIterator[Wire]:
         self.check()
-        between = [End(stop.name, (stop.address,), stop.node) for stop in stops]
+        between = [End(hop.name, (hop.address,), hop.node) for hop in hops]
         ends = [_end(self.running[str(client)]), *between, _end(self.running[str(server)])]
         nodes = {running.node for running in self.running.values()} | {end.node for end in ends}
         watchers = await self._watchers.on(nodes, await self._connected())

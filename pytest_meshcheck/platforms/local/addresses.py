@@ -60,7 +60,7 @@ class AddressPlan:
             raise
 
     def of_data_plane(self, number: int) -> str:
-        """What others dial to reach workload ``number``: its sidecar, or itself where it has none."""
+        """The address at which others reach workload ``number``: its sidecar's, or its own if it has none."""
         return f"127.{self.network}.0.{number}"
 
     def of_application(self, number: int) -> str:
@@ -116,7 +116,7 @@ class Member:
         return self.plan.of_recorder(self.number), self.plan.port(self.spec, port)
 
     def outbound(self, server: "Member", port: str) -> Address:
-        """What it dials to reach a server through its own sidecar."""
+        """The address that it dials to reach a server through its own sidecar."""
         return self.plan.outbound(self.number, server.number), self.plan.port(server.spec, port)
 
 

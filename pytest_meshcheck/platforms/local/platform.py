@@ -10,7 +10,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, Stall, Stop, Wire
+from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, endpoints_by_service, next_number
 from pytest_meshcheck.platforms.local.process_table import ProcessTable
@@ -30,7 +30,7 @@ ResourceKey = tuple[str, str, str]
 class ControlPlane(TypingProtocol):
     """A mesh of local processes as the platform notifies it; it registers itself as ``Processes.control_plane``.
 
-    Each of these returns when the change is published; ``settled`` tells when the data planes have it.
+    Each of these returns when the change is published; ``settled`` returns when the data planes have it.
     """
 
     async def admit(self, member: Member) -> None:
@@ -43,7 +43,7 @@ class ControlPlane(TypingProtocol):
         """Resources, or the addresses of endpoints, have changed."""
 
     async def settled(self) -> None:
-        """Wait until every data plane has what was published."""
+        """Wait until every data plane has the published configuration."""
 
 
 class Processes:
@@ -61,7 +61,7 @@ class Processes:
         """Reserve addresses and make the run directory, in ``directory`` or where temporary files go.
 
         Raises:
-            OSError: There is no address, no port or no place; says what to do.
+            OSError: There is no address, port or place left; the message has the next step.
         """
         self.journal = journal
         self.timeout_scale = timeout_scale
@@ -95,7 +95,7 @@ class Processes:
     async def start(self, spec: WorkloadSpec, metadata: Metadata) -> Workload:
         """Start a workload and wait until it serves, and until the mesh has admitted it.
 
-        A feigned workload serves nothing yet: ``serve`` opens its ports.
+        An impersonated workload serves nothing yet: ``serve`` opens its ports.
 
         Raises:
             ValueError: One of that name runs already.
@@ -104,7 +104,7 @@ class Processes:
         self.check()
         member = self._enter(spec, metadata)
         try:
-            probe = await _beside(self._start_probe(spec), self._admit(member))
+            probe = await _together(self._start_probe(spec), self._admit(member))
             workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
             if spec.enrolment is not Enrolment.IMPERSONATED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
@@ -118,7 +118,7 @@ class Processes:
         return workload
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
-        """Open one declared port of a feigned workload, with TLS of its own where ``tls`` is given."""
+        """Open one declared port of an impersonated workload, with TLS of its own where ``tls`` is given."""
         await self._serve(workload, [self._listen(self.members[str(workload)], port, tls)])
 
     async def stop(self, spec: WorkloadSpec) -> None:
@@ -126,7 +126,7 @@ class Processes:
         await self._leave(str(spec))
 
     async def ensure_alive(self) -> None:
-        """Raise Inconclusive if a process of this run has died, even if what it did is seen before its end is."""
+        """Raise Inconclusive if a process of this run has died, even if its effects are seen before its end."""
         await self.processes.ensure_alive()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
@@ -137,7 +137,7 @@ class Processes:
         """The longest standstill in seconds of the probes, and of the sidecars."""
         return self.processes.longest_stalls()
 
-    async def clear_dead(self) -> Sequence[str]:
+    async def remove_dead(self) -> Sequence[str]:
         """Stop the remains of workloads that lost their probe or sidecar; returns them as ``namespace/name``."""
         await self.processes.notice_ends()
         dead = {child.name.partition(" of ")[2] for child in self.processes.children if child.lost}
@@ -178,20 +178,20 @@ class Processes:
         return server.data_plane(port)
 
     def wire(
-        self, client: Workload, server: Workload, port: str, stops: Sequence[Stop] = ()
+        self, client: Workload, server: Workload, port: str, hops: Sequence[ProxyHop] = ()
     ) -> AbstractAsyncContextManager[Wire]:
         """Record the traffic between two data planes, on new connections, while the block runs.
 
         Raises:
             ValueError: Local processes have no proxies in between.
         """
-        if stops:
-            raise ValueError(f"{stops[0].name} is no local process: leave it out of the way that is recorded")
+        if hops:
+            raise ValueError(f"{hops[0].name} is no local process: leave it out of the way that is recorded")
         self.check()
         return self._wires.wire(str(client), self.members[str(server)], port)
 
     def check(self) -> None:
-        """Raise Inconclusive if a process of this run has died; says which, how, and the end of its log."""
+        """Raise Inconclusive if a process of this run has died; the message names it, the cause and its log's end."""
         self.processes.check()
 
     async def spawn(self, name: str, argv: Sequence[str], *, cwd: Path | None = None, pipes: bool = False) -> Child:
@@ -267,7 +267,7 @@ class Processes:
         await workload.ask(m.Serve(instance=workload.instance, ports=tuple(ports)), m.Done)
 
 
-async def _beside(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, None]) -> R:
+async def _together(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, None]) -> R:
     """What the first one returns once both have ended; where one fails, the other is not left to go on by itself."""
     tasks = asyncio.create_task(first), asyncio.create_task(second)
     try:

@@ -35,7 +35,7 @@ class ProcessTable:
         self._watched = WatchedChildren(lambda: [one for one in self.children if one not in self._probes])
 
     def check(self) -> None:
-        """Raise Inconclusive if one has died; says which, how, and the end of its log."""
+        """Raise Inconclusive if one has died; the message names it, the cause and its log's end."""
         for child in self.children:
             child.check()
 

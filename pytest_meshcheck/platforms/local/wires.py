@@ -22,7 +22,7 @@ class Wires:
 
     Attributes:
         processes: Starts the recorder.
-        journal: Where it is recorded what was seen.
+        journal: The journal that records each search.
         rerouted: Awaited when data planes have to dial another address.
     """
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from pytest_meshcheck.probe.agent.agent import Agent
+from pytest_meshcheck.probe.agent.dispatcher import Dispatcher
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
 from pytest_meshcheck.probe.protocol.messages import Call, Failed, Return
 
@@ -25,7 +25,7 @@ class Writer(Protocol):
         """Whether it has ended, or is about to."""
 
 
-class Conversation:
+class ControlSession:
     """Carries out commands, each in a task of its own and each once, however often its call arrives.
 
     A reply is kept until the controller says, by a later call, that it has it: where a stream breaks, the controller
@@ -34,8 +34,8 @@ class Conversation:
 
     def __init__(self) -> None:
         """To be made while the event loop runs that commands are carried out in."""
-        self._agent = Agent()
-        self._agent.pulse.begin()
+        self._dispatcher = Dispatcher()
+        self._dispatcher.pulse.begin()
         self._replies: dict[int, bytes] = {}
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._writer: Writer | None = None
@@ -50,7 +50,7 @@ class Conversation:
             self._take(call)
 
     def forget(self) -> None:
-        """Another controller begins, which counts its calls from one: forget what the one before asked."""
+        """Another controller begins, which counts its calls from one: forget the previous controller's calls."""
         for task in self._under_way.values():
             task.cancel()
         self._under_way.clear()
@@ -66,11 +66,11 @@ class Conversation:
 
     async def _carry_out(self, call: Call) -> None:
         try:
-            answer = await self._agent.obey(call.command)
+            answer = await self._dispatcher.obey(call.command)
         except Exception as error:  # noqa: BLE001  A defect of the probe must reach the controller, not end the others.
             traceback.print_exc(file=sys.stderr)
             answer = Failed(f"{type(call.command).__name__}: {error!r}")
-        self._replies[call.number] = framed(Return(call.number, answer, self._agent.pulse.longest))
+        self._replies[call.number] = framed(Return(call.number, answer, self._dispatcher.pulse.longest))
         self._under_way.pop(call.number, None)
         self._send(self._replies[call.number])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_meshcheck.probe.agent.control_session import Conversation
+from pytest_meshcheck.probe.agent.control_session import ControlSession
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
 from pytest_meshcheck.probe.protocol.messages import Hello, Welcome
 
@@ -37,7 +37,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.incarnation = secrets.token_hex(8)
-        self._conversation = Conversation()
+        self._conversation = ControlSession()
         self._session = ""
         self._writer: asyncio.StreamWriter | None = None
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Sight
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 
 ETH_P_ALL = 0x0003
 SOL_PACKET = 263
@@ -30,7 +30,7 @@ TCP, UDP = 6, 17
 IPV6_HEADER = 40
 UDP_HEADER = 8
 DISCARD = 9
-"""The port that canaries are sent to; nobody has to listen there."""
+"""The port that canaries are sent to; no listener is needed."""
 
 CANARY_PATIENCE = 3.0
 CANARY_INTERVAL = 0.05
@@ -63,7 +63,7 @@ class Capture:
     servers: tuple[str, ...]
     _flows: dict[Flow, dict[int, bytes]] = field(default_factory=dict)
     _canary: bytes = b""
-    _octets: int = 0
+    _recorded: int = 0
     _drops: int = 0
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class Capture:
         asyncio.get_running_loop().add_reader(self._socket, self._drain)
 
     async def prove(self, addresses: Sequence[str]) -> None:
-        """Send a canary to each address and see it go by; ProbeFault where it is not seen, as nothing else would be."""
+        """Send a canary to each address and capture it; ProbeFault if it is not captured, as then nothing would be."""
         for address in addresses:
             self._canary = secrets.token_hex(16).encode()
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -88,7 +88,7 @@ class Capture:
             if not await self._sees_canary():
                 raise ProbeFault(f"a canary that was sent to {address} was not seen: this capture would miss traffic")
 
-    def look_for(self, needles: tuple[str, ...]) -> Sight:
+    def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles went by, in whatever pieces; ProbeFault where packets were lost, or more came than is kept."""
         self._drain()
         self._refuse_gaps()
@@ -96,16 +96,16 @@ class Capture:
         texts = [run for segments in self._flows.values() for run in runs(segments)]
         there = self._between(lambda flow: flow[:2] if flow[2] in self._servers else None)
         back = self._between(lambda flow: flow[2:] if flow[0] in self._servers else None)
-        return Sight(
+        return CaptureResult(
             connections=len(there),
-            octets_to_server=sum(map(len, there)),
-            octets_to_client=sum(map(len, back)),
+            bytes_to_server=sum(map(len, there)),
+            bytes_to_client=sum(map(len, back)),
             found=tuple(text.decode() for text in sought if any(text in run for run in texts)),
             excerpt=b"".join((*there[-1:], *back[-1:]))[:EXCERPT],
         )
 
     def stop(self) -> None:
-        """End it and forget what it saw."""
+        """End it and forget the captured packets."""
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._flows.clear()
@@ -120,7 +120,7 @@ class Capture:
         return False
 
     def _drain(self) -> None:
-        """Take in what the kernel has for us, all of it: what was sent before is seen after."""
+        """Read all packets that the kernel holds: those sent before this call are captured after it."""
         while True:
             try:
                 length, sender = self._socket.recvfrom_into(self._buffer)
@@ -141,8 +141,8 @@ class Capture:
             return
         segments = self._flows.setdefault(segment.flow, {})
         if len(segments.get(segment.sequence, b"")) < len(segment.payload):
-            self._octets += len(segment.payload)
-            if self._octets <= LIMIT:
+            self._recorded += len(segment.payload)
+            if self._recorded <= LIMIT:
                 segments[segment.sequence] = segment.payload
 
     def _refuse_gaps(self) -> None:
@@ -150,9 +150,9 @@ class Capture:
         self._drops += drops
         if self._drops:
             raise ProbeFault(f"the capture lost {self._drops} packets, it would not be whole")
-        if self._octets > LIMIT:
+        if self._recorded > LIMIT:
             raise ProbeFault(
-                f"{self._octets} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
+                f"{self._recorded} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
             )
 
     def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:

@@ -8,7 +8,7 @@ from pytest_meshcheck.probe.capture.packets import Capture
 from pytest_meshcheck.probe.capture.relay_recorder import Recorder
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Sight
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 
 BACKLOG = 1024
 
@@ -16,7 +16,7 @@ BACKLOG = 1024
 class Witness(Protocol):
     """What records: a relay, or a capture."""
 
-    def look_for(self, needles: tuple[str, ...]) -> Sight:
+    def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles were seen so far."""
 
     def stop(self) -> None:
@@ -55,8 +55,8 @@ class Recorders:
         if name in self._recording:
             raise ProbeFault(f"recorder {name!r} is at work already")
 
-    def look_for(self, name: str, needles: tuple[str, ...]) -> Sight:
-        """Search what a recorder saw so far."""
+    def look_for(self, name: str, needles: tuple[str, ...]) -> CaptureResult:
+        """Search a recorder's bytes so far."""
         return self._named(name).look_for(needles)
 
     def stop(self, name: str) -> None:

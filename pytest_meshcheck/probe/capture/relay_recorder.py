@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Sight
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 from pytest_meshcheck.probe.protocol.sockets import ABORTIVE
 
 CHUNK = 1 << 16
@@ -36,21 +36,21 @@ class Recorder:
         self._forward = forward
         self._loop = asyncio.get_running_loop()
         self._recordings: list[Recording] = []
-        self._octets = 0
+        self._recorded = 0
         self._relays: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept())
 
-    def look_for(self, needles: tuple[str, ...]) -> Sight:
+    def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles went through, in whatever pieces; ProbeFault where more went through than was kept."""
-        if self._octets > LIMIT:
+        if self._recorded > LIMIT:
             raise ProbeFault(
-                f"{self._octets} bytes went through, of which {LIMIT} are kept: the search would not be whole"
+                f"{self._recorded} bytes went through, of which {LIMIT} are kept: the search would not be whole"
             )
         directions = [side for seen in self._recordings for side in (seen.to_server, seen.to_client)]
-        return Sight(
+        return CaptureResult(
             connections=len(self._recordings),
-            octets_to_server=sum(len(seen.to_server) for seen in self._recordings),
-            octets_to_client=sum(len(seen.to_client) for seen in self._recordings),
+            bytes_to_server=sum(len(seen.to_server) for seen in self._recordings),
+            bytes_to_client=sum(len(seen.to_client) for seen in self._recordings),
             found=tuple(needle for needle in needles if any(needle.encode() in side for side in directions)),
             excerpt=bytes(self._recordings[-1].start) if self._recordings else b"",
         )
@@ -90,14 +90,14 @@ class Recorder:
                     both.create_task(self._pump(client, server, recording, recording.to_server))
                     both.create_task(self._pump(server, client, recording, recording.to_client))
             except* OSError:
-                # A reset on one side, or nobody to forward to, is passed on as a reset.
+                # A reset on one side, or no listener to forward to, is passed on as a reset.
                 for side in (client, server):
                     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
 
     async def _pump(self, source: socket.socket, sink: socket.socket, recording: Recording, side: bytearray) -> None:
         while data := await self._loop.sock_recv(source, CHUNK):
-            self._octets += len(data)
-            if self._octets <= LIMIT:
+            self._recorded += len(data)
+            if self._recorded <= LIMIT:
                 recording.keep(side, data)
             await self._loop.sock_sendall(sink, data)
         sink.shutdown(socket.SHUT_WR)

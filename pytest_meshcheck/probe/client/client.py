@@ -51,7 +51,7 @@ async def observe(observed: Observed, patience: float, speak: Callable[[Observed
 
 @asynccontextmanager
 async def connection(request: Request, observed: Observed) -> AsyncIterator[Connection]:
-    """The connection of a request, over TLS and in a tunnel where it says so; closed at the end of the block."""
+    """The connection of a request, over TLS and in a tunnel if it says so; closed at the end of the block."""
     with await dial(request.address, observed) as plain:
         if request.tls is None:
             yield plain

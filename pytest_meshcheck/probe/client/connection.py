@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 UNREACHABLE = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENETDOWN, errno.EACCES, errno.EPERM}
 )
-"""What connect(2) says where there is no way; EPERM and EACCES are a packet filter's."""
+"""Errors of connect(2) for an unreachable address; EPERM and EACCES are a packet filter's."""
 
 RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EHOSTUNREACH})
 
@@ -28,7 +28,7 @@ class Connection(Protocol):
         """Send bytes. A broken connection shows itself on receiving, after all that the peer has said."""
 
     async def receive(self) -> bytes:
-        """Bytes, or nothing at the peer's end of stream; ConnectionResetError where it was reset."""
+        """Bytes, or nothing at the peer's end of stream; ConnectionResetError if it was reset."""
 
     def close(self) -> None:
         """Close both halves."""
@@ -58,7 +58,7 @@ class Plain:
             self._broken = error
 
     async def receive(self) -> bytes:
-        """Bytes, or nothing at the peer's end of stream; ConnectionResetError where it was reset.
+        """Bytes, or nothing at the peer's end of stream; ConnectionResetError if it was reset.
 
         Whoever gives up waiting loses nothing: what has come by then is there for the next who asks.
         """
@@ -73,7 +73,7 @@ class Plain:
         return data
 
     async def _next(self) -> bytes:
-        # Not sock_recv, which reads before its caller goes on: a timeout in between would drop what was read.
+        # Not sock_recv, which reads before its caller goes on: a timeout in between would drop the bytes read.
         while True:
             try:
                 return self._socket.recv(CHUNK)
@@ -105,7 +105,7 @@ async def dial(address: tuple[str, int], observed: Observed) -> Plain:
     """Connect.
 
     Raises:
-        Ended: Nobody listens there, or there is no way to get there.
+        Ended: The port is closed, or the address unreachable.
         ProbeFault: This machine has no socket, port or memory left for it.
     """
     host, port = address
@@ -143,7 +143,7 @@ async def resolve(host: str, port: int) -> tuple[int, Any]:
 
 
 def refusal(error: OSError, host: str, port: int) -> Exception:
-    """What a failure of connect(2) means."""
+    """The ending that a failure of connect(2) stands for."""
     said = os.strerror(error.errno) if error.errno else str(error)
     if error.errno == errno.ECONNREFUSED:
         return Ended(Ending.CONNECT_REFUSED, said)

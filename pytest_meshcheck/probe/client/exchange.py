@@ -1,4 +1,4 @@
-"""What a client sees of an exchange while it is under way, and how an exchange ends."""
+"""A client's observations during an exchange, and how an exchange ends."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ class Ended(Exception):
 
 
 class Observed:
-    """What was seen so far."""
+    """The observations so far."""
 
     def __init__(self, request: Request, resumed: asyncio.Event | None = None) -> None:
         self._request = request

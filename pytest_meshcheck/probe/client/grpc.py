@@ -45,7 +45,7 @@ LOCAL = (
 )
 """How grpcio's own messages begin where no status came from a peer (lower case, first match wins).
 
-What a peer says is never looked for in the middle of a message, since proxies quote such words in theirs.
+A peer's words are never searched for in the middle of a message, since proxies quote such words in theirs.
 """
 
 HTTP_STATUS = re.compile(r"Received http2 header with status: (\d+)")

@@ -14,7 +14,7 @@ from pytest_meshcheck.probe.client.exchange import Ended
 from pytest_meshcheck.probe.client.http2 import STREAM
 from pytest_meshcheck.probe.client.http2_frames import FromServer
 from pytest_meshcheck.probe.http2.connection import client_side, error_name, ignore, room
-from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import Ending, joined
 
 
@@ -61,7 +61,7 @@ class Tunnel:
 
     async def connect(self, authority: str) -> None:
         """Ask for the tunnel, and wait for the answer; see ``tunnelled``."""
-        self._http.send_headers(STREAM, to_octets([(":method", "CONNECT"), (":authority", authority)]))
+        self._http.send_headers(STREAM, to_bytes([(":method", "CONNECT"), (":authority", authority)]))
         await self._flush()
         while self._status is None and not self._ended:
             await self._news.wait()
@@ -125,7 +125,7 @@ class Tunnel:
         self._news = asyncio.Event()
 
     def _head(self, event: h2.events.ResponseReceived) -> None:
-        self._status = int(joined(from_octets(event.headers), ":status") or 0)
+        self._status = int(joined(from_bytes(event.headers), ":status") or 0)
 
     def _data(self, event: h2.events.DataReceived) -> None:
         self._received += event.data

@@ -9,7 +9,7 @@ from pytest_meshcheck.probe.client.connection import Connection
 from pytest_meshcheck.probe.client.exchange import Ended, Observed
 from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Ending, Request
 
 HEAD_LIMIT = 1 << 20
@@ -36,7 +36,7 @@ class Written:
                 h11.Request(
                     method=request.method.encode("latin-1"),
                     target=request.path.encode("latin-1"),
-                    headers=to_octets(request_headers(request, body)),
+                    headers=to_bytes(request_headers(request, body)),
                 )
             )
             start = self.http.send(h11.Data(data=first)) if first else b""
@@ -83,17 +83,17 @@ async def send(wire: Connection, written: Written, observed: Observed) -> None:
 
 
 async def read_answer(wire: Connection, http: h11.Connection, observed: Observed) -> None:
-    """Read one answer, or what is left of it, to its end."""
+    """Read one answer, or its rest, to the end."""
     while not isinstance(event := await next_event(wire, http, observed), h11.EndOfMessage):
         if isinstance(event, h11.InformationalResponse):
             observed.informational += (event.status_code,)
         elif isinstance(event, h11.Response):
-            observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
+            observed.status, observed.headers = event.status_code, from_bytes(event.headers.raw_items())
         elif isinstance(event, h11.Data):
             observed.body(event.data)
         else:
             raise Ended(Ending.MALFORMED, f"unexpected {event!r}")
-    observed.trailers = from_octets(event.headers.raw_items())
+    observed.trailers = from_bytes(event.headers.raw_items())
 
 
 async def next_event(wire: Connection, http: h11.Connection, observed: Observed) -> object:
@@ -113,7 +113,7 @@ async def next_event(wire: Connection, http: h11.Connection, observed: Observed)
 
 
 async def feed(wire: Connection, http: h11.Connection, observed: Observed) -> None:
-    """Hand over what the peer sent next."""
+    """Hand over the peer's next bytes."""
     observed.begun = observed.status is not None or bool(http.trailing_data[0])
     data = await wire.receive()
     if not data and not observed.begun:

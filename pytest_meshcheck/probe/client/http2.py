@@ -12,7 +12,7 @@ from pytest_meshcheck.probe.client.exchange import Observed
 from pytest_meshcheck.probe.client.http2_frames import FromServer
 from pytest_meshcheck.probe.http2.connection import client_side, error_name, ignore, room
 from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
-from pytest_meshcheck.probe.protocol.headers import from_octets, regular, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_bytes
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Request, joined
 
 STREAM = 1
@@ -60,7 +60,7 @@ class Http2Client:
             await self._wire.send(self._request.raw)
             return
         body = content(self._request.body)
-        self._http.send_headers(STREAM, to_octets(request_headers(self._request, body)), end_stream=not body)
+        self._http.send_headers(STREAM, to_bytes(request_headers(self._request, body)), end_stream=not body)
         await self._flush()
         first, rest = parted(body, before_pause(self._request))
         await self._write_body(first, end=not rest)
@@ -93,10 +93,10 @@ class Http2Client:
             await self._wire.send(self._http.data_to_send())
 
     def _informational(self, event: h2.events.InformationalResponseReceived) -> None:
-        self._observed.informational += (int(joined(from_octets(event.headers), ":status") or 0),)
+        self._observed.informational += (int(joined(from_bytes(event.headers), ":status") or 0),)
 
     def _head(self, event: h2.events.ResponseReceived) -> None:
-        headers = from_octets(event.headers)
+        headers = from_bytes(event.headers)
         self._observed.begun = True
         self._observed.status = int(joined(headers, ":status") or 0)
         self._observed.headers = regular(headers)
@@ -107,7 +107,7 @@ class Http2Client:
         self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     def _trailers(self, event: h2.events.TrailersReceived) -> None:
-        self._observed.trailers = from_octets(event.headers)
+        self._observed.trailers = from_bytes(event.headers)
         self._grpc(self._observed.trailers)
 
     def _grpc(self, headers: tuple[tuple[str, str], ...]) -> None:

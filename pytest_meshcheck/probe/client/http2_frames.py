@@ -1,4 +1,4 @@
-"""What a server sends over HTTP/2, from its first byte on."""
+"""The frames that a server sends over HTTP/2, from its first byte on."""
 
 import h2.connection
 import h2.events
@@ -12,7 +12,7 @@ SETTINGS = 4
 
 
 class FromServer:
-    """What a server sends, from its first byte on."""
+    """The frames that a server sends, from its first byte on."""
 
     def __init__(self, http: h2.connection.H2Connection) -> None:
         self._http = http

@@ -43,7 +43,7 @@ class Load:
         return self._sent[-1] - self._scheduled[-1] if self._sent else 0.0
 
     async def finish(self) -> LoadResult:
-        """End it: at once where it has no end of its own, else when its seconds are over; then await all answers.
+        """End it: at once if it has no end of its own, else when its seconds are over; then await all answers.
 
         Raises:
             ProbeFault: A request could not be made for a reason that lies in the probe.
@@ -122,13 +122,13 @@ class Loads:
         self._under_way[plan.request_id] = Load(plan, exchange)
 
     async def finish(self, request_id: str) -> LoadResult:
-        """End a load and tell what became of it; ProbeFault where there is none of that id."""
+        """End a load and return its result; ProbeFault if the id is unknown."""
         load = self.named(request_id)
         del self._under_way[request_id]
         return await load.finish()
 
     def named(self, request_id: str) -> Load:
-        """The load of an id; ProbeFault where there is none."""
+        """The load of an id; ProbeFault if there is none."""
         try:
             return self._under_way[request_id]
         except KeyError:

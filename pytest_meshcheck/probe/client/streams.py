@@ -1,4 +1,4 @@
-"""Streams that stay open and echo what is sent on them."""
+"""Streams that stay open and echo the bytes sent on them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

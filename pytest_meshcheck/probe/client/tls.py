@@ -1,4 +1,4 @@
-"""TLS as a client, over memory BIOs: what the peer showed, what was agreed on, and the alerts that came."""
+"""TLS as a client, over memory BIOs: the peer's certificates, the negotiated parameters, and the alerts received."""
 
 import asyncio
 import ssl
@@ -22,7 +22,7 @@ class Secure:
 
     def __init__(self, plain: Plain, tls: ClientTls) -> None:
         context = client_context(tls)
-        # The only place where OpenSSL tells which alert came, and shows the handshake's messages.
+        # The only place where OpenSSL reports the alert received and the handshake's messages.
         context._msg_callback = self._message  # type: ignore[attr-defined]
         self._plain = plain
         self._incoming = ssl.MemoryBIO()
@@ -78,7 +78,7 @@ class Secure:
             return
 
     def agreed(self) -> Tls:
-        """What the handshake agreed on."""
+        """The parameters negotiated in the handshake."""
         cipher = self._tls.cipher()
         return Tls(
             version=self._tls.version() or "",

@@ -64,7 +64,7 @@ NAMED_CURVE = 3
 
 
 def agreed_group(kind: int, message: bytes) -> str:
-    """The key exchange group that a server's handshake message names; empty where it names none."""
+    """The key exchange group that a server's handshake message names; empty if it names none."""
     if kind == Handshake.SERVER_HELLO:
         share = dict(extensions(message)).get(KEY_SHARE, b"")
         return group_name(share[:2])
@@ -74,7 +74,7 @@ def agreed_group(kind: int, message: bytes) -> str:
 
 
 def group_name(number: bytes) -> str:
-    """The name of a group, or its number where it is not known."""
+    """The name of a group, or its number if it is unknown."""
     if len(number) < 2:
         return ""
     value = int.from_bytes(number)

@@ -17,9 +17,9 @@ from pytest_meshcheck.probe.client.http1 import Written, next_event, read_answer
 from pytest_meshcheck.probe.client.tcp import receive
 from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.headers import Headers, from_octets
+from pytest_meshcheck.probe.protocol.headers import Headers, from_bytes
 from pytest_meshcheck.probe.protocol.messages import Body, Ending, Request, joined
-from pytest_meshcheck.probe.protocol.websocket import ACCEPT, KEY, REQUIRED, SWITCHING, UPGRADE, misfit, octets_of
+from pytest_meshcheck.probe.protocol.websocket import ACCEPT, KEY, REQUIRED, SWITCHING, UPGRADE, bytes_of, misfit
 
 NORMAL_CLOSURE = 1000
 
@@ -41,7 +41,7 @@ async def speak(request: Request, observed: Observed) -> None:
 
 
 async def upgraded(wire: Connection, request: Request, observed: Observed) -> "WebSocket | None":
-    """Ask for the upgrade; None where it is refused, and the answer says why.
+    """Ask for the upgrade; None if it is refused, with the reason in the answer.
 
     Raises:
         Ended: The answer is not HTTP/1.1, or not to this request.
@@ -58,7 +58,7 @@ async def upgraded(wire: Connection, request: Request, observed: Observed) -> "W
         if event.status_code == SWITCHING:
             break
         observed.informational += (event.status_code,)
-    observed.status, observed.headers = event.status_code, from_octets(event.headers.raw_items())
+    observed.status, observed.headers = event.status_code, from_bytes(event.headers.raw_items())
     observed.begun = True
     if isinstance(event, h11.Response):
         await read_answer(wire, asked.http, observed)
@@ -69,7 +69,7 @@ async def upgraded(wire: Connection, request: Request, observed: Observed) -> "W
 
 
 def mistake_in(headers: Headers, key: bytes) -> str:
-    """What is wrong with the headers of an accepted upgrade; empty: nothing."""
+    """The defect in the headers of an accepted upgrade; empty if there is none."""
     accept, expected = joined(headers, ACCEPT), generate_accept_token(key).decode()
     return misfit(headers, UPGRADE) or ("" if accept == expected else f"{ACCEPT} is {accept!r}, not {expected!r}")
 
@@ -125,7 +125,7 @@ class WebSocket:
             if isinstance(event, Ping):
                 await self._send(event.response())
             elif isinstance(event, Message):
-                observed.body(octets_of(event))
+                observed.body(bytes_of(event))
                 if event.message_finished:
                     observed.messages += 1
                     return

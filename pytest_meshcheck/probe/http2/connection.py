@@ -47,5 +47,5 @@ def _connection(*, client_side: bool, validate_inbound_headers: bool = True) -> 
 
 
 def error_name(code: int | None) -> str:
-    """The name of an error code (RFC 9113, 7), or its number where it has none."""
+    """The name of an error code (RFC 9113, 7), or its number if it has none."""
     return ErrorCodes(code).name if code in set(ErrorCodes) else str(code)

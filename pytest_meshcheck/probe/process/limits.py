@@ -1,4 +1,4 @@
-"""What a process can run out of, and how much of it this user may have."""
+"""The resources that a process can run out of, and this user's limits."""
 
 import errno
 import resource
@@ -7,7 +7,7 @@ FILES = 65_536
 """Open files, which are sockets mostly: a load on a stalled server holds thousands."""
 
 OUT_OF_FILES = "Too many open files"
-"""What a data plane says in its log, and in its answers, where it has no socket left."""
+"""A data plane's words, in its log and in its answers, when it has no socket left."""
 
 SHORTAGES = {
     errno.EMFILE: "open files",

@@ -71,7 +71,7 @@ class Pulse:
 
     Attributes:
         longest: The longest gap since it began, in seconds.
-        shortage: What the process ran out of, as far as its event loop was told; empty where that was nothing.
+        shortage: The resource that the process ran out of, as far as its event loop knows; empty if none.
     """
 
     longest: float = 0.0
@@ -95,7 +95,7 @@ class Pulse:
             self._next = None
 
     def over(self, since: float, until: float, during: float) -> Standstill:
-        """What the loop missed between two moments of ``now``, the gap that is open at this moment included."""
+        """The time lost by the loop between two moments of ``now``, the gap that is open at this moment included."""
         moment = now()
         gaps = [*self._gaps, *([Gap(self._due, moment)] if moment - self._due > PUNCTUAL else [])]
         clipped = (gap.within(since, until) for gap in gaps if gap.ended > since and gap.begun < until)

@@ -5,7 +5,7 @@ import hashlib
 from pytest_meshcheck.probe.protocol.messages import Body, Request
 
 
-def octets(seed: int, length: int) -> bytes:
+def seeded_bytes(seed: int, length: int) -> bytes:
     """``length`` bytes that depend on nothing but ``seed``; a shorter body is a prefix of a longer one.
 
     The output of SHAKE128 (FIPS 202) over the seed's decimal digits.
@@ -15,7 +15,7 @@ def octets(seed: int, length: int) -> bytes:
 
 def content(body: Body) -> bytes:
     """The bytes of a body; its text, as UTF-8, wins over seed and length."""
-    return body.text.encode() if body.text else octets(body.seed, body.length)
+    return body.text.encode() if body.text else seeded_bytes(body.seed, body.length)
 
 
 def parted(data: bytes, first: int | None) -> tuple[bytes, bytes]:
@@ -24,7 +24,7 @@ def parted(data: bytes, first: int | None) -> tuple[bytes, bytes]:
 
 
 def before_pause(request: Request) -> int | None:
-    """Bytes of a request's body before the pause in it; None where there is none."""
+    """Bytes of a request's body before the pause in it; None if there is none."""
     return 0 if request.pause_after is None and request.body_delay else request.pause_after
 
 

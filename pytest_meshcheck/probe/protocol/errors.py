@@ -1,4 +1,4 @@
-"""What the probe itself could not do."""
+"""Failures of the probe itself."""
 
 
 class ProbeFault(Exception):

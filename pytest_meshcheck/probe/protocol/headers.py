@@ -5,12 +5,12 @@ from collections.abc import Iterable
 Headers = tuple[tuple[str, str], ...]
 
 
-def to_octets(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+def to_bytes(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Headers as bytes."""
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-def from_octets(headers: Iterable[tuple[bytes, bytes]] | None) -> Headers:
+def from_bytes(headers: Iterable[tuple[bytes, bytes]] | None) -> Headers:
     """Headers as text, byte by byte."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers or ())
 

@@ -1,15 +1,15 @@
-"""What the controller and a probe say to each other: one frozen struct per message, MessagePack on the wire."""
+"""The messages between controller and probe: one frozen struct each, MessagePack on the wire."""
 
 import msgspec
 
 from pytest_meshcheck.probe.protocol.observations import (
     Attempt as Attempt,
     AttemptEnding as AttemptEnding,
+    CaptureResult as CaptureResult,
     Ending as Ending,
     Exchange as Exchange,
     LoadResult as LoadResult,
-    Sight as Sight,
-    Sighting as Sighting,
+    PollResult as PollResult,
     Standstill as Standstill,
     Tls as Tls,
     joined as joined,
@@ -27,16 +27,16 @@ from pytest_meshcheck.probe.protocol.requests import (
     Credentials as Credentials,
     Listen as Listen,
     LoadPlan as LoadPlan,
-    Look as Look,
+    Poll as Poll,
+    PolledValue as PolledValue,
+    Property as Property,
     Request as Request,
     ServerTls as ServerTls,
-    Shown as Shown,
-    Sign as Sign,
 )
 
 
 class Serve(msgspec.Struct, frozen=True, tag=True):
-    """Open these ports, in place of those of the same names; answers ``Done`` once all of them accept connections."""
+    """Open these ports, replacing any with the same names; answers ``Done`` once all of them accept connections."""
 
     instance: str
     ports: tuple[Listen, ...]
@@ -66,15 +66,15 @@ class Send(msgspec.Struct, frozen=True, tag=True):
 
 
 class Resume(msgspec.Struct, frozen=True, tag=True):
-    """Have a request with ``pause_after`` send the rest of its body; answers ``Done``, also where it has ended."""
+    """Have a request with ``pause_after`` send the rest of its body; answers ``Done``, also if it has ended."""
 
     request_id: str
 
 
 class Watch(msgspec.Struct, frozen=True, tag=True):
-    """Look side by side; each look ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
+    """Poll side by side; each poll ends once it is convincing, or else ``within`` seconds. Answers ``Watched``."""
 
-    looks: tuple[Look, ...]
+    polls: tuple[Poll, ...]
     in_a_row: int
     within: float
 
@@ -146,7 +146,7 @@ class Record(msgspec.Struct, frozen=True, tag=True):
 
 
 class Capture(msgspec.Struct, frozen=True, tag=True):
-    """Keep what goes by on every interface, from and to these addresses; answers ``Done`` once a canary was seen."""
+    """Capture packets on every interface, from and to these addresses; answers ``Done`` once a canary was seen."""
 
     name: str
     client: str
@@ -157,7 +157,7 @@ class Capture(msgspec.Struct, frozen=True, tag=True):
 
 
 class LookFor(msgspec.Struct, frozen=True, tag=True):
-    """Search what a recorder has seen so far; answers ``Seen``."""
+    """Search a recorder's bytes so far; answers ``CaptureReply``."""
 
     name: str
     needles: tuple[str, ...]
@@ -201,7 +201,7 @@ Command = (
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """It was done, there is nothing to tell."""
+    """It was done; there is no result."""
 
 
 class Exchanged(msgspec.Struct, frozen=True, tag=True):
@@ -211,9 +211,9 @@ class Exchanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class Watched(msgspec.Struct, frozen=True, tag=True):
-    """What was seen at each look, in their order."""
+    """The result of each poll, in their order."""
 
-    sightings: tuple[Sighting, ...]
+    results: tuple[PollResult, ...]
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -229,10 +229,10 @@ class Ledger(msgspec.Struct, frozen=True, tag=True):
     arrived: int = 0
 
 
-class Seen(msgspec.Struct, frozen=True, tag=True):
-    """What the recorder saw."""
+class CaptureReply(msgspec.Struct, frozen=True, tag=True):
+    """The result of a search in a recorder's bytes."""
 
-    sight: Sight
+    captured: CaptureResult
 
 
 class Kept(msgspec.Struct, frozen=True, tag=True):
@@ -254,7 +254,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Reply = Done | Exchanged | Watched | Loaded | Ledger | Seen | Kept | Felt | Failed
+Reply = Done | Exchanged | Watched | Loaded | Ledger | CaptureReply | Kept | Felt | Failed
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -267,7 +267,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """What a controller says first on a socket; over pipes a probe has one controller only, and nothing is said."""
+    """A controller's first message on a socket; over pipes a probe has only one controller, and there is none."""
 
     session: str
     """The same for all streams of one controller."""

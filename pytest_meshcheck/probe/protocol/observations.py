@@ -1,6 +1,6 @@
-"""The terms of what a probe saw on the network.
+"""A probe's observations on the network.
 
-Times are seconds of ``time.monotonic()`` of the machine that a probe runs on, so that those of a client and of a server
+Times are seconds of ``time.monotonic()`` of the machine that a probe runs on, so that times of a client and of a server
 are not comparable; ``wall`` is ``time.time()``. Header names and values, and paths, are the received bytes decoded as
 Latin-1, so that nothing is lost or normalised.
 """
@@ -10,7 +10,7 @@ import enum
 import msgspec
 
 from pytest_meshcheck.probe.protocol.protocols import Protocol
-from pytest_meshcheck.probe.protocol.requests import Shown
+from pytest_meshcheck.probe.protocol.requests import PolledValue
 
 
 class Ending(enum.StrEnum):
@@ -19,7 +19,7 @@ class Ending(enum.StrEnum):
     ANSWERED = "answered"
     """A whole answer arrived. Whether it is the right one is for the check to say."""
     CONNECT_REFUSED = "connect-refused"
-    """Nobody listens there."""
+    """The port is closed."""
     UNREACHABLE = "unreachable"
     """No route, no such name, or no answer to the connection attempt."""
     RESET = "reset"
@@ -35,25 +35,25 @@ class Ending(enum.StrEnum):
     TIMED_OUT = "timed-out"
     """The probe's own patience ran out; nothing is known of the answer."""
     MALFORMED = "malformed"
-    """The bytes received are not the protocol that was spoken; ``detail`` says why."""
+    """The bytes received are not the protocol that was spoken; ``detail`` has the reason."""
     TUNNEL_REFUSED = "tunnel-refused"
-    """The peer answered CONNECT with another status than 2xx; ``detail`` names it. What was to go inside never left."""
+    """The peer answered CONNECT with another status than 2xx; ``detail`` names it. The inner exchange was not sent."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
-    """What a TLS handshake agreed on."""
+    """The parameters negotiated in a TLS handshake."""
 
     version: str
     cipher: str
     group: str
-    """The key exchange group, e.g. ``X25519`` or ``X25519MLKEM768``; empty where it was not seen."""
+    """The key exchange group, e.g. ``X25519`` or ``X25519MLKEM768``; empty if it was not seen."""
     alpn: str
     chain: tuple[bytes, ...]
     """The chain that the server showed, DER, leaf first."""
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client saw of one request."""
+    """The client's observation of one request."""
 
     request_id: str
     protocol: Protocol
@@ -85,7 +85,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> int | None:
-        """The status in the protocol's own terms: gRPC's of a gRPC call, else HTTP's; None where there is none."""
+        """The status in the protocol's own terms: gRPC's of a gRPC call, else HTTP's; None if there is none."""
         return self.grpc_status if self.protocol.facts.grpc else self.status
 
     @property
@@ -94,7 +94,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         return self.ending is Ending.ANSWERED and self.code == self.protocol.facts.success and not self.grpc_status
 
     def header(self, name: str) -> str | None:
-        """The value of a header of the answer, several joined with ``, ``; None where it is absent."""
+        """The value of a header of the answer, several joined with ``, ``; None if it is absent."""
         return joined(self.headers, name)
 
 
@@ -110,7 +110,7 @@ class AttemptEnding(enum.StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server saw of one try of a request."""
+    """A server's observation of one attempt at a request."""
 
     request_id: str
     """Empty for a TCP connection that never said its id."""
@@ -126,7 +126,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     body_length: int = 0
     """Bytes received so far: of the body, or of the messages in it; over TCP of what followed the id line."""
     body_sha256: str = ""
-    """Of the same bytes, also where there are none."""
+    """Of the same bytes, also if there are none."""
     peer: tuple[str, int] | None = None
     ending: AttemptEnding = AttemptEnding.OPEN
     detail: str = ""
@@ -142,18 +142,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.ended is None else self.ended - self.arrived
 
     def header(self, name: str) -> str | None:
-        """The value of a header of the request, several joined with ``, ``; None where it is absent."""
+        """The value of a header of the request, several joined with ``, ``; None if it is absent."""
         return joined(self.headers, name)
 
 
 def joined(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
-    """Join the values of one header, or return None where there is none."""
+    """Join the values of one header, or return None if there is none."""
     values = [value for key, value in headers if key.lower() == name.lower()]
     return ", ".join(values) if values else None
 
 
 class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a load: as many entries in each list as there were arrivals, in their order."""
+    """The result of a load: each list has one entry per arrival, in their order."""
 
     request_id: str
     protocol: Protocol = Protocol.HTTP1
@@ -164,7 +164,7 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     ended: tuple[float, ...]
     endings: tuple[Ending, ...]
     statuses: tuple[int, ...]
-    """``Exchange.code`` of each; -1 where there is none."""
+    """``Exchange.code`` of each; -1 if there is none."""
     details: tuple[str, ...]
     overrun: bool = False
     """It ended by itself, as requests were sent too late."""
@@ -174,22 +174,22 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """The same by the wall clock."""
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """What a wire recorder saw of what it was asked to look for."""
+class CaptureResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a search in a wire recorder's bytes."""
 
     connections: int
-    octets_to_server: int
-    octets_to_client: int
+    bytes_to_server: int
+    bytes_to_client: int
     found: tuple[str, ...]
-    """Those of the needles that were there, in either direction."""
+    """The needles found, in either direction."""
     excerpt: bytes
     """The first 4096 bytes of the newest connection, both directions, in the order seen."""
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen last, and whether it was as expected, several times in a row."""
+class PollResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The last value, and whether it was as expected several times in a row."""
 
-    shown: Shown
+    value: PolledValue
     convincing: bool
 
 
@@ -201,4 +201,4 @@ class Standstill(msgspec.Struct, frozen=True, kw_only=True):
     lost: float = 0.0
     """Seconds in all, in the worst window of the length that was asked for."""
     shortage: str = ""
-    """What the process has run out of since it was started, e.g. ``open files (limit 256)``."""
+    """The resource that the process has run out of since it was started, e.g. ``open files (limit 256)``."""

@@ -22,7 +22,7 @@ class Facts:
         success: The status of an exchange that was served; None: answers have no status.
         error: The lowest status that says failure.
         grpc: Whether its status is gRPC's, and not that of HTTP.
-        upgrade: What HTTP/1.1 is upgraded to; None: it stays what it is.
+        upgrade: The protocol that HTTP/1.1 is upgraded to; None: no upgrade.
         streams: Whether a client can keep a stream open.
         declared: ``appProtocol`` of a Kubernetes service's port; None where the port's name says enough.
         paths: By kind of call, the path of a request that names none.
@@ -51,7 +51,7 @@ class Facts:
 
 
 class Protocol(enum.StrEnum):
-    """What is spoken on a connection."""
+    """The protocol spoken on a connection."""
 
     HTTP1 = "http/1.1"
     H2C = "h2c"
@@ -62,7 +62,7 @@ class Protocol(enum.StrEnum):
 
     @property
     def facts(self) -> Facts:
-        """What is to be known of it."""
+        """Its properties."""
         return FACTS[self]
 
 
@@ -84,6 +84,6 @@ FACTS: Mapping[Protocol, Facts] = {
     Protocol.TCP: Facts("tcp", "tcp", streams=True),
     Protocol.TLS: Facts("handshake", None),
 }
-"""Application protocols are declared only where names cannot tell: meshes differ in what they take ``http`` and
-``grpc`` for, and Linkerd does not look into what it does not know;
+"""Application protocols are declared only where names are ambiguous: meshes differ in what they take ``http`` and
+``grpc`` for, and Linkerd does not look into unknown protocols;
 https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol"""

@@ -10,20 +10,20 @@ import msgspec
 from pytest_meshcheck.probe.protocol.protocols import Protocol
 
 REQUEST_ID_HEADER = "x-meshcheck-id"
-"""Joins what the client saw with what servers saw. HTTP and gRPC carry it as a header, TCP in the first line sent."""
+"""Joins the client's observations with the servers'. HTTP and gRPC carry it as a header, TCP in the first line sent."""
 
 POLICIES_HEADER = "x-meshcheck-policies"
-"""Header by which a client's data plane shows which policies it goes by: of the answer, or of what it sends."""
+"""Header by which a client's data plane shows which policies it applies, in the answer or the request."""
 
 POLICIES_SEEN_HEADER = "x-meshcheck-policies-seen"
-"""Header of an unscripted answer: what the request's ``POLICIES_HEADER`` was."""
+"""Header of an unscripted answer: the value of the request's ``POLICIES_HEADER``."""
 
 TCP_BANNER = b"meshcheck ready\n"
-"""What a server-first port says before it hears anything."""
+"""The banner of a server-first port, sent before it receives anything."""
 
 
 class Behaviour(enum.StrEnum):
-    """What a server does with one attempt, once it has read the request, or as much as ``Answer.after`` says."""
+    """A server's reaction to one attempt, once it has read the request, or the part that ``Answer.after`` sets."""
 
     ANSWER = "answer"
     RESET = "reset"
@@ -70,7 +70,7 @@ class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.octets``; ``text`` wins."""
+    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.seeded_bytes``; ``text`` wins."""
 
     length: int = 0
     seed: int = 0
@@ -84,7 +84,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Over gRPC, or whatever else goes inside of HTTP, anything but 200 is an answer of HTTP alone."""
     headers: tuple[tuple[str, str], ...] = ()
     body: Body = Body(text="served\n")
-    """Of a protocol that has messages, the message; left as it is, those of the request come back."""
+    """Of a protocol that has messages, the message; by default the request's messages come back."""
     trailers: tuple[tuple[str, str], ...] = ()
     informational: tuple[int, ...] = ()
     """1xx statuses sent before the answer."""
@@ -104,7 +104,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """One port to serve.
 
-    HTTP1, H2C and GRPC all serve HTTP/1.1, h2c and gRPC side by side, by what the client speaks; TCP echoes.
+    HTTP1, H2C and GRPC all serve HTTP/1.1, h2c and gRPC side by side, depending on the client; TCP echoes.
     """
 
     port: str
@@ -157,27 +157,27 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     template: Request
     rate: float
     seconds: float | None = None
-    """None: until it is told to stop."""
+    """None: until ``FinishLoad``."""
     late: float = 10.0
     """Seconds. Once a request is sent so much later than it was due, the machine does not carry the load: it ends."""
 
 
-class Sign(enum.StrEnum):
-    """What is looked at in an answer."""
+class Property(enum.StrEnum):
+    """The property of an answer that a poll examines."""
 
     SERVED = "served"
     """Whether it is the application's own: true or false."""
     POLICIES = "policies"
-    """Which policies the client's data plane shows that it goes by: their mark; None for none, false for no answer."""
+    """The mark of the policies that the client's data plane applies; None for none, false for no answer."""
 
 
-Shown = bool | str | None
+PolledValue = bool | str | None
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """A request, made again and again under ids of its own, until it is answered as expected."""
 
     request: Request
-    sign: Sign
-    expected: Shown | msgspec.UnsetType = msgspec.UNSET
-    """Unset: whatever it is, as long as it is the same."""
+    examined: Property
+    expected: PolledValue | msgspec.UnsetType = msgspec.UNSET
+    """Unset: any value, as long as it repeats."""

@@ -6,5 +6,5 @@ ID_LIMIT = 256
 
 
 def id_line(request_id: str) -> bytes:
-    """The line that tells a server whose connection it is."""
+    """The line that identifies a connection's request to the server."""
     return ID_LINE + request_id.encode("latin-1") + b"\n"

@@ -1,4 +1,4 @@
-"""TLS contexts from PEM in memory. Old versions and weak keys are allowed: what they meet is for a check to judge."""
+"""TLS contexts from PEM in memory. Old versions and weak keys are allowed: checks judge how peers respond to them."""
 
 import os
 import ssl

@@ -16,7 +16,7 @@ UPGRADE: Headers = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 """What both ends say."""
 
 REQUIRED: Headers = (*UPGRADE, ("Sec-WebSocket-Version", "13"))
-"""What a client says, beside its key."""
+"""A client's upgrade headers, without its key."""
 
 
 def misfit(headers: Headers, required: Headers) -> str:
@@ -28,6 +28,6 @@ def misfit(headers: Headers, required: Headers) -> str:
     return ""
 
 
-def octets_of(message: Message[Any]) -> bytes:
+def bytes_of(message: Message[Any]) -> bytes:
     """The bytes of a message, or of a piece of it."""
     return message.data.encode() if isinstance(message.data, str) else bytes(message.data)

@@ -16,10 +16,10 @@ class PeerGone(Exception):
     """The peer closed or reset the connection while it was needed."""
 
 
-class Inbound(asyncio.Protocol):
+class AcceptedConnection(asyncio.Protocol):
     """One accepted connection, served by one task."""
 
-    def __init__(self, serve: Callable[["Inbound"], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, serve: Callable[["AcceptedConnection"], Coroutine[Any, Any, None]]) -> None:
         self._serve = serve
         self._unread = bytearray()
         self._readable = asyncio.Event()
@@ -40,7 +40,7 @@ class Inbound(asyncio.Protocol):
         self._task = asyncio.create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
-        """Keep what came until somebody reads it."""
+        """Buffer the received bytes until they are read."""
         self._unread += data
         self._readable.set()
         if len(self._unread) > HIGH_WATER and not self._paused:
@@ -135,7 +135,7 @@ class Inbound(asyncio.Protocol):
 
     async def _run(self) -> None:
         try:
-            # Servers write down what the peer's going cut short; for the connection itself it is just the end.
+            # Servers record attempts that a disconnect cut short; for the connection itself it is just the end.
             with suppress(PeerGone):
                 await self._serve(self)
         finally:

@@ -9,17 +9,17 @@ import h2.events
 import h2.exceptions
 
 from pytest_meshcheck.probe.http2.connection import error_name, ignore, room, server_side
-from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import joined
-from pytest_meshcheck.probe.server.connection import Inbound
+from pytest_meshcheck.probe.server.connection import AcceptedConnection
 
-Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
+Serve = Callable[[AcceptedConnection], Coroutine[Any, Any, None]]
 
 HIGH_WATER = 1 << 16
-"""Bytes that may wait for the peer's windows before whoever writes is told to pause."""
+"""Bytes that may wait for the peer's windows before writing pauses."""
 
 NO_SUCH_PORT = 503
-"""As ztunnel answers where nobody listens behind it."""
+"""ztunnel's answer when the port behind it is closed."""
 
 NOT_CONNECT = 400
 
@@ -27,10 +27,10 @@ NOT_CONNECT = 400
 class TunnelServer:
     """One connection, and the tunnels in it. All lead to one port; a CONNECT to another is answered 503."""
 
-    def __init__(self, serve: Serve, port: int, inbound: Inbound) -> None:
+    def __init__(self, serve: Serve, port: int, connection: AcceptedConnection) -> None:
         self._serve = serve
         self._port = port
-        self.inbound = inbound
+        self.connection = connection
         self.http = server_side(validate_inbound_headers=False)
         self._streams: dict[int, StreamTransport] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -46,12 +46,12 @@ class TunnelServer:
         """Serve tunnels until the connection ends."""
         self.flush()
         try:
-            while data := await self.inbound.read():
+            while data := await self.connection.read():
                 if not self._take(data):
                     break
         finally:
             for stream in list(self._streams.values()):
-                stream.lose(ConnectionResetError(self.inbound.gone or "the connection ended"))
+                stream.lose(ConnectionResetError(self.connection.gone or "the connection ended"))
 
     def _take(self, data: bytes) -> bool:
         """Whether the connection goes on after these bytes; h2 sends and takes nothing after GOAWAY."""
@@ -68,7 +68,7 @@ class TunnelServer:
         return True
 
     def _begin(self, event: h2.events.RequestReceived) -> None:
-        headers = from_octets(event.headers)
+        headers = from_bytes(event.headers)
         _, _, port = (joined(headers, ":authority") or "").rpartition(":")
         if joined(headers, ":method") != "CONNECT":
             self._answer(event.stream_id, NOT_CONNECT, end=True)
@@ -76,12 +76,12 @@ class TunnelServer:
             self._answer(event.stream_id, NO_SUCH_PORT, end=True)
         else:
             self._answer(event.stream_id, 200, end=False)
-            stream = StreamTransport(self, event.stream_id, Inbound(self._serve))
+            stream = StreamTransport(self, event.stream_id, AcceptedConnection(self._serve))
             self._streams[event.stream_id] = stream
             stream.inside.connection_made(stream)
 
     def _answer(self, number: int, status: int, *, end: bool) -> None:
-        self.http.send_headers(number, to_octets([(":status", str(status))]), end_stream=end)
+        self.http.send_headers(number, to_bytes([(":status", str(status))]), end_stream=end)
 
     def _data(self, event: h2.events.DataReceived) -> None:
         stream = self._streams.get(event.stream_id)
@@ -103,10 +103,10 @@ class TunnelServer:
             stream.pump()
 
     def flush(self) -> None:
-        """Send what there is to send; where the connection is lost, its end is about to end the streams."""
+        """Send the pending bytes; if the connection is lost, its end is about to end the streams."""
         data = self.http.data_to_send()
-        if data and not self.inbound.transport.is_closing():
-            self.inbound.put(data)
+        if data and not self.connection.transport.is_closing():
+            self.connection.put(data)
 
     def forget(self, number: int) -> None:
         """A stream is over."""
@@ -116,8 +116,8 @@ class TunnelServer:
 class StreamTransport(asyncio.Transport):
     """A stream as the transport of the connection inside it."""
 
-    def __init__(self, server: TunnelServer, number: int, inside: Inbound) -> None:
-        super().__init__({"peername": server.inbound.peer})
+    def __init__(self, server: TunnelServer, number: int, inside: AcceptedConnection) -> None:
+        super().__init__({"peername": server.connection.peer})
         self._server = server
         self._number = number
         self.inside = inside
@@ -157,7 +157,7 @@ class StreamTransport(asyncio.Transport):
         return True
 
     def write_eof(self) -> None:
-        """End what is sent, after all that was written."""
+        """End the sending direction, after all that was written."""
         self._ending = True
         self.pump()
 
@@ -179,7 +179,7 @@ class StreamTransport(asyncio.Transport):
             self._server.flush()
 
     def pump(self) -> None:
-        """Send what the peer's windows allow now."""
+        """Send as much as the peer's windows allow now."""
         if self._lost:
             return
         http = self._server.http

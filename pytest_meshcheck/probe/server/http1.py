@@ -3,7 +3,7 @@
 import h11
 
 from pytest_meshcheck.probe.protocol.body import content, halves
-from pytest_meshcheck.probe.protocol.headers import from_octets, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import (
     REQUEST_ID_HEADER,
     Answer,
@@ -12,9 +12,9 @@ from pytest_meshcheck.probe.protocol.messages import (
     Protocol,
     joined,
 )
-from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.ledger import Entry, Head
-from pytest_meshcheck.probe.server.scripts import Service
+from pytest_meshcheck.probe.server.scripts import ScriptedResponses
 
 HEAD_LIMIT = 1 << 20
 """Bytes that the head of a request may have."""
@@ -26,14 +26,14 @@ class Http1Server:
     """One connection.
 
     Attributes:
-        protocol: What the ledger says is spoken.
+        protocol: The protocol in the ledger.
     """
 
     protocol = Protocol.HTTP1
 
-    def __init__(self, inbound: Inbound, service: Service, port: str) -> None:
-        self._inbound = inbound
-        self._service = service
+    def __init__(self, connection: AcceptedConnection, responses: ScriptedResponses, port: str) -> None:
+        self._connection = connection
+        self._responses = responses
         self._port = port
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
 
@@ -53,14 +53,14 @@ class Http1Server:
             event = self._http.next_event()
             if not isinstance(event, type) or event is h11.PAUSED:
                 return event
-            self._http.receive_data(await self._inbound.read())
+            self._http.receive_data(await self._connection.read())
 
     async def _attempt(self, request: h11.Request) -> None:
-        entry, answer = self._service.arrive(self._head(request))
+        entry, answer = self._responses.arrive(self._head(request))
         bodiless = request.method == b"HEAD" or answer.status in BODILESS
         try:
             await self._read_body(entry, answer.after)
-            await self._inbound.pause(answer.delay)
+            await self._connection.pause(answer.delay)
             if (cut := CUTS.get(answer.behaviour)) is not None:
                 await cut(self, entry)
             else:
@@ -77,7 +77,7 @@ class Http1Server:
             await self._read_body(entry)
 
     def _head(self, request: h11.Request) -> Head:
-        headers = from_octets(request.headers.raw_items())
+        headers = from_bytes(request.headers.raw_items())
         return Head(
             protocol=self.protocol,
             port=self._port,
@@ -86,7 +86,7 @@ class Http1Server:
             path=request.target.decode("latin-1"),
             authority=joined(headers, "host") or "",
             headers=headers,
-            peer=self._inbound.peer,
+            peer=self._connection.peer,
         )
 
     async def _read_body(self, entry: Entry, enough: int | None = None) -> None:
@@ -102,15 +102,15 @@ class Http1Server:
         self._put(h11.Response(status_code=answer.status, headers=response_headers(answer, len(body), bodiless)))
         if answer.body_delay:
             first, body = halves(body)
-            await self._inbound.write(self._http.send(h11.Data(data=first)) or b"")
-            await self._inbound.pause(answer.body_delay)
+            await self._connection.write(self._http.send(h11.Data(data=first)) or b"")
+            await self._connection.pause(answer.body_delay)
         data = self._http.send(h11.Data(data=body)) or b""
-        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_octets(answer.trailers))) or b""
-        if self._inbound.gone:
-            raise PeerGone(self._inbound.gone)
+        end = self._http.send(h11.EndOfMessage(headers=[] if bodiless else to_bytes(answer.trailers))) or b""
+        if self._connection.gone:
+            raise PeerGone(self._connection.gone)
         # Written down before the last bytes go out: whoever has the answer finds the attempt ended.
         entry.end(AttemptEnding.ANSWERED)
-        await self._inbound.write(data + end)
+        await self._connection.write(data + end)
 
     def _inform(self, answer: Answer) -> None:
         for status in answer.informational:
@@ -118,22 +118,22 @@ class Http1Server:
 
     async def _reset(self, entry: Entry) -> None:
         entry.end(AttemptEnding.CUT, "reset as scripted")
-        self._inbound.reset()
+        self._connection.reset()
 
     async def _close(self, entry: Entry) -> None:
         entry.end(AttemptEnding.CUT, "closed as scripted")
-        self._inbound.close()
+        self._connection.close()
 
     async def _stall(self, _entry: Entry) -> None:
-        await self._inbound.pause(None)
+        await self._connection.pause(None)
 
     def _put(self, event: h11.Event) -> None:
-        self._inbound.put(self._http.send(event) or b"")
+        self._connection.put(self._http.send(event) or b"")
 
     def _reject(self, error: h11.RemoteProtocolError) -> None:
-        if self._inbound.gone:
+        if self._connection.gone:
             return
-        entry, _ = self._service.arrive(Head(protocol=self.protocol, port=self._port, peer=self._inbound.peer))
+        entry, _ = self._responses.arrive(Head(protocol=self.protocol, port=self._port, peer=self._connection.peer))
         entry.end(AttemptEnding.CUT, f"not HTTP/1.1: {error}")
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
@@ -146,12 +146,12 @@ CUTS = {
     Behaviour.CLOSE: Http1Server._close,
     Behaviour.STALL: Http1Server._stall,
 }
-"""What is done in place of an answer."""
+"""The actions in place of an answer."""
 
 
 def response_headers(answer: Answer, length: int, bodiless: bool) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with those that frame its body; trailers need chunks."""
-    headers = to_octets(answer.headers)
+    headers = to_bytes(answer.headers)
     if answer.trailers and not bodiless:
         return [*headers, (b"transfer-encoding", b"chunked")]
     if answer.status in BODILESS:

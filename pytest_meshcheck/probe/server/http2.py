@@ -10,20 +10,20 @@ import h2.exceptions
 
 from pytest_meshcheck.probe.http2.connection import error_name, ignore, room, server_side
 from pytest_meshcheck.probe.protocol.grpc_framing import CompressedMessage
-from pytest_meshcheck.probe.protocol.headers import from_octets, regular, to_octets
+from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_bytes
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, AttemptEnding, Protocol, joined
-from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.http2_response import Stream, respond
 from pytest_meshcheck.probe.server.ledger import Head
-from pytest_meshcheck.probe.server.scripts import Service
+from pytest_meshcheck.probe.server.scripts import ScriptedResponses
 
 
 class Http2Server:
     """One connection. gRPC is answered here as well, which makes every reset and every refusal exact."""
 
-    def __init__(self, inbound: Inbound, service: Service, port: str) -> None:
-        self.inbound = inbound
-        self._service = service
+    def __init__(self, connection: AcceptedConnection, responses: ScriptedResponses, port: str) -> None:
+        self.connection = connection
+        self._responses = responses
         self._port = port
         self.http = server_side()
         self._streams: dict[int, Stream] = {}
@@ -41,20 +41,20 @@ class Http2Server:
         """Serve streams until the connection ends."""
         try:
             self._flush()
-            while data := await self.inbound.read():
+            while data := await self.connection.read():
                 for event in self.http.receive_data(data):
                     self._handlers.get(type(event), ignore)(event)
                 self._flush()
         except h2.exceptions.ProtocolError as error:
             self._reject(error)
         except PeerGone:
-            self._leave(self.inbound.gone)
-        self._leave(self.inbound.gone)
+            self._leave(self.connection.gone)
+        self._leave(self.connection.gone)
 
     def _begin(self, event: h2.events.RequestReceived) -> None:
-        headers = from_octets(event.headers)
+        headers = from_bytes(event.headers)
         grpc = (joined(headers, "content-type") or "").startswith("application/grpc")
-        entry, answer = self._service.arrive(
+        entry, answer = self._responses.arrive(
             Head(
                 protocol=Protocol.GRPC if grpc else Protocol.H2C,
                 port=self._port,
@@ -63,7 +63,7 @@ class Http2Server:
                 path=joined(headers, ":path") or "",
                 authority=joined(headers, ":authority") or joined(headers, "host") or "",
                 headers=regular(headers),
-                peer=self.inbound.peer,
+                peer=self.connection.peer,
             )
         )
         stream = self._streams[event.stream_id] = Stream(event.stream_id, entry, answer, grpc=grpc)
@@ -107,9 +107,9 @@ class Http2Server:
         self._streams.clear()
 
     def _reject(self, error: h2.exceptions.ProtocolError) -> None:
-        entry, _ = self._service.arrive(Head(protocol=Protocol.H2C, port=self._port, peer=self.inbound.peer))
+        entry, _ = self._responses.arrive(Head(protocol=Protocol.H2C, port=self._port, peer=self.connection.peer))
         entry.end(AttemptEnding.CUT, f"not HTTP/2: {error}")
-        if not self.inbound.gone:
+        if not self.connection.gone:
             self._flush()
 
     def _open_window(self, _event: h2.events.Event) -> None:
@@ -118,11 +118,11 @@ class Http2Server:
 
     def _flush(self) -> None:
         if data := self.http.data_to_send():
-            self.inbound.put(data)
+            self.connection.put(data)
 
     async def headers(self, stream: Stream, headers: list[tuple[str, str]], *, end: bool = False) -> None:
         """Send a block of headers."""
-        self.http.send_headers(stream.number, to_octets(headers), end_stream=end)
+        self.http.send_headers(stream.number, to_bytes(headers), end_stream=end)
         self._flush()
 
     async def body(self, stream: Stream, data: bytes) -> None:
@@ -134,7 +134,7 @@ class Http2Server:
             self.http.send_data(stream.number, data[:free])
             data = data[free:]
             self._flush()
-            await self.inbound.write(b"")
+            await self.connection.write(b"")
 
     async def finish(self, stream: Stream) -> None:
         """End the answer without trailers."""

@@ -10,7 +10,7 @@ from pytest_meshcheck.probe.protocol import grpc_framing as grpc
 from pytest_meshcheck.probe.protocol.body import content, halves
 from pytest_meshcheck.probe.protocol.grpc_framing import MessageReader
 from pytest_meshcheck.probe.protocol.messages import Answer, AttemptEnding, Behaviour, joined
-from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.ledger import Entry
 from pytest_meshcheck.probe.server.scripts import UNSCRIPTED
 
@@ -18,7 +18,7 @@ Headers = list[tuple[str, str]]
 
 
 class Stream:
-    """A stream: its attempt, and what was heard of its request. For gRPC the attempt's body is its messages."""
+    """A stream: its attempt, and its request so far. For gRPC the attempt's body is its messages."""
 
     def __init__(self, number: int, entry: Entry, answer: Answer, *, grpc: bool) -> None:
         self.number = number
@@ -63,7 +63,7 @@ class Stream:
 class Wire(Protocol):
     """What an answer needs of its connection."""
 
-    inbound: Inbound
+    connection: AcceptedConnection
 
     async def headers(self, stream: Stream, headers: Headers, *, end: bool = False) -> None:
         """Send a block of headers."""
@@ -122,7 +122,7 @@ async def reply_http(wire: Wire, stream: Stream) -> None:
 
 
 async def reply_grpc(wire: Wire, stream: Stream) -> None:
-    """An answer in gRPC's terms: the request's messages come back, or what the script says."""
+    """An answer in gRPC's terms: the request's messages come back, or the script's answer."""
     answer, entry = stream.answer, stream.entry
     head = [(":status", "200"), ("content-type", grpc.CONTENT_TYPE), *lower(answer.headers)]
     trailers = [*grpc.status_trailers(answer.grpc_status, answer.grpc_message), *lower(answer.trailers)]
@@ -157,8 +157,8 @@ async def echo(wire: Wire, stream: Stream) -> None:
 
 async def end(wire: Wire, stream: Stream, trailers: Headers) -> None:
     """End the answer. It is written down first: whoever has the answer finds the attempt ended."""
-    if wire.inbound.gone:
-        raise PeerGone(wire.inbound.gone)
+    if wire.connection.gone:
+        raise PeerGone(wire.connection.gone)
     stream.entry.end(AttemptEnding.ANSWERED)
     if trailers:
         await wire.headers(stream, trailers, end=True)
@@ -181,12 +181,12 @@ async def refuse(wire: Wire, stream: Stream) -> None:
 async def close(wire: Wire, stream: Stream) -> None:
     """Close the whole connection."""
     stream.entry.end(AttemptEnding.CUT, "closed as scripted")
-    wire.inbound.finish()
+    wire.connection.finish()
 
 
 async def stall(wire: Wire, _stream: Stream) -> None:
     """Never answer; the connection cancels this when the peer gives up."""
-    await wire.inbound.pause(None)
+    await wire.connection.pause(None)
 
 
 BEHAVIOURS = {

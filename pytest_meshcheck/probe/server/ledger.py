@@ -1,4 +1,4 @@
-"""The ledger: what servers saw of each attempt, and waiting for it."""
+"""The ledger: the servers' observations of each attempt, and waiting for them."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ LIMIT = 50_000
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What the head of a request says. Bytes are Latin-1; ``peer`` is the other end of the connection."""
+    """The content of a request's head. Bytes are Latin-1; ``peer`` is the other end of the connection."""
 
     protocol: Protocol
     port: str
@@ -98,7 +98,7 @@ class Ledger:
     _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def arrive(self, head: Head) -> tuple[Entry, int]:
-        """Open an entry for an attempt that begins now; returns it with its number, 0 where it has no id yet."""
+        """Open an entry for an attempt that begins now; returns it with its number, 0 if it has no id yet."""
         attempt = Attempt(
             request_id=head.request_id,
             number=0,
@@ -142,7 +142,7 @@ class Ledger:
         return tuple(entry.attempt() for entry in entries if entry.position >= since)
 
     async def wait(self, request_id: str, count: int, *, ended: bool, patience: float) -> tuple[Attempt, ...]:
-        """Wait until ``count`` attempts of an id arrived (or ended); what there is once patience is over."""
+        """Wait until ``count`` attempts of an id arrived (or ended); fewer once patience is over."""
         try:
             async with asyncio.timeout(patience):
                 while self._count(request_id, ended=ended) < count:

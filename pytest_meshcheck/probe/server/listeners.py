@@ -12,14 +12,14 @@ from pytest_meshcheck.probe.process.loading import loaded
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import Listen, Protocol
 from pytest_meshcheck.probe.protocol.tls_contexts import server_context
-from pytest_meshcheck.probe.server.connection import Inbound
-from pytest_meshcheck.probe.server.scripts import Service
+from pytest_meshcheck.probe.server.connection import AcceptedConnection
+from pytest_meshcheck.probe.server.scripts import ScriptedResponses
 
 BACKLOG = 1024
 NOTED_WITHIN = 1.0
 """Seconds that peers have to close their half of connections."""
 
-Serve = Callable[[Inbound], Coroutine[Any, Any, None]]
+Serve = Callable[[AcceptedConnection], Coroutine[Any, Any, None]]
 """What serves one connection to its end."""
 
 SERVED = ", ".join(protocol for protocol in Protocol if protocol.facts.server)
@@ -31,16 +31,16 @@ class Listener:
 
     port: Listen
     server: asyncio.Server
-    connections: "weakref.WeakSet[Inbound]"
+    connections: "weakref.WeakSet[AcceptedConnection]"
 
     def close(self) -> None:
-        """Stop listening, and close what was accepted, as a server that is stopped does."""
+        """Stop listening, and close accepted connections, as a stopped server does."""
         self.server.close()
         for connection in list(self.connections):
             connection.close()
 
     async def leave(self) -> None:
-        """The same, but wait until the peers have taken note: until then they might send on what is closed."""
+        """The same, but wait until the peers have taken note: until then they might send on closed connections."""
         self.server.close()
         accepted = list(self.connections)
         for connection in accepted:
@@ -56,33 +56,33 @@ class Listener:
 class Listeners:
     """What listens, by the names of the ports."""
 
-    service: Service
+    responses: ScriptedResponses
     _open: dict[str, Listener] = field(default_factory=dict)
     _reopening: dict[str, tuple[Listen, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def open(self, port: Listen) -> None:
         """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible."""
-        serve = await serving(port, self.service)
+        serve = await serving(port, self.responses)
         tls = None if port.tls is None else server_context(port.tls)
         if port.port in self._open or port.port in self._reopening:
             self.close(port.port)
         for other in [one.port for one in self._open.values() if tunnels_alike(one.port, port)]:
             self.close(other.port)
-        connections: weakref.WeakSet[Inbound] = weakref.WeakSet()
+        connections: weakref.WeakSet[AcceptedConnection] = weakref.WeakSet()
 
-        async def accepted(inbound: Inbound) -> None:
-            connections.add(inbound)
-            await serve(inbound)
+        async def accepted(connection: AcceptedConnection) -> None:
+            connections.add(connection)
+            await serve(connection)
 
         # Until it is among the open ones nothing is awaited that would let another command in between.
         server = await asyncio.get_running_loop().create_server(
-            partial(Inbound, accepted), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
+            partial(AcceptedConnection, accepted), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
         )
         self._open[port.port] = Listener(port, server, connections)
         await server.start_serving()
 
     def close(self, name: str) -> Listen:
-        """Stop serving a port. ProbeFault where it is not open."""
+        """Stop serving a port. ProbeFault if it is not open."""
         if name in self._reopening:
             port, reopening = self._reopening.pop(name)
             reopening.cancel()
@@ -95,7 +95,7 @@ class Listeners:
         return listener.port
 
     async def stop(self, name: str, seconds: float | None = None) -> None:
-        """Stop serving a port, once its peers know of it for so many seconds. ProbeFault where it is not open."""
+        """Stop serving a port, once its peers know of it for so many seconds. ProbeFault if it is not open."""
         listener = self._open.get(name)
         if listener is not None:
             await listener.leave()
@@ -133,19 +133,19 @@ def tunnels_alike(one: Listen, other: Listen) -> bool:
     return numbers[0] is not None and numbers[0] == numbers[1]
 
 
-async def serving(port: Listen, service: Service) -> Serve:
+async def serving(port: Listen, responses: ScriptedResponses) -> Serve:
     """What serves one connection of a port; ProbeFault where nothing does."""
     name = port.protocol.facts.server
     if name is None:
         raise ProbeFault(f"port {port.port!r}: {port.protocol} is not served; these are: {SERVED}")
-    speak = partial((await loaded(f"{__package__}.{name}")).serve, service, port)
+    speak = partial((await loaded(f"{__package__}.{name}")).serve, responses, port)
     if port.tls is None or port.tls.tunnel is None:
         return speak
     return partial(serve_tunnels, speak, port.address[1])
 
 
-async def serve_tunnels(speak: Serve, number: int, inbound: Inbound) -> None:
+async def serve_tunnels(speak: Serve, number: int, connection: AcceptedConnection) -> None:
     """Serve a connection whose streams are tunnels to the port of this number."""
     from pytest_meshcheck.probe.server.hbone import TunnelServer  # noqa: PLC0415  It is heavy.
 
-    await TunnelServer(speak, number, inbound).run()
+    await TunnelServer(speak, number, connection).run()

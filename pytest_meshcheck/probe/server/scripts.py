@@ -11,8 +11,8 @@ SCRIPTS = 10_000
 
 
 @dataclass
-class Service:
-    """Decides what is answered to an attempt, and writes it down."""
+class ScriptedResponses:
+    """Decides the answer to an attempt, and records it."""
 
     ledger: Ledger = field(default_factory=Ledger)
     _scripts: dict[str, SetScript] = field(default_factory=dict)
@@ -41,6 +41,6 @@ class Service:
 
 
 def _telling(head: Head) -> Answer:
-    """Tell the client which policies its data plane showed, so that it need not be looked up in the ledger."""
+    """Return to the client the policies that its data plane showed, which saves a look-up in the ledger."""
     shown = joined(head.headers, POLICIES_HEADER)
     return UNSCRIPTED if shown is None else Answer(headers=((POLICIES_SEEN_HEADER, shown),))

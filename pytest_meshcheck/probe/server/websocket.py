@@ -7,7 +7,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, 
 from wsproto.utilities import generate_accept_token
 
 from pytest_meshcheck.probe.protocol.body import content
-from pytest_meshcheck.probe.protocol.headers import to_octets
+from pytest_meshcheck.probe.protocol.headers import to_bytes
 from pytest_meshcheck.probe.protocol.messages import Answer, Attempt, AttemptEnding, Listen, Protocol
 from pytest_meshcheck.probe.protocol.websocket import (
     ACCEPT,
@@ -15,20 +15,20 @@ from pytest_meshcheck.probe.protocol.websocket import (
     REQUIRED,
     SWITCHING,
     UPGRADE,
+    bytes_of,
     misfit,
-    octets_of,
 )
-from pytest_meshcheck.probe.server.connection import Inbound, PeerGone
+from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.http1 import Http1Server
 from pytest_meshcheck.probe.server.ledger import Entry
-from pytest_meshcheck.probe.server.scripts import UNSCRIPTED, Service
+from pytest_meshcheck.probe.server.scripts import UNSCRIPTED, ScriptedResponses
 
 UPGRADE_REQUIRED = 426
 
 
-async def serve(service: Service, port: Listen, inbound: Inbound) -> None:
+async def serve(responses: ScriptedResponses, port: Listen, connection: AcceptedConnection) -> None:
     """Serve a connection to its end; see ``listeners``."""
-    await WebSocketServer(inbound, service, port.port).run()
+    await WebSocketServer(connection, responses, port.port).run()
 
 
 class WebSocketServer(Http1Server):
@@ -44,7 +44,7 @@ class WebSocketServer(Http1Server):
             self._inform(answer)
             entry.answering()
             self._put(h11.InformationalResponse(status_code=SWITCHING, headers=accepting(attempt, answer)))
-            await Conversation(self._inbound, entry, answer).run(self._http.trailing_data[0])
+            await Conversation(self._connection, entry, answer).run(self._http.trailing_data[0])
         else:
             required = msgspec.structs.replace(answer, status=UPGRADE_REQUIRED, headers=(*REQUIRED, *answer.headers))
             await super()._answer(entry, required, bodiless)
@@ -57,16 +57,16 @@ def is_opening(attempt: Attempt) -> bool:
 
 
 def accepting(attempt: Attempt, answer: Answer) -> list[tuple[bytes, bytes]]:
-    """The headers that accept an opening handshake, with those of the script."""
+    """The headers that accept an opening handshake, with the script's headers."""
     accept = generate_accept_token((attempt.header(KEY) or "").encode("latin-1")).decode()
-    return to_octets((*UPGRADE, (ACCEPT, accept), *answer.headers))
+    return to_bytes((*UPGRADE, (ACCEPT, accept), *answer.headers))
 
 
 class Conversation:
     """An upgraded connection."""
 
-    def __init__(self, inbound: Inbound, entry: Entry, answer: Answer) -> None:
-        self._inbound = inbound
+    def __init__(self, connection: AcceptedConnection, entry: Entry, answer: Answer) -> None:
+        self._connection = connection
         self._entry = entry
         self._answer = answer
         self._frames = Frames(ConnectionType.SERVER)
@@ -80,14 +80,14 @@ class Conversation:
                 if isinstance(event, CloseConnection):
                     return await self._close(event)
                 await self._take(event)
-            if not (data := await self._inbound.read()):
-                raise PeerGone(self._inbound.gone)
+            if not (data := await self._connection.read()):
+                raise PeerGone(self._connection.gone)
 
     async def _take(self, event: Event) -> None:
         if isinstance(event, Ping):
-            await self._inbound.write(self._frames.send(event.response()))
+            await self._connection.write(self._frames.send(event.response()))
         elif isinstance(event, Message):
-            data = octets_of(event)
+            data = bytes_of(event)
             self._entry.received(data)
             self._heard += data
             if event.message_finished:
@@ -99,14 +99,14 @@ class Conversation:
         scripted = self._answer.body
         if scripted != UNSCRIPTED.body:
             data, is_text = content(scripted), bool(scripted.text)
-        await self._inbound.pause(self._answer.body_delay)
+        await self._connection.pause(self._answer.body_delay)
         message = TextMessage(data=data.decode()) if is_text else BytesMessage(data=data)
-        await self._inbound.write(self._frames.send(message))
+        await self._connection.write(self._frames.send(message))
 
     async def _close(self, event: CloseConnection) -> None:
-        """Answer a close frame; what is no frame at all is answered by one."""
+        """Answer a close frame, or bytes that are no frame, with a close frame."""
         if self._frames.state is ConnectionState.REMOTE_CLOSING:
             self._entry.end(AttemptEnding.ANSWERED)
         else:
             self._entry.end(AttemptEnding.CUT, f"not WebSocket: {event.reason}")
-        await self._inbound.write(self._frames.send(event.response()))
+        await self._connection.write(self._frames.send(event.response()))

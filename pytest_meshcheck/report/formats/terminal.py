@@ -113,10 +113,10 @@ def _particulars(report: Report, result: Result, home: Path) -> Iterator[tuple[s
     if result.verdict is Verdict.VIOLATES and result.requirement in report.requirements:
         yield "requirement", report.requirements[result.requirement].text
     shown = _SHOWN[result.verdict]
-    yield from ((label, text) for label, text in _told(result, home) if label in shown and text)
+    yield from ((label, text) for label, text in _rows(result, home) if label in shown and text)
 
 
-def _told(result: Result, home: Path) -> Iterator[tuple[str, str]]:
+def _rows(result: Result, home: Path) -> Iterator[tuple[str, str]]:
     yield "expected", result.expected
     yield "actual", result.actual
     yield "reason", result.reason

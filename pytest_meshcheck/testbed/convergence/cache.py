@@ -2,7 +2,7 @@
 
 A route leads from one caller to one port of a service. The cache knows which routes were verified since the policies
 about their service last changed; any other is verified when a check is about to use it. It also keeps what checks have
-deleted until somebody could meet it: usually the next check applies the same policy, which is no change at all, or
+deleted until a call could meet it: usually the next check applies the same policy, which is no change at all, or
 another one in its place, which is one change to wait for instead of two.
 """
 
@@ -19,7 +19,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Policy, about_service, mark
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment
-from pytest_meshcheck.probe.protocol.messages import Sign
+from pytest_meshcheck.probe.protocol.messages import Property
 from pytest_meshcheck.testbed.convergence.conditions import Condition, unmet
 
 SWITCH = "MESHCHECK_CONVERGENCE_CACHE"
@@ -39,7 +39,7 @@ class ConvergenceCache:
     Attributes:
         adapter: The mesh.
         scale: The factor for time limits.
-        journal: Where it is recorded when a data plane applies its policies.
+        journal: The journal that records when a data plane applies its policies.
         lazy: Whether anything is deferred; see ``SWITCH``.
         undeleted: Policies that checks have deleted, and that are still applied.
         unconfirmed: What outsiders have to meet again once deleted policies are no longer in effect.
@@ -89,7 +89,7 @@ class ConvergenceCache:
             return
         async with self._locks[route]:
             while self._verified.get(route, 0) != (change := self._changes[service]):
-                wrong = await self._polled(Condition(caller, server, port, Sign.POLICIES, self._marks.get(service)))
+                wrong = await self._polled(Condition(caller, server, port, Property.POLICIES, self._marks.get(service)))
                 self._verified[route] = change
                 if wrong and change == self._changes[service] and service not in self._marks:
                     raise Inconclusive(f"a deleted policy is still in effect: {wrong}")

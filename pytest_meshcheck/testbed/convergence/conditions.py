@@ -13,7 +13,7 @@ from pytest_meshcheck.model.policy import ServerPolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.probe.protocol.messages import Shown, Sign
+from pytest_meshcheck.probe.protocol.messages import PolledValue, Property
 
 IN_A_ROW = 3
 """As in Istio's own tests: pkg/test/framework/components/echo/flags.go, callConverge."""
@@ -24,7 +24,7 @@ ONE_TRY = 2.0
 STEADY_WITHIN = 5.0
 """Seconds in which the present value has to repeat several times in a row; otherwise the last one counts."""
 
-Subject = tuple[str, str, str, Sign]
+Subject = tuple[str, str, str, Property]
 
 
 @dataclass(frozen=True)
@@ -35,36 +35,36 @@ class Condition:
         caller: The workload that sends it.
         server: The workload that it goes to.
         port: The port's name.
-        sign: The property.
+        examined: The property.
         expected: Its value.
     """
 
     caller: Workload
     server: Workload
     port: str
-    sign: Sign
-    expected: Shown
+    examined: Property
+    expected: PolledValue
 
     def __str__(self) -> str:
-        return f"{self.caller} -> {self.server} port {self.port}: {self.sign} should be {self.expected}"
+        return f"{self.caller} -> {self.server} port {self.port}: {self.examined} should be {self.expected}"
 
     @property
     def subject(self) -> Subject:
         """Everything but the expected value."""
-        return str(self.caller), str(self.server), self.port, self.sign
+        return str(self.caller), str(self.server), self.port, self.examined
 
-    def look(self, scale: float) -> m.Look:
+    def poll(self, scale: float) -> m.Poll:
         """The poll that the caller's probe makes."""
         outside = self.caller.spec.enrolment is not Enrolment.ENROLLED
         via = Via.ADDRESS if outside and self.server.spec.replicas > 1 else Via.SERVICE  # each replica for itself
         request = self.caller.request(self.server, self.port, via, patience=ONE_TRY * scale)
-        return m.Look(request=request, sign=self.sign, expected=self.expected)
+        return m.Poll(request=request, examined=self.examined, expected=self.expected)
 
 
 def admission(policy: ServerPolicy, outsider: Workload, running: Sequence[Workload]) -> list[Condition]:
     """Every enrolled port that a policy covers serves or refuses an outsider as the policy requires."""
     return [
-        Condition(outsider, server, port.name, Sign.SERVED, served)
+        Condition(outsider, server, port.name, Property.SERVED, served)
         for server in running
         if server.spec.enrolment is Enrolment.ENROLLED and policy.covers(server)
         for port in server.spec.ports
@@ -78,7 +78,7 @@ def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condit
     others = [one for one in running if str(one) != str(newcomer)]
     pairs = [*((one, newcomer) for one in others), *((newcomer, one) for one in others)]
     return [
-        Condition(caller, server, port.name, Sign.SERVED, expected=True)
+        Condition(caller, server, port.name, Property.SERVED, expected=True)
         for caller, server in pairs
         if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
         if server.spec.enrolment is not Enrolment.IMPERSONATED
@@ -89,32 +89,32 @@ def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condit
 
 async def present(conditions: Sequence[Condition], scale: float) -> list[Condition]:
     """The same conditions, with the values that repeat now as the expected ones."""
-    looks = [msgspec.structs.replace(condition.look(scale), expected=msgspec.UNSET) for condition in conditions]
-    sightings = await _poll(conditions, looks, STEADY_WITHIN * scale, IN_A_ROW)
-    return [replace(condition, expected=seen.shown) for condition, seen in zip(conditions, sightings, strict=True)]
+    polls = [msgspec.structs.replace(condition.poll(scale), expected=msgspec.UNSET) for condition in conditions]
+    results = await _poll(conditions, polls, STEADY_WITHIN * scale, IN_A_ROW)
+    return [replace(condition, expected=seen.value) for condition, seen in zip(conditions, results, strict=True)]
 
 
 async def unmet(
     conditions: Sequence[Condition], within: float, scale: float, in_a_row: int = IN_A_ROW
 ) -> list[Condition]:
     """The conditions that are not met so many times in a row within so many seconds, before the scale."""
-    looks = [condition.look(scale) for condition in conditions]
-    sightings = await _poll(conditions, looks, within * scale, in_a_row)
-    return [condition for condition, seen in zip(conditions, sightings, strict=True) if not seen.convincing]
+    polls = [condition.poll(scale) for condition in conditions]
+    results = await _poll(conditions, polls, within * scale, in_a_row)
+    return [condition for condition, seen in zip(conditions, results, strict=True) if not seen.convincing]
 
 
 async def _poll(
-    conditions: Sequence[Condition], looks: Sequence[m.Look], within: float, in_a_row: int
-) -> list[m.Sighting]:
+    conditions: Sequence[Condition], polls: Sequence[m.Poll], within: float, in_a_row: int
+) -> list[m.PollResult]:
     """Have each caller's probe poll; one command for all of its polls, because a command can take long."""
     of_caller: dict[str, list[int]] = {}
     for number, condition in enumerate(conditions):
         of_caller.setdefault(str(condition.caller), []).append(number)
 
-    async def poll(numbers: Sequence[int]) -> list[tuple[int, m.Sighting]]:
-        command = m.Watch(looks=tuple(looks[number] for number in numbers), in_a_row=in_a_row, within=within)
+    async def poll(numbers: Sequence[int]) -> list[tuple[int, m.PollResult]]:
+        command = m.Watch(polls=tuple(polls[number] for number in numbers), in_a_row=in_a_row, within=within)
         watched = await conditions[numbers[0]].caller.ask(command, m.Watched)
-        return list(zip(numbers, watched.sightings, strict=True))
+        return list(zip(numbers, watched.results, strict=True))
 
     seen = dict(pair for pairs in await asyncio.gather(*map(poll, of_caller.values())) for pair in pairs)
     return [seen[number] for number in range(len(conditions))]

@@ -30,7 +30,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.policy import Policy, ServerPolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.probe.protocol.messages import Shown
+from pytest_meshcheck.probe.protocol.messages import PolledValue
 from pytest_meshcheck.testbed.convergence.applied import AppliedPolicies
 from pytest_meshcheck.testbed.convergence.cache import ConvergenceCache
 from pytest_meshcheck.testbed.convergence.conditions import (
@@ -50,10 +50,10 @@ class PolicyLifecycle:
 
     Attributes:
         adapter: The mesh.
-        stage: The workloads, whose requests show what is in effect.
+        stage: The workloads, whose requests show the policies in effect.
         scale: The factor for time limits.
         applied: The policies that the mesh has now.
-        cache: What is deferred.
+        cache: The deferred changes.
     """
 
     adapter: Mesh
@@ -61,7 +61,7 @@ class PolicyLifecycle:
     scale: float
     applied: AppliedPolicies = field(init=False)
     cache: ConvergenceCache = field(init=False)
-    _without_policies: dict[Subject, Shown] = field(default_factory=dict)
+    _without_policies: dict[Subject, PolledValue] = field(default_factory=dict)
     """What outsiders meet without any policy of ours, polled once: another process of the run may have just changed the
     whole mesh when it would be polled again."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -89,7 +89,7 @@ class PolicyLifecycle:
             return before
 
     async def delete(self, policies: Sequence[Policy], before: Sequence[Condition]) -> None:
-        """Delete policies, and wait; what is deferred happens before anybody could meet them.
+        """Delete policies, and wait; deferred deletions happen before a call could meet them.
 
         Raises:
             Inconclusive: A deleted policy is still in effect.
@@ -127,7 +127,7 @@ class PolicyLifecycle:
     async def introduce(self, newcomer: Workload) -> None:
         """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``).
 
-        That may be what a check is about: a port that bypasses the data plane, for example.
+        That may be the subject of a check: a port that bypasses the data plane, for example.
         """
         if not self.adapter.documented.needs_polling:
             return
@@ -143,7 +143,7 @@ class PolicyLifecycle:
         if not self.adapter.documented.needs_polling:
             journal.add("in effect", name, time.monotonic() - begun)
             return
-        left = self._unconfirmed_besides(conditions)
+        left = self._unconfirmed_except(conditions)
         if conditions or left:
             wrong = await self._unmet([*conditions, *left])
             seconds = round(time.monotonic() - begun, 3)
@@ -175,7 +175,7 @@ class PolicyLifecycle:
 
     async def _wait_for_deletion(self) -> None:
         if self.cache.unconfirmed:
-            _refuse(await self._unmet(self._unconfirmed_besides(())))
+            _refuse(await self._unmet(self._unconfirmed_except(())))
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
@@ -201,7 +201,7 @@ class PolicyLifecycle:
         known |= {condition.subject: condition.expected for condition in polled}
         return [replace(one, expected=known[one.subject]) for one in conditions]
 
-    def _unconfirmed_besides(self, conditions: Sequence[Condition]) -> list[Condition]:
+    def _unconfirmed_except(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What to confirm between workloads that still run, except for the subjects of new conditions."""
         covered, running = {condition.subject for condition in conditions}, {id(one) for one in self.stage.running}
         left = [one for one in self.cache.unconfirmed if one.subject not in covered]
@@ -221,5 +221,5 @@ def _refuse(wrong: Sequence[Condition]) -> None:
 
 
 def _without(policies: Sequence[Policy], gone: Sequence[Policy]) -> list[Policy]:
-    """All but these very objects; equal ones of somebody else stay."""
+    """All but these very objects; equal ones of another owner stay."""
     return [one for one in policies if not any(one is other for other in gone)]

@@ -9,7 +9,7 @@ from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.workload import Workload
 
 IN_A_ROW = 30
-"""Consecutive requests of each load that reach the new instance: then nobody sends to the old one any more."""
+"""Consecutive requests of each load that reach the new instance: then no client sends to the old one any more."""
 
 QUIET = 10.0
 """Seconds without a request after which an old instance counts as drained even if none reach the new one."""
@@ -23,7 +23,7 @@ PAUSE = 0.2
 
 async def arrivals(server: Workload, loads: Iterable[Load]) -> list[int]:
     """How many requests of each load have reached an instance."""
-    return [len(await server.saw_of(load)) for load in loads]
+    return [len(await server.attempts_of(load)) for load in loads]
 
 
 async def is_reached(server: Workload, loads: Sequence[Load], scale: float) -> bool:

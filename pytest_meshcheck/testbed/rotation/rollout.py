@@ -25,7 +25,7 @@ class Replacement:
         old: The instance that is to stop.
         new: The workload, which is the new instance already.
         incoming: The loads on it.
-        served: Those of them that have reached the old instance.
+        served: The incoming loads that have reached the old instance.
     """
 
     old: Workload
@@ -84,9 +84,9 @@ async def _each(steps: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 async def _add_instance(
     platform: Replacing, mesh: Mesh, workload: Workload, running: Sequence[Workload]
 ) -> Replacement:
-    successor = await platform.join(workload, mesh.enrolment(workload.spec))
+    new_instance = await platform.add_instance(workload, mesh.enrolment(workload.spec))
     incoming = [load for one in running for load in one.loads if any(server is workload for server in load.servers)]
-    old = workload.replace_with(successor)
+    old = workload.replace_with(new_instance)
     for load in incoming:
         load.servers.append(old)
     served = [load for load, seen in zip(incoming, await arrivals(old, incoming), strict=True) if seen]
@@ -95,7 +95,7 @@ async def _add_instance(
 
 async def _drain(platform: Replacing, one: Replacement, scale: float) -> None:
     reached = await is_reached(one.new, one.served, scale)
-    await platform.withdraw(one.old)
+    await platform.drain(one.old)
     if reached:
         await drained(one.old, one.new, one.incoming, one.served, scale)
 
@@ -103,7 +103,7 @@ async def _drain(platform: Replacing, one: Replacement, scale: float) -> None:
 async def _remove_old(platform: Replacing, one: Replacement) -> None:
     for load in one.incoming:
         await load.leave(one.old)
-    await platform.let_go(one.old)
+    await platform.remove_old(one.old)
 
 
 async def _introduce(mesh: Mesh, newcomers: Sequence[Workload], running: Sequence[Workload], scale: float) -> None:

@@ -21,8 +21,8 @@ BODY = """
 function envoy_on_request(handle)
   if {condition} then
     local body = handle:body(true)
-    local octets = body:getBytes(0, body:length())
-    local length = body:setBytes({octets})
+    local bytes = body:getBytes(0, body:length())
+    local length = body:setBytes({bytes})
     if handle:headers():get("content-length") then
       handle:headers():replace("content-length", length)
     end
@@ -96,7 +96,7 @@ def retry_without_body(_workload: str, resources: Resources) -> None:
     for configuration in resources["routes"]:
         for host in configuration["virtual_hosts"]:
             host["include_request_attempt_count"] = True
-    parts.script(BODY.format(condition=RETRIED, octets='""'), *parts.inbound(resources))
+    parts.script(BODY.format(condition=RETRIED, bytes='""'), *parts.inbound(resources))
 
 
 ATTEMPTS = "retry/attempts-are-limit-plus-one"
@@ -201,14 +201,14 @@ DEFECTS = {
         scripted_where_retried(LAST_BODY_LOST),
     ),
     "body-truncated": Defect(
-        "Where retries are in force, the last octet of a request body is lost.",
+        "Where retries are in force, the last byte of a request body is lost.",
         (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[65535]"),
-        scripted_where_retried(BODY.format(condition=ALWAYS, octets="string.sub(octets, 1, -2)")),
+        scripted_where_retried(BODY.format(condition=ALWAYS, bytes="string.sub(bytes, 1, -2)")),
     ),
     "body-doubled": Defect(
         "Where retries are in force, a request body arrives twice in one request.",
         (f"{INTACT}[1]", f"{INTACT}[65536]", f"{INTACT}[1048576]"),
-        scripted_where_retried(BODY.format(condition=ALWAYS, octets="octets .. octets")),
+        scripted_where_retried(BODY.format(condition=ALWAYS, bytes="bytes .. bytes")),
     ),
     "retried-without-body": Defect(
         "The first attempt has the request body, a retry has none.",

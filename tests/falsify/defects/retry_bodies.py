@@ -17,16 +17,16 @@ FIRST_PIECE_TWICE = """
 function envoy_on_request(handle)
   if (tonumber(handle:headers():get("x-envoy-attempt-count")) or 1) > 1 then
     for piece in handle:bodyChunks() do
-      local octets = piece:getBytes(0, piece:length())
-      if #octets > 0 then
-        piece:setBytes(octets .. octets)
+      local bytes = piece:getBytes(0, piece:length())
+      if #bytes > 0 then
+        piece:setBytes(bytes .. bytes)
         return
       end
     end
   end
 end
 """
-FIRST_PIECE_LOST = FIRST_PIECE_TWICE.replace("octets .. octets", '""')
+FIRST_PIECE_LOST = FIRST_PIECE_TWICE.replace("bytes .. bytes", '""')
 
 
 def on_each_attempt(source: str) -> Plant:

@@ -55,16 +55,16 @@ async def requests(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             frame = head + await reader.readexactly(int.from_bytes(head[:3]))
             if head[3] != RST_STREAM:
                 writer.write(frame)
-        while octets := await reader.read(CHUNK):
-            writer.write(octets)
+        while chunk := await reader.read(CHUNK):
+            writer.write(chunk)
     except (asyncio.IncompleteReadError, ConnectionError):
         return
 
 
 async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass answers on."""
-    while octets := await reader.read(CHUNK):
-        writer.write(octets)
+    while chunk := await reader.read(CHUNK):
+        writer.write(chunk)
     writer.close()
 
 

@@ -94,7 +94,7 @@ def test_hostile_peers_and_other_roots_can_be_tried(capability: Capability) -> N
 
 
 def test_nobody_passes_a_waypoint_that_is_not_there() -> None:
-    assert mesh().stops(SERVER) == ()
+    assert mesh().hops(SERVER) == ()
 
 
 def test_how_long_certificates_live_is_known_of_an_installation_of_ours_only() -> None:

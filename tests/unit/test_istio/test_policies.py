@@ -90,9 +90,11 @@ def test_the_lifetime_of_certificates_is_an_annotation() -> None:
 
 def test_identities_are_spiffe_ids() -> None:
     mesh = IstioMesh(ORDER)
-    told = (("x-forwarded-client-cert", "By=spiffe://a/ns/b/sa/c;Hash=0;URI=spiffe://cluster.local/ns/blue/sa/server"),)
+    headers = (
+        ("x-forwarded-client-cert", "By=spiffe://a/ns/b/sa/c;Hash=0;URI=spiffe://cluster.local/ns/blue/sa/server"),
+    )
     attempt = Attempt(
-        request_id="1", number=1, instance="i", port="http", protocol=Protocol.HTTP1, headers=told, arrived=0, wall=0
+        request_id="1", number=1, instance="i", port="http", protocol=Protocol.HTTP1, headers=headers, arrived=0, wall=0
     )
     assert mesh.peer_identity(attempt) == mesh.identity_of(SERVER) == "spiffe://cluster.local/ns/blue/sa/server"
 

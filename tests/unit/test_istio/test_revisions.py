@@ -20,10 +20,10 @@ from pytest_meshcheck.platforms.kubernetes.api.server import Object
 ORDER = MeshRequest(None, 1.0, None, installed=True)  # type: ignore[arg-type]
 SERVER = WorkloadSpec("blue", "server")
 
-Told = tuple[str, str, object, object]
+Described = tuple[str, str, object, object]
 
-OLD: Told = ("istiod", "istiod", None, None)
-NEW: Told = ("istiod-1-30-3", "istiod", "1-30-3", None)
+OLD: Described = ("istiod", "istiod", None, None)
+NEW: Described = ("istiod-1-30-3", "istiod", "1-30-3", None)
 
 
 class OnPaper(IstioMesh):
@@ -31,22 +31,22 @@ class OnPaper(IstioMesh):
 
     def __init__(self) -> None:
         super().__init__(ORDER)
-        self.noted: list[list[Told]] = []
+        self.noted: list[list[Described]] = []
 
     def switch_version(self, version: str) -> None:
         self.version = version
 
     async def have_charts(self) -> None:
-        self.noted.append([told(release) for release in self.there()])
+        self.noted.append([described(release) for release in self.there()])
 
 
-def told(release: Release) -> Told:
+def described(release: Release) -> Described:
     return release.name, release.chart, release.values.get("revision"), release.values.get("defaultRevision")
 
 
 def test_the_first_control_plane_validates_until_it_goes() -> None:
     mesh = OnPaper()
-    asyncio.run(mesh.install_beside("1.30.3"))
+    asyncio.run(mesh.install_alongside("1.30.3"))
     asyncio.run(mesh.retire())
     beside = [("istio-base", "base", None, None), NEW, OLD]
     assert mesh.noted == [beside, [("istio-base", "base", None, "1-30-3"), NEW]]
@@ -55,7 +55,7 @@ def test_the_first_control_plane_validates_until_it_goes() -> None:
 def test_what_is_started_belongs_to_the_newest_control_plane() -> None:
     mesh = OnPaper()
     assert REVISION not in mesh.enrolment(SERVER).labels
-    asyncio.run(mesh.install_beside("1.30.3"))
+    asyncio.run(mesh.install_alongside("1.30.3"))
     assert mesh.enrolment(SERVER).labels[REVISION] == "1-30-3"
 
 

@@ -63,6 +63,6 @@ def test_a_parameter_proves_a_part(suite: dict[str, Check]) -> None:
     fires = suite["retry/fires-for-every-spelling-of-failure"]
     assert fires.proves == {Capability.RETRY, Capability.RETRY_GRPC}
     narrowed = proves(Capability.RETRY_GRPC).mark.args[0]
-    planned = CheckItem(fires, fires.id, MeshName("envoy", None), "pytest", narrowed=narrowed)
-    assert planned.proves == {Capability.RETRY_GRPC}
+    check_item = CheckItem(fires, fires.id, MeshName("envoy", None), "pytest", narrowed=narrowed)
+    assert check_item.proves == {Capability.RETRY_GRPC}
     assert CheckItem(fires, fires.id, MeshName("envoy", None), "pytest").proves == fires.proves

@@ -26,8 +26,8 @@ POOL = WorkloadSpec("blue", "pool", calls=False)
 REPLICAS = 3
 
 
-class Told:
-    """What sidecars are told: those that are ``spoilt`` nonsense; ``last`` is set once the second replica is told."""
+class PublishHook:
+    """Spoils what is published to the ``spoilt`` sidecars; ``last`` is set at the second replica's first one."""
 
     def __init__(self) -> None:
         self.spoilt: set[str] = set()
@@ -42,14 +42,14 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def hook() -> PublishHook:
+    return PublishHook()
 
 
 @pytest_asyncio.fixture
-async def mesh(told: Told) -> AsyncIterator[MeshUnderTest]:
+async def mesh(hook: PublishHook) -> AsyncIterator[MeshUnderTest]:
     platform = Processes(Journal())
-    subject = MeshUnderTest(EnvoyMesh(publish_hook=told), platform)
+    subject = MeshUnderTest(EnvoyMesh(publish_hook=hook), platform)
     await subject.adapter.install(platform)
     try:
         yield subject
@@ -63,7 +63,7 @@ async def spread(client: Workload, pool: Deployment, requests: int = 3 * REPLICA
     for _ in range(requests):
         exchange = await client.get(pool.service)
         assert exchange.status == 200, exchange
-        for instance, attempts in (await pool.saw(exchange)).items():
+        for instance, attempts in (await pool.attempts(exchange)).items():
             found[instance] += len(attempts)
     return found
 
@@ -83,7 +83,7 @@ async def test_a_port_may_speak_what_no_workload_of_the_stage_does(mesh: MeshUnd
     chat = WorkloadSpec("blue", "chat", ports=(Port("chat", Protocol.WEBSOCKET),), calls=False)
     async with mesh.deploy(chat, replicas=2) as pool, mesh.policy(MutualTls(pool.service, Mode.STRICT)):
         seen = [await client.get(pool.service, "chat", body=Body(text="hello")) for _ in range(4)]
-        reached = [instance for one in seen for instance, found in (await pool.saw(one)).items() if found]
+        reached = [instance for one in seen for instance, found in (await pool.attempts(one)).items() if found]
     for one in seen:
         expect(one).answered()
     assert {one.body_start for one in seen} == {"hello"}
@@ -111,7 +111,7 @@ async def test_a_retry_can_reach_another_endpoint(mesh: MeshUnderTest) -> None:
         request_id = await pool.answers(503, repeat=True)
         exchange = await client.get(pool.service, request_id=request_id)
         assert exchange.status == 503
-        assert [len(attempts) for attempts in (await pool.saw(exchange)).values()] == [1, 1]
+        assert [len(attempts) for attempts in (await pool.attempts(exchange)).values()] == [1, 1]
 
 
 def left(mesh: MeshUnderTest) -> list[str]:
@@ -120,8 +120,8 @@ def left(mesh: MeshUnderTest) -> list[str]:
     assert isinstance(platform, Processes)
     processes = [child.name for child in platform.processes.children]
     directories = [path.name for path in platform.directory.iterdir() if path.is_dir()]
-    told = [str(one) for one in mesh.stage.running]
-    return [name for name in (*platform.members, *processes, *directories, *told) if "pool" in name]
+    known = [str(one) for one in mesh.stage.running]
+    return [name for name in (*platform.members, *processes, *directories, *known) if "pool" in name]
 
 
 async def test_an_error_leaves_nothing(mesh: MeshUnderTest) -> None:
@@ -153,21 +153,23 @@ async def test_a_cancelled_block_leaves_nothing(mesh: MeshUnderTest) -> None:
     assert left(mesh) == []
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing(mesh: MeshUnderTest, told: Told) -> None:
+async def test_a_start_that_is_cancelled_leaves_nothing(mesh: MeshUnderTest, hook: PublishHook) -> None:
     async def check() -> None:
         async with mesh.deploy(POOL, replicas=2):
             raise AssertionError("it was to be cancelled before")
 
     task = asyncio.create_task(check())
-    await told.last.wait()
+    await hook.last.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left(mesh) == []
 
 
-async def test_an_endpoint_that_does_not_start_leaves_nothing_of_the_others(mesh: MeshUnderTest, told: Told) -> None:
-    told.spoilt.add("blue/pool.2")
+async def test_an_endpoint_that_does_not_start_leaves_nothing_of_the_others(
+    mesh: MeshUnderTest, hook: PublishHook
+) -> None:
+    hook.spoilt.add("blue/pool.2")
     with pytest.raises(Inconclusive, match=r"sidecar of blue/pool\.2"):
         async with mesh.deploy(POOL, replicas=2):
             raise AssertionError("it cannot start")

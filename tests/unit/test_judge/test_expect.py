@@ -19,7 +19,7 @@ from pytest_meshcheck.model.observation import (
     Protocol,
     Spread,
 )
-from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Sight
+from pytest_meshcheck.probe.protocol.messages import AttemptEnding, CaptureResult
 
 
 def exchange(ending: Ending = Ending.ANSWERED, protocol: Protocol = Protocol.HTTP1, **seen: Any) -> Exchange:
@@ -32,8 +32,8 @@ def attempt(number: int = 1, ending: AttemptEnding = AttemptEnding.ANSWERED, **s
     return Attempt(number=number, ending=ending, wall=0.0, **{**defaults, **seen})
 
 
-def sight(*found: str, to_server: int = 9, to_client: int = 9) -> Sight:
-    return Sight(connections=1, octets_to_server=to_server, octets_to_client=to_client, found=found, excerpt=b"")
+def captured(*found: str, to_server: int = 9, to_client: int = 9) -> CaptureResult:
+    return CaptureResult(connections=1, bytes_to_server=to_server, bytes_to_client=to_client, found=found, excerpt=b"")
 
 
 def load(**wrong: Any) -> LoadOutcome:
@@ -65,7 +65,7 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "differs": (1, lambda c: c.differs_from(2)),
     "at most": (1.0, lambda c: c.at_most(1.0)),
     "at least": (1.0, lambda c: c.at_least(1.0)),
-    "holds": (True, lambda c: c.holds("it is not")),
+    "is_true": (True, lambda c: c.is_true(otherwise="it is not")),
     "answered": (ANSWERED, lambda c: c.answered()),
     "answered with one of several": (exchange(status=204), lambda c: c.answered({200, 204})),
     "answered over gRPC": (GRPC, lambda c: c.answered()),
@@ -77,18 +77,21 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "refused by status": (exchange(status=403), lambda c: c.refused(FORMS | {Answered(403)})),
     "body": (ANSWERED, lambda c: c.body(3, "abc")),
     "took": (ANSWERED, lambda c: c.took(0.5, 0.5)),
-    "count": ((attempt(1), attempt(2)), lambda c: c.count(2)),
-    "nothing": ((), lambda c: c.nothing()),
+    "attempted": ((attempt(1), attempt(2)), lambda c: c.attempted(2)),
+    "never_arrived": ((), lambda c: c.never_arrived()),
     "bodies": ((attempt(body_length=3, body_sha256="abc"),), lambda c: c.bodies(3, "abc")),
     "cancelled": ((attempt(ending=AttemptEnding.CANCELLED),), lambda c: c.cancelled()),
-    "clean": (load(), lambda c: c.clean()),
+    "served_once": (load(), lambda c: c.served_once()),
     "lost nothing": (load(), lambda c: c.lost_nothing(10, 1.0)),
     "sent at least": (load(), lambda c: c.sent_at_least(10)),
-    "carried": (load(lateness=Spread.of([1.0])), lambda c: c.carried(1.0)),
-    "carried, though some failed": (load(failed=(("1", "reset"),), served_in=HALF_SLOW), lambda c: c.carried(1.0)),
-    "carried slowly": (load(served_in=SLOW), lambda c: c.carried(1.0)),
-    "readable": (sight("a", "b"), lambda c: c.readable(["a", "b"])),
-    "unreadable": (sight(), lambda c: c.unreadable()),
+    "kept_schedule": (load(lateness=Spread.of([1.0])), lambda c: c.kept_schedule(1.0)),
+    "kept its schedule, though some failed": (
+        load(failed=(("1", "reset"),), served_in=HALF_SLOW),
+        lambda c: c.kept_schedule(1.0),
+    ),
+    "kept its schedule, slowly": (load(served_in=SLOW), lambda c: c.kept_schedule(1.0)),
+    "readable": (captured("a", "b"), lambda c: c.readable(["a", "b"])),
+    "unreadable": (captured(), lambda c: c.unreadable()),
 }
 
 # seen, sentence, what is expected, what is the case
@@ -97,7 +100,7 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     "differs": (1, lambda c: c.differs_from(1), "a value other than 1", "it is equal"),
     "at most": (1.5, lambda c: c.at_most(1.0), "at most 1", "it is 1.5"),
     "at least": (0.5, lambda c: c.at_least(1.0), "at least 1", "it is 0.5"),
-    "holds": ("", lambda c: c.holds("it is empty"), "it holds", "it is empty"),
+    "is_true": ("", lambda c: c.is_true(otherwise="it is empty"), "it holds", "it is empty"),
     "answered": (
         exchange(status=503, body_start="no healthy upstream\n"),
         lambda c: c.answered(),
@@ -173,14 +176,14 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     ),
     "too many attempts": (
         (attempt(1), attempt(2, arrived=1.025)),
-        lambda c: c.count(1),
+        lambda c: c.attempted(1),
         "1 attempts at the application",
         "2 arrived within 25 ms",
     ),
-    "too few attempts": ((), lambda c: c.count(1), "1 attempts at the application", "0 arrived"),
+    "too few attempts": ((), lambda c: c.attempted(1), "1 attempts at the application", "0 arrived"),
     "something": (
         (attempt(),),
-        lambda c: c.nothing(),
+        lambda c: c.never_arrived(),
         "nothing to reach the application",
         "1 attempts arrived",
     ),
@@ -198,20 +201,20 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     ),
     "sent too late": (
         load(lateness=SLOW),
-        lambda c: c.carried(1.0),
+        lambda c: c.kept_schedule(1.0),
         "the machine to carry the load: requests sent and served within 1 s",
         "one in ten was sent 7 s late, half of those served took 0 s",
     ),
     "more than the machine can carry": (
         load(failed=(("1", "timed-out"),), served_in=SLOW),
-        lambda c: c.carried(1.0),
+        lambda c: c.kept_schedule(1.0),
         "the machine to carry the load: requests sent and served within 1 s",
         "one in ten was sent 0 s late, half of those served took 6 s",
     ),
     "nothing to cancel": ((), lambda c: c.cancelled(), "the server to see the cancellation", "no attempt arrived"),
     "failed": (
         load(failed=(("r-1", "reset 0"),)),
-        lambda c: c.clean(),
+        lambda c: c.served_once(),
         "every request to be served exactly once",
         "of 10 requests 1 failed: r-1 reset 0",
     ),
@@ -223,30 +226,30 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
     ),
     "lost": (
         load(lost=("r-1",)),
-        lambda c: c.clean(),
+        lambda c: c.served_once(),
         "every request to be served exactly once",
         "of 10 requests 1 were lost",
     ),
     "lost for a while": (
         load(lost=("r-1",), step=0.5, slices=(GOOD_STEP, BAD_STEP, GOOD_STEP, BAD_STEP, GOOD_STEP)),
-        lambda c: c.clean(),
+        lambda c: c.served_once(),
         "every request to be served exactly once",
         "of 10 requests 1 were lost from 0.5 to 2 s after its start",
     ),
     "came twice": (
         load(duplicated=(("r-1", 2),)),
-        lambda c: c.clean(),
+        lambda c: c.served_once(),
         "every request to be served exactly once",
         "of 10 requests 1 arrived twice",
     ),
     "sent too few": (load(), lambda c: c.sent_at_least(11), "at least 11 requests", "10 were sent"),
     "a canary is missing": (
-        sight("a"),
+        captured("a"),
         lambda c: c.readable(["a", "b"]),
         "2 canaries on the wire",
         "1 of them missing",
     ),
-    "readable": (sight("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
+    "readable": (captured("a"), lambda c: c.unreadable(), "nothing readable on the wire", "found a"),
 }
 
 
@@ -282,7 +285,7 @@ def test_nobody_there_is_no_refusal(ending: Ending) -> None:
 @pytest.mark.parametrize("silent", [{"to_server": 0}, {"to_client": 0}])
 def test_silence_is_not_confidential(silent: dict[str, int]) -> None:
     with pytest.raises(Inconclusive, match="none was recorded"):
-        expect(sight(**silent)).unreadable()
+        expect(captured(**silent)).unreadable()
 
 
 def test_a_value_is_called_what_it_is() -> None:
@@ -293,7 +296,7 @@ def test_a_value_is_called_what_it_is() -> None:
 def test_a_long_list_of_failures_is_cut() -> None:
     failed = tuple((f"r-{number}", "reset") for number in range(9))
     with pytest.raises(Violation) as failure:
-        expect(load(failed=failed)).clean()
+        expect(load(failed=failed)).served_once()
     assert failure.value.actual.count("reset") == 5
 
 
@@ -363,14 +366,14 @@ RESTS_ON: dict[str, tuple[Callable[[], object], Time | None]] = {
     "refused never": (lambda: expect(exchange(Ending.TIMED_OUT, ended=4.0)).refused(FORMS), Time(1.5, 3.0)),
     "too late": (lambda: expect(exchange(ended=3.5)).took(0.5, 1.5), Time(2.0, 2.5)),
     "too early": (lambda: expect(exchange(ended=1.1)).took(0.5, 1.5), None),
-    "too many attempts": (lambda: expect((STARTED, STARTED), rests_on=TIME).count(1), None),
-    "too few attempts": (lambda: expect((STARTED,)).count(2), Time(5.0, 10.0)),
-    "an attempt too much": (lambda: expect((STARTED,), rests_on=TIME).nothing(), None),
+    "too many attempts": (lambda: expect((STARTED, STARTED), rests_on=TIME).attempted(1), None),
+    "too few attempts": (lambda: expect((STARTED,)).attempted(2), Time(5.0, 10.0)),
+    "an attempt too much": (lambda: expect((STARTED,), rests_on=TIME).never_arrived(), None),
     "not cancelled in time": (lambda: expect((STARTED,), rests_on=TIME).cancelled(), TIME),
-    "failed under load": (lambda: expect(load(failed=(("r-1", "reset"),)), rests_on=TIME).clean(), TIME),
-    "doubled under load": (lambda: expect(load(duplicated=(("r-1", 2),)), rests_on=TIME).clean(), None),
-    "lost under load": (lambda: expect(load(lost=("r-1",)), rests_on=TIME).clean(), None),
-    "readable": (lambda: expect(sight("canary"), rests_on=TIME).unreadable(), None),
+    "failed under load": (lambda: expect(load(failed=(("r-1", "reset"),)), rests_on=TIME).served_once(), TIME),
+    "doubled under load": (lambda: expect(load(duplicated=(("r-1", 2),)), rests_on=TIME).served_once(), None),
+    "lost under load": (lambda: expect(load(lost=("r-1",)), rests_on=TIME).served_once(), None),
+    "readable": (lambda: expect(captured("canary"), rests_on=TIME).unreadable(), None),
 }
 
 
@@ -397,7 +400,7 @@ async def test_the_last_observation_is_begun_after_the_deadline() -> None:
 
 def test_a_load_that_was_given_up_was_not_carried() -> None:
     with pytest.raises(Inconclusive, match="the machine to carry the load"):
-        control(load(overrun=True)).carried(1.0)
+        control(load(overrun=True)).kept_schedule(1.0)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pytest_meshcheck.checks.expect import KINDS, AttemptsClaims, control, expec
 from pytest_meshcheck.checks.leaks import REFUSALS, asserts_refusal, leaks_first
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol, Sight, Spread
+from pytest_meshcheck.model.observation import Attempt, CaptureResult, Ending, Exchange, LoadOutcome, Protocol, Spread
 
 SUITE = Path(__file__).parent
 CONTROL = "control failed: expected 2, but it is 1"
@@ -32,8 +32,8 @@ def load(reached: int) -> LoadOutcome:
     return LoadOutcome(1, (("r", "reset"),), (), (), lateness=none, latency=none, served_in=none, reached=reached)
 
 
-def sight(*found: str, octets: int = 9) -> Sight:
-    return Sight(connections=1, octets_to_server=octets, octets_to_client=octets, found=found, excerpt=b"")
+def captured(*found: str, length: int = 9) -> CaptureResult:
+    return CaptureResult(connections=1, bytes_to_server=length, bytes_to_client=length, found=found, excerpt=b"")
 
 
 FORMS = frozenset({Ending.RESET})
@@ -43,16 +43,16 @@ LEAKS: dict[str, Sentence] = {
     "an answer": lambda: expect(exchange(status=200)).refused(FORMS),
     "a call": lambda: expect(exchange(protocol=Protocol.GRPC, status=200, grpc_status=0)).refused(FORMS),
     "an echo": lambda: expect(exchange(protocol=Protocol.TCP)).refused(FORMS),
-    "an attempt": lambda: expect((attempt("r"),)).nothing(),
+    "an attempt": lambda: expect((attempt("r"),)).never_arrived(),
     "a load": lambda: expect(load(reached=1)).refused(),
-    "a canary": lambda: expect(sight("canary")).unreadable(),
+    "a canary": lambda: expect(captured("canary")).unreadable(),
 }
 NO_LEAKS: dict[str, Sentence] = {
     "an error of the data plane": lambda: expect(exchange(status=500)).refused(FORMS),
     "a refusal in another form": lambda: expect(exchange(Ending.CLOSED)).refused(FORMS),
     "nobody there": lambda: expect(exchange(Ending.CONNECT_REFUSED)).refused(FORMS),
-    "a connection that says no id": lambda: expect((attempt(""),)).nothing(),
-    "no traffic": lambda: expect(sight(octets=0)).unreadable(),
+    "a connection that says no id": lambda: expect((attempt(""),)).never_arrived(),
+    "no traffic": lambda: expect(captured(length=0)).unreadable(),
     "another assertion": lambda: expect(exchange(Ending.RESET)).answered(),
     "what is built on the control": lambda: dict[str, str]()["attempt"],
     "a control": lambda: control(3).equals(4),

@@ -39,19 +39,19 @@ def stage(adapter: Any, platform: Any) -> Stage:
 async def test_each_process_of_a_run_needs_a_stage_of_its_own() -> None:
     platform = Narrow(places=5)
     assert isinstance(platform, Limited)
-    planned = stage(NoMesh(), platform)
-    await planned.ask_for_room(["client", "server"], processes=2)
+    ready = stage(NoMesh(), platform)
+    await ready.ask_for_room(["client", "server"], processes=2)
     assert platform.asked == ["blue-run/client", "blue-run/server"]
     with pytest.raises(Inconclusive, match="too small"):
-        await planned.ask_for_room(["client", "server"], processes=3)
+        await ready.ask_for_room(["client", "server"], processes=3)
 
 
 @pytest.mark.asyncio
 async def test_who_plays_another_part_as_well_takes_one_place() -> None:
     platform = Narrow(places=1)
     mesh = IstioMesh(MeshRequest(None, 1.0, None, installed=True))  # type: ignore[arg-type]
-    await stage(mesh, platform).ask_for_room(["renewing", "other"], processes=1)
-    assert platform.asked == ["blue-run/other"]
+    await stage(mesh, platform).ask_for_room(["short_lived", "second_client"], processes=1)
+    assert platform.asked == ["blue-run/second-client"]
 
 
 @pytest.mark.asyncio

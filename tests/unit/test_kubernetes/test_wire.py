@@ -5,41 +5,41 @@ from dataclasses import dataclass
 
 import pytest
 
-from pytest_meshcheck.model.observation import Sight
-from pytest_meshcheck.platforms.kubernetes.capture.wire import Captures, Way
+from pytest_meshcheck.model.observation import CaptureResult
+from pytest_meshcheck.platforms.kubernetes.capture.wire import Captures, WirePath
 
 pytestmark = pytest.mark.asyncio
 
 
 @dataclass(frozen=True)
-class Seen:
+class Captured:
     """A capture that saw this."""
 
-    sight: Sight
+    captured: CaptureResult
 
-    async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        return self.sight
-
-
-def sight(octets: int, *found: str) -> Sight:
-    seen = {"connections": int(octets > 0), "octets_to_server": octets, "octets_to_client": octets}
-    return Sight(**seen, found=found, excerpt=b"")
+    async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
+        return self.captured
 
 
-def way(*legs: Sequence[Sight]) -> Way:
-    return Way("client", "server", [Captures([Seen(one) for one in leg]) for leg in legs])  # type: ignore[misc]
+def captured(length: int, *found: str) -> CaptureResult:
+    seen = {"connections": int(length > 0), "bytes_to_server": length, "bytes_to_client": length}
+    return CaptureResult(**seen, found=found, excerpt=b"")
+
+
+def path(*legs: Sequence[CaptureResult]) -> WirePath:
+    return WirePath("client", "server", [Captures([Captured(one) for one in leg]) for leg in legs])  # type: ignore[misc]
 
 
 async def test_one_node_of_a_leg_is_enough() -> None:
-    seen = await way([sight(0), sight(9, "text")]).look_for(("text", "other"))
-    assert (seen.octets_to_server, seen.found) == (9, ("text",))
+    seen = await path([captured(0), captured(9, "text")]).look_for(("text", "other"))
+    assert (seen.bytes_to_server, seen.found) == (9, ("text",))
 
 
 async def test_a_leg_that_was_not_seen_shows_nothing() -> None:
-    seen = await way([sight(9)], [sight(0), sight(0)]).look_for(("text",))
-    assert (seen.octets_to_server, seen.octets_to_client, seen.connections) == (0, 0, 0)
+    seen = await path([captured(9)], [captured(0), captured(0)]).look_for(("text",))
+    assert (seen.bytes_to_server, seen.bytes_to_client, seen.connections) == (0, 0, 0)
 
 
 async def test_what_is_readable_on_any_leg_is_found() -> None:
-    seen = await way([sight(9)], [sight(7, "text")]).look_for(("other", "text"))
-    assert (seen.octets_to_client, seen.found) == (7, ("text",))
+    seen = await path([captured(9)], [captured(7, "text")]).look_for(("other", "text"))
+    assert (seen.bytes_to_client, seen.found) == (7, ("text",))

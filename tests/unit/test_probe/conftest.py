@@ -54,10 +54,10 @@ class Pair:
         assert isinstance(reply, m.Exchanged), reply
         return reply.exchange
 
-    async def watch(self, *looks: m.Look, in_a_row: int = 3, within: float = 20.0) -> tuple[m.Sighting, ...]:
-        reply = await self.client.call(m.Watch(looks, in_a_row, within))
+    async def watch(self, *polls: m.Poll, in_a_row: int = 3, within: float = 20.0) -> tuple[m.PollResult, ...]:
+        reply = await self.client.call(m.Watch(polls, in_a_row, within))
         assert isinstance(reply, m.Watched), reply
-        return reply.sightings
+        return reply.results
 
     async def fails(self, **fields: Any) -> str:
         reply = await self.client.call(m.Send(m.Request(**fields)))

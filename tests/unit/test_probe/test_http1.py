@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.body import seeded_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,8 +35,8 @@ async def test_bodies_arrive_whole(pair: Any, length: int, chunked: bool, delay:
     await pair.script(request_id, m.Answer(body=m.Body(length=length, seed=8), body_delay=delay))
     seen = await pair.send(request_id, method="POST", body=body, chunked=chunked, body_delay=delay)
     (attempt,) = await pair.ledger(request_id)
-    assert (attempt.body_length, attempt.body_sha256) == (length, hashlib.sha256(octets(7, length)).hexdigest())
-    assert (seen.body_length, seen.body_sha256) == (length, hashlib.sha256(octets(8, length)).hexdigest())
+    assert (attempt.body_length, attempt.body_sha256) == (length, hashlib.sha256(seeded_bytes(7, length)).hexdigest())
+    assert (seen.body_length, seen.body_sha256) == (length, hashlib.sha256(seeded_bytes(8, length)).hexdigest())
     assert attempt.header("transfer-encoding") == ("chunked" if chunked else None)
 
 
@@ -114,7 +114,7 @@ async def test_the_delay_comes_before_the_head(pair: Any) -> None:
     assert seen.seconds >= 0.3
 
 
-async def test_raw_octets_go_out_as_they_are(pair: Any) -> None:
+async def test_raw_bytes_go_out_as_they_are(pair: Any) -> None:
     raw = b"GET /raw HTTP/1.1\r\nhOST:  a b \r\nx-meshcheck-id: raw\r\n\r\n"
     seen = await pair.send("raw", raw=raw)
     (attempt,) = await pair.ledger("raw")
@@ -122,7 +122,7 @@ async def test_raw_octets_go_out_as_they_are(pair: Any) -> None:
     assert attempt.headers == (("hOST", "a b"), ("x-meshcheck-id", "raw"))
 
 
-async def test_octets_that_are_no_http_are_written_down_and_refused(pair: Any) -> None:
+async def test_bytes_that_are_no_http_are_written_down_and_refused(pair: Any) -> None:
     before = len(await pair.ledger(""))
     seen = await pair.send("garbage", raw=b"\x16\x03\x01 hello\r\n\r\n")
     nameless = [a for a in await pair.ledger("", since=before) if not a.request_id]
@@ -166,7 +166,7 @@ async def test_a_body_pauses_until_it_is_resumed(pair: Any, first: int, chunked:
     assert await pair.client.call(m.Resume(request_id)) == m.Done()
     assert (await sending).exchange.status == 200
     (attempt,) = await pair.ledger(request_id)
-    assert attempt.body_sha256 == hashlib.sha256(octets(7, 1000)).hexdigest()
+    assert attempt.body_sha256 == hashlib.sha256(seeded_bytes(7, 1000)).hexdigest()
 
 
 async def test_a_request_that_has_ended_is_resumed_in_vain(pair: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.body import seeded_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,8 +24,8 @@ async def test_bodies_arrive_whole(pair: Any, length: int, delay: float) -> None
     body = m.Body(length=length, seed=7)
     seen = await pair.send(request_id, protocol=H2C, method="POST", body=body, body_delay=delay)
     (attempt,) = await pair.ledger(request_id)
-    assert (attempt.body_length, attempt.body_sha256) == (length, hashlib.sha256(octets(7, length)).hexdigest())
-    assert (seen.body_length, seen.body_sha256) == (length, hashlib.sha256(octets(8, length)).hexdigest())
+    assert (attempt.body_length, attempt.body_sha256) == (length, hashlib.sha256(seeded_bytes(7, length)).hexdigest())
+    assert (seen.body_length, seen.body_sha256) == (length, hashlib.sha256(seeded_bytes(8, length)).hexdigest())
     assert (seen.status, attempt.protocol, attempt.authority) == (200, H2C, "server")
 
 
@@ -91,7 +91,7 @@ async def test_grpc_echoes_every_kind_of_call(pair: Any, kind: str, sent: int, e
 
 async def test_grpc_carries_a_large_message(pair: Any) -> None:
     seen = await pair.send("grpc-large", "grpc", protocol=GRPC, body=m.Body(length=5 << 20, seed=3))
-    assert seen.body_sha256 == hashlib.sha256(octets(3, 5 << 20)).hexdigest()
+    assert seen.body_sha256 == hashlib.sha256(seeded_bytes(3, 5 << 20)).hexdigest()
 
 
 @pytest.mark.parametrize("trailers_only", [False, True])
@@ -176,7 +176,7 @@ async def test_a_body_pauses_until_it_is_resumed(pair: Any, first: int) -> None:
     assert await pair.client.call(m.Resume(request_id)) == m.Done()
     assert (await sending).exchange.status == 200
     (attempt,) = await pair.ledger(request_id)
-    assert attempt.body_sha256 == hashlib.sha256(octets(7, 1000)).hexdigest()
+    assert attempt.body_sha256 == hashlib.sha256(seeded_bytes(7, 1000)).hexdigest()
 
 
 @pytest.mark.parametrize("before", [0, 1])

@@ -94,7 +94,7 @@ async def test_large_messages_go_through(pair: Any) -> None:
     assert (await pair.send("large")).body_length == 5 << 20
 
 
-async def test_octets_that_are_no_message_lose_the_probe() -> None:
+async def test_bytes_that_are_no_message_lose_the_probe() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "print('hello, this is no probe')", stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -17,21 +17,21 @@ async def record(pair: Any, name: str, listen: tuple[str, int], forward: tuple[s
     assert await pair.client.call(m.Record(name, listen, forward)) == m.Done()
 
 
-async def seen(pair: Any, name: str, *needles: str) -> m.Sight:
+async def seen(pair: Any, name: str, *needles: str) -> m.CaptureResult:
     reply = await pair.client.call(m.LookFor(name, needles))
-    assert isinstance(reply, m.Seen), reply
-    return reply.sight
+    assert isinstance(reply, m.CaptureReply), reply
+    return reply.captured
 
 
 async def test_a_canary_is_found_in_both_directions_and_no_other(pair: Any, unused: tuple[str, int]) -> None:
     await record(pair, "both", unused, pair.ports["http"])
     await pair.script("both", m.Answer(body=m.Body(text="canary-of-answer")))
     exchange = await pair.send("both", unused, headers=(("x-canary", "canary-of-request"),))
-    sight = await seen(pair, "both", "canary-of-request", "canary-of-answer", "canary-of-nobody")
+    captured = await seen(pair, "both", "canary-of-request", "canary-of-answer", "canary-of-nobody")
     assert exchange.status == 200
-    assert sight.found == ("canary-of-request", "canary-of-answer")
-    assert (sight.connections, sight.excerpt[:14]) == (1, b"GET / HTTP/1.1")
-    assert b"canary-of-answer" in sight.excerpt
+    assert captured.found == ("canary-of-request", "canary-of-answer")
+    assert (captured.connections, captured.excerpt[:14]) == (1, b"GET / HTTP/1.1")
+    assert b"canary-of-answer" in captured.excerpt
     assert await pair.client.call(m.StopRecording("both")) == m.Done()
     assert (await pair.send("stopped", unused)).ending is m.Ending.CONNECT_REFUSED
 
@@ -44,8 +44,8 @@ async def test_a_canary_that_is_split_over_two_writes_is_found(pair: Any, unused
     writer.write(b"ry-17 and more")
     assert await reader.readexactly(14) == b"ry-17 and more"
     writer.close()
-    sight = await seen(pair, "split", "canary-17")
-    assert (sight.found, sight.octets_to_server, sight.octets_to_client) == (("canary-17",), 24, 24)
+    captured = await seen(pair, "split", "canary-17")
+    assert (captured.found, captured.bytes_to_server, captured.bytes_to_client) == (("canary-17",), 24, 24)
     await pair.client.call(m.StopRecording("split"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.body import seeded_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,7 +25,7 @@ async def test_what_is_sent_comes_back(pair: Any, length: int, port: str) -> Non
         request_id, port, protocol=TCP, server_first=port == "banner", body=m.Body(length=length, seed=5)
     )
     (attempt,) = await pair.ended(request_id)
-    digest = hashlib.sha256(octets(5, length)).hexdigest()
+    digest = hashlib.sha256(seeded_bytes(5, length)).hexdigest()
     assert (seen.ending, seen.body_length, seen.body_sha256) == (m.Ending.ANSWERED, length, digest)
     assert (attempt.body_length, attempt.body_sha256, attempt.number) == (length, digest, 1)
     assert attempt.ending is m.AttemptEnding.ANSWERED
@@ -166,7 +166,7 @@ async def test_a_stream_stays_open_and_echoes(pair: Any, port: str, protocol: m.
     first = await pair.client.call(m.EchoOnStream(request.request_id, m.Body(length=100, seed=1)))
     second = await pair.client.call(m.EchoOnStream(request.request_id, m.Body(length=200_000, seed=2)))
     assert [reply.exchange.ending for reply in (opened, first, second)] == [m.Ending.ANSWERED] * 3
-    assert second.exchange.body_sha256 == hashlib.sha256(octets(2, 200_000)).hexdigest()
+    assert second.exchange.body_sha256 == hashlib.sha256(seeded_bytes(2, 200_000)).hexdigest()
     (attempt,) = await pair.ledger(request.request_id)
     assert attempt.ending is m.AttemptEnding.OPEN
     assert await pair.client.call(m.CloseStream(request.request_id)) == m.Done()

@@ -18,7 +18,7 @@ from hyperframe.frame import GoAwayFrame
 
 from pytest_meshcheck.model.pki import Authority
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.body import seeded_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,8 +60,8 @@ async def test_bodies_arrive_whole(pair: Any, behind: Any, protocol: m.Protocol,
     body = m.Body(length=length, seed=7)
     seen = await pair.send(request_id, **await behind(protocol), method="POST", body=body)
     (attempt,) = await pair.ledger(request_id)
-    assert (attempt.body_length, attempt.body_sha256) == (length, hashlib.sha256(octets(7, length)).hexdigest())
-    assert (seen.body_length, seen.body_sha256) == (length, hashlib.sha256(octets(8, length)).hexdigest())
+    assert (attempt.body_length, attempt.body_sha256) == (length, hashlib.sha256(seeded_bytes(7, length)).hexdigest())
+    assert (seen.body_length, seen.body_sha256) == (length, hashlib.sha256(seeded_bytes(8, length)).hexdigest())
     assert (seen.status, seen.tls.alpn) == (200, "h2")
     assert (attempt.protocol, attempt.port, attempt.peer) == (protocol, f"behind {protocol}", tuple(seen.local))
 

@@ -12,35 +12,35 @@ POLICIES = m.POLICIES_HEADER
 
 
 async def test_what_is_as_expected_is_looked_at_several_times_in_a_row(pair: Any) -> None:
-    (sighting,) = await pair.watch(look(pair, "steady", m.Sign.SERVED, expected=True))
-    assert sighting == m.Sighting(shown=True, convincing=True)
+    (result,) = await pair.watch(poll(pair, "steady", m.Property.SERVED, expected=True))
+    assert result == m.PollResult(value=True, convincing=True)
     assert [len(await pair.ledger(f"steady-{number}")) for number in range(4)] == [1, 1, 1, 0]
 
 
 async def test_one_answer_that_is_not_as_expected_begins_the_row_anew(pair: Any) -> None:
     await pair.script("wavering-1", m.Answer(status=503))
-    (sighting,) = await pair.watch(look(pair, "wavering", m.Sign.SERVED, expected=True))
-    assert sighting == m.Sighting(shown=True, convincing=True)
+    (result,) = await pair.watch(poll(pair, "wavering", m.Property.SERVED, expected=True))
+    assert result == m.PollResult(value=True, convincing=True)
     assert [len(await pair.ledger(f"wavering-{number}")) for number in range(6)] == [1, 1, 1, 1, 1, 0]
 
 
 async def test_what_never_comes_is_given_up(pair: Any) -> None:
-    (sighting,) = await pair.watch(look(pair, "never", m.Sign.SERVED, expected=False), within=0.0)
-    assert sighting == m.Sighting(shown=True, convincing=False)
+    (result,) = await pair.watch(poll(pair, "never", m.Property.SERVED, expected=False), within=0.0)
+    assert result == m.PollResult(value=True, convincing=False)
 
 
 @pytest.mark.parametrize("changes", [1, 3])
 async def test_what_is_not_known_before_has_to_be_the_same_several_times(pair: Any, changes: int) -> None:
     for number in range(changes):
         await pair.script(f"same-{changes}-{number}", m.Answer(status=200 if number % 2 else 503))
-    (sighting,) = await pair.watch(look(pair, f"same-{changes}", m.Sign.SERVED))
-    assert sighting == m.Sighting(shown=True, convincing=True)
+    (result,) = await pair.watch(poll(pair, f"same-{changes}", m.Property.SERVED))
+    assert result == m.PollResult(value=True, convincing=True)
 
 
 async def test_of_several_looks_each_ends_by_itself(pair: Any) -> None:
     await pair.script("slow-0", m.Answer(status=503))
-    looks = [look(pair, name, m.Sign.SERVED, expected=True) for name in ("quick", "slow")]
-    assert await pair.watch(*looks) == (m.Sighting(shown=True, convincing=True),) * 2
+    polls = [poll(pair, name, m.Property.SERVED, expected=True) for name in ("quick", "slow")]
+    assert await pair.watch(*polls) == (m.PollResult(value=True, convincing=True),) * 2
     assert len(await pair.ledger("slow-3")) == 1
     assert len(await pair.ledger("quick-3")) == 0
 
@@ -48,23 +48,25 @@ async def test_of_several_looks_each_ends_by_itself(pair: Any) -> None:
 @pytest.mark.parametrize("port", ["http", "grpc"])
 async def test_policies_are_seen_in_what_the_server_was_sent(pair: Any, port: str) -> None:
     fields = {"protocol": m.Protocol.GRPC, "path": "/meshcheck.Probe/Unary"} if port == "grpc" else {}
-    asked = look(pair, f"sent-{port}", m.Sign.POLICIES, port, expected="mark", headers=((POLICIES, "mark"),), **fields)
-    assert await pair.watch(asked) == (m.Sighting(shown="mark", convincing=True),)
+    asked = poll(
+        pair, f"sent-{port}", m.Property.POLICIES, port, expected="mark", headers=((POLICIES, "mark"),), **fields
+    )
+    assert await pair.watch(asked) == (m.PollResult(value="mark", convincing=True),)
 
 
 async def test_policies_are_seen_in_the_answer_first(pair: Any) -> None:
     for number in range(3):
         await pair.script(f"answered-{number}", m.Answer(headers=((POLICIES, "answer"),)))
-    asked = look(pair, "answered", m.Sign.POLICIES, expected="answer", headers=((POLICIES, "sent"),))
-    assert await pair.watch(asked) == (m.Sighting(shown="answer", convincing=True),)
+    asked = poll(pair, "answered", m.Property.POLICIES, expected="answer", headers=((POLICIES, "sent"),))
+    assert await pair.watch(asked) == (m.PollResult(value="answer", convincing=True),)
 
 
 async def test_no_answer_is_not_the_same_as_no_policies(pair: Any) -> None:
     await pair.script("silent-0", m.Answer(behaviour=m.Behaviour.RESET))
-    (sighting,) = await pair.watch(look(pair, "silent", m.Sign.POLICIES, expected=None), within=0.0)
-    assert sighting == m.Sighting(shown=False, convincing=False)
-    (sighting,) = await pair.watch(look(pair, "answer", m.Sign.POLICIES, expected=None), within=0.0)
-    assert sighting == m.Sighting(shown=None, convincing=True)
+    (result,) = await pair.watch(poll(pair, "silent", m.Property.POLICIES, expected=None), within=0.0)
+    assert result == m.PollResult(value=False, convincing=False)
+    (result,) = await pair.watch(poll(pair, "answer", m.Property.POLICIES, expected=None), within=0.0)
+    assert result == m.PollResult(value=None, convincing=True)
 
 
 async def test_a_scripted_answer_tells_nothing_that_is_not_scripted(pair: Any) -> None:
@@ -73,6 +75,6 @@ async def test_a_scripted_answer_tells_nothing_that_is_not_scripted(pair: Any) -
     assert seen.header(m.POLICIES_SEEN_HEADER) is None
 
 
-def look(pair: Any, request_id: str, sign: m.Sign, port: str = "http", **fields: Any) -> m.Look:
+def poll(pair: Any, request_id: str, examined: m.Property, port: str = "http", **fields: Any) -> m.Poll:
     expected = {"expected": fields.pop("expected")} if "expected" in fields else {}
-    return m.Look(request=pair.request(request_id, port, **fields), sign=sign, **expected)
+    return m.Poll(request=pair.request(request_id, port, **fields), examined=examined, **expected)

@@ -11,11 +11,11 @@ from wsproto.connection import Connection as Frames
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.utilities import generate_accept_token
 
-from pytest_meshcheck.model.observation import join
+from pytest_meshcheck.model.observation import outcome_of
 from pytest_meshcheck.probe.client.exchange import Observed
 from pytest_meshcheck.probe.client.websocket import WebSocket
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.probe.protocol.body import octets
+from pytest_meshcheck.probe.protocol.body import seeded_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,7 +51,7 @@ async def test_the_ledger_shows_the_upgrade_as_it_was_asked_for(pair: Any) -> No
 async def test_every_message_comes_back_whole(pair: Any, length: int) -> None:
     seen = await send(pair, f"echo-{length}", body=m.Body(length=length, seed=3), messages=3)
     (attempt,) = await pair.ledger(f"echo-{length}")
-    digest = hashlib.sha256(3 * octets(3, length)).hexdigest()
+    digest = hashlib.sha256(3 * seeded_bytes(3, length)).hexdigest()
     assert (seen.ending, seen.messages) == (E.ANSWERED, 3)
     assert (seen.body_length, seen.body_sha256) == (3 * length, digest)
     assert (attempt.body_length, attempt.body_sha256) == (3 * length, digest)
@@ -306,7 +306,7 @@ async def test_a_stream_stays_open_and_closes_in_order(pair: Any) -> None:
         await pair.client.call(m.EchoOnStream("ws-stream", m.Body(length=length, seed=1))) for length in (1, 99)
     ]
     assert [reply.exchange.ending for reply in replies] == [E.ANSWERED] * 3
-    assert replies[-1].exchange.body_sha256 == hashlib.sha256(octets(1, 99)).hexdigest()
+    assert replies[-1].exchange.body_sha256 == hashlib.sha256(seeded_bytes(1, 99)).hexdigest()
     (attempt,) = await pair.ledger("ws-stream")
     assert attempt.ending is A.OPEN
     await pair.client.call(m.CloseStream("ws-stream"))
@@ -328,16 +328,16 @@ async def test_a_load_of_websockets_is_good_where_each_was_served(pair: Any) -> 
     assert await pair.client.call(m.StartLoad(plan)) == m.Done()
     result = (await pair.client.call(m.FinishLoad("ws-load"))).result
     assert result.statuses == (101, 403, 101, 101, 101)
-    outcome = join(await pair.ledger("ws-load-", prefix=True), result)
+    outcome = outcome_of(await pair.ledger("ws-load-", prefix=True), result)
     assert [name for name, _ in outcome.failed] == ["ws-load-1"]
 
 
 async def test_what_is_served_is_looked_at_as_with_other_protocols(pair: Any) -> None:
-    looks = [
-        m.Look(request=pair.request(name, "ws", protocol=WS, headers=headers), sign=sign, expected=expected)
-        for name, sign, headers, expected in (
-            ("ws-served", m.Sign.SERVED, (), True),
-            ("ws-marked", m.Sign.POLICIES, ((m.POLICIES_HEADER, "mark"),), "mark"),
+    polls = [
+        m.Poll(request=pair.request(name, "ws", protocol=WS, headers=headers), examined=examined, expected=expected)
+        for name, examined, headers, expected in (
+            ("ws-served", m.Property.SERVED, (), True),
+            ("ws-marked", m.Property.POLICIES, ((m.POLICIES_HEADER, "mark"),), "mark"),
         )
     ]
-    assert all(sighting.convincing for sighting in await pair.watch(*looks))
+    assert all(result.convincing for result in await pair.watch(*polls))

@@ -91,7 +91,7 @@ PLACES: dict[str, Callable[[str], Entry]] = {
     "subject": lambda secret: Entry("exchange", f"blue/client {secret}", exchange()),
     "kind": lambda secret: Entry(secret, "blue/client", exchange()),
     "observation": lambda secret: Entry("measured", "x", secret),
-    "octets": lambda secret: Entry("measured", "x", secret.encode()),
+    "bytes": lambda secret: Entry("measured", "x", secret.encode()),
     "detail": lambda secret: Entry("exchange", "x", exchange(detail=secret)),
     "body": lambda secret: Entry("exchange", "x", exchange(body_start=secret)),
     "header": lambda secret: Entry("exchange", "x", exchange(headers=(("x-told", secret), (secret, "y")))),
@@ -103,7 +103,7 @@ PLACES: dict[str, Callable[[str], Entry]] = {
     "wire": lambda secret: Entry(
         "wire",
         "x",
-        m.Sight(connections=1, octets_to_server=1, octets_to_client=1, found=(secret,), excerpt=secret.encode()),
+        m.CaptureResult(connections=1, bytes_to_server=1, bytes_to_client=1, found=(secret,), excerpt=secret.encode()),
     ),
     "something else": lambda secret: Entry("measured", "x", ValueError(secret)),
 }
@@ -200,8 +200,10 @@ def test_the_summary_is_for_reading(tmp_path: Path) -> None:
 
 
 def test_policies_and_wire_have_files_of_their_own(tmp_path: Path) -> None:
-    sight = m.Sight(connections=1, octets_to_server=3, octets_to_client=0, found=(), excerpt=b"GET / HTTP/1.1\r\n\x00")
-    entries = [Entry("policy", "MutualTls", [{"kind": "Listener"}]), Entry("wire", "a -> b", sight)]
+    captured = m.CaptureResult(
+        connections=1, bytes_to_server=3, bytes_to_client=0, found=(), excerpt=b"GET / HTTP/1.1\r\n\x00"
+    )
+    entries = [Entry("policy", "MutualTls", [{"kind": "Listener"}]), Entry("wire", "a -> b", captured)]
     write_evidence(tmp_path, entries)
     (policy,) = json.loads((tmp_path / "manifests.json").read_text())
     assert policy["manifests"] == [{"kind": "Listener"}]
@@ -216,7 +218,7 @@ def test_evidence_of_an_earlier_run_is_replaced_and_nothing_else(tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} == {"proxy.log", "observations.jsonl", "exchanges.md"}
 
 
-def test_a_dump_has_sixteen_octets_a_line() -> None:
+def test_a_dump_has_sixteen_bytes_a_line() -> None:
     assert hexdump(bytes(range(17))).splitlines()[1] == f"00000010  {'10':<47}  ."
 
 

@@ -120,9 +120,9 @@ def test_the_page_can_be_drawn(size: tuple[int, int], sample: Report, chromium: 
     page, picture = tmp_path / "report.html", tmp_path / "page.png"
     page.write_text(html.render(sample))
     chromium(page, f"--window-size={size[0]},{size[1]}", f"--screenshot={picture}")
-    octets = picture.read_bytes()
-    assert struct.unpack(">II", octets[16:24]) == size
-    assert len(octets) > 10_000, "a blank page is a smaller picture"
+    image = picture.read_bytes()
+    assert struct.unpack(">II", image[16:24]) == size
+    assert len(image) > 10_000, "a blank page is a smaller picture"
 
 
 @pytest.mark.parametrize("verdict", Verdict)

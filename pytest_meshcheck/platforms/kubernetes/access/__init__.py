@@ -1,1 +1,1 @@
-"""Access to a cluster: which cluster, and what the user may do there."""
+"""Access to a cluster: which cluster, and the user's permissions there."""

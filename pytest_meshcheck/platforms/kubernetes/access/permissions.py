@@ -36,7 +36,7 @@ PLATFORM = (
 """Permissions of every run."""
 
 ADMINISTRATOR = Permission("*", "*", ("*",))
-"""Needed to install a mesh: its charts grant roles, and nobody can grant permissions that they lack."""
+"""Needed to install a mesh: its charts grant roles, and granting a permission requires having it."""
 
 READINESS = (
     Permission("apps", "deployments", ("get", "list", "watch")),

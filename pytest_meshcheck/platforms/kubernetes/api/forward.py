@@ -23,7 +23,7 @@ REFUSED = 400
 
 
 class NoAnswer(Exception):
-    """A port does not answer; the message says why."""
+    """A port does not answer; the message has the reason."""
 
 
 async def fetch(executor: Executor, namespace: str, pod: str, port: int, target: str) -> str | None:
@@ -54,7 +54,7 @@ async def _exchanged(socket: aiohttp.ClientWebSocketResponse, target: str) -> tu
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     asked = h11.Request(method="GET", target=target, headers=[("Host", "localhost"), ("Connection", "close")])
     sent = (http.send(asked) or b"") + (http.send(h11.EndOfMessage()) or b"")
-    with contextlib.suppress(ConnectionError):  # where it ended at once, what is received says why
+    with contextlib.suppress(ConnectionError):  # if it ended at once, the received bytes say why
         await socket.send_bytes(bytes([DATA]) + sent)
     status, body, begun = 0, bytearray(), set[int]()
     while True:
@@ -70,7 +70,7 @@ async def _exchanged(socket: aiohttp.ClientWebSocketResponse, target: str) -> tu
 
 
 async def _received(socket: aiohttp.ClientWebSocketResponse, begun: set[int]) -> bytes:
-    """The next bytes of the port; empty at their end. NoAnswer for what the API server says is wrong."""
+    """The next bytes of the port; empty at their end. NoAnswer with the error that the API server reports."""
     async for message in socket:
         if not isinstance(message.data, bytes) or not message.data:
             continue

@@ -83,7 +83,7 @@ class Api(Server):
         """Create a resource or change it to this, by server-side apply, which can be repeated.
 
         Raises:
-            Inconclusive: The server rejects it; says what and why.
+            Inconclusive: The server rejects it; the message names the resource and the reason.
         """
         path = await self._path(manifest)
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
@@ -99,11 +99,11 @@ class Api(Server):
             await asyncio.sleep(pause)
 
     async def created_dry(self, path: str, manifest: Manifest) -> Object:
-        """What the server and its webhooks would make of a new resource under a path; raises Refused."""
+        """A new resource under a path as the server and its webhooks would create it; raises Refused."""
         return await self.patiently("POST", path, [("dryRun", "All")], manifest)
 
     async def delete(self, manifest: Manifest, grace: int | None = None) -> None:
-        """Delete a resource, with what it owns; one that is gone already is no error."""
+        """Delete a resource with its dependents; one that is gone already is no error."""
         query = [("propagationPolicy", "Background")]
         if grace is not None:
             query.append(("gracePeriodSeconds", str(grace)))

@@ -102,7 +102,7 @@ class Pipe:
             self._outgoing.put_nowait(data[start : start + CHUNK])
 
     def close(self) -> None:
-        """Send what is queued, then end the stream."""
+        """Send the queued bytes, then end the stream."""
         if not self._closing:
             self._closing = True
             self._outgoing.put_nowait(None)

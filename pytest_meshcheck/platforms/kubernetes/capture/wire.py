@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pytest_meshcheck.model.observation import Sight
+from pytest_meshcheck.model.observation import CaptureResult
 from pytest_meshcheck.platforms.recording import Recording
 from pytest_meshcheck.probe.capture.limits import EXCERPT
 from pytest_meshcheck.probe.controller import Probe
@@ -28,49 +28,49 @@ class End:
 
 @dataclass(frozen=True)
 class Captures:
-    """The captures of one leg, one per node; what any of them saw was there."""
+    """The captures of one leg, one per node; bytes that any of them saw were there."""
 
     captures: Sequence[Recording]
 
-    async def look_for(self, needles: tuple[str, ...]) -> Sight:
+    async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Search the captures so far. A connection across two nodes is seen on both, and counted once."""
-        sights = [await capture.look_for(needles) for capture in self.captures]
-        fullest = max(sights, key=lambda sight: sight.octets_to_server + sight.octets_to_client)
-        return Sight(
-            connections=max(sight.connections for sight in sights),
-            octets_to_server=fullest.octets_to_server,
-            octets_to_client=fullest.octets_to_client,
-            found=_found(needles, sights),
+        results = [await capture.look_for(needles) for capture in self.captures]
+        fullest = max(results, key=lambda captured: captured.bytes_to_server + captured.bytes_to_client)
+        return CaptureResult(
+            connections=max(captured.connections for captured in results),
+            bytes_to_server=fullest.bytes_to_server,
+            bytes_to_client=fullest.bytes_to_client,
+            found=_found(needles, results),
             excerpt=fullest.excerpt,
         )
 
 
 @dataclass(frozen=True)
-class Way:
-    """The captures of all legs between two workloads; what was seen on any of them was there."""
+class WirePath:
+    """The captures of all legs between two workloads; bytes seen on any of them were there."""
 
     client: str
     server: str
     legs: Sequence[Captures]
 
-    async def look_for(self, needles: tuple[str, ...]) -> Sight:
-        """Search every leg. The bytes are those of the leg with the fewest: a leg without bytes proves nothing."""
-        sights = [await leg.look_for(needles) for leg in self.legs]
-        return Sight(
-            connections=min(sight.connections for sight in sights),
-            octets_to_server=min(sight.octets_to_server for sight in sights),
-            octets_to_client=min(sight.octets_to_client for sight in sights),
-            found=_found(needles, sights),
-            excerpt=b"".join(sight.excerpt for sight in sights)[:EXCERPT],
+    async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
+        """Search every leg. The leg with the fewest bytes counts: a leg without bytes proves nothing."""
+        results = [await leg.look_for(needles) for leg in self.legs]
+        return CaptureResult(
+            connections=min(captured.connections for captured in results),
+            bytes_to_server=min(captured.bytes_to_server for captured in results),
+            bytes_to_client=min(captured.bytes_to_client for captured in results),
+            found=_found(needles, results),
+            excerpt=b"".join(captured.excerpt for captured in results)[:EXCERPT],
         )
 
 
 @asynccontextmanager
-async def watched(ends: Sequence[End], port: str, watchers: Mapping[str, Probe]) -> AsyncIterator[Way]:
+async def watched(ends: Sequence[End], port: str, watchers: Mapping[str, Probe]) -> AsyncIterator[WirePath]:
     """Capture the traffic from each end to the next; ``watchers`` are the privileged probes by node."""
     async with AsyncExitStack() as stack:
         legs = [await _leg(stack, one, other, port, watchers) for one, other in itertools.pairwise(ends)]
-        yield Way(ends[0].name, ends[-1].name, legs)
+        yield WirePath(ends[0].name, ends[-1].name, legs)
 
 
 async def _leg(stack: AsyncExitStack, one: End, other: End, port: str, watchers: Mapping[str, Probe]) -> Captures:
@@ -84,5 +84,5 @@ async def _leg(stack: AsyncExitStack, one: End, other: End, port: str, watchers:
     return Captures(captures)
 
 
-def _found(needles: tuple[str, ...], sights: Sequence[Sight]) -> tuple[str, ...]:
-    return tuple(needle for needle in needles if any(needle in sight.found for sight in sights))
+def _found(needles: tuple[str, ...], results: Sequence[CaptureResult]) -> tuple[str, ...]:
+    return tuple(needle for needle in needles if any(needle in captured.found for captured in results))

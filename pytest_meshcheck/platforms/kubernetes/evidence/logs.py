@@ -1,4 +1,4 @@
-"""Evidence about pods: logs, events, and what a pod waits for; without secrets."""
+"""Evidence about pods: logs, events, and the reason why a pod is not ready; without secrets."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Workloads as resources and pods: what is applied, what runs, and whether it fits on the nodes."""
+"""Workloads as resources and pods: manifests, running pods, and whether they fit on the nodes."""

@@ -90,7 +90,7 @@ def namespace(
 
 
 def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:
-    """A workload's service account, service and deployment; ``metadata`` is what the mesh requires on its pods."""
+    """A workload's service account, service and deployment; ``metadata`` is required by the mesh on its pods."""
     leads_to = FIRST if spec.replicas == 1 else None
     return [
         service_account(owner, spec),

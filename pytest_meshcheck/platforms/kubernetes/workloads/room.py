@@ -73,14 +73,14 @@ class Room:
 def requested(pod: Object) -> Room:
     """The requests of one pod: of all containers that run at once, or of a larger init container before them."""
     spec = pod["spec"]
-    beside, most = Room(), Room()
+    sidecars, most = Room(), Room()
     for container in spec.get("initContainers", ()):
         if container.get("restartPolicy") == "Always":
-            beside += _of(container)
-            most = _most(most, beside)
+            sidecars += _of(container)
+            most = _most(most, sidecars)
         else:
-            most = _most(most, beside + _of(container))
-    running = total([beside, *map(_of, spec["containers"])])
+            most = _most(most, sidecars + _of(container))
+    running = total([sidecars, *map(_of, spec["containers"])])
     largest = _most(most, running) + _read(spec.get("overhead", {}))
     return Room(largest.cpu, largest.memory, 1)
 

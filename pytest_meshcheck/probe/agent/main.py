@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from pytest_meshcheck.probe.agent.control_session import Conversation
+from pytest_meshcheck.probe.agent.control_session import ControlSession
 from pytest_meshcheck.probe.agent.control_socket import STREAM_LIMIT, serve
 from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 
@@ -72,4 +72,4 @@ async def converse(commands: BinaryIO, replies: BinaryIO) -> None:
     await loop.connect_read_pipe(lambda: protocol, commands)
     transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, replies)
     writer = asyncio.StreamWriter(transport, flow, None, loop)
-    await Conversation().over(reader, writer)
+    await ControlSession().over(reader, writer)

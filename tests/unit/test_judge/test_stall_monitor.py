@@ -11,13 +11,13 @@ from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Stall
 from pytest_meshcheck.probe.protocol.messages import Standstill
-from pytest_meshcheck.testbed.standstill import Standstills
+from pytest_meshcheck.testbed.stall_monitor import StallMonitor
 
 pytestmark = pytest.mark.asyncio
 
 
 @dataclass
-class Beside:
+class OtherProcesses:
     """What a platform says of its processes."""
 
     stalls_of: Sequence[Stall] = ()
@@ -32,8 +32,8 @@ class Beside:
         return {"probes": 0.25}
 
 
-def standstills(*stalls: Stall, gone: str = "") -> Standstills:
-    made = Standstills(Beside(stalls, gone))  # type: ignore[arg-type]
+def monitor(*stalls: Stall, gone: str = "") -> StallMonitor:
+    made = StallMonitor(OtherProcesses(stalls, gone))  # type: ignore[arg-type]
     made.pulse.begin()
     made.begin_check()
     return made
@@ -51,30 +51,30 @@ async def test_a_standstill_that_is_long_enough_explains_what_rests_on_time() ->
     with pytest.raises(
         Inconclusive, match=r"probe of blue/client stood still for 1.5 s, which can explain this: expec"
     ):
-        await standstills(stall(0.1), stall(1.5)).excuse(violation(1.0))
+        await monitor(stall(0.1), stall(1.5)).excuse(violation(1.0))
 
 
 @pytest.mark.parametrize("lost", [2.0, None], ids=["too-short", "by-order"])
 async def test_a_standstill_does_not_explain_more_than_it_can(lost: float | None) -> None:
-    await standstills(stall(1.5)).excuse(violation(lost))
+    await monitor(stall(1.5)).excuse(violation(lost))
 
 
 async def test_a_shortage_explains_it_whatever_the_time() -> None:
     short = stall(0.0, "open files (limit 256)")
     with pytest.raises(Inconclusive, match=r"probe of blue/client ran out of open files \(limit 256\), which can"):
-        await standstills(short).excuse(violation(1.0))
-    await standstills(short).excuse(violation(None))
+        await monitor(short).excuse(violation(1.0))
+    await monitor(short).excuse(violation(None))
 
 
 async def test_a_data_plane_without_a_socket_says_so_in_its_answer() -> None:
     actual = "of 9 requests 1 failed: answered 503 immediate connect error: Too many open files"
     with pytest.raises(Inconclusive, match="a data plane ran out of open files"):
-        await standstills().excuse(violation(1.0, actual))
-    await standstills().excuse(violation(None, actual))
+        await monitor().excuse(violation(1.0, actual))
+    await monitor().excuse(violation(None, actual))
 
 
 async def test_this_process_is_asked_too_and_what_came_after_the_violation_is_nothing_to_it() -> None:
-    made = standstills()
+    made = monitor()
     before = violation(0.3)
     await asyncio.sleep(0.06)
     time.sleep(0.5)  # noqa: ASYNC251 - the loop is to be blocked
@@ -85,13 +85,13 @@ async def test_this_process_is_asked_too_and_what_came_after_the_violation_is_no
 
 async def test_what_stood_still_is_named_where_a_control_failed() -> None:
     failure = Inconclusive("no answer")
-    assert str(await standstills(stall(2.0)).explain(failure)) == (
+    assert str(await monitor(stall(2.0)).explain(failure)) == (
         "no answer (meanwhile probe of blue/client stood still for 2.0 s)"
     )
-    assert await standstills(stall(0.2)).explain(failure) is failure
-    assert await standstills(gone="the probe died").explain(failure) is failure
+    assert await monitor(stall(0.2)).explain(failure) is failure
+    assert await monitor(gone="the probe died").explain(failure) is failure
 
 
 async def test_the_longest_of_each_kind_is_known() -> None:
-    assert set(standstills().longest) == {"pytest", "probes"}
-    assert standstills().longest["probes"] == 0.25
+    assert set(monitor().longest) == {"pytest", "probes"}
+    assert monitor().longest["probes"] == 0.25

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 
-class Attachment(msgspec.Struct, frozen=True):
+class ClusterRef(msgspec.Struct, frozen=True):
     """An existing cluster, and the probe image that its nodes have or can pull."""
 
     run: str

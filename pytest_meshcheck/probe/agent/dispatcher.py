@@ -1,4 +1,4 @@
-"""What a probe does for each command."""
+"""Dispatches the commands of a controller."""
 
 import asyncio
 import importlib
@@ -15,10 +15,10 @@ from pytest_meshcheck.probe.process.pulse import Pulse, now
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.server.listeners import Listeners
-from pytest_meshcheck.probe.server.scripts import Service
+from pytest_meshcheck.probe.server.scripts import ScriptedResponses
 
 
-class Agent:
+class Dispatcher:
     """One probe's servers, clients, loads, streams and recorders.
 
     Attributes:
@@ -27,8 +27,8 @@ class Agent:
 
     def __init__(self) -> None:
         self.pulse = Pulse()
-        self._service = Service()
-        self._listeners = Listeners(self._service)
+        self._responses = ScriptedResponses()
+        self._listeners = Listeners(self._responses)
         self._loads = Loads()
         self._streams = Streams()
         self._recorders = Recorders()
@@ -63,9 +63,9 @@ class Agent:
             return m.Failed(str(fault))
 
     async def _serve(self, command: m.Serve) -> m.Reply:
-        self._service.ledger.instance = command.instance
+        self._responses.ledger.instance = command.instance
         await asyncio.gather(*(self._listeners.open(port) for port in command.ports))
-        # A probe that serves will hear HTTP/2 soon; loading it beside the first requests hides what it takes.
+        # A probe that serves will hear HTTP/2 soon; loading it during the first requests hides the time that it takes.
         threading.Thread(target=importlib.import_module, args=("pytest_meshcheck.probe.server.http2",)).start()
         return m.Done()
 
@@ -74,7 +74,7 @@ class Agent:
         return m.Done()
 
     async def _set_script(self, command: m.SetScript) -> m.Reply:
-        self._service.script(command)
+        self._responses.script(command)
         return m.Done()
 
     async def _send(self, command: m.Send) -> m.Reply:
@@ -115,12 +115,12 @@ class Agent:
         return m.Done()
 
     async def _read_ledger(self, command: m.ReadLedger) -> m.Reply:
-        ledger = self._service.ledger
+        ledger = self._responses.ledger
         found = ledger.read(command.request_id, prefix=command.prefix, since=command.since)
         return m.Ledger(found, ledger.arrived)
 
     async def _await_attempt(self, command: m.AwaitAttempt) -> m.Reply:
-        ledger = self._service.ledger
+        ledger = self._responses.ledger
         found = await ledger.wait(command.request_id, command.count, ended=command.ended, patience=command.patience)
         return m.Ledger(found, ledger.arrived)
 
@@ -133,7 +133,7 @@ class Agent:
         return m.Done()
 
     async def _look_for(self, command: m.LookFor) -> m.Reply:
-        return m.Seen(self._recorders.look_for(command.name, command.needles))
+        return m.CaptureReply(self._recorders.look_for(command.name, command.needles))
 
     async def _stop_recording(self, command: m.StopRecording) -> m.Reply:
         self._recorders.stop(command.name)

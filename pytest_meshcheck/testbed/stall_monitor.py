@@ -19,7 +19,7 @@ OURS = "pytest"
 
 
 @dataclass(eq=False)
-class Standstills:
+class StallMonitor:
     """The stalls of this process and of all others of a session, since the current check began.
 
     Attributes:
