@@ -79,11 +79,6 @@ async def call(client: Workload, server: Workload, *timeouts: str, **request: An
     )
 
 
-def was_served(exchange: Exchange) -> bool:
-    """Whether the application's good answer came through."""
-    return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
-
-
 def seconds_of(deadline: str | None) -> float:
     """A value of grpc-timeout in seconds; infinite if it is not one."""
     valid = re.fullmatch(rf"({NUMBER})([{''.join(UNITS)}])", deadline or "")
@@ -104,14 +99,14 @@ async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Wo
     request_id = await server.answers(late)
     async with mesh.policy(Timeout(server, LIMIT)):
         cut = await call(client, server, request_id=await server.answers(Answer(delay=LIMIT + LATE)))
-        control(was_served(cut), "whether a late answer is served to a call without a deadline").equals(False)
+        control(cut.served, "whether a late answer is served to a call without a deadline").equals(False)
     async with mesh.policy(*([] if policy is None else [Timeout(server, policy)])):
         answer = await call(client, server, f"{deadline}m", request_id=request_id)
         attempts = await server.wait_for_attempts(request_id, patience=mesh.tolerance)
     control(attempts).attempted(1)
     expect(seconds_of(attempts[0].header("grpc-timeout")), "the deadline at the application").at_most(deadline / 1000)
     gave_up = None if answer.ending is Ending.ANSWERED else mesh.time(client.patience)
-    expect(was_served(answer), "whether the answer is served", rests_on=gave_up).equals(limit > late.delay)
+    expect(answer.served, "whether the answer is served", rests_on=gave_up).equals(limit > late.delay)
 
 
 @pytest.mark.parametrize("value", GRPC_TIMEOUTS)
@@ -122,7 +117,7 @@ async def test_grpc_timeout_header(mesh: MeshUnderTest, client: Workload, server
     async with mesh.policy(Timeout(server, LIMIT)):
         cut = await call(client, server, *GRPC_TIMEOUTS[value], request_id=request_id)
     after = await call(client, server)
-    expect(was_served(cut), "whether a late answer is served").equals(False)
+    expect(cut.served, "whether a late answer is served").equals(False)
     expect(after, "the next call").answered_grpc(0)
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from pytest_meshcheck.suite import (
     MUST,
-    Ending,
-    Exchange,
     MeshUnderTest,
     Protocol,
     Workload,
@@ -26,11 +24,6 @@ CALLERS = {
 }
 
 
-def was_served(exchange: Exchange) -> bool:
-    """Whether the application's good answer came through."""
-    return exchange.ending is Ending.ANSWERED and exchange.status in (200, None) and not exchange.grpc_status
-
-
 @pytest.mark.parametrize("case", CALLERS)
 @check(MUST, "timeout.statuses")
 async def test_status_table(mesh: MeshUnderTest, client: Workload, server: Workload, case: str) -> None:
@@ -40,7 +33,9 @@ async def test_status_table(mesh: MeshUnderTest, client: Workload, server: Workl
     control(await client.get(server, port, **how)).answered()
     await server.closes(port, OUTAGE)
     refused = await client.get(server, port, **how)
-    again, _ = await converge(lambda: client.get(server, port, **how), was_served, OUTAGE + mesh.tolerance, every=0.1)
+    again, _ = await converge(
+        lambda: client.get(server, port, **how), lambda exchange: exchange.served, OUTAGE + mesh.tolerance, every=0.1
+    )
     control(again, "when it listens again").answered()
     control(await server.attempts(refused)).never_arrived()
     if port == "grpc":
