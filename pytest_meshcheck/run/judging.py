@@ -184,7 +184,7 @@ class Judging:
 
 def result_of(planned: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
     """The result of a check, but for what it is about."""
-    known = None if verdict is Verdict.CONFORMS else planned.known
+    known = None if verdict in (Verdict.CONFORMS, Verdict.NOT_RUN) else planned.known
     return Result(
         id=planned.id,
         verdict=verdict,
