@@ -101,7 +101,8 @@ class Run:
         """End the run; an xdist worker has the controller do so, which would take an error here for a crash."""
         if self.scores:
             raise error
-        report = pytest.CollectReport("", "failed", str(error), [], **{REFUSED: str(error)})
+        report = pytest.CollectReport("", "failed", str(error), [])
+        setattr(report, REFUSED, str(error))
         self.config.hook.pytest_collectreport(report=report)
 
     def _leave_out(self, items: list[pytest.Item]) -> None:
