@@ -56,7 +56,8 @@ def suite_root(path: Path) -> Path:
         if (folder / REQUIREMENTS).is_file() and not (folder.parent / SUITE).is_file():
             return folder
     raise CatalogueError(
-        f"{path}: no {SUITE} and no {REQUIREMENTS} in any folder above; a suite of checks states its requirements"
+        f"{path}: no {SUITE} and no {REQUIREMENTS} in any folder above; write a {REQUIREMENTS} beside it, with a table "
+        "[family.name] for each requirement: text = '...', sources = [{ title = '...', url = '...' }]"
     )
 
 

@@ -75,12 +75,11 @@ class Run:
     @pytest.hookimpl(wrapper=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
         """Assign ids before ``-k`` and ``-m`` select, and order the selected checks."""
-        self._leave_out(items)
-        for item in items:
-            self._plan(item)
-        move_into_session_loop(items)
-        if not self._collects_a_part():
-            self.known.refuse_unknown_parameters(self.check_items)
+        try:
+            self._plan_all(items)
+        except pytest.UsageError as error:
+            self._refuse(error)
+            items.clear()
         result = yield
         meshes = list(self.adapters)
         items.sort(key=lambda item: _order(item, meshes))
@@ -89,6 +88,22 @@ class Run:
             if check_item := item.stash.get(CHECK_ITEM, None):
                 self._prepare(check_item, getattr(item, "fixturenames", ()))
         return result
+
+    def _plan_all(self, items: list[pytest.Item]) -> None:
+        self._leave_out(items)
+        for item in items:
+            self._plan(item)
+        move_into_session_loop(items)
+        if not self._collects_a_part():
+            self.known.refuse_unknown_parameters(self.check_items)
+
+    def _refuse(self, error: pytest.UsageError) -> None:
+        """End the run; an xdist worker has the controller do so, which would take an error here for a crash."""
+        if self.scores:
+            raise error
+        report = pytest.CollectReport("", "failed", str(error), [])
+        setattr(report, REFUSED, str(error))
+        self.config.hook.pytest_collectreport(report=report)
 
     def _leave_out(self, items: list[pytest.Item]) -> None:
         """Deselect upgrade checks in runs without an upgrade."""

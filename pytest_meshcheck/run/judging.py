@@ -186,7 +186,7 @@ class Judging:
 
 def result_of(check_item: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
     """The result of a check, but for what it is about."""
-    known = None if verdict is Verdict.CONFORMS else check_item.known
+    known = None if verdict in (Verdict.CONFORMS, Verdict.NOT_RUN) else check_item.known
     return Result(
         id=check_item.id,
         verdict=verdict,

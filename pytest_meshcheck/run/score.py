@@ -39,7 +39,7 @@ RESULT = "meshcheck_result"
 """The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
 
 REFUSED = "meshcheck_refused"
-"""The attribute of a collect report with the reason why its suite is malformed; xdist keeps it."""
+"""The attribute of a collect report with the reason why a suite or its expectations are refused; xdist keeps it."""
 
 WORKER_SUMMARY = "meshcheck_told"
 """The key of the summary in the output of an xdist worker."""
@@ -102,8 +102,9 @@ class RunResults:
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A suite that is malformed is invalid input; UsageError."""
+        """A suite that is malformed is invalid input; UsageError, in place of pytest's section of errors."""
         if refused := getattr(report, REFUSED, ""):
             raise pytest.UsageError(refused)
 

@@ -100,6 +100,15 @@ def test_in_the_middle_of_a_check(suite: Suite, check: str, interrupt: str) -> N
     assert_clean(suite)
 
 
+def test_a_known_violation_is_no_reason_for_a_check_not_to_run(suite: Suite) -> None:
+    suite.write("conforms", IN_A_CHECK.format(interrupt=SIGNALS["ctrl-c"]), "violates")
+    (suite.path / "known.toml").write_text("[[known]]\ncheck = 'demo/violates'\nreason = 'it may'\nlink = 'l'\n")
+    run = suite.run("--mesh-expectations=known.toml")
+    assert run.code == 2, run.output
+    assert suite.results()["demo/violates"]["verdict"] == "not-run"
+    assert run.has("2 of 3 checks were not judged: 2 not run.")
+
+
 @pytest.mark.parametrize("interrupt", SIGNALS.values(), ids=SIGNALS)
 @pytest.mark.parametrize("workload", ["client", "server"])
 def test_while_the_mesh_starts(suite: Suite, workload: str, interrupt: str) -> None:

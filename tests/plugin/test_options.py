@@ -129,6 +129,26 @@ def test_an_expectations_file_that_cannot_be_used(suite: Suite, quick: Quick, co
     usage_error(result, suite, f"ERROR: {MALFORMED[content]}")
 
 
+@pytest.mark.parametrize("check", ["demo/conformes", "demo/conforms[nine]"])
+def test_an_expectation_of_an_unknown_check_under_xdist(suite: Suite, quick: Quick, check: str) -> None:
+    suite.write("conforms")
+    (suite.path / "known.toml").write_text(f"[[known]]\ncheck = '{check}'\nreason = 'r'\nlink = 'l'\n")
+    result = quick("--mesh=envoy", "--mesh-expectations=known.toml", "-n2")
+    usage_error(result, suite, f"ERROR: known.toml:1: no check '{check.replace('[', '[[]')}'; available: *")
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_a_suite_that_is_refused_is_refused_in_one_line(suite: Suite, quick: Quick) -> None:
+    suite.write('''
+        @check(MUST, "demo.rules")
+        async def test_of_no_requirement(mesh):
+            """Nothing requires it."""
+    ''')
+    result = quick("--mesh=envoy")
+    usage_error(result, suite, "ERROR: *: no requirement 'demo.rules'; available: demo.rule")
+    assert "Error" not in result.stdout.str()
+
+
 def test_a_report_directory_below_a_file(suite: Suite, quick: Quick) -> None:
     suite.write("conforms")
     (suite.path / "file").touch()

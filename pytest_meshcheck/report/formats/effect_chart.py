@@ -17,11 +17,15 @@ FLOOR = 0.001
 
 
 def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
-    """The seconds until a policy was in effect, by kinds of policy in all checks; the commonest kind first."""
+    """The seconds until a policy was in effect, by kinds of policy in all checks; the commonest kind first.
+
+    A step without a policy, which has no kind, is left out.
+    """
     found: defaultdict[str, list[float]] = defaultdict(list)
     for result in results:
         for kinds, seconds in (result.history.policies if result.history else {}).items():
-            found[kinds] += seconds
+            if kinds:
+                found[kinds] += seconds
     return dict(sorted(found.items(), key=lambda one: -len(one[1])))
 
 

@@ -79,7 +79,8 @@ def test_what_comes_after_the_end_of_the_client_is_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "words"), [((), "Nothing reached the application."), (None, "No ledger was read")]
+    ("attempts", "words"),
+    [((), "Nothing reached the application."), (None, "Whether attempts reached the server was not read.")],
 )
 def test_a_request_without_attempts_says_why(attempts: tuple[()] | None, words: str) -> None:
     assert words in timeline.draw(msgspec.structs.replace(request(), attempts=attempts))
@@ -125,6 +126,11 @@ def test_every_policy_of_a_run_is_a_dot(make_result: Callable[..., Result]) -> N
     picture = effect_chart.draw(found)
     assert [one.get("cx") for one in parsed(picture).iter("circle")] == ["0.00%", "50.00%", "100.00%", "15.05%"]
     assert "Retry (3): median 100 ms, max 1.0 s" in picture
+
+
+def test_a_step_without_a_policy_is_no_row(make_result: Callable[..., Result]) -> None:
+    history = History(policies={"Timeout": (0.01,), "": (0.0002,)})
+    assert effect_chart.collect([make_result("a/b", Verdict.CONFORMS, "r", history=history)]) == {"Timeout": [0.01]}
 
 
 def test_results_without_a_history_have_no_effects(make_result: Callable[..., Result]) -> None:
