@@ -99,7 +99,7 @@ class Run:
 
     def _refuse(self, error: pytest.UsageError) -> None:
         """End the run; an xdist worker has the controller do so, which would take an error here for a crash."""
-        if self.scores:
+        if self.results:
             raise error
         report = pytest.CollectReport("", "failed", str(error), [])
         setattr(report, REFUSED, str(error))
