@@ -18,6 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from descendants import descendants, peak
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
@@ -123,19 +124,21 @@ def commit() -> str:
     return described.stdout.strip() or f"unknown commit ({described.stderr.strip()})"
 
 
-def timed(*arguments: str, cwd: Path = ROOT, **env: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+def timed(
+    *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] = MappingProxyType({})
+) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Run pytest and take its time."""
     begun = time.monotonic()
     done = subprocess.run(
-        [*PYTEST, *arguments], cwd=cwd, env=os.environ | env, capture_output=True, encoding="utf-8", check=False
+        [*PYTEST, *arguments], cwd=cwd, env={**os.environ, **env}, capture_output=True, encoding="utf-8", check=False
     )
     return time.monotonic() - begun, done
 
 
-def judged(*arguments: str, **env: str) -> float:
+def judged(*arguments: str, env: Mapping[str, str] = MappingProxyType({})) -> float:
     """The seconds that a run of the suite takes."""
     with tempfile.TemporaryDirectory() as directory:
-        seconds, done = timed("-q", *arguments, f"--mesh-report={directory}", **env)
+        seconds, done = timed("-q", *arguments, f"--mesh-report={directory}", env=env)
     if done.returncode:
         raise SystemExit(f"the suite did not pass, so that its time means nothing:\n{done.stdout[-3000:]}")
     return seconds
@@ -183,7 +186,9 @@ def cache(effort: Effort) -> Iterator[Figure]:
         Path(directory, "late_plugin.py").write_text(LATE, "utf-8")
         path = os.pathsep.join([directory, str(ROOT)])
         for switch in ("on", "off"):
-            seconds = judged(*effort.cached, "-p", "late_plugin", "--mesh=late", **{"PYTHONPATH": path, SWITCH: switch})
+            seconds = judged(
+                *effort.cached, "-p", "late_plugin", "--mesh=late", env={"PYTHONPATH": path, SWITCH: switch}
+            )
             yield Figure(f"a late mesh, convergence cache {switch} (s)", seconds)
 
 
