@@ -7,16 +7,20 @@ from tests import clocks
 from tests.falsify.judged import PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import OF_OTHER_PROMISES, checks, of_upgrade
 
-IMPATIENT = ("--mesh-timeout-scale=0.3",)
+ENDS = ("-p", "tests.falsify.ends")
+"""All parameters of each check are run on the sound mesh by ``pytest`` alone."""
+
+IMPATIENT = ("--mesh-timeout-scale=0.3", *ENDS)
 """Nothing good is to be waited for."""
 
 
 WITHOUT_CLOCKS = pytest.mark.skipif(bool(clocks.lacking()), reason=clocks.lacking())
+CLOCKS_APART = Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks", *ENDS))
 SOUND = [
-    Run(SOUND_MESH, (SOUND_MESH,)),
+    Run(SOUND_MESH, (SOUND_MESH,), ENDS),
     upgraded(UPGRADABLE, UPGRADABLE),
     Run(PROMISING, (PROMISING,), ("-k", " or ".join(OF_OTHER_PROMISES))),
-    pytest.param(Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks")), marks=WITHOUT_CLOCKS, id="clocks-apart"),
+    pytest.param(CLOCKS_APART, marks=WITHOUT_CLOCKS, id="clocks-apart"),
 ]
 NO_MESHES = ("no-mesh", "refuse-all")
 USELESS = [

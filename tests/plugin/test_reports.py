@@ -233,7 +233,7 @@ def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite, work
     assert suite.finish(first).code == 1
     assert second.code == 4
     assert second.has(
-        "--mesh-report: another run writes its report to ", "name another directory with --mesh-report=DIR"
+        "--mesh-report: another run is writing its report to ", "choose another directory with --mesh-report=DIR"
     )
     assert (beside.code, only_looks.code, without_checks.code) == (1, 0, 0)
     assert suite.verdicts() == {"demo/waits": "conforms", "demo/violates": "violates"}

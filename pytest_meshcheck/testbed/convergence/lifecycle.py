@@ -64,6 +64,7 @@ class PolicyLifecycle:
     _without_policies: dict[Subject, PolledValue] = field(default_factory=dict)
     """What outsiders meet without any policy of ours, polled once: another process of the run may have just changed the
     whole mesh when it would be polled again."""
+    _newcomers: list[Workload] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -132,8 +133,13 @@ class PolicyLifecycle:
         if not self.adapter.documented.needs_polling:
             return
         await self.flush()
-        conditions = reachability(newcomer, self.stage.running)
-        if left := await unmet(conditions, self.adapter.documented.policies_act_within, self.scale):
+        conditions = reachability(newcomer, [*self.stage.running, *self._newcomers])
+        self._newcomers.append(newcomer)  # of two that start together, the later one is introduced to the other
+        try:
+            left = await unmet(conditions, self.adapter.documented.policies_act_within, self.scale)
+        finally:
+            self._newcomers.remove(newcomer)
+        if left:
             newcomer.unreached = f"{left[0].caller} does not reach {left[0].server} on port {left[0].port}"
 
     async def _apply(self, policies: Sequence[Policy], conditions: Sequence[Condition]) -> None:
