@@ -9,6 +9,10 @@ from pytest_meshcheck.meshes.envoy.xds.resources import ADS, Resource, typed
 ADMIN_SOCKET = "admin.sock"
 CONTROL_PLANE_SOCKET = "xds.sock"
 CONTROL_PLANE = "control-plane"
+DRAINED_WITHIN = 1
+"""Seconds after which Envoy cuts the connections of a deleted filter chain. Until then the old listener keeps a socket,
+and frequent changes of policies would use up the open files that a user may have."""
+
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -52,7 +56,7 @@ def command(binary: Path, node: str, generation: Generation | None = None) -> li
         str(binary),
         *("--config-yaml", bootstrap(node)),
         *("--concurrency", "1"),
-        *(generation.arguments if generation else ("--disable-hot-restart",)),
+        *(generation.arguments if generation else ("--disable-hot-restart", "--drain-time-s", str(DRAINED_WITHIN))),
         "--reject-unknown-dynamic-fields",
         *("--log-level", "warning"),
     ]
