@@ -63,8 +63,9 @@ def _parameters(item: pytest.Item) -> Mapping[str, object]:
 
 
 def _at_a_time(config: pytest.Config) -> int:
-    """Runs; a run waits a good part of its time, and so does another worker of xdist."""
-    return PROCESSORS if hasattr(config, "workerinput") else PROCESSORS + 1
+    """Runs; a run waits a good part of its time, and so do the other workers of xdist, which share the processors."""
+    workers = config.workerinput["workercount"] if hasattr(config, "workerinput") else 0
+    return max(1, 2 * PROCESSORS // workers) if workers else PROCESSORS + 1
 
 
 def _has_whole_modules(config: pytest.Config) -> bool:
