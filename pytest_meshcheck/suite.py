@@ -5,6 +5,8 @@ from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
+from pytest_meshcheck.model.authority_files import Flaw, broken
+from pytest_meshcheck.model.bundle_form import BundleForm
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
@@ -48,6 +50,7 @@ __all__ = [
     "Attempt",
     "Behaviour",
     "Body",
+    "BundleForm",
     "Capability",
     "ClientTls",
     "ClusterError",
@@ -59,6 +62,7 @@ __all__ = [
     "Enrolment",
     "Exchange",
     "Failure",
+    "Flaw",
     "Inconclusive",
     "IssuedBy",
     "Issuer",
@@ -87,6 +91,7 @@ __all__ = [
     "WholeMesh",
     "Workload",
     "WorkloadSpec",
+    "broken",
     "check",
     "control",
     "converge",
