@@ -1,6 +1,6 @@
 """The names that a suite author needs, in one place."""
 
-from pytest_meshcheck.checks.catalogue import check, needs, proves
+from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
@@ -95,5 +95,6 @@ __all__ = [
     "parsed_chain",
     "proves",
     "seeded_bytes",
+    "slow",
     "spiffe_id",
 ]

@@ -1,14 +1,11 @@
 """Head starts: the parts of checks that begin with the session, because they have to wait long."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.probe.process.pulse import now
-
-if TYPE_CHECKING:
-    from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 
 @dataclass(frozen=True)
@@ -26,18 +23,17 @@ class HeadStart:
 
 @dataclass(eq=False)
 class HeadStarts:
-    """The head starts of one session, by the id of their check."""
+    """The head starts of one session, by the id of their check with its parameters."""
 
     _running: dict[str, HeadStart] = field(default_factory=dict)
 
-    def begin(self, check: Check, mesh: "MeshUnderTest") -> None:
-        """Start the head start of a check, if it has one."""
-        if check.head_start:
-            self._running[check.id] = HeadStart(now(), asyncio.ensure_future(check.head_start(mesh)))
+    def begin(self, check_id: str, start: Coroutine[Any, Any, Any]) -> None:
+        """Begin the head start of a check."""
+        self._running[check_id] = HeadStart(now(), asyncio.ensure_future(start))
 
-    def of(self, check: Check) -> HeadStart:
+    def of(self, check_id: str) -> HeadStart:
         """The head start of a check."""
-        return self._running[check.id]
+        return self._running[check_id]
 
     async def close(self) -> None:
         """Cancel those that still run."""
