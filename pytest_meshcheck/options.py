@@ -142,8 +142,8 @@ ON_CLUSTER = {
 }
 """Options, by ini name, that concern only runs on a cluster."""
 
-OF_WHOLE_RUN = {"mesh", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
-"""Options, by ini name, that do not affect a single check, or that select the mesh."""
+OF_WHOLE_RUN = {"mesh", "mesh_slow", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
+"""Options, by ini name, that do not affect a single check, or that select the mesh or the lane."""
 
 PATHS = (_directory, _folder, _file, _charts)
 """Parsers of paths (or URLs); a path in the ini file is relative to that file, as everywhere in pytest."""
@@ -153,6 +153,7 @@ OPTIONS = (
     Option(
         "--mesh-level", f"Run checks of this level and above: {', '.join(LEVELS)}.", _one_of(*LEVELS), "may", "LEVEL"
     ),
+    Option("--mesh-slow", "Run the checks of the slow lane too, which take minutes.", bool, False, None),
     Option("--mesh-expectations", "TOML file of known violations.", _file, None, "FILE"),
     Option("--mesh-baseline", "Compare the results with this report.json.", _file, None, "FILE"),
     Option(
@@ -212,6 +213,7 @@ class Settings:
 
     mesh: tuple[MeshName, ...]
     mesh_level: str
+    mesh_slow: bool
     mesh_expectations: Path | None
     mesh_baseline: Path | None
     mesh_upgrade_to: str | None

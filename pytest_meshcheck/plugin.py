@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "mesh_proves(capabilities): the capabilities proved with this parameter; made by proves()."
     )
     config.addinivalue_line("markers", "mesh_needs(lacking): what the mesh has to document; made by needs().")
+    config.addinivalue_line("markers", "mesh_slow: takes minutes, and runs only with --mesh-slow; made by slow.")
     if config.option.help or config.getoption("mesh_list"):
         return
     if spaced := options.behind_a_space(config):

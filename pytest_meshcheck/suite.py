@@ -1,6 +1,6 @@
 """The names that a suite author needs, in one place."""
 
-from pytest_meshcheck.checks.catalogue import check, needs, proves
+from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
@@ -16,6 +16,7 @@ from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOu
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
 from pytest_meshcheck.model.policy import (
     Failure,
+    FieldTimeout,
     Mode,
     MutualTls,
     Namespace,
@@ -62,6 +63,7 @@ __all__ = [
     "Enrolment",
     "Exchange",
     "Failure",
+    "FieldTimeout",
     "Flaw",
     "Inconclusive",
     "IssuedBy",
@@ -100,5 +102,6 @@ __all__ = [
     "parsed_chain",
     "proves",
     "seeded_bytes",
+    "slow",
     "spiffe_id",
 ]

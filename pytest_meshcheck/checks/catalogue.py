@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Set as AbstractSet
+from collections.abc import Awaitable, Callable, Coroutine, Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,8 +36,8 @@ class Check:
         uses: Further capabilities that it needs; its verdict does not concern them.
         root: The folder of the suite that it belongs to.
         head_start: Started as soon as the mesh is up, so that a long wait overlaps with other checks; the check runs
-            late and awaits it as the fixture ``head_start``. Checks with the same function share its result; that of
-            disruptive checks starts with the first of them.
+            late and awaits it as the fixture ``head_start``. It has the same parameters as the check. Checks with the
+            same function and parameters share its result; that of disruptive checks starts with the first of them.
         disruptive: Whether it restarts or rotates something that other checks rely on; it then runs last.
     """
 
@@ -48,7 +48,7 @@ class Check:
     proves: frozenset[Capability]
     uses: frozenset[Capability]
     root: Path
-    head_start: Callable[[Any], Awaitable[Any]] | None = None
+    head_start: Callable[..., Coroutine[Any, Any, Any]] | None = None
     disruptive: bool = False
 
     @property
@@ -76,13 +76,21 @@ def needs(lacking: Callable[[Any], str]) -> pytest.MarkDecorator:
     return pytest.mark.mesh_needs.with_args(lacking)
 
 
+slow = pytest.mark.mesh_slow
+"""A mark for ``pytest.param``, or for a whole check: the slow lane, which runs with ``--mesh-slow`` alone.
+
+For what takes longer than a minute by its nature. Wherever the fault shows at a smaller scale too, other parameters of
+the same check are its short form.
+"""
+
+
 def check(
     level: Level,
     requirement: str,
     *,
     proves: AbstractSet[Capability] = frozenset(),
     uses: AbstractSet[Capability] = frozenset(),
-    head_start: Callable[[Any], Awaitable[Any]] | None = None,
+    head_start: Callable[..., Coroutine[Any, Any, Any]] | None = None,
     disruptive: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Make a test function a check.
@@ -92,7 +100,7 @@ def check(
         requirement: The id of a requirement that the suite states.
         proves: Capabilities that the check tests. May be empty: not every requirement corresponds to a claim.
         uses: Capabilities that the check only needs. If the mesh does not claim these too, it is unsupported.
-        head_start: A coroutine function of the mesh under test, started early; see ``Check``.
+        head_start: A coroutine function of the mesh under test and of the check's parameters; see ``Check``.
         disruptive: Whether it has to run after all others.
 
     Raises:

@@ -108,6 +108,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the evidence, relative to the report's."""
     reproduce: str = ""
     """One command that runs this check again."""
+    slow: bool | msgspec.UnsetType = msgspec.UNSET
+    """True for a check of the slow lane, which runs with ``--mesh-slow`` alone; omitted for the others."""
     measured: Mapping[str, float | int | str] = {}
     """Measurements made by the check, e.g. ``policy acts after (s)``."""
     history: History | msgspec.UnsetType = msgspec.UNSET

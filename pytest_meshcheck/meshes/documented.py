@@ -95,6 +95,8 @@ class TimeoutPromises(Promises):
         refused_status: HTTP status where the application of an enrolled server does not listen.
         refused_grpc_status: gRPC status where it does not.
         caller_deadline: Whether a call is cut also at the deadline that a gRPC caller sends in ``grpc-timeout``.
+        in_field: Whether a limit can be written as ``timeouts.request`` of an HTTPRoute, as well as in the way that the
+            mesh renders a ``Timeout``.
     """
 
     status: int = 504
@@ -103,6 +105,7 @@ class TimeoutPromises(Promises):
     refused_status: int = 503
     refused_grpc_status: int = 14
     caller_deadline: bool = False
+    in_field: bool = False
 
 
 @dataclass(frozen=True)

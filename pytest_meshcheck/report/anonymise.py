@@ -29,7 +29,7 @@ _CONTEXT = re.compile(r"context (?P<name>.*?)(?P<version> \(Kubernetes [^()]*\))
 _PLACE = re.compile(r"--mesh-[a-z-]+=(.+)", re.DOTALL)
 """An option for the location of a run, or for its sources."""
 
-_OWN_SWITCHES = ("--mesh-installed", "--mesh-allow-disruption")
+_OWN_SWITCHES = ("--mesh-slow", "--mesh-installed", "--mesh-allow-disruption")
 """Options that affect the run itself, not its location."""
 
 

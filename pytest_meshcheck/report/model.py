@@ -137,6 +137,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     level: Level
     """The lowest level of the selected checks."""
+    slow: bool | msgspec.UnsetType = msgspec.UNSET
+    """True if the slow lane was selected too; otherwise omitted."""
     timeout_scale: float = 1.0
     complete: bool = True
     """False if the run was interrupted; the other checks have the verdict not-run."""

@@ -92,8 +92,8 @@ async def mesh_session(
             await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
         if subject.documented.needs_polling:
             subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
-        for check in run.head_starts.get(mesh_name, {}).values():
-            subject.head_starts.begin(check, subject)
+        for check_id, planned in run.head_starts.get(mesh_name, {}).items():
+            subject.head_starts.begin(check_id, planned, subject)
         yield subject
         if run.is_upgraded(mesh_name):
             mesh_handover.subject = subject
@@ -182,7 +182,7 @@ def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
 @pytest.fixture
 def mesh_head_start(mesh: MeshUnderTest, request: pytest.FixtureRequest) -> Awaitable[Any]:
     """The result of the check's ``head_start``; awaiting it waits for its end."""
-    return mesh.head_start(request.node.stash[CHECK_ITEM].check)
+    return mesh.head_start(request.node.stash[CHECK_ITEM].id)
 
 
 @pytest.fixture(scope="session")

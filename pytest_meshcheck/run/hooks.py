@@ -1,8 +1,8 @@
 """The hooks of a run: selection, parametrisation and order of the checks."""
 
+import functools
 import inspect
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
 from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, RunResults
 from pytest_meshcheck.run.upgrade import Upgrade, judges
+from pytest_meshcheck.testbed.head_starts import PlannedHeadStart
 
 if TYPE_CHECKING:
     from pytest_meshcheck.run.cluster import Cluster
@@ -45,7 +46,7 @@ class Run:
     results: RunResults | None
     upgrade: Upgrade | None = None
     check_items: list[CheckItem] = field(default_factory=list)
-    head_starts: dict[MeshName, dict[str, Check]] = field(default_factory=dict)
+    head_starts: dict[MeshName, dict[str, PlannedHeadStart]] = field(default_factory=dict)
     roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
     cluster: "Cluster | None" = None
     judging: Judging = field(init=False)
@@ -83,10 +84,10 @@ class Run:
         result = yield
         meshes = list(self.adapters)
         items.sort(key=lambda item: _order(item, meshes))
-        self._select_level(items)
+        self._select(items)
         for item in items:
             if check_item := item.stash.get(CHECK_ITEM, None):
-                self._prepare(check_item, getattr(item, "fixturenames", ()))
+                self._prepare(item, check_item)
         return result
 
     def _plan_all(self, items: list[pytest.Item]) -> None:
@@ -112,11 +113,15 @@ class Run:
             items[:] = [item for item in items if item not in idle]
             self.config.hook.pytest_deselected(items=idle)
 
-    def _prepare(self, check_item: CheckItem, fixtures: Sequence[str]) -> None:
-        """Collect the head starts of the selected checks."""
-        if check_item.check.head_start:
-            self.head_starts.setdefault(check_item.mesh, {})[check_item.check.id] = check_item.check
-        self.roles.setdefault(check_item.mesh, {}).update({ROLES[name]: None for name in fixtures if name in ROLES})
+    def _prepare(self, item: pytest.Item, check_item: CheckItem) -> None:
+        """Collect the head start of a selected check, and the workloads that it asks for."""
+        if start := check_item.check.head_start:
+            params = item.callspec.params if isinstance(item, pytest.Function) else {}
+            own = {name: value for name, value in params.items() if name != "mesh_name"}
+            planned = PlannedHeadStart(functools.partial(start, **own), check_item.check.disruptive)
+            self.head_starts.setdefault(check_item.mesh, {})[check_item.id] = planned
+        roles = (ROLES[name] for name in getattr(item, "fixturenames", ()) if name in ROLES)
+        self.roles.setdefault(check_item.mesh, {}).update(dict.fromkeys(roles))
 
     def before(self, mesh: MeshName) -> MeshName | None:
         """The name of the mesh before its upgrade to this one; None without an upgrade."""
@@ -141,14 +146,16 @@ class Run:
         parameters = parametrised.removeprefix(str(mesh)).removeprefix("-")
         identifier = f"{check.id}[{parameters}]" if parameters else check.id
         known = self.known.find(check, identifier, mesh)
+        slow = item.get_closest_marker("mesh_slow") is not None
         narrower = item.get_closest_marker("mesh_proves")
         check_item = CheckItem(
             check,
             identifier,
             mesh,
-            command(item, self._options(mesh)),
+            command(item, self._options(mesh, slow=slow)),
             known,
             narrower.args[0] if narrower else None,
+            slow,
         )
         self.judging.expect(item, check_item)
         item.extra_keyword_matches |= {check.id, identifier, *applied(aliases(check.root), identifier)}
@@ -159,12 +166,15 @@ class Run:
             strict = known.alias is None
             item.add_marker(pytest.mark.xfail(raises=Violation, strict=strict, reason=reason))
 
-    def _select_level(self, items: list[pytest.Item]) -> None:
-        levels = LEVELS[self.settings.mesh_level]
-        low = [item for item in items if (p := item.stash.get(CHECK_ITEM, None)) and p.check.level not in levels]
-        if low:
-            items[:] = [item for item in items if item not in low]
-            self.config.hook.pytest_deselected(items=low)
+    def _select(self, items: list[pytest.Item]) -> None:
+        """Deselect the checks below the level, and those of a lane that was not asked for."""
+        others = [item for item in items if (p := item.stash.get(CHECK_ITEM, None)) and not self._is_asked_for(p)]
+        if others:
+            items[:] = [item for item in items if item not in others]
+            self.config.hook.pytest_deselected(items=others)
+
+    def _is_asked_for(self, check_item: CheckItem) -> bool:
+        return check_item.check.level in LEVELS[self.settings.mesh_level] and self.judging.has_lane(check_item)
 
     def pytest_sessionstart(self) -> None:
         """Handle SIGTERM like Ctrl-C."""
@@ -196,11 +206,12 @@ class Run:
         }
         return [f"-k {selection}: {alias}" for alias in sorted(declared, key=str) if alias.is_named_in(selection)]
 
-    def _options(self, mesh: MeshName) -> tuple[str, ...]:
-        """The options that repeat the run on a mesh."""
+    def _options(self, mesh: MeshName, *, slow: bool) -> tuple[str, ...]:
+        """The options that repeat a check on a mesh."""
         named = self.upgrade.options if self.upgrade and self.before(mesh) else (f"--mesh={mesh}",)
         on_cluster = self.adapters[mesh].runs_on is PlatformKind.KUBERNETES
-        return *named, *again(self.config, self.settings, on_cluster=on_cluster)
+        lane = ("--mesh-slow",) if slow else ()
+        return *named, *lane, *again(self.config, self.settings, on_cluster=on_cluster)
 
 
 def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
@@ -212,12 +223,13 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
     return marker.args[0], mesh, item.callspec.id
 
 
-def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool]:
+def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool, bool]:
     check_item = item.stash.get(CHECK_ITEM, None)
     if check_item is None:
         mesh = mesh_of(item)
-        return (meshes.index(mesh) if mesh else -1, False, False)
-    return (meshes.index(check_item.mesh), check_item.check.disruptive, check_item.check.head_start is not None)
+        return (meshes.index(mesh) if mesh else -1, False, False, False)
+    check = check_item.check
+    return (meshes.index(check_item.mesh), check.disruptive, check_item.slow, check.head_start is not None)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -27,6 +27,8 @@ class CheckItem:
     known: KnownViolation | None = None
     narrowed: frozenset[Capability] | None = None
     """The capabilities that it proves with these parameters, if fewer than those of the check."""
+    slow: bool = False
+    """Whether it belongs to the slow lane."""
 
     @property
     def proves(self) -> frozenset[Capability]:

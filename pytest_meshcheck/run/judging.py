@@ -22,6 +22,9 @@ from pytest_meshcheck.run.score import RESULT, report_directory
 KEPT_VERDICTS = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION, Verdict.INCONCLUSIVE)
 """The verdicts whose evidence is kept."""
 
+SLOW_LANE = "slow lane: --mesh-slow"
+"""Why a check of the slow lane is not run."""
+
 SHOWN = ("passed", "failed", "skipped")
 """The outcomes that pytest counts; plugins that repeat tests use other words for attempts before the last."""
 
@@ -48,7 +51,14 @@ class Judging:
 
     def result(self, check_item: CheckItem) -> Result:
         """The result of a check so far."""
-        return self.judged.get((check_item.mesh, check_item.id)) or result_of(check_item, Verdict.NOT_RUN)
+        if judged := self.judged.get((check_item.mesh, check_item.id)):
+            return judged
+        not_run = result_of(check_item, Verdict.NOT_RUN)
+        return not_run if self.has_lane(check_item) else msgspec.structs.replace(not_run, reason=SLOW_LANE)
+
+    def has_lane(self, check_item: CheckItem) -> bool:
+        """Whether the lane of a check is selected."""
+        return self.settings.mesh_slow or not check_item.slow
 
     def may_disrupt(self, mesh: MeshName) -> bool:
         """Whether disruptive checks are allowed."""
@@ -199,4 +209,5 @@ def result_of(check_item: CheckItem, verdict: Verdict, seconds: float = 0.0) -> 
         reason=known.reason if known else "",
         link=known.link if known else "",
         reproduce=check_item.reproduce,
+        slow=check_item.slow or msgspec.UNSET,
     )

@@ -212,6 +212,7 @@ class RunResults:
             started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
             seconds=round(time.time() - self.started, 3),
             level=Level(self.settings.mesh_level.upper()),
+            slow=self.settings.mesh_slow or msgspec.UNSET,
             timeout_scale=self.settings.mesh_timeout_scale,
             complete=self.complete,
             capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),

@@ -4,15 +4,30 @@ They begin with the session. Those of disruptive checks begin when the first of 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.probe.process.pulse import now
 
-if TYPE_CHECKING:
-    from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+@dataclass(frozen=True)
+class PlannedHeadStart:
+    """The head start of a check.
+
+    Attributes:
+        start: Its function with the parameters of the check; it takes the mesh.
+        disruptive: Whether it may not overlap with other checks.
+    """
+
+    start: "functools.partial[Coroutine[Any, Any, Any]]"
+    disruptive: bool = False
+
+    @property
+    def key(self) -> tuple[Any, str]:
+        """What checks that share it have in common."""
+        return self.start.func, repr(sorted(self.start.keywords.items()))
 
 
 @dataclass(frozen=True)
@@ -30,22 +45,24 @@ class HeadStart:
 
 @dataclass(eq=False)
 class HeadStarts:
-    """The head starts of one session, by their function."""
+    """The head starts of one session, each begun once."""
 
-    _running: dict[Callable[[Any], Awaitable[Any]], HeadStart] = field(default_factory=dict)
+    _planned: dict[str, PlannedHeadStart] = field(default_factory=dict)
+    """By the id of the check with its parameters."""
+    _running: dict[tuple[Any, str], HeadStart] = field(default_factory=dict)
 
-    def begin(self, check: Check, mesh: "MeshUnderTest") -> None:
-        """Start the head start of a check, if it has one that may overlap with other checks."""
-        if check.head_start and not check.disruptive:
-            self.of(check, mesh)
+    def begin(self, check_id: str, planned: PlannedHeadStart, mesh: Any) -> None:
+        """Begin the head start of a check, if it may overlap with others."""
+        self._planned[check_id] = planned
+        if not planned.disruptive:
+            self.of(check_id, mesh)
 
-    def of(self, check: Check, mesh: "MeshUnderTest") -> HeadStart:
-        """The head start of a check, begun now if it has not begun before; TypeError if the check has none."""
-        if check.head_start is None:
-            raise TypeError(f"{check.id} has no head start: name one in its declaration")
-        if check.head_start not in self._running:
-            self._running[check.head_start] = HeadStart(now(), asyncio.ensure_future(check.head_start(mesh)))
-        return self._running[check.head_start]
+    def of(self, check_id: str, mesh: Any) -> HeadStart:
+        """The head start of a check, begun now if it has not begun before."""
+        planned = self._planned[check_id]
+        if planned.key not in self._running:
+            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(planned.start(mesh)))
+        return self._running[planned.key]
 
     async def close(self) -> None:
         """Cancel those that still run."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from cryptography import x509
 
-from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented, Refusals
@@ -159,12 +158,12 @@ class MeshUnderTest:
         self.measured[name] = value
         self.journal.add("measured", name, value)
 
-    async def head_start(self, check: Check) -> Any:
+    async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
-        begun = self.head_starts.of(check, self)
+        begun = self.head_starts.of(check_id, self)
         self.stalls.reach_back(begun.since)
         result = await begun.task
-        self.journal.add("head start", check.id, result)
+        self.journal.add("head start", check_id, result)
         return result
 
     def of_upgrade(self) -> Upgraded:

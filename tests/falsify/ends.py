@@ -1,6 +1,7 @@
 """A pytest plugin (``-p tests.falsify.ends``) that runs each check with the first and the last of its parameters only.
 
-For runs in which every check comes to the same verdict whatever its parameters: all of them would take minutes.
+For runs in which every check comes to the same verdict whatever its parameters: all of them would take minutes. What
+belongs to the slow lane is not counted as an end.
 """
 
 from itertools import groupby
@@ -13,10 +14,15 @@ def _check(item: pytest.Item) -> tuple[str, str]:
     return str(params.get("mesh_name", "")), item.nodeid.partition("[")[0]
 
 
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("mesh_slow") is not None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the parameters in between."""
-    of_check = [list(group) for _, group in groupby(sorted(items, key=_check), key=_check)]
+    quick = sorted((item for item in items if not _is_slow(item)), key=_check)
+    of_check = [list(group) for _, group in groupby(quick, key=_check)]
     between = {item for group in of_check for item in group[1:-1]}
     config.hook.pytest_deselected(items=[item for item in items if item in between])
     items[:] = [item for item in items if item not in between]

@@ -49,7 +49,7 @@ def pytest_collection_finish(session):
 """
 
 
-SWITCHES = ("mesh_installed", "mesh_allow_disruption")
+SWITCHES = ("mesh_slow", "mesh_installed", "mesh_allow_disruption")
 
 
 def test_values_cover_every_option() -> None:

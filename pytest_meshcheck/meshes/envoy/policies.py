@@ -8,6 +8,7 @@ from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     Failure,
+    FieldTimeout,
     Mode,
     MutualTls,
     Named,
@@ -62,6 +63,7 @@ RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
     MutualTls: _mutual_tls,
     Retry: _retry,
     Timeout: _timeout,
+    FieldTimeout: _timeout,
     RequestsPerConnection: _connection_pool,
 }
 

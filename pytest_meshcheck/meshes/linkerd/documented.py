@@ -92,6 +92,7 @@ DOCUMENTED = Documented(
         default=None,
         refused_status=502,
         refused_grpc_status=14,
+        in_field=True,
         sources={
             "status": at.CUT,
             "grpc_status": at.ERRORS,
@@ -99,6 +100,7 @@ DOCUMENTED = Documented(
             "caller_deadline": at.TIMEOUTS,
             "refused_status": at.ERRORS,
             "refused_grpc_status": at.ERRORS,
+            "in_field": at.TIMEOUTS,
         },
     ),
     retry=RetryPromises(
