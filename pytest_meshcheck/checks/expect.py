@@ -207,10 +207,12 @@ class LoadClaims(Claims[LoadOutcome]):
     def lost_nothing(self, at_least: int, within: float) -> LoadOutcome:
         """No request failed, was lost or arrived twice.
 
-        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``kept_schedule``.
+        Inconclusive if fewer than ``at_least`` were sent, or the client gave up. A late schedule can explain that some
+        failed, and is no matter where none did; see ``kept_schedule``.
         """
         control(self.seen, self.what).sent_at_least(at_least)
-        control(self.seen, self.what).kept_schedule(within)
+        if self.seen.overrun or not self.seen.served_once:
+            control(self.seen, self.what).kept_schedule(within)
         return self.served_once()
 
     def refused(self) -> LoadOutcome:
