@@ -24,6 +24,7 @@ def pytest_meshcheck_envoy_resources(workload: str, resources: dict[str, Any]) -
 
     Args:
         workload: ``namespace/name`` of the sidecar's workload.
-        resources: The lists ``listeners``, ``clusters``, ``routes``, ``endpoints`` and ``secrets`` of Envoy v3
-            resources as plain protobuf-JSON dicts, certificates inline. It is a copy and may be changed in place.
+        resources: The lists ``listeners``, ``clusters``, ``routes``, ``endpoints``, ``secrets`` and ``filters`` (those
+            that listeners refer to) of Envoy v3 resources as plain protobuf-JSON dicts, certificates inline. It is a
+            copy and may be changed in place.
     """

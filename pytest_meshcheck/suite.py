@@ -14,6 +14,7 @@ from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOu
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
 from pytest_meshcheck.model.policy import (
     Failure,
+    FieldTimeout,
     Mode,
     MutualTls,
     Namespace,
@@ -60,6 +61,7 @@ __all__ = [
     "Enrolment",
     "Exchange",
     "Failure",
+    "FieldTimeout",
     "Inconclusive",
     "IssuedBy",
     "Issuer",

@@ -98,6 +98,8 @@ class TimeoutPromises(Promises):
         stream_idle: Seconds without a byte after which a data plane cuts a stream, or a request without an answer;
             None: it does not.
         idle: Seconds without a request after which a data plane closes an application's connection; None: it does not.
+        in_field: Whether a limit can be written as ``timeouts.request`` of an HTTPRoute, as well as in the way that the
+            mesh renders a ``Timeout``.
     """
 
     status: int = 504
@@ -108,6 +110,7 @@ class TimeoutPromises(Promises):
     caller_deadline: bool = False
     stream_idle: float | None = None
     idle: float | None = None
+    in_field: bool = False
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,14 @@ class Timeout(ServicePolicy):
 
 
 @dataclass(frozen=True)
+class FieldTimeout(Timeout):
+    """The same in a field of the Gateway API, ``timeouts.request`` of an HTTPRoute.
+
+    Only of a mesh that renders ``Timeout`` in a way of its own.
+    """
+
+
+@dataclass(frozen=True)
 class RequestsPerConnection(ServicePolicy):
     """Limits the reuse of connections between data planes, so that new handshakes use new certificates.
 

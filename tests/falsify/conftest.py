@@ -5,9 +5,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.falsify.judged import PROCESSORS, Run, Verdicts, planted
+from tests.falsify.clauses import Tripped
+from tests.falsify.judged import PROCESSORS, Outcome, Run, Verdicts, planted
 
-Begin = Callable[[Run], "Future[Mapping[str, Verdicts]]"]
+Begin = Callable[[Run], "Future[Outcome]"]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,12 @@ def begun(
     runs_by_defect: Mapping[str, Run],
 ) -> Iterator[Begin]:
     """Begins a run, unless it is begun. Where workers share the tests of a module, nothing is begun ahead."""
-    futures: dict[Run, Future[Mapping[str, Verdicts]]] = {}
+    futures: dict[Run, Future[Outcome]] = {}
     with ThreadPoolExecutor(_at_a_time(request.config)) as pool:
 
-        def begin(run: Run) -> "Future[Mapping[str, Verdicts]]":
+        def begin(run: Run) -> "Future[Outcome]":
             if run not in futures:
-                futures[run] = pool.submit(run.verdicts, tmp_path_factory.mktemp(run.name))
+                futures[run] = pool.submit(run.outcome, tmp_path_factory.mktemp(run.name))
             return futures[run]
 
         if _has_whole_modules(request.config):
@@ -47,15 +48,25 @@ def begun(
         pool.shutdown(cancel_futures=True)
 
 
+@pytest.fixture(scope="module")
+def tripped(begun: Begin, runs_by_defect: Mapping[str, Run]) -> Tripped:
+    """By mesh and by check, the clauses that the defects trip."""
+    return {
+        mesh: by_check
+        for run in dict.fromkeys(runs_by_defect.values())
+        for mesh, by_check in begun(run).result().tripped.items()
+    }
+
+
 @pytest.fixture
 def verdicts(request: pytest.FixtureRequest, begun: Begin, runs_by_defect: Mapping[str, Run]) -> Verdicts:
     """What the mesh came to that the test is about."""
     parameters = _parameters(request.node)
     if isinstance(run := parameters.get("run"), Run):
-        (verdicts,) = begun(run).result().values()
+        (verdicts,) = begun(run).result().verdicts.values()
         return verdicts
     defect = str(parameters["defect"])
-    return begun(runs_by_defect[defect]).result()[defect]
+    return begun(runs_by_defect[defect]).result().verdicts[defect]
 
 
 def _parameters(item: pytest.Item) -> Mapping[str, object]:

@@ -11,12 +11,16 @@ import msgspec
 
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
+from tests.falsify import clauses
 from tests.falsify.table import DEFECTS, ROOT, of_upgrade
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
 PROMISING = "other-promises"
 """A sound mesh that documents what the embedded one does not."""
+
+GOING_ON = ("-p", "tests.falsify.going_on")
+"""Checks go on after a failed clause, and the run names all that were tripped."""
 
 PROCESSORS = len(os.sched_getaffinity(0))
 
@@ -32,6 +36,19 @@ Verdicts = Mapping[str, Verdict]
 
 class NoReport(Exception):
     """A run did not get as far as a report on each of its meshes; names those without one, and has its output."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has come to.
+
+    Attributes:
+        verdicts: By mesh, the verdict of everything that was run.
+        tripped: By mesh and by check, the clauses that were tripped, if checks went on after the first.
+    """
+
+    verdicts: Mapping[str, Verdicts]
+    tripped: clauses.Tripped
 
 
 @dataclass(frozen=True)
@@ -51,18 +68,19 @@ class Run:
     def __str__(self) -> str:
         return self.name
 
-    def verdicts(self, directory: Path) -> Mapping[str, Verdicts]:
-        """Run it, and return by mesh the verdict of everything that was run; reports go to ``directory``.
+    def outcome(self, directory: Path) -> Outcome:
+        """Run it; reports go to ``directory``.
 
         Raises:
             NoReport: It ended without a report.
             subprocess.TimeoutExpired: It did not end.
         """
         argv = command(self, directory)
-        run = subprocess.run(
-            argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        return read(self, directory, f"{' '.join(argv)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
+        env = environment() | {clauses.PLACE: str(directory / clauses.FILE)}
+        run = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        otherwise = f"{' '.join(argv)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}"
+        verdicts, file = read(self, directory, otherwise), directory / clauses.FILE
+        return Outcome(verdicts, clauses.read(file) if file.exists() else {})
 
 
 def command(run: Run, directory: Path) -> tuple[str, ...]:
@@ -108,14 +126,17 @@ def planted(names: Iterable[str]) -> Mapping[str, Run]:
     batches: dict[str, list[str]] = {}
     for name in names:
         batches.setdefault(batch(name), []).append(name)
-    runs = (upgraded(one, one) if one in DEFECTS else _one_by_one(one, together) for one, together in batches.items())
+    runs = (
+        upgraded(one, one, *GOING_ON) if one in DEFECTS else _one_by_one(one, together)
+        for one, together in batches.items()
+    )
     return {name: run for run, together in zip(runs, batches.values(), strict=True) for name in together}
 
 
 def _one_by_one(batch: str, names: Sequence[str]) -> Run:
     """Each defect is the name of a mesh, and part of the names of the checks that are to meet it."""
     chosen = (f"{name} and ({' or '.join(DEFECTS[name].kills)})" for name in names)
-    return Run(batch, tuple(names), ("-k", " or ".join(f"({one})" for one in chosen)))
+    return Run(batch, tuple(names), ("-k", " or ".join(f"({one})" for one in chosen), *GOING_ON))
 
 
 def survivors(name: str, verdicts: Verdicts) -> Mapping[str, str]:

@@ -59,8 +59,10 @@ def main() -> int:
     """Run every defect, and write the table if each is seen by all checks that have to see it."""
     with TemporaryDirectory() as place, ThreadPoolExecutor(PROCESSORS + 1) as pool:
         runs = planted(DEFECTS)
-        begun = {run: pool.submit(run.verdicts, Path(place) / run.name) for run in dict.fromkeys(runs.values())}
-        missed = {name: left for name, run in runs.items() if (left := survivors(name, begun[run].result()[name]))}
+        begun = {run: pool.submit(run.outcome, Path(place) / run.name) for run in dict.fromkeys(runs.values())}
+        missed = {
+            name: left for name, run in runs.items() if (left := survivors(name, begun[run].result().verdicts[name]))
+        }
     for name, left in missed.items():
         print(f"{name} is not seen by {left}", file=sys.stderr)
     if missed:

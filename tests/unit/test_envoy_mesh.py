@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.xds.resources import TYPES
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Ending
@@ -348,9 +349,7 @@ async def test_a_rejected_configuration_is_named_with_envoys_reason(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(
-    "rubbish", [[], {"listeners": []}, dict.fromkeys(("listeners", "clusters", "routes", "endpoints", "secrets"), 1)]
-)
+@pytest.mark.parametrize("rubbish", [[], {"listeners": []}, dict.fromkeys(TYPES, 1)])
 async def test_a_hook_that_returns_no_resources_is_named(rig: Rig, rubbish: Any) -> None:
     await rig.start(SERVER)
     rig.spoil = {"blue/server": lambda _resources: rubbish}

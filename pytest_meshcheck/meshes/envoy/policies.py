@@ -8,6 +8,7 @@ from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
     Failure,
+    FieldTimeout,
     Mode,
     MutualTls,
     Named,
@@ -68,6 +69,7 @@ RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
     Retry: _retry,
     RetryBudget: _retry_budget,
     Timeout: _timeout,
+    FieldTimeout: _timeout,
     RequestsPerConnection: _connection_pool,
 }
 

@@ -89,6 +89,7 @@ DOCUMENTED = Documented(
         default=None,
         refused_status=502,
         refused_grpc_status=14,
+        in_field=True,
         sources={
             "status": at.CUT,
             "grpc_status": at.ERRORS,
@@ -98,6 +99,7 @@ DOCUMENTED = Documented(
             "idle": at.IDLE,
             "refused_status": at.ERRORS,
             "refused_grpc_status": at.ERRORS,
+            "in_field": at.TIMEOUTS,
         },
     ),
     retry=RetryPromises(

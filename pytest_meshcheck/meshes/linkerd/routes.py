@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_meshcheck.meshes.kubernetes.http_routes import request_timeout
 from pytest_meshcheck.meshes.linkerd.sources import LOAD_BALANCING, RETRIES, TIMEOUTS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
@@ -18,6 +19,7 @@ from pytest_meshcheck.model.observation import Protocol
 from pytest_meshcheck.model.policy import (
     MARK,
     Failure,
+    FieldTimeout,
     Policy,
     RequestsPerConnection,
     Retry,
@@ -79,6 +81,7 @@ def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[Servi
     rule = {
         "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [header]}}],
         "backendRefs": [{"name": target.name, "port": number}],
+        **_fields(route, about),
     }
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -95,6 +98,12 @@ def _route(target: WorkloadSpec, port: Port, route: Route, about: Sequence[Servi
     }
 
 
+def _fields(route: Route, about: Sequence[ServicePolicy]) -> dict[str, Any]:
+    """The fields of a rule: only an HTTPRoute has one for a limit."""
+    limits = [policy for policy in about if isinstance(policy, FieldTimeout) and route is HTTP_ROUTE]
+    return request_timeout(limits[-1]) if limits else {}
+
+
 def _annotations(route: Route, about: Sequence[ServicePolicy]) -> dict[str, str]:
     found: dict[str, str] = {}
     for policy in about:
@@ -104,6 +113,10 @@ def _annotations(route: Route, about: Sequence[ServicePolicy]) -> dict[str, str]
 
 def _timeout(_: Route, policy: Timeout) -> dict[str, str]:
     return {"timeout.linkerd.io/request": _duration(policy.request)}
+
+
+def _field_timeout(route: Route, policy: FieldTimeout) -> dict[str, str]:
+    return {} if route is HTTP_ROUTE else _timeout(route, policy)
 
 
 def _refuse_connection_limit(_: Route, __: RequestsPerConnection) -> dict[str, str]:
@@ -127,6 +140,7 @@ def _retries(route: Route, policy: Retry) -> dict[str, str]:
 ANNOTATED: Mapping[type[ServicePolicy], Callable[[Route, Any], dict[str, str]]] = {
     Retry: _retries,
     Timeout: _timeout,
+    FieldTimeout: _field_timeout,
     RequestsPerConnection: _refuse_connection_limit,
 }
 """The annotations of a route for each kind of policy."""

@@ -103,6 +103,7 @@ ATTEMPTS = "retry/attempts-are-limit-plus-one"
 SUCCESS = "retry/success-is-not-retried"
 DOCUMENTED_ERROR = "retry/exhausted-returns-the-documented-error"
 DEFAULT_LIMIT = "timeout/default-limit-is-the-documented-one"
+SPELLINGS = "timeout/each-api-spelling-acts"
 EXHAUSTED = "retry/exhausted-returns-the-last-answer"
 ARMED = "retry/response-body-is-intact-when-armed"
 LISTED = "retry/only-listed-conditions"
@@ -134,8 +135,8 @@ DEFECTS = {
         succeeded_and_retried,
     ),
     "promises-broken": Defect(
-        "The mesh documents an error after the last retry and a limit by default, and has neither.",
-        (DOCUMENTED_ERROR, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]"),
+        "The mesh documents an error after the last retry, a default limit and another way to write one: in vain.",
+        (DOCUMENTED_ERROR, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
         mesh=PromisesBroken,
     ),
     "no-retry-on-refused-connection": Defect(

@@ -1,9 +1,15 @@
-"""The embedded mesh with other documentation: an error after the last retry, and a limit for every request."""
+"""The embedded mesh with other documentation.
 
+An error after the last retry, a limit for every request, and a second way to write one.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.policy import FieldTimeout, Policy
+from pytest_meshcheck.platforms.base import Manifest
 from tests.falsify import parts
 from tests.falsify.defect import Resources
 
@@ -26,22 +32,28 @@ end
 
 
 class PromisesBroken(EnvoyMesh):
-    """Documents both, and has neither."""
+    """Documents them, and has none."""
 
     def __init__(self, version: str | None = None, **named: Any) -> None:
         super().__init__(version, **named)
         self.documented = replace(
             self.documented,
-            timeout=replace(self.documented.timeout, default=LIMIT),
+            timeout=replace(self.documented.timeout, default=LIMIT, in_field=True),
             retry=replace(self.documented.retry, exhausted_statuses=frozenset({EXHAUSTED})),
         )
 
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        return super().render([policy for policy in policies if not isinstance(policy, FieldTimeout)])
+
 
 class PromisesKept(PromisesBroken):
-    """Documents both, and has both."""
+    """Documents them, and has them."""
 
     def __init__(self, version: str | None = None, **named: Any) -> None:
         super().__init__(version, publish_hook=keep_promises, **named)
+
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        return EnvoyMesh.render(self, policies)
 
 
 def keep_promises(_workload: str, resources: Resources) -> Resources:

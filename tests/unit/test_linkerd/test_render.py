@@ -11,6 +11,7 @@ from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Protocol
 from pytest_meshcheck.model.policy import (
     Failure,
+    FieldTimeout,
     Mode,
     MutualTls,
     Namespace,
@@ -36,6 +37,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     ),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.GRPC_INTERNAL, Failure.STATUS}), 0.25),),
     "refused-stream": (Retry(SERVER, 3, on=frozenset({Failure.REFUSED_STREAM})),),
+    "field": (Retry(SERVER, 1, frozenset({503})), FieldTimeout(SERVER, 0.5)),
     "together": (Retry(SERVER, 20, frozenset({503})), Timeout(SERVER, 0.5), Timeout(OTHER, 2)),
 }
 UNSUPPORTED: dict[str, tuple[Policy, str]] = {

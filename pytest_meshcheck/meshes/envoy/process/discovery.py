@@ -21,7 +21,7 @@ from pytest_meshcheck.model.redaction import redacted
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
 
-ORDER = ("secrets", "clusters", "endpoints", "routes", "listeners")
+ORDER = ("secrets", "filters", "clusters", "endpoints", "routes", "listeners")
 """The order of sending: a resource before those that refer to it. A cluster is complete only with its endpoints."""
 
 SUBSCRIBED_AS_A_WHOLE = ("clusters", "listeners")

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, LOCAL_REPLIES, connection_manager
-from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address, typed
+from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, by_name, socket_address, typed
 from pytest_meshcheck.model.policy import Mode
 from pytest_meshcheck.model.workload_spec import Address, Port
 
@@ -36,6 +36,10 @@ FORWARD_CALLER: Resource = {
 """Replace the header x-forwarded-client-cert by the identity in the caller's certificate."""
 
 
+SEVERAL_IDENTITIES_REFUSED = by_name(tls.SEVERAL_IDENTITIES_REFUSED)
+"""By name, because Envoy compares all messages of each kept filter chain whenever a mode of mutual TLS changes."""
+
+
 @lru_cache(maxsize=REMEMBERED)
 def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource:
     """The listener of one port of the workload."""
@@ -45,7 +49,7 @@ def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource
         "name": "mutual-tls",
         "filter_chain_match": {"transport_protocol": "tls"},
         "transport_socket": tls.downstream(trust_domain, HTTP_ALPN if inbound.port.protocol.facts.is_http else ()),
-        "filters": [tls.SEVERAL_IDENTITIES_REFUSED, *filters],
+        "filters": [SEVERAL_IDENTITIES_REFUSED, *filters],
     }
     plain = {"name": "plaintext", "filter_chain_match": {"transport_protocol": "raw_buffer"}, "filters": filters}
     return _listener(

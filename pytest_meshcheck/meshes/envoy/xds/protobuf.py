@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -24,6 +25,7 @@ MESSAGES: dict[str, type[Message]] = {
     "routes": RouteConfiguration,
     "endpoints": ClusterLoadAssignment,
     "secrets": Secret,
+    "filters": TypedExtensionConfig,
 }
 
 

@@ -7,7 +7,7 @@ from pytest_meshcheck.model.workload_spec import Address
 
 Resource = dict[str, Any]
 Resources = dict[str, list[Resource]]
-"""``listeners``, ``clusters``, ``routes``, ``endpoints``, ``secrets`` of one sidecar."""
+"""``listeners``, ``clusters``, ``routes``, ``endpoints``, ``secrets``, ``filters`` of one sidecar."""
 
 TYPES = {
     "listeners": "type.googleapis.com/envoy.config.listener.v3.Listener",
@@ -15,6 +15,7 @@ TYPES = {
     "routes": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
     "endpoints": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
     "secrets": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+    "filters": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
 }
 
 REMEMBERED = 4096
@@ -36,6 +37,12 @@ ADS: Resource = {"resource_api_version": "V3", "ads": {}}
 def typed(type_name: str, **fields: Any) -> Resource:
     """A message in an Any."""
     return {"@type": f"type.googleapis.com/{type_name}", **fields}
+
+
+def by_name(network_filter: Resource) -> Resource:
+    """A reference to a network filter that is a resource of its own."""
+    kind = network_filter["typed_config"]["@type"]
+    return {"name": network_filter["name"], "config_discovery": {"config_source": ADS, "type_urls": [kind]}}
 
 
 def socket_address(address: Address) -> Resource:

@@ -26,6 +26,7 @@ def translate(config: SidecarConfig) -> Resources:
         ],
         "endpoints": [endpoints(out.service.resource, out.endpoints) for out in config.outbound],
         "secrets": tls.secrets(config),
+        "filters": [tls.SEVERAL_IDENTITIES_REFUSED],
     }
 
 
