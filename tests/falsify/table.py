@@ -8,8 +8,10 @@ from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     callers,
     identity,
+    idle,
     mtls,
     retry,
+    retry_answers,
     retry_bodies,
     retry_policies,
     rotation,
@@ -19,7 +21,19 @@ from tests.falsify.defects import (
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "conformance"
-FAMILIES = (identity, mtls, retry, retry_bodies, retry_policies, rotation, timeout, callers, upgrade)
+FAMILIES = (
+    identity,
+    mtls,
+    retry,
+    retry_answers,
+    retry_bodies,
+    retry_policies,
+    rotation,
+    timeout,
+    idle,
+    callers,
+    upgrade,
+)
 
 DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in family.DEFECTS.items()}
 
