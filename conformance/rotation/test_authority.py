@@ -1,15 +1,11 @@
 """The authority above the workloads: a new issuer, a second root, and the end of the first."""
 
-import datetime
 import itertools
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
-    Credentials,
     Exchange,
     Inconclusive,
     Issuer,
@@ -18,13 +14,14 @@ from pytest_meshcheck.suite import (
     Mode,
     MutualTls,
     Rotation,
-    Validity,
     Workload,
     check,
     control,
     converge,
     expect,
 )
+
+from .authorities import UNHURRIED, follows, peer, two_roots
 
 RATE = 100
 """Requests per second while something is rotated."""
@@ -38,35 +35,13 @@ ROUNDS = 3
 QUICK = 5.0
 """Seconds from a change above the leaves until they follow, up to which it is made several times in a row."""
 PORTS = ("http", "grpc", "tcp")
-UNHURRIED = 0.05
-"""Seconds between two looks: where each passes the API server of a cluster, more would load it."""
-HOUR = datetime.timedelta(hours=1)
 ISSUER_LIFETIME = 30.0
 """Seconds, at least; leaves have to have time to follow."""
-
-
-def peer(issuer: Issuer, identity: str) -> Credentials:
-    """A certificate under one of the authority's issuers."""
-    return issuer.leaf([identity], Validity.of(HOUR))
 
 
 def rounds(within: float) -> range:
     """The changes to make, one after the other: each but the first begins where certificates were changed before."""
     return range(ROUNDS if within <= QUICK else 1)
-
-
-async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
-    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not."""
-    wanted = mesh.authority.issuer.certificate
-
-    async def issuer_seen() -> bool:
-        return wanted in await mesh.served_chain(outsider, workload)
-
-    seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
-    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(
-        otherwise="its leaf chains to the old one"
-    )
-    return seconds
 
 
 async def goes_on(server: Workload, load: Load, within: float) -> None:
@@ -136,19 +111,6 @@ async def test_whole_root_change_loses_nothing(
     for port, load in {"http": http.result, "grpc": grpc.result}.items():
         mesh.measure(f"{port}: requests", load.sent)
         expect(load, port, rests_on=mesh.time(within)).lost_nothing(SERVED, mesh.tolerance)
-
-
-@asynccontextmanager
-async def two_roots(mesh: MeshUnderTest) -> AsyncIterator[dict[str, Issuer]]:
-    """While the block runs two roots are announced; an issuer under each, by its age."""
-    await mesh.rotate(Rotation.ROOT_ADD)
-    old, new = mesh.authority.issuer, mesh.authority.next_issuer
-    if new is None:
-        raise Inconclusive("a second root was announced, and nothing is issued under it")
-    try:
-        yield {"old": old, "new": new}
-    finally:
-        await mesh.rotate(Rotation.ROOT_DROP)
 
 
 async def issue_under_new_root(mesh: MeshUnderTest, workload: Workload, outsider: Workload) -> None:

@@ -27,10 +27,12 @@ from pytest_meshcheck.probe.process.own_loop import OwnLoop
 from pytest_meshcheck.probe.protocol.messages import Credentials
 from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
+from pytest_meshcheck.testbed.disruptions import Disruptions
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.head_starts import HeadStarts
 from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.peers import Peers
+from pytest_meshcheck.testbed.reconnection import Reconnection
 from pytest_meshcheck.testbed.rotation.rotations import Rotations
 from pytest_meshcheck.testbed.stall_monitor import StallMonitor
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
@@ -60,6 +62,7 @@ class MeshUnderTest:
         evidence: Captures the state of the mesh if the current check finds a violation.
         peers: Workloads that speak TLS themselves.
         rotations: The rotations, and the restarts that they need.
+        disruptions: Outages of parts of the mesh, and restarts of data planes.
         stalls: The stalls of the processes of the run.
     """
 
@@ -78,6 +81,7 @@ class MeshUnderTest:
     evidence: Evidence = field(init=False)
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
+    disruptions: Disruptions = field(init=False)
     stalls: StallMonitor = field(init=False)
     _blocks: PolicyBlocks = field(init=False)
 
@@ -87,6 +91,8 @@ class MeshUnderTest:
         self.evidence = Evidence(self.adapter, self.stage)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
+        reconnection = Reconnection(self.adapter, self.stage, self.policies, self.scale)
+        self.disruptions = Disruptions(self.adapter, self.journal, self.evidence, self.policies.flush, reconnection)
         self.stalls = StallMonitor(self.platform)
         self._blocks = PolicyBlocks(self.policies, self.evidence, self.lock, self.may_disrupt)
 
@@ -154,7 +160,7 @@ class MeshUnderTest:
 
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
-        begun = self.head_starts.of(check_id)
+        begun = self.head_starts.of(check_id, self)
         self.stalls.reach_back(begun.since)
         result = await begun.task
         self.journal.add("head start", check_id, result)

@@ -6,10 +6,13 @@ from pathlib import Path
 from pytest_meshcheck.checks.check_ids import known_ids
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
+    authority_input,
     callers,
     identity,
     idle,
+    lifecycle,
     mtls,
+    outage,
     retry,
     retry_answers,
     retry_bodies,
@@ -29,9 +32,12 @@ FAMILIES = (
     retry_bodies,
     retry_policies,
     rotation,
+    authority_input,
+    outage,
     timeout,
     idle,
     callers,
+    lifecycle,
     upgrade,
 )
 
@@ -44,6 +50,9 @@ OF_OTHER_PROMISES = (
     "timeout/each-api-spelling-acts",
 )
 """Checks of what the embedded mesh does not document; one that does is made for them."""
+
+RECORDS = ("rotation/expired-open-connections", "rotation/key-is-renewed")
+"""Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 
 def checks() -> tuple[str, ...]:

@@ -191,13 +191,15 @@ DEFECTS = {
     ),
     "issuer-not-followed": Defect(
         "After a change of the issuer, certificates under the old one are kept until they are due.",
-        (ISSUER,),
+        (ISSUER, "rotation/each-part-takes-effect-alone[issuer]"),
         mesh=IssuerNotFollowed,
     ),
     "leaf-outlives-issuer": Defect(
         "A certificate gets its whole lifetime even where its issuer ends before.", (LIFETIME,), mesh=LeafOutlivesIssuer
     ),
-    "second-root-never-announced": Defect("A root that is added is never announced.", (*OVERLAP, ROOT), roots_frozen()),
+    "second-root-never-announced": Defect(
+        "A root that is added is never announced.", (*OVERLAP, ROOT, "rotation/roots-take-effect-alone"), roots_frozen()
+    ),
     "old-root-dropped-at-once": Defect(
         "As soon as certificates are issued under the new root, the old one is no longer announced.",
         OVERLAP,
