@@ -119,6 +119,7 @@ class AmbientMesh(HttpRouteMesh):
     kind_config = "istio-ambient.yaml"
     given = GIVEN
     data_plane_in_workload = False
+    plaintext_by_address = ()
     documented: Documented = AMBIENT_DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
         *HttpRouteMesh.resources,
