@@ -146,6 +146,7 @@ class AmbientMesh(HttpRouteMesh):
     given = GIVEN
     data_plane_in_workload = False
     sidecar = ""
+    plaintext_by_address = ()
     documented: Documented = AMBIENT_DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
         *HttpRouteMesh.resources,
