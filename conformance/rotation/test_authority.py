@@ -1,5 +1,6 @@
 """The authority above the workloads: a new issuer, a second root, and the end of the first."""
 
+import datetime
 import itertools
 import time
 
