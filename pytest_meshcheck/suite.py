@@ -22,12 +22,13 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     RequestsPerConnection,
     Retry,
+    RetryBudget,
     ServerPolicy,
     ServicePolicy,
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload import Workload, new_id
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
 from pytest_meshcheck.probe.protocol.body import seeded_bytes
 from pytest_meshcheck.probe.protocol.messages import (
@@ -79,6 +80,7 @@ __all__ = [
     "Recipe",
     "RequestsPerConnection",
     "Retry",
+    "RetryBudget",
     "Rotation",
     "ServerPolicy",
     "ServerTls",
@@ -99,6 +101,7 @@ __all__ = [
     "converge",
     "expect",
     "needs",
+    "new_id",
     "parsed_chain",
     "proves",
     "seeded_bytes",

@@ -1,7 +1,10 @@
 """The authority above the workloads: a new issuer, a second root, and the end of the first."""
 
+import datetime
 import itertools
 import time
+
+from cryptography import x509
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -235,27 +238,56 @@ async def test_server_of_removed_root_is_refused(
     expect(await client.get(server), "a server of the new root").answered()
 
 
-async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload: Workload, outsider: Workload) -> None:
-    """A violation where the leaf under the present issuer is valid for longer than anything above it."""
-    await follows(mesh, outsider, workload, mesh.documented.rotation.issuer_acts_within + mesh.tolerance)
+async def leaf_and_end(
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload
+) -> tuple[x509.Certificate, datetime.datetime]:
+    """The leaf that a workload serves, and the end of what is above it: of whatever ends first."""
     leaf, *above = await mesh.served_chain(outsider, workload)
     control(len(above), "issuers in the chain").at_least(1)
-    limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
-    actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
-    expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").is_true(otherwise=actual)
+    return leaf, min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
+
+
+async def ends_with_its_issuers(
+    mesh: MeshUnderTest, client: Workload, workload: Workload, leaf: x509.Certificate, end: datetime.datetime
+) -> None:
+    """A violation where a leaf is valid for longer than anything above it."""
+    actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {end}"
+    expect(leaf.not_valid_after_utc <= end, f"the end of {workload}'s certificate").is_true(otherwise=actual)
     control(await client.get(workload), "a call with that certificate").answered()
+
+
+async def last_leaf(
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload
+) -> tuple[x509.Certificate, datetime.datetime]:
+    """The first leaf that lasts until the present issuer ends, or longer; the one of that moment where none does."""
+    _, end = await leaf_and_end(mesh, outsider, workload)
+    left = (end - datetime.datetime.now(datetime.UTC)).total_seconds()
+    last, _ = await converge(
+        lambda: leaf_and_end(mesh, outsider, workload),
+        lambda seen: seen[0].not_valid_after_utc >= end,
+        left,
+        every=UNHURRIED,
+    )
+    return last
 
 
 @check(MUST, "rotation.lifetime", uses={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_leaf_never_outlives_its_issuer(
     mesh: MeshUnderTest, server: Workload, short_lived: Workload, outsider: Workload, client: Workload
 ) -> None:
-    """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon."""
+    """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon.
+
+    The certificate of a server is followed until there is none left that the new issuer could have cut short.
+    """
+    within = mesh.documented.rotation.issuer_acts_within
     for workload in (server, short_lived):
-        await ends_with_its_issuers(mesh, client, workload, outsider)
+        await follows(mesh, outsider, workload, within + mesh.tolerance)
+        await ends_with_its_issuers(mesh, client, workload, *await leaf_and_end(mesh, outsider, workload))
     try:
-        await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * mesh.documented.rotation.issuer_acts_within))
+        await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * within))
         for workload in (server, short_lived):
-            await ends_with_its_issuers(mesh, client, workload, outsider)
+            await follows(mesh, outsider, workload, within + mesh.tolerance)
+            await ends_with_its_issuers(mesh, client, workload, *await leaf_and_end(mesh, outsider, workload))
+        await ends_with_its_issuers(mesh, client, server, *await last_leaf(mesh, outsider, server))
     finally:
         await mesh.rotate(Rotation.ISSUER)

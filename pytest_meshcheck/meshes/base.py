@@ -106,6 +106,8 @@ class Mesh(ABC):
         one_lifetime: Whether the certificates of all workloads have the same lifetime, so that any workload shows the
             renewal.
         impostor_ports: The ports on which clients reach the impostor itself; None for all ports.
+        plaintext_by_address: The ports on which a client's data plane speaks no TLS to a workload that is called by its
+            own address, whoever that is, so that it meets no impostor there.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Mesh(ABC):
     data_plane_in_workload: bool = False
     one_lifetime: bool = False
     impostor_ports: Collection[str] | None = None
+    plaintext_by_address: Collection[str] = ()
 
     @property
     def permissions(self) -> Sequence[Permission]:

@@ -31,6 +31,8 @@ class Capability(enum.StrEnum):
     """Failed HTTP requests can be retried by policy."""
     RETRY_GRPC = "retry-grpc"
     """Failed gRPC calls can be retried by policy, by gRPC status."""
+    RETRY_BUDGET = "retry-budget"
+    """The retries of all requests to a service can be bounded to a share of these requests."""
     PER_TRY_TIMEOUT = "per-try-timeout"
     """Each attempt can be given a time limit of its own."""
     TIMEOUT = "timeout"

@@ -21,7 +21,7 @@ from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.model.pki import Authority
 from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.process.own_loop import OwnLoop
 from pytest_meshcheck.probe.protocol.messages import Credentials
@@ -283,10 +283,11 @@ class MeshUnderTest:
         """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
 
-    def meets_impostors(self, port: str) -> bool:
+    def meets_impostors(self, port: str, via: Via = Via.SERVICE) -> bool:
         """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
         ports = self.adapter.impostor_ports
-        return ports is None or port in ports
+        in_plaintext = self.adapter.plaintext_by_address if via is Via.ADDRESS else ()
+        return (ports is None or port in ports) and port not in in_plaintext
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and accept tunnels if data planes do."""

@@ -29,6 +29,8 @@ ZTUNNEL = f"{DOCS}/security/network/encryption-ztunnel/"
 MUTUAL_AUTHENTICATION = f"{DOCS}/network/servicemesh/mutual-authentication/mutual-authentication/"
 INSTALL = f"{DOCS}/installation/k8s-install-helm/"
 UPGRADE = f"{DOCS}/operations/upgrade/"
+STREAM_IDLE = "https://github.com/cilium/cilium/issues/34582"
+AGENT_OPTIONS = f"{DOCS}/cmdref/cilium-agent/"
 ENVOY = f"{DOCS}/security/network/proxy/envoy/"
 SPEC = "https://gateway-api.sigs.k8s.io/reference/spec"
 REPORTS = "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports"
@@ -52,6 +54,7 @@ ROUTED: Claims = {
     Capability.RETRY_GRPC: Claim(
         False, f"{SPEC}/#grpcrouterule", "GRPCRoute has no retries, HTTPRoute no gRPC statuses"
     ),
+    Capability.RETRY_BUDGET: Claim(False, GAMMA, "neither HTTPRoute nor GRPCRoute bounds the retries of all requests"),
     Capability.PER_TRY_TIMEOUT: Claim(
         True, REPORTS, "before 1.20 timeouts.backendRequest shortens the whole request", since=FIRST_WITH_RETRY
     ),
@@ -184,7 +187,13 @@ DOCUMENTED = Documented(
     timeout=TimeoutPromises(
         status=504,
         default=None,
-        sources={"status": f"{SPEC}/#httproutetimeouts", "default": f"{SPEC}/#httproutetimeouts"},
+        stream_idle=300.0,
+        sources={
+            "status": f"{SPEC}/#httproutetimeouts",
+            "default": f"{SPEC}/#httproutetimeouts",
+            "stream_idle": STREAM_IDLE,
+            "idle": AGENT_OPTIONS,
+        },
     ),
     retry=RetryPromises(
         statuses=(408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511),
@@ -199,6 +208,9 @@ DOCUMENTED = Documented(
             "default_attempts": f"{SPEC}/#httprouterule",
             "body_limit": ENVOY_ROUTES,
             "unfinished_retried": "https://www.envoyproxy.io/docs/envoy/latest/version_history/v1.15/v1.15.0",
+            "unsafe_retried": ROUTES,
+            "elsewhere": ROUTES,
+            "attempt_header": ROUTES,
             "overdue_retried": "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports",
         },
     ),

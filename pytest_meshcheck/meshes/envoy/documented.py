@@ -24,6 +24,8 @@ TLS = f"{DOCS}/intro/arch_overview/security/ssl"
 TLS_API = f"{DOCS}/api-v3/extensions/transport_sockets/tls/v3/common.proto"
 ROUTER = f"{DOCS}/configuration/http/http_filters/router_filter"
 ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
+RETRY_PLUGINS = f"{DOCS}/intro/arch_overview/http/http_connection_management#retry-plugin-configuration"
+CIRCUIT_BREAKERS = f"{DOCS}/api-v3/config/cluster/v3/circuit_breaker.proto"
 GRPC_SERVICE = f"{DOCS}/api-v3/config/core/v3/grpc_service.proto"
 SDS = f"{DOCS}/configuration/security/secret"
 TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
@@ -45,6 +47,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.SPIFFE: f"{DOCS}/intro/arch_overview/security/ssl",
     Capability.RETRY: ROUTER,
     Capability.RETRY_GRPC: ROUTER,
+    Capability.RETRY_BUDGET: CIRCUIT_BREAKERS,
     Capability.PER_TRY_TIMEOUT: ROUTE_API,
     Capability.TIMEOUT: TIMEOUTS,
     Capability.TIMEOUT_GRPC: LOCAL_REPLY,
@@ -88,6 +91,8 @@ DOCUMENTED = Documented(
             "grpc_status": LOCAL_REPLY,
             "default": ROUTE_API,
             "caller_deadline": ROUTE_API,
+            "stream_idle": TIMEOUTS,
+            "idle": TIMEOUTS,
             "refused_status": RESPONSE_FLAGS,
             "refused_grpc_status": GRPC_MAPPING,
         },
@@ -104,6 +109,7 @@ DOCUMENTED = Documented(
         ),
         body_limit=RETRY_BODY_LIMIT,
         unfinished_retried=True,
+        elsewhere=True,
         sources={
             "statuses": ROUTER,
             "failures": ROUTER,
@@ -112,6 +118,11 @@ DOCUMENTED = Documented(
             "body_limit": ROUTE_API,
             "unfinished_retried": f"{DOCS}/version_history/v1.15/v1.15.0",
             "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
+            "unsafe_retried": ROUTER,
+            "elsewhere": RETRY_PLUGINS,
+            "attempt_header": f"{ROUTER}#x-envoy-attempt-count",
+            "budget_percent": CIRCUIT_BREAKERS,
+            "budget_least": CIRCUIT_BREAKERS,
         },
     ),
     rotation=RotationPromises(

@@ -40,6 +40,8 @@ LAYER_7 = f"{AMBIENT}/usage/l7-features"
 HBONE = f"{AMBIENT}/architecture/hbone"
 CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
+PROXY_HEADERS = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/core/listener_waypoint.go"
+"""A waypoint's routes do not ask Envoy for the header with the number of the attempt."""
 CERTIFICATE = "https://github.com/istio/ztunnel/blob/master/src/tls/certificate.rs"
 """istiod's response to a certificate request ends with the roots to trust from then on."""
 
@@ -100,6 +102,7 @@ AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,
     mtls=replace(ROUTED.mtls, silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED})),
     identity=replace(ROUTED.identity, sources={**ROUTED.identity.sources, "headers": CHANGES}),
+    retry=replace(ROUTED.retry, attempt_header="", sources={**ROUTED.retry.sources, "attempt_header": PROXY_HEADERS}),
     rotation=replace(
         ROUTED.rotation,
         leaf_lifetime=LEAF_LIFETIME,
@@ -143,6 +146,7 @@ class AmbientMesh(HttpRouteMesh):
     given = GIVEN
     data_plane_in_workload = False
     sidecar = ""
+    plaintext_by_address = ()
     documented: Documented = AMBIENT_DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
         *HttpRouteMesh.resources,

@@ -23,6 +23,7 @@ PEER_AUTHENTICATION = f"{DOCS}/reference/config/security/peer_authentication"
 SECURITY = f"{DOCS}/concepts/security"
 VIRTUAL_SERVICE = f"{DOCS}/reference/config/networking/virtual-service"
 DESTINATION_RULE = f"{DOCS}/reference/config/networking/destination-rule"
+RETRY_BUDGET = f"{DESTINATION_RULE}/#TrafficPolicy-RetryBudget"
 TRAFFIC = f"{DOCS}/concepts/traffic-management"
 ARCHITECTURE = f"{DOCS}/ops/deployment/architecture/"
 RESTARTED = "https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
@@ -58,6 +59,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.SPIFFE: f"{SECURITY}/#istio-identity",
     Capability.RETRY: VIRTUAL_SERVICE,
     Capability.RETRY_GRPC: VIRTUAL_SERVICE,
+    Capability.RETRY_BUDGET: RETRY_BUDGET,
     Capability.PER_TRY_TIMEOUT: VIRTUAL_SERVICE,
     Capability.TIMEOUT: VIRTUAL_SERVICE,
     Capability.TIMEOUT_GRPC: VIRTUAL_SERVICE,
@@ -111,11 +113,14 @@ DOCUMENTED = Documented(
         grpc_status=4,
         default=None,
         caller_deadline=True,
+        idle=3600.0,
         sources={
             "status": VIRTUAL_SERVICE,
             "grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
             "default": f"{TRAFFIC}/#timeouts",
             "caller_deadline": ROUTE_CODE,
+            "stream_idle": f"{TRAFFIC}/#timeouts",
+            "idle": f"{DESTINATION_RULE}/#ConnectionPoolSettings-HTTPSettings",
             "refused_status": f"{ENVOY}/configuration/observability/access_log/usage",
             "refused_grpc_status": "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md",
         },
@@ -135,6 +140,8 @@ DOCUMENTED = Documented(
         ),
         body_limit=1024 * 1024,
         unfinished_retried=True,
+        elsewhere=True,
+        attempt_header="x-envoy-attempt-count",
         sources={
             "statuses": VIRTUAL_SERVICE,
             "failures": VIRTUAL_SERVICE,
@@ -143,6 +150,11 @@ DOCUMENTED = Documented(
             "body_limit": f"{ENVOY}/api-v3/config/route/v3/route_components.proto",
             "unfinished_retried": f"{ENVOY}/version_history/v1.15/v1.15.0",
             "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
+            "unsafe_retried": ROUTER,
+            "elsewhere": f"{VIRTUAL_SERVICE}/#HTTPRetry",
+            "attempt_header": f"{MESH_CONFIG}/#ProxyConfig-ProxyHeaders",
+            "budget_percent": RETRY_BUDGET,
+            "budget_least": RETRY_BUDGET,
         },
     ),
     rotation=RotationPromises(

@@ -87,6 +87,13 @@ ALPN: Mapping[str | None, str] = {HTTP_1: "istio-http/1.1", HTTP_2: "istio-h2", 
 """By which a permissive sidecar tells its own kind's TLS from an application's, by the version of HTTP inside;
 pilot/pkg/networking/util/util.go."""
 
+UNROUTED = ("tcp", "tcp-banner")
+"""Ports on which nothing but the address says where a connection goes. To the address of a pod it is passed through as
+it is; a request finds its service by its authority.
+
+https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/#unmatched-traffic
+"""
+
 LEAST = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 """The resource requests of a proxy of the stage. The charts' own are for production, too much for a laptop."""
 
@@ -112,6 +119,7 @@ class IstioMesh(ControlledMesh):
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: DUMPS}
     data_plane_in_workload = True
     sidecar = SIDECAR
+    plaintext_by_address: Collection[str] = UNROUTED
     documented: Documented = DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
         Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),

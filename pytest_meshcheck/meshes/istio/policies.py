@@ -20,6 +20,7 @@ from pytest_meshcheck.model.policy import (
     Policy,
     RequestsPerConnection,
     Retry,
+    RetryBudget,
     ServerPolicy,
     ServicePolicy,
     Timeout,
@@ -112,7 +113,7 @@ def timeout(policy: Timeout) -> dict[str, Any]:
     return {"timeout": duration(policy.request)} if policy.request else {}
 
 
-def in_destination_rule(policy: RequestsPerConnection) -> dict[str, Any]:
+def in_destination_rule(policy: RequestsPerConnection | RetryBudget) -> dict[str, Any]:
     """Nothing in the route: the policy belongs to the DestinationRule."""
     return {}
 
@@ -121,20 +122,35 @@ ROUTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
     Retry: retries,
     Timeout: timeout,
     RequestsPerConnection: in_destination_rule,
+    RetryBudget: in_destination_rule,
 }
 """The fields of a route for each kind of policy."""
 
 
+def connection_pool(policy: RequestsPerConnection) -> dict[str, Any]:
+    """The number of requests per connection between sidecars."""
+    return {"connectionPool": {"http": {"maxRequestsPerConnection": policy.limit}}}
+
+
+def retry_budget(policy: RetryBudget) -> dict[str, Any]:
+    """The share of requests that may be retries; what is not named has Istio's default."""
+    return {"retryBudget": {} if policy.percent is None else {"percent": policy.percent}}
+
+
+AGREED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
+    RequestsPerConnection: connection_pool,
+    RetryBudget: retry_budget,
+}
+"""The fields of a DestinationRule's traffic policy for each kind of policy that has some."""
+
+
 def destination_rules(about: Sequence[ServicePolicy]) -> list[Manifest]:
-    """The DestinationRule of a service, if a policy limits its connections."""
-    return [destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
-
-
-def destination_rule(policy: RequestsPerConnection) -> Manifest:
-    """A DestinationRule with the number of requests per connection between sidecars."""
-    pool = {"http": {"maxRequestsPerConnection": policy.limit}}
-    spec = {"host": host(policy.target), "trafficPolicy": {"connectionPool": pool}}
-    return _manifest(NETWORKING, "DestinationRule", policy.target.namespace, f"{NAME}-{policy.target.name}", spec)
+    """The DestinationRule of a service, if one of its policies belongs there."""
+    target, fields = about[0].target, [AGREED[type(one)](one) for one in about if type(one) in AGREED]
+    if not fields:
+        return []
+    spec = {"host": host(target), "trafficPolicy": {name: value for one in fields for name, value in one.items()}}
+    return [_manifest(NETWORKING, "DestinationRule", target.namespace, f"{NAME}-{target.name}", spec)]
 
 
 def host(target: Named) -> str:

@@ -47,6 +47,9 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.SPIFFE: Claim(False, at.MTLS, "identities are DNS names, as <account>.<namespace>.serviceaccount"),
     Capability.RETRY: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
     Capability.RETRY_GRPC: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
+    Capability.RETRY_BUDGET: Claim(
+        False, at.RETRIES, "a request has a limit of retries; a budget belongs to a ServiceProfile, which has no other"
+    ),
     Capability.PER_TRY_TIMEOUT: Claim(True, at.RETRIES, "but for the last attempt", since=ANNOTATIONS_SINCE),
     Capability.TIMEOUT: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
     Capability.TIMEOUT_GRPC: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
@@ -98,6 +101,8 @@ DOCUMENTED = Documented(
             "grpc_status": at.ERRORS,
             "default": at.TIMEOUTS,
             "caller_deadline": at.TIMEOUTS,
+            "stream_idle": at.STREAM_IDLE,
+            "idle": at.IDLE,
             "refused_status": at.ERRORS,
             "refused_grpc_status": at.ERRORS,
             "in_field": at.TIMEOUTS,
@@ -121,6 +126,9 @@ DOCUMENTED = Documented(
             "body_limit": at.RETRIES,
             "unfinished_retried": at.REPLAY,
             "overdue_retried": at.RETRIES,
+            "unsafe_retried": at.RETRY_CODE,
+            "elsewhere": at.RETRIES,
+            "attempt_header": at.RETRIES,
         },
     ),
     rotation=RotationPromises(

@@ -18,6 +18,7 @@ from pytest_meshcheck.model.policy import (
     Policy,
     RequestsPerConnection,
     Retry,
+    RetryBudget,
     Timeout,
     WholeMesh,
 )
@@ -32,6 +33,8 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     "mesh": (MutualTls(WholeMesh(), Mode.STRICT),),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
     "connections": (RequestsPerConnection(SERVER, 1),),
+    "budget": (RetryBudget(SERVER),),
+    "budget-and-connections": (RetryBudget(SERVER, 50.0), RequestsPerConnection(SERVER, 1)),
     "together": (
         Retry(SERVER, 20, frozenset({503})),
         Timeout(SERVER, 0.5),
