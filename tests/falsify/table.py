@@ -7,6 +7,7 @@ from pytest_meshcheck.checks.check_ids import known_ids
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     callers,
+    connections,
     identity,
     idle,
     mtls,
@@ -29,6 +30,7 @@ FAMILIES = (
     retry_bodies,
     retry_policies,
     rotation,
+    connections,
     timeout,
     idle,
     callers,
@@ -39,6 +41,7 @@ DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in fami
 
 
 OF_OTHER_PROMISES = (
+    "retry/attempt-number-reaches-the-server",
     "retry/exhausted-returns-the-documented-error",
     "timeout/default-limit-is-the-documented-one",
     "timeout/each-api-spelling-acts",
