@@ -5,6 +5,8 @@ from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
+from pytest_meshcheck.model.authority_files import Flaw, broken
+from pytest_meshcheck.model.bundle_form import BundleForm
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
@@ -50,6 +52,7 @@ __all__ = [
     "Attempt",
     "Behaviour",
     "Body",
+    "BundleForm",
     "Capability",
     "ClientTls",
     "ClusterError",
@@ -62,6 +65,7 @@ __all__ = [
     "Exchange",
     "Failure",
     "FieldTimeout",
+    "Flaw",
     "Inconclusive",
     "IssuedBy",
     "Issuer",
@@ -91,6 +95,7 @@ __all__ = [
     "WholeMesh",
     "Workload",
     "WorkloadSpec",
+    "broken",
     "check",
     "control",
     "converge",

@@ -203,6 +203,23 @@ class RotationPromises(Promises):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutagePromises(Promises):
+    """What data planes do while the authority or the control plane is away, and afterwards.
+
+    Attributes:
+        leaf_lifetime: Lifetime of certificates that outlast a short outage of the authority; 0: none on the stage do.
+        renewal_due: From the issue of such a certificate until it is due for renewal.
+        heals_within: From the return of the authority until every data plane has a valid certificate again.
+        reconnects_within: From the return of the control plane until every data plane follows it again.
+    """
+
+    leaf_lifetime: float = 3600.0
+    renewal_due: float = 1800.0
+    heals_within: float = 60.0
+    reconnects_within: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Documented(Promises):
     """All that a mesh's documentation promises.
 
@@ -212,6 +229,7 @@ class Documented(Promises):
         timeout: How a request is cut.
         retry: What is tried again.
         rotation: How soon certificates follow.
+        outage: What outlasts an outage, and how soon its effects are over.
         policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
             ``settled`` knows exactly.
     """
@@ -221,6 +239,7 @@ class Documented(Promises):
     timeout: TimeoutPromises = TimeoutPromises()
     retry: RetryPromises = RetryPromises()
     rotation: RotationPromises = RotationPromises()
+    outage: OutagePromises = OutagePromises()
     policies_act_within: float = 0.0
 
     @property

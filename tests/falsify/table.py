@@ -6,11 +6,14 @@ from pathlib import Path
 from pytest_meshcheck.checks.check_ids import known_ids
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
+    authority_input,
     callers,
     connections,
     identity,
     idle,
+    lifecycle,
     mtls,
+    outage,
     retry,
     retry_answers,
     retry_bodies,
@@ -31,9 +34,12 @@ FAMILIES = (
     retry_policies,
     rotation,
     connections,
+    authority_input,
+    outage,
     timeout,
     idle,
     callers,
+    lifecycle,
     upgrade,
 )
 
@@ -47,6 +53,9 @@ OF_OTHER_PROMISES = (
     "timeout/each-api-spelling-acts",
 )
 """Checks of what the embedded mesh does not document; one that does is made for them."""
+
+RECORDS = ("rotation/expired-open-connections", "rotation/key-is-renewed")
+"""Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 
 def checks() -> tuple[str, ...]:

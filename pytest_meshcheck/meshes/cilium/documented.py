@@ -73,7 +73,11 @@ SHARED: Claims = {
     Capability.KUBERNETES: Claim(True, INSTALL),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
     Capability.UPGRADE: Claim(False, UPGRADE, "the adapter does not upgrade Cilium yet, as nobody has run it"),
+    Capability.CONTROL_PLANE_OUTAGE: Claim(
+        False, INSTALL, "the agent of a node is its network and control plane in one"
+    ),
     Capability.PROXY_RESTART: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
+    Capability.PROXY_REPLACEMENT: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
 }
 
 CERTIFICATES = (

@@ -6,6 +6,7 @@ from pytest_meshcheck.meshes.documented import (
     Default,
     Documented,
     MtlsPromises,
+    OutagePromises,
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
@@ -25,6 +26,7 @@ ROUTER = f"{DOCS}/configuration/http/http_filters/router_filter"
 ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
 RETRY_PLUGINS = f"{DOCS}/intro/arch_overview/http/http_connection_management#retry-plugin-configuration"
 CIRCUIT_BREAKERS = f"{DOCS}/api-v3/config/cluster/v3/circuit_breaker.proto"
+GRPC_SERVICE = f"{DOCS}/api-v3/config/core/v3/grpc_service.proto"
 SDS = f"{DOCS}/configuration/security/secret"
 TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
 XFCC = f"{DOCS}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"
@@ -54,12 +56,14 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.ISSUER_ROTATION: SDS,
     Capability.ROOT_ROTATION: SDS,
     Capability.CA_OUTAGE: SDS,
+    Capability.CONTROL_PLANE_OUTAGE: f"{DOCS}/intro/arch_overview/operations/dynamic_configuration",
+    Capability.PROXY_RESTART: f"{DOCS}/intro/arch_overview/operations/init",
+    Capability.PROXY_REPLACEMENT: f"{DOCS}/intro/arch_overview/operations/hot_restart",
     Capability.UPGRADE: f"{DOCS}/intro/arch_overview/operations/hot_restart",
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
     Capability.KUBERNETES: Claim(False, DOCS, "the embedded mesh runs as local processes"),
-    Capability.PROXY_RESTART: Claim(False, DOCS, "a sidecar lives as long as its workload"),
 }
 
 DOCUMENTED = Documented(
@@ -127,5 +131,12 @@ DOCUMENTED = Documented(
         issuer_acts_within=1.0,
         roots_act_within=1.0,
         sources={"leaf_renewed_within": SDS, "issuer_acts_within": SDS, "roots_act_within": SDS},
+    ),
+    outage=OutagePromises(
+        leaf_lifetime=10.0,
+        renewal_due=1.0,
+        heals_within=1.0,
+        reconnects_within=1.0,
+        sources={"leaf_lifetime": SDS, "renewal_due": SDS, "heals_within": SDS, "reconnects_within": GRPC_SERVICE},
     ),
 )

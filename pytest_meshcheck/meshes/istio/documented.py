@@ -7,6 +7,7 @@ from pytest_meshcheck.meshes.documented import (
     Documented,
     IdentityPromises,
     MtlsPromises,
+    OutagePromises,
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
@@ -24,6 +25,8 @@ VIRTUAL_SERVICE = f"{DOCS}/reference/config/networking/virtual-service"
 DESTINATION_RULE = f"{DOCS}/reference/config/networking/destination-rule"
 RETRY_BUDGET = f"{DESTINATION_RULE}/#TrafficPolicy-RetryBudget"
 TRAFFIC = f"{DOCS}/concepts/traffic-management"
+ARCHITECTURE = f"{DOCS}/ops/deployment/architecture/"
+RESTARTED = "https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
 MESH_CONFIG = f"{DOCS}/reference/config/istio.mesh.v1alpha1"
 PLUGGED = f"{DOCS}/tasks/security/cert-management/plugin-ca-cert"
 AGENT = f"{DOCS}/reference/commands/pilot-agent"
@@ -36,6 +39,13 @@ ROUTE_CODE = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/co
 
 LEAF_LIFETIME = 16.0
 """Seconds; the agent renews at half of it, and knows no shortest lifetime."""
+
+OUTLASTING = 120.0
+"""Lifetime in seconds of a certificate that falls due after a quarter of it, and lasts until istiod is back."""
+
+RECONNECTS = f"{ENVOY}/api-v3/config/core/v3/grpc_service.proto"
+RECONNECTS_WITHIN = 35.0
+"""Seconds: Envoy waits for up to 30 s before it asks its agent again, which then has to issue."""
 
 SUPPORTED: Mapping[Capability, str] = {
     Capability.MTLS: SECURITY,
@@ -62,13 +72,15 @@ SUPPORTED: Mapping[Capability, str] = {
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
-    Capability.CA_OUTAGE: Claim(False, DISCOVERY, "istiod is configuration server and authority in one"),
+    Capability.CA_OUTAGE: Claim(True, ARCHITECTURE, "istiod is configuration server and authority in one"),
+    Capability.CONTROL_PLANE_OUTAGE: Claim(True, ARCHITECTURE),
+    Capability.PROXY_REPLACEMENT: Claim(False, AGENT, "a sidecar lives as long as its pod, and is replaced with it"),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(
         False,
         f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
         "a permissive sidecar waits for the client's first bytes to tell TLS from plaintext",
     ),
-    Capability.PROXY_RESTART: Claim(False, AGENT, "a sidecar lives as long as its pod"),
+    Capability.PROXY_RESTART: Claim(True, RESTARTED),
 }
 
 TWICE = 3
@@ -155,6 +167,18 @@ DOCUMENTED = Documented(
             "leaf_renewed_within": AGENT,
             "issuer_acts_within": PLUGGED,
             "roots_act_within": DISCOVERY,
+        },
+    ),
+    outage=OutagePromises(
+        leaf_lifetime=OUTLASTING,
+        renewal_due=OUTLASTING / 4,
+        heals_within=RECONNECTS_WITHIN,
+        reconnects_within=RECONNECTS_WITHIN,
+        sources={
+            "leaf_lifetime": AGENT,
+            "renewal_due": AGENT,
+            "heals_within": RECONNECTS,
+            "reconnects_within": RECONNECTS,
         },
     ),
     policies_act_within=10.0,

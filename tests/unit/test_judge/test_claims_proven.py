@@ -19,8 +19,6 @@ UNPROVEN: Mapping[Capability, str] = {
     # claimed by a mesh, and proven by no check: why; the report says beside the claim that none does
     Capability.PERMISSIVE_SERVER_FIRST: "mtls/permissive-accepts-both asks a silent outsider only where it is claimed",
     Capability.CUSTOM_AUTHORITY: "every check of a hostile peer has a control that fails without it",
-    Capability.CA_OUTAGE: "the checks of outages of the authority are still to be written",
-    Capability.PROXY_RESTART: "the checks of restarts of one data plane are still to be written",
     Capability.KUBERNETES: "a fact of the platform, not a behaviour",
 }
 
