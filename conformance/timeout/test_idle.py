@@ -77,4 +77,4 @@ async def test_idle_connection_is_reusable(
     for what, (before, after) in zip(REQUESTS, await head_start, strict=True):
         control(before, f"{what}, before the pause").answered()
         expect(after, f"{what}, after {PAUSES[pause]:g} s").answered()
-        expect(await server.attempts(after), what).attempted(1)
+        expect(len(await server.attempts(after)), f"{what}, attempts").at_most(1)

@@ -8,6 +8,7 @@ from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     authority_input,
     callers,
+    connections,
     identity,
     idle,
     lifecycle,
@@ -32,6 +33,7 @@ FAMILIES = (
     retry_bodies,
     retry_policies,
     rotation,
+    connections,
     authority_input,
     outage,
     timeout,
@@ -45,6 +47,7 @@ DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in fami
 
 
 OF_OTHER_PROMISES = (
+    "retry/attempt-number-reaches-the-server",
     "retry/exhausted-returns-the-documented-error",
     "timeout/default-limit-is-the-documented-one",
     "timeout/each-api-spelling-acts",

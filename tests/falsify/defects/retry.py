@@ -105,7 +105,9 @@ DOCUMENTED_ERROR = "retry/exhausted-returns-the-documented-error"
 DEFAULT_LIMIT = "timeout/default-limit-is-the-documented-one"
 SPELLINGS = "timeout/each-api-spelling-acts"
 EXHAUSTED = "retry/exhausted-returns-the-last-answer"
+ATTEMPT_NUMBER = "retry/attempt-number-reaches-the-server"
 ARMED = "retry/response-body-is-intact-when-armed"
+TOO_LARGE = "retry/large-body-is-forwarded-once-and-whole"
 LISTED = "retry/only-listed-conditions"
 INTACT = "retry/request-body-is-intact-on-every-attempt"
 FIRES = "retry/fires-for-every-spelling-of-failure"
@@ -135,8 +137,9 @@ DEFECTS = {
         succeeded_and_retried,
     ),
     "promises-broken": Defect(
-        "The mesh documents an error after the last retry, a default limit and another way to write one: in vain.",
-        (DOCUMENTED_ERROR, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
+        "The mesh documents an error after the last retry, attempts with numbers, a default limit and another way to "
+        "write one: in vain.",
+        (DOCUMENTED_ERROR, ATTEMPT_NUMBER, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
         mesh=PromisesBroken,
     ),
     "no-retry-on-refused-connection": Defect(
@@ -204,7 +207,7 @@ DEFECTS = {
     ),
     "body-truncated": Defect(
         "Where retries are in force, the last byte of a request body is lost.",
-        (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[65535]"),
+        (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[65535]", f"{TOO_LARGE}[just-above]"),
         scripted_where_retried(BODY.format(condition=ALWAYS, bytes="string.sub(bytes, 1, -2)")),
     ),
     "body-doubled": Defect(
