@@ -12,6 +12,7 @@ from tests.falsify.defects import (
     identity,
     idle,
     lifecycle,
+    mirrored,
     mtls,
     outage,
     retry,
@@ -20,6 +21,7 @@ from tests.falsify.defects import (
     retry_policies,
     rotation,
     timeout,
+    too_strict,
     upgrade,
 )
 
@@ -37,9 +39,11 @@ FAMILIES = (
     authority_input,
     outage,
     timeout,
+    too_strict,
     idle,
     callers,
     lifecycle,
+    mirrored,
     upgrade,
 )
 
