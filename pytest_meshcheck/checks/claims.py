@@ -197,11 +197,13 @@ class LoadClaims(Claims[LoadOutcome]):
     def lost_nothing(self, at_least: int, within: float) -> LoadOutcome:
         """No request failed, was lost or arrived twice.
 
-        Inconclusive if fewer than ``at_least`` were sent, or the machine did not carry them; see ``kept_schedule``.
+        Inconclusive if fewer than ``at_least`` were sent, or the client gave up. A late schedule can explain that some
+        failed, and is no matter where none did; see ``kept_schedule``.
         """
         stimulus = LoadClaims(self.seen, fail_stimulus, self.what)
         stimulus.sent_at_least(at_least)
-        stimulus.kept_schedule(within)
+        if self.seen.overrun or not self.seen.served_once:
+            stimulus.kept_schedule(within)
         return self.served_once()
 
     def refused(self) -> LoadOutcome:

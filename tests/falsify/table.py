@@ -65,7 +65,7 @@ def checks() -> tuple[str, ...]:
 
 def of_upgrade(check: str) -> bool:
     """Whether a check is about an upgrade, and run where one is made."""
-    return check.startswith("upgrade/")
+    return check in upgrade.CHECKS
 
 
 def killers() -> Mapping[str, tuple[str, ...]]:

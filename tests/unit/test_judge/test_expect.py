@@ -83,6 +83,7 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "cancelled": ((attempt(ending=AttemptEnding.CANCELLED),), lambda c: c.cancelled()),
     "served_once": (load(), lambda c: c.served_once()),
     "lost nothing": (load(), lambda c: c.lost_nothing(10, 1.0)),
+    "lost nothing, though it was late": (load(lateness=SLOW), lambda c: c.lost_nothing(10, 1.0)),
     "sent at least": (load(), lambda c: c.sent_at_least(10)),
     "kept_schedule": (load(lateness=Spread.of([1.0])), lambda c: c.kept_schedule(1.0)),
     "kept its schedule, though some failed": (
@@ -408,6 +409,7 @@ def test_a_load_that_was_given_up_was_not_carried() -> None:
     [
         (load(lost=("r-1",)), "at least 11 requests"),
         (load(sent=11, lost=("r-1",), lateness=SLOW), "the machine to carry"),
+        (load(sent=11, overrun=True), "the machine to carry"),
     ],
 )
 def test_a_load_that_met_nothing_has_lost_nothing_to_speak_of(seen: LoadOutcome, said: str) -> None:
