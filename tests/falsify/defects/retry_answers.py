@@ -6,7 +6,7 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.defects.retry import scripted_where_retried
+from tests.falsify.defects.retry import ALWAYS, BODY, scripted_where_retried
 from tests.falsify.defects.retry_bodies import on_each_attempt
 from tests.falsify.parts import Part
 
@@ -173,6 +173,11 @@ DEFECTS = {
         "Where retries are in force, the body of the application's 503 is replaced by the proxy's own.",
         (f"{LARGE}[four-times]",),
         scripted_where_retried(BODY_REPLACED),
+    ),
+    "bodies-garbled": Defect(
+        "Where retries are in force, a request body arrives with its length, and with other bytes.",
+        (f"{LARGE}[just-above]",),
+        scripted_where_retried(BODY.format(condition=ALWAYS, bytes='string.rep("x", #bytes)')),
     ),
     "large-bodies-retried": Defect(
         "Requests are retried that are larger than documented.", (f"{LARGE}[just-above]",), large_bodies_kept
