@@ -114,12 +114,17 @@ class Workload:
 
     def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
         """The request that ``get`` would send; ValueError where its protocol is none of ``Protocol``."""
-        declared = server.spec.port(port)
+        address = fields.pop("address", None) or self.resolve(self.spec, server.spec, port, via)
+        return self.request_to(server.spec, address, port, **fields)
+
+    def request_to(self, server: WorkloadSpec, address: Address, port: str = "http", **fields: Any) -> m.Request:
+        """The same to a workload that may not have started, at its address."""
+        declared = server.port(port)
         defaults: dict[str, Any] = {
             "request_id": new_id(),
-            "address": self.resolve(self.spec, server.spec, port, via),
+            "address": address,
             "server_first": declared.server_first,
-            "authority": server.spec.authority,
+            "authority": server.authority,
             "patience": self.patience,
         }
         if path := declared.protocol.facts.paths.get(fields.get("kind", "unary")):
@@ -196,6 +201,10 @@ class Workload:
         self.journal.add("attempts", f"{self}", attempts)
         return attempts
 
+    async def attempts_beginning(self, prefix: str) -> tuple[m.Attempt, ...]:
+        """The attempts of all requests whose id begins so that have reached this application so far."""
+        return (await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)).attempts
+
     async def wait_for_attempts(
         self, request_id: str, count: int = 1, *, ended: bool = False, patience: float | None = None
     ) -> tuple[m.Attempt, ...]:
@@ -222,8 +231,7 @@ class Workload:
 
     async def attempts_of(self, load: Load) -> tuple[m.Attempt, ...]:
         """The attempts of a load that have reached this application so far."""
-        command = m.ReadLedger(request_id=f"{load.request_id}-", prefix=True)
-        return (await self.ask(command, m.Ledger)).attempts
+        return await self.attempts_beginning(f"{load.request_id}-")
 
     @asynccontextmanager
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:

@@ -7,19 +7,41 @@ from pytest_meshcheck.checks.check_ids import known_ids
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     callers,
+    delivery,
+    downgrade,
+    headers,
     identity,
     mtls,
+    resumption,
     retry,
     retry_bodies,
     retry_policies,
     rotation,
+    scopes,
+    starts,
     timeout,
     upgrade,
 )
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "conformance"
-FAMILIES = (identity, mtls, retry, retry_bodies, retry_policies, rotation, timeout, callers, upgrade)
+FAMILIES = (
+    identity,
+    headers,
+    delivery,
+    mtls,
+    scopes,
+    downgrade,
+    starts,
+    resumption,
+    retry,
+    retry_bodies,
+    retry_policies,
+    rotation,
+    timeout,
+    callers,
+    upgrade,
+)
 
 DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in family.DEFECTS.items()}
 

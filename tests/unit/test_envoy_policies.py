@@ -14,6 +14,7 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     Timeout,
     WholeMesh,
@@ -35,6 +36,7 @@ RENDERED: list[tuple[Policy, str, str, str, dict[str, Any]]] = [
         {"attempts": 3, "statuses": [409, 503], "on": ["reset"], "perTry": 0.25},
     ),
     (Timeout(SERVER, 0.05), "Timeout", "blue", "server", {"request": 0.05}),
+    (RequireMutualTls(SERVER), "RequiredMutualTls", "blue", "server", {}),
     (RequestsPerConnection(SERVER, 1), "ConnectionPool", "blue", "server", {"requestsPerConnection": 1}),
 ]
 

@@ -12,7 +12,15 @@ from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, request_timeout, retry_on_statuses, routes_of, rule_of
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.policy import Failure, Policy, RequestsPerConnection, Retry, Timeout, about_service
+from pytest_meshcheck.model.policy import (
+    Failure,
+    Policy,
+    RequestsPerConnection,
+    RequireMutualTls,
+    Retry,
+    Timeout,
+    about_service,
+)
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
@@ -89,6 +97,7 @@ PARTS: Parts = {
     Retry: retry,
     Timeout: request_timeout,
     RequestsPerConnection: istio.in_destination_rule,
+    RequireMutualTls: istio.in_destination_rule,
 }
 
 

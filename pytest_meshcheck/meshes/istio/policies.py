@@ -19,6 +19,7 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     ServerPolicy,
     ServicePolicy,
@@ -112,7 +113,7 @@ def timeout(policy: Timeout) -> dict[str, Any]:
     return {"timeout": duration(policy.request)} if policy.request else {}
 
 
-def in_destination_rule(policy: RequestsPerConnection) -> dict[str, Any]:
+def in_destination_rule(policy: ServicePolicy) -> dict[str, Any]:
     """Nothing in the route: the policy belongs to the DestinationRule."""
     return {}
 
@@ -121,20 +122,44 @@ ROUTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
     Retry: retries,
     Timeout: timeout,
     RequestsPerConnection: in_destination_rule,
+    RequireMutualTls: in_destination_rule,
 }
 """The fields of a route for each kind of policy."""
 
 
 def destination_rules(about: Sequence[ServicePolicy]) -> list[Manifest]:
-    """The DestinationRule of a service, if a policy limits its connections."""
-    return [destination_rule(one) for one in about if isinstance(one, RequestsPerConnection)]
+    """The DestinationRule of a service, if a policy is about the connections of sidecars to it."""
+    traffic_policy: dict[str, Any] = {}
+    for policy in about:
+        rendered: Callable[[Any], dict[str, Any]] = CONNECTED.get(type(policy), in_route)
+        traffic_policy |= rendered(policy)
+    if not traffic_policy:
+        return []
+    target = about[0].target
+    spec = {"host": host(target), "trafficPolicy": traffic_policy}
+    return [_manifest(NETWORKING, "DestinationRule", target.namespace, f"{NAME}-{target.name}", spec)]
 
 
-def destination_rule(policy: RequestsPerConnection) -> Manifest:
-    """A DestinationRule with the number of requests per connection between sidecars."""
-    pool = {"http": {"maxRequestsPerConnection": policy.limit}}
-    spec = {"host": host(policy.target), "trafficPolicy": {"connectionPool": pool}}
-    return _manifest(NETWORKING, "DestinationRule", policy.target.namespace, f"{NAME}-{policy.target.name}", spec)
+def requests_per_connection(policy: RequestsPerConnection) -> dict[str, Any]:
+    """The number of requests per connection between sidecars."""
+    return {"connectionPool": {"http": {"maxRequestsPerConnection": policy.limit}}}
+
+
+def mutual_tls_alone(_: RequireMutualTls) -> dict[str, Any]:
+    """Mutual TLS to every endpoint; without this, endpoints without a sidecar are called in plaintext."""
+    return {"tls": {"mode": "ISTIO_MUTUAL"}}
+
+
+def in_route(_: ServicePolicy) -> dict[str, Any]:
+    """Nothing in the DestinationRule: the policy belongs to the route."""
+    return {}
+
+
+CONNECTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
+    RequestsPerConnection: requests_per_connection,
+    RequireMutualTls: mutual_tls_alone,
+}
+"""The fields of a traffic policy for each kind of policy."""
 
 
 def host(target: Named) -> str:

@@ -17,6 +17,7 @@ from pytest_meshcheck.model.policy import (
     MutualTls,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     Timeout,
     WholeMesh,
@@ -32,6 +33,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     "mesh": (MutualTls(WholeMesh(), Mode.STRICT),),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
     "connections": (RequestsPerConnection(SERVER, 1),),
+    "required": (RequireMutualTls(SERVER), RequestsPerConnection(SERVER, 1)),
     "together": (
         Retry(SERVER, 20, frozenset({503})),
         Timeout(SERVER, 0.5),
