@@ -22,5 +22,4 @@ async def test_certificate_per_workload(
     workloads = (client, second_client, server, client_in_green, server_in_green)
     leaves = [(await mesh.served_chain(outsider, workload))[0] for workload in workloads]
     for (one, its_leaf), (other, other_leaf) in itertools.combinations(zip(workloads, leaves, strict=True), 2):
-        expect(its_leaf, f"the certificates of {one} and {other}").differs_from(other_leaf)
         expect(its_leaf.public_key(), f"the keys of {one} and {other}").differs_from(other_leaf.public_key())

@@ -16,9 +16,10 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
+    slow,
 )
 
-LIVES = (6,)
+LIVES = (6, pytest.param(100, marks=slow))
 AT_ONCE = 3
 """Workloads that live at the same time."""
 PORTS = (Port("http", Protocol.HTTP1),)

@@ -1,5 +1,7 @@
 """Plaintext to enrolled servers, by mode of mutual TLS."""
 
+from typing import Any
+
 from pytest_meshcheck.suite import MeshUnderTest, Mode, Via, Workload, expect
 
 
@@ -11,9 +13,10 @@ async def is_handled(
     mode: Mode,
     what: str,
     via: Via = Via.SERVICE,
+    **request: Any,
 ) -> None:
     """Plaintext is served under permissive mutual TLS, and refused under strict; the client speaks at once."""
-    seen = await outsider.get(server, port, via, server_first=False)
+    seen = await outsider.get(server, port, via, **({"server_first": False} | request))
     if mode is Mode.PERMISSIVE:
         expect(seen, what).answered()
         return

@@ -18,9 +18,10 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
+    slow,
 )
 
-STARTS = (2,)
+STARTS = (2, pytest.param(30, marks=slow))
 RATE = 200
 """Requests per second from the moment on at which the workload has an address."""
 PATIENCE = 10.0

@@ -1,24 +1,39 @@
 """Data planes and authorities that take one workload, or one request, for another."""
 
 from tests.falsify import parts
-from tests.falsify.defect import Defect, Resources
+from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.mtls import server_identity_unchecked
 from tests.falsify.meshes.faulty import OneKeyForAll
 
 OWN = "identity/certificate-per-workload"
 DELIVERY = "identity/no-cross-delivery"
+MATRIX = "mtls/enrolment-matrix"
 BLUE, GREEN = "outbound.server.blue", "outbound.server.green"
 
-ANSWER_KEPT = """
-local kept
-function envoy_on_request(handle)
-  if kept then handle:respond({[":status"] = "200"}, kept) end
-end
+ANSWER_OF_ANOTHER = """
+local earlier
 function envoy_on_response(handle)
-  if handle:headers():get("x-tag") then
-    local body = handle:body()
-    kept = body:getBytes(0, body:length())
-  end
+  local body = handle:body(true)
+  local own = body:getBytes(0, body:length())
+  if earlier then body:setBytes(earlier) end
+  earlier = own
+end
+"""
+
+BODY_OF_ANOTHER = """
+local earlier
+function envoy_on_request(handle)
+  local body = handle:body(true)
+  local own = body:getBytes(0, body:length())
+  if earlier then body:setBytes(earlier) end
+  earlier = own
+end
+"""
+
+ANSWERED_ON_THE_WAY = """
+function envoy_on_request(handle)
+  local body = handle:body(true)
+  handle:respond({[":status"] = "200"}, body:getBytes(0, body:length()))
 end
 """
 
@@ -32,8 +47,13 @@ def namesakes_taken_for_each_other(workload: str, resources: Resources) -> None:
             endpoints["endpoints"] = blue["endpoints"]
 
 
-def answers_kept(_workload: str, resources: Resources) -> None:
-    parts.script(ANSWER_KEPT, *parts.outbound(resources))
+def scripted(source: str) -> Plant:
+    """Run a Lua script on every request of a client."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        parts.script(source, *parts.outbound(resources))
+
+    return plant
 
 
 DEFECTS = {
@@ -47,9 +67,19 @@ DEFECTS = {
         tuple(f"{DELIVERY}[{port}]" for port in ("http", "grpc", "tcp")),
         namesakes_taken_for_each_other,
     ),
-    "answers-kept": Defect(
-        "A client's data plane gives the answer to one request to later ones, too.",
+    "answer-of-another": Defect(
+        "A client's data plane gives the answer to one request to the next one.",
         (f"{DELIVERY}[http]",),
-        answers_kept,
+        scripted(ANSWER_OF_ANOTHER),
+    ),
+    "body-of-another": Defect(
+        "A client's data plane sends the body of one request with the next one.",
+        (f"{DELIVERY}[http]",),
+        scripted(BODY_OF_ANOTHER),
+    ),
+    "answered-on-the-way": Defect(
+        "A client's data plane answers requests itself, with their own body.",
+        (f"{DELIVERY}[http]", f"{MATRIX}[permissive-http]", f"{MATRIX}[strict-http]"),
+        scripted(ANSWERED_ON_THE_WAY),
     ),
 }

@@ -48,7 +48,7 @@ class RemovedRootsLookedForInHandshakes:
 DEFECTS = {
     "sessions-outlive-roots": Defect(
         "A server resumes the session of a peer whose root has been removed meanwhile.",
-        (RESUMPTION,),
+        (f"{RESUMPTION}[root-removed]",),
         RemovedRootsLookedForInHandshakes(),
     ),
 }

@@ -9,6 +9,7 @@ from pytest_meshcheck.model.policy import Mode
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
 from tests.falsify.defects.mtls import accept_plaintext
+from tests.falsify.meshes.withholding import AnswersWithheld
 
 EXCEPTION = "mtls/port-exception-opens-one-port-only"
 PRECEDENCE = "mtls/workload-overrides-namespace"
@@ -56,6 +57,25 @@ def one_strict_port_closes_all(_workload: str, resources: Resources) -> None:
             listener["filter_chains"] = [parts.secure_chain(listener)]
 
 
+def plaintext_answered_by_data_plane(_workload: str, resources: Resources) -> None:
+    """A strict port tells strangers in plaintext that all is well, without the application."""
+    kind = f"type.googleapis.com/{parts.MANAGER.replace('envoy.', 'envoy.extensions.')}.v3.HttpConnectionManager"
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
+    hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
+    router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
+    manager = {
+        "@type": kind,
+        "stat_prefix": "stranger",
+        "route_config": {"name": "stranger", "virtual_hosts": hosts},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+    }
+    for listener in parts.inbound(resources):
+        if not parts.plaintext_chains(listener):
+            match = {"transport_protocol": "raw_buffer"}
+            filters = [{"name": parts.MANAGER, "typed_config": manager}]
+            listener["filter_chains"].append({"name": "stranger", "filter_chain_match": match, "filters": filters})
+
+
 def open_to_whom_speaks_first(_workload: str, resources: Resources) -> None:
     """Only silence is refused: it ends the connection, where a sound mesh takes it for plaintext."""
     for listener in parts.inbound(resources):
@@ -93,6 +113,20 @@ DEFECTS = {
         "Of several modes of mutual TLS permissive counts, in whatever scope it is set.",
         (f"{PRECEDENCE}[workload-over-mesh-strict]", f"{PRECEDENCE}[port-over-namespace-strict]"),
         mesh=deciding("LaxestWinsMesh", LaxestWins),
+    ),
+    "plaintext-answered-by-data-plane": Defect(
+        "A server's data plane answers plaintext to strict ports itself.",
+        (f"{PRECEDENCE}[workload-over-namespace-strict]", f"{EXCEPTION}[grpc]", "mtls/enrolment-matrix[strict-http]"),
+        plaintext_answered_by_data_plane,
+    ),
+    "answers-to-plaintext-withheld": Defect(
+        "Plaintext to a strict port reaches the application, and only the answer is withheld.",
+        (
+            f"{PRECEDENCE}[workload-over-namespace-strict]",
+            f"{EXCEPTION}[http]",
+            *(f"mtls/enrolment-matrix[strict-{port}]" for port in ("http", "tcp")),
+        ),
+        mesh=AnswersWithheld,
     ),
     "open-to-whom-speaks-first": Defect(
         "On strict ports whose server speaks first, plaintext from clients that speak at once is let in.",

@@ -1,6 +1,5 @@
 """Control planes that are late, or mistaken, about workloads that start."""
 
-import asyncio
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
@@ -14,31 +13,20 @@ from tests.falsify.defects.mtls import accept_plaintext
 WINDOW = "mtls/no-plaintext-window-at-start"
 CHURN = "identity/right-identity-under-churn"
 
-LATE = 1.0
-"""Seconds after its start at which a workload gets the policies that are about it."""
-
 
 class PoliciesComeLate(EnvoyMesh):
-    """A sidecar begins without policies, and takes plaintext until it has some."""
+    """A sidecar begins without policies, and takes plaintext until the next change of them."""
 
     def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
         super().__init__(version, timeout_scale=timeout_scale)
         self._young: set[str] = set()
-        self._growing: set[asyncio.Task[None]] = set()
 
     async def admit(self, member: Member) -> None:
         self._young.add(str(member))
         await super().admit(member)
-        self._growing.add(asyncio.create_task(self._grow(str(member))))
 
-    async def uninstall(self) -> None:
-        for task in self._growing:
-            task.cancel()
-        await super().uninstall()
-
-    async def _grow(self, workload: str) -> None:
-        await asyncio.sleep(LATE)
-        self._young.discard(workload)
+    async def changed(self) -> None:
+        self._young.clear()
         self.publish(force=True)
 
     def _resources(self, config: SidecarConfig) -> Published:
@@ -66,7 +54,7 @@ class PredecessorsCertificate:
 
 DEFECTS = {
     "policies-come-late": Defect(
-        "A workload that starts takes plaintext until the policies that are about it arrive, a second later.",
+        "A workload that starts takes plaintext until the next change of a policy.",
         (f"{WINDOW}[2]",),
         mesh=PoliciesComeLate,
     ),

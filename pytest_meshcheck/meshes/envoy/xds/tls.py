@@ -53,8 +53,8 @@ https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/matching/common_in
 def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
     """Require a certificate of any member of the trust domain.
 
-    Clients may resume a session, in which nobody shows a certificate again: Envoy makes new keys for its tickets, and
-    with them an end to all sessions, when what it validates certificates by changes.
+    Clients may resume a session, in which nobody shows a certificate again. Sessions end when the roots change; Envoy
+    does not end them when the peer's certificate expires.
     """
     member = f"spiffe://{re.escape(trust_domain)}/ns/{LABEL}/sa/{LABEL}"
     members = {"san_type": "URI", "matcher": {"safe_regex": {"regex": member}}}
