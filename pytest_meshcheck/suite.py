@@ -5,6 +5,8 @@ from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
+from pytest_meshcheck.model.authority_files import Flaw, broken
+from pytest_meshcheck.model.bundle_form import BundleForm
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
@@ -21,12 +23,13 @@ from pytest_meshcheck.model.policy import (
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
+    RetryBudget,
     ServerPolicy,
     ServicePolicy,
     Timeout,
     WholeMesh,
 )
-from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload import Workload, new_id
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
 from pytest_meshcheck.probe.protocol.body import seeded_bytes
 from pytest_meshcheck.probe.protocol.messages import (
@@ -50,6 +53,7 @@ __all__ = [
     "Attempt",
     "Behaviour",
     "Body",
+    "BundleForm",
     "Capability",
     "ClientTls",
     "ClusterError",
@@ -62,6 +66,7 @@ __all__ = [
     "Exchange",
     "Failure",
     "FieldTimeout",
+    "Flaw",
     "Inconclusive",
     "IssuedBy",
     "Issuer",
@@ -77,6 +82,7 @@ __all__ = [
     "RequestsPerConnection",
     "RequireMutualTls",
     "Retry",
+    "RetryBudget",
     "Rotation",
     "ServerPolicy",
     "ServerTls",
@@ -91,11 +97,13 @@ __all__ = [
     "WholeMesh",
     "Workload",
     "WorkloadSpec",
+    "broken",
     "check",
     "control",
     "converge",
     "expect",
     "needs",
+    "new_id",
     "parsed_chain",
     "proves",
     "seeded_bytes",

@@ -90,7 +90,7 @@ async def test_no_cross_delivery(
         await asyncio.gather(*(request.answered(port) for request in requests))
         for one in servers:
             own = [request.tag for request in requests if request.server is one]
-            seen = await one.attempts_beginning(name)
+            seen = await one.attempts_under(name)
             expect(sorted(attempt.request_id for attempt in seen), f"requests at {one}").equals(sorted(own))
             for attempt in seen:
                 sent = hashlib.sha256(attempt.request_id.encode()).hexdigest()

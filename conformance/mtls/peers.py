@@ -109,10 +109,10 @@ async def server_is_refused(
     expect(await impostor.attempts(refused), what).never_arrived()
 
 
-def insist_on_impostors(mesh: MeshUnderTest, port: str) -> None:
+def insist_on_impostors(mesh: MeshUnderTest, port: str, via: Via) -> None:
     """Raise Unsupported unless clients of the mesh can be made to meet an impostor on this port."""
-    if not mesh.meets_impostors(port):
-        raise Unsupported(f"{mesh.adapter.name} has no impostor be met on the port {port}")
+    if not mesh.meets_impostors(port, via):
+        raise Unsupported(f"{mesh.adapter.name} has no impostor be met on the port {port} by its {via}")
 
 
 async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, port: str, via: Via) -> None:

@@ -56,7 +56,7 @@ async def test_near_miss_server_is_refused(
         raise Unsupported(
             "identities are DNS names, where case makes no difference (https://www.rfc-editor.org/rfc/rfc4343)"
         )
-    insist_on_impostors(mesh, port)
+    insist_on_impostors(mesh, port, via)
 
     def near_miss(mesh: MeshUnderTest, right: str) -> Credentials:
         return mesh.authority.issuer.leaf([NEAR_MISSES[near](right, mesh.authority.trust_domain)], Validity.of(HOUR))

@@ -117,7 +117,7 @@ async def test_impostor_server_is_refused(
 
     Not a single byte of the request reaches the impostor's application.
     """
-    insist_on_impostors(mesh, port)
+    insist_on_impostors(mesh, port, via)
     await server_is_refused(mesh, client, impostor, hostile, port, via)
 
 

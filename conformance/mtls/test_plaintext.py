@@ -54,7 +54,7 @@ async def test_plaintext_is_refused(
             control(await outsider.get(server, port, via), port).answered()
     async with mesh.policy(MutualTls(SCOPES[scope](server), Mode.STRICT)):
         for port in PORTS:
-            control(await client.get(server, port, via), port).answered()
+            control(await client.get(server, port), port).answered()
             refused = await outsider.get(server, port, via)
             expect(refused, port).refused(mesh.refusals.plaintext)
             expect(await server.attempts(refused), port).never_arrived()

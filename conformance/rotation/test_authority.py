@@ -3,13 +3,12 @@
 import datetime
 import itertools
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+
+from cryptography import x509
 
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
-    Credentials,
     Exchange,
     Inconclusive,
     Issuer,
@@ -18,13 +17,14 @@ from pytest_meshcheck.suite import (
     Mode,
     MutualTls,
     Rotation,
-    Validity,
     Workload,
     check,
     control,
     converge,
     expect,
 )
+
+from .authorities import UNHURRIED, follows, peer, two_roots
 
 RATE = 100
 """Requests per second while something is rotated."""
@@ -38,35 +38,13 @@ ROUNDS = 3
 QUICK = 5.0
 """Seconds from a change above the leaves until they follow, up to which it is made several times in a row."""
 PORTS = ("http", "grpc", "tcp")
-UNHURRIED = 0.05
-"""Seconds between two looks: where each passes the API server of a cluster, more would load it."""
-HOUR = datetime.timedelta(hours=1)
 ISSUER_LIFETIME = 30.0
 """Seconds, at least; leaves have to have time to follow."""
-
-
-def peer(issuer: Issuer, identity: str) -> Credentials:
-    """A certificate under one of the authority's issuers."""
-    return issuer.leaf([identity], Validity.of(HOUR))
 
 
 def rounds(within: float) -> range:
     """The changes to make, one after the other: each but the first begins where certificates were changed before."""
     return range(ROUNDS if within <= QUICK else 1)
-
-
-async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
-    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not."""
-    wanted = mesh.authority.issuer.certificate
-
-    async def issuer_seen() -> bool:
-        return wanted in await mesh.served_chain(outsider, workload)
-
-    seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
-    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(
-        otherwise="its leaf chains to the old one"
-    )
-    return seconds
 
 
 async def goes_on(server: Workload, load: Load, within: float) -> None:
@@ -136,19 +114,6 @@ async def test_whole_root_change_loses_nothing(
     for port, load in {"http": http.result, "grpc": grpc.result}.items():
         mesh.measure(f"{port}: requests", load.sent)
         expect(load, port, rests_on=mesh.time(within)).lost_nothing(SERVED, mesh.tolerance)
-
-
-@asynccontextmanager
-async def two_roots(mesh: MeshUnderTest) -> AsyncIterator[dict[str, Issuer]]:
-    """While the block runs two roots are announced; an issuer under each, by its age."""
-    await mesh.rotate(Rotation.ROOT_ADD)
-    old, new = mesh.authority.issuer, mesh.authority.next_issuer
-    if new is None:
-        raise Inconclusive("a second root was announced, and nothing is issued under it")
-    try:
-        yield {"old": old, "new": new}
-    finally:
-        await mesh.rotate(Rotation.ROOT_DROP)
 
 
 async def issue_under_new_root(mesh: MeshUnderTest, workload: Workload, outsider: Workload) -> None:
@@ -273,27 +238,56 @@ async def test_server_of_removed_root_is_refused(
     expect(await client.get(server), "a server of the new root").answered()
 
 
-async def ends_with_its_issuers(mesh: MeshUnderTest, client: Workload, workload: Workload, outsider: Workload) -> None:
-    """A violation where the leaf under the present issuer is valid for longer than anything above it."""
-    await follows(mesh, outsider, workload, mesh.documented.rotation.issuer_acts_within + mesh.tolerance)
+async def leaf_and_end(
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload
+) -> tuple[x509.Certificate, datetime.datetime]:
+    """The leaf that a workload serves, and the end of what is above it: of whatever ends first."""
     leaf, *above = await mesh.served_chain(outsider, workload)
     control(len(above), "issuers in the chain").at_least(1)
-    limit = min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
-    actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {limit}"
-    expect(leaf.not_valid_after_utc <= limit, f"the end of {workload}'s certificate").is_true(otherwise=actual)
+    return leaf, min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
+
+
+async def ends_with_its_issuers(
+    mesh: MeshUnderTest, client: Workload, workload: Workload, leaf: x509.Certificate, end: datetime.datetime
+) -> None:
+    """A violation where a leaf is valid for longer than anything above it."""
+    actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {end}"
+    expect(leaf.not_valid_after_utc <= end, f"the end of {workload}'s certificate").is_true(otherwise=actual)
     control(await client.get(workload), "a call with that certificate").answered()
+
+
+async def last_leaf(
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload
+) -> tuple[x509.Certificate, datetime.datetime]:
+    """The first leaf that lasts until the present issuer ends, or longer; the one of that moment where none does."""
+    _, end = await leaf_and_end(mesh, outsider, workload)
+    left = (end - datetime.datetime.now(datetime.UTC)).total_seconds()
+    last, _ = await converge(
+        lambda: leaf_and_end(mesh, outsider, workload),
+        lambda seen: seen[0].not_valid_after_utc >= end,
+        left,
+        every=UNHURRIED,
+    )
+    return last
 
 
 @check(MUST, "rotation.lifetime", uses={Capability.LEAF_ROTATION, Capability.ISSUER_ROTATION}, disruptive=True)
 async def test_leaf_never_outlives_its_issuer(
     mesh: MeshUnderTest, server: Workload, short_lived: Workload, outsider: Workload, client: Workload
 ) -> None:
-    """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon."""
+    """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon.
+
+    The certificate of a server is followed until there is none left that the new issuer could have cut short.
+    """
+    within = mesh.documented.rotation.issuer_acts_within
     for workload in (server, short_lived):
-        await ends_with_its_issuers(mesh, client, workload, outsider)
+        await follows(mesh, outsider, workload, within + mesh.tolerance)
+        await ends_with_its_issuers(mesh, client, workload, *await leaf_and_end(mesh, outsider, workload))
     try:
-        await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * mesh.documented.rotation.issuer_acts_within))
+        await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * within))
         for workload in (server, short_lived):
-            await ends_with_its_issuers(mesh, client, workload, outsider)
+            await follows(mesh, outsider, workload, within + mesh.tolerance)
+            await ends_with_its_issuers(mesh, client, workload, *await leaf_and_end(mesh, outsider, workload))
+        await ends_with_its_issuers(mesh, client, server, *await last_leaf(mesh, outsider, server))
     finally:
         await mesh.rotate(Rotation.ISSUER)

@@ -5,8 +5,10 @@ import itertools
 from collections.abc import Awaitable
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pytest_meshcheck.suite import (
+    MAY,
     MUST,
     Capability,
     MeshUnderTest,
@@ -20,6 +22,7 @@ from pytest_meshcheck.suite import (
 RATE = 50
 """Requests per second while something is rotated."""
 HANDSHAKES = 20
+PLAIN_KEY = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 UNHURRIED = 0.05
 """Seconds between two looks at a certificate, while other checks run or a load is under way."""
 
@@ -69,6 +72,13 @@ async def test_leaf_is_renewed_before_expiry(
     serials = {leaf.serial_number for leaf in await head_start}
     expect(len(serials), "different serial numbers").equals(4)
     control(await client.get(short_lived), "a call afterwards").answered()
+
+
+@check(MAY, "rotation.key", uses={Capability.LEAF_ROTATION}, head_start=four_leaves)
+async def test_key_is_renewed(mesh: MeshUnderTest, head_start: Awaitable[list[x509.Certificate]]) -> None:
+    """Whether a renewed certificate is for another private key than the one before."""
+    keys = {leaf.public_key().public_bytes(*PLAIN_KEY) for leaf in await head_start}
+    mesh.measure("private keys of four certificates in a row", len(keys))
 
 
 @check(MUST, "rotation.hitless", uses={Capability.LEAF_ROTATION})

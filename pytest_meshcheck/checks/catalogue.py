@@ -36,7 +36,8 @@ class Check:
         uses: Further capabilities that it needs; its verdict does not concern them.
         root: The folder of the suite that it belongs to.
         head_start: Started as soon as the mesh is up, so that a long wait overlaps with other checks; the check runs
-            late and awaits it as the fixture ``head_start``. It has the same parameters as the check.
+            late and awaits it as the fixture ``head_start``. It has the same parameters as the check. Checks with the
+            same function and parameters share its result; that of disruptive checks starts with the first of them.
         disruptive: Whether it restarts or rotates something that other checks rely on; it then runs last.
     """
 

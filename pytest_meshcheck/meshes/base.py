@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_meshcheck.meshes.documented import Documented
+from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Attempt
@@ -28,6 +29,8 @@ class Rotation(enum.StrEnum):
     """Every workload gets a new certificate now."""
     ISSUER = "issuer"
     """A new intermediate under the same root."""
+    ISSUER_CERTIFICATE = "issuer-certificate"
+    """A new certificate of the intermediate, for the same key."""
     ROOT_ADD = "root-add"
     """Announce a second root; leaves stay under the first."""
     ROOT_SWITCH = "root-switch"
@@ -48,6 +51,8 @@ def rotate_authority(authority: Authority, what: Rotation, lifetime: float | Non
     match what:
         case Rotation.ISSUER:
             authority.rotate_issuer(validity)
+        case Rotation.ISSUER_CERTIFICATE:
+            authority.recertify_issuer()
         case Rotation.ROOT_ADD:
             authority.add_root()
         case Rotation.ROOT_SWITCH:
@@ -101,6 +106,8 @@ class Mesh(ABC):
         one_lifetime: Whether the certificates of all workloads have the same lifetime, so that any workload shows the
             renewal.
         impostor_ports: The ports on which clients reach the impostor itself; None for all ports.
+        plaintext_by_address: The ports on which a client's data plane speaks no TLS to a workload that is called by its
+            own address, whoever that is, so that it meets no impostor there.
     """
 
     name: str
@@ -116,6 +123,7 @@ class Mesh(ABC):
     data_plane_in_workload: bool = False
     one_lifetime: bool = False
     impostor_ports: Collection[str] | None = None
+    plaintext_by_address: Collection[str] = ()
 
     @property
     def permissions(self) -> Sequence[Permission]:
@@ -207,14 +215,55 @@ class Mesh(ABC):
         ``lifetime`` is the lifetime of a new issuer in seconds; None for the default of the authority.
         """
 
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        """Give the control plane these files in place of those of the authority.
+
+        Returns:
+            What the control plane says about them; empty if it finds nothing wrong with them.
+
+        Raises:
+            Unsupported: The mesh takes no files of an authority.
+        """
+        raise self._unsupported(Capability.CUSTOM_AUTHORITY)
+
     def authority_outage(self) -> AbstractAsyncContextManager[None]:
-        """The authority issues nothing while the block runs.
+        """The authority issues nothing while the block runs; it works again when the block has ended.
 
         Raises:
             Unsupported: The authority cannot be stopped.
         """
-        claim = self.claims[Capability.CA_OUTAGE]
-        raise Unsupported(f"the authority of {self.name} cannot be stopped: {claim.note} ({claim.source})")
+        raise self._unsupported(Capability.CA_OUTAGE)
+
+    def control_plane_outage(self) -> AbstractAsyncContextManager[None]:
+        """Nothing configures data planes while the block runs; the control plane works again when it has ended.
+
+        Raises:
+            Unsupported: The control plane cannot be stopped.
+        """
+        raise self._unsupported(Capability.CONTROL_PLANE_OUTAGE)
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        """Kill the data plane of a workload, and wait until it works again.
+
+        Raises:
+            Unsupported: It cannot be killed on its own.
+            Inconclusive: It does not come back.
+        """
+        raise self._unsupported(Capability.PROXY_RESTART)
+
+    def data_plane_replacement(self, workload: Workload) -> AbstractAsyncContextManager[None]:
+        """Replace the data plane of a workload: the new one works and the old one drains while the block runs.
+
+        Raises:
+            Unsupported: It cannot be replaced.
+            Inconclusive: The new one does not work.
+        """
+        raise self._unsupported(Capability.PROXY_REPLACEMENT)
+
+    def _unsupported(self, capability: Capability) -> Unsupported:
+        claim = self.claims.get(capability)
+        why = f"{claim.note} ({claim.source})" if claim else "its adapter does not mention it"
+        return Unsupported(f"{self.name} does not claim {capability}: {why}")
 
     @abstractmethod
     async def diagnose(self, directory: Path) -> None:

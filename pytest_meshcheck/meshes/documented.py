@@ -99,6 +99,9 @@ class TimeoutPromises(Promises):
         refused_status: HTTP status where the application of an enrolled server does not listen.
         refused_grpc_status: gRPC status where it does not.
         caller_deadline: Whether a call is cut also at the deadline that a gRPC caller sends in ``grpc-timeout``.
+        stream_idle: Seconds without a byte after which a data plane cuts a stream, or a request without an answer;
+            None: it does not.
+        idle: Seconds without a request after which a data plane closes an application's connection; None: it does not.
         in_field: Whether a limit can be written as ``timeouts.request`` of an HTTPRoute, as well as in the way that the
             mesh renders a ``Timeout``.
     """
@@ -109,6 +112,8 @@ class TimeoutPromises(Promises):
     refused_status: int = 503
     refused_grpc_status: int = 14
     caller_deadline: bool = False
+    stream_idle: float | None = None
+    idle: float | None = None
     in_field: bool = False
 
 
@@ -152,6 +157,11 @@ class RetryPromises(Promises):
         unfinished_retried: Whether a request is retried also before all of its body has come.
         overdue_retried: Whether an attempt that exceeds its own limit is retried, where ``Failure.RESET`` or the status
             504 is listed.
+        unsafe_retried: Whether a retry policy covers POST and PATCH as well.
+        elsewhere: Whether a retry goes to another endpoint than the one that has failed, if there is one.
+        attempt_header: The header by which an application learns the number of the attempt; empty: none.
+        budget_percent: Retries in flight under a budget that names no share, as a percentage of the requests in flight.
+        budget_least: Retries that may be in flight under any budget.
     """
 
     statuses: tuple[int, ...] = ()
@@ -162,6 +172,11 @@ class RetryPromises(Promises):
     body_limit: int | None = None
     unfinished_retried: bool = False
     overdue_retried: bool = True
+    unsafe_retried: bool = True
+    elsewhere: bool = False
+    attempt_header: str = ""
+    budget_percent: float = 20.0
+    budget_least: int = 3
 
     def attempts_by_default(self, method: str, failure: Failure, status: int = 0) -> int:
         """How many attempts of a request that keeps failing like this reach the application, under no policy."""
@@ -192,6 +207,23 @@ class RotationPromises(Promises):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutagePromises(Promises):
+    """What data planes do while the authority or the control plane is away, and afterwards.
+
+    Attributes:
+        leaf_lifetime: Lifetime of certificates that outlast a short outage of the authority; 0: none on the stage do.
+        renewal_due: From the issue of such a certificate until it is due for renewal.
+        heals_within: From the return of the authority until every data plane has a valid certificate again.
+        reconnects_within: From the return of the control plane until every data plane follows it again.
+    """
+
+    leaf_lifetime: float = 3600.0
+    renewal_due: float = 1800.0
+    heals_within: float = 60.0
+    reconnects_within: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Documented(Promises):
     """All that a mesh's documentation promises.
 
@@ -201,6 +233,7 @@ class Documented(Promises):
         timeout: How a request is cut.
         retry: What is tried again.
         rotation: How soon certificates follow.
+        outage: What outlasts an outage, and how soon its effects are over.
         policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
             ``settled`` knows exactly.
     """
@@ -210,6 +243,7 @@ class Documented(Promises):
     timeout: TimeoutPromises = TimeoutPromises()
     retry: RetryPromises = RetryPromises()
     rotation: RotationPromises = RotationPromises()
+    outage: OutagePromises = OutagePromises()
     policies_act_within: float = 0.0
 
     @property

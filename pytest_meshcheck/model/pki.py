@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pytest_meshcheck.model.bundle_form import BundleForm, written
 from pytest_meshcheck.probe.protocol.messages import Credentials
 
 CLOCK_SKEW = datetime.timedelta(seconds=60)
@@ -85,7 +86,14 @@ class Issuer:
     def intermediate(self, name: str, validity: Validity | None = None) -> "Issuer":
         """A new intermediate below this issuer."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(name), self.certificate.subject, key, validity or Validity.of(ISSUER_LIFETIME))
+        return self._certified(_name(name), key, validity or Validity.of(ISSUER_LIFETIME))
+
+    def recertified(self, intermediate: "Issuer") -> "Issuer":
+        """The same intermediate, name and key, with a new certificate."""
+        return self._certified(intermediate.certificate.subject, intermediate.key, Validity.of(ISSUER_LIFETIME))
+
+    def _certified(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, validity: Validity) -> "Issuer":
+        builder = _builder(name, self.certificate.subject, key, validity)
         builder = _as_authority(builder, path_length=0).add_extension(self._key_identifier(), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         return Issuer(certificate, key, (certificate, *self.chain), self.root)
@@ -127,10 +135,12 @@ class Authority:
         next_issuer: The intermediate under an added root, until the switch to it.
         root_issuers: The issuers of all roots so far, by certificate.
         generation: The number of issuers so far; it makes their names unique.
+        form: How the roots are written into one file.
     """
 
     def __init__(self, trust_domain: str) -> None:
         self.trust_domain = trust_domain
+        self.form = BundleForm.PLAIN
         self.generation = 0
         self.root_issuers: dict[x509.Certificate, Issuer] = {}
         self.issuer = self._new_root_and_issuer()
@@ -140,7 +150,7 @@ class Authority:
 
     def bundle(self) -> bytes:
         """The announced roots as PEM."""
-        return pem(*self.roots)
+        return written(self.roots, self.form)
 
     def issue(self, identity: str, lifetime: float) -> Credentials:
         """A leaf with this lifetime in seconds, but never beyond that of an issuer above it (RFC 5280 6.1)."""
@@ -154,6 +164,10 @@ class Authority:
         parent = self.root_issuers[self.issuer.root]
         self.generation += 1
         self._issue_from(parent.intermediate(f"issuer {self.generation}", validity))
+
+    def recertify_issuer(self) -> None:
+        """A new certificate of the present intermediate, for the same key and name."""
+        self._issue_from(self.root_issuers[self.issuer.root].recertified(self.issuer))
 
     def add_root(self) -> None:
         """Announce a second root; leaves are still issued under the first."""

@@ -36,7 +36,7 @@ def archived(authority: Authority) -> bytes:
         Archive(
             trust_domain=authority.trust_domain,
             generation=authority.generation,
-            roots=authority.bundle(),
+            roots=pem(*authority.roots),
             root_issuers=tuple(_packed(issuer) for issuer in authority.root_issuers.values()),
             issuer=_packed(authority.issuer),
             previous=_packed(authority.previous) if authority.previous else None,

@@ -173,6 +173,18 @@ class Retry(ServicePolicy):
 
 
 @dataclass(frozen=True)
+class RetryBudget(ServicePolicy):
+    """Bounds the retries of all requests to a service together, as counted by each of its callers.
+
+    Attributes:
+        percent: Retries in flight, as a percentage of the requests in flight; None leaves it to the mesh's default. How
+            many may be in flight whatever that comes to is the mesh's default as well.
+    """
+
+    percent: float | None = None
+
+
+@dataclass(frozen=True)
 class Timeout(ServicePolicy):
     """The time limit of requests to a service.
 

@@ -36,11 +36,10 @@ class Stream:
     client: "Workload"
     request_id: str
 
-    async def echo(self, length: int = 64) -> m.Exchange:
-        """Send bytes and wait for their echo."""
-        return await self.client.exchange(
-            m.EchoOnStream(request_id=self.request_id, body=m.Body(length=length, seed=1))
-        )
+    async def echo(self, length: int = 64, *, idle: float = 0.0) -> m.Exchange:
+        """Leave the stream alone for a number of seconds, then send bytes and wait for their echo."""
+        body = m.Body(length=length, seed=1)
+        return await self.client.exchange(m.EchoOnStream(request_id=self.request_id, body=body, idle=idle))
 
 
 BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
@@ -159,6 +158,18 @@ class Workload:
             sending.cancel()
             waiting.cancel()
 
+    @asynccontextmanager
+    async def kept_connection(self) -> AsyncIterator[str]:
+        """The name of a connection for several requests, for ``get(..., connection=...)``; closed after the block.
+
+        The first request dials it. Over h2c its requests are streams of one connection, over HTTP/1.1 they take turns.
+        """
+        name = new_id()
+        try:
+            yield name
+        finally:
+            await self.ask(m.CloseConnection(name), m.Done)
+
     async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
         """Make a TLS handshake only; the exchange has the alert and the peer's chain."""
         request = m.Request(
@@ -201,10 +212,6 @@ class Workload:
         self.journal.add("attempts", f"{self}", attempts)
         return attempts
 
-    async def attempts_beginning(self, prefix: str) -> tuple[m.Attempt, ...]:
-        """The attempts of all requests whose id begins so that have reached this application so far."""
-        return (await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)).attempts
-
     async def wait_for_attempts(
         self, request_id: str, count: int = 1, *, ended: bool = False, patience: float | None = None
     ) -> tuple[m.Attempt, ...]:
@@ -231,7 +238,11 @@ class Workload:
 
     async def attempts_of(self, load: Load) -> tuple[m.Attempt, ...]:
         """The attempts of a load that have reached this application so far."""
-        return await self.attempts_beginning(f"{load.request_id}-")
+        return await self.attempts_under(f"{load.request_id}-")
+
+    async def attempts_under(self, prefix: str) -> tuple[m.Attempt, ...]:
+        """The attempts of all requests whose ids begin like this that have reached this application so far."""
+        return (await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)).attempts
 
     @asynccontextmanager
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:

@@ -51,20 +51,25 @@ class WorkloadSpec:
         name: Name of the workload, its service and its service account.
         enrolment: Whether it is part of the mesh.
         leaf_lifetime: Lifetime of its certificates in seconds; None for the default of the mesh.
+        renewed_after: Age in seconds at which its certificates are due for renewal; None for the default of the mesh,
+            and where the mesh does not let it be set.
         ports: The ports that it serves.
         calls: Whether it calls others; otherwise its data plane needs no configuration for them.
         replica: The number of the endpoint behind the service, from 1.
         replicas: The number of endpoints of the service.
+        replaceable: Whether its data plane has to be replaceable, which some meshes must know at its start.
     """
 
     namespace: str
     name: str
     enrolment: Enrolment = Enrolment.ENROLLED
     leaf_lifetime: float | None = None
+    renewed_after: float | None = None
     ports: tuple[Port, ...] = PORTS
     calls: bool = True
     replica: int = 1
     replicas: int = 1
+    replaceable: bool = False
 
     @property
     def service_account(self) -> str:

@@ -92,8 +92,8 @@ async def mesh_session(
             await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))
         if subject.documented.needs_polling:
             subject.stage.begin_ahead(run.roles.get(mesh_name, ()))
-        for check_id, start in run.head_starts.get(mesh_name, {}).items():
-            subject.head_starts.begin(check_id, start(subject))
+        for check_id, planned in run.head_starts.get(mesh_name, {}).items():
+            subject.head_starts.begin(check_id, planned, subject)
         yield subject
         if run.is_upgraded(mesh_name):
             mesh_handover.subject = subject

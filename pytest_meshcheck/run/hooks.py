@@ -3,7 +3,6 @@
 import functools
 import inspect
 import signal
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,6 +25,7 @@ from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
 from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, RunResults
 from pytest_meshcheck.run.upgrade import Upgrade, judges
+from pytest_meshcheck.testbed.head_starts import PlannedHeadStart
 
 if TYPE_CHECKING:
     from pytest_meshcheck.run.cluster import Cluster
@@ -46,7 +46,7 @@ class Run:
     results: RunResults | None
     upgrade: Upgrade | None = None
     check_items: list[CheckItem] = field(default_factory=list)
-    head_starts: dict[MeshName, dict[str, Callable[[Any], Coroutine[Any, Any, Any]]]] = field(default_factory=dict)
+    head_starts: dict[MeshName, dict[str, PlannedHeadStart]] = field(default_factory=dict)
     roles: dict[MeshName, dict[str, None]] = field(default_factory=dict)
     cluster: "Cluster | None" = None
     judging: Judging = field(init=False)
@@ -118,7 +118,8 @@ class Run:
         if start := check_item.check.head_start:
             params = item.callspec.params if isinstance(item, pytest.Function) else {}
             own = {name: value for name, value in params.items() if name != "mesh_name"}
-            self.head_starts.setdefault(check_item.mesh, {})[check_item.id] = functools.partial(start, **own)
+            planned = PlannedHeadStart(functools.partial(start, **own), check_item.check.disruptive)
+            self.head_starts.setdefault(check_item.mesh, {})[check_item.id] = planned
         roles = (ROLES[name] for name in getattr(item, "fixturenames", ()) if name in ROLES)
         self.roles.setdefault(check_item.mesh, {}).update(dict.fromkeys(roles))
 

@@ -1,11 +1,33 @@
-"""Head starts: the parts of checks that begin with the session, because they have to wait long."""
+"""Head starts: the parts of checks that wait long, made once for all checks that have the same.
+
+They begin with the session. Those of disruptive checks begin when the first of these awaits them.
+"""
 
 import asyncio
+import functools
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_meshcheck.probe.process.pulse import now
+
+
+@dataclass(frozen=True)
+class PlannedHeadStart:
+    """The head start of a check.
+
+    Attributes:
+        start: Its function with the parameters of the check; it takes the mesh.
+        disruptive: Whether it may not overlap with other checks.
+    """
+
+    start: "functools.partial[Coroutine[Any, Any, Any]]"
+    disruptive: bool = False
+
+    @property
+    def key(self) -> tuple[Any, str]:
+        """What checks that share it have in common."""
+        return self.start.func, repr(sorted(self.start.keywords.items()))
 
 
 @dataclass(frozen=True)
@@ -23,17 +45,24 @@ class HeadStart:
 
 @dataclass(eq=False)
 class HeadStarts:
-    """The head starts of one session, by the id of their check with its parameters."""
+    """The head starts of one session, each begun once."""
 
-    _running: dict[str, HeadStart] = field(default_factory=dict)
+    _planned: dict[str, PlannedHeadStart] = field(default_factory=dict)
+    """By the id of the check with its parameters."""
+    _running: dict[tuple[Any, str], HeadStart] = field(default_factory=dict)
 
-    def begin(self, check_id: str, start: Coroutine[Any, Any, Any]) -> None:
-        """Begin the head start of a check."""
-        self._running[check_id] = HeadStart(now(), asyncio.ensure_future(start))
+    def begin(self, check_id: str, planned: PlannedHeadStart, mesh: Any) -> None:
+        """Begin the head start of a check, if it may overlap with others."""
+        self._planned[check_id] = planned
+        if not planned.disruptive:
+            self.of(check_id, mesh)
 
-    def of(self, check_id: str) -> HeadStart:
-        """The head start of a check."""
-        return self._running[check_id]
+    def of(self, check_id: str, mesh: Any) -> HeadStart:
+        """The head start of a check, begun now if it has not begun before."""
+        planned = self._planned[check_id]
+        if planned.key not in self._running:
+            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(planned.start(mesh)))
+        return self._running[planned.key]
 
     async def close(self) -> None:
         """Cancel those that still run."""

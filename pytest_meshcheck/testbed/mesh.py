@@ -22,17 +22,19 @@ from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.model.pki import Authority
 from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Platform, Wire
 from pytest_meshcheck.probe.process.own_loop import OwnLoop
 from pytest_meshcheck.probe.protocol.messages import Credentials
 from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
+from pytest_meshcheck.testbed.disruptions import Disruptions
 from pytest_meshcheck.testbed.early_calls import EarlyCalls
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.head_starts import HeadStarts
 from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.peers import Peers
+from pytest_meshcheck.testbed.reconnection import Reconnection
 from pytest_meshcheck.testbed.rotation.rotations import Rotations
 from pytest_meshcheck.testbed.stall_monitor import StallMonitor
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
@@ -62,6 +64,7 @@ class MeshUnderTest:
         evidence: Captures the state of the mesh if the current check finds a violation.
         peers: Workloads that speak TLS themselves.
         rotations: The rotations, and the restarts that they need.
+        disruptions: Outages of parts of the mesh, and restarts of data planes.
         stalls: The stalls of the processes of the run.
     """
 
@@ -80,6 +83,7 @@ class MeshUnderTest:
     evidence: Evidence = field(init=False)
     peers: Peers = field(init=False)
     rotations: Rotations = field(init=False)
+    disruptions: Disruptions = field(init=False)
     stalls: StallMonitor = field(init=False)
     _blocks: PolicyBlocks = field(init=False)
 
@@ -89,6 +93,8 @@ class MeshUnderTest:
         self.evidence = Evidence(self.adapter, self.stage)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
+        reconnection = Reconnection(self.adapter, self.stage, self.policies, self.scale)
+        self.disruptions = Disruptions(self.adapter, self.journal, self.evidence, self.policies.flush, reconnection)
         self.stalls = StallMonitor(self.platform)
         self._blocks = PolicyBlocks(self.policies, self.evidence, self.lock, self.may_disrupt)
 
@@ -156,7 +162,7 @@ class MeshUnderTest:
 
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
-        begun = self.head_starts.of(check_id)
+        begun = self.head_starts.of(check_id, self)
         self.stalls.reach_back(begun.since)
         result = await begun.task
         self.journal.add("head start", check_id, result)
@@ -317,10 +323,11 @@ class MeshUnderTest:
         """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
 
-    def meets_impostors(self, port: str) -> bool:
+    def meets_impostors(self, port: str, via: Via = Via.SERVICE) -> bool:
         """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
         ports = self.adapter.impostor_ports
-        return ports is None or port in ports
+        in_plaintext = self.adapter.plaintext_by_address if via is Via.ADDRESS else ()
+        return (ports is None or port in ports) and port not in in_plaintext
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and accept tunnels if data planes do."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.checks import catalogue, expect, leaks
+from pytest_meshcheck.checks import catalogue, claims, leaks
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.run.items import CHECK_ITEM
 from tests.falsify.clauses import PLACE, clause_at
@@ -64,7 +64,7 @@ class Recorder:
 def pytest_configure(config: pytest.Config) -> None:
     """Go on after a failed ``expect`` from now on."""
     recorder = Recorder()
-    expect.fail_expectation = recorder.keep  # type: ignore[attr-defined]
+    claims.fail_expectation = recorder.keep  # type: ignore[attr-defined]
     catalogue.leaks_first = recorder.leaks_first  # type: ignore[attr-defined]
     config.pluginmanager.register(recorder)
 

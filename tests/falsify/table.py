@@ -6,14 +6,19 @@ from pathlib import Path
 from pytest_meshcheck.checks.check_ids import known_ids
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
+    authority_input,
     callers,
     delivery,
     downgrade,
     headers,
     identity,
+    idle,
+    lifecycle,
     mtls,
+    outage,
     resumption,
     retry,
+    retry_answers,
     retry_bodies,
     retry_policies,
     rotation,
@@ -35,11 +40,16 @@ FAMILIES = (
     starts,
     resumption,
     retry,
+    retry_answers,
     retry_bodies,
     retry_policies,
     rotation,
+    authority_input,
+    outage,
     timeout,
+    idle,
     callers,
+    lifecycle,
     upgrade,
 )
 
@@ -52,6 +62,9 @@ OF_OTHER_PROMISES = (
     "timeout/each-api-spelling-acts",
 )
 """Checks of what the embedded mesh does not document; one that does is made for them."""
+
+RECORDS = ("rotation/expired-open-connections", "rotation/key-is-renewed")
+"""Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 
 def checks() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +303,60 @@ async def test_what_fell_due_during_an_outage_is_issued_after_it(rig: Rig) -> No
     await asyncio.wait_for(published.wait(), 20.0)
     await rig.mesh.settled()
     assert (await shown(rig, outsider, server)).serial_number != before.serial_number
+
+
+@pytest.mark.asyncio
+async def test_an_outage_of_the_control_plane_is_survived_and_made_up_for(rig: Rig) -> None:
+    client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
+    async with rig.mesh.control_plane_outage():
+        assert (await client.get(server)).status == 200
+        await rig.platform.apply(rig.mesh.render([MutualTls(SERVER, Mode.STRICT)]))
+        with pytest.raises(Inconclusive, match="the control plane is out of service"):
+            await rig.mesh.settled()
+        assert (await outsider.get(server)).status == 200
+    assert (await outsider.get(server)).ending in rig.mesh.documented.mtls.plaintext_refused_as
+    assert (await client.get(server)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_no_workload_starts_while_the_control_plane_is_away(rig: Rig) -> None:
+    async with rig.mesh.control_plane_outage():
+        with pytest.raises(Inconclusive, match="the control plane is out of service"):
+            await rig.start(SERVER)
+    (server,) = await rig.start(SERVER)
+    assert (await server.get(server)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_a_killed_data_plane_comes_back(rig: Rig) -> None:
+    client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
+    await rig.apply(MutualTls(server, Mode.STRICT))
+    child = rig.mesh._planes["blue/server"].sidecar.child
+    await rig.mesh.restart_data_plane(server)
+    assert rig.mesh._planes["blue/server"].sidecar.child is not child
+    rig.platform.check()
+    assert (await client.get(server)).status == 200
+    assert (await outsider.get(server)).ending in rig.mesh.documented.mtls.plaintext_refused_as
+
+
+@pytest.mark.asyncio
+async def test_a_replaceable_data_plane_hands_over_and_leaves_nothing() -> None:
+    before = shared_memory()
+    async with running() as one:
+        replaceable = WorkloadSpec("blue", "replaceable", replaceable=True)
+        client, server = await one.start(CLIENT, replaceable)
+        with pytest.raises(Inconclusive, match="runs without hot restart"):
+            async with one.mesh.data_plane_replacement(client):
+                pass
+        async with AsyncExitStack() as until_drained, client.load(server, 20) as load:
+            await server.wait_for_attempts(f"{load.request_id}-5")
+            await until_drained.enter_async_context(one.mesh.data_plane_replacement(server))
+            arrived = len(await server.attempts_of(load))
+            await server.wait_for_attempts(f"{load.request_id}-{arrived + 5}")
+        assert load.result.served_once
+        one.platform.check()
+        assert (await client.get(server)).status == 200
+    assert not shared_memory() - before
 
 
 def unbindable(resources: dict[str, Any]) -> dict[str, Any]:

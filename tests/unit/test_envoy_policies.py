@@ -16,6 +16,7 @@ from pytest_meshcheck.model.policy import (
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
+    RetryBudget,
     Timeout,
     WholeMesh,
 )
@@ -37,6 +38,7 @@ RENDERED: list[tuple[Policy, str, str, str, dict[str, Any]]] = [
     ),
     (Timeout(SERVER, 0.05), "Timeout", "blue", "server", {"request": 0.05}),
     (RequireMutualTls(SERVER), "RequiredMutualTls", "blue", "server", {}),
+    (RetryBudget(SERVER, 50.0), "RetryBudget", "blue", "server", {"percent": 50.0}),
     (RequestsPerConnection(SERVER, 1), "ConnectionPool", "blue", "server", {"requestsPerConnection": 1}),
 ]
 

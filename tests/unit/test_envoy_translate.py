@@ -15,7 +15,16 @@ from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import caller
-from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.model.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    RetryBudget,
+    Timeout,
+)
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member
 from pytest_meshcheck.probe.protocol.messages import Credentials, Protocol
@@ -50,6 +59,7 @@ EVERYTHING = (
     Retry(SERVER, 2, frozenset({503}), frozenset({Failure.RESET}), 0.25),
     Timeout(SERVER, 0.5),
     RequestsPerConnection(SERVER, 1),
+    RetryBudget(SERVER, 25.0),
 )
 
 

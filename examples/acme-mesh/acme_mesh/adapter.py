@@ -12,6 +12,7 @@ from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.envoy.adapter import adapter as embedded_mesh
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
+from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.policy import Policy
@@ -84,6 +85,10 @@ class AcmeMesh(Mesh):
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation."""
         await self._embedded.rotate(what, lifetime)
+
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        """Refuse files with a flaw."""
+        return await self._embedded.give_authority(files)
 
     def authority_outage(self) -> AbstractAsyncContextManager[None]:
         """The authority issues nothing while the block runs."""

@@ -29,6 +29,8 @@ ZTUNNEL = f"{DOCS}/security/network/encryption-ztunnel/"
 MUTUAL_AUTHENTICATION = f"{DOCS}/network/servicemesh/mutual-authentication/mutual-authentication/"
 INSTALL = f"{DOCS}/installation/k8s-install-helm/"
 UPGRADE = f"{DOCS}/operations/upgrade/"
+STREAM_IDLE = "https://github.com/cilium/cilium/issues/34582"
+AGENT_OPTIONS = f"{DOCS}/cmdref/cilium-agent/"
 ENVOY = f"{DOCS}/security/network/proxy/envoy/"
 SPEC = "https://gateway-api.sigs.k8s.io/reference/spec"
 REPORTS = "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports"
@@ -52,6 +54,7 @@ ROUTED: Claims = {
     Capability.RETRY_GRPC: Claim(
         False, f"{SPEC}/#grpcrouterule", "GRPCRoute has no retries, HTTPRoute no gRPC statuses"
     ),
+    Capability.RETRY_BUDGET: Claim(False, GAMMA, "neither HTTPRoute nor GRPCRoute bounds the retries of all requests"),
     Capability.PER_TRY_TIMEOUT: Claim(
         True, REPORTS, "before 1.20 timeouts.backendRequest shortens the whole request", since=FIRST_WITH_RETRY
     ),
@@ -70,7 +73,11 @@ SHARED: Claims = {
     Capability.KUBERNETES: Claim(True, INSTALL),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
     Capability.UPGRADE: Claim(False, UPGRADE, "the adapter does not upgrade Cilium yet, as nobody has run it"),
+    Capability.CONTROL_PLANE_OUTAGE: Claim(
+        False, INSTALL, "the agent of a node is its network and control plane in one"
+    ),
     Capability.PROXY_RESTART: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
+    Capability.PROXY_REPLACEMENT: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
 }
 
 CERTIFICATES = (
@@ -184,7 +191,13 @@ DOCUMENTED = Documented(
     timeout=TimeoutPromises(
         status=504,
         default=None,
-        sources={"status": f"{SPEC}/#httproutetimeouts", "default": f"{SPEC}/#httproutetimeouts"},
+        stream_idle=300.0,
+        sources={
+            "status": f"{SPEC}/#httproutetimeouts",
+            "default": f"{SPEC}/#httproutetimeouts",
+            "stream_idle": STREAM_IDLE,
+            "idle": AGENT_OPTIONS,
+        },
     ),
     retry=RetryPromises(
         statuses=(408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511),
@@ -199,6 +212,9 @@ DOCUMENTED = Documented(
             "default_attempts": f"{SPEC}/#httprouterule",
             "body_limit": ENVOY_ROUTES,
             "unfinished_retried": "https://www.envoyproxy.io/docs/envoy/latest/version_history/v1.15/v1.15.0",
+            "unsafe_retried": ROUTES,
+            "elsewhere": ROUTES,
+            "attempt_header": ROUTES,
             "overdue_retried": "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports",
         },
     ),

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.probe.protocol.messages import Credentials
 
 DEFAULT_LIFETIME = 3600.0
@@ -15,28 +17,48 @@ RENEWED_AFTER = 1 / 3
 """The fraction of its lifetime after which a certificate is renewed; a failed renewal can be repeated in time."""
 
 
+@dataclass(frozen=True)
+class Term:
+    """How long certificates of a workload last, in seconds.
+
+    Attributes:
+        lifetime: Lifetime of each.
+        renewed_after: Its age when it is due for renewal.
+    """
+
+    lifetime: float
+    renewed_after: float
+
+    @classmethod
+    def of(cls, workload: WorkloadSpec) -> "Term":
+        """What a workload asks for, or the defaults of the mesh."""
+        lifetime = workload.leaf_lifetime or DEFAULT_LIFETIME
+        due = lifetime * RENEWED_AFTER if workload.renewed_after is None else workload.renewed_after
+        return cls(lifetime, due)
+
+
 class Certificate:
     """The certificate of a workload.
 
     Attributes:
         uri: The workload's SPIFFE ID.
-        lifetime: Lifetime of each certificate, in seconds.
+        term: How long each certificate lasts.
     """
 
     def __init__(
-        self, authority: Authority, uri: str, lifetime: float, in_service: asyncio.Event, renewed: Callable[[], None]
+        self, authority: Authority, uri: str, term: Term, in_service: asyncio.Event, renewed: Callable[[], None]
     ) -> None:
         """Issue nothing yet.
 
         Args:
             authority: The issuing authority.
             uri: The workload's SPIFFE ID.
-            lifetime: Lifetime of each certificate, in seconds.
+            term: How long each certificate lasts.
             in_service: Set while the authority issues.
             renewed: Called after each renewal.
         """
         self.uri = uri
-        self.lifetime = lifetime
+        self.term = term
         self._authority = authority
         self._in_service = in_service
         self._renewed = renewed
@@ -66,7 +88,7 @@ class Certificate:
         """Issue a new certificate now, or as soon as the authority is back in service."""
         if self._in_service.is_set():
             self._issue()
-        self._schedule(self.lifetime * RENEWED_AFTER if self._in_service.is_set() else 0.0)
+        self._schedule(self.term.renewed_after if self._in_service.is_set() else 0.0)
 
     def check(self) -> None:
         """Raise Inconclusive if the renewals have failed."""
@@ -81,7 +103,7 @@ class Certificate:
             self._renewal.cancel()
 
     def _issue(self) -> None:
-        self._credentials = self._authority.issue(self.uri, self.lifetime)
+        self._credentials = self._authority.issue(self.uri, self.term.lifetime)
 
     def _schedule(self, delay: float) -> None:
         self.end()
@@ -93,4 +115,4 @@ class Certificate:
             await self._in_service.wait()
             self._issue()
             self._renewed()
-            delay = self.lifetime * RENEWED_AFTER
+            delay = self.term.renewed_after

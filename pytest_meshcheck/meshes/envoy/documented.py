@@ -6,6 +6,7 @@ from pytest_meshcheck.meshes.documented import (
     Default,
     Documented,
     MtlsPromises,
+    OutagePromises,
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
@@ -23,6 +24,9 @@ TLS = f"{DOCS}/intro/arch_overview/security/ssl"
 TLS_API = f"{DOCS}/api-v3/extensions/transport_sockets/tls/v3/common.proto"
 ROUTER = f"{DOCS}/configuration/http/http_filters/router_filter"
 ROUTE_API = f"{DOCS}/api-v3/config/route/v3/route_components.proto"
+RETRY_PLUGINS = f"{DOCS}/intro/arch_overview/http/http_connection_management#retry-plugin-configuration"
+CIRCUIT_BREAKERS = f"{DOCS}/api-v3/config/cluster/v3/circuit_breaker.proto"
+GRPC_SERVICE = f"{DOCS}/api-v3/config/core/v3/grpc_service.proto"
 SDS = f"{DOCS}/configuration/security/secret"
 TIMEOUTS = f"{DOCS}/faq/configuration/timeouts"
 XFCC = f"{DOCS}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"
@@ -44,6 +48,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.SPIFFE: f"{DOCS}/intro/arch_overview/security/ssl",
     Capability.RETRY: ROUTER,
     Capability.RETRY_GRPC: ROUTER,
+    Capability.RETRY_BUDGET: CIRCUIT_BREAKERS,
     Capability.PER_TRY_TIMEOUT: ROUTE_API,
     Capability.TIMEOUT: TIMEOUTS,
     Capability.TIMEOUT_GRPC: LOCAL_REPLY,
@@ -52,12 +57,14 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.ISSUER_ROTATION: SDS,
     Capability.ROOT_ROTATION: SDS,
     Capability.CA_OUTAGE: SDS,
+    Capability.CONTROL_PLANE_OUTAGE: f"{DOCS}/intro/arch_overview/operations/dynamic_configuration",
+    Capability.PROXY_RESTART: f"{DOCS}/intro/arch_overview/operations/init",
+    Capability.PROXY_REPLACEMENT: f"{DOCS}/intro/arch_overview/operations/hot_restart",
     Capability.UPGRADE: f"{DOCS}/intro/arch_overview/operations/hot_restart",
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
     Capability.KUBERNETES: Claim(False, DOCS, "the embedded mesh runs as local processes"),
-    Capability.PROXY_RESTART: Claim(False, DOCS, "a sidecar lives as long as its workload"),
 }
 
 DOCUMENTED = Documented(
@@ -85,6 +92,8 @@ DOCUMENTED = Documented(
             "grpc_status": LOCAL_REPLY,
             "default": ROUTE_API,
             "caller_deadline": ROUTE_API,
+            "stream_idle": TIMEOUTS,
+            "idle": TIMEOUTS,
             "refused_status": RESPONSE_FLAGS,
             "refused_grpc_status": GRPC_MAPPING,
         },
@@ -101,6 +110,7 @@ DOCUMENTED = Documented(
         ),
         body_limit=RETRY_BODY_LIMIT,
         unfinished_retried=True,
+        elsewhere=True,
         sources={
             "statuses": ROUTER,
             "failures": ROUTER,
@@ -109,6 +119,11 @@ DOCUMENTED = Documented(
             "body_limit": ROUTE_API,
             "unfinished_retried": f"{DOCS}/version_history/v1.15/v1.15.0",
             "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
+            "unsafe_retried": ROUTER,
+            "elsewhere": RETRY_PLUGINS,
+            "attempt_header": f"{ROUTER}#x-envoy-attempt-count",
+            "budget_percent": CIRCUIT_BREAKERS,
+            "budget_least": CIRCUIT_BREAKERS,
         },
     ),
     rotation=RotationPromises(
@@ -117,5 +132,12 @@ DOCUMENTED = Documented(
         issuer_acts_within=1.0,
         roots_act_within=1.0,
         sources={"leaf_renewed_within": SDS, "issuer_acts_within": SDS, "roots_act_within": SDS},
+    ),
+    outage=OutagePromises(
+        leaf_lifetime=10.0,
+        renewal_due=1.0,
+        heals_within=1.0,
+        reconnects_within=1.0,
+        sources={"leaf_lifetime": SDS, "renewal_due": SDS, "heals_within": SDS, "reconnects_within": GRPC_SERVICE},
     ),
 )

@@ -10,20 +10,23 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint, rotate_authority
-from pytest_meshcheck.meshes.envoy.certificates import DEFAULT_LIFETIME, Certificate
+from pytest_meshcheck.meshes.envoy.authority_input import complaint
+from pytest_meshcheck.meshes.envoy.certificates import Certificate, Term
 from pytest_meshcheck.meshes.envoy.control_plane import Snapshot, identity
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
 from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.process import binary
-from pytest_meshcheck.meshes.envoy.process.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET, command
+from pytest_meshcheck.meshes.envoy.process.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET
 from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryServer, Subscriber
-from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS, Generation, workload_of
+from pytest_meshcheck.meshes.envoy.process.hot_restart import Generation, workload_of
+from pytest_meshcheck.meshes.envoy.process.launcher import Launcher
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
 from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.listeners import HTTP_ALPN
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources, checked
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
+from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import Authority
@@ -37,6 +40,9 @@ from pytest_meshcheck.platforms.local.platform import SIDECAR_LABEL, Processes
 TRUST_DOMAIN = "cluster.local"
 PATIENCE = 10.0
 """The time limit in seconds for a sidecar to accept a publication, before the timeout scale."""
+
+ISSUED_ANEW = (Rotation.LEAF, Rotation.ISSUER, Rotation.ISSUER_CERTIFICATE, Rotation.ROOT_SWITCH)
+"""The steps after which every workload gets another certificate."""
 
 PublishHook = Callable[[str, Resources], Resources | None]
 """Takes ``namespace/name`` and the resources of its sidecar; returns the resources to publish instead."""
@@ -93,7 +99,7 @@ class EnvoyMesh(Mesh):
         self._patience = PATIENCE * timeout_scale
         self._in_service = asyncio.Event()
         self._in_service.set()
-        self._succession = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
         self._planes: dict[str, DataPlane] = {}
         self._platform: Processes | None = None
         self._binary: Path | None = None
@@ -135,7 +141,7 @@ class EnvoyMesh(Mesh):
         except MeshUnavailable:
             self.version = before
             raise
-        replace = self._succeed if self._hot_restart else self._restart
+        replace = self._launcher.succeed if self._hot_restart else self._launcher.restart
         await asyncio.gather(*(replace(plane.sidecar) for plane in self._planes.values()))
         await self.settled()
 
@@ -163,6 +169,7 @@ class EnvoyMesh(Mesh):
             Inconclusive: A sidecar rejected it, died or takes too long; names the sidecar and the reason.
         """
         self._of_platform().check()
+        self._discovery.check()
         for plane in self._planes.values():
             plane.certificate.check()
         waits = (plane.sidecar.settled(self._patience) for plane in self._planes.values())
@@ -187,14 +194,49 @@ class EnvoyMesh(Mesh):
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation."""
         rotate_authority(self.authority, what, lifetime)
-        if what in (Rotation.LEAF, Rotation.ISSUER, Rotation.ROOT_SWITCH):
+        if what in ISSUED_ANEW:
             for plane in self._planes.values():
                 plane.certificate.renew()
         self.publish()
 
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        """Refuse files with a flaw, and go on with what the authority has."""
+        return complaint(files)
+
     def authority_outage(self) -> AbstractAsyncContextManager[None]:
         """The authority issues nothing while the block runs; due renewals follow at its end."""
         return self._outage()
+
+    @asynccontextmanager
+    async def control_plane_outage(self) -> AsyncIterator[None]:
+        """Sidecars get neither configuration nor certificates while the block runs; both follow at its end."""
+        server = self._discovery
+        async with self.authority_outage():
+            await server.stop()
+            try:
+                yield
+            finally:
+                await server.start()
+        self.publish()
+        await self.settled()
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        """Kill the sidecar of a workload, and start another one; open connections are lost."""
+        await self._launcher.restart(self._planes[str(workload)].sidecar)
+        await self.settled()
+
+    @asynccontextmanager
+    async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
+        """Have another sidecar process take over by hot restart; the old one drains until the block ends.
+
+        Raises:
+            Inconclusive: The workload was not started as a replaceable one.
+        """
+        old = await self._launcher.take_over(self._planes[str(workload)].sidecar)
+        try:
+            yield
+        finally:
+            await self._of_platform().discard(old)
 
     async def diagnose(self, directory: Path) -> None:
         """Write configuration, certificates, statistics and logs of every sidecar, without keys."""
@@ -211,10 +253,11 @@ class EnvoyMesh(Mesh):
 
     async def admit(self, member: Member) -> None:
         """Start the sidecar of a workload, and publish the workload's address to the others."""
+        self._discovery.check()
         if member.sidecar:
             plane = await self._enter(member)
             self.publish()
-            await self._run(plane.sidecar)
+            await self._launcher.run(plane.sidecar)
         else:
             self.publish()
         await self.settled()
@@ -239,6 +282,18 @@ class EnvoyMesh(Mesh):
             raise Inconclusive("the embedded mesh is not installed")
         return self._platform
 
+    @property
+    def _discovery(self) -> DiscoveryServer:
+        if self._server is None:
+            raise Inconclusive("the embedded mesh is not installed")
+        return self._server
+
+    @property
+    def _launcher(self) -> Launcher:
+        if self._binary is None:
+            raise Inconclusive("the embedded mesh is not installed")
+        return Launcher(self._of_platform(), self._binary, self._patience, self._one_at_a_time)
+
     def _snapshot(self) -> Snapshot:
         platform = self._of_platform()
         return Snapshot(
@@ -257,12 +312,11 @@ class EnvoyMesh(Mesh):
         return resources if published is None else checked(config.workload, _copied(published))
 
     async def _enter(self, member: Member) -> DataPlane:
-        lifetime = member.spec.leaf_lifetime or DEFAULT_LIFETIME
-        uri = self.identity_of(member.spec)
-        certificate = Certificate(self.authority, uri, lifetime, self._in_service, self.publish)
+        uri, term = self.identity_of(member.spec), Term.of(member.spec)
+        certificate = Certificate(self.authority, uri, term, self._in_service, self.publish)
         await certificate.begin(self._patience)
         platform, name = self._of_platform(), str(member).replace("/", ".")
-        generation = Generation(member.line) if self._hot_restart else None
+        generation = Generation(member.line) if self._hot_restart or member.spec.replaceable else None
         admin = platform.socket(f"{name}/{ADMIN_SOCKET}")
         plane = DataPlane(member, Sidecar(str(member), platform.directory / name, admin, generation), certificate)
         self._planes[str(member)] = plane
@@ -271,45 +325,10 @@ class EnvoyMesh(Mesh):
     async def _remove(self, plane: DataPlane) -> None:
         del self._planes[str(plane.member)]
         plane.certificate.end()
-        await self._stop(plane.sidecar)
+        await self._launcher.stop(plane.sidecar)
         shutil.rmtree(plane.sidecar.directory)
         if plane.sidecar.generation is not None:
             plane.sidecar.generation.forget()
-
-    async def _run(self, sidecar: Sidecar) -> None:
-        if self._binary is None:
-            raise Inconclusive("the embedded mesh is not installed")
-        argv = command(self._binary, sidecar.node, sidecar.generation)
-        name = f"sidecar of {sidecar.workload}"
-        sidecar.runs_as(await self._of_platform().spawn(name, argv, cwd=sidecar.directory))
-
-    async def _restart(self, sidecar: Sidecar) -> None:
-        await self._stop(sidecar)
-        await self._run(sidecar)
-
-    async def _succeed(self, sidecar: Sidecar) -> None:
-        """Start a new process that takes over, and wait until the old one has drained and ended."""
-        old = sidecar.child
-        if sidecar.generation is None or old is None:
-            raise Inconclusive(
-                f"the sidecar of {sidecar.workload} runs without hot restart, so no other process can take over"
-            )
-        async with self._succession:  # all of them at once would take the CPU time that the traffic needs
-            old.retire()
-            sidecar.generation = sidecar.generation.successor
-            await self._run(sidecar)
-            await sidecar.settled(self._patience)
-        try:
-            await asyncio.wait_for(old.process.wait(), ENDS + self._patience)
-        except TimeoutError as late:
-            raise Inconclusive(f"the replaced {old.name} does not end") from late
-        finally:
-            await self._of_platform().discard(old)
-
-    async def _stop(self, sidecar: Sidecar) -> None:
-        sidecar.close()
-        if sidecar.child is not None:
-            await self._of_platform().discard(sidecar.child)
 
     @asynccontextmanager
     async def _outage(self) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pytest_meshcheck.meshes.envoy.sidecar_config import Retries
+from pytest_meshcheck.meshes.envoy.sidecar_config import Retries, RetryShare
 from pytest_meshcheck.meshes.envoy_retries import CONDITIONS
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.policy import (
@@ -17,6 +17,7 @@ from pytest_meshcheck.model.policy import (
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
+    RetryBudget,
     Timeout,
     WholeMesh,
 )
@@ -52,6 +53,10 @@ def _retry(policy: Retry) -> Manifest:
     return _manifest("Retry", policy.target, spec)
 
 
+def _retry_budget(policy: RetryBudget) -> Manifest:
+    return _manifest("RetryBudget", policy.target, {"percent": policy.percent})
+
+
 def _timeout(policy: Timeout) -> Manifest:
     return _manifest("Timeout", policy.target, {"request": policy.request})
 
@@ -68,6 +73,7 @@ def _required_mutual_tls(policy: RequireMutualTls) -> Manifest:
 RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
     MutualTls: _mutual_tls,
     Retry: _retry,
+    RetryBudget: _retry_budget,
     Timeout: _timeout,
     FieldTimeout: _timeout,
     RequestsPerConnection: _connection_pool,
@@ -101,6 +107,11 @@ class PolicySet:
             return None
         conditions = tuple(CONDITIONS[Failure(failure)] for failure in spec["on"])
         return Retries(spec["attempts"], tuple(spec["statuses"]), conditions, spec["perTry"])
+
+    def retry_budget(self, namespace: str, name: str) -> RetryShare | None:
+        """The retry budget of a service; None for no limit."""
+        spec = self._specs.get(("RetryBudget", namespace, name))
+        return RetryShare(spec["percent"]) if spec is not None else None
 
     def timeout(self, namespace: str, name: str) -> float:
         """The time limit of a request to a service, in seconds; 0 for no limit."""

@@ -25,6 +25,17 @@ class Retries:
 
 
 @dataclass(frozen=True)
+class RetryShare:
+    """The bound of all retries to a service.
+
+    Attributes:
+        percent: Retries in flight as a percentage of requests in flight; None for Envoy's default.
+    """
+
+    percent: float | None
+
+
+@dataclass(frozen=True)
 class Inbound:
     """One declared port of the workload itself."""
 
@@ -43,6 +54,7 @@ class Service:
         port: The declared port.
         identity: The required identity of the server; None for a server outside the mesh.
         retries: The retries; None without retries.
+        retry_budget: The bound of all retries together; None for no limit.
         timeout: Time limit of a request in seconds; 0 for no limit.
         requests_per_connection: Maximum number of requests on one connection; None for no limit.
     """
@@ -53,6 +65,7 @@ class Service:
     retries: Retries | None = None
     timeout: float = 0.0
     requests_per_connection: int | None = None
+    retry_budget: RetryShare | None = None
 
     @property
     def resource(self) -> str:

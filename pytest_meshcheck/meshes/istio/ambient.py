@@ -20,7 +20,7 @@ from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFET
 from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Policy, RequestsPerConnection, RequireMutualTls
 from pytest_meshcheck.model.workload import Workload
@@ -29,7 +29,9 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, ProxyH
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.killing import has_come_back
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"
@@ -38,12 +40,21 @@ LAYER_7 = f"{AMBIENT}/usage/l7-features"
 HBONE = f"{AMBIENT}/architecture/hbone"
 CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
+PROXY_HEADERS = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/core/listener_waypoint.go"
+"""A waypoint's routes do not ask Envoy for the header with the number of the attempt."""
 CERTIFICATE = "https://github.com/istio/ztunnel/blob/master/src/tls/certificate.rs"
 """istiod's response to a certificate request ends with the roots to trust from then on."""
 
 
 LEAF_LIFETIME = 240.0
 """Seconds. ztunnel renews after half of the validity, which begins two minutes in the past: here every minute."""
+
+BACKDATED = 120.0
+"""Seconds between the beginning of a certificate's validity and its issue."""
+
+RENEWALS = "https://github.com/istio/ztunnel/blob/master/src/identity/manager.rs"
+RETRIED_WITHIN = 180.0
+"""Seconds: ztunnel repeats a failed renewal after up to 150 s, and a fifth more."""
 
 MODE = "istio.io/dataplane-mode"
 LABELS = {
@@ -54,13 +65,14 @@ LABELS = {
 }
 """The last one makes istiod's ambient index treat a workload as one that terminates tunnels itself, like waypoints."""
 
+ZTUNNELS = "app=ztunnel"
 PASSES_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
     Capability.REQUIRED_MTLS: (ARCHITECTURE, "a ztunnel calls workloads that are not part of the mesh in plaintext"),
     Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
-    Capability.PROXY_RESTART: (ARCHITECTURE, "a ztunnel belongs to a node, not to a workload"),
+    Capability.PROXY_REPLACEMENT: (UPGRADE, "a ztunnel that is replaced ends connections after a grace period"),
 }
 
 NOT_OF_TUNNELS: Mapping[type[Policy], Capability] = {
@@ -72,6 +84,7 @@ NOT_OF_TUNNELS: Mapping[type[Policy], Capability] = {
 SUPPORTED: Mapping[Capability, str] = {
     Capability.PERMISSIVE_SERVER_FIRST: ARCHITECTURE,
     Capability.LEAF_ROTATION: ZTUNNEL,
+    Capability.PROXY_RESTART: UPGRADE,
     Capability.RETRY: LAYER_7,
     Capability.RETRY_GRPC: LAYER_7,
     Capability.PER_TRY_TIMEOUT: LAYER_7,
@@ -96,6 +109,7 @@ AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,
     mtls=replace(ROUTED.mtls, silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED})),
     identity=replace(ROUTED.identity, sources={**ROUTED.identity.sources, "headers": CHANGES}),
+    retry=replace(ROUTED.retry, attempt_header="", sources={**ROUTED.retry.sources, "attempt_header": PROXY_HEADERS}),
     rotation=replace(
         ROUTED.rotation,
         leaf_lifetime=LEAF_LIFETIME,
@@ -107,6 +121,18 @@ AMBIENT_DOCUMENTED: Documented = replace(
             "leaf_lifetime": ZTUNNEL,
             "leaf_renewed_within": ZTUNNEL,
             "roots_act_within": CERTIFICATE,
+        },
+    ),
+    outage=replace(
+        ROUTED.outage,
+        leaf_lifetime=LEAF_LIFETIME,
+        renewal_due=LEAF_LIFETIME / 2 - BACKDATED / 2,
+        heals_within=RETRIED_WITHIN,
+        sources={
+            **ROUTED.outage.sources,
+            "leaf_lifetime": ZTUNNEL,
+            "renewal_due": CERTIFICATE,
+            "heals_within": RENEWALS,
         },
     ),
 )
@@ -126,6 +152,8 @@ class AmbientMesh(HttpRouteMesh):
     kind_config = "istio-ambient.yaml"
     given = GIVEN
     data_plane_in_workload = False
+    sidecar = ""
+    plaintext_by_address = ()
     documented: Documented = AMBIENT_DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
         *HttpRouteMesh.resources,
@@ -198,6 +226,22 @@ class AmbientMesh(HttpRouteMesh):
         address, number = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
         tunnel = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
         return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",), tunnel)
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        """Kill the ztunnel of a workload's node, and wait until the kubelet has restarted it."""
+        api, node = await self.platform.api(), self.platform.running[str(workload)].node
+        path, within = f"/api/v1/namespaces/{SYSTEM}/pods", INSTALLED_WITHIN * self.scale
+        pods, _ = await api.items(path, ZTUNNELS)
+        (pod,) = (one for one in pods if one["spec"].get("nodeName") == node)
+        before = await self.platform.kill(pod, "ztunnel")
+
+        def is_back(there: Sequence[Object]) -> bool:
+            return any(has_come_back(one, before) for one in there if one["metadata"]["uid"] == pod["metadata"]["uid"])
+
+        try:
+            await api.until(path, ZTUNNELS, is_back, within)
+        except TimeoutError as late:
+            raise Inconclusive(f"the ztunnel of {node} was killed, and is not back after {within:.0f} s") from late
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and every node has a ztunnel."""

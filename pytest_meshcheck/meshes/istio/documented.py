@@ -7,6 +7,7 @@ from pytest_meshcheck.meshes.documented import (
     Documented,
     IdentityPromises,
     MtlsPromises,
+    OutagePromises,
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
@@ -22,7 +23,10 @@ PEER_AUTHENTICATION = f"{DOCS}/reference/config/security/peer_authentication"
 SECURITY = f"{DOCS}/concepts/security"
 VIRTUAL_SERVICE = f"{DOCS}/reference/config/networking/virtual-service"
 DESTINATION_RULE = f"{DOCS}/reference/config/networking/destination-rule"
+RETRY_BUDGET = f"{DESTINATION_RULE}/#TrafficPolicy-RetryBudget"
 TRAFFIC = f"{DOCS}/concepts/traffic-management"
+ARCHITECTURE = f"{DOCS}/ops/deployment/architecture/"
+RESTARTED = "https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
 MESH_CONFIG = f"{DOCS}/reference/config/istio.mesh.v1alpha1"
 PLUGGED = f"{DOCS}/tasks/security/cert-management/plugin-ca-cert"
 AGENT = f"{DOCS}/reference/commands/pilot-agent"
@@ -35,6 +39,13 @@ ROUTE_CODE = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/co
 
 LEAF_LIFETIME = 16.0
 """Seconds; the agent renews at half of it, and knows no shortest lifetime."""
+
+OUTLASTING = 120.0
+"""Lifetime in seconds of a certificate that falls due after a quarter of it, and lasts until istiod is back."""
+
+RECONNECTS = f"{ENVOY}/api-v3/config/core/v3/grpc_service.proto"
+RECONNECTS_WITHIN = 35.0
+"""Seconds: Envoy waits for up to 30 s before it asks its agent again, which then has to issue."""
 
 SUPPORTED: Mapping[Capability, str] = {
     Capability.MTLS: SECURITY,
@@ -49,6 +60,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.SPIFFE: f"{SECURITY}/#istio-identity",
     Capability.RETRY: VIRTUAL_SERVICE,
     Capability.RETRY_GRPC: VIRTUAL_SERVICE,
+    Capability.RETRY_BUDGET: RETRY_BUDGET,
     Capability.PER_TRY_TIMEOUT: VIRTUAL_SERVICE,
     Capability.TIMEOUT: VIRTUAL_SERVICE,
     Capability.TIMEOUT_GRPC: VIRTUAL_SERVICE,
@@ -61,13 +73,15 @@ SUPPORTED: Mapping[Capability, str] = {
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
-    Capability.CA_OUTAGE: Claim(False, DISCOVERY, "istiod is configuration server and authority in one"),
+    Capability.CA_OUTAGE: Claim(True, ARCHITECTURE, "istiod is configuration server and authority in one"),
+    Capability.CONTROL_PLANE_OUTAGE: Claim(True, ARCHITECTURE),
+    Capability.PROXY_REPLACEMENT: Claim(False, AGENT, "a sidecar lives as long as its pod, and is replaced with it"),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(
         False,
         f"{DOCS}/ops/deployment/application-requirements/#server-first-protocols",
         "a permissive sidecar waits for the client's first bytes to tell TLS from plaintext",
     ),
-    Capability.PROXY_RESTART: Claim(False, AGENT, "a sidecar lives as long as its pod"),
+    Capability.PROXY_RESTART: Claim(True, RESTARTED),
 }
 
 TWICE = 3
@@ -106,11 +120,14 @@ DOCUMENTED = Documented(
         grpc_status=4,
         default=None,
         caller_deadline=True,
+        idle=3600.0,
         sources={
             "status": VIRTUAL_SERVICE,
             "grpc_status": f"{ENVOY}/configuration/http/http_conn_man/local_reply",
             "default": f"{TRAFFIC}/#timeouts",
             "caller_deadline": ROUTE_CODE,
+            "stream_idle": f"{TRAFFIC}/#timeouts",
+            "idle": f"{DESTINATION_RULE}/#ConnectionPoolSettings-HTTPSettings",
             "refused_status": f"{ENVOY}/configuration/observability/access_log/usage",
             "refused_grpc_status": "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md",
         },
@@ -130,6 +147,8 @@ DOCUMENTED = Documented(
         ),
         body_limit=1024 * 1024,
         unfinished_retried=True,
+        elsewhere=True,
+        attempt_header="x-envoy-attempt-count",
         sources={
             "statuses": VIRTUAL_SERVICE,
             "failures": VIRTUAL_SERVICE,
@@ -138,6 +157,11 @@ DOCUMENTED = Documented(
             "body_limit": f"{ENVOY}/api-v3/config/route/v3/route_components.proto",
             "unfinished_retried": f"{ENVOY}/version_history/v1.15/v1.15.0",
             "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
+            "unsafe_retried": ROUTER,
+            "elsewhere": f"{VIRTUAL_SERVICE}/#HTTPRetry",
+            "attempt_header": f"{MESH_CONFIG}/#ProxyConfig-ProxyHeaders",
+            "budget_percent": RETRY_BUDGET,
+            "budget_least": RETRY_BUDGET,
         },
     ),
     rotation=RotationPromises(
@@ -150,6 +174,18 @@ DOCUMENTED = Documented(
             "leaf_renewed_within": AGENT,
             "issuer_acts_within": PLUGGED,
             "roots_act_within": DISCOVERY,
+        },
+    ),
+    outage=OutagePromises(
+        leaf_lifetime=OUTLASTING,
+        renewal_due=OUTLASTING / 4,
+        heals_within=RECONNECTS_WITHIN,
+        reconnects_within=RECONNECTS_WITHIN,
+        sources={
+            "leaf_lifetime": AGENT,
+            "renewal_due": AGENT,
+            "heals_within": RECONNECTS,
+            "reconnects_within": RECONNECTS,
         },
     ),
     policies_act_within=10.0,

@@ -18,6 +18,7 @@ from pytest_meshcheck.model.policy import (
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
+    RetryBudget,
     Timeout,
     about_service,
 )
@@ -98,6 +99,7 @@ PARTS: Parts = {
     Timeout: request_timeout,
     RequestsPerConnection: istio.in_destination_rule,
     RequireMutualTls: istio.in_destination_rule,
+    RetryBudget: istio.in_destination_rule,
 }
 
 

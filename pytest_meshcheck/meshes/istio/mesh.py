@@ -3,9 +3,12 @@
 import asyncio
 import itertools
 import json
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
+
+from cryptography import x509
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented
@@ -13,15 +16,19 @@ from pytest_meshcheck.meshes.istio import policies as istio, revisions
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
-from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.kubernetes.authority_input import logged
+from pytest_meshcheck.meshes.kubernetes.controlled import ControlledMesh
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, secret
 from pytest_meshcheck.meshes.kubernetes.modes import refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out, touch
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
+from pytest_meshcheck.model.authority_files import AuthorityFiles
+from pytest_meshcheck.model.bundle_form import written
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import Attempt
-from pytest_meshcheck.model.pki import key_pem, pem, spiffe_id
+from pytest_meshcheck.model.pki import spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
@@ -43,6 +50,10 @@ CHARTS = frozenset({"base", "istiod", "cni", "ztunnel"})
 PAUSE = 0.1
 LOOKS_PER_TOUCH = 10
 """After so many looks the pods are annotated again: a busy kubelet can miss a change."""
+
+DISCOVERY = "discovery"
+COMPLAINT = re.compile(r"\terror\t.*(cert|signing file)", re.IGNORECASE)
+"""How istiod says that it cannot use the files: pilot/pkg/bootstrap/istio_ca.go, handleEvent."""
 
 ROOT_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP)
 
@@ -76,6 +87,13 @@ ALPN: Mapping[str | None, str] = {HTTP_1: "istio-http/1.1", HTTP_2: "istio-h2", 
 """By which a permissive sidecar tells its own kind's TLS from an application's, by the version of HTTP inside;
 pilot/pkg/networking/util/util.go."""
 
+UNROUTED = ("tcp", "tcp-banner")
+"""Ports on which nothing but the address says where a connection goes. To the address of a pod it is passed through as
+it is; a request finds its service by its authority.
+
+https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/#unmatched-traffic
+"""
+
 LEAST = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 """The resource requests of a proxy of the stage. The charts' own are for production, too much for a laptop."""
 
@@ -90,7 +108,7 @@ CONTROL_PLANE = {
 """Without both settings for roots, a second root never reaches the sidecars."""
 
 
-class IstioMesh(HelmMesh):
+class IstioMesh(ControlledMesh):
     """Istio's sidecar mode; policies are written as PeerAuthentication, VirtualService and DestinationRule."""
 
     name = "istio"
@@ -100,6 +118,8 @@ class IstioMesh(HelmMesh):
     policies = POLICIES
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: DUMPS}
     data_plane_in_workload = True
+    sidecar = SIDECAR
+    plaintext_by_address: Collection[str] = UNROUTED
     documented: Documented = DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
         Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),
@@ -143,6 +163,16 @@ class IstioMesh(HelmMesh):
         await self.have_charts()
 
     @property
+    def authority_deployments(self) -> Sequence[str]:
+        """The deployment of istiod, which is authority and control plane in one."""
+        return (revisions.istiod(self.revision),)
+
+    @property
+    def control_plane_deployments(self) -> Sequence[str]:
+        """The same."""
+        return self.authority_deployments
+
+    @property
     def settings(self) -> Sequence[str]:
         """The ConfigMap of the mesh-wide configuration, e.g. the default retries."""
         suffix = f"-{self.revision}" if self.revision else ""
@@ -158,21 +188,25 @@ class IstioMesh(HelmMesh):
         tags = [one["global"].get("tag") for one in self.overrides_of(self.releases()[1]) if "global" in one]
         return revisions.released(str(next(filter(None, reversed(tags)), "")))
 
-    def secrets(self) -> Sequence[Manifest]:
+    def secrets_of(self, files: AuthorityFiles) -> Sequence[Manifest]:
         """The plugged-in authority; istiod itself adds the roots to the chain."""
-        issuer, roots = self.authority.issuer, self._roots()
-        return [
-            secret(
-                SYSTEM,
-                "cacerts",
-                {
-                    "ca-cert.pem": pem(issuer.certificate),
-                    "ca-key.pem": key_pem(issuer.key),
-                    "cert-chain.pem": pem(*issuer.chain),
-                    "root-cert.pem": roots,
-                },
-            )
-        ]
+        data = {
+            "ca-cert.pem": files.certificate,
+            "ca-key.pem": files.key,
+            "cert-chain.pem": files.chain,
+            "root-cert.pem": files.roots,
+        }
+        return [secret(SYSTEM, "cacerts", data)]
+
+    def authority_files(self) -> AuthorityFiles:
+        """The root of the signer first: only a changed order makes the agents request new certificates."""
+        root = self.authority.issuer.root
+        roots = (root, *(other for other in self.authority.roots if other != root))
+        return AuthorityFiles.under(self.authority.issuer, written(roots, self.authority.form))
+
+    async def complaints(self, api: Api) -> Collection[str]:
+        """The errors about certificates in the log of istiod."""
+        return await logged(api, SYSTEM, ISTIOD, DISCOVERY, COMPLAINT)
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """Labels for injection, per pod, and the lifetime of the workload's certificates."""
@@ -180,7 +214,13 @@ class IstioMesh(HelmMesh):
             return Metadata(INJECTED[workload.enrolment])
         labels = INJECTED[workload.enrolment] | revisions.labels(self.revision)
         lifetime = round(workload.leaf_lifetime or LEAF_LIFETIME)
-        config = json.dumps({"proxyMetadata": KEYS | {"SECRET_TTL": f"{lifetime}s"}})
+        settings = KEYS | {"SECRET_TTL": f"{lifetime}s"}
+        if workload.renewed_after is not None:
+            settings |= {
+                "SECRET_GRACE_PERIOD_RATIO": f"{1 - workload.renewed_after / lifetime:.2f}",
+                "SECRET_GRACE_PERIOD_RATIO_JITTER": "0",
+            }
+        config = json.dumps({"proxyMetadata": settings})
         return Metadata(labels, {"proxy.istio.io/config": config})
 
     def namespace_enrolment(self) -> Metadata:
@@ -230,21 +270,16 @@ class IstioMesh(HelmMesh):
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
                 await touch(api, SYSTEM, ISTIOD, what)
-            if what not in ROOT_STEPS or await self._announced(api) == self._roots().decode().split():
+            if what not in ROOT_STEPS or await self._announced(api) == {*self.authority.roots}:
                 return
             if time.monotonic() > until:
                 raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
             await asyncio.sleep(PAUSE)
 
-    async def _announced(self, api: Api) -> list[str]:
-        """The roots that istiod writes into every namespace, as PEM words."""
-        written = await api.read(ANNOUNCED) or {}
-        return str(written.get("data", {}).get("root-cert.pem", "")).split()
-
-    def _roots(self) -> bytes:
-        """The roots, that of the signer first: only a changed order makes the agents request new certificates."""
-        root = self.authority.issuer.root
-        return pem(root, *(other for other in self.authority.roots if other != root))
+    async def _announced(self, api: Api) -> set[x509.Certificate]:
+        """The roots that istiod writes into every namespace."""
+        text = str((await api.read(ANNOUNCED) or {}).get("data", {}).get("root-cert.pem", ""))
+        return set(x509.load_pem_x509_certificates(text.encode())) if text.strip() else set()
 
 
 def sidecars(request: MeshRequest) -> IstioMesh:

@@ -21,6 +21,7 @@ from pytest_meshcheck.model.policy import (
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
+    RetryBudget,
     ServerPolicy,
     ServicePolicy,
     Timeout,
@@ -123,26 +124,19 @@ ROUTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
     Timeout: timeout,
     RequestsPerConnection: in_destination_rule,
     RequireMutualTls: in_destination_rule,
+    RetryBudget: in_destination_rule,
 }
 """The fields of a route for each kind of policy."""
 
 
-def destination_rules(about: Sequence[ServicePolicy]) -> list[Manifest]:
-    """The DestinationRule of a service, if a policy is about the connections of sidecars to it."""
-    traffic_policy: dict[str, Any] = {}
-    for policy in about:
-        rendered: Callable[[Any], dict[str, Any]] = CONNECTED.get(type(policy), in_route)
-        traffic_policy |= rendered(policy)
-    if not traffic_policy:
-        return []
-    target = about[0].target
-    spec = {"host": host(target), "trafficPolicy": traffic_policy}
-    return [_manifest(NETWORKING, "DestinationRule", target.namespace, f"{NAME}-{target.name}", spec)]
-
-
-def requests_per_connection(policy: RequestsPerConnection) -> dict[str, Any]:
+def connection_pool(policy: RequestsPerConnection) -> dict[str, Any]:
     """The number of requests per connection between sidecars."""
     return {"connectionPool": {"http": {"maxRequestsPerConnection": policy.limit}}}
+
+
+def retry_budget(policy: RetryBudget) -> dict[str, Any]:
+    """The share of requests that may be retries; what is not named has Istio's default."""
+    return {"retryBudget": {} if policy.percent is None else {"percent": policy.percent}}
 
 
 def mutual_tls_alone(_: RequireMutualTls) -> dict[str, Any]:
@@ -150,16 +144,21 @@ def mutual_tls_alone(_: RequireMutualTls) -> dict[str, Any]:
     return {"tls": {"mode": "ISTIO_MUTUAL"}}
 
 
-def in_route(_: ServicePolicy) -> dict[str, Any]:
-    """Nothing in the DestinationRule: the policy belongs to the route."""
-    return {}
-
-
-CONNECTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
-    RequestsPerConnection: requests_per_connection,
+AGREED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
+    RequestsPerConnection: connection_pool,
+    RetryBudget: retry_budget,
     RequireMutualTls: mutual_tls_alone,
 }
-"""The fields of a traffic policy for each kind of policy."""
+"""The fields of a DestinationRule's traffic policy for each kind of policy that has some."""
+
+
+def destination_rules(about: Sequence[ServicePolicy]) -> list[Manifest]:
+    """The DestinationRule of a service, if one of its policies belongs there."""
+    target, fields = about[0].target, [AGREED[type(one)](one) for one in about if type(one) in AGREED]
+    if not fields:
+        return []
+    spec = {"host": host(target), "trafficPolicy": {name: value for one in fields for name, value in one.items()}}
+    return [_manifest(NETWORKING, "DestinationRule", target.namespace, f"{NAME}-{target.name}", spec)]
 
 
 def host(target: Named) -> str:

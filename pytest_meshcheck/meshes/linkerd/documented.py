@@ -7,6 +7,7 @@ from pytest_meshcheck.meshes.documented import (
     Documented,
     IdentityPromises,
     MtlsPromises,
+    OutagePromises,
     RetryPromises,
     RotationPromises,
     TimeoutPromises,
@@ -28,6 +29,9 @@ CLOCK_SKEW = 10.0
 RENEWED_AT = 0.7
 """Part of what is left of a certificate's life after which it is renewed."""
 
+LEAST_REFRESH = 10.0
+"""Seconds that pass at least between two attempts to renew a certificate, even if the first one has failed."""
+
 SLOW = 3.0
 """Seconds that issuing may take."""
 
@@ -44,6 +48,9 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.SPIFFE: Claim(False, at.MTLS, "identities are DNS names, as <account>.<namespace>.serviceaccount"),
     Capability.RETRY: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
     Capability.RETRY_GRPC: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
+    Capability.RETRY_BUDGET: Claim(
+        False, at.RETRIES, "a request has a limit of retries; a budget belongs to a ServiceProfile, which has no other"
+    ),
     Capability.PER_TRY_TIMEOUT: Claim(True, at.RETRIES, "but for the last attempt", since=ANNOTATIONS_SINCE),
     Capability.TIMEOUT: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
     Capability.TIMEOUT_GRPC: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
@@ -53,10 +60,12 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.ROOT_ROTATION: Claim(
         True, at.ANCHOR_ROTATION, "every workload is restarted twice: a proxy learns of roots when it starts"
     ),
-    Capability.CA_OUTAGE: Claim(False, at.ROTATION, "the stage does not stop the identity service yet"),
+    Capability.CA_OUTAGE: Claim(True, at.ARCHITECTURE),
+    Capability.CONTROL_PLANE_OUTAGE: Claim(True, at.DISCOVERY_CACHE),
+    Capability.PROXY_REPLACEMENT: Claim(False, at.PROXY, "a proxy lives as long as its pod, and is replaced with it"),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(True, at.OPAQUE, "where the port is declared opaque, as it is here"),
     Capability.UPGRADE: Claim(True, at.UPGRADE),
-    Capability.PROXY_RESTART: Claim(False, at.PROXY, "a proxy lives as long as its pod"),
+    Capability.PROXY_RESTART: Claim(True, at.RESTARTED),
     Capability.KUBERNETES: Claim(True, at.INSTALL),
 }
 
@@ -97,6 +106,8 @@ DOCUMENTED = Documented(
             "grpc_status": at.ERRORS,
             "default": at.TIMEOUTS,
             "caller_deadline": at.TIMEOUTS,
+            "stream_idle": at.STREAM_IDLE,
+            "idle": at.IDLE,
             "refused_status": at.ERRORS,
             "refused_grpc_status": at.ERRORS,
             "in_field": at.TIMEOUTS,
@@ -120,6 +131,9 @@ DOCUMENTED = Documented(
             "body_limit": at.RETRIES,
             "unfinished_retried": at.REPLAY,
             "overdue_retried": at.RETRIES,
+            "unsafe_retried": at.RETRY_CODE,
+            "elsewhere": at.RETRIES,
+            "attempt_header": at.RETRIES,
         },
     ),
     rotation=RotationPromises(
@@ -134,6 +148,18 @@ DOCUMENTED = Documented(
             "issuer_acts_within": at.ROTATION,
             "roots_act_within": at.REFRESH,
             "roots_reach_running": at.ANCHOR_ROTATION,
+        },
+    ),
+    outage=OutagePromises(
+        leaf_lifetime=0.0,
+        renewal_due=RENEWED_AT * (LEAF_LIFETIME + CLOCK_SKEW),
+        heals_within=LEAST_REFRESH + SLOW,
+        reconnects_within=30.0,
+        sources={
+            "leaf_lifetime": at.REFRESH,
+            "renewal_due": at.REFRESH,
+            "heals_within": at.REFRESH,
+            "reconnects_within": at.DISCOVERY_CACHE,
         },
     ),
     policies_act_within=30.0,

@@ -1,12 +1,14 @@
 """Linkerd with a proxy in each workload's pod."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented
-from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
+from pytest_meshcheck.meshes.kubernetes.authority_input import recorded
+from pytest_meshcheck.meshes.kubernetes.controlled import ControlledMesh
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import (
     deployments,
@@ -21,10 +23,10 @@ from pytest_meshcheck.meshes.linkerd.access import servers
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, CLOCK_SKEW, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.linkerd.routes import routes
 from pytest_meshcheck.meshes.registry import MeshRequest
+from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
-from pytest_meshcheck.model.pki import key_pem, pem
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import PORTS, Enrolment, Via, WorkloadSpec
@@ -42,6 +44,9 @@ COMPONENT = "linkerd.io/control-plane-component"
 SIDECAR = "linkerd-proxy"
 ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
 CALLER = "l5d-client-id"
+
+COMPLAINTS = ("IssuerUpdateSkipped", "IssuerValidationFailed")
+"""Reasons of events: https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/service.go"""
 
 ANCHOR_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
 IN_A_ROW = 5
@@ -90,7 +95,7 @@ server speaks first there is no protocol to detect, so those ports join the port
 https://linkerd.io/2-edge/features/protocol-detection/"""
 
 
-class LinkerdMesh(HelmMesh):
+class LinkerdMesh(ControlledMesh):
     """Linkerd; policies are written as Server, HTTPRoute and GRPCRoute."""
 
     name = "linkerd"
@@ -100,6 +105,7 @@ class LinkerdMesh(HelmMesh):
     policies = ("policy.linkerd.io", "linkerd.io", "gateway.networking.k8s.io")
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: (Dump("metrics.txt", 4191, "/metrics"),)}
     data_plane_in_workload = True
+    sidecar = SIDECAR
     impostor_ports = (IMPOSTOR_PORT,)
     given = preinstalled.GIVEN
     documented: Documented = DOCUMENTED
@@ -121,26 +127,36 @@ class LinkerdMesh(HelmMesh):
         )
 
     @property
+    def authority_deployments(self) -> Sequence[str]:
+        """The deployment of the identity service."""
+        return COMPONENTS[:1]
+
+    @property
+    def control_plane_deployments(self) -> Sequence[str]:
+        """All deployments of the control plane."""
+        return COMPONENTS
+
+    @property
     def settings(self) -> Sequence[str]:
         """The ConfigMap with the values of the installation."""
         return (f"/api/v1/namespaces/{SYSTEM}/configmaps/linkerd-config",)
 
-    def secrets(self) -> Sequence[Manifest]:
+    def secrets_of(self, files: AuthorityFiles) -> Sequence[Manifest]:
         """The issuer, and the trust anchors, which proxies read when they start."""
-        issuer, anchors = self.authority.issuer, self.authority.bundle().decode()
+        issuer = {"tls.crt": files.certificate, "tls.key": files.key, "ca.crt": files.roots}
         return [
-            secret(
-                SYSTEM,
-                "linkerd-identity-issuer",
-                {"tls.crt": pem(issuer.certificate), "tls.key": key_pem(issuer.key), "ca.crt": anchors},
-            ),
+            secret(SYSTEM, "linkerd-identity-issuer", issuer),
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {"name": "linkerd-identity-trust-roots", "namespace": SYSTEM},
-                "data": {"ca-bundle.crt": anchors},
+                "data": {"ca-bundle.crt": files.roots.decode()},
             },
         ]
+
+    async def complaints(self, api: Api) -> Collection[str]:
+        """The events of the identity service about issuers that it does not take."""
+        return await recorded(api, SYSTEM, COMPLAINTS)
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """Annotations for injection, per pod; the certificate lifetime is a setting of the whole mesh."""

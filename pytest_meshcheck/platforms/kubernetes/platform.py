@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_meshcheck.model.errors import Inconclusive
@@ -16,11 +17,12 @@ from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.capture.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
-from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
+from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, STARTS_WITHIN, Connection
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.killing import has_come_back, kill, status_of
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership, port_number
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate, ready
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.recording import RecordedWire
@@ -148,6 +150,35 @@ class Kubernetes:
         cluster = await self._connected()
         await cluster.delete([manifests.deployment(self.owner, old.spec, Metadata(), old.generation)])
         await cluster.gone(old.spec.namespace, old.spec.name, old.generation)
+
+    async def kill(self, pod: Object, container: str) -> Object:
+        """Kill a container of any pod, and return its status before; the kubelet restarts it.
+
+        Raises:
+            Inconclusive: It could not be killed.
+        """
+        cluster, status = await self._connected(), status_of(pod, container)
+        watcher = await self._watchers.pod_on(pod["spec"]["nodeName"], cluster)
+        await kill(cluster.executor, watcher, status)
+        return status
+
+    async def restart_container(self, workload: Workload, container: str) -> None:
+        """Kill a container of a workload's pod, and wait until it is back and the pod is ready.
+
+        Raises:
+            Inconclusive: It could not be killed, or does not come back.
+        """
+        cluster, running = await self._connected(), self.running[str(workload)]
+        before, within = await self.kill(running.pod, container), STARTS_WITHIN * self.timeout_scale
+
+        def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
+            return running.key in known and ready(known[running.key]) and has_come_back(known[running.key], before)
+
+        try:
+            await cluster.pods.until(is_back, within)
+        except TimeoutError as late:
+            raise Inconclusive(f"{container} of {workload} was killed, and is not back after {within:.0f} s") from late
+        self.running[str(workload)] = replace(running, pod=cluster.pods.known[running.key])
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
         """Open one declared port of an impersonated workload, with its own TLS if ``tls`` is given."""

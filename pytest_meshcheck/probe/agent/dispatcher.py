@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_meshcheck.probe.capture.recorders import Recorders
 from pytest_meshcheck.probe.client.client import exchange
+from pytest_meshcheck.probe.client.kept import KeptConnections
 from pytest_meshcheck.probe.client.load import Loads
 from pytest_meshcheck.probe.client.polling import watch
 from pytest_meshcheck.probe.client.streams import Streams
@@ -29,6 +30,7 @@ class Dispatcher:
         self.pulse = Pulse()
         self._responses = ScriptedResponses()
         self._listeners = Listeners(self._responses)
+        self._kept = KeptConnections()
         self._loads = Loads()
         self._streams = Streams()
         self._recorders = Recorders()
@@ -38,6 +40,7 @@ class Dispatcher:
             m.CloseListener: self._close_listener,
             m.SetScript: self._set_script,
             m.Send: self._send,
+            m.CloseConnection: self._close_connection,
             m.Resume: self._resume,
             m.Watch: self._watch,
             m.StartLoad: self._start_load,
@@ -81,9 +84,13 @@ class Dispatcher:
         request = command.request
         resumed = self._paused.setdefault(request.request_id, asyncio.Event())
         try:
-            return m.Exchanged(await exchange(request, resumed))
+            return m.Exchanged(await (self._kept.exchange if request.connection else exchange)(request, resumed))
         finally:
             self._paused.pop(request.request_id, None)
+
+    async def _close_connection(self, command: m.CloseConnection) -> m.Reply:
+        await self._kept.close(command.name)
+        return m.Done()
 
     async def _resume(self, command: m.Resume) -> m.Reply:
         if resumed := self._paused.get(command.request_id):
@@ -108,6 +115,7 @@ class Dispatcher:
         return m.Exchanged(await self._streams.open(command.request))
 
     async def _echo_on_stream(self, command: m.EchoOnStream) -> m.Reply:
+        await asyncio.sleep(command.idle)
         return m.Exchanged(await self._streams.echo(command.request_id, command.body, command.patience))
 
     async def _close_stream(self, command: m.CloseStream) -> m.Reply:

@@ -32,6 +32,7 @@ async def exchange(request: Request, resumed: asyncio.Event | None = None) -> Ex
         ProbeFault: The request makes no sense, or this machine cannot make it.
     """
     speak = await speaker(request.protocol)
+    await asyncio.sleep(request.idle)
     return await observe(Observed(request, resumed), request.patience, lambda observed: speak(request, observed))
 
 

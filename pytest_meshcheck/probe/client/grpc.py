@@ -128,14 +128,14 @@ async def observe_call(call: Any, request: Request, observed: Observed) -> None:
 async def converse(call: Any, request: Request, observed: Observed) -> None:
     """Exchange the messages of a call."""
     if request.kind == "unary":
-        message(await call, observed)
+        only_message(await call, observed)
         return
     if request.kind == "server-stream":
         await read_all(call, observed)
         return
     await write_all(call, request, observed)
     if request.kind == "client-stream":
-        message(await call, observed)
+        only_message(await call, observed)
     else:
         await read_all(call, observed)
 
@@ -180,6 +180,12 @@ def message(received: bytes, observed: Observed) -> None:
     """Note one message."""
     observed.messages += 1
     observed.body(received)
+
+
+def only_message(received: bytes | None, observed: Observed) -> None:
+    """Note the message of a call that has one; where the peer sent a status alone, grpcio has none either."""
+    if received is not None:
+        message(received, observed)
 
 
 async def end(call: Any, observed: Observed) -> None:

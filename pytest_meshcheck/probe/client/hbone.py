@@ -11,7 +11,7 @@ import h2.events
 from pytest_meshcheck.probe.client.client import abandon
 from pytest_meshcheck.probe.client.connection import Connection
 from pytest_meshcheck.probe.client.exchange import Ended
-from pytest_meshcheck.probe.client.http2 import STREAM
+from pytest_meshcheck.probe.client.http2 import FIRST
 from pytest_meshcheck.probe.client.http2_frames import FromServer
 from pytest_meshcheck.probe.http2.connection import client_side, error_name, ignore, room
 from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
@@ -61,7 +61,7 @@ class Tunnel:
 
     async def connect(self, authority: str) -> None:
         """Ask for the tunnel, and wait for the answer; see ``tunnelled``."""
-        self._http.send_headers(STREAM, to_bytes([(":method", "CONNECT"), (":authority", authority)]))
+        self._http.send_headers(FIRST, to_bytes([(":method", "CONNECT"), (":authority", authority)]))
         await self._flush()
         while self._status is None and not self._ended:
             await self._news.wait()
@@ -82,10 +82,10 @@ class Tunnel:
     async def send(self, data: bytes) -> None:
         """Send bytes, as fast as the peer's windows allow; a broken connection shows itself on receiving."""
         while data and not self._deaf:
-            if (free := room(self._http, STREAM)) <= 0:
+            if (free := room(self._http, FIRST)) <= 0:
                 await self._news.wait()
                 continue
-            self._http.send_data(STREAM, data[:free])
+            self._http.send_data(FIRST, data[:free])
             data = data[free:]
             await self._flush()
 
@@ -142,5 +142,5 @@ class Tunnel:
     def _goaway(self, event: h2.events.ConnectionTerminated) -> None:
         # h2 takes and sends nothing after it, also where the peer would still serve the stream.
         self._deaf = True
-        if not self._ended and (event.error_code or (event.last_stream_id or 0) < STREAM):
+        if not self._ended and (event.error_code or (event.last_stream_id or 0) < FIRST):
             raise ConnectionResetError(errno.ECONNRESET, f"GOAWAY {error_name(event.error_code)} of the tunnel")

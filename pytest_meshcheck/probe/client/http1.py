@@ -1,6 +1,8 @@
 """HTTP/1.1 as a client: bytes exactly as asked for."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 import h11
 
@@ -67,11 +69,41 @@ async def speak(request: Request, observed: Observed) -> None:
     """Make an exchange; see ``client.speaker``."""
     written = Written(request)
     async with connection(request, observed) as wire:
-        writing = asyncio.create_task(send(wire, written, observed))
-        try:
-            await read_answer(wire, written.http, observed)
-        finally:
-            await abandon(writing)
+        await converse(wire, written, observed)
+
+
+async def converse(wire: Connection, written: Written, observed: Observed) -> None:
+    """Send one request and read its answer."""
+    writing = asyncio.create_task(send(wire, written, observed))
+    try:
+        await read_answer(wire, written.http, observed)
+    finally:
+        await abandon(writing)
+
+
+@dataclass
+class KeptHttp1:
+    """A connection for one exchange after the other."""
+
+    wire: Connection
+    block: AsyncExitStack
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def exchange(self, request: Request, observed: Observed) -> None:
+        """Make an exchange; see ``kept``."""
+        written = Written(request)
+        async with self._turn:
+            await converse(self.wire, written, observed)
+
+    async def close(self) -> None:
+        """Close it."""
+        await self.block.aclose()
+
+
+async def keep(request: Request, observed: Observed) -> KeptHttp1:
+    """Dial a connection that is kept; see ``kept``."""
+    async with AsyncExitStack() as block:
+        return KeptHttp1(await block.enter_async_context(connection(request, observed)), block.pop_all())
 
 
 async def send(wire: Connection, written: Written, observed: Observed) -> None:

@@ -1,134 +1,251 @@
-"""HTTP/2 as a client, with prior knowledge (or what ALPN chose): one stream on a connection of its own."""
+"""HTTP/2 as a client, with prior knowledge (or what ALPN chose): streams on a connection that nobody else uses."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
+import h2.errors
 import h2.events
+import h2.exceptions
 
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
-from pytest_meshcheck.probe.client.exchange import Observed
+from pytest_meshcheck.probe.client.exchange import Ended, Observed
 from pytest_meshcheck.probe.client.http2_frames import FromServer
 from pytest_meshcheck.probe.http2.connection import client_side, error_name, ignore, room
 from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
 from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_bytes
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Request, joined
 
-STREAM = 1
+FIRST = 1
+"""The number of a client's first stream."""
 
 
 async def speak(request: Request, observed: Observed) -> None:
     """Make an exchange; see ``client.speaker``."""
-    async with connection(request, observed) as wire:
-        await Http2Client(request, observed, wire).run()
+    async with connection(request, observed) as wire, begun(wire) as http:
+        await http.exchange(request, observed)
 
 
-class Http2Client:
-    """One request and its answer."""
+@dataclass(eq=False)
+class Stream:
+    """One request and its answer.
 
-    def __init__(self, request: Request, observed: Observed, wire: Connection) -> None:
-        self._request = request
-        self._observed = observed
-        self._wire = wire
-        self._http = client_side()
-        self._window = asyncio.Event()
-        self._sending = asyncio.Lock()
-        self._whole = False
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            h2.events.InformationalResponseReceived: self._informational,
-            h2.events.ResponseReceived: self._head,
-            h2.events.DataReceived: self._data,
-            h2.events.TrailersReceived: self._trailers,
-            h2.events.StreamEnded: self._end,
-            h2.events.StreamReset: self._reset,
-            h2.events.ConnectionTerminated: self._goaway,
-            h2.events.WindowUpdated: self._open_window,
-            h2.events.RemoteSettingsChanged: self._open_window,
-        }
+    Attributes:
+        number: Its number on the connection.
+        sent: Whether the whole request was sent.
+        window: Set when more of the request may be sent.
+        answered: Done when the answer is whole, or has failed.
+    """
 
-    async def run(self) -> None:
-        """Send the request and read the answer to its end."""
-        writing = asyncio.create_task(self._write())
-        try:
-            await self._read()
-        finally:
-            await abandon(writing)
+    number: int
+    request: Request
+    observed: Observed
+    sent: bool = False
+    window: asyncio.Event = field(default_factory=asyncio.Event)
+    answered: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    async def _write(self) -> None:
-        if self._request.raw is not None:
-            await self._wire.send(self._request.raw)
-            return
-        body = content(self._request.body)
-        self._http.send_headers(STREAM, to_bytes(request_headers(self._request, body)), end_stream=not body)
-        await self._flush()
-        first, rest = parted(body, before_pause(self._request))
-        await self._write_body(first, end=not rest)
-        if rest:
-            await self._observed.pause()
-            await self._write_body(rest, end=True)
+    def fail(self, error: Exception) -> None:
+        """It has no whole answer, and will not get one."""
+        if not self.answered.done():
+            self.answered.set_exception(error)
 
-    async def _write_body(self, body: bytes, *, end: bool) -> None:
-        while body:
-            if (free := room(self._http, STREAM)) <= 0:
-                self._window.clear()
-                await self._window.wait()
-                continue
-            piece, body = body[:free], body[free:]
-            self._http.send_data(STREAM, piece, end_stream=end and not body)
-            await self._flush()
+    def informational(self, event: h2.events.InformationalResponseReceived) -> None:
+        """A 1xx status came."""
+        self.observed.informational += (int(joined(from_bytes(event.headers), ":status") or 0),)
 
-    async def _read(self) -> None:
-        answers = FromServer(self._http)
-        while not self._whole:
-            data = await self._wire.receive()
-            if not data:
-                raise self._observed.cut("the peer closed the connection", reset=False)
-            for event in answers.events(data):
-                self._handlers.get(type(event), ignore)(event)
-            await self._flush()
-
-    async def _flush(self) -> None:
-        async with self._sending:
-            await self._wire.send(self._http.data_to_send())
-
-    def _informational(self, event: h2.events.InformationalResponseReceived) -> None:
-        self._observed.informational += (int(joined(from_bytes(event.headers), ":status") or 0),)
-
-    def _head(self, event: h2.events.ResponseReceived) -> None:
+    def head(self, event: h2.events.ResponseReceived) -> None:
+        """The head of the answer came."""
         headers = from_bytes(event.headers)
-        self._observed.begun = True
-        self._observed.status = int(joined(headers, ":status") or 0)
-        self._observed.headers = regular(headers)
+        self.observed.begun = True
+        self.observed.status = int(joined(headers, ":status") or 0)
+        self.observed.headers = regular(headers)
         self._grpc(headers)
 
-    def _data(self, event: h2.events.DataReceived) -> None:
-        self._observed.body(event.data)
-        self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+    def data(self, event: h2.events.DataReceived) -> None:
+        """A piece of the answer's body came."""
+        self.observed.body(event.data)
 
-    def _trailers(self, event: h2.events.TrailersReceived) -> None:
-        self._observed.trailers = from_bytes(event.headers)
-        self._grpc(self._observed.trailers)
+    def trailers(self, event: h2.events.TrailersReceived) -> None:
+        """The trailers came."""
+        self.observed.trailers = from_bytes(event.headers)
+        self._grpc(self.observed.trailers)
+
+    def end(self, _event: h2.events.StreamEnded) -> None:
+        """The answer is whole."""
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+    def reset(self, event: h2.events.StreamReset) -> None:
+        """The peer has reset it."""
+        self.fail(self.observed.cut(f"RST_STREAM {error_name(event.error_code)}", reset=True))
 
     def _grpc(self, headers: tuple[tuple[str, str], ...]) -> None:
         status = joined(headers, "grpc-status")
         if status is not None and status.isdigit():
-            self._observed.grpc_status = int(status)
-            self._observed.grpc_message = joined(headers, "grpc-message") or ""
+            self.observed.grpc_status = int(status)
+            self.observed.grpc_message = joined(headers, "grpc-message") or ""
 
-    def _end(self, _event: h2.events.StreamEnded) -> None:
-        self._whole = True
 
-    def _reset(self, event: h2.events.StreamReset) -> None:
-        if not self._whole:
-            raise self._observed.cut(f"RST_STREAM {error_name(event.error_code)}", reset=True)
+OF_STREAM: dict[type, Callable[[Stream, Any], None]] = {
+    h2.events.InformationalResponseReceived: Stream.informational,
+    h2.events.ResponseReceived: Stream.head,
+    h2.events.DataReceived: Stream.data,
+    h2.events.TrailersReceived: Stream.trailers,
+    h2.events.StreamEnded: Stream.end,
+    h2.events.StreamReset: Stream.reset,
+}
+
+
+class Http2Connection:
+    """The client's end of a connection. It reads all the time: whoever sends may wait for the peer's windows."""
+
+    def __init__(self, wire: Connection) -> None:
+        self._wire = wire
+        self._http = client_side()
+        self._sending = asyncio.Lock()
+        self._streams: dict[int, Stream] = {}
+        self._over: Callable[[Observed], Exception] | None = None
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            h2.events.DataReceived: self._acknowledge,
+            h2.events.ConnectionTerminated: self._goaway,
+            h2.events.WindowUpdated: self._open_windows,
+            h2.events.RemoteSettingsChanged: self._open_windows,
+        }
+
+    async def exchange(self, request: Request, observed: Observed) -> None:
+        """Send a request on a stream of its own, and read the answer to its end."""
+        if self._over is not None:
+            raise self._over(observed)
+        body = content(request.body)
+        stream = self._open(request, observed, body)
+        writing = asyncio.create_task(self._write(stream, body))
+        try:
+            await stream.answered
+        finally:
+            await abandon(writing)
+            self._forget(stream)
+
+    async def listen(self) -> None:
+        """Read until the connection ends."""
+        frames = FromServer(self._http)
+        try:
+            while data := await self._wire.receive():
+                for event in frames.events(data):
+                    self._take(event)
+                await self.flush()
+        except (Ended, ConnectionResetError) as error:
+            self._end(lambda _observed, error=error: error)  # type: ignore[misc]
+        else:
+            self._end(lambda observed: observed.cut("the peer closed the connection", reset=False))
+
+    async def flush(self) -> None:
+        """Send what waits to be sent."""
+        async with self._sending:
+            await self._wire.send(self._http.data_to_send())
+
+    def _open(self, request: Request, observed: Observed, body: bytes) -> Stream:
+        """A stream with the head of its request, which waits to be sent; raw bytes count as the first stream."""
+        number = FIRST
+        if request.raw is None:
+            number = self._http.get_next_available_stream_id()
+            self._http.send_headers(number, to_bytes(request_headers(request, body)), end_stream=not body)
+        stream = self._streams[number] = Stream(number, request, observed)
+        return stream
+
+    async def _write(self, stream: Stream, body: bytes) -> None:
+        if stream.request.raw is not None:
+            await self._wire.send(stream.request.raw)
+            return
+        await self.flush()
+        first, rest = parted(body, before_pause(stream.request))
+        await self._write_body(stream, first, end=not rest)
+        if rest:
+            await stream.observed.pause()
+            await self._write_body(stream, rest, end=True)
+        stream.sent = True
+
+    async def _write_body(self, stream: Stream, body: bytes, *, end: bool) -> None:
+        while body:
+            if (free := room(self._http, stream.number)) <= 0:
+                stream.window.clear()
+                await stream.window.wait()
+                continue
+            piece, body = body[:free], body[free:]
+            self._http.send_data(stream.number, piece, end_stream=end and not body)
+            await self.flush()
+
+    def _take(self, event: h2.events.Event) -> None:
+        stream = self._streams.get(getattr(event, "stream_id", None) or 0)
+        if stream is not None and (of_stream := OF_STREAM.get(type(event))):
+            of_stream(stream, event)
+        self._handlers.get(type(event), ignore)(event)
+
+    def _acknowledge(self, event: h2.events.DataReceived) -> None:
+        self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     def _goaway(self, event: h2.events.ConnectionTerminated) -> None:
-        if not self._whole and (event.last_stream_id or 0) < STREAM:
-            raise self._observed.cut(f"GOAWAY {error_name(event.error_code)}", reset=event.error_code != 0)
+        code = event.error_code
+        last = event.last_stream_id or 0
+        self._end(lambda observed: observed.cut(f"GOAWAY {error_name(code)}", reset=code != 0), above=last)
 
-    def _open_window(self, _event: h2.events.Event) -> None:
-        self._window.set()
+    def _open_windows(self, _event: h2.events.Event) -> None:
+        for stream in self._streams.values():
+            stream.window.set()
+
+    def _end(self, how: Callable[[Observed], Exception], above: int = 0) -> None:
+        """No further stream can be opened; those with a higher number than this have failed."""
+        self._over = self._over or how
+        for stream in self._streams.values():
+            if stream.number > above:
+                stream.fail(how(stream.observed))
+
+    def _forget(self, stream: Stream) -> None:
+        """Release a stream; if its request is not whole, the peer need not wait for the rest."""
+        del self._streams[stream.number]
+        whole = stream.sent and stream.answered.done() and not stream.answered.cancelled()
+        if stream.request.raw is None and not whole:
+            with suppress(h2.exceptions.ProtocolError):  # the peer may have closed it
+                self._http.reset_stream(stream.number, h2.errors.ErrorCodes.CANCEL)
+
+
+@asynccontextmanager
+async def begun(wire: Connection) -> AsyncIterator[Http2Connection]:
+    """A connection over HTTP/2 while the block runs."""
+    http = Http2Connection(wire)
+    listening = asyncio.create_task(http.listen())
+    try:
+        yield http
+    finally:
+        await abandon(listening)
+
+
+@dataclass
+class KeptHttp2:
+    """A connection for any number of exchanges, also at the same time."""
+
+    http: Http2Connection
+    block: AsyncExitStack
+
+    async def exchange(self, request: Request, observed: Observed) -> None:
+        """Make an exchange; see ``kept``."""
+        try:
+            await self.http.exchange(request, observed)
+        finally:
+            await self.http.flush()
+
+    async def close(self) -> None:
+        """Close it."""
+        await self.block.aclose()
+
+
+async def keep(request: Request, observed: Observed) -> KeptHttp2:
+    """Dial a connection that is kept; see ``kept``."""
+    async with AsyncExitStack() as block:
+        wire = await block.enter_async_context(connection(request, observed))
+        return KeptHttp2(await block.enter_async_context(begun(wire)), block.pop_all())
 
 
 def request_headers(request: Request, body: bytes) -> list[tuple[str, str]]:

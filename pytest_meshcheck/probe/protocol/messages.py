@@ -65,6 +65,12 @@ class Send(msgspec.Struct, frozen=True, tag=True):
     request: Request
 
 
+class CloseConnection(msgspec.Struct, frozen=True, tag=True):
+    """Close a kept connection, by its name; answers ``Done``, also if it was never dialled."""
+
+    name: str
+
+
 class Resume(msgspec.Struct, frozen=True, tag=True):
     """Have a request with ``pause_after`` send the rest of its body; answers ``Done``, also if it has ended."""
 
@@ -108,6 +114,8 @@ class EchoOnStream(msgspec.Struct, frozen=True, tag=True):
 
     request_id: str
     body: Body
+    idle: float = 0.0
+    """Seconds before anything is sent."""
     patience: float = 10.0
 
 
@@ -182,6 +190,7 @@ Command = (
     | CloseListener
     | SetScript
     | Send
+    | CloseConnection
     | Resume
     | Watch
     | StartLoad

@@ -24,6 +24,7 @@ class Facts:
         grpc: Whether its status is gRPC's, and not that of HTTP.
         upgrade: The protocol that HTTP/1.1 is upgraded to; None: no upgrade.
         streams: Whether a client can keep a stream open.
+        kept: Whether a client can keep a connection for several exchanges.
         declared: ``appProtocol`` of a Kubernetes service's port; None where the port's name says enough.
         paths: By kind of call, the path of a request that names none.
     """
@@ -36,6 +37,7 @@ class Facts:
     grpc: bool = False
     upgrade: str | None = None
     streams: bool = False
+    kept: bool = False
     declared: str | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,8 +77,8 @@ GRPC_PATHS = {
 
 FACTS: Mapping[Protocol, Facts] = {
     # protocol: client module, server module, version of HTTP, status of success
-    Protocol.HTTP1: Facts("http1", "http", HTTP_1, 200),
-    Protocol.H2C: Facts("http2", "http", HTTP_2, 200, declared="kubernetes.io/h2c"),
+    Protocol.HTTP1: Facts("http1", "http", HTTP_1, 200, kept=True),
+    Protocol.H2C: Facts("http2", "http", HTTP_2, 200, kept=True, declared="kubernetes.io/h2c"),
     Protocol.GRPC: Facts("grpc", "http", HTTP_2, 0, error=1, grpc=True, streams=True, paths=GRPC_PATHS),
     Protocol.WEBSOCKET: Facts(
         "websocket", "websocket", HTTP_1, 101, upgrade="websocket", streams=True, declared="kubernetes.io/ws"

@@ -99,8 +99,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between the first and the second half of the body."""
     grpc_status: int = 0
     grpc_message: str = ""
+    messages: int = 0
+    """Messages that a stream of gRPC answers with before it fails, by its status or its behaviour."""
     trailers_only: bool = False
-    """A failing gRPC status comes without initial metadata (Trailers-Only)."""
+    """The gRPC status comes without initial metadata (Trailers-Only), and without a message."""
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +120,10 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One exchange for a client to make, on a connection of its own. Nothing is retried, pooled or normalised."""
+    """One exchange for a client to make, on a connection of its own unless it names one that is kept.
+
+    Nothing is retried, pooled or normalised.
+    """
 
     request_id: str
     address: tuple[str, int]
@@ -137,6 +142,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes | None = None
     """Bytes sent as they are in place of a request."""
     tls: ClientTls | None = None
+    connection: str = ""
+    """The name of a kept connection: the first request with this name dials it, and it is never dialled again."""
+    idle: float = 0.0
+    """Seconds before anything of this request is sent, in which its connection, if it is kept, may be idle."""
     patience: float = 10.0
     """Seconds after which the client gives up (``Ending.TIMED_OUT``)."""
     deadline: float | None = None

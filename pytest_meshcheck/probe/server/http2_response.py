@@ -127,13 +127,18 @@ async def reply_grpc(wire: Wire, stream: Stream) -> None:
     head = [(":status", "200"), ("content-type", grpc.CONTENT_TYPE), *lower(answer.headers)]
     trailers = [*grpc.status_trailers(answer.grpc_status, answer.grpc_message), *lower(answer.trailers)]
     entry.answering()
-    if answer.grpc_status and answer.trailers_only:
+    if answer.trailers_only:
         entry.end(AttemptEnding.ANSWERED)
         return await wire.headers(stream, head + trailers, end=True)
     await wire.headers(stream, head)
-    if not answer.grpc_status:
-        await echo(wire, stream)
+    await (begin(wire, stream) if answer.grpc_status else echo(wire, stream))
     return await end(wire, stream, trailers)
+
+
+async def begin(wire: Wire, stream: Stream) -> None:
+    """Send the messages that come before a failure: those that were heard, one by one."""
+    for _ in range(stream.answer.messages):
+        await wire.body(stream, grpc.framed(await stream.messages.get() or b""))
 
 
 async def echo(wire: Wire, stream: Stream) -> None:
@@ -168,6 +173,10 @@ async def end(wire: Wire, stream: Stream, trailers: Headers) -> None:
 
 async def reset(wire: Wire, stream: Stream) -> None:
     """RST_STREAM INTERNAL_ERROR."""
+    if stream.answer.messages:
+        stream.entry.answering()
+        await wire.headers(stream, [(":status", "200"), ("content-type", grpc.CONTENT_TYPE)])
+        await begin(wire, stream)
     stream.entry.end(AttemptEnding.CUT, "reset as scripted")
     wire.refuse(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
 

@@ -105,6 +105,7 @@ DOCUMENTED_ERROR = "retry/exhausted-returns-the-documented-error"
 DEFAULT_LIMIT = "timeout/default-limit-is-the-documented-one"
 SPELLINGS = "timeout/each-api-spelling-acts"
 EXHAUSTED = "retry/exhausted-returns-the-last-answer"
+ARMED = "retry/response-body-is-intact-when-armed"
 LISTED = "retry/only-listed-conditions"
 INTACT = "retry/request-body-is-intact-on-every-attempt"
 FIRES = "retry/fires-for-every-spelling-of-failure"
@@ -130,7 +131,7 @@ DEFECTS = {
     ),
     "success-retried": Defect(
         "Where retries are in force, a request that was answered with 200 is sent again.",
-        (f"{SUCCESS}[1]", f"{SUCCESS}[3]"),
+        (f"{SUCCESS}[1]", f"{SUCCESS}[3]", f"{ARMED}[http]", f"{ARMED}[h2c]"),
         succeeded_and_retried,
     ),
     "promises-broken": Defect(

@@ -6,7 +6,7 @@ from typing import Any
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.identity import leaf_without_intermediate
-from tests.falsify.meshes.faulty import IssuerNotFollowed, LeafOutlivesIssuer, NoOverlap
+from tests.falsify.meshes.faulty import BriefLeafOutlivesIssuer, IssuerNotFollowed, LeafOutlivesIssuer, NoOverlap
 
 OTHER_IDENTITY = "other-identity"
 OTHER_ROOTS = "other-roots"
@@ -191,13 +191,20 @@ DEFECTS = {
     ),
     "issuer-not-followed": Defect(
         "After a change of the issuer, certificates under the old one are kept until they are due.",
-        (ISSUER,),
+        (ISSUER, "rotation/each-part-takes-effect-alone[issuer]"),
         mesh=IssuerNotFollowed,
     ),
     "leaf-outlives-issuer": Defect(
         "A certificate gets its whole lifetime even where its issuer ends before.", (LIFETIME,), mesh=LeafOutlivesIssuer
     ),
-    "second-root-never-announced": Defect("A root that is added is never announced.", (*OVERLAP, ROOT), roots_frozen()),
+    "brief-leaf-outlives-issuer": Defect(
+        "A certificate that lasts for less than its issuer gets its whole lifetime when that is about to end.",
+        (LIFETIME,),
+        mesh=BriefLeafOutlivesIssuer,
+    ),
+    "second-root-never-announced": Defect(
+        "A root that is added is never announced.", (*OVERLAP, ROOT, "rotation/roots-take-effect-alone"), roots_frozen()
+    ),
     "old-root-dropped-at-once": Defect(
         "As soon as certificates are issued under the new root, the old one is no longer announced.",
         OVERLAP,

@@ -1,6 +1,7 @@
 """The embedded mesh with one fault, in its control plane or in what it publishes to data planes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -8,11 +9,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation
-from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, EnvoyMesh
+from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, DataPlane, EnvoyMesh
 from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.pki import Authority, Validity, pem
 from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
 from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.local.addresses import Member
 from pytest_meshcheck.probe.protocol.messages import Credentials
 from tests.falsify.defect import Plant, Resources
 
@@ -61,6 +63,10 @@ class WideScopesIgnored(EnvoyMesh):
         return super().render([policy for policy in policies if not is_wide(policy)])
 
 
+BRIEF = 19.0
+"""Seconds of a certificate."""
+
+
 class LavishAuthority(Authority):
     """Gives a leaf the lifetime that was asked for, whatever is left of its issuer's."""
 
@@ -74,6 +80,13 @@ class LeafOutlivesIssuer(EnvoyMesh):
     def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
         super().__init__(version, timeout_scale=timeout_scale)
         self.authority = LavishAuthority(TRUST_DOMAIN)
+
+
+class BriefLeafOutlivesIssuer(LeafOutlivesIssuer):
+    """Its leaves end after their issuer, and last for less than it: only those of the issuer's last seconds do so."""
+
+    async def _enter(self, member: Member) -> DataPlane:
+        return await super()._enter(replace(member, spec=replace(member.spec, leaf_lifetime=BRIEF)))
 
 
 class IssuerNotFollowed(EnvoyMesh):

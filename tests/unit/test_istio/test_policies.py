@@ -19,6 +19,7 @@ from pytest_meshcheck.model.policy import (
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
+    RetryBudget,
     Timeout,
     WholeMesh,
 )
@@ -34,6 +35,8 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
     "connections": (RequestsPerConnection(SERVER, 1),),
     "required": (RequireMutualTls(SERVER), RequestsPerConnection(SERVER, 1)),
+    "budget": (RetryBudget(SERVER),),
+    "budget-and-connections": (RetryBudget(SERVER, 50.0), RequestsPerConnection(SERVER, 1)),
     "together": (
         Retry(SERVER, 20, frozenset({503})),
         Timeout(SERVER, 0.5),

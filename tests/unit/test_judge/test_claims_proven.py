@@ -18,8 +18,6 @@ HOLES = {
     Capability.PERMISSIVE_SERVER_FIRST,
     Capability.CUSTOM_AUTHORITY,
     Capability.CONNECTION_REUSE,
-    Capability.CA_OUTAGE,
-    Capability.PROXY_RESTART,
     Capability.KUBERNETES,
 }
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.checks.expect import KINDS, AttemptsClaims, control, expect
+from pytest_meshcheck.checks.claims import AttemptsClaims
+from pytest_meshcheck.checks.expect import KINDS, control, expect
 from pytest_meshcheck.checks.leaks import REFUSALS, asserts_refusal, leaks_first
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive

@@ -106,6 +106,13 @@ async def test_grpc_fails_as_scripted(pair: Any, trailers_only: bool) -> None:
     assert seen.trailers == (("x-end", "z"),)
 
 
+@pytest.mark.parametrize("kind", ["unary", "client-stream"])
+async def test_a_status_without_the_message_is_no_fault_of_the_probe(pair: Any, kind: str) -> None:
+    await pair.script(f"no-message-{kind}", m.Answer(trailers_only=True))
+    seen = await pair.send(f"no-message-{kind}", "grpc", protocol=GRPC, kind=kind)
+    assert (seen.ending, seen.grpc_status, seen.messages) == (m.Ending.ANSWERED, 0, 0)
+
+
 @pytest.mark.parametrize("quoted", ["upstream: Connection refused", "disconnect/reset; Socket closed"])
 async def test_what_a_peer_says_is_not_taken_for_what_the_client_saw(pair: Any, quoted: str) -> None:
     await pair.script(quoted, m.Answer(grpc_status=14, grpc_message=quoted))
@@ -188,3 +195,19 @@ async def test_a_call_fails_between_its_messages(pair: Any, before: int) -> None
     (attempt,) = await pair.ended(request_id)
     assert (seen.ending, seen.grpc_status) == (m.Ending.ANSWERED, 14)
     assert attempt.body_length == before * 100
+
+
+@pytest.mark.parametrize("kind", ["server-stream", "bidi"])
+async def test_a_stream_fails_after_its_first_message(pair: Any, kind: str) -> None:
+    await pair.script(f"partly-{kind}", m.Answer(grpc_status=14, messages=1))
+    call = {"kind": kind, "messages": 1, "body": m.Body(length=100, seed=6)}
+    seen = await pair.send(f"partly-{kind}", "grpc", protocol=GRPC, **call)
+    assert (seen.grpc_status, seen.messages, seen.body_length) == (14, 1, 100)
+
+
+async def test_a_stream_is_reset_after_its_first_message(pair: Any) -> None:
+    """Over plain HTTP/2: grpcio may drop what it has not read when a stream is reset."""
+    await pair.script("partly-reset", m.Answer(behaviour=B.RESET, messages=1))
+    call = {"method": "POST", "path": "/meshcheck.Probe/ServerStream", "body": m.Body(text="\0" * 5), "chunked": True}
+    seen = await pair.send("partly-reset", protocol=H2C, headers=(("content-type", "application/grpc"),), **call)
+    assert (seen.ending, seen.body_length) == (m.Ending.TRUNCATED, 5)

@@ -13,6 +13,9 @@ DRAINED_WITHIN = 1
 """Seconds after which Envoy cuts the connections of a deleted filter chain. Until then the old listener keeps a socket,
 and frequent changes of policies would use up the open files that a user may have."""
 
+RECONNECTS = {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"}}
+"""The pauses of a sidecar whose control plane is away; by default up to 30 s pass between two attempts to connect."""
+
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -33,7 +36,7 @@ def bootstrap(node: str) -> str:
     stream = {
         "api_type": "DELTA_GRPC",
         "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE, "retry_policy": RECONNECTS}}],
         "set_node_on_first_message_only": True,
     }
     return json.dumps(

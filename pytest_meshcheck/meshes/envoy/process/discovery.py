@@ -16,6 +16,7 @@ from grpc import aio
 
 from pytest_meshcheck.meshes.envoy.xds.configuration import Configuration
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resources
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.redaction import redacted
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -173,6 +174,11 @@ class DiscoveryServer:
         self._subscriber = subscriber
         self._server: aio.Server | None = None
 
+    def check(self) -> None:
+        """Raise Inconclusive if it is stopped, so that no sidecar gets its configuration."""
+        if self._server is None:
+            raise Inconclusive("the control plane is out of service: no sidecar gets its configuration")
+
     async def start(self) -> None:
         """Listen on the socket."""
         self._server = aio.server()
@@ -186,9 +192,10 @@ class DiscoveryServer:
         await self._server.start()
 
     async def stop(self) -> None:
-        """End every stream."""
-        if self._server is not None:
-            await self._server.stop(None)
+        """End every stream, and listen no more."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(None)
 
     async def _stream(
         self,

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, Service
+from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, RetryShare, Service
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.http import BUFFER_LIMIT, upstream_options
 from pytest_meshcheck.meshes.envoy.xds.resources import ADS, REMEMBERED, Resource, socket_address
@@ -31,6 +31,8 @@ def outbound_cluster(service: Service) -> Resource:
     cluster = _cluster(name) | {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
     if service.port.protocol.facts.is_http:
         cluster["typed_extension_protocol_options"] = upstream_options(service.requests_per_connection)
+    if service.retry_budget is not None:
+        cluster["circuit_breakers"] = _with_retry_budget(service.retry_budget)
     if service.identity is not None:
         cluster["transport_socket"] = tls.upstream(service.identity, service.name)
     return cluster
@@ -41,6 +43,13 @@ def endpoints(name: str, addresses: tuple[Address, ...]) -> Resource:
     """The endpoints of a cluster, used round-robin."""
     found = [{"endpoint": {"address": socket_address(address)}} for address in addresses]
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": found}]}
+
+
+def _with_retry_budget(share: RetryShare) -> Resource:
+    """The limits of a cluster with a retry budget, which replaces the limit of retries."""
+    percent = {} if share.percent is None else {"budget_percent": {"value": share.percent}}
+    limits = {name: NO_LIMIT for name in LIMITS if name != "max_retries"}
+    return {"thresholds": [{**limits, "retry_budget": percent}]}
 
 
 def _cluster(name: str) -> Resource:

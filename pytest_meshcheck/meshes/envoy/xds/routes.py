@@ -3,10 +3,19 @@
 from functools import lru_cache
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Retries, Service
-from pytest_meshcheck.meshes.envoy.xds.resources import REMEMBERED, Resource, seconds
+from pytest_meshcheck.meshes.envoy.xds.resources import REMEMBERED, Resource, seconds, typed
 
 BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
 """The back-off in seconds, fully jittered: at most 5 ms before the first retry, never above 50 ms."""
+
+ANOTHER_ENDPOINT: Resource = {
+    "name": "envoy.retry_host_predicates.previous_hosts",
+    "typed_config": typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+}
+"""Has a retry go to an endpoint that has not failed yet, if the service has one."""
+
+SELECTIONS = 5
+"""How often an endpoint is selected anew before one that has failed is taken after all."""
 
 RETRY_BODY_LIMIT = 1024 * 1024
 """The maximum size in bytes of a request body that is kept for a retry."""
@@ -39,6 +48,8 @@ def _retry_policy(retries: Retries) -> Resource:
         "retry_on": ",".join(conditions),
         "num_retries": retries.attempts,
         "retry_back_off": dict(BACK_OFF),
+        "retry_host_predicate": [ANOTHER_ENDPOINT],
+        "host_selection_retry_max_attempts": SELECTIONS,
     }
     if retries.statuses:
         policy["retriable_status_codes"] = list(retries.statuses)

@@ -98,6 +98,17 @@ class Api(Server):
                     raise Inconclusive(f"the API server rejects {_described(manifest)}: {error}") from error
             await asyncio.sleep(pause)
 
+    async def change(self, path: str, change: Manifest) -> Object:
+        """Change some fields of the resource at a path, whoever owns them; null deletes a field.
+
+        Raises:
+            Inconclusive: The server rejects it, or has no such resource; with its reason.
+        """
+        try:
+            return await self.patiently("PATCH", path, [], change, content_type="application/merge-patch+json")
+        except Refused as error:
+            raise Inconclusive(f"the API server rejects a change of {path}: {error}") from error
+
     async def created_dry(self, path: str, manifest: Manifest) -> Object:
         """A new resource under a path as the server and its webhooks would create it; raises Refused."""
         return await self.patiently("POST", path, [("dryRun", "All")], manifest)

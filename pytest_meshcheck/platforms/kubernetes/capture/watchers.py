@@ -1,4 +1,4 @@
-"""The pods that capture network traffic: one on each node with a workload."""
+"""The privileged pods, one on each node with a workload: they capture network traffic, and kill containers."""
 
 import asyncio
 from collections.abc import Mapping
@@ -42,6 +42,16 @@ class Watchers:
             self._probes = asyncio.create_task(self._start(nodes, connection))
         return await asyncio.shield(self._probes)
 
+    async def pod_on(self, node: str, connection: Connection) -> Object:
+        """The pod on a node.
+
+        Raises:
+            Inconclusive: There is none.
+        """
+        await self.on({node}, connection)
+        mine = pods_of(connection.pods.known, self.namespace, DAEMON)
+        return next(pod for pod in mine if pod["spec"]["nodeName"] == node)
+
     async def close(self) -> None:
         """Close the control connections."""
         if self._probes is None:
@@ -59,13 +69,13 @@ class Watchers:
             mine = pods_of(known, self.namespace, DAEMON)
             for pod in mine:
                 if why := obstacle(pod):
-                    raise Inconclusive(f"nothing can be captured: {why}")
+                    raise Inconclusive(f"no privileged pod can start: {why}")
             return nodes <= {pod["spec"].get("nodeName") for pod in mine if ready(pod)}
 
         try:
             await connection.pods.until(everywhere, STARTS_WITHIN * connection.timeout_scale)
         except TimeoutError as late:
-            raise Inconclusive(f"nothing can be captured: no privileged pod runs on each of {sorted(nodes)}") from late
+            raise Inconclusive(f"no privileged pod runs on each of {sorted(nodes)}") from late
         mine = pods_of(connection.pods.known, self.namespace, DAEMON)
         return {pod["spec"]["nodeName"]: await connection.probe_of(pod) for pod in mine}
 

@@ -188,7 +188,7 @@ def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
 
 
 def watchers(owner: Ownership) -> list[Manifest]:
-    """One privileged probe in the network of each node, which captures all interfaces."""
+    """One privileged probe in the network of each node: it captures all interfaces, and can kill containers."""
     home = owner.namespace("wire")
     labels = owner.labels | {WORKLOAD: "wire"}
     return [
@@ -208,6 +208,7 @@ def watchers(owner: Ownership) -> list[Manifest]:
 def _watcher(owner: Ownership) -> Manifest:
     return {
         "hostNetwork": True,
+        "hostPID": True,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 0,
         "tolerations": [{"operator": "Exists"}],

@@ -1,0 +1,120 @@
+"""The control plane is away, and comes back."""
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    Exchange,
+    Inconclusive,
+    Load,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Workload,
+    WorkloadSpec,
+    check,
+    control,
+    converge,
+    expect,
+)
+
+RATE = 50
+"""Requests per second."""
+MEETING = 10
+"""Requests of a load that have to arrive before, during and after an outage."""
+UNHURRIED = 0.05
+
+
+async def goes_on(mesh: MeshUnderTest, server: Workload, load: Load) -> None:
+    """Wait for more requests of a load; where they no longer arrive, its outcome shows that."""
+
+    async def arrived() -> int:
+        return len(await server.attempts_of(load))
+
+    before = await arrived()
+    await converge(arrived, lambda number: number >= before + MEETING, mesh.tolerance, every=UNHURRIED)
+
+
+@check(
+    MUST,
+    "lifecycle.control-plane-outage",
+    proves={Capability.CONTROL_PLANE_OUTAGE},
+    uses={Capability.STRICT_MTLS},
+    disruptive=True,
+)
+async def test_control_plane_outage_changes_nothing(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """While the control plane is away every request is served, an open stream lives on, and plaintext is refused."""
+    async with mesh.policy(MutualTls(server, Mode.STRICT)), client.stream(server) as stream:
+        async with client.load(server, RATE) as load:
+            await goes_on(mesh, server, load)
+            async with mesh.disruptions.control_plane_outage():
+                refused = await outsider.get(server)
+                await goes_on(mesh, server, load)
+            await goes_on(mesh, server, load)
+        echo = await stream.echo()
+        expect(refused, "plaintext").refused(mesh.refusals.plaintext)
+        expect(await server.attempts(refused)).never_arrived()
+        expect(load.result).lost_nothing(MEETING, mesh.tolerance)
+        expect(echo, "the stream that was open all the while").answered()
+
+
+@check(
+    MUST,
+    "lifecycle.control-plane-return",
+    proves={Capability.CONTROL_PLANE_OUTAGE},
+    uses={Capability.STRICT_MTLS},
+    disruptive=True,
+)
+async def test_policies_act_after_control_plane_outage(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """A policy that is applied after an outage of the control plane takes effect within the documented time."""
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        control(await outsider.get(server)).answered()
+    async with mesh.disruptions.control_plane_outage():
+        control(await client.get(server), "during the outage").answered()
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+
+        async def call() -> Exchange:
+            return await outsider.get(server)
+
+        refused = await mesh.until_refused("plaintext", call, mesh.documented.outage.reconnects_within + mesh.tolerance)
+        expect(refused).refused(mesh.refusals.plaintext)
+        expect(await server.attempts(refused)).never_arrived()
+        control(await client.get(server)).answered()
+
+
+async def plaintext_to_newcomer(mesh: MeshUnderTest, outsider: Workload, spec: WorkloadSpec) -> Exchange | None:
+    """Start a workload, and try to reach it in plaintext; None if it does not start."""
+    try:
+        async with mesh.deploy(spec) as newcomer:
+            refused = await outsider.get(newcomer.service)
+            expect(refused).refused(mesh.refusals.plaintext)
+            expect(await newcomer.service.attempts(refused)).never_arrived()
+            return refused
+    except Inconclusive as why:
+        mesh.measure("a new workload does not start", str(why))
+        return None
+
+
+@check(
+    MUST,
+    "lifecycle.newcomers",
+    proves={Capability.CONTROL_PLANE_OUTAGE},
+    uses={Capability.STRICT_MTLS},
+    disruptive=True,
+)
+async def test_new_workload_fails_closed(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
+    """While the control plane is away, a new workload refuses plaintext as its policy says, or does not start at all.
+
+    Once the control plane is back, it starts and is a member.
+    """
+    spec = WorkloadSpec("blue", "newcomer", calls=False)
+    async with mesh.policy(MutualTls(WorkloadSpec(client.namespace, spec.name), Mode.STRICT)):
+        async with mesh.disruptions.control_plane_outage():
+            await plaintext_to_newcomer(mesh, outsider, spec)
+        async with mesh.deploy(spec) as newcomer:
+            control(await client.get(newcomer.service), "a call once the control plane is back").answered()
+            refused = await outsider.get(newcomer.service)
+            expect(refused, "plaintext afterwards").refused(mesh.refusals.plaintext)

@@ -1,0 +1,69 @@
+"""Data planes are killed and come back, which lets nothing through in plaintext."""
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Workload,
+    check,
+    control,
+    converge,
+    expect,
+)
+
+RATE = 100
+"""Requests per second while a data plane is away."""
+ENOUGH = 10
+UNHURRIED = 0.05
+
+
+@check(
+    MUST,
+    "mtls.restart",
+    proves={Capability.PROXY_RESTART},
+    uses={Capability.STRICT_MTLS},
+    disruptive=True,
+)
+async def test_no_plaintext_while_data_plane_restarts(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """While the data plane of a strict server is killed and comes back, plaintext never reaches the application."""
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        control(await client.get(server)).answered()
+        async with outsider.load(server, RATE) as intrusion:
+            await mesh.disruptions.restart_data_plane(server)
+        control(intrusion.result).sent_at_least(ENOUGH)
+        expect(intrusion.result, "plaintext to a server under strict mutual TLS").refused()
+        control(await client.get(server), "a call afterwards").answered()
+
+
+@check(
+    MUST,
+    "mtls.restart",
+    proves={Capability.PROXY_RESTART},
+    uses={Capability.PERMISSIVE_MTLS, Capability.PEER_IDENTITY},
+    disruptive=True,
+)
+async def test_client_sends_no_plaintext_while_its_data_plane_restarts(
+    mesh: MeshUnderTest, client: Workload, server: Workload
+) -> None:
+    """While the data plane of a client is killed and comes back, its requests fail or bear its identity.
+
+    The server would serve plaintext.
+    """
+    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+        async with client.load(server, RATE) as load:
+            await server.wait_for_attempts(f"{load.request_id}-{ENOUGH}")
+            await mesh.disruptions.restart_data_plane(client)
+
+            async def arrived() -> int:
+                return len(await server.attempts_of(load))
+
+            before = await arrived()
+            await converge(arrived, lambda number: number > before + ENOUGH, mesh.tolerance, every=UNHURRIED)
+        callers = {mesh.peer_identity(attempt) for attempt in await server.attempts_of(load)}
+        mesh.measure("requests that failed meanwhile", len(load.result.failed))
+        control(len(callers), "callers").at_least(1)
+        expect(callers, "the callers that the server saw").equals({mesh.identity_of(client)})

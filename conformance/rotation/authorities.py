@@ -1,0 +1,53 @@
+"""Peers under an authority's issuers, and waiting until data planes follow a change of it."""
+
+import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pytest_meshcheck.suite import (
+    Credentials,
+    Inconclusive,
+    Issuer,
+    MeshUnderTest,
+    Rotation,
+    Validity,
+    Workload,
+    converge,
+    expect,
+)
+
+UNHURRIED = 0.05
+"""Seconds between two looks: where each passes the API server of a cluster, more would load it."""
+HOUR = datetime.timedelta(hours=1)
+
+
+def peer(issuer: Issuer, identity: str) -> Credentials:
+    """A certificate under one of the authority's issuers."""
+    return issuer.leaf([identity], Validity.of(HOUR))
+
+
+async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
+    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not."""
+    wanted = mesh.authority.issuer.certificate
+
+    async def issuer_seen() -> bool:
+        return wanted in await mesh.served_chain(outsider, workload)
+
+    seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
+    expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(
+        otherwise="its leaf chains to the old one"
+    )
+    return seconds
+
+
+@asynccontextmanager
+async def two_roots(mesh: MeshUnderTest) -> AsyncIterator[dict[str, Issuer]]:
+    """While the block runs two roots are announced; an issuer under each, by its age."""
+    await mesh.rotate(Rotation.ROOT_ADD)
+    old, new = mesh.authority.issuer, mesh.authority.next_issuer
+    if new is None:
+        raise Inconclusive("a second root was announced, and nothing is issued under it")
+    try:
+        yield {"old": old, "new": new}
+    finally:
+        await mesh.rotate(Rotation.ROOT_DROP)

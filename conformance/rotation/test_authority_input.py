@@ -1,0 +1,149 @@
+"""What a mesh is given as its authority: in other forms, in part, and broken."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from cryptography import x509
+
+from pytest_meshcheck.suite import (
+    MUST,
+    BundleForm,
+    Capability,
+    Exchange,
+    Flaw,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Rotation,
+    Workload,
+    broken,
+    check,
+    control,
+    converge,
+    expect,
+    proves,
+)
+
+from .authorities import UNHURRIED, follows, peer, two_roots
+
+FORMS = [form for form in BundleForm if form is not BundleForm.PLAIN]
+PARTS = [
+    pytest.param(Rotation.ISSUER, marks=proves(Capability.ISSUER_ROTATION)),
+    pytest.param(Rotation.ISSUER_CERTIFICATE, marks=proves(Capability.ISSUER_ROTATION)),
+]
+
+
+@contextmanager
+def bundle_in(mesh: MeshUnderTest, form: BundleForm) -> Iterator[None]:
+    """Roots are announced in this form while the block runs."""
+    mesh.authority.form = form
+    try:
+        yield
+    finally:
+        mesh.authority.form = BundleForm.PLAIN
+
+
+@pytest.mark.parametrize("form", FORMS)
+@check(
+    MUST,
+    "rotation.bundle",
+    proves={Capability.ROOT_ROTATION},
+    uses={Capability.CUSTOM_AUTHORITY, Capability.STRICT_MTLS},
+    disruptive=True,
+)
+async def test_bundle_form_does_not_matter(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, form: BundleForm
+) -> None:
+    """A bundle that is written in another order, twice, with comments or without its last newline acts like any other.
+
+    A second root is announced in it, and dropped again.
+    """
+
+    async def request_under_new_root() -> Exchange:
+        return await mesh.tls_request(outsider, server, peer(issuers["new"], mesh.identity_of(outsider)))
+
+    with bundle_in(mesh, form):
+        async with mesh.policy(MutualTls(server, Mode.STRICT)):
+            async with two_roots(mesh) as issuers:
+                expect(await request_under_new_root(), "a client of the new root").answered()
+                caller = peer(issuers["old"], mesh.identity_of(outsider))
+                expect(await mesh.tls_request(outsider, server, caller), "a client of the old root").answered()
+                expect(await client.get(server), "a client of the mesh").answered()
+            within = mesh.documented.rotation.roots_act_within + mesh.tolerance
+            refused = await mesh.until_refused("client of the dropped root", request_under_new_root, within)
+            expect(refused).refused(mesh.refusals.client)
+            expect(await server.attempts(refused)).never_arrived()
+            expect(await client.get(server), "a client of the mesh").answered()
+
+
+@pytest.mark.parametrize("part", PARTS)
+@check(MUST, "rotation.parts", proves={Capability.ISSUER_ROTATION}, disruptive=True)
+async def test_each_part_takes_effect_alone(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, part: Rotation
+) -> None:
+    """The issuer's key and certificate, or its certificate alone, can be replaced, and act without a restart."""
+    await mesh.rotate(part)
+    within = mesh.documented.rotation.issuer_acts_within + mesh.tolerance
+    seconds = await follows(mesh, outsider, server, within)
+    mesh.measure("in leaves after (s)", round(seconds, 3))
+    control(await client.get(server)).answered()
+
+
+@check(MUST, "rotation.parts", proves={Capability.ROOT_ROTATION}, uses={Capability.CUSTOM_AUTHORITY}, disruptive=True)
+async def test_roots_take_effect_alone(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """A root that is announced while the issuer stays is trusted without a restart, or as documented."""
+    async with two_roots(mesh) as issuers:
+        served = await mesh.tls_request(outsider, server, peer(issuers["new"], mesh.identity_of(outsider)))
+        expect(served, "a client of the new root").answered()
+        control(await client.get(server)).answered()
+
+
+@pytest.mark.parametrize("flaw", Flaw)
+@check(
+    MUST,
+    "rotation.broken-input",
+    proves={Capability.ISSUER_ROTATION},
+    uses={Capability.CUSTOM_AUTHORITY},
+    disruptive=True,
+)
+async def test_broken_authority_input_is_loud(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, flaw: Flaw
+) -> None:
+    """A control plane that is given broken files of an authority says so, and goes on with those that it has."""
+    issuer = mesh.authority.issuer.certificate
+    async with mesh.disruptions.authority_files(broken(mesh.authority, flaw)) as said:
+        mesh.measure("the control plane says", said)
+        expect(said, "what the control plane says about it").differs_from("")
+        expect(await client.get(server), "a request meanwhile").answered()
+        chain = await mesh.served_chain(outsider, server)
+        expect(issuer in chain, "the present issuer").is_true(otherwise="it is another one")
+
+
+@check(
+    MUST,
+    "rotation.broken-input",
+    proves={Capability.ISSUER_ROTATION},
+    uses={Capability.CUSTOM_AUTHORITY, Capability.LEAF_ROTATION},
+    disruptive=True,
+)
+async def test_broken_authority_input_is_not_used(
+    mesh: MeshUnderTest, client: Workload, short_lived: Workload, outsider: Workload
+) -> None:
+    """A certificate that is renewed after broken files were given is one of the present issuer, and of no other."""
+    issuer, files = mesh.authority.issuer.certificate, broken(mesh.authority, Flaw.FOREIGN)
+    within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
+    old, *_ = await mesh.served_chain(outsider, short_lived)
+
+    async def chain() -> tuple[x509.Certificate, ...]:
+        return await mesh.served_chain(outsider, short_lived)
+
+    async with mesh.disruptions.authority_files(files):
+        (leaf, *above), _ = await converge(chain, lambda shown: shown[0] != old, within, every=UNHURRIED)
+        control(leaf != old, "a certificate that was issued meanwhile").is_true(otherwise="it is that from before")
+        expect(issuer in above, "the issuer of a new certificate").is_true(
+            otherwise=f"it is {leaf.issuer.rfc4514_string()}"
+        )
+        expect(await client.get(short_lived), "a call with that certificate").answered()

@@ -1,0 +1,216 @@
+"""The authority is away: for less than the life of a certificate, and for longer."""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from pytest_meshcheck.suite import (
+    MAY,
+    MUST,
+    Attempt,
+    Capability,
+    Documented,
+    Exchange,
+    MeshUnderTest,
+    Workload,
+    WorkloadSpec,
+    check,
+    control,
+    converge,
+    expect,
+    needs,
+)
+
+from .authorities import UNHURRIED
+
+RATE = 50
+"""Requests per second while the authority is away."""
+ENOUGH = 20
+OVERDUE = 5
+"""Requests of that load after a renewal has certainly fallen due."""
+SPARE = 3
+"""The least life of a certificate when a short outage begins, in terms of the time until its renewal is due."""
+SECOND = 1.0
+"""A certificate ends at a whole second, all of which may still count."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The certificate that a data plane shows.
+
+    Attributes:
+        leaf: The certificate.
+        left: Seconds until it ends, by the clock of who looks at it.
+    """
+
+    leaf: x509.Certificate
+    left: float
+
+
+async def shown(mesh: MeshUnderTest, outsider: Workload, workload: Workload) -> Shown:
+    """The certificate that a workload's data plane shows now."""
+    (leaf, *_), at = await mesh.shown_chain(outsider, workload)
+    return Shown(leaf, (leaf.not_valid_after_utc - at).total_seconds())
+
+
+@asynccontextmanager
+async def outlasting_pair(mesh: MeshUnderTest) -> AsyncIterator[tuple[Workload, Workload]]:
+    """A client and a server whose certificates last longer than a short outage."""
+    lifetime, due = mesh.documented.outage.leaf_lifetime, mesh.documented.outage.renewal_due
+    client = WorkloadSpec("blue", "outlasting-client", leaf_lifetime=lifetime, renewed_after=due)
+    server = WorkloadSpec("blue", "outlasting-server", leaf_lifetime=lifetime, renewed_after=due, calls=False)
+    async with mesh.deploy(client) as callers, mesh.deploy(server) as servers:
+        yield callers.service, servers.service
+
+
+async def lasting(mesh: MeshUnderTest, outsider: Workload, *workloads: Workload) -> Shown:
+    """The certificate that ends first of those of several workloads, once all of them last for some time."""
+    due = mesh.documented.outage.renewal_due
+
+    async def first_to_end() -> Shown:
+        return min([await shown(mesh, outsider, workload) for workload in workloads], key=lambda one: one.left)
+
+    first, _ = await converge(first_to_end, lambda one: one.left >= SPARE * due, due + mesh.tolerance, every=UNHURRIED)
+    control(first.left, "seconds until a certificate ends").at_least(SPARE * due)
+    return first
+
+
+def outlasts_none(documented: Documented) -> str:
+    """Why no outage can be short where certificates end before a failed renewal is repeated."""
+    outage = documented.outage
+    reason = f"a certificate of the stage ends before a failed renewal is repeated ({outage.source('leaf_lifetime')})"
+    return "" if outage.leaf_lifetime else reason
+
+
+@needs(outlasts_none)
+@check(MUST, "rotation.short-outage", proves={Capability.CA_OUTAGE}, uses={Capability.LEAF_ROTATION}, disruptive=True)
+async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, outsider: Workload) -> None:
+    """While the authority is away, and certificates cannot be renewed that are still valid, no request fails.
+
+    The certificates of client and server fall due for renewal meanwhile. Both keep what they have, and replace it once
+    the authority is back.
+    """
+    due, heals = mesh.documented.outage.renewal_due, mesh.documented.outage.heals_within
+    async with outlasting_pair(mesh) as (client, server), mesh.policy(*mesh.fresh_connections(server)):
+        first = await lasting(mesh, outsider, client, server)
+        old = (await shown(mesh, outsider, server)).leaf
+        async with mesh.disruptions.authority_outage():
+            async with client.load(server, RATE) as load:
+                last = f"{load.request_id}-{round(RATE * due) + OVERDUE}"
+                await server.wait_for_attempts(last, patience=due + mesh.tolerance)
+            after = await client.get(server)
+            control(after.wall <= first.leaf.not_valid_after_utc.timestamp(), "an outage that is short").is_true(
+                otherwise="a certificate has ended meanwhile"
+            )
+            expect(load.result).lost_nothing(ENOUGH, mesh.tolerance)
+            expect(after, "at the end of the outage").answered()
+            control((await shown(mesh, outsider, server)).leaf, "the certificate during the outage").equals(old)
+        await renewed(mesh, outsider, server, old, heals)
+        expect(await client.get(server), "after the outage").answered()
+
+
+async def renewed(
+    mesh: MeshUnderTest, outsider: Workload, server: Workload, old: x509.Certificate, within: float
+) -> None:
+    """A violation unless a workload shows another certificate in time; records when it does."""
+
+    async def leaf() -> x509.Certificate:
+        return (await shown(mesh, outsider, server)).leaf
+
+    new, seconds = await converge(leaf, lambda seen: seen != old, within + mesh.tolerance, every=UNHURRIED)
+    mesh.measure("new certificate after the outage (s)", round(seconds, 3))
+    expect(new != old, f"a new certificate within {within:g} s", rests_on=mesh.time(within)).is_true(
+        otherwise="it is the same"
+    )
+
+
+@dataclass(frozen=True)
+class LongOutage:
+    """What was seen while the authority was away for longer than the life of a certificate, and afterwards.
+
+    Attributes:
+        old: The certificate of the server when the outage began.
+        late: A request on a connection of its own that began after the end of that certificate.
+        arrived: What reached the application of it.
+        echo: An echo on a stream that was opened before the outage, after the end of the certificate.
+        healed: The first request that was served after the outage; the last one where none was.
+        seconds: From the end of the outage until then.
+    """
+
+    old: x509.Certificate
+    late: Exchange
+    arrived: tuple[Attempt, ...]
+    echo: Exchange
+    healed: Exchange
+    seconds: float
+
+
+async def long_outage(mesh: MeshUnderTest) -> LongOutage:
+    """Stop the authority until the certificate of a server has ended, and start it again."""
+    client, server = await mesh.workload("client"), await mesh.workload("short_lived")
+    outsider = await mesh.workload("outsider")
+
+    async def call() -> Exchange:
+        return await client.get(server)
+
+    async with mesh.policy(*mesh.fresh_connections(server)), client.stream(server) as stream:
+        async with mesh.disruptions.authority_outage():
+            old = await shown(mesh, outsider, server)
+            end = old.leaf.not_valid_after_utc.timestamp() + SECOND
+            within = old.left + SECOND + mesh.tolerance
+            late, _ = await converge(call, lambda seen: seen.wall > end, within, every=UNHURRIED)
+            control(late.wall > end, "a request after the end of the certificate").is_true(otherwise="none was made")
+            arrived = await server.attempts(late)
+            echo = await stream.echo()
+        heals = mesh.documented.outage.heals_within + mesh.tolerance
+        healed, seconds = await converge(call, lambda seen: seen.served, heals, every=UNHURRIED)
+    return LongOutage(old.leaf, late, arrived, echo, healed, seconds)
+
+
+AFTER_A_LONG_OUTAGE = {Capability.LEAF_ROTATION, Capability.CONNECTION_REUSE}
+"""Where connections are kept, a request after the end of a certificate need not be on a new one."""
+
+
+@check(
+    MUST,
+    "rotation.long-outage",
+    proves={Capability.CA_OUTAGE},
+    uses=AFTER_A_LONG_OUTAGE,
+    head_start=long_outage,
+    disruptive=True,
+)
+async def test_long_outage_fails_closed(head_start: Awaitable[LongOutage], mesh: MeshUnderTest) -> None:
+    """Once a certificate has ended that could not be renewed, new connections with it are refused, not made without."""
+    seen = await head_start
+    expect(seen.late, "with a certificate that has ended").refused(mesh.refusals.server)
+    expect(seen.arrived).never_arrived()
+
+
+@check(
+    MUST,
+    "rotation.recovery",
+    proves={Capability.CA_OUTAGE},
+    uses={Capability.LEAF_ROTATION},
+    head_start=long_outage,
+    disruptive=True,
+)
+async def test_long_outage_heals(
+    head_start: Awaitable[LongOutage], mesh: MeshUnderTest, outsider: Workload, short_lived: Workload
+) -> None:
+    """Once the authority is back after a long outage, data planes recover unaided, within the documented time."""
+    seen = await head_start
+    mesh.measure("served again after (s)", round(seen.seconds, 3))
+    within = mesh.documented.outage.heals_within
+    expect(seen.healed, f"within {within:g} s of the outage", rests_on=mesh.time(within)).answered()
+    control((await shown(mesh, outsider, short_lived)).leaf != seen.old, "a new certificate").is_true(
+        otherwise="it is that from before the outage"
+    )
+
+
+@check(MAY, "rotation.open-connections", uses={Capability.CA_OUTAGE}, head_start=long_outage, disruptive=True)
+async def test_expired_open_connections(head_start: Awaitable[LongOutage], mesh: MeshUnderTest) -> None:
+    """What becomes of a connection that is open when the certificate of its server ends."""
+    seen = await head_start
+    mesh.measure("echo on an open stream", str(seen.echo.ending))

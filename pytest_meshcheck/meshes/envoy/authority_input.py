@@ -1,0 +1,34 @@
+"""What the embedded control plane asks of the files of an authority, before it would issue anything with them."""
+
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+from pytest_meshcheck.model.authority_files import AuthorityFiles
+
+
+def complaint(files: AuthorityFiles) -> str:
+    """What is wrong with the files; empty if they are sound."""
+    try:
+        issuer = x509.load_pem_x509_certificate(files.certificate)
+        key = serialization.load_pem_private_key(files.key, None)
+        roots = x509.load_pem_x509_certificates(files.roots)
+    except ValueError as error:
+        return f"the authority's files cannot be read: {error}"
+    if key.public_key() != issuer.public_key():
+        return "the authority's key does not belong to its certificate"
+    if not issuer.not_valid_before_utc <= datetime.now(UTC) <= issuer.not_valid_after_utc:
+        return f"the authority's certificate is not valid now, but until {issuer.not_valid_after_utc}"
+    if not any(_is_issued_by(issuer, root) for root in roots):
+        return "the authority's certificate chains to no announced root"
+    return ""
+
+
+def _is_issued_by(issuer: x509.Certificate, root: x509.Certificate) -> bool:
+    try:
+        issuer.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

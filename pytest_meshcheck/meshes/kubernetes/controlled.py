@@ -1,0 +1,101 @@
+"""Meshes whose control plane runs in deployments of their own, and issues certificates with the suite's authority."""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import ClassVar
+
+from pytest_meshcheck.meshes.base import Rotation
+from pytest_meshcheck.meshes.kubernetes.authority_input import new_complaint
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+from pytest_meshcheck.meshes.kubernetes.outages import scale_back, scaled_to_zero
+from pytest_meshcheck.model.authority_files import AuthorityFiles
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+
+SAID_WITHIN = 30.0
+"""Seconds until the control plane has read files, and has said what is wrong with them."""
+
+
+class ControlledMesh(HelmMesh):
+    """A mesh whose parts a check can stop, kill, and give broken files.
+
+    Attributes:
+        sidecar: The name of the container that is a workload's data plane; empty if data planes are no sidecars.
+    """
+
+    sidecar: ClassVar[str] = ""
+
+    @property
+    @abstractmethod
+    def authority_deployments(self) -> Sequence[str]:
+        """The deployments that issue certificates."""
+
+    @property
+    @abstractmethod
+    def control_plane_deployments(self) -> Sequence[str]:
+        """The deployments that configure data planes, and enrol workloads."""
+
+    @abstractmethod
+    def secrets_of(self, files: AuthorityFiles) -> Sequence[Manifest]:
+        """The objects needed before the charts: an authority in the format of the mesh; applied at each rotation."""
+
+    def authority_files(self) -> AuthorityFiles:
+        """The files of the authority as it is now."""
+        return AuthorityFiles.of(self.authority)
+
+    def secrets(self) -> Sequence[Manifest]:
+        """The objects with the authority as it is now."""
+        return self.secrets_of(self.authority_files())
+
+    @abstractmethod
+    async def complaints(self, api: Api) -> Collection[str]:
+        """What the control plane has said so far about files of an authority that it cannot use."""
+
+    async def install(self, platform: Platform) -> None:
+        """Install the mesh as usual; what a killed run has scaled to zero in it is scaled back first.
+
+        Raises:
+            MeshUnavailable: Another installation is in the way.
+            Inconclusive: The mesh does not become ready.
+        """
+        self.bind(platform)
+        if self.installed_by_run:
+            await scale_back(await self.platform.api(), self.namespace)
+        await super().install(platform)
+
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        """Apply the files as those of the authority; what the control plane says about them, within some seconds."""
+        api = await self.platform.api()
+        before = await self.complaints(api)
+        for secret in self.secrets_of(files):
+            await api.apply(secret)
+        await self.rotated(api, Rotation.ISSUER)
+        if files.certificate == self.authority_files().certificate and files.key == self.authority_files().key:
+            return ""
+        return await new_complaint(lambda: self.complaints(api), before, SAID_WITHIN * self.scale)
+
+    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+        """Scale the authority to zero while the block runs, and wait until the mesh is ready again."""
+        return self._outage(self.authority_deployments)
+
+    def control_plane_outage(self) -> AbstractAsyncContextManager[None]:
+        """Scale the control plane to zero while the block runs, and wait until the mesh is ready again."""
+        return self._outage(self.control_plane_deployments)
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        """Kill the sidecar of a workload on its node, and wait until the kubelet has restarted it."""
+        if not self.sidecar:
+            await super().restart_data_plane(workload)
+        await self.platform.restart_container(workload, self.sidecar)
+        await self.settled()
+
+    @asynccontextmanager
+    async def _outage(self, names: Sequence[str]) -> AsyncIterator[None]:
+        api = await self.platform.api()
+        try:
+            async with scaled_to_zero(api, self.namespace, names, self.scale):
+                yield
+        finally:
+            await self.ready(api)

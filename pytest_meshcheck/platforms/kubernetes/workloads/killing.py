@@ -1,0 +1,60 @@
+"""Containers that are killed on their node, as a crash would end them; the kubelet restarts them."""
+
+from collections.abc import Mapping
+
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON
+
+SCRIPT = """
+import os, pathlib, signal, sys
+found = 0
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        if sys.argv[1] in (process / "cgroup").read_text():
+            os.kill(int(process.name), signal.SIGKILL)
+            found += 1
+    except (FileNotFoundError, ProcessLookupError):
+        continue
+print(found, flush=True)
+"""
+"""Kills every process of a container, by the id in the names of its control groups; prints how many there were."""
+
+
+def status_of(pod: Object, container: str) -> Object:
+    """The status of a container that runs as long as its pod.
+
+    Raises:
+        Inconclusive: The pod has no such container, or it has not started.
+    """
+    status: Mapping[str, list[Object]] = pod.get("status", {})
+    states = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    for one in states:
+        if one["name"] == container and one.get("containerID"):
+            return one
+    raise Inconclusive(f"pod {pod['metadata']['name']} has no container {container} that runs")
+
+
+def has_come_back(pod: Object, before: Object) -> bool:
+    """Whether the container of an earlier status has been restarted, and is ready."""
+    now = status_of(pod, before["name"])
+    return bool(now["restartCount"] > before["restartCount"] and now["ready"])
+
+
+async def kill(executor: Executor, watcher: Object, status: Object) -> None:
+    """Kill a container from a privileged pod on its node.
+
+    Raises:
+        Inconclusive: No process of it was found.
+        OSError: The pod cannot be reached.
+    """
+    container = str(status["containerID"]).rpartition("/")[2]
+    namespace, name = watcher["metadata"]["namespace"], watcher["metadata"]["name"]
+    reader, pipe = await executor.open(namespace, name, CONTAINER, (PYTHON, "-c", SCRIPT, container))
+    try:
+        killed = (await reader.readline()).decode().strip()
+    finally:
+        pipe.close()
+    if killed in ("", "0"):
+        raise Inconclusive(f"the container {status['name']} could not be killed: its node shows no process of it")

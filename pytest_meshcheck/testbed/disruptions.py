@@ -1,0 +1,110 @@
+"""Outages of parts of the mesh, and restarts of data planes; each outage ends with its block, however that ends."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from pytest_meshcheck.checks.verdict import Violation
+from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.authority_files import AuthorityFiles
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.testbed.evidence import Evidence
+from pytest_meshcheck.testbed.reconnection import Reconnection
+
+
+@dataclass(frozen=True)
+class Disruptions:
+    """What a check can break.
+
+    Attributes:
+        adapter: The mesh.
+        journal: The journal of what happens.
+        evidence: Captures the state in which a check found a violation.
+        flush: Deletes the policies that are no longer in use, which an outage would keep in effect.
+        reconnection: Waits until data planes follow a control plane that is back.
+    """
+
+    adapter: Mesh
+    journal: Journal
+    evidence: Evidence
+    flush: Callable[[], Awaitable[None]]
+    reconnection: Reconnection
+
+    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+        """The authority issues nothing while the block runs; it works again when the block has ended.
+
+        Raises:
+            Unsupported: The authority cannot be stopped.
+            Inconclusive: It does not come back.
+        """
+        return self._outage("outage of the authority", self.adapter.authority_outage)
+
+    def control_plane_outage(self) -> AbstractAsyncContextManager[None]:
+        """Nothing configures data planes while the block runs; the control plane works again when it has ended.
+
+        Raises:
+            Unsupported: The control plane cannot be stopped.
+            Inconclusive: It does not come back.
+        """
+        return self._outage("outage of the control plane", self.adapter.control_plane_outage)
+
+    @asynccontextmanager
+    async def authority_files(self, files: AuthorityFiles) -> AsyncIterator[str]:
+        """The control plane is given these files of an authority while the block runs, and then those that it had.
+
+        Yields what it says about them; empty if it finds nothing wrong with them.
+        """
+        await self.flush()
+        sound = AuthorityFiles.of(self.adapter.authority)
+        said = await self.adapter.give_authority(files)
+        self.journal.add("disruption", "the authority's files", said)
+        try:
+            yield said
+        finally:
+            await self.adapter.give_authority(sound)
+
+    def data_plane_replacement(self, workload: Workload) -> AbstractAsyncContextManager[None]:
+        """Replace the data plane of a workload: the new one works and the old one drains while the block runs.
+
+        Raises:
+            Unsupported: It cannot be replaced.
+            Inconclusive: The new one does not work.
+        """
+        return self._during(
+            f"replacement of the data plane of {workload}", lambda: self.adapter.data_plane_replacement(workload)
+        )
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        """Kill the data plane of a workload, and wait until it works again.
+
+        Raises:
+            Unsupported: It cannot be killed on its own.
+            Inconclusive: It does not come back.
+        """
+        await self.flush()
+        self.journal.add("restart", f"data plane of {workload}", "begins")
+        await self.adapter.restart_data_plane(workload)
+        self.journal.add("restart", f"data plane of {workload}", "ends")
+
+    @asynccontextmanager
+    async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+        try:
+            async with self._during(what, begin):
+                yield
+        except Exception:
+            await self.reconnection.wait()  # the next check must not meet data planes that do not follow yet
+            raise
+        await self.reconnection.wait()
+
+    @asynccontextmanager
+    async def _during(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+        await self.flush()
+        async with begin():
+            self.journal.add("disruption", what, "begins")
+            try:
+                yield
+            except Violation as violation:
+                await self.evidence.capture_for(violation)
+                raise
+        self.journal.add("disruption", what, "ends")

@@ -1,0 +1,85 @@
+"""What a mesh is given as its authority is misread, ignored, or used though it is broken."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pytest_meshcheck.model.authority_files import Flaw
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.meshes.authority_input import (
+    IssuerCertificateNotFollowed,
+    SelfSignedAfterBrokenInput,
+    SilentAboutBrokenInput,
+)
+
+BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+FORMS = "rotation/bundle-form-does-not-matter"
+PARTS = "rotation/each-part-takes-effect-alone"
+LOUD = tuple(f"rotation/broken-authority-input-is-loud[{flaw}]" for flaw in Flaw)
+NOT_USED = "rotation/broken-authority-input-is-not-used"
+
+
+def roots_kept_if(misread: Callable[[str, str], bool]) -> Plant:
+    """Keep the roots from before where a bundle is misread: (bundle, bundle from before) -> whether it is."""
+    before: dict[str, str] = {}
+
+    def plant(workload: str, resources: Resources) -> None:
+        trusted: dict[str, Any] = parts.secret(resources, "roots")["validation_context"]["trusted_ca"]
+        bundle = trusted["inline_string"]
+        if not misread(bundle, before.get(workload, bundle)):
+            before[workload] = bundle
+        trusted["inline_string"] = before.get(workload, bundle)
+
+    return plant
+
+
+def begins_otherwise(bundle: str, before: str) -> bool:
+    return BLOCK.findall(bundle)[0] != BLOCK.findall(before)[0]
+
+
+def is_unterminated(bundle: str, _before: str) -> bool:
+    return not bundle.endswith("\n")
+
+
+def has_a_root_twice(bundle: str, _before: str) -> bool:
+    blocks = BLOCK.findall(bundle)
+    return len(set(blocks)) < len(blocks)
+
+
+def has_comments(bundle: str, _before: str) -> bool:
+    return "#" in bundle
+
+
+DEFECTS = {
+    "bundle-in-another-order-ignored": Defect(
+        "A bundle that begins with another root than the one before is ignored.",
+        (f"{FORMS}[reversed]",),
+        roots_kept_if(begins_otherwise),
+    ),
+    "unterminated-bundle-ignored": Defect(
+        "A bundle without a newline at its end is ignored.", (f"{FORMS}[unterminated]",), roots_kept_if(is_unterminated)
+    ),
+    "doubled-root-ignored": Defect(
+        "A bundle that has a root twice is ignored.", (f"{FORMS}[doubled]",), roots_kept_if(has_a_root_twice)
+    ),
+    "commented-bundle-ignored": Defect(
+        "A bundle with comments is ignored.", (f"{FORMS}[commented]",), roots_kept_if(has_comments)
+    ),
+    "issuer-certificate-not-followed": Defect(
+        "A new certificate of the issuer is not used while its key stays the same.",
+        (f"{PARTS}[issuer-certificate]",),
+        mesh=IssuerCertificateNotFollowed,
+    ),
+    "silent-about-broken-input": Defect(
+        "The control plane says nothing about files of an authority that it cannot use.",
+        LOUD,
+        mesh=SilentAboutBrokenInput,
+    ),
+    "self-signed-after-broken-input": Defect(
+        "The control plane makes a root of its own where it cannot use the files of an authority.",
+        (*LOUD, NOT_USED),
+        mesh=SelfSignedAfterBrokenInput,
+    ),
+}

@@ -1,0 +1,58 @@
+"""Outages, restarts and changes at the cost of the traffic, or of what protects it."""
+
+from tests.falsify.defect import Defect
+from tests.falsify.meshes.control_planes import (
+    DeafAfterOutage,
+    Flapping,
+    NewcomersWithoutSidecar,
+    OpenWithoutControlPlane,
+    RestartedWithControlPlane,
+)
+from tests.falsify.meshes.restarts import (
+    ClientsOpenWhileRestarting,
+    ReplacedAtOnce,
+    ReplacedCold,
+    ServersOpenWhileRestarting,
+)
+
+SERVER_RESTART = "mtls/no-plaintext-while-data-plane-restarts"
+CLIENT_RESTART = "mtls/client-sends-no-plaintext-while-its-data-plane-restarts"
+DRAINS = "lifecycle/data-plane-restart-drains"
+OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
+RETURN = "lifecycle/policies-act-after-control-plane-outage"
+NEWCOMERS = "lifecycle/new-workload-fails-closed"
+POLICY_CHANGE = "lifecycle/policy-change-loses-nothing"
+
+DEFECTS = {
+    "servers-open-while-restarting": Defect(
+        "Callers reach the application of a server directly while its data plane is away.",
+        (SERVER_RESTART,),
+        mesh=ServersOpenWhileRestarting,
+    ),
+    "clients-open-while-restarting": Defect(
+        "Requests of a client leave it as they are while its data plane is away.",
+        (CLIENT_RESTART,),
+        mesh=ClientsOpenWhileRestarting,
+    ),
+    "replaced-at-once": Defect(
+        "A data plane ends as soon as another one has taken over, whatever is under way.",
+        (DRAINS,),
+        mesh=ReplacedAtOnce,
+    ),
+    "replaced-cold": Defect("A data plane is stopped before its successor is started.", (DRAINS,), mesh=ReplacedCold),
+    "open-without-control-plane": Defect(
+        "Servers take plaintext while the control plane is away.", (OUTAGE,), mesh=OpenWithoutControlPlane
+    ),
+    "restarted-with-control-plane": Defect(
+        "Data planes are restarted once the control plane is back.", (OUTAGE,), mesh=RestartedWithControlPlane
+    ),
+    "deaf-after-outage": Defect(
+        "Data planes follow no change any more after an outage of the control plane.", (RETURN,), mesh=DeafAfterOutage
+    ),
+    "newcomers-without-sidecar": Defect(
+        "A workload that starts while the control plane is away has no data plane, and takes what comes.",
+        (NEWCOMERS,),
+        mesh=NewcomersWithoutSidecar,
+    ),
+    "flapping": Defect("Every change of a policy has requests refused for a moment.", (POLICY_CHANGE,), mesh=Flapping),
+}

@@ -1,0 +1,34 @@
+"""Certificates, and what they protect, lost because the authority is away for a while."""
+
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Resources
+from tests.falsify.meshes.outages import NeverRecovers, PlaintextWithoutAuthority, ValidCertificatesDropped
+
+SHORT = "rotation/short-outage-of-the-authority-is-harmless"
+CLOSED = "rotation/long-outage-fails-closed"
+HEALS = "rotation/long-outage-heals"
+
+
+def expired_accepted_by_clients(_workload: str, resources: Resources) -> None:
+    for context in parts.client_contexts(resources):
+        parts.validation(context)["allow_expired_certificate"] = True
+
+
+DEFECTS = {
+    "valid-certificates-dropped": Defect(
+        "A certificate that cannot be renewed is given up although it is still valid.",
+        (SHORT,),
+        mesh=ValidCertificatesDropped,
+    ),
+    "never-renewed-after-an-outage": Defect(
+        "Certificates are no longer renewed after an outage of the authority.", (SHORT, HEALS), mesh=NeverRecovers
+    ),
+    "plaintext-without-authority": Defect(
+        "While the authority is away, clients connect without TLS.", (CLOSED,), mesh=PlaintextWithoutAuthority
+    ),
+    "ended-certificate-accepted": Defect(
+        "Clients accept a server whose certificate has ended since it was issued.",
+        (CLOSED,),
+        expired_accepted_by_clients,
+    ),
+}

@@ -1,0 +1,135 @@
+"""The embedded mesh whose data planes suffer from an outage of the control plane, or from changes of policies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.local.addresses import Member
+from tests.falsify import parts
+from tests.falsify.defect import Resources
+
+FLAP = 0.1
+"""Seconds."""
+
+
+class Changing(EnvoyMesh):
+    """Publishes other resources for some time.
+
+    Attributes:
+        is_off: Whether it is that time.
+    """
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, publish_hook=self._published, **named)
+        self.is_off = False
+
+    async def turn(self, *, off: bool) -> None:
+        """Begin or end that time."""
+        self.is_off = off
+        self.publish(force=True)
+        await self.settled()
+
+    def alter(self, resources: Resources) -> None:
+        """Change what is published meanwhile."""
+
+    def _published(self, _workload: str, resources: Resources) -> Resources:
+        if self.is_off:
+            self.alter(resources)
+        return resources
+
+
+class OpenWithoutControlPlane(Changing):
+    """Takes plaintext while the control plane is away."""
+
+    def alter(self, resources: Resources) -> None:
+        for listener in parts.inbound(resources):
+            if not parts.plaintext_chains(listener):
+                filters, match = parts.filters(listener), {"transport_protocol": "raw_buffer"}
+                listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
+
+    @asynccontextmanager
+    async def control_plane_outage(self) -> AsyncIterator[None]:
+        await self.turn(off=True)
+        async with super().control_plane_outage():
+            yield
+            self.is_off = False
+        self.publish(force=True)
+        await self.settled()
+
+
+class RestartedWithControlPlane(EnvoyMesh):
+    """Restarts data planes as soon as they have a control plane again."""
+
+    @asynccontextmanager
+    async def control_plane_outage(self) -> AsyncIterator[None]:
+        async with super().control_plane_outage():
+            yield
+        await asyncio.gather(*(self._launcher.restart(plane.sidecar) for plane in self._planes.values()))
+        await self.settled()
+
+
+class DeafAfterOutage(EnvoyMesh):
+    """Sends data planes nothing new any more after an outage of the control plane."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, **named)
+        self._is_deaf = False
+
+    def publish(self, *, force: bool = False) -> None:
+        if not self._is_deaf:
+            super().publish(force=force)
+
+    @asynccontextmanager
+    async def control_plane_outage(self) -> AsyncIterator[None]:
+        async with super().control_plane_outage():
+            yield
+        self._is_deaf = True
+
+
+class NewcomersWithoutSidecar(EnvoyMesh):
+    """Starts workloads without a data plane while the control plane is away."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, **named)
+        self._is_away = False
+
+    def enrolment(self, workload: WorkloadSpec) -> Metadata:
+        return Metadata() if self._is_away else super().enrolment(workload)
+
+    async def admit(self, member: Member) -> None:
+        if not self._is_away:
+            await super().admit(member)
+
+    async def settled(self) -> None:
+        if not self._is_away:
+            await super().settled()
+
+    @asynccontextmanager
+    async def control_plane_outage(self) -> AsyncIterator[None]:
+        async with super().control_plane_outage():
+            self._is_away = True
+            try:
+                yield
+            finally:
+                self._is_away = False
+
+
+class Flapping(Changing):
+    """Answers every request itself for a moment whenever a policy changes."""
+
+    def alter(self, resources: Resources) -> None:
+        for host in parts.inbound_hosts(resources):
+            for route in host["routes"]:
+                del route["route"]
+                route["direct_response"] = {"status": 503}
+
+    async def changed(self) -> None:
+        await self.turn(off=True)
+        await asyncio.sleep(FLAP)
+        self.is_off = False
+        self.publish(force=True)
+        await super().changed()

@@ -1,0 +1,56 @@
+"""The embedded mesh whose data planes lose requests, or let some through, while they are restarted or replaced."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Address
+from tests.falsify.meshes.relays import relayed
+
+PORT = "http"
+USED_WITHIN = 5.0
+
+
+class ServersOpenWhileRestarting(EnvoyMesh):
+    """Leads callers straight to the application while the data plane of a server is away."""
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        plane = self._planes[str(workload)]
+        await self._launcher.stop(plane.sidecar)
+        async with relayed(*self._way(workload)) as used:
+            await asyncio.wait_for(used.wait(), USED_WITHIN)
+        await self._launcher.run(plane.sidecar)
+        await self.settled()
+
+    def _way(self, workload: Workload) -> tuple[Address, Address]:
+        member = self._planes[str(workload)].member
+        return member.data_plane(PORT), member.application(PORT)
+
+
+class ClientsOpenWhileRestarting(ServersOpenWhileRestarting):
+    """Leads requests straight to the server's data plane while that of the client is away."""
+
+    def _way(self, workload: Workload) -> tuple[Address, Address]:
+        client, server = self._planes[str(workload)].member, self._planes["blue/server"].member
+        return client.outbound(server, PORT), server.data_plane(PORT)
+
+
+class ReplacedAtOnce(EnvoyMesh):
+    """Ends a data plane as soon as another one has taken over."""
+
+    @asynccontextmanager
+    async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
+        async with super().data_plane_replacement(workload):
+            pass
+        yield
+
+
+class ReplacedCold(EnvoyMesh):
+    """Ends a data plane before another one is started."""
+
+    @asynccontextmanager
+    async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
+        await self.restart_data_plane(workload)
+        yield

@@ -1,0 +1,41 @@
+"""Head starts that several checks have in common, and those of disruptive checks."""
+
+import asyncio
+import functools
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.testbed.head_starts import HeadStarts, PlannedHeadStart
+
+pytestmark = pytest.mark.asyncio
+MESH = object()
+
+
+class Counted:
+    """A head start that counts how often it was made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    async def __call__(self, mesh: Any, size: int = 1) -> int:
+        assert mesh is MESH
+        self.made += 1
+        return self.made * size
+
+
+async def test_checks_with_the_same_head_start_share_it() -> None:
+    counted, head_starts = Counted(), HeadStarts()
+    for name, size in (("a/b", 1), ("a/c", 1), ("a/d", 5)):
+        head_starts.begin(name, PlannedHeadStart(functools.partial(counted, size=size)), MESH)
+    results = [await head_starts.of(name, MESH).task for name in ("a/b", "a/c", "a/d")]
+    assert results == [1, 1, 10]
+    assert head_starts.of("a/b", MESH).since == head_starts.of("a/c", MESH).since
+
+
+async def test_that_of_disruptive_checks_begins_when_it_is_awaited() -> None:
+    counted, head_starts = Counted(), HeadStarts()
+    head_starts.begin("a/b", PlannedHeadStart(functools.partial(counted), disruptive=True), MESH)
+    await asyncio.sleep(0)
+    assert counted.made == 0
+    assert await head_starts.of("a/b", MESH).task == 1

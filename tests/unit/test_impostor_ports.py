@@ -1,0 +1,26 @@
+"""On which ports, and at which of its addresses, a client's data plane can be made to meet an impostor."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
+from pytest_meshcheck.meshes.istio.mesh import IstioMesh
+from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
+from pytest_meshcheck.model.workload_spec import Via
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+MET = [
+    # adapter, port, called by, whether an impostor is met
+    (IstioMesh, "http", Via.ADDRESS, True),
+    (IstioMesh, "tcp", Via.SERVICE, True),
+    (IstioMesh, "tcp", Via.ADDRESS, False),
+    (AmbientMesh, "tcp", Via.ADDRESS, True),
+    (LinkerdMesh, "tcp", Via.SERVICE, False),
+]
+
+
+@pytest.mark.parametrize(("adapter", "port", "via", "met"), MET)
+def test_only_a_data_plane_that_speaks_tls_there_meets_impostors(adapter: type, port: str, via: Via, met: bool) -> None:
+    mesh = SimpleNamespace(adapter=adapter)
+    assert MeshUnderTest.meets_impostors(mesh, port, via) is met  # type: ignore[arg-type]

@@ -1,0 +1,74 @@
+"""Containers that are killed on their node."""
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.kubernetes.workloads.killing import SCRIPT, has_come_back, kill, status_of
+
+WATCHER = {"metadata": {"namespace": "wire-1", "name": "wire-x"}}
+
+
+def pod(restarts: int, *, ready: bool = True, started: bool = True) -> dict[str, Any]:
+    status = {"name": "istio-proxy", "restartCount": restarts, "ready": ready}
+    if started:
+        status["containerID"] = "containerd://0123abcd"
+    return {"metadata": {"name": "server-1"}, "status": {"initContainerStatuses": [status]}}
+
+
+class Node:
+    """Answers the script as a node would, and keeps what it was asked for."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.asked: list[tuple[str, str, str, tuple[str, ...]]] = []
+        self._answer = answer
+
+    async def open(self, namespace: str, name: str, container: str, command: tuple[str, ...]) -> Any:
+        self.asked.append((namespace, name, container, command))
+        reader = asyncio.StreamReader()
+        reader.feed_data(self._answer)
+        reader.feed_eof()
+        return reader, self
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_container_is_back_once_it_was_restarted_and_is_ready() -> None:
+    before = status_of(pod(1), "istio-proxy")
+    assert not has_come_back(pod(1), before)
+    assert not has_come_back(pod(2, ready=False), before)
+    assert has_come_back(pod(2), before)
+
+
+@pytest.mark.parametrize("one", [pod(0, started=False), {"metadata": {"name": "server-1"}}])
+def test_a_container_that_does_not_run_cannot_be_killed(one: dict[str, Any]) -> None:
+    with pytest.raises(Inconclusive, match="pod server-1 has no container istio-proxy that runs"):
+        status_of(one, "istio-proxy")
+
+
+@pytest.mark.asyncio
+async def test_the_privileged_pod_is_asked_for_the_id_without_its_runtime() -> None:
+    node = Node(b"2\n")
+    await kill(node, WATCHER, status_of(pod(0), "istio-proxy"))  # type: ignore[arg-type]
+    ((namespace, name, container, command),) = node.asked
+    assert (namespace, name, container) == ("wire-1", "wire-x", "probe")
+    assert command[1:] == ("-c", SCRIPT, "0123abcd")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", [b"0\n", b""])
+async def test_nothing_killed_is_no_restart(answer: bytes) -> None:
+    with pytest.raises(Inconclusive, match="istio-proxy could not be killed"):
+        await kill(Node(answer), WATCHER, status_of(pod(0), "istio-proxy"))  # type: ignore[arg-type]
+
+
+def test_the_script_kills_nothing_that_is_not_of_the_container() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "no-such-container"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "0\n"
