@@ -11,6 +11,7 @@ from pytest_meshcheck.suite import (
     MeshUnderTest,
     Mode,
     MutualTls,
+    Unsupported,
     Validity,
     Via,
     Workload,
@@ -106,6 +107,12 @@ async def server_is_refused(
     refused = await client.get(impostor, port, via)
     expect(refused, what).refused(mesh.refusals.server)
     expect(await impostor.attempts(refused), what).never_arrived()
+
+
+def insist_on_impostors(mesh: MeshUnderTest, port: str, via: Via) -> None:
+    """Raise Unsupported unless clients of the mesh can be made to meet an impostor on this port."""
+    if not mesh.meets_impostors(port, via):
+        raise Unsupported(f"{mesh.adapter.name} has no impostor be met on the port {port} by its {via}")
 
 
 async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, port: str, via: Via) -> None:

@@ -23,6 +23,8 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
+from .limits import limit_acts
+
 LENGTHS = {
     # id: seconds
     "a-second": 1.0,
@@ -91,14 +93,20 @@ async def early(mesh: MeshUnderTest, length: str) -> Mapping[str, Exchange] | No
     "length",
     [pytest.param(one, marks=[unlimited_for(one), *([slow] if one in IN_THE_SLOW_LANE else [])]) for one in LENGTHS],
 )
-@check(MUST, "timeout.streams", uses={Capability.MTLS}, head_start=early)
+@check(MUST, "timeout.streams", uses={Capability.TIMEOUT}, head_start=early)
 async def test_stream_without_limit_lives(
-    mesh: MeshUnderTest, head_start: Awaitable[Mapping[str, Exchange] | None], length: str
+    mesh: MeshUnderTest,
+    client: Workload,
+    server: Workload,
+    head_start: Awaitable[Mapping[str, Exchange] | None],
+    length: str,
 ) -> None:
     """Without a limit a stream lives on, whether messages go over it or not, and a request waits for its answer.
 
     Streams of gRPC, TCP and WebSocket, each with a message now and then, and each with none at all.
     """
-    for what, seen in (await head_start or await lasting(mesh, length)).items():
+    lasted = await head_start or await lasting(mesh, length)
+    await limit_acts(mesh, client, server)
+    for what, seen in lasted.items():
         lived = seen.ending is Ending.ANSWERED
         expect(lived, f"{what}, for {LENGTHS[length]:g} s").is_true(otherwise=f"it was {seen.ending}: {seen.detail}")

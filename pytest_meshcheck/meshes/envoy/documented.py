@@ -43,6 +43,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.CONFIDENTIALITY: TLS,
     Capability.CUSTOM_AUTHORITY: SDS,
     Capability.SERVER_IDENTITY: TLS_API,
+    Capability.REQUIRED_MTLS: f"{DOCS}/api-v3/config/cluster/v3/cluster.proto",
     Capability.PEER_IDENTITY: XFCC,
     Capability.SPIFFE: f"{DOCS}/intro/arch_overview/security/ssl",
     Capability.RETRY: ROUTER,

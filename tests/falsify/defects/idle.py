@@ -58,7 +58,7 @@ DEFECTS = {
     "idle-connections-closed": Defect(
         "A connection is closed after a second without a request.",
         (f"{IDLE}[two-seconds]",),
-        each_manager(common_http_protocol_options={"idle_timeout": "1s"}),
+        each_manager(common_http_protocol_options={"idle_timeout": "1s"}, drain_timeout="0.1s"),
     ),
     "served-requests-repeated": Defect(
         "A request that was served is sent again, though nobody asked for it.",

@@ -107,7 +107,6 @@ SPELLINGS = "timeout/each-api-spelling-acts"
 EXHAUSTED = "retry/exhausted-returns-the-last-answer"
 ATTEMPT_NUMBER = "retry/attempt-number-reaches-the-server"
 ARMED = "retry/response-body-is-intact-when-armed"
-TOO_LARGE = "retry/large-body-is-forwarded-once-and-whole"
 LISTED = "retry/only-listed-conditions"
 INTACT = "retry/request-body-is-intact-on-every-attempt"
 FIRES = "retry/fires-for-every-spelling-of-failure"
@@ -207,7 +206,7 @@ DEFECTS = {
     ),
     "body-truncated": Defect(
         "Where retries are in force, the last byte of a request body is lost.",
-        (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[65535]", f"{TOO_LARGE}[just-above]"),
+        (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[65535]"),
         scripted_where_retried(BODY.format(condition=ALWAYS, bytes="string.sub(bytes, 1, -2)")),
     ),
     "body-doubled": Defect(

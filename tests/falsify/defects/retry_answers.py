@@ -6,7 +6,7 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.defects.retry import scripted_where_retried
+from tests.falsify.defects.retry import ALWAYS, BODY, scripted_where_retried
 from tests.falsify.defects.retry_bodies import on_each_attempt
 from tests.falsify.parts import Part
 
@@ -152,18 +152,32 @@ DEFECTS = {
     ),
     "status-of-answer-changed": Defect(
         "Where retries are in force, an answer of 200 becomes one of 203.",
-        (f"{INTACT}[http]",),
+        (
+            f"{INTACT}[http]",
+            "retry/attempts-are-limit-plus-one[1-1]",
+            "retry/success-is-not-retried[1]",
+            "retry/only-listed-conditions[503]",
+            "retry/request-body-is-intact-on-every-attempt[1]",
+            "retry/conditions-combine[status]",
+            "retry/body-late-and-refused-early[before-h2c-refused-stream]",
+            "retry/fires-for-every-spelling-of-failure[status]",
+        ),
         scripted_where_retried(STATUS_CHANGED.format(status=200, other=203)),
     ),
     "overload-as-500": Defect(
         "Where retries are in force, the application's 503 reaches the client as 500.",
-        (f"{LARGE}[just-above]",),
+        (f"{LARGE}[just-above]", "retry/only-listed-conditions[503]"),
         scripted_where_retried(STATUS_CHANGED.format(status=503, other=500)),
     ),
     "overload-in-other-words": Defect(
         "Where retries are in force, the body of the application's 503 is replaced by the proxy's own.",
         (f"{LARGE}[four-times]",),
         scripted_where_retried(BODY_REPLACED),
+    ),
+    "bodies-garbled": Defect(
+        "Where retries are in force, a request body arrives with its length, and with other bytes.",
+        (f"{LARGE}[just-above]",),
+        scripted_where_retried(BODY.format(condition=ALWAYS, bytes='string.rep("x", #bytes)')),
     ),
     "large-bodies-retried": Defect(
         "Requests are retried that are larger than documented.", (f"{LARGE}[just-above]",), large_bodies_kept
