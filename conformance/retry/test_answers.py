@@ -30,7 +30,8 @@ from pytest_meshcheck.suite import (
 PAUSE = 0.05
 """Seconds between the first and the second half of an answer."""
 HALVES = Body(length=64 * 1024, seed=11)
-LARGE = Body(length=10 * 1024 * 1024, seed=12)
+LARGE = 10 * 1024 * 1024
+"""Bytes of a large answer."""
 TRAILERS = (("x-meshcheck-trailer", "the last words"),)
 
 
@@ -60,12 +61,6 @@ WAYS = {
     "grpc": Way("grpc", OF_GRPC),
     "grpc-stream": Way("grpc", OF_GRPC, {"kind": "server-stream", "messages": 2}, copies=2),
 }
-ANSWERS = {
-    # id: an answer, whole and good
-    "in two halves": Answer(body=HALVES, body_delay=PAUSE),
-    "with trailers": Answer(body=HALVES, trailers=TRAILERS),
-    "10 MiB": Answer(body=LARGE),
-}
 
 
 def listable(way: Way) -> pytest.MarkDecorator:
@@ -89,6 +84,11 @@ async def test_response_body_is_intact_when_armed(
     answer to see whether to retry has to pass on what it has seen.
     """
     way = WAYS[case]
+    answers = {
+        "in two halves": Answer(body=HALVES, body_delay=PAUSE),
+        "with trailers": Answer(body=HALVES, trailers=TRAILERS),
+        "10 MiB": Answer(body=Body(length=LARGE // way.copies, seed=12)),
+    }
 
     async def ask(answer: Answer, *, repeat: bool = True) -> Exchange:
         request_id = await server.answers(answer, repeat=repeat)
@@ -98,8 +98,8 @@ async def test_response_body_is_intact_when_armed(
     async with mesh.policy(Retry(server, 1, **listed)):
         retried = await ask(way.failing, repeat=False)
         control(await server.attempts(retried), "retries in force").attempted(2)
-        seen = dict(zip(ANSWERS, await asyncio.gather(*map(ask, ANSWERS.values())), strict=True))
-    for what, answer in ANSWERS.items():
+        seen = dict(zip(answers, await asyncio.gather(*map(ask, answers.values())), strict=True))
+    for what, answer in answers.items():
         sent = way.copies * seeded_bytes(answer.body.seed, answer.body.length)
         expect(seen[what], what).answered()
         expect(seen[what], what).body(len(sent), hashlib.sha256(sent).hexdigest())
