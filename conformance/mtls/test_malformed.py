@@ -21,7 +21,7 @@ from pytest_meshcheck.suite import (
 
 from .peers import HOUR, client_is_refused, path_of, server_is_refused
 
-PORTS = ("http", "tcp")
+PORTS = ("http", "grpc", "tcp")
 """With requests that the data plane opens, and without: an identity that fits no header stops the former alone."""
 
 
@@ -90,7 +90,7 @@ def applies(mesh: MeshUnderTest, case: Case) -> None:
 async def test_malformed_identity_is_refused(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, case: Case
 ) -> None:
-    """A client whose certificate breaks a rule of X509-SVID or RFC 5280 is refused, over HTTP and over opaque TCP.
+    """A client whose certificate breaks a rule of X509-SVID or RFC 5280 is refused, over HTTP, gRPC and opaque TCP.
 
     The mesh's own authority signed it: no identity, two of them, one with a NUL, a wildcard or dot segments in it, the
     certificate of an authority, one for another purpose, and others. The corpus names the clause of each.
@@ -108,7 +108,7 @@ async def test_malformed_identity_of_server_is_refused(
 ) -> None:
     """A client's data plane refuses a server whose certificate breaks a rule of X509-SVID or RFC 5280.
 
-    Over HTTP and over opaque TCP, on those ports on which the mesh has an impostor be met.
+    Over HTTP, gRPC and opaque TCP, on those ports on which the mesh has an impostor be met.
     """
     applies(mesh, case)
     for port in filter(mesh.meets_impostors, PORTS):

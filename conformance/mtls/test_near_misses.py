@@ -16,7 +16,7 @@ from pytest_meshcheck.suite import (
     check,
 )
 
-from .peers import HOUR, path_of, server_is_refused
+from .peers import HOUR, insist_on_impostors, path_of, server_is_refused
 
 PORTS = ("http", "grpc", "tcp")
 
@@ -56,8 +56,7 @@ async def test_near_miss_server_is_refused(
         raise Unsupported(
             "identities are DNS names, where case makes no difference (https://www.rfc-editor.org/rfc/rfc4343)"
         )
-    if not mesh.meets_impostors(port, via):
-        raise Unsupported(f"{mesh.adapter.name} has no impostor be met on the port {port} by its {via}")
+    insist_on_impostors(mesh, port, via)
 
     def near_miss(mesh: MeshUnderTest, right: str) -> Credentials:
         return mesh.authority.issuer.leaf([NEAR_MISSES[near](right, mesh.authority.trust_domain)], Validity.of(HOUR))

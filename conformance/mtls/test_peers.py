@@ -19,6 +19,7 @@ from .peers import (
     Minted,
     expired,
     good,
+    insist_on_impostors,
     judged_by_bytes,
     not_yet_valid,
     of_another_authority,
@@ -47,8 +48,7 @@ async def test_client_without_certificate_is_refused(
         control(await client.get(server, port)).answered()
         refused = await mesh.tls_request(outsider, server, None, port)
         control(refused.tls is not None, "the server speaks TLS").is_true(otherwise=f"no handshake: {refused.detail}")
-        expect(refused).refused(mesh.refusals.client)
-        expect(judged_by_bytes(mesh, await server.attempts(refused))).never_arrived()
+        expect(refused).refused(mesh.refusals.client, arrived=judged_by_bytes(mesh, await server.attempts(refused)))
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -99,6 +99,7 @@ async def test_other_trust_domain_is_refused(
 
 
 @pytest.mark.parametrize("via", Via, ids=str)
+@pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize(
     "hostile",
     [of_another_service_account, of_another_namespace, without_identity],
@@ -106,7 +107,7 @@ async def test_other_trust_domain_is_refused(
 )
 @check(MUST, "mtls.server-identity", proves={Capability.SERVER_IDENTITY}, uses={Capability.CUSTOM_AUTHORITY})
 async def test_impostor_server_is_refused(
-    mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted, via: Via
+    mesh: MeshUnderTest, client: Workload, impostor: Workload, hostile: Minted, port: str, via: Via
 ) -> None:
     """A client's data plane refuses a server whose certificate names another service than the one that is called.
 
@@ -115,23 +116,26 @@ async def test_impostor_server_is_refused(
 
     Not a single byte of the request reaches the impostor's application.
     """
-    await server_is_refused(mesh, client, impostor, hostile, via=via)
+    insist_on_impostors(mesh, port, via)
+    await server_is_refused(mesh, client, impostor, hostile, port, via)
 
 
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1"])
 @check(MUST, "mtls.protocol-floor", uses={Capability.STRICT_MTLS, Capability.CUSTOM_AUTHORITY})
 async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: Workload, version: str) -> None:
-    """A TLS handshake below version 1.2 is refused; version, cipher and key exchange group in use are recorded.
+    """A TLS handshake below version 1.2 is refused on every port; version, cipher and group in use are recorded.
 
     Under strict mutual TLS: otherwise a data plane may take an unknown protocol for an application's own TLS.
     """
     credentials = good(mesh, mesh.identity_of(outsider))
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        served = control(await mesh.tls_request(outsider, server, credentials)).answered()
-        if served.tls:
-            mesh.measure("TLS", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
-        patience = UNKNOWN_PROTOCOL * mesh.scale
-        how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
-        refused = await mesh.tls_request(outsider, server, credentials, **how)
-        expect(refused).refused(mesh.refusals.client)
-        expect(await server.attempts(refused)).never_arrived()
+        for port in PORTS:
+            served = control(await mesh.tls_request(outsider, server, credentials, port), port).answered()
+            if served.tls:
+                mesh.measure(f"TLS, {port}", f"{served.tls.version} {served.tls.cipher} {served.tls.group}".strip())
+            patience = UNKNOWN_PROTOCOL * mesh.scale
+            how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
+            refused = await mesh.tls_request(outsider, server, credentials, port, **how)
+            expect(refused, port).refused(
+                mesh.refusals.client, arrived=judged_by_bytes(mesh, await server.attempts(refused))
+            )

@@ -27,6 +27,8 @@ SCOPES = {
     "mesh": lambda _server: WholeMesh(),
 }
 
+PORTS = ("http", "http-alt", "grpc", "tcp")
+
 STRICT_PORTS = {
     # id: ports declared strict in one policy; all others stay permissive
     "first-and-second": ("http", "http-alt"),
@@ -45,15 +47,16 @@ async def test_plaintext_is_refused(
     """A workload under strict mutual TLS refuses a plaintext connection, by service name and by workload address.
 
     The connection is turned away by the mesh and never reaches the application, whether the policy is about the
-    workload, its namespace or the whole mesh. Enrolled clients are served meanwhile.
+    workload, its namespace or the whole mesh, and on whichever port. Enrolled clients are served meanwhile.
     """
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
-        control(await outsider.get(server, via=via)).answered()
+        for port in PORTS:
+            control(await outsider.get(server, port, via), port).answered()
     async with mesh.policy(MutualTls(SCOPES[scope](server), Mode.STRICT)):
-        control(await client.get(server, via=via)).answered()
-        refused = await outsider.get(server, via=via)
-        expect(refused).refused(mesh.refusals.plaintext)
-        expect(await server.attempts(refused)).never_arrived()
+        for port in PORTS:
+            control(await client.get(server, port), port).answered()
+            refused = await outsider.get(server, port, via)
+            expect(refused, port).refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
 
 
 @pytest.mark.parametrize("ports", STRICT_PORTS)
@@ -72,8 +75,7 @@ async def test_plaintext_is_refused_on_every_strict_port(
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE, dict.fromkeys(strict, Mode.STRICT))):
         for port in strict:
             refused = await outsider.get(server, port)
-            expect(refused, port).refused(mesh.refusals.plaintext)
-            expect(await server.attempts(refused), port).never_arrived()
+            expect(refused, port).refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
         unlisted = next(port for port in ("tcp", "http") if port not in strict)
         expect(await outsider.get(server, unlisted), "a port that is not listed").answered()
 
@@ -95,8 +97,7 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
         control(await client.get(server, port)).answered()
         refused = await outsider.get(server, port, **({"patience": SILENCE * mesh.scale} if silent else {}))
         forms = mesh.refusals.silence if silent else mesh.refusals.plaintext
-        expect(refused).refused(forms)
-        expect(await server.attempts(refused)).never_arrived()
+        expect(refused).refused(forms, arrived=await server.attempts(refused))
 
 
 @pytest.mark.parametrize("port", ["http", "grpc", "tcp"])

@@ -75,13 +75,17 @@ class MtlsPromises(Promises):
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityPromises(Promises):
-    """Who is calling.
+    """Who is calling, and what headers tell of it.
 
     Attributes:
         headers: Headers by which a server's application is told the caller's identity.
+        obeyed: Control headers by which an enrolled application may steer its own data plane.
+        sent_outside: Headers of the mesh that also go to servers, and in answers to clients, outside of the mesh.
     """
 
     headers: tuple[str, ...] = ("x-forwarded-client-cert",)
+    obeyed: frozenset[str] = frozenset()
+    sent_outside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,8 @@ class Capability(enum.StrEnum):
     """The mesh takes its certificates from the suite's authority, which also issues certificates for hostile peers."""
     SERVER_IDENTITY = "server-identity"
     """A client's data plane verifies the identity of the service."""
+    REQUIRED_MTLS = "required-mtls"
+    """A client's data plane can be set to call no endpoint of a service in plaintext."""
     PEER_IDENTITY = "peer-identity"
     """A server receives the verified identity of its caller."""
     SPIFFE = "spiffe"

@@ -41,6 +41,14 @@ class Mode(enum.StrEnum):
     STRICT = "strict"
 
 
+class Scope(enum.IntEnum):
+    """How much a policy covers; the greater value is the narrower scope."""
+
+    MESH = 0
+    NAMESPACE = 1
+    WORKLOAD = 2
+
+
 @dataclass(frozen=True)
 class ServerPolicy(ABC):
     """A policy for the admission of callers; the data planes of servers apply it.
@@ -55,6 +63,17 @@ class ServerPolicy(ABC):
     def is_wide(self) -> bool:
         """Whether it covers every workload of the mesh, including those of other users."""
         return isinstance(self.target, WholeMesh)
+
+    @property
+    def scope(self) -> Scope:
+        """How much it covers."""
+        match self.target:
+            case WholeMesh():
+                return Scope.MESH
+            case Namespace():
+                return Scope.NAMESPACE
+            case _:
+                return Scope.WORKLOAD
 
     def covers(self, server: Named) -> bool:
         """Whether it covers a workload."""
@@ -98,6 +117,20 @@ class MutualTls(ServerPolicy):
         """Permissive mutual TLS admits plaintext; an inherited mode is not decided here."""
         mode = self.ports.get(port, self.mode)
         return None if mode is None else mode is Mode.PERMISSIVE
+
+
+def admits_outsiders(policies: Sequence[ServerPolicy], server: Named, port: str) -> bool | None:
+    """Whether a port of a server admits callers outside the mesh.
+
+    Of each kind of policy the narrowest one that decides it counts, of several in one scope the last one; where kinds
+    differ, one that admits nobody is enough. None if no policy decides it.
+    """
+    deciding: dict[type[ServerPolicy], bool] = {}
+    for policy in sorted(policies, key=lambda policy: policy.scope):
+        decision = policy.admits_outsiders(port) if policy.covers(server) else None
+        if decision is not None:
+            deciding[type(policy)] = decision
+    return all(deciding.values()) if deciding else None
 
 
 class Failure(enum.StrEnum):
@@ -179,6 +212,11 @@ class RequestsPerConnection(ServicePolicy):
     """
 
     limit: int
+
+
+@dataclass(frozen=True)
+class RequireMutualTls(ServicePolicy):
+    """Clients of a service talk mutual TLS to its endpoints, or not at all; no endpoint is called in plaintext."""
 
 
 Policy = ServerPolicy | ServicePolicy

@@ -113,12 +113,17 @@ class Workload:
 
     def request(self, server: "Workload", port: str = "http", via: Via = Via.SERVICE, **fields: Any) -> m.Request:
         """The request that ``get`` would send; ValueError where its protocol is none of ``Protocol``."""
-        declared = server.spec.port(port)
+        address = fields.pop("address", None) or self.resolve(self.spec, server.spec, port, via)
+        return self.request_to(server.spec, address, port, **fields)
+
+    def request_to(self, server: WorkloadSpec, address: Address, port: str = "http", **fields: Any) -> m.Request:
+        """The same to a workload that may not have started, at its address."""
+        declared = server.port(port)
         defaults: dict[str, Any] = {
             "request_id": new_id(),
-            "address": self.resolve(self.spec, server.spec, port, via),
+            "address": address,
             "server_first": declared.server_first,
-            "authority": server.spec.authority,
+            "authority": server.authority,
             "patience": self.patience,
         }
         if path := declared.protocol.facts.paths.get(fields.get("kind", "unary")):

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import CaptureResult
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.probe.protocol.messages import ServerTls, Standstill
 
 ROUNDING = 0.05
@@ -104,6 +104,13 @@ class Platform(Protocol):
 
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload, also one that has not started; a missing one is no error."""
+
+    async def address_of(self, spec: WorkloadSpec, port: str) -> Address:
+        """Where a port of a workload is reached that is starting, outside of its service, as soon as it has an address.
+
+        Raises:
+            Inconclusive: It gets none.
+        """
 
     async def ensure_alive(self) -> None:
         """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""

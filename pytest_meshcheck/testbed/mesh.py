@@ -17,6 +17,7 @@ from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.model.pki import Authority
 from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
@@ -28,6 +29,7 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
 from pytest_meshcheck.testbed.disruptions import Disruptions
+from pytest_meshcheck.testbed.early_calls import EarlyCalls
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.head_starts import HeadStarts
 from pytest_meshcheck.testbed.lock import MeshLock
@@ -213,6 +215,44 @@ class MeshUnderTest:
             except Violation as violation:
                 await self.evidence.capture_for(violation)
                 raise
+
+    @asynccontextmanager
+    async def deploy_called(
+        self, spec: WorkloadSpec, caller: Workload, rate: float, port: str = "http"
+    ) -> AsyncIterator[tuple[Workload, Load]]:
+        """A workload of the check's own that a caller outside the mesh calls from the moment it has an address.
+
+        The load, of ``rate`` requests per second, goes on until the block ends, and is joined then.
+
+        Raises:
+            ValueError: The name is taken.
+            Inconclusive: It does not start.
+            WrongLoop: This is another event loop than the session's.
+        """
+        calls, placed = EarlyCalls(self.platform, caller, port, rate), self.stage.placed(spec)
+        calling = asyncio.ensure_future(calls.begin(placed))
+        try:
+            async with self.deploy(spec) as deployed:
+                load = await calling
+                load.servers.append(deployed.service)
+                try:
+                    yield deployed.service, load
+                finally:
+                    await calls.end(calling, placed)  # before the ledger of the workload is gone
+        finally:
+            await calls.end(calling, placed)
+
+    @asynccontextmanager
+    async def stranger(self, service: Workload) -> AsyncIterator[Workload]:
+        """One more endpoint behind the service of a deployed workload, outside the mesh, while the block runs.
+
+        Raises:
+            Inconclusive: It does not start.
+            WrongLoop: This is another event loop than the session's.
+        """
+        self.loop.insist()
+        async with self.stage.stranger(service) as stranger:
+            yield stranger
 
     @asynccontextmanager
     async def policy(self, *policies: Policy) -> AsyncIterator[None]:

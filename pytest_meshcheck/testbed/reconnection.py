@@ -36,7 +36,7 @@ class Reconnection:
             return
         outsider = await self.stage.workload("outsider")
         strict = [MutualTls(server, Mode.STRICT) for server in self.stage.enrolled]
-        conditions = [one for policy in strict for one in admission(policy, outsider, self.stage.running)]
+        conditions = admission(strict, outsider, self.stage.running)
         before = await self.policies.apply(strict)
         try:
             await unmet(conditions, documented.outage.reconnects_within, self.scale)

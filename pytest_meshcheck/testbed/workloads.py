@@ -106,11 +106,16 @@ class Stage:
             ValueError: The name is taken, or ``replicas`` is below 1.
             Inconclusive: One of them does not start, or is not reached.
         """
-        specs = self._replicas(spec, replicas)
+        async with self._running(self._replicas(spec, replicas)) as workloads:
+            yield Deployment(workloads)
+
+    @asynccontextmanager
+    async def _running(self, specs: Sequence[WorkloadSpec]) -> AsyncIterator[tuple[Workload, ...]]:
+        """These workloads while the block runs, however it ends."""
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
         self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
         try:
-            yield Deployment(_reached(await asyncio.gather(*starts)))
+            yield _reached(await asyncio.gather(*starts))
         except BaseException as error:
             try:
                 await asyncio.shield(self._undeploy(specs))
@@ -118,6 +123,25 @@ class Stage:
                 error.add_note(f"and {specs[0]} could not be removed: {trouble}")
             raise
         await asyncio.shield(self._undeploy(specs))
+
+    @asynccontextmanager
+    async def stranger(self, service: Workload) -> AsyncIterator[Workload]:
+        """One more endpoint of a deployed service, outside the mesh, which is stopped when the block ends.
+
+        Raises:
+            Inconclusive: It does not start.
+        """
+        number = service.spec.replicas + 1
+        spec = replace(service.spec, enrolment=Enrolment.UNENROLLED, replica=number, replicas=number)
+        async with self._running([spec]) as (stranger,):
+            yield stranger
+
+    def placed(self, spec: WorkloadSpec) -> WorkloadSpec:
+        """A specification with the platform's name of its namespace, and its lifetime in seconds."""
+        shortest = self.adapter.documented.rotation.leaf_lifetime
+        lifetime = shortest if spec.leaf_lifetime == SHORTEST else spec.leaf_lifetime
+        namespace = self.platform.namespace(spec.namespace)
+        return replace(spec, namespace=namespace, leaf_lifetime=lifetime)
 
     async def remove_dead(self) -> None:
         """Remove workloads that died, failed to start or are not reached; they start again when next requested."""
@@ -153,16 +177,13 @@ class Stage:
             self.steps["stage"] = time.monotonic() - begun
 
     def _spec(self, role: str) -> WorkloadSpec:
-        return self._placed(STAGE[role].spec)
+        return self.placed(STAGE[role].spec)
 
     def _replicas(self, spec: WorkloadSpec, replicas: int) -> list[WorkloadSpec]:
         if replicas < 1:
             raise ValueError(f"{spec} cannot have {replicas} replicas: the least is 1")
-        placed = self._placed(spec)
-        if (
-            placed.service in {self._placed(one.spec).service for one in STAGE.values()}
-            or str(placed) in self._deployed
-        ):
+        placed = self.placed(spec)
+        if placed.service in {self.placed(one.spec).service for one in STAGE.values()} or str(placed) in self._deployed:
             raise ValueError(f"there is a workload {spec} already: give the new one another name")
         return [replace(placed, replica=number, replicas=replicas) for number in range(1, replicas + 1)]
 
@@ -179,12 +200,6 @@ class Stage:
         for end in ends:
             if end is not None:
                 raise end
-
-    def _placed(self, spec: WorkloadSpec) -> WorkloadSpec:
-        shortest = self.adapter.documented.rotation.leaf_lifetime
-        lifetime = shortest if spec.leaf_lifetime == SHORTEST else spec.leaf_lifetime
-        namespace = self.platform.namespace(spec.namespace)
-        return replace(spec, namespace=namespace, leaf_lifetime=lifetime)
 
     async def _start(self, spec: WorkloadSpec) -> Workload:
         async with self._places:

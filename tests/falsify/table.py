@@ -1,6 +1,7 @@
 """Every planted defect by its name, and which defects kill a check."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from pytest_meshcheck.checks.check_ids import known_ids
@@ -9,17 +10,25 @@ from tests.falsify.defects import (
     authority_input,
     callers,
     connections,
+    delivery,
+    downgrade,
+    headers,
     identity,
     idle,
     lifecycle,
+    mirrored,
     mtls,
     outage,
+    resumption,
     retry,
     retry_answers,
     retry_bodies,
     retry_policies,
     rotation,
+    scopes,
+    starts,
     timeout,
+    too_strict,
     upgrade,
 )
 
@@ -27,7 +36,13 @@ ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "conformance"
 FAMILIES = (
     identity,
+    headers,
+    delivery,
     mtls,
+    scopes,
+    downgrade,
+    starts,
+    resumption,
     retry,
     retry_answers,
     retry_bodies,
@@ -37,9 +52,11 @@ FAMILIES = (
     authority_input,
     outage,
     timeout,
+    too_strict,
     idle,
     callers,
     lifecycle,
+    mirrored,
     upgrade,
 )
 
@@ -71,3 +88,12 @@ def of_upgrade(check: str) -> bool:
 def killers() -> Mapping[str, tuple[str, ...]]:
     """By check, the names of the defects that have to kill it."""
     return {check: tuple(name for name, defect in DEFECTS.items() if check in defect.checks) for check in checks()}
+
+
+@cache
+def node(check: str) -> str:
+    """The function of a check in its file, as pytest collects it."""
+    family, _, name = check.partition("/")
+    function = f"test_{name.replace('-', '_')}"
+    (path,) = (path for path in (SUITE / family).glob("test_*.py") if f"async def {function}(" in path.read_text())
+    return f"{path.relative_to(ROOT)}::{function}"

@@ -14,6 +14,7 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     RetryBudget,
     Timeout,
@@ -36,6 +37,7 @@ RENDERED: list[tuple[Policy, str, str, str, dict[str, Any]]] = [
         {"attempts": 3, "statuses": [409, 503], "on": ["reset"], "perTry": 0.25},
     ),
     (Timeout(SERVER, 0.05), "Timeout", "blue", "server", {"request": 0.05}),
+    (RequireMutualTls(SERVER), "RequiredMutualTls", "blue", "server", {}),
     (RetryBudget(SERVER, 50.0), "RetryBudget", "blue", "server", {"percent": 50.0}),
     (RequestsPerConnection(SERVER, 1), "ConnectionPool", "blue", "server", {"requestsPerConnection": 1}),
 ]

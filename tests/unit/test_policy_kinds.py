@@ -16,6 +16,7 @@ from pytest_meshcheck.model.policy import (
     ServicePolicy,
     WholeMesh,
     about_service,
+    admits_outsiders,
 )
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 
@@ -85,3 +86,30 @@ def test_scope(target: WorkloadSpec | Namespace | WholeMesh, covered: set[str], 
 )
 def test_mutual_tls_admits_outsiders(policy: MutualTls, port: str, admits: bool | None) -> None:
     assert policy.admits_outsiders(port) is admits
+
+
+STRICT_NAMESPACE = MutualTls(Namespace("blue"), Mode.STRICT)
+OPEN_MESH = MutualTls(WholeMesh(), Mode.PERMISSIVE)
+
+
+@pytest.mark.parametrize(
+    ("policies", "admits"),
+    [
+        ([], None),
+        ([MutualTls(Namespace("green"), Mode.STRICT)], None),
+        ([OPEN_MESH, STRICT_NAMESPACE], False),
+        ([STRICT_NAMESPACE, OPEN_MESH], False),
+        ([MutualTls(SERVER, Mode.PERMISSIVE), STRICT_NAMESPACE], True),
+        ([MutualTls(SERVER, None), STRICT_NAMESPACE], False),
+        ([MutualTls(SERVER, None, {"http": Mode.PERMISSIVE}), STRICT_NAMESPACE], True),
+        ([MutualTls(SERVER, Mode.STRICT), MutualTls(SERVER, Mode.PERMISSIVE)], True),
+    ],
+    ids=["none", "elsewhere", "wide-first", "narrow-first", "workload", "inherits", "port", "last-of-a-scope"],
+)
+def test_the_narrowest_policy_decides_who_is_admitted(policies: list[MutualTls], admits: bool | None) -> None:
+    assert admits_outsiders(policies, SERVER, "http") is admits
+
+
+def test_a_kind_of_policy_that_admits_nobody_is_enough() -> None:
+    policies = [Authorization(Namespace("blue")), MutualTls(SERVER, Mode.PERMISSIVE)]
+    assert admits_outsiders(policies, SERVER, "http") is False

@@ -96,6 +96,7 @@ MUTUAL_TLS = (
     Capability.PERMISSIVE_MTLS,
     Capability.PERMISSIVE_SERVER_FIRST,
     Capability.PORT_LEVEL_MTLS,
+    Capability.REQUIRED_MTLS,
 )
 
 
@@ -163,6 +164,9 @@ BY_ZTUNNEL: Claims = {
         False,
         f"{ZTUNNEL}#limitations",
         "enrolment is by namespace, nothing documents which identity a client expects",
+    ),
+    Capability.REQUIRED_MTLS: Claim(
+        False, ZTUNNEL_TEST, "ztunnel calls pods of namespaces that are not enrolled in plaintext"
     ),
     Capability.PEER_IDENTITY: Claim(False, ZTUNNEL, "ztunnel works on layer 4: the application is told nothing"),
     Capability.CUSTOM_AUTHORITY: Claim(False, ZTUNNEL, OWN_AUTHORITY),

@@ -43,6 +43,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.CONFIDENTIALITY: TLS,
     Capability.CUSTOM_AUTHORITY: SDS,
     Capability.SERVER_IDENTITY: TLS_API,
+    Capability.REQUIRED_MTLS: f"{DOCS}/api-v3/config/cluster/v3/cluster.proto",
     Capability.PEER_IDENTITY: XFCC,
     Capability.SPIFFE: f"{DOCS}/intro/arch_overview/security/ssl",
     Capability.RETRY: ROUTER,
@@ -134,7 +135,7 @@ DOCUMENTED = Documented(
     ),
     outage=OutagePromises(
         leaf_lifetime=10.0,
-        renewal_due=1.0,
+        renewal_due=0.5,
         heals_within=1.0,
         reconnects_within=1.0,
         sources={"leaf_lifetime": SDS, "renewal_due": SDS, "heals_within": SDS, "reconnects_within": GRPC_SERVICE},

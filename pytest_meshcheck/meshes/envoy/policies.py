@@ -15,6 +15,7 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     RetryBudget,
     Timeout,
@@ -64,6 +65,11 @@ def _connection_pool(policy: RequestsPerConnection) -> Manifest:
     return _manifest("ConnectionPool", policy.target, {"requestsPerConnection": policy.limit})
 
 
+def _required_mutual_tls(policy: RequireMutualTls) -> Manifest:
+    """Nothing has to obey it: the cluster of a service whose first endpoint is enrolled knows no plaintext."""
+    return _manifest("RequiredMutualTls", policy.target, {})
+
+
 RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
     MutualTls: _mutual_tls,
     Retry: _retry,
@@ -71,6 +77,7 @@ RENDERED: Mapping[type[Policy], Callable[[Any], Manifest]] = {
     Timeout: _timeout,
     FieldTimeout: _timeout,
     RequestsPerConnection: _connection_pool,
+    RequireMutualTls: _required_mutual_tls,
 }
 
 
@@ -84,11 +91,14 @@ class PolicySet:
         }
 
     def mode(self, namespace: str, name: str, port: str) -> Mode:
-        """The mode of one port; the narrower scope wins: port, workload, namespace, mesh."""
+        """The mode of one port; the narrower scope wins."""
+        return next(iter(self.modes(namespace, name, port)), DEFAULT_MODE)
+
+    def modes(self, namespace: str, name: str, port: str) -> list[Mode]:
+        """The modes that are set for one port, that of the narrowest scope first: port, workload, namespace, mesh."""
         scopes = ((namespace, name), (namespace, EVERY), (EVERY, EVERY))
         specs = [spec for spec in (self._specs.get(("MutualTls", *scope)) for scope in scopes) if spec is not None]
-        asked = [mode for spec in specs for mode in (spec["ports"].get(port), spec["mode"]) if mode is not None]
-        return Mode(asked[0]) if asked else DEFAULT_MODE
+        return [Mode(mode) for spec in specs for mode in (spec["ports"].get(port), spec["mode"]) if mode is not None]
 
     def retries(self, namespace: str, name: str) -> Retries | None:
         """The retries of a service; None without retries."""

@@ -22,7 +22,7 @@ from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Ending
-from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
+from pytest_meshcheck.model.policy import Policy, RequestsPerConnection, RequireMutualTls
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, ProxyHop
@@ -70,9 +70,16 @@ PASSES_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
+    Capability.REQUIRED_MTLS: (ARCHITECTURE, "a ztunnel calls workloads that are not part of the mesh in plaintext"),
     Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
     Capability.PROXY_REPLACEMENT: (UPGRADE, "a ztunnel that is replaced ends connections after a grace period"),
 }
+
+NOT_OF_TUNNELS: Mapping[type[Policy], Capability] = {
+    RequestsPerConnection: Capability.CONNECTION_REUSE,
+    RequireMutualTls: Capability.REQUIRED_MTLS,
+}
+"""Policies of DestinationRules, which say nothing about tunnels."""
 
 SUPPORTED: Mapping[Capability, str] = {
     Capability.PERMISSIVE_SERVER_FIRST: ARCHITECTURE,
@@ -197,8 +204,10 @@ class AmbientMesh(HttpRouteMesh):
         Raises:
             Unsupported: They have no field for a policy.
         """
-        if any(isinstance(policy, RequestsPerConnection) for policy in policies):
-            raise Unsupported(f"{UNSUPPORTED[Capability.CONNECTION_REUSE][1]} ({HBONE})")
+        for policy in policies:
+            if (capability := NOT_OF_TUNNELS.get(type(policy))) is not None:
+                source, why = UNSUPPORTED[capability]
+                raise Unsupported(f"{why} ({source})")
         return super().render(policies)
 
     def hops(self, client: WorkloadSpec) -> Sequence[ProxyHop]:

@@ -55,6 +55,7 @@ SUPPORTED: Mapping[Capability, str] = {
     Capability.CONFIDENTIALITY: SECURITY,
     Capability.CUSTOM_AUTHORITY: PLUGGED,
     Capability.SERVER_IDENTITY: f"{SECURITY}/#secure-naming",
+    Capability.REQUIRED_MTLS: f"{DESTINATION_RULE}/#ClientTLSSettings-TLSmode",
     Capability.PEER_IDENTITY: f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
     Capability.SPIFFE: f"{SECURITY}/#istio-identity",
     Capability.RETRY: VIRTUAL_SERVICE,
@@ -106,7 +107,13 @@ DOCUMENTED = Documented(
     ),
     identity=IdentityPromises(
         headers=("x-forwarded-client-cert",),
-        sources={"headers": f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert"},
+        obeyed=frozenset({"x-envoy-upstream-rq-timeout-ms"}),
+        sent_outside=frozenset({"x-envoy-attempt-count", "x-envoy-upstream-service-time", "x-envoy-overloaded"}),
+        sources={
+            "headers": f"{ENVOY}/configuration/http/http_conn_man/headers#x-forwarded-client-cert",
+            "obeyed": f"{DOCS}/tasks/traffic-management/request-timeouts/",
+            "sent_outside": f"{MESH_CONFIG}/#ProxyConfig-ProxyHeaders",
+        },
     ),
     timeout=TimeoutPromises(
         status=504,

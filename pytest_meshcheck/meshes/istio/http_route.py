@@ -16,6 +16,7 @@ from pytest_meshcheck.model.policy import (
     Failure,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     RetryBudget,
     Timeout,
@@ -101,6 +102,7 @@ PARTS: Parts = {
     Retry: retry,
     Timeout: request_timeout,
     RequestsPerConnection: istio.in_destination_rule,
+    RequireMutualTls: istio.in_destination_rule,
     RetryBudget: istio.in_destination_rule,
 }
 

@@ -19,6 +19,7 @@ from pytest_meshcheck.model.policy import (
     Namespace,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     RetryBudget,
     ServerPolicy,
@@ -113,7 +114,7 @@ def timeout(policy: Timeout) -> dict[str, Any]:
     return {"timeout": duration(policy.request)} if policy.request else {}
 
 
-def in_destination_rule(policy: RequestsPerConnection | RetryBudget) -> dict[str, Any]:
+def in_destination_rule(policy: ServicePolicy) -> dict[str, Any]:
     """Nothing in the route: the policy belongs to the DestinationRule."""
     return {}
 
@@ -122,6 +123,7 @@ ROUTED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
     Retry: retries,
     Timeout: timeout,
     RequestsPerConnection: in_destination_rule,
+    RequireMutualTls: in_destination_rule,
     RetryBudget: in_destination_rule,
 }
 """The fields of a route for each kind of policy."""
@@ -137,9 +139,15 @@ def retry_budget(policy: RetryBudget) -> dict[str, Any]:
     return {"retryBudget": {} if policy.percent is None else {"percent": policy.percent}}
 
 
+def mutual_tls_alone(_: RequireMutualTls) -> dict[str, Any]:
+    """Mutual TLS to every endpoint; without this, endpoints without a sidecar are called in plaintext."""
+    return {"tls": {"mode": "ISTIO_MUTUAL"}}
+
+
 AGREED: Mapping[type[ServicePolicy], Callable[[Any], dict[str, Any]]] = {
     RequestsPerConnection: connection_pool,
     RetryBudget: retry_budget,
+    RequireMutualTls: mutual_tls_alone,
 }
 """The fields of a DestinationRule's traffic policy for each kind of policy that has some."""
 

@@ -43,6 +43,7 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.CONFIDENTIALITY: Claim(True, at.MTLS),
     Capability.CUSTOM_AUTHORITY: Claim(True, at.CERTIFICATES),
     Capability.SERVER_IDENTITY: Claim(True, at.MTLS),
+    Capability.REQUIRED_MTLS: Claim(False, at.DOWNGRADE, "endpoints without an identity are called in plaintext"),
     Capability.PEER_IDENTITY: Claim(True, at.CLIENT_ID),
     Capability.SPIFFE: Claim(False, at.MTLS, "identities are DNS names, as <account>.<namespace>.serviceaccount"),
     Capability.RETRY: Claim(True, at.RETRIES, since=ANNOTATIONS_SINCE),
@@ -88,7 +89,11 @@ DOCUMENTED = Documented(
             "upstream_refused_grpc_statuses": at.ERRORS,
         },
     ),
-    identity=IdentityPromises(headers=("l5d-client-id",), sources={"headers": at.CLIENT_ID}),
+    identity=IdentityPromises(
+        headers=("l5d-client-id",),
+        obeyed=frozenset({"l5d-require-id"}),
+        sources={"headers": at.CLIENT_ID, "obeyed": at.REQUIRE_ID},
+    ),
     timeout=TimeoutPromises(
         status=504,
         grpc_status=4,

@@ -86,6 +86,22 @@ class Connection:
         del self._awaited[namespace, name, generation]
         return found[0]
 
+    async def address_of(self, namespace: str, name: str, generation: int) -> str:
+        """The address of a workload's pod, which it has before it is ready; Inconclusive if it gets none in time."""
+        patience = STARTS_WITHIN * self.timeout_scale
+        addresses: list[str] = []
+
+        def has_address(known: Mapping[tuple[str, str], Object]) -> bool:
+            pods = pods_of(known, namespace, name, generation)
+            addresses[:] = [pod["status"]["podIP"] for pod in pods if pod.get("status", {}).get("podIP")]
+            return bool(addresses)
+
+        try:
+            await self.pods.until(has_address, patience)
+        except TimeoutError as late:
+            raise Inconclusive(f"the pod of {namespace}/{name} has no address after {patience:.0f} s") from late
+        return addresses[0]
+
     async def refuse_beyond(
         self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int
     ) -> None:

@@ -184,6 +184,15 @@ class Kubernetes:
         """Open one declared port of an impersonated workload, with its own TLS if ``tls`` is given."""
         await self._open(workload, [self._listen(workload.spec, port, tls)])
 
+    async def address_of(self, spec: WorkloadSpec, port: str) -> Address:
+        """The address of the pod, which it has before its containers are ready.
+
+        Raises:
+            Inconclusive: It gets none.
+        """
+        cluster = await self._connected()
+        return await cluster.address_of(spec.namespace, spec.name, spec.replica), port_number(spec, port)
+
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload and wait until its pod is gone; an already stopped one is no error."""
         for instance, old in list(self._replaced.items()):

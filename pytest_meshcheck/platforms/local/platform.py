@@ -75,6 +75,8 @@ class Processes:
         self._probes: dict[str, Child] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._last_number = 0
+        self._entered = asyncio.Event()
+        """Set, and replaced by another, when a start begins."""
 
     @property
     def directory(self) -> Path:
@@ -120,6 +122,12 @@ class Processes:
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
         """Open one declared port of an impersonated workload, with TLS of its own where ``tls`` is given."""
         await self._serve(workload, [self._listen(self.members[str(workload)], port, tls)])
+
+    async def address_of(self, spec: WorkloadSpec, port: str) -> Address:
+        """Where others reach a port of a workload, as soon as its start has begun."""
+        while str(spec) not in self.members:
+            await self._entered.wait()
+        return self.members[str(spec)].data_plane(port)
 
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
@@ -223,6 +231,8 @@ class Processes:
         self._last_number = next_number(self._last_number, (member.number for member in self.members.values()))
         member = Member(spec, self._last_number, metadata.labels.get(SIDECAR_LABEL) == "true", self.plan)
         self.members[str(spec)] = member
+        self._entered.set()
+        self._entered = asyncio.Event()
         return member
 
     async def _leave(self, name: str) -> None:

@@ -58,14 +58,17 @@ async def connection(request: Request, observed: Observed) -> AsyncIterator[Conn
             yield plain
             return
         secure = Secure(plain, request.tls)
-        await secure.shake_hands(observed)
-        await secure.verdict()
-        if not request.tls.tunnel:
-            yield secure
-            return
-        tunnel = await loaded(f"{__package__}.hbone")
-        async with tunnel.tunnelled(secure, request.tls.tunnel) as inside:
-            yield inside
+        try:
+            await secure.shake_hands(observed)
+            await secure.verdict()
+            if not request.tls.tunnel:
+                yield secure
+                return
+            tunnel = await loaded(f"{__package__}.hbone")
+            async with tunnel.tunnelled(secure, request.tls.tunnel) as inside:
+                yield inside
+        finally:
+            secure.keep_session()
 
 
 async def abandon(writing: asyncio.Task[None]) -> None:

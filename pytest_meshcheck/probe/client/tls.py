@@ -6,10 +6,10 @@ from typing import Any
 
 from pytest_meshcheck.probe.client.connection import Plain
 from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.sessions import SESSIONS
 from pytest_meshcheck.probe.client.tls_messages import ALERT, ALERTS, HANDSHAKE, Handshake, agreed_group
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import ClientTls, Ending, Tls
-from pytest_meshcheck.probe.protocol.tls_contexts import client_context
 
 CHUNK = 1 << 16
 
@@ -21,14 +21,17 @@ class Secure:
     """A connection with TLS."""
 
     def __init__(self, plain: Plain, tls: ClientTls) -> None:
-        context = client_context(tls)
+        context = SESSIONS.context(tls)
         # The only place where OpenSSL reports the alert received and the handshake's messages.
         context._msg_callback = self._message  # type: ignore[attr-defined]
         self._plain = plain
+        self._settings = tls
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         try:
-            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=tls.server_name)
+            self._tls = context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=tls.server_name, session=SESSIONS.of(tls)
+            )
         except ValueError as error:
             raise ProbeFault(f"server name {tls.server_name!r} cannot be sent: {error}") from error
         self._sending = asyncio.Lock()
@@ -37,6 +40,7 @@ class Secure:
         self._group = ""
         self._asked = False
         self._accepted = False
+        self._is_established = False
 
     async def shake_hands(self, observed: Observed) -> None:
         """Make the handshake.
@@ -55,6 +59,7 @@ class Secure:
                 await self._flush()
                 raise self._refusal() or Ended(Ending.HANDSHAKE_FAILED, error.reason or str(error)) from error
             await self._flush()
+            self._is_established = True
             observed.tls = self.agreed()
             return
 
@@ -86,6 +91,7 @@ class Secure:
             group=self._group,
             alpn=self._tls.selected_alpn_protocol() or "",
             chain=shown_chain(self._tls),
+            resumed=bool(self._tls.session_reused),
         )
 
     async def send(self, data: bytes) -> None:
@@ -120,6 +126,11 @@ class Secure:
     def close(self) -> None:
         """Close both halves, without a closing alert."""
         self._plain.close()
+
+    def keep_session(self) -> None:
+        """Keep the session for later connections, where that was asked for; TLS 1.3 has one once a ticket has come."""
+        if self._settings.session and self._is_established:
+            SESSIONS.keep(self._settings, self._tls.session)
 
     async def _flush(self) -> None:
         async with self._sending:
@@ -159,7 +170,7 @@ class Secure:
 def shown_chain(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     """The chain that the server showed, DER; public from Python 3.13 on, behind an underscore before."""
     if hasattr(tls, "get_unverified_chain"):
-        return tuple(tls.get_unverified_chain())
+        return tuple(tls.get_unverified_chain() or ())
     chain = tls._sslobj.get_unverified_chain() or ()  # type: ignore[attr-defined]
     return tuple(certificate.public_bytes(_DER) for certificate in chain)
 

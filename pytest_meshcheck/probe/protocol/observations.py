@@ -49,7 +49,9 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     """The key exchange group, e.g. ``X25519`` or ``X25519MLKEM768``; empty if it was not seen."""
     alpn: str
     chain: tuple[bytes, ...]
-    """The chain that the server showed, DER, leaf first."""
+    """The chain that the server showed, DER, leaf first; of a resumed session, what OpenSSL has kept of it."""
+    resumed: bool = False
+    """Whether an earlier session was resumed: then nobody showed a certificate."""
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

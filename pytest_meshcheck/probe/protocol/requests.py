@@ -56,6 +56,8 @@ class ClientTls(msgspec.Struct, frozen=True, kw_only=True):
     minimum: str = "TLSv1.2"
     maximum: str = "TLSv1.3"
     """``TLSv1``, ``TLSv1.1``, ``TLSv1.2`` or ``TLSv1.3``."""
+    session: str = ""
+    """The name of a TLS session that is resumed if the probe has it, and kept under this name; empty: none."""
     tunnel: str = ""
     """The authority of an HTTP/2 CONNECT, inside whose stream the exchange is made; empty: there is no tunnel."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pytest_meshcheck.model.policy import ServerPolicy
+from pytest_meshcheck.model.policy import ServerPolicy, admits_outsiders
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
@@ -61,30 +61,46 @@ class Condition:
         return m.Poll(request=request, examined=self.examined, expected=self.expected)
 
 
-def admission(policy: ServerPolicy, outsider: Workload, running: Sequence[Workload]) -> list[Condition]:
-    """Every enrolled port that a policy covers serves or refuses an outsider as the policy requires."""
+def admission(
+    policies: Sequence[ServerPolicy],
+    outsider: Workload,
+    running: Sequence[Workload],
+    beside: Sequence[ServerPolicy] = (),
+) -> list[Condition]:
+    """Every enrolled port that one of the policies covers serves or refuses an outsider.
+
+    It does as the narrowest policy requires that decides it, of these and of those ``beside`` them.
+    """
     return [
         Condition(outsider, server, port.name, Property.SERVED, served)
         for server in running
-        if server.spec.enrolment is Enrolment.ENROLLED and policy.covers(server)
+        if server.spec.enrolment is Enrolment.ENROLLED and any(policy.covers(server) for policy in policies)
         for port in server.spec.ports
         if not port.server_first  # which not every mesh can serve to outsiders
-        if (served := policy.admits_outsiders(port.name)) is not None
+        if (served := admits_outsiders([*beside, *policies], server, port.name)) is not None
     ]
 
 
 def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condition]:
-    """Every enrolled caller reaches a newcomer, and a newcomer that calls reaches all others."""
+    """Every enrolled caller reaches a newcomer, and a newcomer that calls reaches all others.
+
+    A stranger behind a service of the mesh may be reached by nobody.
+    """
     others = [one for one in running if str(one) != str(newcomer)]
     pairs = [*((one, newcomer) for one in others), *((newcomer, one) for one in others)]
     return [
         Condition(caller, server, port.name, Property.SERVED, expected=True)
         for caller, server in pairs
         if caller.spec.enrolment is Enrolment.ENROLLED and caller.spec.calls
-        if server.spec.enrolment is not Enrolment.IMPERSONATED
+        if server.spec.enrolment is not Enrolment.IMPERSONATED and not is_stranger(server)
         for port in server.spec.ports
         if not port.server_first
     ]
+
+
+def is_stranger(workload: Workload) -> bool:
+    """Whether it is outside the mesh, and shares a service with others."""
+    return workload.spec.enrolment is Enrolment.UNENROLLED and workload.spec.replicas > 1
 
 
 async def present(conditions: Sequence[Condition], scale: float) -> list[Condition]:

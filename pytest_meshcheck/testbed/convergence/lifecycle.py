@@ -191,11 +191,11 @@ class PolicyLifecycle:
 
     async def _admission(self, policies: Sequence[Policy]) -> list[Condition]:
         """What outsiders have to meet under policies, if that has to be polled."""
-        of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
+        of_servers = _of_servers(policies)
         if not (of_servers and self.adapter.documented.needs_polling):
             return []
         outsider = await self.stage.workload("outsider")
-        return [condition for policy in of_servers for condition in admission(policy, outsider, self.stage.running)]
+        return admission(of_servers, outsider, self.stage.running, beside=_of_servers(self._in_use()))
 
     async def _admission_before(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What outsiders meet now, or will meet once deleted policies are no longer in effect."""
@@ -224,6 +224,10 @@ class PolicyLifecycle:
 def _refuse(wrong: Sequence[Condition]) -> None:
     if wrong:
         raise Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
+
+
+def _of_servers(policies: Sequence[Policy]) -> list[ServerPolicy]:
+    return [policy for policy in policies if isinstance(policy, ServerPolicy)]
 
 
 def _without(policies: Sequence[Policy], gone: Sequence[Policy]) -> list[Policy]:

@@ -131,7 +131,7 @@ DEFECTS = {
     ),
     "identities-mixed-up": Defect(
         "Workloads of the same name in different namespaces are given one certificate.",
-        (f"{SEES}[http]", f"{SEES}[grpc]"),
+        (f"{SEES}[http]", f"{SEES}[grpc]", "identity/certificate-per-workload"),
         OneCertificatePerName(),
     ),
     "leaf-without-intermediate": Defect(

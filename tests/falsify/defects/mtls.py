@@ -18,6 +18,7 @@ OLD_TLS = {
 PORTS = ("http", "grpc", "tcp")
 EXPIRED = "mtls/expired-certificate-is-refused"
 UNKNOWN = "mtls/certificate-of-another-authority-is-refused"
+IMPOSTOR = "mtls/impostor-server-is-refused"
 NEAR_MISS = "mtls/near-miss-server-is-refused"
 MALFORMED = "mtls/malformed-identity-is-refused"
 MALFORMED_SERVER = "mtls/malformed-identity-of-server-is-refused"
@@ -27,6 +28,12 @@ def on_every_port(check: str, *parameters: str) -> tuple[str, ...]:
     """The check on a port of each protocol, with each of these parameters before the port."""
     before = [f"{parameter}-" for parameter in parameters] or [""]
     return tuple(f"{check}[{parameter}{port}]" for parameter in before for port in PORTS)
+
+
+def impostors(whose: str, *ports: str) -> tuple[str, ...]:
+    """The check of an impostor with somebody else's certificate on these ports, by default on all, and either way."""
+    vias = ("service", "address")
+    return tuple(f"{IMPOSTOR}[{whose}-{port}-{via}]" for port in ports or PORTS for via in vias)
 
 
 def client_certificate_not_required(_workload: str, resources: Resources) -> None:
@@ -177,23 +184,29 @@ DEFECTS = {
             "mtls/plaintext-is-refused[workload-service]",
             "mtls/plaintext-is-refused[mesh-address]",
             "mtls/plaintext-is-refused-on-every-strict-port[http-and-grpc]",
+            *(f"mtls/enrolment-matrix[strict-{port}]" for port in (*PORTS, "tcp-banner")),
         ),
         strict_ignored(),
     ),
     "strict-ignored-for-tcp": Defect(
         "Ports with opaque TCP accept plaintext under strict mutual TLS.",
         (
+            "mtls/plaintext-is-refused[workload-service]",
+            "mtls/plaintext-is-refused[mesh-address]",
             "mtls/plaintext-is-refused-for-tcp-and-grpc[tcp]",
             "mtls/plaintext-is-refused-for-tcp-and-grpc[tcp-banner]",
             "mtls/plaintext-is-refused-on-every-strict-port[http-grpc-tcp]",
+            "mtls/open-connections-follow-policy[briefly]",
         ),
         strict_ignored("tcp", "tcp-banner"),
     ),
     "strict-ignored-for-grpc": Defect(
         "gRPC ports accept plaintext under strict mutual TLS.",
         (
+            "mtls/plaintext-is-refused[namespace-address]",
             "mtls/plaintext-is-refused-for-tcp-and-grpc[grpc]",
             "mtls/plaintext-is-refused-on-every-strict-port[http-and-grpc]",
+            "mtls/open-connections-follow-policy[briefly]",
         ),
         strict_ignored("grpc"),
     ),
@@ -216,7 +229,11 @@ DEFECTS = {
     ),
     "permissive-refuses-plaintext": Defect(
         "A server under permissive mutual TLS refuses plaintext.",
-        ("mtls/permissive-accepts-both[http]", "mtls/permissive-accepts-both[tcp]"),
+        (
+            "mtls/permissive-accepts-both[http]",
+            "mtls/permissive-accepts-both[tcp]",
+            *(f"mtls/enrolment-matrix[permissive-{port}]" for port in (*PORTS, "tcp-banner")),
+        ),
         permissive_refuses_plaintext,
     ),
     "permissive-does-not-authenticate": Defect(
@@ -237,12 +254,9 @@ DEFECTS = {
     "server-identity-not-checked": Defect(
         "A client's data plane takes every certificate of the right authority for the server's.",
         (
-            "mtls/impostor-server-is-refused[other-service-account-service]",
-            "mtls/impostor-server-is-refused[other-service-account-address]",
-            "mtls/impostor-server-is-refused[other-namespace-service]",
-            "mtls/impostor-server-is-refused[other-namespace-address]",
-            "mtls/impostor-server-is-refused[no-identity-service]",
-            "mtls/impostor-server-is-refused[no-identity-address]",
+            *impostors("other-service-account"),
+            *impostors("other-namespace"),
+            *impostors("no-identity"),
             *on_every_port("mtls/other-trust-domain-is-refused"),
             *(f"{NEAR_MISS}[other-case-{port}-address]" for port in PORTS),
         ),
@@ -250,18 +264,12 @@ DEFECTS = {
     ),
     "server-identity-only-by-namespace": Defect(
         "A client's data plane compares a server's trust domain and namespace, not its service account.",
-        (
-            "mtls/impostor-server-is-refused[other-service-account-service]",
-            "mtls/impostor-server-is-refused[other-service-account-address]",
-        ),
+        impostors("other-service-account"),
         server_identity_by("prefix", 0, 5),
     ),
     "server-identity-only-by-name": Defect(
         "A client's data plane compares a server's service account, not its namespace.",
-        (
-            "mtls/impostor-server-is-refused[other-namespace-service]",
-            "mtls/impostor-server-is-refused[other-namespace-address]",
-        ),
+        impostors("other-namespace"),
         server_identity_by("suffix", 5, None),
     ),
     "server-identity-by-prefix": Defect(
@@ -303,12 +311,20 @@ DEFECTS = {
     ),
     "server-identity-not-checked-over-tcp": Defect(
         "A client's data plane takes every certificate of the right authority for the server's on opaque ports.",
-        (f"{NEAR_MISS}[begins-with-it-tcp-service]", "mtls/other-trust-domain-is-refused[tcp]"),
+        (
+            f"{NEAR_MISS}[begins-with-it-tcp-service]",
+            "mtls/other-trust-domain-is-refused[tcp]",
+            *impostors("other-namespace", "tcp"),
+        ),
         server_identity_unchecked("tcp"),
     ),
     "server-identity-not-checked-over-grpc": Defect(
         "A client's data plane takes every certificate of the right authority for the server's on gRPC ports.",
-        (f"{NEAR_MISS}[begins-with-it-grpc-service]", "mtls/other-trust-domain-is-refused[grpc]"),
+        (
+            f"{NEAR_MISS}[begins-with-it-grpc-service]",
+            "mtls/other-trust-domain-is-refused[grpc]",
+            *impostors("other-namespace", "grpc"),
+        ),
         server_identity_unchecked("grpc"),
     ),
     "members-by-prefix": Defect(

@@ -152,12 +152,21 @@ DEFECTS = {
     ),
     "status-of-answer-changed": Defect(
         "Where retries are in force, an answer of 200 becomes one of 203.",
-        (f"{INTACT}[http]",),
+        (
+            f"{INTACT}[http]",
+            "retry/attempts-are-limit-plus-one[1-1]",
+            "retry/success-is-not-retried[1]",
+            "retry/only-listed-conditions[503]",
+            "retry/request-body-is-intact-on-every-attempt[1]",
+            "retry/conditions-combine[status]",
+            "retry/body-late-and-refused-early[before-h2c-refused-stream]",
+            "retry/fires-for-every-spelling-of-failure[status]",
+        ),
         scripted_where_retried(STATUS_CHANGED.format(status=200, other=203)),
     ),
     "overload-as-500": Defect(
         "Where retries are in force, the application's 503 reaches the client as 500.",
-        (f"{LARGE}[just-above]",),
+        (f"{LARGE}[just-above]", "retry/only-listed-conditions[503]"),
         scripted_where_retried(STATUS_CHANGED.format(status=503, other=500)),
     ),
     "overload-in-other-words": Defect(

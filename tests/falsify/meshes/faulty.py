@@ -143,6 +143,25 @@ class NotYetValid(EnvoyMesh):
         self.authority = PrematureAuthority(TRUST_DOMAIN)
 
 
+class OneKeyAuthority(Authority):
+    """Gives every workload the key of the first."""
+
+    _key: bytes = b""
+
+    def issue(self, uri: str, lifetime: float) -> Credentials:
+        own = super().issue(uri, lifetime)
+        self._key = self._key or own.key
+        return altered(Credentials(chain=own.chain, key=self._key), self, lambda leaf: list(leaf.extensions))
+
+
+class OneKeyForAll(EnvoyMesh):
+    """All its workloads have one key."""
+
+    def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+        super().__init__(version, timeout_scale=timeout_scale)
+        self.authority = OneKeyAuthority(TRUST_DOMAIN)
+
+
 def issuing(name: str, extensions: Extensions) -> type[EnvoyMesh]:
     """An embedded mesh whose leaves have these extensions in place of the right ones."""
 

@@ -13,7 +13,16 @@ from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.model.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Policy,
+    RequestsPerConnection,
+    RequireMutualTls,
+    Retry,
+    Timeout,
+)
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
@@ -42,9 +51,17 @@ def test_policies_are_told_by_the_routes_of_services() -> None:
     assert rendered == HttpRouteMesh(MeshRequest(None, 1.0, None, installed=True)).render(POLICIES)  # type: ignore[arg-type]
 
 
-def test_tunnels_are_not_counted() -> None:
-    with pytest.raises(Unsupported, match="pooled without a limit"):
-        mesh().render([RequestsPerConnection(SERVER, 1)])
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (RequestsPerConnection(SERVER, 1), "pooled without a limit"),
+        (RequireMutualTls(SERVER), "not part of the mesh in plaintext"),
+    ],
+    ids=["reuse", "plaintext"],
+)
+def test_what_is_said_of_connections_is_not_said_of_tunnels(policy: Policy, why: str) -> None:
+    with pytest.raises(Unsupported, match=why):
+        mesh().render([policy])
 
 
 @pytest.mark.parametrize("enrolment", Enrolment)

@@ -17,6 +17,7 @@ from pytest_meshcheck.model.policy import (
     MutualTls,
     Policy,
     RequestsPerConnection,
+    RequireMutualTls,
     Retry,
     RetryBudget,
     Timeout,
@@ -33,6 +34,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     "mesh": (MutualTls(WholeMesh(), Mode.STRICT),),
     "retry": (Retry(SERVER, 2, frozenset({503, 429}), frozenset({Failure.RESET, Failure.STATUS}), 0.25),),
     "connections": (RequestsPerConnection(SERVER, 1),),
+    "required": (RequireMutualTls(SERVER), RequestsPerConnection(SERVER, 1)),
     "budget": (RetryBudget(SERVER),),
     "budget-and-connections": (RetryBudget(SERVER, 50.0), RequestsPerConnection(SERVER, 1)),
     "together": (

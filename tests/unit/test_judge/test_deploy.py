@@ -90,6 +90,40 @@ async def test_a_port_may_speak_what_no_workload_of_the_stage_does(mesh: MeshUnd
     assert (len(reached), set(reached)) == (4, {"blue/chat", "blue/chat.2"})
 
 
+async def test_a_stranger_joins_a_service_and_gets_nothing(mesh: MeshUnderTest) -> None:
+    client, outsider = await mesh.workload("client"), await mesh.workload("outsider")
+    async with mesh.deploy(POOL) as pool:
+        async with mesh.stranger(pool.service) as stranger:
+            assert str(stranger) == "blue/pool.2"
+            expect(await outsider.get(stranger)).answered()
+            seen = [await client.get(pool.service) for _ in range(6)]
+            assert {one.status for one in seen} == {200, 503}
+            assert [found for one in seen for found in await stranger.attempts(one)] == []
+        assert await spread(client, pool, 2) == {"blue/pool": 2}
+
+
+async def test_calls_begin_before_a_workload_has_started(mesh: MeshUnderTest) -> None:
+    client, outsider = await mesh.workload("client"), await mesh.workload("outsider")
+    async with mesh.deploy_called(POOL, outsider, 100.0) as (late, load):
+        expect(await client.get(late)).answered()
+        served = await outsider.get(late)
+        while not await late.attempts_of(load):
+            assert (await outsider.get(late)).status == 200
+    assert served.status == 200
+    assert load.result.reached > 0
+    first = load.result.slices[0]
+    assert first.failed > 0, "the workload did not serve at once"
+
+
+async def test_calls_to_a_workload_that_does_not_start_are_ended(mesh: MeshUnderTest, hook: PublishHook) -> None:
+    outsider = await mesh.workload("outsider")
+    hook.spoilt.add("blue/pool")
+    with pytest.raises(Inconclusive, match="blue/pool"):
+        async with mesh.deploy_called(POOL, outsider, 100.0):
+            pytest.fail("it has started")
+    assert [entry.subject for entry in mesh.journal.entries if entry.kind == "load"]
+
+
 async def test_one_is_the_least(mesh: MeshUnderTest) -> None:
     client = await mesh.workload("client")
     async with mesh.deploy(POOL) as pool:

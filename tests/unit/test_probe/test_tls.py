@@ -237,6 +237,18 @@ async def test_a_port_that_speaks_tls_by_itself(
     assert (attempt.body_length, attempt.protocol) == (1 << 20, protocol)
 
 
+@pytest.mark.parametrize("maximum", ["TLSv1.2", "TLSv1.3"])
+async def test_a_session_is_resumed_under_its_name_alone(pair: Any, secure: tuple[str, int], maximum: str) -> None:
+    async def resumed(session: str) -> bool:
+        tls = m.ClientTls(maximum=maximum, session=session)
+        seen = await pair.send(f"session-{session}-{maximum}", secure, tls=tls)
+        assert seen.status == 200
+        return bool(seen.tls.resumed)
+
+    names = [f"one-{maximum}", f"one-{maximum}", f"other-{maximum}", "", "", f"one-{maximum}"]
+    assert [await resumed(name) for name in names] == [False, True, False, False, False, True]
+
+
 async def test_a_reset_behind_tls_is_a_reset(pair: Any, secure: tuple[str, int]) -> None:
     await pair.script("secure-reset", m.Answer(behaviour=m.Behaviour.RESET))
     assert (await pair.send("secure-reset", secure, tls=m.ClientTls())).ending is m.Ending.RESET

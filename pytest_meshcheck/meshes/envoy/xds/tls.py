@@ -51,15 +51,17 @@ https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/matching/common_in
 
 
 def downstream(trust_domain: str, alpn: tuple[str, ...]) -> Resource:
-    """Require a certificate of any member of the trust domain; no session resumption, so every handshake verifies."""
+    """Require a certificate of any member of the trust domain.
+
+    Clients may resume a session, in which nobody shows a certificate again. Sessions end when the roots change; Envoy
+    does not end them when the peer's certificate expires.
+    """
     member = f"spiffe://{re.escape(trust_domain)}/ns/{LABEL}/sa/{LABEL}"
     members = {"san_type": "URI", "matcher": {"safe_regex": {"regex": member}}}
     context = typed(
         f"{EXTENSION}.DownstreamTlsContext",
         common_tls_context=_common(members) | ({"alpn_protocols": list(alpn)} if alpn else {}),
         require_client_certificate=True,
-        disable_stateless_session_resumption=True,
-        disable_stateful_session_resumption=True,
     )
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 

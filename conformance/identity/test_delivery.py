@@ -1,0 +1,97 @@
+"""Many requests at once, over the connections that data planes share among them."""
+
+import asyncio
+import hashlib
+import itertools
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Body,
+    Capability,
+    MeshUnderTest,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+ROUNDS = 2
+"""A later round finds the connections of the earlier one."""
+AT_ONCE = 3
+"""Requests of each client to each server, in one round."""
+APART = 0.003
+"""Seconds between the answers to such requests, the first one answered last: they overtake each other."""
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """One request with a tag of its own, which its answer repeats.
+
+    Attributes:
+        client: Who sends it.
+        server: Whom it is for.
+        tag: Its id and its body.
+        delay: Seconds until it is answered.
+    """
+
+    client: Workload
+    server: Workload
+    tag: str
+    delay: float
+
+    async def answered(self, port: str) -> None:
+        """Send it; a violation unless its own answer comes back."""
+        answer = Answer(body=Body(text=self.tag), delay=self.delay)
+        await self.server.answers(answer, request_id=self.tag)
+        seen = await self.client.post(self.server, Body(text=self.tag), port, request_id=self.tag)
+        control(seen, self.tag).answered()
+        expect(seen.body_start, f"the answer to {self.tag}").equals(self.tag)
+
+
+def tagged(round_: str, clients: Sequence[Workload], servers: Sequence[Workload]) -> list[Tagged]:
+    """The requests of one round, whose tags begin with its name."""
+    calls = itertools.product(clients, servers, range(AT_ONCE))
+    return [
+        Tagged(client, server, f"{round_}-{number}", APART * (AT_ONCE - of_pair))
+        for number, (client, server, of_pair) in enumerate(calls)
+    ]
+
+
+@pytest.mark.parametrize("port", ["http", "grpc", "tcp"])
+@check(MUST, "identity.delivery", uses={Capability.MTLS})
+async def test_no_cross_delivery(
+    mesh: MeshUnderTest,
+    client: Workload,
+    second_client: Workload,
+    server: Workload,
+    server_in_green: Workload,
+    client_in_green: Workload,
+    short_lived: Workload,
+    outsider: Workload,
+    port: str,
+) -> None:
+    """Of many requests at once each reaches the server that it is for, once, and gets its own answer.
+
+    Two clients call four servers, two of which have the same name in different namespaces. Every request and every
+    answer bears a tag; answers overtake each other, and later requests use the connections of earlier ones.
+    """
+    servers = (server, server_in_green, client_in_green, short_lived)
+    for one in servers:
+        await mesh.shown_chain(outsider, one)
+    for _ in range(ROUNDS):
+        name = secrets.token_hex(6)
+        requests = tagged(name, (client, second_client), servers)
+        await asyncio.gather(*(request.answered(port) for request in requests))
+        for one in servers:
+            own = [request.tag for request in requests if request.server is one]
+            seen = await one.attempts_under(name)
+            expect(sorted(attempt.request_id for attempt in seen), f"requests at {one}").equals(sorted(own))
+            for attempt in seen:
+                sent = hashlib.sha256(attempt.request_id.encode()).hexdigest()
+                expect(attempt.body_sha256, f"the body of {attempt.request_id}").equals(sent)

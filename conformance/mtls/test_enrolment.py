@@ -1,0 +1,47 @@
+"""Who reaches whom, by enrolment and by mode of mutual TLS."""
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Namespace,
+    Workload,
+    check,
+    control,
+    expect,
+)
+
+from .plaintext import is_handled
+
+PORTS = ("http", "grpc", "tcp", "tcp-banner")
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("mode", Mode, ids=str)
+@check(MUST, "mtls.reachability", proves={Capability.MTLS}, uses={Capability.STRICT_MTLS, Capability.PERMISSIVE_MTLS})
+async def test_enrolment_matrix(
+    mesh: MeshUnderTest,
+    client: Workload,
+    server: Workload,
+    outsider: Workload,
+    plain_server: Workload,
+    mode: Mode,
+    port: str,
+) -> None:
+    """Who reaches whom depends on enrolment and mode as documented, for every protocol.
+
+    Enrolled clients reach enrolled servers in both modes, and servers outside of the mesh. Clients outside reach
+    enrolled servers under permissive mutual TLS only; where the server speaks first, they speak at once. The mode is
+    that of the namespace of the enrolled ones, and so of the client, too.
+    """
+    await mesh.shown_chain(outsider, server)
+    control(await outsider.get(plain_server, port), "an outsider to a server outside").answered()
+    async with mesh.policy(MutualTls(Namespace(server.namespace), mode)):
+        await is_handled(mesh, outsider, server, port, mode, "an outsider to an enrolled server")
+        for callee, what in ((server, "an enrolled server"), (plain_server, "a server outside")):
+            seen = expect(await client.get(callee, port), f"an enrolled client to {what}").answered()
+            expect(await callee.attempts(seen), f"an enrolled client to {what}").attempted(1)

@@ -1,0 +1,66 @@
+"""Control planes that are late, or mistaken, about workloads that start."""
+
+from typing import Any
+
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
+from pytest_meshcheck.meshes.envoy.xds.resources import Resources as Published
+from pytest_meshcheck.platforms.local.addresses import Member
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Resources
+from tests.falsify.defects.mtls import accept_plaintext
+
+WINDOW = "mtls/no-plaintext-window-at-start"
+CHURN = "identity/right-identity-under-churn"
+
+
+class PoliciesComeLate(EnvoyMesh):
+    """A sidecar begins without policies, and takes plaintext until the next change of them."""
+
+    def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+        super().__init__(version, timeout_scale=timeout_scale)
+        self._young: set[str] = set()
+
+    async def admit(self, member: Member) -> None:
+        self._young.add(str(member))
+        await super().admit(member)
+
+    async def changed(self) -> None:
+        self._young.clear()
+        self.publish(force=True)
+
+    def _resources(self, config: SidecarConfig) -> Published:
+        resources = super()._resources(config)
+        if config.workload not in self._young:
+            return resources
+        listeners = [dict(one) | {"filter_chains": list(one["filter_chains"])} for one in resources["listeners"]]
+        for listener in parts.inbound({"listeners": listeners}):
+            accept_plaintext(listener)
+        return resources | {"listeners": listeners}
+
+
+class PredecessorsCertificate:
+    """A workload gets the certificate of the one whose name differs in its last digit alone."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, workload: str, resources: Resources) -> None:
+        identity = parts.secret(resources, "identity")
+        kind = workload.rstrip("0123456789")
+        if kind != workload:
+            identity["tls_certificate"] = self._first.setdefault(kind, identity["tls_certificate"])
+
+
+DEFECTS = {
+    "policies-come-late": Defect(
+        "A workload that starts takes plaintext until the next change of a policy.",
+        (f"{WINDOW}[2]",),
+        mesh=PoliciesComeLate,
+    ),
+    "certificate-of-predecessor": Defect(
+        "A workload that starts is given the certificate of an earlier one.",
+        (f"{CHURN}[6]",),
+        PredecessorsCertificate(),
+    ),
+}
