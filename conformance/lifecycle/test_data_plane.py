@@ -15,9 +15,9 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
-RATE = 20
+RATE = 40
 """Requests per second."""
-MEETING = 5
+MEETING = 4
 """Requests of that load that have to arrive at either data plane."""
 HELD = Body(length=2048, seed=7)
 BEFORE = 1024

@@ -23,6 +23,8 @@ from pytest_meshcheck.suite import (
     needs,
 )
 
+from .limits import limit_acts
+
 LIMITS = (0.05, 0.2, 0.5, 2.0)
 """Seconds."""
 
@@ -100,13 +102,6 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
     expect(spread, "seconds from the first attempt's arrival to the last one's", rests_on=Time(at_once, limit)).at_most(
         limit + at_once
     )
-
-
-async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """Control: the mesh is in the way and cuts at a limit, so that the absence of a cut is significant."""
-    async with mesh.policy(Timeout(server, LIMITS[0])):
-        cut = await client.get(server, request_id=await server.answers(Answer(delay=LIMITS[0] + mesh.tolerance)))
-    control(cut, f"under a limit of {LIMITS[0]:g} s").answered(mesh.documented.timeout.status)
 
 
 async def unlimited_request(mesh: MeshUnderTest) -> Exchange:

@@ -152,12 +152,15 @@ class Mesh(ABC):
         """Install the mesh, and wait until its control plane works."""
 
     async def upgrade(self, version: str) -> None:
-        """Upgrade the mesh in place.
+        """Upgrade the control plane in place; data planes follow later.
 
         Raises:
             Unsupported: The mesh has no such upgrade.
         """
         raise Unsupported(f"{self.name} {self.version} cannot be upgraded to {version}")
+
+    async def upgrade_data_planes(self) -> None:  # noqa: B027 - of most meshes they are replaced with their workloads
+        """Have data planes follow an upgrade; not called where they live in workloads, which are then restarted."""
 
     @abstractmethod
     async def uninstall(self) -> None:

@@ -150,6 +150,7 @@ class RetryPromises(Promises):
     Attributes:
         statuses: HTTP statuses that a retry policy can list.
         failures: Other failures that a retry policy can list.
+        always_retried: Failures that any retry policy covers, listed or not.
         status_in_trailers: Whether a gRPC status is retried also where it comes after the head of the answer.
         exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
         default_attempts: Attempts under no policy; what is not in the table is tried once.
@@ -166,6 +167,7 @@ class RetryPromises(Promises):
 
     statuses: tuple[int, ...] = ()
     failures: frozenset[Failure] = frozenset()
+    always_retried: frozenset[Failure] = frozenset()
     status_in_trailers: bool = True
     exhausted_statuses: frozenset[int] = frozenset()
     default_attempts: Sequence[Default] = ()

@@ -6,6 +6,7 @@ If in doubt it removes: a marker replaces every line that looks like a secret.
 import base64
 import binascii
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from typing import Any, cast
@@ -70,13 +71,24 @@ _CONFIG_KIND = re.compile(rf"[\"']?{_START}kind[\"']?\s*:\s*[\"']?Config\b")
 _CONFIG_PART = re.compile(rf"[\"']?{_START}(?:clusters|users|contexts|current-context)[\"']?\s*:")
 
 
+REPEATED = 200
+"""The number of characters up to which a text is likely to come again: ids, names, sentences of the suite."""
+
+
 def redact_text(text: str) -> str:
     """The text without its secrets, including base64 of a secret."""
+    return _redact_again(text) if len(text) <= REPEATED else _redact_text(text)
+
+
+def _redact_text(text: str) -> str:
     if _CONFIG_KIND.search(text) and _CONFIG_PART.search(text):
         return KUBECONFIG
     for pattern, substitute in _SUBSTITUTIONS:
         text = pattern.sub(substitute, text)
     return _BASE64.sub(_redact_base64, text)
+
+
+_redact_again = functools.lru_cache(maxsize=8192)(_redact_text)
 
 
 def redact_bytes(data: bytes) -> bytes:

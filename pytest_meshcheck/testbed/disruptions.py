@@ -1,5 +1,6 @@
 """Outages of parts of the mesh, and restarts of data planes; each outage ends with its block, however that ends."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,22 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.reconnection import Reconnection
+
+
+@dataclass
+class Outage:
+    """An outage of a part of the mesh.
+
+    Attributes:
+        ended: When that part worked again, by the clock ``time.monotonic``; 0 while it does not.
+    """
+
+    ended: float = 0.0
+
+    @property
+    def seconds_since(self) -> float:
+        """Seconds since it ended."""
+        return time.monotonic() - self.ended
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,7 @@ class Disruptions:
     flush: Callable[[], Awaitable[None]]
     reconnection: Reconnection
 
-    def authority_outage(self) -> AbstractAsyncContextManager[None]:
+    def authority_outage(self) -> AbstractAsyncContextManager[Outage]:
         """The authority issues nothing while the block runs; it works again when the block has ended.
 
         Raises:
@@ -40,7 +57,7 @@ class Disruptions:
         """
         return self._outage("outage of the authority", self.adapter.authority_outage)
 
-    def control_plane_outage(self) -> AbstractAsyncContextManager[None]:
+    def control_plane_outage(self) -> AbstractAsyncContextManager[Outage]:
         """Nothing configures data planes while the block runs; the control plane works again when it has ended.
 
         Raises:
@@ -88,13 +105,15 @@ class Disruptions:
         self.journal.add("restart", f"data plane of {workload}", "ends")
 
     @asynccontextmanager
-    async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+    async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[Outage]:
+        outage = Outage()
         try:
             async with self._during(what, begin):
-                yield
+                yield outage
         except Exception:
             await self.reconnection.wait()  # the next check must not meet data planes that do not follow yet
             raise
+        outage.ended = time.monotonic()
         await self.reconnection.wait()
 
     @asynccontextmanager

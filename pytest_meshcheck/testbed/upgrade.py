@@ -1,15 +1,15 @@
 """Upgrades a mesh under load, and records what became of the requests."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
+from pytest_meshcheck.model.observation import LoadOutcome
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.probe.process.pulse import now
@@ -34,23 +34,10 @@ SERVES_WITHIN = 10.0
 """Seconds to wait for them; if they do not arrive, the loads themselves show why."""
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """The traffic during an upgrade: the loads of the client by port, and the load of a client outside the mesh."""
-
-    loads: Mapping[str, Load]
-    intrusion: Load | None
-
-    @property
-    def arriving(self) -> Sequence[Load]:
-        """The loads that must be served."""
-        return tuple(self.loads.values())
-
-
 async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.IN_PLACE) -> None:
     """Upgrade a mesh under load; the observations are in ``mesh.upgraded``.
 
-    If data planes live in their workloads, a rolling restart moves these as well, under load.
+    Data planes follow the control plane: those that live in their workloads by a rolling restart.
 
     Raises:
         Inconclusive: The mesh does not become ready, or a workload cannot follow.
@@ -59,17 +46,16 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
     outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
     strict = [MutualTls(server, Mode.STRICT)] if outsider else []
     before, since = mesh.adapter.version, now()
-    async with mesh.policy(*strict), _traffic(client, server, outsider) as traffic:
+    async with mesh.policy(*strict), _intrusion(outsider, server) as intrusion:
         begun = time.monotonic()
-        async with client.stream(server) as stream:
+        async with _loads(client, server) as of_control_plane, client.stream(server) as stream:
             await _control_plane(mesh, version, by)
-            seconds = time.monotonic() - begun
-            await _go_on(server, traffic, mesh.scale)
+            await _go_on(server, of_control_plane, mesh.scale)
             echo = await stream.echo()
-        if mesh.adapter.data_plane_in_workload:
-            await _workloads(mesh, by)
+        async with _loads(client, server) as of_data_planes:
+            await _data_planes(mesh, by)
             seconds = time.monotonic() - begun
-            await _go_on(server, traffic, mesh.scale)
+            await _go_on(server, of_data_planes, mesh.scale)
         caller = await _caller(mesh, client, server)
     mesh.steps[f"upgrade to {version}"] = seconds
     mesh.upgraded = Upgraded(
@@ -77,8 +63,9 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         after=mesh.adapter.version,
         by=by,
         seconds=seconds,
-        loads={port: load.result for port, load in traffic.loads.items()},
-        intrusion=traffic.intrusion.result if traffic.intrusion else None,
+        control_plane=_results(of_control_plane),
+        data_planes=_results(of_data_planes),
+        intrusion=intrusion.result if intrusion else None,
         stream=echo,
         begun=since,
         caller=caller,
@@ -94,9 +81,12 @@ async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> No
     await mesh.adapter.settled()
 
 
-async def _workloads(mesh: MeshUnderTest, by: UpgradeBy) -> None:
-    """Move all workloads to the new version, and remove a control plane without workloads."""
-    await roll(mesh.stage.replacing, mesh.adapter, mesh.stage.enrolled, mesh.stage.running, mesh.scale)
+async def _data_planes(mesh: MeshUnderTest, by: UpgradeBy) -> None:
+    """Move all data planes to the new version, and remove a control plane without workloads."""
+    if mesh.adapter.data_plane_in_workload:
+        await roll(mesh.stage.replacing, mesh.adapter, mesh.stage.enrolled, mesh.stage.running, mesh.scale)
+    else:
+        await mesh.adapter.upgrade_data_planes()
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
     await mesh.adapter.settled()
@@ -109,24 +99,38 @@ def _canary(mesh: MeshUnderTest) -> Canary:
 
 
 @asynccontextmanager
-async def _traffic(client: Workload, server: Workload, outsider: Workload | None) -> AsyncIterator[Traffic]:
-    """Loads whose requests already arrive when the block begins."""
+async def _intrusion(outsider: Workload | None, server: Workload) -> AsyncIterator[Load | None]:
+    """The load of a client outside the mesh while the block runs; None without one."""
+    if outsider is None:
+        yield None
+        return
+    async with outsider.load(server, INTRUSIONS) as intrusion:
+        yield intrusion
+
+
+@asynccontextmanager
+async def _loads(client: Workload, server: Workload) -> AsyncIterator[Mapping[str, Load]]:
+    """Loads by port, whose requests already arrive when the block begins."""
     async with AsyncExitStack() as under_way:
         loads = {
             port: await under_way.enter_async_context(client.load(server, rate, port)) for port, rate in RATES.items()
         }
-        intrusion = await under_way.enter_async_context(outsider.load(server, INTRUSIONS)) if outsider else None
         for load in loads.values():
             await server.wait_for_attempts(f"{load.request_id}-{UNDER_WAY - 1}")
-        yield Traffic(loads, intrusion)
+        yield loads
 
 
-async def _go_on(server: Workload, traffic: Traffic, scale: float) -> None:
+def _results(loads: Mapping[str, Load]) -> Mapping[str, LoadOutcome]:
+    return {port: load.result for port, load in loads.items()}
+
+
+async def _go_on(server: Workload, loads: Mapping[str, Load], scale: float) -> None:
     """Wait until more requests of each load have arrived, or the time is over."""
-    before = await arrivals(server, traffic.arriving)
+    going = tuple(loads.values())
+    before = await arrivals(server, going)
 
     async def more() -> int:
-        return min(now - then for now, then in zip(await arrivals(server, traffic.arriving), before, strict=True))
+        return min(now - then for now, then in zip(await arrivals(server, going), before, strict=True))
 
     await converge(more, lambda number: number >= AFTERWARDS, SERVES_WITHIN * scale, every=PAUSE)
 

@@ -16,10 +16,11 @@ class Upgraded:
         after: The new version.
         by: The upgrade strategy.
         seconds: From the first change until every data plane had followed and settled.
-        loads: By port, the load of an enrolled client on an enrolled server.
+        control_plane: By port, the load of an enrolled client on an enrolled server while the control plane moved.
+        data_planes: The same while data planes followed, one by one.
         intrusion: The plaintext load from outside the mesh on that server; None if strict mutual TLS is not claimed.
-        stream: An echo on a TCP stream that was opened before the control plane was replaced, sent before workloads
-            are restarted, which ends their streams.
+        stream: An echo on a TCP stream that was opened before the control plane was replaced, sent before data planes
+            are, which ends their streams.
         begun: Its start, by the clock of ``probe.process.pulse``.
         caller: The caller's identity as the mesh states it to the server, in a request after the upgrade.
     """
@@ -28,8 +29,15 @@ class Upgraded:
     after: str
     by: UpgradeBy
     seconds: float
-    loads: Mapping[str, LoadOutcome]
+    control_plane: Mapping[str, LoadOutcome]
+    data_planes: Mapping[str, LoadOutcome]
     intrusion: LoadOutcome | None
     stream: Exchange
     begun: float
     caller: str | None
+
+    @property
+    def loads(self) -> Mapping[str, LoadOutcome]:
+        """The loads of the enrolled client, by what was moved meanwhile and port."""
+        parts = {"control plane": self.control_plane, "data planes": self.data_planes}
+        return {f"{part}, {port}": load for part, loads in parts.items() for port, load in loads.items()}

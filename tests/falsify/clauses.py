@@ -2,7 +2,8 @@
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,43 +15,73 @@ PLACE = "MESHCHECK_CLAUSES"
 FILE = "clauses.json"
 """Its name in the folder of a run."""
 
+NOT_ALONE = Path(__file__).with_name("not_alone.txt")
+"""The names of clauses for which no defect is planted yet that trips them and nothing else."""
+
 Tripped = Mapping[str, Mapping[str, frozenset[str]]]
-"""By mesh and by id of a check, its tripped clauses."""
+"""By mesh and by id of a check, the names of its tripped clauses."""
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One ``expect(...).something(...)``.
+
+    Attributes:
+        name: ``family/file.py::function:number``, counted in the function from 1.
+        begin: Its first line.
+        end: Its last line.
+    """
+
+    name: str
+    begin: int
+    end: int
 
 
 def read(file: Path) -> Tripped:
     """What a run wrote down."""
     return {
-        mesh: {check: frozenset(clauses) for check, clauses in by_check.items()}
+        mesh: {check: frozenset(names) for check, names in by_check.items()}
         for mesh, by_check in json.loads(file.read_text()).items()
     }
 
 
-@cache
 def all_clauses() -> tuple[str, ...]:
-    """Every clause of the suite, ``family/file.py:line``."""
-    return tuple(_named(path, begin) for path in sorted(SUITE.rglob("*.py")) for begin, _ in _ranges(path))
+    """The names of all clauses of the suite."""
+    return tuple(clause.name for path in sorted(SUITE.rglob("*.py")) for clause in clauses_of(path))
 
 
 def clause_at(path: Path, line: int) -> str:
     """The clause that a line of the suite is in."""
-    return _named(path, max(begin for begin, end in _ranges(path) if begin <= line <= end))
+    around = [clause for clause in clauses_of(path) if clause.begin <= line <= clause.end]
+    return max(around, key=lambda clause: clause.begin).name
 
 
 @cache
-def _ranges(path: Path) -> tuple[tuple[int, int], ...]:
-    """The first and the last line of each clause."""
-    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
-    return tuple(sorted({(call.lineno, call.end_lineno or call.lineno) for call in calls if _is_clause(call)}))
+def clauses_of(path: Path) -> tuple[Clause, ...]:
+    """The clauses in one file."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)
+    )
+    return tuple(
+        Clause(f"{path.relative_to(SUITE)}::{function.name}:{number}", call.lineno, call.end_lineno or call.lineno)
+        for function in functions
+        for number, call in enumerate(sorted(_calls(function), key=lambda call: call.lineno), 1)
+    )
+
+
+def _calls(function: ast.AST) -> Iterator[ast.Call]:
+    """The clauses in a function, without those in functions inside of it."""
+    for node in ast.iter_child_nodes(function):
+        if isinstance(node, ast.Call) and _is_clause(node):
+            yield node
+        if not isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
+            yield from _calls(node)
 
 
 def _is_clause(call: ast.Call) -> bool:
-    """Whether it is of the form ``expect(...).something(...)``."""
     match call.func:
         case ast.Attribute(value=ast.Call(func=ast.Name(id="expect"))):
             return True
     return False
-
-
-def _named(path: Path, line: int) -> str:
-    return f"{path.relative_to(SUITE)}:{line}"

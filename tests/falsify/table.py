@@ -8,12 +8,14 @@ from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     authority_input,
     callers,
+    connections,
     delivery,
     downgrade,
     headers,
     identity,
     idle,
     lifecycle,
+    mirrored,
     mtls,
     outage,
     resumption,
@@ -25,6 +27,7 @@ from tests.falsify.defects import (
     scopes,
     starts,
     timeout,
+    too_strict,
     upgrade,
 )
 
@@ -44,12 +47,15 @@ FAMILIES = (
     retry_bodies,
     retry_policies,
     rotation,
+    connections,
     authority_input,
     outage,
     timeout,
+    too_strict,
     idle,
     callers,
     lifecycle,
+    mirrored,
     upgrade,
 )
 
@@ -57,6 +63,7 @@ DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in fami
 
 
 OF_OTHER_PROMISES = (
+    "retry/attempt-number-reaches-the-server",
     "retry/exhausted-returns-the-documented-error",
     "timeout/default-limit-is-the-documented-one",
     "timeout/each-api-spelling-acts",
@@ -74,7 +81,7 @@ def checks() -> tuple[str, ...]:
 
 def of_upgrade(check: str) -> bool:
     """Whether a check is about an upgrade, and run where one is made."""
-    return check.startswith("upgrade/")
+    return check in upgrade.CHECKS
 
 
 def killers() -> Mapping[str, tuple[str, ...]]:

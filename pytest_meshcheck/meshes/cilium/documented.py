@@ -202,12 +202,14 @@ DOCUMENTED = Documented(
     retry=RetryPromises(
         statuses=(408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 511),
         failures=frozenset({Failure.STATUS, *ALWAYS_RETRIED}),
+        always_retried=ALWAYS_RETRIED,
         status_in_trailers=False,
         body_limit=1024 * 1024,
         unfinished_retried=True,
         sources={
             "statuses": ROUTES,
             "failures": "https://github.com/cilium/cilium/pull/46433",
+            "always_retried": "https://github.com/cilium/cilium/pull/46433",
             "status_in_trailers": ROUTES,
             "default_attempts": f"{SPEC}/#httprouterule",
             "body_limit": ENVOY_ROUTES,

@@ -135,7 +135,7 @@ DOCUMENTED = Documented(
     ),
     outage=OutagePromises(
         leaf_lifetime=10.0,
-        renewal_due=1.0,
+        renewal_due=0.5,
         heals_within=1.0,
         reconnects_within=1.0,
         sources={"leaf_lifetime": SDS, "renewal_due": SDS, "heals_within": SDS, "reconnects_within": GRPC_SERVICE},

@@ -130,11 +130,11 @@ class EnvoyMesh(Mesh):
         platform.control_plane = self
 
     async def upgrade(self, version: str) -> None:
-        """Replace every sidecar by another version of Envoy; without ``hot_restart`` this breaks open connections.
+        """Make another version of Envoy available, and restart the control plane; sidecars connect to it again.
 
         Raises:
             MeshUnavailable: The version is not available.
-            Inconclusive: An Envoy does not start, or a replaced one does not end.
+            Inconclusive: A sidecar does not connect again.
         """
         before, self.version = self.version, version
         try:
@@ -142,6 +142,16 @@ class EnvoyMesh(Mesh):
         except MeshUnavailable:
             self.version = before
             raise
+        await self._discovery.stop()
+        await self._discovery.start()
+        await self.settled()
+
+    async def upgrade_data_planes(self) -> None:
+        """Replace every sidecar by the present version of Envoy; without ``hot_restart`` this breaks open connections.
+
+        Raises:
+            Inconclusive: An Envoy does not start, or a replaced one does not end.
+        """
         replace = self._launcher.succeed if self._hot_restart else self._launcher.restart
         await asyncio.gather(*(replace(plane.sidecar) for plane in self._planes.values()))
         await self.settled()

@@ -31,17 +31,21 @@ GATEWAY_API = "v1.5.1"
 
 SOURCE = f"{DOCS}/tasks/traffic-management/ingress/gateway-api"
 ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})
-"""The failures that every ``retry`` covers in addition to its codes: pilot/pkg/config/kube/gateway/conversion.go."""
+"""The failures that every ``retry`` covers in addition to its codes."""
+
+CONVERSION = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/config/kube/gateway/conversion.go"
 
 ROUTED: Documented = replace(
     DOCUMENTED,
     retry=replace(
         DOCUMENTED.retry,
         failures=ALWAYS_RETRIED,
+        always_retried=ALWAYS_RETRIED,
         overdue_retried=False,
         sources={
             **DOCUMENTED.retry.sources,
             "failures": SOURCE,
+            "always_retried": CONVERSION,
             "statuses": SOURCE,
             "overdue_retried": "https://github.com/kubernetes-sigs/gateway-api/pull/4977",
         },

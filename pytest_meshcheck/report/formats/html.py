@@ -1,5 +1,6 @@
 """report.html: one self-contained page, without scripts, for phones and desktops, in light and dark."""
 
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,12 @@ def render(report: Report) -> str:
 
 def page(template: str, **content: Any) -> str:
     """Fill one of the package's templates."""
+    return _environment().get_template(template).render(**content)
+
+
+@cache
+def _environment() -> Environment:
+    """One for all pages, as it compiles each template once."""
     environment = Environment(
         loader=PackageLoader("pytest_meshcheck.report.formats"),
         autoescape=True,
@@ -44,7 +51,7 @@ def page(template: str, **content: Any) -> str:
         Change=Change,
         Observed=Observed,
     )
-    return environment.get_template(template).render(**content)
+    return environment
 
 
 def web(url: str) -> str:

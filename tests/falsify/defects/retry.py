@@ -105,6 +105,7 @@ DOCUMENTED_ERROR = "retry/exhausted-returns-the-documented-error"
 DEFAULT_LIMIT = "timeout/default-limit-is-the-documented-one"
 SPELLINGS = "timeout/each-api-spelling-acts"
 EXHAUSTED = "retry/exhausted-returns-the-last-answer"
+ATTEMPT_NUMBER = "retry/attempt-number-reaches-the-server"
 ARMED = "retry/response-body-is-intact-when-armed"
 LISTED = "retry/only-listed-conditions"
 INTACT = "retry/request-body-is-intact-on-every-attempt"
@@ -135,8 +136,9 @@ DEFECTS = {
         succeeded_and_retried,
     ),
     "promises-broken": Defect(
-        "The mesh documents an error after the last retry, a default limit and another way to write one: in vain.",
-        (DOCUMENTED_ERROR, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
+        "The mesh documents an error after the last retry, attempts with numbers, a default limit and another way to "
+        "write one: in vain.",
+        (DOCUMENTED_ERROR, ATTEMPT_NUMBER, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
         mesh=PromisesBroken,
     ),
     "no-retry-on-refused-connection": Defect(

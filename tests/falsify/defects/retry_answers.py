@@ -1,9 +1,14 @@
 """Data planes that spoil an answer because they might have retried it, or that keep no account of their retries."""
 
+from collections.abc import Callable
 from typing import Any
 
+from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
+from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.defects.retry import scripted_where_retried
+from tests.falsify.defects.retry import ALWAYS, BODY, scripted_where_retried
+from tests.falsify.defects.retry_bodies import on_each_attempt
+from tests.falsify.parts import Part
 
 FIRST_FRAME_LOST = """
 function envoy_on_response(handle)
@@ -21,6 +26,37 @@ function envoy_on_response(handle)
   local trailers = handle:trailers()
   if trailers then
     trailers:remove("x-meshcheck-trailer")
+  end
+end
+"""
+STATUS_CHANGED = """
+function envoy_on_response(handle)
+  if handle:headers():get(":status") == "{status}" then
+    handle:headers():replace(":status", "{other}")
+  end
+end
+"""
+BODY_REPLACED = """
+function envoy_on_response(handle)
+  if handle:headers():get(":status") == "503" then
+    handle:headers():replace("content-length", handle:body(true):setBytes("upstream error"))
+  end
+end
+"""
+STATUS_IN_HEAD = """
+function envoy_on_response(handle)
+  local message = handle:body(true)
+  local trailers = handle:trailers()
+  if trailers and trailers:get("grpc-status") == "14" then
+    handle:headers():replace("grpc-status", "14")
+  end
+end
+"""
+FAILURE_LOST = """
+function envoy_on_response(handle)
+  local trailers = handle:trailers()
+  if trailers and trailers:get("grpc-status") == "14" then
+    trailers:replace("grpc-status", "0")
   end
 end
 """
@@ -46,13 +82,62 @@ def budgets(change: dict[str, Any] | None) -> Plant:
     return plant
 
 
+def each_retried(change: Callable[[Part], None]) -> Plant:
+    """Change every route with retries towards a service."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for action in parts.actions(resources):
+            if "retry_policy" in action:
+                change(action)
+
+    return plant
+
+
+def hedged(action: Part) -> None:
+    action["hedge_policy"] = {"hedge_on_per_try_timeout": True}
+    action["retry_policy"]["per_try_timeout"] = "0.02s"
+
+
+def only_get(action: Part) -> None:
+    only = {"name": ":method", "string_match": {"exact": "GET"}}
+    action["retry_policy"]["retriable_request_headers"] = [only]
+
+
+def also_413(action: Part) -> None:
+    listed = action["retry_policy"].get("retriable_status_codes", [])
+    action["retry_policy"]["retriable_status_codes"] = [*listed, 413]
+
+
+def kept_by_request(_workload: str, resources: Resources) -> None:
+    """Choose the endpoint by the id of the request, for each of its attempts."""
+    for cluster in resources["clusters"]:
+        if cluster["type"] == "EDS":
+            cluster["lb_policy"] = "RING_HASH"
+    for action in parts.actions(resources):
+        action["hash_policy"] = [{"header": {"header_name": "x-meshcheck-id"}}]
+        action.get("retry_policy", {}).pop("retry_host_predicate", None)
+
+
+def large_bodies_kept(_workload: str, resources: Resources) -> None:
+    for configuration in resources["routes"]:
+        for host in configuration["virtual_hosts"]:
+            host["request_body_buffer_limit"] = 3 * RETRY_BODY_LIMIT
+
+
 INTACT = "retry/response-body-is-intact-when-armed"
 BUDGET = "retry/budget-bounds-a-storm"
+STREAM = "retry/stream-is-never-replayed-after-first-message"
+LARGE = "retry/large-body-is-forwarded-once-and-whole"
+EARLY = "retry/early-answer-while-uploading"
 
 DEFECTS = {
     "first-frame-of-answer-lost": Defect(
         "Where retries are in force, the first piece of an answer's body is read to decide on a retry, and lost.",
-        tuple(f"{INTACT}[{way}]" for way in ("http", "h2c", "grpc", "grpc-stream")),
+        (
+            *(f"{INTACT}[{way}]" for way in ("http", "h2c", "grpc", "grpc-stream")),
+            *(f"{STREAM}[status-{kind}]" for kind in ("server-stream", "bidi")),
+            f"{EARLY}[h2c]",
+        ),
         scripted_where_retried(FIRST_FRAME_LOST),
     ),
     "trailers-of-answer-lost": Defect(
@@ -64,6 +149,71 @@ DEFECTS = {
         "Where retries are in force, an answer is held back until it is whole, and replaced if it is long.",
         (f"{INTACT}[http]", f"{INTACT}[grpc-stream]"),
         scripted_where_retried(BUFFERED),
+    ),
+    "status-of-answer-changed": Defect(
+        "Where retries are in force, an answer of 200 becomes one of 203.",
+        (
+            f"{INTACT}[http]",
+            "retry/attempts-are-limit-plus-one[1-1]",
+            "retry/success-is-not-retried[1]",
+            "retry/only-listed-conditions[503]",
+            "retry/request-body-is-intact-on-every-attempt[1]",
+            "retry/conditions-combine[status]",
+            "retry/body-late-and-refused-early[before-h2c-refused-stream]",
+            "retry/fires-for-every-spelling-of-failure[status]",
+        ),
+        scripted_where_retried(STATUS_CHANGED.format(status=200, other=203)),
+    ),
+    "overload-as-500": Defect(
+        "Where retries are in force, the application's 503 reaches the client as 500.",
+        (f"{LARGE}[just-above]", "retry/only-listed-conditions[503]"),
+        scripted_where_retried(STATUS_CHANGED.format(status=503, other=500)),
+    ),
+    "overload-in-other-words": Defect(
+        "Where retries are in force, the body of the application's 503 is replaced by the proxy's own.",
+        (f"{LARGE}[four-times]",),
+        scripted_where_retried(BODY_REPLACED),
+    ),
+    "bodies-garbled": Defect(
+        "Where retries are in force, a request body arrives with its length, and with other bytes.",
+        (f"{LARGE}[just-above]",),
+        scripted_where_retried(BODY.format(condition=ALWAYS, bytes='string.rep("x", #bytes)')),
+    ),
+    "large-bodies-retried": Defect(
+        "Requests are retried that are larger than documented.", (f"{LARGE}[just-above]",), large_bodies_kept
+    ),
+    "early-answer-changed": Defect(
+        "Where retries are in force, an answer that comes early says that the request is bad.",
+        (f"{EARLY}[http]", f"{EARLY}[h2c]"),
+        scripted_where_retried(STATUS_CHANGED.format(status=413, other=400)),
+    ),
+    "early-answer-retried": Defect(
+        "Where retries are in force, a request that is too large is sent again.",
+        (f"{EARLY}[http]", f"{EARLY}[h2c]"),
+        each_retried(also_413),
+    ),
+    "stream-replayed": Defect(
+        "A stream is held back until it ends, and begun anew if its status is listed.",
+        (f"{STREAM}[status-server-stream]",),
+        on_each_attempt(STATUS_IN_HEAD),
+    ),
+    "stream-s-failure-lost": Defect(
+        "Where retries are in force, a stream that fails after a message ends as if it were whole.",
+        (f"{STREAM}[status-server-stream]", f"{STREAM}[status-bidi]"),
+        scripted_where_retried(FAILURE_LOST),
+    ),
+    "retries-stay-at-the-endpoint": Defect(
+        "A request is bound to one endpoint, with all its retries.",
+        ("retry/goes-to-another-endpoint",),
+        kept_by_request,
+    ),
+    "post-never-retried": Defect(
+        "A retry policy covers GET alone.",
+        tuple(f"retry/post-with-policy-equals-documentation[{method}]" for method in ("POST", "PATCH")),
+        each_retried(only_get),
+    ),
+    "attempts-overlap": Defect(
+        "The next attempt begins while the one before it is still under way.", ("retry/backoff",), each_retried(hedged)
     ),
     "budget-ignored": Defect(
         "A retry budget is accepted and ignored.", (f"{BUDGET}[default]", f"{BUDGET}[half]"), budgets(None)

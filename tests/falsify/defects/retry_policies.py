@@ -70,6 +70,11 @@ def only_first_status(_workload: str, resources: Resources) -> None:
         policy["retriable_status_codes"] = policy.get("retriable_status_codes", [])[:1]
 
 
+def attempt_limit_for_all(action: Part) -> None:
+    if action["timeout"] == OFF:
+        action["timeout"] = action["retry_policy"]["per_try_timeout"]
+
+
 def no_request_limit(action: Part) -> None:
     action["timeout"] = OFF
 
@@ -94,6 +99,7 @@ COMBINED = "retry/conditions-combine"
 ZERO = "retry/zero-disables"
 PER_TRY = "retry/per-try-timeout-starts-the-next"
 ALONE, WITH_LIMIT = f"{PER_TRY}[alone]", f"{PER_TRY}[with-request-limit]"
+BACKEND = "timeout/backend-request"
 WITHIN = "retry/within-the-request-timeout"
 
 DEFECTS = {
@@ -157,7 +163,14 @@ DEFECTS = {
         (ALONE, WITH_LIMIT),
         each_limited(overdue_not_retried),
     ),
+    "per-try-limits-the-request": Defect(
+        "The limit of an attempt is taken for a limit of the request, where that has none.",
+        (BACKEND,),
+        each_limited(attempt_limit_for_all),
+    ),
     "request-limit-off-with-per-try": Defect(
-        "The limit of a request does not hold where its attempts have one.", (WITHIN,), each_limited(no_request_limit)
+        "The limit of a request does not hold where its attempts have one.",
+        (WITHIN, BACKEND),
+        each_limited(no_request_limit),
     ),
 }

@@ -55,6 +55,8 @@ CUT = "timeout/slow-answer-is-cut"
 CANCELLATION = "timeout/server-sees-the-cancellation"
 BOUNDARY = "timeout/just-late-is-cut"
 PER_TRY = "retry/per-try-timeout-starts-the-next"
+STATUSES = "timeout/status-table"
+BACKEND = "timeout/backend-request"
 ALL_ATTEMPTS = "timeout/covers-all-attempts"
 ZERO = "timeout/zero-disables"
 UNSET = "timeout/unset-means-no-limit"
@@ -68,7 +70,7 @@ DEFECTS = {
     ),
     "timeout-too-early": Defect(
         "A request is cut after half of its limit.",
-        (f"{CUT}[0.2]", f"{CUT}[0.5]", f"{BOUNDARY}[0.5]"),
+        (f"{CUT}[0.2]", f"{CUT}[0.5]", f"{BOUNDARY}[0.5]", BACKEND),
         limit_changed(lambda limit: limit / 2),
     ),
     "timeout-too-late": Defect(
@@ -81,7 +83,7 @@ DEFECTS = {
     ),
     "timeout-as-502": Defect(
         "A request that is cut is answered with another status than documented.",
-        (f"{CUT}[0.05]", ALL_ATTEMPTS),
+        (f"{CUT}[0.05]", ALL_ATTEMPTS, f"{STATUSES}[cut-http]", f"{STATUSES}[cut-h2c]"),
         as_bad_gateway,
     ),
     "zero-is-one-second": Defect(

@@ -1,6 +1,7 @@
 """The embedded mesh with other documentation.
 
-An error after the last retry, a limit for every request, and a second way to write one.
+An error after the last retry, a header with the number of an attempt, a limit for every request, and a second way to
+write one.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ LIMIT = 1.0
 """Seconds."""
 
 EXHAUSTED = 503
+
+ATTEMPT_HEADER = "x-envoy-attempt-count"
 
 OFF = "0s"
 
@@ -39,7 +42,9 @@ class PromisesBroken(EnvoyMesh):
         self.documented = replace(
             self.documented,
             timeout=replace(self.documented.timeout, default=LIMIT, in_field=True),
-            retry=replace(self.documented.retry, exhausted_statuses=frozenset({EXHAUSTED})),
+            retry=replace(
+                self.documented.retry, exhausted_statuses=frozenset({EXHAUSTED}), attempt_header=ATTEMPT_HEADER
+            ),
         )
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
@@ -57,7 +62,10 @@ class PromisesKept(PromisesBroken):
 
 
 def keep_promises(_workload: str, resources: Resources) -> Resources:
-    """Limit what is not limited, and replace the last answer where retries are in force."""
+    """Limit what is not limited, number attempts, and replace the last answer where retries are in force."""
+    for configuration in resources["routes"]:
+        for host in configuration["virtual_hosts"]:
+            host["include_request_attempt_count"] = configuration["name"].startswith("outbound.")
     for action in parts.actions(resources):
         if action["timeout"] == OFF:
             action["timeout"] = f"{LIMIT}s"

@@ -1,5 +1,6 @@
 """The embedded mesh as one that can be upgraded without another Envoy at hand, soundly and with faults."""
 
+import asyncio
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
@@ -26,6 +27,15 @@ class RestartsCold(Upgradable):
         super().__init__(version, hot_restart=False, **named)
 
 
+class RestartsWithControlPlane(Upgradable):
+    """Restarts all sidecars when the control plane is upgraded."""
+
+    async def upgrade(self, version: str) -> None:
+        await super().upgrade(version)
+        await asyncio.gather(*(self._launcher.restart(plane.sidecar) for plane in self._planes.values()))
+        await self.settled()
+
+
 class OpenWhileUpgraded(Upgradable):
     """Takes plaintext everywhere until the upgrade is over."""
 
@@ -38,6 +48,9 @@ class OpenWhileUpgraded(Upgradable):
         self.publish(force=True)
         await self.settled()
         await super().upgrade(version)
+
+    async def upgrade_data_planes(self) -> None:
+        await super().upgrade_data_planes()
         self._open = False
         self.publish(force=True)
 

@@ -7,7 +7,16 @@ import pytest
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
-from pytest_meshcheck.model.policy import Failure, Mode, MutualTls, Policy, RequestsPerConnection, Retry, Timeout
+from pytest_meshcheck.model.policy import (
+    Failure,
+    Mode,
+    MutualTls,
+    Policy,
+    RequestsPerConnection,
+    Retry,
+    RetryBudget,
+    Timeout,
+)
 from tests.unit.rendering import CALLS, SERVER, TELL, golden
 
 GOLDEN = Path(__file__).parent / "golden-http-route"
@@ -16,6 +25,7 @@ POLICIES: dict[str, tuple[Policy, ...]] = {
     "retry-grpc": (Retry(SERVER, 1, on=frozenset({Failure.GRPC_UNAVAILABLE})),),
     "no-retries": CALLS["no-retries"],
     "no-limit": CALLS["no-limit"],
+    "budget": (Retry(SERVER, 1, frozenset({503})), RetryBudget(SERVER)),
     "together": (
         MutualTls(SERVER, Mode.STRICT),
         Retry(SERVER, 20, frozenset({503})),

@@ -83,6 +83,7 @@ HOLDS: dict[str, tuple[object, Sentence]] = {
     "cancelled": ((attempt(ending=AttemptEnding.CANCELLED),), lambda c: c.cancelled()),
     "served_once": (load(), lambda c: c.served_once()),
     "lost nothing": (load(), lambda c: c.lost_nothing(10, 1.0)),
+    "lost nothing, though it was late": (load(lateness=SLOW), lambda c: c.lost_nothing(10, 1.0)),
     "sent at least": (load(), lambda c: c.sent_at_least(10)),
     "kept_schedule": (load(lateness=Spread.of([1.0])), lambda c: c.kept_schedule(1.0)),
     "kept its schedule, though some failed": (
@@ -144,6 +145,12 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         "it was answered 200 after 500 ms, grpc-status 14",
     ),
     "refused": (ANSWERED, lambda c: c.refused(FORMS), "a refusal (reset)", "it was answered 200 after 500 ms"),
+    "refused too late": (
+        RESET,
+        lambda c: c.refused(FORMS, arrived=(STARTED,)),
+        "nothing to reach the application",
+        "1 attempts arrived",
+    ),
     "refused in another form": (
         exchange(Ending.TIMED_OUT),
         lambda c: c.refused(FORMS | {Answered(403)}),
@@ -408,6 +415,7 @@ def test_a_load_that_was_given_up_was_not_carried() -> None:
     [
         (load(lost=("r-1",)), "at least 11 requests"),
         (load(sent=11, lost=("r-1",), lateness=SLOW), "the machine to carry"),
+        (load(sent=11, overrun=True), "the machine to carry"),
     ],
 )
 def test_a_load_that_met_nothing_has_lost_nothing_to_speak_of(seen: LoadOutcome, said: str) -> None:

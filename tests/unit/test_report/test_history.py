@@ -111,12 +111,12 @@ def test_policies_keep_the_seconds_until_they_were_in_effect() -> None:
     assert kept.policies == {"Retry": (0.25, 2.0), "MutualTls": (1.5,)}
 
 
-def test_an_upgrade_has_its_loads_by_port() -> None:
-    loads = {"http": load(LoadSlice(sent=5)), "grpc": load(LoadSlice(sent=4))}
-    seen = Upgraded("1", "2", UpgradeBy.IN_PLACE, 3.0, loads, None, exchange("a"), 0.0, None)
+def test_an_upgrade_has_its_loads_by_part_and_port() -> None:
+    first, then = {"http": load(LoadSlice(sent=5))}, {"grpc": load(LoadSlice(sent=4))}
+    seen = Upgraded("1", "2", UpgradeBy.IN_PLACE, 3.0, first, then, None, exchange("a"), 0.0, None)
     kept = history([Entry("upgrade", "1 -> 2", seen)])
     assert kept
-    assert [line.name for line in kept.loads] == ["1 -> 2, http", "1 -> 2, grpc"]
+    assert [line.name for line in kept.loads] == ["1 -> 2, control plane, http", "1 -> 2, data planes, grpc"]
 
 
 def test_a_load_has_what_was_rotated_during_it_and_which_servers_changed_certificates() -> None:

@@ -1,0 +1,79 @@
+"""Streams that fail once their client has a part of the answer, which no retry can take back."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Answer,
+    Behaviour,
+    Body,
+    Capability,
+    Documented,
+    Failure,
+    MeshUnderTest,
+    Retry,
+    Workload,
+    check,
+    control,
+    expect,
+    needs,
+)
+
+KINDS = ("server-stream", "bidi")
+MESSAGE = Body(length=1000, seed=13)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """How a stream fails.
+
+    Attributes:
+        failure: The failure that the policy lists.
+        first: The same failure before any message, which is retried.
+        later: The failure after the first message.
+    """
+
+    failure: Failure
+    first: Answer
+    later: Answer
+
+
+BROKEN = {
+    "status": Broken(
+        Failure.GRPC_UNAVAILABLE, Answer(grpc_status=14, trailers_only=True), Answer(grpc_status=14, messages=1)
+    ),
+    "reset": Broken(Failure.RESET, Answer(behaviour=Behaviour.RESET), Answer(behaviour=Behaviour.RESET, messages=1)),
+}
+
+
+def listable(failure: Failure) -> pytest.MarkDecorator:
+    """Needs that a retry policy can list a failure."""
+
+    def lacking(documented: Documented) -> str:
+        return "" if failure in documented.retry.failures else f"{failure} cannot be listed for retries"
+
+    return needs(lacking)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("end", [pytest.param(name, marks=listable(one.failure)) for name, one in BROKEN.items()])
+@check(MUST, "retry.streams", uses={Capability.RETRY_GRPC})
+async def test_stream_is_never_replayed_after_first_message(
+    mesh: MeshUnderTest, client: Workload, plain_server: Workload, end: str, kind: str
+) -> None:
+    """A stream that fails after its first message is not begun anew, although the policy lists its failure.
+
+    The client has that message already, and would get it again. The same failure before any message is retried.
+    """
+    broken, call = BROKEN[end], {"kind": kind, "messages": 1, "body": MESSAGE}
+    async with mesh.policy(Retry(plain_server, 1, on={broken.failure})):
+        early = await client.get(plain_server, "grpc", request_id=await plain_server.answers(broken.first), **call)
+        broken_off = await plain_server.answers(broken.later, repeat=True)
+        late = await client.get(plain_server, "grpc", request_id=broken_off, **call)
+    control(await plain_server.attempts(early), "attempts where no message came").attempted(2)
+    expect(await plain_server.attempts(late), "attempts where one message came").attempted(1)
+    if end == "status":  # a reset may overtake the message
+        expect(late.messages, "messages at the client").equals(1)
+    expect(late.served, "whether it ends well").equals(False)

@@ -1,1 +1,0 @@
-"""Upgrades: a mesh's behaviour while it is moved to another version."""
