@@ -53,8 +53,7 @@ async def test_control_plane_outage_changes_nothing(
                 await goes_on(mesh, server, load)
             await goes_on(mesh, server, load)
         echo = await stream.echo()
-        expect(refused, "plaintext").refused(mesh.refusals.plaintext)
-        expect(await server.attempts(refused)).never_arrived()
+        expect(refused, "plaintext").refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
         expect(load.result).lost_nothing(MEETING, mesh.tolerance)
         expect(echo, "the stream that was open all the while").answered()
 
@@ -80,8 +79,7 @@ async def test_policies_act_after_control_plane_outage(
             return await outsider.get(server)
 
         refused = await mesh.until_refused("plaintext", call, mesh.documented.outage.reconnects_within + mesh.tolerance)
-        expect(refused).refused(mesh.refusals.plaintext)
-        expect(await server.attempts(refused)).never_arrived()
+        expect(refused).refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
         control(await client.get(server)).answered()
 
 
@@ -90,8 +88,7 @@ async def plaintext_to_newcomer(mesh: MeshUnderTest, outsider: Workload, spec: W
     try:
         async with mesh.deploy(spec) as newcomer:
             refused = await outsider.get(newcomer.service)
-            expect(refused).refused(mesh.refusals.plaintext)
-            expect(await newcomer.service.attempts(refused)).never_arrived()
+            expect(refused).refused(mesh.refusals.plaintext, arrived=await newcomer.service.attempts(refused))
             return refused
     except Inconclusive as why:
         mesh.measure("a new workload does not start", str(why))

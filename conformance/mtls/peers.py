@@ -80,8 +80,9 @@ async def client_is_refused(
             control(await mesh.tls_request(outsider, server, good(mesh, identity), port)).answered()
             refused = await mesh.tls_request(outsider, server, hostile(mesh, identity), port)
             subject = f"{port}, {what}" if what else port
-            expect(refused, subject).refused(mesh.refusals.client)
-            expect(judged_by_bytes(mesh, await server.attempts(refused)), subject).never_arrived()
+            expect(refused, subject).refused(
+                mesh.refusals.client, arrived=judged_by_bytes(mesh, await server.attempts(refused))
+            )
 
 
 def judged_by_bytes(mesh: MeshUnderTest, attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
@@ -105,8 +106,7 @@ async def server_is_refused(
     await is_reached(mesh, client, impostor, port, via)
     await mesh.impersonate(impostor, hostile(mesh, identity), port)
     refused = await client.get(impostor, port, via)
-    expect(refused, what).refused(mesh.refusals.server)
-    expect(await impostor.attempts(refused), what).never_arrived()
+    expect(refused, what).refused(mesh.refusals.server, arrived=await impostor.attempts(refused))
 
 
 def insist_on_impostors(mesh: MeshUnderTest, port: str, via: Via) -> None:

@@ -20,5 +20,4 @@ async def is_handled(
     if mode is Mode.PERMISSIVE:
         expect(seen, what).answered()
         return
-    expect(seen, what).refused(mesh.refusals.plaintext)
-    expect(await server.attempts(seen), what).never_arrived()
+    expect(seen, what).refused(mesh.refusals.plaintext, arrived=await server.attempts(seen))

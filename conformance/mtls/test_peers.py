@@ -48,8 +48,7 @@ async def test_client_without_certificate_is_refused(
         control(await client.get(server, port)).answered()
         refused = await mesh.tls_request(outsider, server, None, port)
         control(refused.tls is not None, "the server speaks TLS").is_true(otherwise=f"no handshake: {refused.detail}")
-        expect(refused).refused(mesh.refusals.client)
-        expect(judged_by_bytes(mesh, await server.attempts(refused))).never_arrived()
+        expect(refused).refused(mesh.refusals.client, arrived=judged_by_bytes(mesh, await server.attempts(refused)))
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -137,5 +136,6 @@ async def test_protocol_floor(mesh: MeshUnderTest, server: Workload, outsider: W
             patience = UNKNOWN_PROTOCOL * mesh.scale
             how = {"request": {"patience": patience}, "minimum": version, "maximum": version}
             refused = await mesh.tls_request(outsider, server, credentials, port, **how)
-            expect(refused, port).refused(mesh.refusals.client)
-            expect(judged_by_bytes(mesh, await server.attempts(refused)), port).never_arrived()
+            expect(refused, port).refused(
+                mesh.refusals.client, arrived=judged_by_bytes(mesh, await server.attempts(refused))
+            )

@@ -56,8 +56,7 @@ async def test_plaintext_is_refused(
         for port in PORTS:
             control(await client.get(server, port), port).answered()
             refused = await outsider.get(server, port, via)
-            expect(refused, port).refused(mesh.refusals.plaintext)
-            expect(await server.attempts(refused), port).never_arrived()
+            expect(refused, port).refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
 
 
 @pytest.mark.parametrize("ports", STRICT_PORTS)
@@ -76,8 +75,7 @@ async def test_plaintext_is_refused_on_every_strict_port(
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE, dict.fromkeys(strict, Mode.STRICT))):
         for port in strict:
             refused = await outsider.get(server, port)
-            expect(refused, port).refused(mesh.refusals.plaintext)
-            expect(await server.attempts(refused), port).never_arrived()
+            expect(refused, port).refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
         unlisted = next(port for port in ("tcp", "http") if port not in strict)
         expect(await outsider.get(server, unlisted), "a port that is not listed").answered()
 
@@ -99,8 +97,7 @@ async def test_plaintext_is_refused_for_tcp_and_grpc(
         control(await client.get(server, port)).answered()
         refused = await outsider.get(server, port, **({"patience": SILENCE * mesh.scale} if silent else {}))
         forms = mesh.refusals.silence if silent else mesh.refusals.plaintext
-        expect(refused).refused(forms)
-        expect(await server.attempts(refused)).never_arrived()
+        expect(refused).refused(forms, arrived=await server.attempts(refused))
 
 
 @pytest.mark.parametrize("port", ["http", "grpc", "tcp"])

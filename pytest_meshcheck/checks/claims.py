@@ -119,15 +119,20 @@ class ExchangeClaims(Claims[Exchange]):
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
         return self.require_in_time(good, f"an answer with grpc-status {status}", described(self.seen), self._timing())
 
-    def refused(self, forms: Collection[Form]) -> Exchange:
-        """It was refused in one of the documented forms. A closed port is not a refusal."""
+    def refused(self, forms: Collection[Form], *, arrived: tuple[Attempt, ...] = ()) -> Exchange:
+        """It was refused in one of the documented forms, and none of it ``arrived`` at an application.
+
+        A closed port is not a refusal.
+        """
         if self.seen.ending in NOBODY_THERE:
             fail_stimulus("a refusal", f"nobody listens at {self.seen.remote}: {described(self.seen)}")
-            return self.seen
-        good = any(takes_form(self.seen, form) for form in forms)
-        rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
-        expected = f"a refusal ({' or '.join(sorted(map(str, forms)))})"
-        return self.require_in_time(good, expected, described(self.seen), rests_on, leak=self.seen.served)
+        else:
+            good = any(takes_form(self.seen, form) for form in forms)
+            rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()
+            expected = f"a refusal ({' or '.join(sorted(map(str, forms)))})"
+            self.require_in_time(good, expected, described(self.seen), rests_on, leak=self.seen.served)
+        AttemptsClaims(arrived, self.fail, self.what).never_arrived()
+        return self.seen
 
     def body(self, length: int, sha256: str) -> Exchange:
         """The body is complete and unaltered."""

@@ -145,6 +145,12 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         "it was answered 200 after 500 ms, grpc-status 14",
     ),
     "refused": (ANSWERED, lambda c: c.refused(FORMS), "a refusal (reset)", "it was answered 200 after 500 ms"),
+    "refused too late": (
+        RESET,
+        lambda c: c.refused(FORMS, arrived=(STARTED,)),
+        "nothing to reach the application",
+        "1 attempts arrived",
+    ),
     "refused in another form": (
         exchange(Ending.TIMED_OUT),
         lambda c: c.refused(FORMS | {Answered(403)}),
