@@ -3,8 +3,11 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from pytest_meshcheck.suite import (
     MUST,
+    Answer,
     Body,
     Capability,
     MeshUnderTest,
@@ -13,6 +16,7 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
+    slow,
 )
 
 RATE = 40
@@ -26,15 +30,18 @@ PATIENCE = 60.0
 """Seconds that the request that is under way may take."""
 
 
+@pytest.mark.parametrize("seconds", [pytest.param(0.0, id="at-once"), pytest.param(20.0, id="20-s", marks=slow)])
 @check(MUST, "lifecycle.drain", proves={Capability.PROXY_REPLACEMENT}, disruptive=True)
-async def test_data_plane_restart_drains(mesh: MeshUnderTest, client: Workload) -> None:
+async def test_data_plane_restart_drains(mesh: MeshUnderTest, client: Workload, seconds: float) -> None:
     """While the data plane of a server is replaced, a request under way is finished, and no other one is lost.
 
-    The second half of that request is sent once the new data plane works.
+    The second half of that request is sent once the new data plane works, and is answered so many seconds later. The
+    others are made on new connections, where the mesh can bound the reuse of connections.
     """
-    async with mesh.deploy(WorkloadSpec("blue", "draining", calls=False, replaceable=True)) as deployed:
+    spec = WorkloadSpec("blue", "draining", calls=False, replaceable=True)
+    async with mesh.deploy(spec) as deployed, mesh.policy(*mesh.fresh_connections(deployed.service)):
         server, replaced = deployed.service, asyncio.Event()
-        under_way = await server.answers(200)
+        under_way = await server.answers(Answer(delay=seconds))
         sending = asyncio.ensure_future(
             client.in_two_parts(
                 server,

@@ -31,10 +31,12 @@ STORMS = {
     "half": (50.0, 100),
     "default-of-1000": (None, 1000),
 }
-HELD = 0.4
+HELD = 0.3
 """Seconds for which each retry is held before it fails, so that many are in flight together."""
 STREAMS = 100
 """Requests on one connection."""
+PACE = 0.05
+"""Seconds that a busy machine needs to begin one request."""
 
 
 def in_flight(attempts: Sequence[Attempt]) -> int:
@@ -52,14 +54,20 @@ async def fail_at_once(client: Workload, server: Workload, number: int) -> tuple
     """The attempts of so many requests, none of which is whole, and so fails, before all of them have arrived."""
     storm, answers = new_id(), (Answer(status=503), Answer(status=503, delay=HELD))
     ids = [await server.answers(*answers, request_id=f"{storm}-{one}") for one in range(number)]
+    patience = client.patience + number * PACE
     halves = {"protocol": Protocol.H2C, "method": "POST", "body": Body(length=2), "pause_after": 1}
-    arrived = asyncio.gather(*(server.wait_for_attempts(one) for one in ids))
+    arrived = asyncio.gather(*(server.wait_for_attempts(one, patience=patience) for one in ids))
     async with AsyncExitStack() as connections:
         kept = (connections.enter_async_context(client.kept_connection()) for _ in range(math.ceil(number / STREAMS)))
         names = [await one for one in kept]
         sent = (
             client.in_two_parts(
-                server, asyncio.shield(arrived), request_id=one, connection=names[place // STREAMS], **halves
+                server,
+                asyncio.shield(arrived),
+                request_id=one,
+                connection=names[place // STREAMS],
+                patience=patience,
+                **halves,
             )
             for place, one in enumerate(ids)
         )

@@ -16,6 +16,7 @@ from pytest_meshcheck.suite import (
     Capability,
     Documented,
     MeshUnderTest,
+    Protocol,
     Retry,
     Workload,
     check,
@@ -61,13 +62,13 @@ async def test_backoff(mesh: MeshUnderTest, client: Workload, server: Workload) 
     """How long a data plane waits before each retry, and whether it waits as long as ``Retry-After`` asks for.
 
     Recorded are the least, the median and the longest pause before each retry. Judged is only that no attempt begins
-    before the one before it has ended.
+    before the one before it has ended. Over HTTP/2, where no attempt waits for a connection of its own.
     """
     failed = Answer(status=503, delay=SECONDS)
     ids = [await server.answers(failed, repeat=True) for _ in range(REQUESTS)]
     asked = await server.answers(Answer(status=503, headers=(("retry-after", str(LATER)),)))
     async with mesh.policy(Retry(server, RETRIES, statuses={503})):
-        await asyncio.gather(*(client.get(server, request_id=one) for one in (*ids, asked)))
+        await asyncio.gather(*(client.get(server, request_id=one, protocol=Protocol.H2C) for one in (*ids, asked)))
     attempts = [await server.attempts(one) for one in ids]
     control(min(map(len, attempts)), "attempts of a request that keeps failing").at_least(2)
     for number, seconds in enumerate(zip(*map(pauses, attempts), strict=False), start=1):

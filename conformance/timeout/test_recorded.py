@@ -1,5 +1,6 @@
 """What a limit covers beyond the wait for an answer: recorded, as specifications leave it open."""
 
+import asyncio
 import hashlib
 
 import pytest
@@ -29,7 +30,7 @@ WHOLE = BODY.length, hashlib.sha256(seeded_bytes(BODY.seed, BODY.length)).hexdig
 PROTOCOLS = {"http": {}, "h2c": {"protocol": Protocol.H2C}}
 
 
-async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+async def too_late(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """Control: an answer that begins too late is cut."""
     late = await client.get(server, request_id=await server.answers(Answer(delay=LIMIT + PAUSE)))
     control(late, "an answer that begins too late").answered(mesh.documented.timeout.status)
@@ -45,9 +46,10 @@ async def test_response_body_after_headers(
     Recorded is whether it is cut. Judged is only that a client can see it: a part of it never passes for the whole.
     """
     async with mesh.policy(Timeout(server, LIMIT)):
-        await limit_acts(mesh, client, server)
         slow = await server.answers(Answer(body=BODY, body_delay=PAUSE))
-        answer = await client.get(server, request_id=slow, **PROTOCOLS[protocol])
+        answer, _ = await asyncio.gather(
+            client.get(server, request_id=slow, **PROTOCOLS[protocol]), too_late(mesh, client, server)
+        )
     cut = answer.ending is not Ending.ANSWERED
     mesh.measure("an answer that ends after its limit is", f"cut after {answer.seconds:.3f} s" if cut else "passed on")
     control(answer.status, "the status that came within the limit").equals(200)
@@ -64,8 +66,9 @@ async def test_slow_upload(mesh: MeshUnderTest, client: Workload, server: Worklo
     the documented way, and that it has arrived whole where it is not cut.
     """
     async with mesh.policy(Timeout(server, LIMIT)):
-        await limit_acts(mesh, client, server)
-        answer = await client.post(server, BODY, body_delay=PAUSE, **PROTOCOLS[protocol])
+        answer, _ = await asyncio.gather(
+            client.post(server, BODY, body_delay=PAUSE, **PROTOCOLS[protocol]), too_late(mesh, client, server)
+        )
     cut = answer.status != 200
     mesh.measure("the clock starts with", "the first byte of the request" if cut else "the end of the request")
     expect(answer).answered({200, mesh.documented.timeout.status})

@@ -12,7 +12,7 @@ import msgspec
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
 from tests.falsify import clauses
-from tests.falsify.table import DEFECTS, ROOT, SUITE, checks, of_upgrade
+from tests.falsify.table import DEFECTS, ROOT, SUITE, checks, node, of_upgrade
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
@@ -25,7 +25,7 @@ GOING_ON = ("-p", "tests.falsify.going_on")
 PROCESSORS = len(os.sched_getaffinity(0))
 
 BATCHES = 12
-"""Runs that the defects are spread over: each starts pytest once, and collects only the families concerned."""
+"""Runs that the defects are spread over: each starts pytest once, and collects only the checks concerned."""
 
 PATIENCE = 1200.0
 """Seconds after which a run is given up."""
@@ -59,13 +59,13 @@ class Run:
         name: What it is called.
         meshes: For ``--mesh``, one after the other.
         arguments: More arguments for pytest.
-        folders: The folders of the suite whose checks are collected.
+        collected: The parts of the suite that are collected.
     """
 
     name: str
     meshes: tuple[str, ...]
     arguments: tuple[str, ...] = ()
-    folders: tuple[str, ...] = (SUITE.name,)
+    collected: tuple[str, ...] = (SUITE.name,)
 
     def __str__(self) -> str:
         return self.name
@@ -88,7 +88,7 @@ class Run:
 def command(run: Run, directory: Path) -> tuple[str, ...]:
     """What a run is started by; reports go to ``directory``."""
     return (
-        *(sys.executable, "-m", "pytest", *run.folders, "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
+        *(sys.executable, "-m", "pytest", *run.collected, "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
         *(f"--mesh={mesh}" for mesh in run.meshes),
         *(f"--mesh-report={directory}", "--mesh-artifacts=never", *run.arguments),
     )
@@ -140,9 +140,8 @@ def planted(names: Iterable[str]) -> Mapping[str, Run]:
 def _one_by_one(batch: str, names: Sequence[str]) -> Run:
     """Each defect is the name of a mesh, and part of the names of the checks that are to meet it."""
     chosen = (f"{name} and ({' or '.join(DEFECTS[name].kills)})" for name in names)
-    families = dict.fromkeys(check.partition("/")[0] for name in names for check in DEFECTS[name].checks)
-    folders = tuple(f"{SUITE.name}/{family}" for family in families)
-    return Run(batch, tuple(names), ("-k", " or ".join(f"({one})" for one in chosen), *GOING_ON), folders)
+    collected = tuple(dict.fromkeys(node(check) for name in names for check in DEFECTS[name].checks))
+    return Run(batch, tuple(names), ("-k", " or ".join(f"({one})" for one in chosen), *GOING_ON), collected)
 
 
 def survivors(name: str, verdicts: Verdicts) -> Mapping[str, str]:

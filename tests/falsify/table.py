@@ -1,6 +1,7 @@
 """Every planted defect by its name, and which defects kill a check."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from pytest_meshcheck.checks.check_ids import known_ids
@@ -87,3 +88,12 @@ def of_upgrade(check: str) -> bool:
 def killers() -> Mapping[str, tuple[str, ...]]:
     """By check, the names of the defects that have to kill it."""
     return {check: tuple(name for name, defect in DEFECTS.items() if check in defect.checks) for check in checks()}
+
+
+@cache
+def node(check: str) -> str:
+    """The function of a check in its file, as pytest collects it."""
+    family, _, name = check.partition("/")
+    function = f"test_{name.replace('-', '_')}"
+    (path,) = (path for path in (SUITE / family).glob("test_*.py") if f"async def {function}(" in path.read_text())
+    return f"{path.relative_to(ROOT)}::{function}"

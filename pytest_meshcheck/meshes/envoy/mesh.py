@@ -18,7 +18,7 @@ from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
 from pytest_meshcheck.meshes.envoy.process import binary
 from pytest_meshcheck.meshes.envoy.process.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET
 from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryServer, Subscriber
-from pytest_meshcheck.meshes.envoy.process.hot_restart import Generation, workload_of
+from pytest_meshcheck.meshes.envoy.process.hot_restart import PATIENT_ENDS, Generation, workload_of
 from pytest_meshcheck.meshes.envoy.process.launcher import Launcher
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
 from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
@@ -335,11 +335,16 @@ class EnvoyMesh(Mesh):
         certificate = Certificate(self.authority, uri, term, self._in_service, self.publish)
         await certificate.begin(self._patience)
         platform, name = self._of_platform(), str(member).replace("/", ".")
-        generation = Generation(member.line) if self._hot_restart or member.spec.replaceable else None
+        generation = self._generation(member)
         admin = platform.socket(f"{name}/{ADMIN_SOCKET}")
         plane = DataPlane(member, Sidecar(str(member), platform.directory / name, admin, generation), certificate)
         self._planes[str(member)] = plane
         return plane
+
+    def _generation(self, member: Member) -> Generation | None:
+        if member.spec.replaceable:
+            return Generation(member.line, ends=PATIENT_ENDS)
+        return Generation(member.line) if self._hot_restart else None
 
     async def _remove(self, plane: DataPlane) -> None:
         del self._planes[str(plane.member)]

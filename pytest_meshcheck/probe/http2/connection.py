@@ -5,6 +5,9 @@ import h2.connection
 import h2.settings
 from h2.errors import ErrorCodes
 
+STREAMS = 10_000
+"""Streams that a peer may have open on one connection."""
+
 WINDOW = 1 << 20
 """Bytes that the peer may send ahead on one stream."""
 
@@ -20,6 +23,9 @@ def client_side() -> h2.connection.H2Connection:
 def server_side(*, validate_inbound_headers: bool = True) -> h2.connection.H2Connection:
     """The server's end, begun: its settings wait to be sent."""
     http = _connection(client_side=False, validate_inbound_headers=validate_inbound_headers)
+    # Acknowledged at once: a proxy opens streams before it knows the limit, and h2 would end the connection.
+    http.local_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = STREAMS
+    http.local_settings.acknowledge()
     http.initiate_connection()
     http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW})
     http.increment_flow_control_window(WINDOW * 8)

@@ -17,7 +17,7 @@ from tests.falsify.meshes.restarts import (
 
 SERVER_RESTART = "mtls/no-plaintext-while-data-plane-restarts"
 CLIENT_RESTART = "mtls/client-sends-no-plaintext-while-its-data-plane-restarts"
-DRAINS = "lifecycle/data-plane-restart-drains"
+DRAINS = "lifecycle/data-plane-restart-drains[at-once]"
 OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
 RETURN = "lifecycle/policies-act-after-control-plane-outage"
 NEWCOMERS = "lifecycle/new-workload-fails-closed"

@@ -95,7 +95,7 @@ def each_retried(change: Callable[[Part], None]) -> Plant:
 
 def hedged(action: Part) -> None:
     action["hedge_policy"] = {"hedge_on_per_try_timeout": True}
-    action["retry_policy"]["per_try_timeout"] = "0.02s"
+    action["retry_policy"]["per_try_timeout"] = "0.005s"
 
 
 def only_get(action: Part) -> None:

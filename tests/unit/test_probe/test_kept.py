@@ -13,6 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 H2C = m.Protocol.H2C
 HTTP = [m.Protocol.HTTP1, H2C]
+HALVES = {"body": m.Body(length=2), "pause_after": 1, "patience": 20}
 
 
 async def closed(pair: Any, name: str) -> None:
@@ -110,3 +111,18 @@ async def test_other_protocols_have_no_such_connections(pair: Any) -> None:
         request_id="no-kept", address=pair.ports["tcp"], protocol=m.Protocol.TCP, connection="no-kept"
     )
     assert error == "connections of tcp are not kept; those of these are: http/1.1, h2c"
+
+
+async def test_hundreds_of_streams_share_a_connection(pair: Any) -> None:
+    """A data plane puts the requests of a storm on one connection."""
+    await pair.send("many-first", protocol=H2C, connection="many")
+    sent = (
+        pair.send(f"many-{number}", protocol=H2C, connection="many", method="POST", **HALVES) for number in range(250)
+    )
+    sending = [asyncio.ensure_future(one) for one in sent]
+    await asyncio.gather(*(pair.arrived(f"many-{number}") for number in range(250)))
+    for number in range(250):
+        assert await pair.client.call(m.Resume(f"many-{number}")) == m.Done()
+    seen = await asyncio.gather(*sending)
+    await closed(pair, "many")
+    assert {one.status for one in seen} == {200}

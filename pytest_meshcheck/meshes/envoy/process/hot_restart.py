@@ -4,12 +4,15 @@ A connection stays with the process that accepted it. While it drains, it closes
 the rest breaks when it ends (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/operations/hot_restart).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DRAINS = 3
 ENDS = 5
 """Seconds from the start of the new process until the old one has closed what it can, and until it ends."""
+
+PATIENT_ENDS = 60
+"""The same for a sidecar whose replacement a check ends itself."""
 
 SOCKETS = "hot"
 """The path prefix of the Unix sockets between both processes, relative to their working directory."""
@@ -34,17 +37,19 @@ class Generation:
     Attributes:
         base: The base id, which distinguishes the sequence from all other sidecars on this machine.
         epoch: Its position in the sequence, from 0.
+        ends: Seconds from the start of its successor until it ends.
     """
 
     base: int
     epoch: int = 0
+    ends: int = ENDS
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The command-line arguments for Envoy."""
         return (
             *("--base-id", str(self.base), "--restart-epoch", str(self.epoch), "--socket-path", SOCKETS),
-            *("--drain-time-s", str(DRAINS), "--parent-shutdown-time-s", str(ENDS)),
+            *("--drain-time-s", str(DRAINS), "--parent-shutdown-time-s", str(self.ends)),
         )
 
     def name(self, workload: str) -> str:
@@ -54,7 +59,7 @@ class Generation:
     @property
     def successor(self) -> "Generation":
         """The next process in the sequence."""
-        return Generation(self.base, self.epoch + 1)
+        return replace(self, epoch=self.epoch + 1)
 
     def forget(self) -> None:
         """Remove the shared memory that the sequence leaves behind."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.process.bootstrap import command
-from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.children import Child
@@ -66,8 +65,9 @@ class Launcher:
     async def succeed(self, sidecar: Sidecar) -> None:
         """Start a new process that takes over, and wait until the old one has drained and ended."""
         old = await self.take_over(sidecar)
+        ends = sidecar.generation.ends if sidecar.generation else 0
         try:
-            await asyncio.wait_for(old.process.wait(), ENDS + self.patience)
+            await asyncio.wait_for(old.process.wait(), ends + self.patience)
         except TimeoutError as late:
             raise Inconclusive(f"the replaced {old.name} does not end") from late
         finally:
