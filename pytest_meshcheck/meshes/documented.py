@@ -78,7 +78,7 @@ class IdentityPromises(Promises):
     """Who is calling, and what headers tell of it.
 
     Attributes:
-        headers: Headers by which a server's application is told the caller's identity.
+        headers: Headers that pass the caller's identity to a server's application.
         obeyed: Control headers by which an enrolled application may steer its own data plane.
         sent_outside: Headers of the mesh that also go to servers, and in answers to clients, outside of the mesh.
     """
@@ -196,7 +196,7 @@ class RotationPromises(Promises):
         leaf_lifetime: The shortest lifetime of workload certificates that the mesh can be set to.
         leaf_renewed_within: Latest renewal after issue, for certificates of that lifetime.
         issuer_acts_within: From the change of an issuer until every new leaf chains to it, at that lifetime.
-        roots_act_within: From a change of the roots until every data plane goes by it.
+        roots_act_within: From a change of the roots until it is in force in every data plane.
         roots_reach_running: Whether a data plane that runs learns of a change of the roots; where not, its workload is
             to be restarted, and the suite does that as soon as the change has begun.
     """

@@ -139,7 +139,7 @@ BY_SPIRE = _without_mutual_tls(
 BELOW_LINKERD = _without_mutual_tls(
     "Linkerd is the mesh, Cilium the network below it",
     LINKERD_DOCS,
-    Claim(False, LINKERD_DOCS, "Linkerd encrypts, Cilium is not told to"),
+    Claim(False, LINKERD_DOCS, "Linkerd encrypts, and encryption by Cilium is off"),
 )
 
 NO_STRICT = "ztunnel is given an empty list of authorization policies, plaintext is always accepted"
@@ -168,7 +168,7 @@ BY_ZTUNNEL: Claims = {
     Capability.REQUIRED_MTLS: Claim(
         False, ZTUNNEL_TEST, "ztunnel calls pods of namespaces that are not enrolled in plaintext"
     ),
-    Capability.PEER_IDENTITY: Claim(False, ZTUNNEL, "ztunnel works on layer 4: the application is told nothing"),
+    Capability.PEER_IDENTITY: Claim(False, ZTUNNEL, "ztunnel works on layer 4, and passes on no identity"),
     Capability.CUSTOM_AUTHORITY: Claim(False, ZTUNNEL, OWN_AUTHORITY),
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, THIRTY_DAYS),
     Capability.ISSUER_ROTATION: Claim(False, ZTUNNEL, OWN_AUTHORITY),

@@ -72,8 +72,8 @@ CLAIMS: Mapping[Capability, Claim] = {
 STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504)
 
 REFUSED: frozenset[Form] = frozenset({Ending.RESET, Ending.CLOSED, Answered(403), Answered(grpc_status=7)})
-"""HTTP and gRPC callers are told so, others lose their connection. A TLS handshake alone is never refused for lack of a
-certificate: that is for the policy to judge."""
+"""HTTP and gRPC callers get an error, others lose their connection. A TLS handshake alone is never refused for lack of
+a certificate: that is for the policy to judge."""
 
 DOCUMENTED = Documented(
     mtls=MtlsPromises(

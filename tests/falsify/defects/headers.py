@@ -55,8 +55,8 @@ DEFECTS = {
         (f"{CONTROL}[destination-enrolled]", f"{CONTROL}[destination-outsider]"),
         path_taken_from_header,
     ),
-    "callers-told-to-everybody": Defect(
-        "Data planes tell every server about the caller, also servers outside of the mesh.",
+    "callers-shown-to-everybody": Defect(
+        "Data planes pass the caller's identity to every server, also outside of the mesh.",
         (f"{LEAKS}[http]", f"{LEAKS}[grpc]"),
         callers_told_to_everybody,
     ),

@@ -124,8 +124,8 @@ DEFECTS = {
         (f"{OPAQUE}[request]", f"{OPAQUE}[proxy-protocol]"),
         origin_line_added,
     ),
-    "no-identity-told": Defect(
-        "The server's application is not told who calls.",
+    "no-identity-passed": Defect(
+        "The server's application does not learn who calls.",
         (f"{SEES}[http]", f"{SEES}[grpc]"),
         header_details("SANITIZE", "SANITIZE"),
     ),

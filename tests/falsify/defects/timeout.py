@@ -96,7 +96,7 @@ DEFECTS = {
         "A gRPC call that is cut ends with UNAVAILABLE in place of DEADLINE_EXCEEDED.", (GRPC,), as_unavailable
     ),
     "cancellation-kept-from-server": Defect(
-        "The application is not told that its caller has given up.",
+        "The application does not learn that its caller has given up.",
         (f"{CANCELLATION}[http]", f"{CANCELLATION}[h2c]", f"{CANCELLATION}[grpc]", f"{PER_TRY}[alone]"),
         mesh=CancellationKept,
     ),

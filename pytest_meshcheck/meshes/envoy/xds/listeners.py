@@ -80,7 +80,7 @@ def _inbound_filter(inbound: Inbound, name: str) -> Resource:
 
 
 def _http(port: Port, name: str, **fields: Any) -> Resource:
-    """Without being told which upgrades to pass, Envoy refuses them all with 403."""
+    """Envoy refuses every upgrade that is not listed, with 403."""
     upgrade = port.protocol.facts.upgrade
     upgrades = {} if upgrade is None else {"upgrade_configs": [{"upgrade_type": upgrade}]}
     return connection_manager(name, rds=_rds(name), **upgrades, **fields)
