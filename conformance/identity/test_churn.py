@@ -19,8 +19,8 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
-LIVES = (6, pytest.param(100, marks=slow))
-AT_ONCE = 3
+LIVES = (4, pytest.param(100, marks=slow))
+AT_ONCE = 2
 """Workloads that live at the same time."""
 PORTS = (Port("http", Protocol.HTTP1),)
 

@@ -3,6 +3,7 @@
 from pytest_meshcheck.suite import (
     MAY,
     SHOULD,
+    Attempt,
     Capability,
     Exchange,
     MeshUnderTest,
@@ -24,19 +25,26 @@ UNHURRIED = 0.02
 """Seconds between two requests."""
 
 
-async def meets_stranger(mesh: MeshUnderTest, client: Workload, member: Workload, stranger: Workload) -> str:
-    """Call a service until its stranger matters: served in plaintext, or refused; empty if it never does."""
+async def with_stranger(
+    mesh: MeshUnderTest, client: Workload, member: Workload, stranger: Workload
+) -> tuple[list[Exchange], tuple[Attempt, ...]]:
+    """Requests to a service from the moment on at which a stranger joins it, and those of them that reach the stranger.
+
+    They go on until one is led there, or until data planes know of it; what becomes of that one is recorded.
+    """
     seen: list[Exchange] = []
 
     async def call() -> str:
         seen.append(await client.get(member))
         if await stranger.attempts(seen[-1]):
-            return "plaintext"
+            return "called in plaintext"
         return "" if seen[-1].served else "refused"
 
     within = mesh.documented.policies_act_within + mesh.tolerance
     became, _ = await converge(call, bool, within, every=UNHURRIED)
-    return became
+    mesh.measure("an endpoint without identity is", became or "left alone")
+    seen += [await client.get(member) for _ in range(MORE)]
+    return seen, tuple([attempt for one in seen for attempt in await stranger.attempts(one)])
 
 
 @check(SHOULD, "mtls.downgrade", proves={Capability.REQUIRED_MTLS}, uses={Capability.MTLS})
@@ -50,12 +58,12 @@ async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsid
     async with mesh.deploy(WorkloadSpec("blue", "half-enrolled", ports=PORTS, calls=False)) as deployed:
         member = deployed.service
         await mesh.shown_chain(outsider, member)
-        async with mesh.policy(RequireMutualTls(member)), mesh.stranger(member) as stranger:
-            control(await outsider.get(stranger), "the stranger itself").answered()
-            mesh.measure("an endpoint without identity is", await meets_stranger(mesh, client, member, stranger))
-            for _ in range(MORE):
-                seen = await client.get(member)
-                expect(await stranger.attempts(seen), "at the endpoint without identity").never_arrived()
+        async with mesh.policy(RequireMutualTls(member)):
+            control(await client.get(member), "the enrolled endpoint alone").answered()
+            async with mesh.stranger(member) as stranger:
+                control(await outsider.get(stranger), "the stranger itself").answered()
+                _, arrived = await with_stranger(mesh, client, member, stranger)
+                expect(arrived, "at the endpoint without identity").never_arrived()
 
 
 @check(MAY, "mtls.downgrade", uses={Capability.MTLS})
@@ -70,8 +78,6 @@ async def test_downgrade_is_recorded(mesh: MeshUnderTest, client: Workload, outs
         await mesh.shown_chain(outsider, member)
         async with mesh.stranger(member) as stranger:
             control(await outsider.get(stranger), "the stranger itself").answered()
-            became = await meets_stranger(mesh, client, member, stranger)
-            mesh.measure("an endpoint without identity is", became or "left alone")
-            seen = [await client.get(member) for _ in range(MORE)]
-            reached = [one for one in seen if await member.attempts(one)]
+            seen, _ = await with_stranger(mesh, client, member, stranger)
+            reached = [one for one in seen[-MORE:] if await member.attempts(one)]
             expect(bool(reached), "the enrolled endpoint").is_true(otherwise="no request reaches it any more")

@@ -27,6 +27,8 @@ from .authorities import UNHURRIED
 
 RATE = 50
 """Requests per second while the authority is away."""
+IN_TIME = "a request before the outage"
+"""It waits for the policy about connections, which no data plane gets while its control plane is away too."""
 ENOUGH = 15
 OVERDUE = 5
 """Requests of that load after a renewal has certainly fallen due."""
@@ -94,9 +96,10 @@ async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, ou
     """
     due, heals = mesh.documented.outage.renewal_due, mesh.documented.outage.heals_within
     async with outlasting_pair(mesh) as (client, server), mesh.policy(*mesh.fresh_connections(server)):
+        control(await client.get(server), IN_TIME).answered()
         first = await lasting(mesh, outsider, client, server)
-        old = (await shown(mesh, outsider, server)).leaf
         async with mesh.disruptions.authority_outage():
+            old = (await shown(mesh, outsider, server)).leaf
             async with client.load(server, RATE) as load:
                 last = f"{load.request_id}-{round(RATE * due) + OVERDUE}"
                 await server.wait_for_attempts(last, patience=due + mesh.tolerance)
@@ -157,6 +160,7 @@ async def long_outage(mesh: MeshUnderTest) -> LongOutage:
         return await client.get(server)
 
     async with mesh.policy(*mesh.fresh_connections(server)), client.stream(server) as stream:
+        control(await call(), IN_TIME).answered()
         async with mesh.disruptions.authority_outage() as outage:
             old = await shown(mesh, outsider, server)
             end = old.leaf.not_valid_after_utc.timestamp()

@@ -55,6 +55,7 @@ class WorkloadSpec:
             and where the mesh does not let it be set.
         ports: The ports that it serves.
         calls: Whether it calls others; otherwise its data plane needs no configuration for them.
+        grace: Seconds for which its application goes on after it has been asked to end, on platforms that ask.
         replica: The number of the endpoint behind the service, from 1.
         replicas: The number of endpoints of the service.
         replaceable: Whether its data plane has to be replaceable, which some meshes must know at its start.
@@ -67,6 +68,7 @@ class WorkloadSpec:
     renewed_after: float | None = None
     ports: tuple[Port, ...] = PORTS
     calls: bool = True
+    grace: float = 1.0
     replica: int = 1
     replicas: int = 1
     replaceable: bool = False

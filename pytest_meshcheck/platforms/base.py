@@ -112,6 +112,9 @@ class Platform(Protocol):
             Inconclusive: It gets none.
         """
 
+    def termination(self, workload: Workload) -> AbstractAsyncContextManager[None]:
+        """Have a workload be in its grace period while the block runs: asked to end, it goes on; stop it afterwards."""
+
     async def ensure_alive(self) -> None:
         """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""
 

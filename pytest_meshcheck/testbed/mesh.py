@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,16 @@ class MeshUnderTest:
                     await calls.end(calling, placed)  # before the ledger of the workload is gone
         finally:
             await calls.end(calling, placed)
+
+    def termination(self, workload: Workload) -> AbstractAsyncContextManager[None]:
+        """Have a deployed workload be in its grace period while the block runs; its application goes on.
+
+        Nobody is led to it any more, and its data plane drains. Nothing brings it back.
+
+        Raises:
+            Inconclusive: It does not begin to end, or has ended before the block.
+        """
+        return self.platform.termination(workload)
 
     @asynccontextmanager
     async def stranger(self, service: Workload) -> AsyncIterator[Workload]:

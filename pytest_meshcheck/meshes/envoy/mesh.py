@@ -101,6 +101,7 @@ class EnvoyMesh(Mesh):
         self._in_service.set()
         self._one_at_a_time = asyncio.Lock()
         self._planes: dict[str, DataPlane] = {}
+        self._retired: set[str] = set()
         self._platform: Processes | None = None
         self._binary: Path | None = None
         self._server: DiscoveryServer | None = None
@@ -274,10 +275,18 @@ class EnvoyMesh(Mesh):
 
     async def dismiss(self, member: Member) -> None:
         """Stop the sidecar of a workload, and remove the workload from the configuration of the others."""
+        self._retired.discard(str(member))
         plane = self._planes.get(str(member))
         if plane is not None:
             await self._remove(plane)
         self.publish()
+
+    async def retire(self, member: Member) -> None:
+        """Remove a workload from the configuration of the others, and have its sidecar drain."""
+        self._retired.add(str(member))
+        self.publish()
+        await self._planes[str(member)].sidecar.drain()
+        await self.settled()
 
     async def changed(self) -> None:
         """Publish the changes on the platform."""
@@ -309,7 +318,7 @@ class EnvoyMesh(Mesh):
         return Snapshot(
             trust_domain=TRUST_DOMAIN,
             roots=self.authority.bundle(),
-            members=tuple(platform.members.values()),
+            members=tuple(one for name, one in platform.members.items() if name not in self._retired),
             policies=PolicySet(platform.resources.values()),
             endpoint=platform.endpoint_address,
         )

@@ -15,7 +15,7 @@ from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import last_warning, unready_nodes
 from pytest_meshcheck.platforms.kubernetes.workloads import room
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, RELAY, RUN, Ownership, sample
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import PODS, Pods, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import PODS, Pods, is_leaving, obstacle, progress, ready
 from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
 from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
 
@@ -101,6 +101,14 @@ class Connection:
         except TimeoutError as late:
             raise Inconclusive(f"the pod of {namespace}/{name} has no address after {patience:.0f} s") from late
         return addresses[0]
+
+    async def leaving(self, key: tuple[str, str]) -> None:
+        """Wait until a pod has been asked to end; Inconclusive if that takes too long."""
+        patience = GONE_WITHIN * self.timeout_scale
+        try:
+            await self.pods.until(lambda known: is_leaving(known.get(key)), patience)
+        except TimeoutError as late:
+            raise Inconclusive(f"the pod {'/'.join(key)} does not begin to end within {patience:.0f} s") from late
 
     async def refuse_beyond(
         self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int

@@ -62,6 +62,7 @@ class Kubernetes:
         self._labels: dict[str, dict[str, str]] = {}
         self._watchers = Watchers(self.owner)
         self._replaced: dict[str, Running] = {}
+        self._leaving: set[str] = set()
         self._longest = 0.0
 
     def __str__(self) -> str:
@@ -192,6 +193,20 @@ class Kubernetes:
         """
         cluster = await self._connected()
         return await cluster.address_of(spec.namespace, spec.name, spec.replica), port_number(spec, port)
+
+    @asynccontextmanager
+    async def termination(self, workload: Workload) -> AsyncIterator[None]:
+        """Delete the deployment of a workload: its pod ends with the grace of the workload, or after the block.
+
+        Raises:
+            Inconclusive: The pod does not begin to end, or has ended before the block.
+        """
+        running, cluster = self.running[str(workload)], await self._connected()
+        self._leaving.add(str(workload))
+        await cluster.delete([manifests.deployment(self.owner, workload.spec, Metadata(), running.generation)])
+        await cluster.leaving(running.key)
+        yield
+        self.check()
 
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload and wait until its pod is gone; an already stopped one is no error."""
@@ -346,10 +361,12 @@ class Kubernetes:
     def _fate_of(self, running: Running) -> str | None:
         if self._connection is None or not self._connection.done():
             return None
-        return fate(running.pod, self._connection.result().pods.known.get(running.key))
+        now = self._connection.result().pods.known.get(running.key)
+        return fate(running.pod, now, may_leave=str(running.spec) in self._leaving)
 
     async def _remove(self, spec: WorkloadSpec) -> None:
         """Remove a workload, also one that did not start; the service goes with the last replica."""
+        self._leaving.discard(str(spec))
         running, generation = self.running.pop(str(spec), None), spec.replica
         if running is not None:
             await running.probe.close()

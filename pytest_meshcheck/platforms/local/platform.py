@@ -1,8 +1,8 @@
 """Workloads as local processes: no cluster, no container, no root; all traffic on loopback."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol as TypingProtocol, TypeVar
 
@@ -38,6 +38,9 @@ class ControlPlane(TypingProtocol):
 
     async def dismiss(self, member: Member) -> None:
         """A workload has stopped: stop what belonged to it."""
+
+    async def retire(self, member: Member) -> None:
+        """A workload is about to stop: lead nobody to it any more, and have what belongs to it drain."""
 
     async def changed(self) -> None:
         """Resources, or the addresses of endpoints, have changed."""
@@ -128,6 +131,13 @@ class Processes:
         while str(spec) not in self.members:
             await self._entered.wait()
         return self.members[str(spec)].data_plane(port)
+
+    @asynccontextmanager
+    async def termination(self, workload: Workload) -> AsyncIterator[None]:
+        """Have what belongs to a workload drain; the probe goes on."""
+        if self.control_plane is not None:
+            await self.control_plane.retire(self.members[str(workload)])
+        yield
 
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""

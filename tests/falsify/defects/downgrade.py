@@ -7,8 +7,10 @@ from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources as Published
 from pytest_meshcheck.model.workload_spec import Enrolment
+from pytest_meshcheck.platforms.local.addresses import Member
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
+from tests.falsify.defects.mtls import plaintext_to_the_server
 
 DOWNGRADE = "mtls/no-silent-downgrade"
 RECORDED = "mtls/downgrade-is-recorded"
@@ -55,6 +57,23 @@ def _with_plaintext(cluster: Mapping[str, Any]) -> dict[str, Any]:
     return {**cluster, "transport_socket_matches": [plain]}
 
 
+class DowngradesWhileTerminating(EnvoyMesh):
+    """A sidecar that drains calls everybody in plaintext."""
+
+    def _resources(self, config: SidecarConfig) -> Published:
+        resources = super()._resources(config)
+        if config.workload not in self._retired:
+            return resources
+        clusters = [dict(one) for one in resources["clusters"]]
+        plaintext_to_the_server(config.workload, {"clusters": clusters})
+        return resources | {"clusters": clusters}
+
+    async def retire(self, member: Member) -> None:
+        await super().retire(member)
+        self.publish(force=True)
+        await self.settled()
+
+
 def services_left_without_endpoints(_workload: str, resources: Resources) -> None:
     for endpoints in resources["endpoints"]:
         if sum(len(group["lb_endpoints"]) for group in endpoints["endpoints"]) > 1:
@@ -80,6 +99,11 @@ DEFECTS = {
         "A client's data plane calls endpoints without an identity in plaintext, though their service has one.",
         (DOWNGRADE,),
         mesh=DowngradesForStrangers,
+    ),
+    "downgrades-while-terminating": Defect(
+        "The data plane of a workload that is about to end calls others in plaintext.",
+        ("mtls/unreadable-while-terminating",),
+        mesh=DowngradesWhileTerminating,
     ),
     "services-left-without-endpoints": Defect(
         "A service that a second endpoint joins has none any more.",

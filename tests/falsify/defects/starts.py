@@ -60,7 +60,7 @@ DEFECTS = {
     ),
     "certificate-of-predecessor": Defect(
         "A workload that starts is given the certificate of an earlier one.",
-        (f"{CHURN}[6]",),
+        (f"{CHURN}[4]",),
         PredecessorsCertificate(),
     ),
 }

@@ -102,6 +102,16 @@ async def test_a_stranger_joins_a_service_and_gets_nothing(mesh: MeshUnderTest) 
         assert await spread(client, pool, 2) == {"blue/pool": 2}
 
 
+async def test_a_workload_that_ends_goes_on_sending_and_is_called_no_more(mesh: MeshUnderTest) -> None:
+    client, server = await mesh.workload("client"), await mesh.workload("server")
+    async with mesh.deploy(WorkloadSpec("blue", "pool"), replicas=2) as pool, mesh.termination(pool.endpoints[1]):
+        assert await spread(client, pool, 6) == {"blue/pool": 6, "blue/pool.2": 0}
+        for port in ("http", "grpc", "tcp"):
+            expect(await pool.endpoints[1].get(server, port)).answered()
+    async with mesh.deploy(POOL, replicas=2) as pool:
+        assert min((await spread(client, pool)).values()) > 0
+
+
 async def test_calls_begin_before_a_workload_has_started(mesh: MeshUnderTest) -> None:
     client, outsider = await mesh.workload("client"), await mesh.workload("outsider")
     async with mesh.deploy_called(POOL, outsider, 100.0) as (late, load):

@@ -47,6 +47,13 @@ def test_a_selector_does_not_change_with_the_labels_of_a_mesh() -> None:
     assert plain["spec"]["selector"] == enrolled["spec"]["selector"]
 
 
+@pytest.mark.parametrize(("grace", "drains", "killed"), [(1.0, "1", 5), (10.0, "10", 14), (0.5, "0.5", 5)])
+def test_a_probe_goes_on_for_its_grace(grace: float, drains: str, killed: int) -> None:
+    pod = manifests.pod(OWNER, replace(SERVER, grace=grace))
+    assert pod["containers"][0]["args"][-2:] == ["--drain", drains]
+    assert pod["terminationGracePeriodSeconds"] == killed
+
+
 def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     spec = WorkloadSpec("blue", "server", ports=(Port("http", Protocol.HTTP1), Port("extra", Protocol.H2C)))
     service, deployment = manifests.service(OWNER, spec), manifests.deployment(OWNER, spec, Metadata())

@@ -65,6 +65,14 @@ def test_what_became_of_a_pod(now: Pod | None, said: str) -> None:
     assert fate(RUNNING, now) == said
 
 
+def test_a_pod_may_end_that_was_asked_to_until_its_containers_have() -> None:
+    assert fate(RUNNING, deleted()) == "its pod is being deleted"
+    assert fate(RUNNING, deleted(), may_leave=True) is None
+    ended = deleted()
+    ended["status"]["containerStatuses"][0]["state"] = {"terminated": {"reason": "Completed", "exitCode": 0}}
+    assert fate(RUNNING, ended, may_leave=True) == "its container probe ended: Completed (exit code 0)"
+
+
 def test_a_restart_from_before_it_was_used_is_nobodys_fate() -> None:
     restarted = changed(restartCount=1, lastState=KILLED)
     assert fate(restarted, restarted) is None

@@ -15,15 +15,15 @@ class AdminSocket:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._protocol = h11.Connection(h11.CLIENT)
 
-    async def get(self, target: str) -> bytes:
-        """The response body of a GET.
+    async def get(self, target: str, method: str = "GET") -> bytes:
+        """The response body; whatever changes something needs the method POST.
 
         Raises:
             OSError: Nobody listens, or the connection broke.
         """
         async with self._lock:
             try:
-                return await self._get(target)
+                return await self._get(target, method)
             except BaseException:
                 self.close()
                 raise
@@ -35,11 +35,11 @@ class AdminSocket:
         self._streams = None
         self._protocol = h11.Connection(h11.CLIENT)
 
-    async def _get(self, target: str) -> bytes:
+    async def _get(self, target: str, method: str) -> bytes:
         if self._streams is None:
             self._streams = await asyncio.open_unix_connection(str(self.path))
         reader, writer = self._streams
-        request = h11.Request(method="GET", target=target, headers=[("host", "admin")])
+        request = h11.Request(method=method, target=target, headers=[("host", "admin")])
         head, end = self._protocol.send(request), self._protocol.send(h11.EndOfMessage())
         writer.write((head or b"") + (end or b""))
         body = bytearray()

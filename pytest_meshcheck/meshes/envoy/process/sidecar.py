@@ -87,6 +87,17 @@ class Sidecar:
                 content = f"the sidecar does not answer: {error}\n".encode()
             _write(directory, f"{self.workload.replace('/', '.')}.{name}", content)
 
+    async def drain(self) -> None:
+        """Ask callers to go elsewhere: connections are to be closed after the requests under way.
+
+        Raises:
+            Inconclusive: The sidecar does not answer.
+        """
+        try:
+            await self._admin.get("/healthcheck/fail", "POST")
+        except OSError as error:
+            raise Inconclusive(f"the sidecar of {self.workload} does not drain: {error}") from error
+
     def close(self) -> None:
         """Close the administration connection; the platform stops the process."""
         self._admin.close()

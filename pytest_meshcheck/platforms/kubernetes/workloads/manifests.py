@@ -1,5 +1,6 @@
 """The Kubernetes resources of a workload; pure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,8 @@ PYTHON = "/opt/meshcheck/bin/python"
 SOCKET_FOLDER = "/run/meshcheck"
 SOCKET = f"{SOCKET_FOLDER}/control"
 RELAY = (PYTHON, "-m", "pytest_meshcheck.probe.agent.relay", SOCKET)
-DRAIN = 1
-"""Seconds that a probe continues to serve after SIGTERM, until clients have learned of its end."""
-
-GRACE = 5
-"""Seconds after SIGTERM until the kubelet kills a probe."""
+KILLED_AFTER = 4
+"""Seconds after the grace of a workload, in which its probe continues to serve, until the kubelet kills it."""
 
 USER = 65532
 """Not root, and not a user whose traffic a mesh exempts."""
@@ -154,7 +152,7 @@ def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
     """A pod with one probe; it satisfies the restricted Pod Security Standard."""
     return {
         "serviceAccountName": spec.service_account,
-        "terminationGracePeriodSeconds": GRACE,
+        "terminationGracePeriodSeconds": math.ceil(spec.grace) + KILLED_AFTER,
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
@@ -169,7 +167,7 @@ def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
                 "image": owner.image,
                 "imagePullPolicy": owner.pull_policy,
                 "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
-                "args": ["--socket", SOCKET, "--drain", str(DRAIN)],
+                "args": ["--socket", SOCKET, "--drain", f"{spec.grace:g}"],
                 "ports": [
                     {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"}
                     for port in spec.ports

@@ -106,11 +106,16 @@ def progress(pod: Object) -> str:
     return "; ".join([f"phase {status.get('phase', 'unknown')}", *(text.strip() for text in unmet)])
 
 
-def fate(before: Object, now: Object | None) -> str | None:
+def is_leaving(pod: Object | None) -> bool:
+    """Whether a pod has been asked to end."""
+    return pod is not None and "deletionTimestamp" in pod["metadata"]
+
+
+def fate(before: Object, now: Object | None, *, may_leave: bool = False) -> str | None:
     """Whether a pod that ran is gone, or one of its containers ended, in words; None for neither."""
     if now is None or now["metadata"]["uid"] != before["metadata"]["uid"]:
         return "its pod is gone"
-    if "deletionTimestamp" in now["metadata"]:
+    if is_leaving(now) and not may_leave:
         return "its pod is being deleted"
     if (status := _ended(before, now)) is None:
         return None
