@@ -147,7 +147,7 @@ DEFECTS = {
     ),
     "answer-held-back": Defect(
         "Where retries are in force, an answer is held back until it is whole, and replaced if it is long.",
-        (f"{INTACT}[http]", f"{INTACT}[grpc-stream]"),
+        (f"{INTACT}[http]",),
         scripted_where_retried(BUFFERED),
     ),
     "status-of-answer-changed": Defect(
