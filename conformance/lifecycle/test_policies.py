@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     Timeout,
     Workload,
     check,
+    control,
     converge,
     expect,
 )
@@ -42,11 +43,16 @@ def changes(server: Workload) -> Sequence[Change]:
 
 
 @check(MUST, "lifecycle.policy-change", uses={Capability.MTLS})
-async def test_policy_change_loses_nothing(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+async def test_policy_change_loses_nothing(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
     """While policies are applied and deleted one after the other, no request over HTTP or gRPC is lost or doubled.
 
     They concern retries, time limits, connections and the mode of mutual TLS, as far as the mesh claims to know these.
     """
+    control(len(await mesh.served_chain(outsider, server)), "certificates that the server's data plane shows").at_least(
+        1
+    )
     async with client.load(server, RATE) as http, client.load(server, RATE, "grpc") as grpc:
 
         async def arrived() -> int:

@@ -75,10 +75,13 @@ async def test_leaf_is_renewed_before_expiry(
 
 
 @check(MAY, "rotation.key", uses={Capability.LEAF_ROTATION}, head_start=four_leaves)
-async def test_key_is_renewed(mesh: MeshUnderTest, head_start: Awaitable[list[x509.Certificate]]) -> None:
+async def test_key_is_renewed(
+    mesh: MeshUnderTest, short_lived: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
+) -> None:
     """Whether a renewed certificate is for another private key than the one before."""
     keys = {leaf.public_key().public_bytes(*PLAIN_KEY) for leaf in await head_start}
     mesh.measure("private keys of four certificates in a row", len(keys))
+    control(await client.get(short_lived), "a call afterwards").answered()
 
 
 @check(MUST, "rotation.hitless", uses={Capability.LEAF_ROTATION})
