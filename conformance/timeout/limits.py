@@ -1,9 +1,14 @@
-"""The control of checks in which nothing is cut."""
+"""Whether limits act at all, and whether an answer that gets through shows that one does not."""
 
-from pytest_meshcheck.suite import Answer, MeshUnderTest, Timeout, Workload, control
+from collections.abc import Awaitable, Callable
+
+from pytest_meshcheck.suite import Answer, Exchange, MeshUnderTest, Time, Timeout, Workload, control
 
 SHORT = 0.05
 """Seconds."""
+
+AGAIN = 4
+"""Further requests after one whose late answer got through."""
 
 
 async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
@@ -11,3 +16,20 @@ async def limit_acts(mesh: MeshUnderTest, client: Workload, server: Workload) ->
     async with mesh.policy(Timeout(server, SHORT)):
         cut = await client.get(server, request_id=await server.answers(Answer(delay=SHORT + mesh.tolerance)))
     control(cut, f"under a limit of {SHORT:g} s").answered(mesh.documented.timeout.status)
+
+
+async def comes_late(ask: Callable[[], Awaitable[Exchange]], late: float) -> tuple[Exchange, Time | None]:
+    """A request whose answer comes ``late`` seconds after its limit, and the stall that explains it if it is served.
+
+    A data plane that stands still while a limit ends and the answer comes finds both at once, and may pass the answer
+    on. That does not happen each time. Where every further answer is served as well, no stall explains it.
+    """
+    first = await ask()
+    return first, await stall_of(first, ask, late)
+
+
+async def stall_of(first: Exchange, ask: Callable[[], Awaitable[Exchange]], late: float) -> Time | None:
+    """The stall that explains that an answer was served ``late`` seconds after its limit; None where none does."""
+    if not first.served or all([(await ask()).served for _ in range(AGAIN)]):
+        return None
+    return Time(lost=late, during=first.seconds)

@@ -21,6 +21,8 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
+from .limits import comes_late
+
 LIMIT = 0.1
 """Seconds."""
 LATE = 0.1
@@ -113,11 +115,15 @@ async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Wo
 @check(MUST, "timeout.grpc-timeout-header", uses={Capability.TIMEOUT_GRPC})
 async def test_grpc_timeout_header(mesh: MeshUnderTest, client: Workload, server: Workload, value: str) -> None:
     """Whatever a caller writes into ``grpc-timeout``, the limit of the policy holds, and later calls are served."""
-    request_id = await server.answers(Answer(delay=LIMIT + LATE))
+
+    async def ask() -> Exchange:
+        request_id = await server.answers(Answer(delay=LIMIT + LATE))
+        return await call(client, server, *GRPC_TIMEOUTS[value], request_id=request_id)
+
     async with mesh.policy(Timeout(server, LIMIT)):
-        cut = await call(client, server, *GRPC_TIMEOUTS[value], request_id=request_id)
+        cut, stall = await comes_late(ask, LATE)
     after = await call(client, server)
-    expect(cut.served, "whether a late answer is served").equals(False)
+    expect(cut.served, "whether a late answer is served", rests_on=stall).equals(False)
     expect(after, "the next call").answered_grpc(0)
 
 
@@ -125,8 +131,12 @@ async def test_grpc_timeout_header(mesh: MeshUnderTest, client: Workload, server
 @check(MUST, "timeout.client-headers", uses={Capability.TIMEOUT})
 async def test_client_cannot_lengthen(mesh: MeshUnderTest, client: Workload, server: Workload, headers: str) -> None:
     """Headers of a client never lengthen the limit of the policy."""
-    request_id = await server.answers(Answer(delay=LIMIT + LATE))
+
+    async def ask() -> Exchange:
+        request_id = await server.answers(Answer(delay=LIMIT + LATE))
+        return await client.get(server, request_id=request_id, headers=MORE_TIME[headers])
+
     control(await client.get(server, headers=MORE_TIME[headers])).answered()
     async with mesh.policy(Timeout(server, LIMIT)):
-        cut = await client.get(server, request_id=request_id, headers=MORE_TIME[headers])
-    expect(cut).answered(mesh.documented.timeout.status)
+        cut, stall = await comes_late(ask, LATE)
+    expect(cut, rests_on=stall).answered(mesh.documented.timeout.status)

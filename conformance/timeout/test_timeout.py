@@ -23,7 +23,7 @@ from pytest_meshcheck.suite import (
     needs,
 )
 
-from .limits import limit_acts
+from .limits import comes_late, limit_acts
 
 LIMITS = (0.05, 0.2, 0.5, 2.0)
 """Seconds."""
@@ -59,8 +59,12 @@ async def test_slow_answer_is_cut(mesh: MeshUnderTest, client: Workload, server:
     late = Answer(delay=limit + LATE)
     async with mesh.policy(Timeout(server, limit)):
         control(await client.get(server)).answered()
-        cut = await client.get(server, request_id=await server.answers(late))
-        expect(cut).answered(mesh.documented.timeout.status)
+
+        async def ask() -> Exchange:
+            return await client.get(server, request_id=await server.answers(late))
+
+        cut, stall = await comes_late(ask, LATE)
+        expect(cut, rests_on=stall).answered(mesh.documented.timeout.status)
         expect(cut).took(limit - TICK, limit + mesh.tolerance)
 
 
