@@ -2,7 +2,7 @@
 
 import itertools
 
-from pytest_meshcheck.suite import SHOULD, Capability, MeshUnderTest, Workload, check, expect
+from pytest_meshcheck.suite import SHOULD, Capability, MeshUnderTest, Workload, check, control, expect
 
 
 @check(SHOULD, "identity.own-certificate", uses={Capability.MTLS})
@@ -19,6 +19,7 @@ async def test_certificate_per_workload(
 
     Among them are workloads of the same name in two namespaces.
     """
+    control(await client.get(server), "a request between two of them").answered()
     workloads = (client, second_client, server, client_in_green, server_in_green)
     leaves = [(await mesh.served_chain(outsider, workload))[0] for workload in workloads]
     for (one, its_leaf), (other, other_leaf) in itertools.combinations(zip(workloads, leaves, strict=True), 2):
