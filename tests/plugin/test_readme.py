@@ -7,7 +7,7 @@ from tests.plugin.conftest import Suite
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 HEAD = "import pytest\nfrom pytest_meshcheck.suite import *\n"
-CONSTANTS = "LIMITS = (0.2,)\nLATE = 0.3\nTICK = 0.05\n"
+CONSTANTS = "LIMITS = (1, 2)\n"
 
 
 def shown(language: str) -> str:
