@@ -34,6 +34,11 @@ async def test_no_plaintext_while_data_plane_restarts(
         control(await client.get(server)).answered()
         async with outsider.load(server, RATE) as intrusion:
             await mesh.disruptions.restart_data_plane(server)
+
+            async def sent() -> int:
+                return await intrusion.sent_by(outsider)
+
+            await converge(sent, lambda number: number >= ENOUGH, mesh.tolerance, every=UNHURRIED)
         control(intrusion.result).sent_at_least(ENOUGH)
         expect(intrusion.result, "plaintext to a server under strict mutual TLS").refused()
         control(await client.get(server), "a call afterwards").answered()

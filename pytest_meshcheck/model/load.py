@@ -53,10 +53,14 @@ class Load:
 
     async def keeps_up(self, client: "Workload") -> None:
         """Raise Inconclusive if the machine cannot keep up with the schedule."""
-        kept = await client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Kept)
+        kept = await self._kept(client)
         if kept.overrun:
             rate = f"{self.plan.rate:g} requests per second"
             raise Inconclusive(f"the machine cannot carry the load: {rate} are sent {kept.late:.1f} s late")
+
+    async def sent_by(self, client: "Workload") -> int:
+        """How many requests an instance of the client has sent so far."""
+        return (await self._kept(client)).sent
 
     async def leave(self, server: "Workload") -> None:
         """Keep the ledger of a server instance that is about to be removed, and receives no more requests."""
@@ -74,6 +78,9 @@ class Load:
     async def _end(self, client: "Workload") -> None:
         part = self._part(len(self._ended))
         self._ended.append((await client.ask(m.FinishLoad(request_id=part.request_id), m.Loaded)).result)
+
+    async def _kept(self, client: "Workload") -> m.Kept:
+        return await client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Kept)
 
     def _part(self, number: int) -> m.LoadPlan:
         """The plan of the client instance with this number, with request ids of its own."""

@@ -106,7 +106,7 @@ class Dispatcher:
 
     async def _keeps_up(self, command: m.KeepsUp) -> m.Reply:
         load = self._loads.named(command.request_id)
-        return m.Kept(load.late, load.overrun)
+        return m.Kept(load.late, load.overrun, load.number)
 
     async def _finish_load(self, command: m.FinishLoad) -> m.Reply:
         return m.Loaded(await self._loads.finish(command.request_id))

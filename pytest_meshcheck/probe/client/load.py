@@ -38,6 +38,11 @@ class Load:
         self._schedule = asyncio.create_task(self._run())
 
     @property
+    def number(self) -> int:
+        """The number of requests so far."""
+        return len(self._sent)
+
+    @property
     def late(self) -> float:
         """By how many seconds the newest request was sent too late."""
         return self._sent[-1] - self._scheduled[-1] if self._sent else 0.0

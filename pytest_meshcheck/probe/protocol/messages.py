@@ -245,10 +245,11 @@ class CaptureReply(msgspec.Struct, frozen=True, tag=True):
 
 
 class Kept(msgspec.Struct, frozen=True, tag=True):
-    """By how many seconds the newest request of a load was sent too late, and whether the load has ended for that."""
+    """A load so far: by how many seconds its newest request was late, whether it has ended for that, its requests."""
 
     late: float
     overrun: bool
+    sent: int
 
 
 class Felt(msgspec.Struct, frozen=True, tag=True):
