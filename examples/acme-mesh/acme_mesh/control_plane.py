@@ -41,6 +41,10 @@ class AcmeControlPlane:
         """Handle the end of a workload."""
         await self.embedded.dismiss(member)
 
+    async def retire(self, member: Member) -> None:
+        """Handle the approaching end of a workload."""
+        await self.embedded.retire(member)
+
     async def changed(self) -> None:
         """Handle a change of resources or endpoint addresses."""
         resources = self.platform.resources
