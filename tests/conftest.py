@@ -10,6 +10,15 @@ from tests.programs import Programs
 pytest_plugins = ("pytester",)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of ``tests/falsify``, which has to be declared above it."""
+    parser.addoption(
+        "--every-defect",
+        action="store_true",
+        help="Plant all defects, and look for clauses that none needs; by default each check sees one defect or a few.",
+    )
+
+
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """The only programs there are."""

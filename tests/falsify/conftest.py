@@ -2,13 +2,28 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.falsify.clauses import Tripped
 from tests.falsify.judged import PROCESSORS, Outcome, Run, Verdicts, planted
+from tests.falsify.table import cover
 
 Begin = Callable[[Run], "Future[Outcome]"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Plant a cover of the defects, unless all of them are asked for, or some by name."""
+    if config.getoption("every_defect") or config.getoption("keyword"):
+        return
+    spared = {item for item in items if item.path.parent == Path(__file__).parent and _is_spared(_parameters(item))}
+    config.hook.pytest_deselected(items=[item for item in items if item in spared])
+    items[:] = [item for item in items if item not in spared]
+
+
+def _is_spared(parameters: Mapping[str, object]) -> bool:
+    return "clause" in parameters or ("defect" in parameters and parameters["defect"] not in cover())
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,16 @@ def killers() -> Mapping[str, tuple[str, ...]]:
 
 
 @cache
+def cover() -> tuple[str, ...]:
+    """Few defects of which every check that has one sees at least one: always the one that most of the rest see."""
+    left, chosen = {check for defect in DEFECTS.values() for check in defect.checks}, list[str]()
+    while left:
+        chosen.append(max(DEFECTS, key=lambda name: len(left.intersection(DEFECTS[name].checks))))
+        left.difference_update(DEFECTS[chosen[-1]].checks)
+    return tuple(chosen)
+
+
+@cache
 def node(check: str) -> str:
     """The function of a check in its file, as pytest collects it."""
     family, _, name = check.partition("/")
