@@ -26,9 +26,6 @@ LOOKED_AT_EVERY = 0.1
 KEPT = 1000
 """Gaps that are kept of one process; the oldest are dropped."""
 
-NOTICEABLE = 0.01
-"""Seconds of waiting for a processor between two looks from which they count."""
-
 STOPPED = ("T", "t")
 """States in /proc/PID/stat of a process that a signal or a debugger has stopped; see proc(5)."""
 
@@ -61,7 +58,7 @@ SPARE = 8
 
 @dataclass(eq=False)
 class WatchedChildren:
-    """Notices children that are stopped, such as by SIGSTOP, wait for a processor, or are at their limit of open files.
+    """Notices children that are stopped, such as by SIGSTOP, or are at their limit of open files.
 
     It looks while the event loop runs; what has a pulse of its own is better asked.
 
@@ -72,8 +69,6 @@ class WatchedChildren:
     children: Callable[[], Iterable[Child]]
     _gaps: defaultdict[str, deque[Gap]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT)))
     _stopped: dict[str, float] = field(default_factory=dict)
-    _waited: dict[tuple[int, str], float] = field(default_factory=dict)
-    """By process and thread, the seconds for which it has waited for a processor so far."""
     _shortages: dict[str, str] = field(default_factory=dict)
     _next: asyncio.TimerHandle | None = None
 
@@ -122,17 +117,8 @@ class WatchedChildren:
         for process in stopped:
             self._stopped.setdefault(process, now())
         for child in alive:
-            self._look_at_waits(child)
             if child.name not in self._shortages and _is_out_of_files(child.process.pid):
                 self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
-
-    def _look_at_waits(self, child: Child) -> None:
-        """Add the longest wait of its threads for a processor since the last look: a starved process stands still."""
-        before, after = self._waited, _waits(child.process.pid)
-        waited = max((seconds - before.get(thread, seconds) for thread, seconds in after.items()), default=0.0)
-        self._waited |= after
-        if waited >= NOTICEABLE:
-            self._gaps[child.name].append(Gap(now() - waited, now()))
 
     def _read_logs(self) -> None:
         """Find processes that ran out of files between two looks; Envoy logs that."""
@@ -147,16 +133,6 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(") ")[2][:1]
     except (FileNotFoundError, ProcessLookupError):
         return ""
-
-
-def _waits(pid: int) -> Mapping[tuple[int, str], float]:
-    """By thread, the seconds for which it was ready to run and did not: sched-stats in the documentation of Linux."""
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - many times a second
-        stats = {name: Path(f"/proc/{pid}/task/{name}/schedstat").read_text("utf-8") for name in threads}
-    except (FileNotFoundError, ProcessLookupError):
-        return {}
-    return {(pid, name): int(text.split()[1]) / 1e9 for name, text in stats.items()}
 
 
 def _limit(pid: int) -> int:

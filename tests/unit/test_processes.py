@@ -19,7 +19,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
-from pytest_meshcheck.platforms.base import Interval, Metadata, Stall
+from pytest_meshcheck.platforms.base import Interval, Metadata
 from pytest_meshcheck.platforms.local import addresses, process_table
 from pytest_meshcheck.platforms.local.addresses import (
     MOST_WORKLOADS,
@@ -284,21 +284,6 @@ async def test_a_child_that_is_stopped_or_out_of_files_is_noticed(platform: Proc
     resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE, (3, 3))
     (lacking,) = await platform.stalls(Interval(since, now(), 60.0))
     assert str(lacking) == "sidecar of blue/idle ran out of open files (limit 3)"
-
-
-@pytest.mark.asyncio
-async def test_a_child_that_waits_for_a_processor_is_noticed(platform: Processes) -> None:
-    processor, since = {min(os.sched_getaffinity(0))}, now()
-    for name in ("one", "two", "three"):
-        child = await platform.spawn(f"sidecar of blue/{name}", (sys.executable, "-c", "while True: pass"))
-        os.sched_setaffinity(child.process.pid, processor)
-    waited: list[Stall] = []
-    async with asyncio.timeout(60):
-        while len(waited) < 3:
-            await asyncio.sleep(0.05)
-            stalls = await platform.stalls(Interval(since, now(), 60.0))
-            waited = [stall for stall in stalls if stall.standstill.lost >= 0.2]
-    assert {stall.process for stall in waited} == {f"sidecar of blue/{name}" for name in ("one", "two", "three")}
 
 
 SPENDTHRIFT = """
