@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.run.items import CHECK_ITEM
 from tests.falsify.clauses import PLACE, clause_at
 from tests.falsify.table import SUITE
+
+_in_check: ContextVar[bool] = ContextVar("in a check", default=False)
+"""False in head starts, which run beside other checks: there the first violation ends them, as without this plugin."""
 
 
 @dataclass
@@ -37,6 +41,9 @@ class Recorder:
 
     def keep(self, violation: Violation, *, leak: bool) -> None:
         """In the place of ``fail_expectation``."""
+        if not _in_check.get():
+            leaks.fail_expectation(violation, leak=leak)
+            return
         try:
             leaks.fail_expectation(violation, leak=leak)
         except Violation as failed:
@@ -47,12 +54,15 @@ class Recorder:
     def leaks_first(self, going_on: bool) -> Iterator[None]:
         """In the place of its namesake."""
         self.violations.clear()
+        token = _in_check.set(True)
         try:
             with leaks.leaks_first(going_on):
                 yield
         except Exception:
             if not self.violations:
                 raise
+        finally:
+            _in_check.reset(token)
         if self.violations:
             raise self.violations[0]
 
