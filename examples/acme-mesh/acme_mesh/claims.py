@@ -36,6 +36,7 @@ SUPPORTED: Mapping[Capability, str] = {
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
     Capability.PORT_LEVEL_MTLS: Claim(False, f"{PEERING}#limits", "an AcmePeering is about whole workloads"),
+    Capability.REQUIRED_MTLS: Claim(False, PEERING, "an AcmePeering is about the callers of a workload"),
     Capability.RETRY_BUDGET: Claim(False, TRAFFIC, "AcmeTraffic bounds the attempts of one request only"),
     Capability.CONTROL_PLANE_OUTAGE: Claim(False, DOCS, "acme has no program of its own that could be stopped"),
     Capability.PROXY_RESTART: Claim(False, DOCS, "a data plane lives as long as its workload"),
