@@ -40,6 +40,7 @@ from pytest_meshcheck.probe.protocol.messages import (
     Credentials,
     ServerTls,
 )
+from pytest_meshcheck.testbed.arrivals import more_arrive
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -102,6 +103,7 @@ __all__ = [
     "control",
     "converge",
     "expect",
+    "more_arrive",
     "needs",
     "new_id",
     "parsed_chain",

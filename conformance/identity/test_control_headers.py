@@ -1,4 +1,4 @@
-"""Headers by which data planes are controlled, in requests of those who have no business with that."""
+"""Headers that control data planes, in requests of callers who must not."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ Headers = Mapping[str, str]
 
 UNAVAILABLE = 14
 SLOW = 0.1
-"""Seconds until the answer to a request whose headers ask for a limit far below."""
+"""Seconds until the answer to a request whose headers ask for a far shorter limit."""
 
 OF_A_PRIVATE_NETWORK = {"x-forwarded-for": "10.0.0.1"}
-"""Proxies that obey the callers of their own network go by this."""
+"""By this header proxies recognise callers of their own network, whom they may obey."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Control:
 
 
 CONTROLS: Mapping[str, Control] = {
-    # id: what is asked for
+    # id: what the headers ask of a data plane
     "retries": Control(
         "http",
         Answer(status=503),
@@ -97,7 +97,7 @@ CONTROLS: Mapping[str, Control] = {
 
 
 def outcome(exchange: Exchange, attempts: tuple[Attempt, ...]) -> tuple[object, ...]:
-    """What a control header could change of a request: its end, its attempts, and where each of them led."""
+    """The part of a request that a control header could change: its end, its attempts, and the server of each."""
     return exchange.ending, exchange.code, [(attempt.path, attempt.authority) for attempt in attempts]
 
 

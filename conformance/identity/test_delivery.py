@@ -1,4 +1,4 @@
-"""Many requests at once, over the connections that data planes share among them."""
+"""Concurrent requests over connections that data planes share among them."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from pytest_meshcheck.suite import (
 )
 
 ROUNDS = 2
-"""A later round finds the connections of the earlier one."""
+"""A later round reuses the connections of the earlier one."""
 AT_ONCE = 3
 """Requests of each client to each server, in one round."""
 APART = 0.003
@@ -34,8 +34,8 @@ class Tagged:
     """One request with a tag of its own, which its answer repeats.
 
     Attributes:
-        client: Who sends it.
-        server: Whom it is for.
+        client: Its sender.
+        server: Its destination.
         tag: Its id and its body.
         delay: Seconds until it is answered.
     """
@@ -76,7 +76,7 @@ async def test_no_cross_delivery(
     outsider: Workload,
     port: str,
 ) -> None:
-    """Of many requests at once each reaches the server that it is for, once, and gets its own answer.
+    """Of many concurrent requests each reaches its own server, once, and gets its own answer.
 
     Two clients call four servers, two of which have the same name in different namespaces. Every request and every
     answer bears a tag; answers overtake each other, and later requests use the connections of earlier ones.

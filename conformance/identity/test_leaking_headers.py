@@ -1,4 +1,4 @@
-"""Headers of the mesh, in what leaves it."""
+"""Headers of the mesh in requests and answers that leave it."""
 
 import pytest
 
@@ -17,17 +17,17 @@ from pytest_meshcheck.suite import (
 PORTS = ("http", "grpc")
 
 OF_MESHES = ("x-forwarded-client-cert", "x-envoy-", "x-istio-", "l5d-")
-"""How the headers begin by which data planes tell each other, or the application, of peers and requests."""
+"""Prefixes of the headers in which data planes describe peers and requests."""
 
 
 def leaked(mesh: MeshUnderTest, headers: tuple[tuple[str, str], ...]) -> list[str]:
-    """The names of headers of the mesh, without those that it documents to send outside."""
+    """The mesh's own headers, except for the documented ones, that leave the mesh."""
     names = {name.lower() for name, _ in headers}
     return sorted({name for name in names if name.startswith(OF_MESHES)} - mesh.documented.identity.sent_outside)
 
 
 async def is_identified(mesh: MeshUnderTest, client: Workload, server: Workload, port: str) -> None:
-    """Control: within the mesh a data plane tells who is calling."""
+    """Control: within the mesh, a data plane names the caller."""
     served = control(await client.get(server, port)).answered()
     (attempt,) = control(await server.attempts(served)).attempted(1)
     control(mesh.peer_identity(attempt), "the caller's identity within the mesh").equals(mesh.identity_of(client))
@@ -40,7 +40,7 @@ async def test_mesh_headers_do_not_leak(
 ) -> None:
     """A request of an enrolled client to a server outside of the mesh bears no header of the mesh.
 
-    Such headers tell a stranger of identities and of the mesh's own affairs. Within the mesh they are there.
+    Such headers disclose identities and the inner workings of the mesh. Within the mesh they are present.
     """
     await is_identified(mesh, client, server, port)
     served = control(await client.get(plain_server, port)).answered()

@@ -1,1 +1,1 @@
-"""Outages, restarts and changes of the mesh itself, and what becomes of requests meanwhile."""
+"""Requests during outages, restarts and changes of the mesh itself."""

@@ -5,7 +5,6 @@ from pytest_meshcheck.suite import (
     Capability,
     Exchange,
     Inconclusive,
-    Load,
     MeshUnderTest,
     Mode,
     MutualTls,
@@ -13,25 +12,14 @@ from pytest_meshcheck.suite import (
     WorkloadSpec,
     check,
     control,
-    converge,
     expect,
+    more_arrive,
 )
 
 RATE = 50
 """Requests per second."""
 MEETING = 10
 """Requests of a load that have to arrive before, during and after an outage."""
-UNHURRIED = 0.05
-
-
-async def goes_on(mesh: MeshUnderTest, server: Workload, load: Load) -> None:
-    """Wait for more requests of a load; where they no longer arrive, its outcome shows that."""
-
-    async def arrived() -> int:
-        return len(await server.attempts_of(load))
-
-    before = await arrived()
-    await converge(arrived, lambda number: number >= before + MEETING, mesh.tolerance, every=UNHURRIED)
 
 
 @check(
@@ -47,11 +35,11 @@ async def test_control_plane_outage_changes_nothing(
     """While the control plane is away every request is served, an open stream lives on, and plaintext is refused."""
     async with mesh.policy(MutualTls(server, Mode.STRICT)), client.stream(server) as stream:
         async with client.load(server, RATE) as load:
-            await goes_on(mesh, server, load)
+            await more_arrive(server, load, number=MEETING, within=mesh.tolerance)
             async with mesh.disruptions.control_plane_outage():
                 refused = await outsider.get(server)
-                await goes_on(mesh, server, load)
-            await goes_on(mesh, server, load)
+                await more_arrive(server, load, number=MEETING, within=mesh.tolerance)
+            await more_arrive(server, load, number=MEETING, within=mesh.tolerance)
         echo = await stream.echo()
         expect(refused, "plaintext").refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
         expect(load.result).lost_nothing(MEETING, mesh.tolerance)
@@ -83,16 +71,14 @@ async def test_policies_act_after_control_plane_outage(
         control(await client.get(server)).answered()
 
 
-async def plaintext_to_newcomer(mesh: MeshUnderTest, outsider: Workload, spec: WorkloadSpec) -> Exchange | None:
-    """Start a workload, and try to reach it in plaintext; None if it does not start."""
+async def plaintext_to_newcomer(mesh: MeshUnderTest, outsider: Workload, spec: WorkloadSpec) -> None:
+    """Try to reach a new workload in plaintext, if it starts."""
     try:
         async with mesh.deploy(spec) as newcomer:
             refused = await outsider.get(newcomer.service)
             expect(refused).refused(mesh.refusals.plaintext, arrived=await newcomer.service.attempts(refused))
-            return refused
     except Inconclusive as why:
         mesh.measure("a new workload does not start", str(why))
-        return None
 
 
 @check(
@@ -114,4 +100,5 @@ async def test_new_workload_fails_closed(mesh: MeshUnderTest, client: Workload, 
         async with mesh.deploy(spec) as newcomer:
             control(await client.get(newcomer.service), "a call once the control plane is back").answered()
             refused = await outsider.get(newcomer.service)
-            expect(refused, "plaintext afterwards").refused(mesh.refusals.plaintext)
+            arrived = await newcomer.service.attempts(refused)
+            expect(refused, "plaintext afterwards").refused(mesh.refusals.plaintext, arrived=arrived)

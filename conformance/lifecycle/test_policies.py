@@ -14,18 +14,17 @@ from pytest_meshcheck.suite import (
     Workload,
     check,
     control,
-    converge,
     expect,
+    more_arrive,
 )
 
 RATE = 40
 """Requests per second over each protocol."""
 MEETING = 3
-"""Requests of each load that have to meet each state."""
+"""Requests of each load that have to arrive under each policy."""
 ENOUGH = 15
 PLENTY = 5.0
-"""Seconds that no request takes."""
-UNHURRIED = 0.05
+"""Seconds; no request takes that long."""
 
 Change = tuple[Capability, MutualTls | Retry | Timeout | RequestsPerConnection]
 
@@ -48,24 +47,16 @@ async def test_policy_change_loses_nothing(
 ) -> None:
     """While policies are applied and deleted one after the other, no request over HTTP or gRPC is lost or doubled.
 
-    They concern retries, time limits, connections and the mode of mutual TLS, as far as the mesh claims to know these.
+    They concern retries, time limits, connections and the mode of mutual TLS, as far as the mesh claims support.
     """
     control(len(await mesh.served_chain(outsider, server)), "certificates that the server's data plane shows").at_least(
         1
     )
     async with client.load(server, RATE) as http, client.load(server, RATE, "grpc") as grpc:
-
-        async def arrived() -> int:
-            return min([len(await server.attempts_of(load)) for load in (http, grpc)])
-
-        async def go_on() -> None:
-            before = await arrived()
-            await converge(arrived, lambda number: number >= before + MEETING, mesh.tolerance, every=UNHURRIED)
-
         for capability, policy in changes(server):
             if mesh.claims(capability):
                 async with mesh.policy(policy):
-                    await go_on()
+                    await more_arrive(server, http, grpc, number=MEETING, within=mesh.tolerance)
     for port, load in {"http": http.result, "grpc": grpc.result}.items():
         mesh.measure(f"{port}: requests", load.sent)
         mesh.measure(f"{port}: failed", len(load.failed))

@@ -1,4 +1,4 @@
-"""Another version of the mesh while requests go through it; with ``--mesh-upgrade-to`` alone."""
+"""Upgrades of the mesh under load; only with ``--mesh-upgrade-to``."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from pytest_meshcheck.suite import (
 )
 
 ENOUGH = 20
-"""Requests at least that each part of an upgrade has to have met."""
+"""The least number of requests during each part of an upgrade."""
 
 
 def lost_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded, loads: Mapping[str, LoadOutcome]) -> None:
@@ -32,9 +32,9 @@ def lost_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded, load
 
 @check(MUST, "lifecycle.control-plane-upgrade", proves={Capability.UPGRADE})
 async def test_control_plane_upgrade_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded) -> None:
-    """While the control plane alone is moved to another version, no request is lost, failed or doubled.
+    """While the control plane alone is upgraded, no request is lost, failed or doubled.
 
-    The fate of a stream over TCP that stays open meanwhile is reported.
+    The fate of a TCP stream that is open meanwhile is recorded.
     """
     mesh.measure("upgraded", str(upgraded.by))
     mesh.measure("open TCP stream after it", str(upgraded.stream.ending))
@@ -43,14 +43,14 @@ async def test_control_plane_upgrade_loses_nothing(mesh: MeshUnderTest, client: 
 
 @check(MUST, "lifecycle.data-plane-upgrade", proves={Capability.UPGRADE})
 async def test_data_plane_upgrade_loses_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded) -> None:
-    """While data planes follow the control plane to another version, no request is lost, failed or doubled."""
+    """While data planes follow an upgraded control plane, no request is lost, failed or doubled."""
     mesh.measure("upgrade took (s)", round(upgraded.seconds, 3))
     lost_nothing(mesh, client, upgraded, upgraded.data_planes)
 
 
 @check(MUST, "lifecycle.enforcement", proves={Capability.STRICT_MTLS}, uses={Capability.UPGRADE})
 async def test_upgrade_never_lets_plaintext_in(mesh: MeshUnderTest, upgraded: Upgraded) -> None:
-    """While the mesh is moved to another version, a server under strict mutual TLS refuses plaintext all the time."""
+    """While the mesh is upgraded, a server under strict mutual TLS refuses plaintext throughout."""
     if (intrusion := upgraded.intrusion) is None:
         raise Inconclusive("no outsider has tried")
     mesh.measure("requests in plaintext", intrusion.sent)

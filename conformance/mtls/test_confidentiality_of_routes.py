@@ -1,4 +1,4 @@
-"""What can be read between the data planes where they do more than pass requests on."""
+"""Confidentiality between data planes that retry and limit requests."""
 
 import pytest
 

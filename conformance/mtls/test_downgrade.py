@@ -20,7 +20,7 @@ from pytest_meshcheck.suite import (
 
 PORTS = (Port("http", Protocol.HTTP1),)
 MORE = 6
-"""Requests once the stranger is known: a balancer would lead some of them to it."""
+"""Requests once the stranger is known: a balancer would send it some of them."""
 UNHURRIED = 0.02
 """Seconds between two requests."""
 
@@ -28,9 +28,10 @@ UNHURRIED = 0.02
 async def with_stranger(
     mesh: MeshUnderTest, client: Workload, member: Workload, stranger: Workload
 ) -> tuple[list[Exchange], tuple[Attempt, ...]]:
-    """Requests to a service from the moment on at which a stranger joins it, and those of them that reach the stranger.
+    """Requests to a service that a stranger joins, and the attempts that reach the stranger.
 
-    They go on until one is led there, or until data planes know of it; what becomes of that one is recorded.
+    The requests go on until one is routed to the stranger, or until data planes know of it; the fate of that one is
+    recorded.
     """
     seen: list[Exchange] = []
 
@@ -51,7 +52,7 @@ async def with_stranger(
 async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
     """Where mutual TLS is required of a service, an endpoint without an identity gets no request of an enrolled client.
 
-    The service has one enrolled endpoint, and another one outside of the mesh joins it. Requests that are led there are
+    The service has one enrolled endpoint, and one outside of the mesh joins it. Requests that are routed to it are
     refused; plaintext never reaches it. Where a mesh offers no such policy, the check
     `mtls/downgrade-is-recorded` says what becomes of them.
     """
@@ -70,8 +71,8 @@ async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsid
 async def test_downgrade_is_recorded(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
     """What becomes of requests to an endpoint without an identity, behind a service of the mesh, is recorded.
 
-    Without any policy. Either the endpoint is served in plaintext, or the requests that are led there are refused, or
-    none are. Only the endpoint that is part of the mesh has to be reached all the while.
+    Without any policy. Either the endpoint is served in plaintext, or the requests routed to it are refused, or none
+    are. Only the endpoint that is part of the mesh has to be reached all the while.
     """
     async with mesh.deploy(WorkloadSpec("blue", "half-enrolled", ports=PORTS, calls=False)) as deployed:
         member = deployed.service

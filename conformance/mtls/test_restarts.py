@@ -1,4 +1,4 @@
-"""Data planes are killed and come back, which lets nothing through in plaintext."""
+"""Restarts of data planes, during which nothing passes in plaintext."""
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -11,6 +11,7 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
+    more_arrive,
 )
 
 RATE = 100
@@ -62,12 +63,7 @@ async def test_client_sends_no_plaintext_while_its_data_plane_restarts(
         async with client.load(server, RATE) as load:
             await server.wait_for_attempts(f"{load.request_id}-{ENOUGH}")
             await mesh.disruptions.restart_data_plane(client)
-
-            async def arrived() -> int:
-                return len(await server.attempts_of(load))
-
-            before = await arrived()
-            await converge(arrived, lambda number: number > before + ENOUGH, mesh.tolerance, every=UNHURRIED)
+            await more_arrive(server, load, number=ENOUGH, within=mesh.tolerance)
         callers = {mesh.peer_identity(attempt) for attempt in await server.attempts_of(load)}
         mesh.measure("requests that failed meanwhile", len(load.result.failed))
         control(len(callers), "callers").at_least(1)

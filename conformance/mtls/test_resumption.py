@@ -1,4 +1,4 @@
-"""TLS sessions that are resumed after the peer's certificate has lost its worth."""
+"""TLS sessions that are resumed after the peer's certificate has become invalid."""
 
 import datetime
 import secrets
@@ -28,7 +28,7 @@ from pytest_meshcheck.suite import (
 from .peers import HOUR
 
 BRIEF = 5.0
-"""Seconds until a certificate expires that is good for a session before."""
+"""Seconds until a certificate expires with which a session was established."""
 
 
 async def under_the_first_root(mesh: MeshUnderTest, identity: str) -> Credentials:
@@ -41,29 +41,29 @@ async def under_the_first_root(mesh: MeshUnderTest, identity: str) -> Credential
 
 
 async def remove_the_first_root(mesh: MeshUnderTest) -> float:
-    """Announce the second root alone; the seconds until that is so everywhere."""
+    """Announce the second root alone; the seconds until that holds everywhere."""
     await mesh.rotate(Rotation.ROOT_DROP)
     return mesh.documented.rotation.roots_act_within
 
 
 async def about_to_expire(mesh: MeshUnderTest, identity: str) -> Credentials:
-    """A certificate that ends soon."""
+    """A certificate that expires soon."""
     now = datetime.datetime.now(datetime.UTC)
     return mesh.authority.issuer.leaf([identity], Validity(now - HOUR, now + datetime.timedelta(seconds=BRIEF)))
 
 
 async def let_it_expire(_mesh: MeshUnderTest) -> float:
-    """The seconds until it has ended, by any clock."""
+    """The seconds until it has expired, by any clock."""
     return 2 * BRIEF
 
 
 @dataclass(frozen=True)
 class Loss:
-    """How a certificate loses its worth.
+    """How a certificate becomes invalid.
 
     Attributes:
-        mint: Makes one that is still good.
-        lose: Begins the loss; returns the seconds within which it is complete.
+        mint: Makes one that is still valid.
+        lose: Makes it invalid; returns the seconds until that holds everywhere.
     """
 
     mint: Callable[[MeshUnderTest, str], Awaitable[Credentials]]

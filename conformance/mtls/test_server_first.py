@@ -1,4 +1,4 @@
-"""Ports on which the server speaks first, and clients that do not wait for it."""
+"""Ports whose server speaks first, and clients that do not wait for it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Workloads that start while somebody tries to get in."""
+"""Workloads that an outsider calls while they start."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from pytest_meshcheck.suite import (
 
 STARTS = (2, pytest.param(30, marks=slow))
 RATE = 200
-"""Requests per second from the moment on at which the workload has an address."""
+"""Requests per second from the moment when the workload has an address."""
 PATIENCE = 10.0
 """Seconds until one of them has reached a permissive workload that serves."""
 LEAST = 5
@@ -51,7 +51,7 @@ async def test_no_plaintext_window_at_start(
 ) -> None:
     """A strict policy that is older than a workload holds from the first connection that the workload accepts.
 
-    An outsider calls the workload in plaintext from the moment on at which it has an address, until an enrolled client
+    An outsider calls the workload in plaintext from the moment when it has an address until an enrolled client
     is served: not one of these requests is answered, or reaches the application. Under permissive mutual TLS some are.
     """
     async with mesh.policy(MutualTls(Namespace(server.namespace), Mode.PERMISSIVE)):

@@ -1,4 +1,4 @@
-"""What can be read of a workload that is about to end."""
+"""Confidentiality of a workload that is terminating."""
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -23,8 +23,8 @@ async def test_unreadable_while_terminating(
 ) -> None:
     """Nothing can be read on the network of what a workload sends in its termination grace period.
 
-    It has been asked to end and goes on sending, over HTTP, gRPC and TCP, while its data plane drains and nobody is led
-    to it any more. A canary stands in each part of the requests and of the answers.
+    It has been asked to end and goes on sending, over HTTP, gRPC and TCP, while its data plane drains and no request is
+    routed to it any more. A canary stands in each part of the requests and of the answers.
     """
     for port in PLACES:
         await are_found(mesh, outsider, plain_server, port)

@@ -1,4 +1,4 @@
-"""What reaches a client of an answer that needs no retry, while retries are in force."""
+"""Answers that need no retry, while retries are in force."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,6 @@ from pytest_meshcheck.suite import (
     Answer,
     Body,
     Capability,
-    Documented,
     Exchange,
     Failure,
     MeshUnderTest,
@@ -23,9 +22,10 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
-    needs,
     seeded_bytes,
 )
+
+from .listed import listable, listing
 
 PAUSE = 0.05
 """Seconds between the first and the second half of an answer."""
@@ -41,37 +41,31 @@ class Way:
 
     Attributes:
         port: The port that is asked.
-        failing: The answer that is retried, which shows that retries are in force.
+        failure: The failure that the policy lists.
         request: More fields of the request.
-        copies: How many times the answer has the scripted body in it.
+        copies: How many times the answer contains the scripted body.
     """
 
     port: str
-    failing: Answer
+    failure: Failure
     request: Mapping[str, Any] = field(default_factory=dict)
     copies: int = 1
 
 
-OF_HTTP, OF_GRPC = Answer(status=503), Answer(grpc_status=14, trailers_only=True)
+FAILING = {
+    # failure: the answer that is retried, which shows that retries are in force
+    Failure.STATUS: Answer(status=503),
+    Failure.GRPC_UNAVAILABLE: Answer(grpc_status=14, trailers_only=True),
+}
 WAYS = {
-    "http": Way("http", OF_HTTP),
-    "h2c": Way("http", OF_HTTP, {"protocol": Protocol.H2C}),
-    "grpc": Way("grpc", OF_GRPC),
-    "grpc-stream": Way("grpc", OF_GRPC, {"kind": "server-stream", "messages": 2}, copies=2),
+    "http": Way("http", Failure.STATUS),
+    "h2c": Way("http", Failure.STATUS, {"protocol": Protocol.H2C}),
+    "grpc": Way("grpc", Failure.GRPC_UNAVAILABLE),
+    "grpc-stream": Way("grpc", Failure.GRPC_UNAVAILABLE, {"kind": "server-stream", "messages": 2}, copies=2),
 }
 
 
-def listable(way: Way) -> pytest.MarkDecorator:
-    """Needs that a retry policy can list the failure of a way."""
-
-    def lacking(documented: Documented) -> str:
-        known = way.port != "grpc" or Failure.GRPC_UNAVAILABLE in documented.retry.failures
-        return "" if known else f"{Failure.GRPC_UNAVAILABLE} cannot be listed for retries"
-
-    return needs(lacking)
-
-
-@pytest.mark.parametrize("case", [pytest.param(name, marks=listable(way)) for name, way in WAYS.items()])
+@pytest.mark.parametrize("case", [pytest.param(name, marks=listable(way.failure)) for name, way in WAYS.items()])
 @check(MUST, "retry.answer", uses={Capability.RETRY})
 async def test_response_body_is_intact_when_armed(
     mesh: MeshUnderTest, client: Workload, server: Workload, case: str
@@ -93,9 +87,8 @@ async def test_response_body_is_intact_when_armed(
         request_id = await server.answers(answer, repeat=repeat)
         return await client.get(server, way.port, request_id=request_id, **way.request)
 
-    listed = {"on": {Failure.GRPC_UNAVAILABLE}} if way.port == "grpc" else {"statuses": {503}}
-    async with mesh.policy(Retry(server, 1, **listed)):
-        retried = await ask(way.failing, repeat=False)
+    async with mesh.policy(Retry(server, 1, **listing(way.failure))):
+        retried = await ask(FAILING[way.failure], repeat=False)
         control(await server.attempts(retried), "retries in force").attempted(2)
         seen = dict(zip(answers, await asyncio.gather(*map(ask, answers.values())), strict=True))
     for what, answer in answers.items():

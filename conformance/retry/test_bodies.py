@@ -1,4 +1,4 @@
-"""What reaches an application of a request's body when the first attempt fails before, inside or after it."""
+"""Bodies of requests whose first attempt fails before, inside or after the body."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +14,6 @@ from pytest_meshcheck.suite import (
     Behaviour,
     Body,
     Capability,
-    Documented,
     Failure,
     MeshUnderTest,
     Protocol,
@@ -23,10 +22,10 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
-    needs,
-    proves,
     seeded_bytes,
 )
+
+from .listed import listable, listing, proven_after
 
 PART = 1000
 """Bytes of each of the two parts of a body."""
@@ -83,24 +82,9 @@ POINTS = {
 }
 
 
-def listable(failure: Failure) -> pytest.MarkDecorator:
-    """Needs that a retry policy can list a failure."""
-
-    def lacking(documented: Documented) -> str:
-        known = failure is Failure.STATUS or failure in documented.retry.failures
-        return "" if known else f"{failure} cannot be listed for retries"
-
-    return needs(lacking)
-
-
-def proven(failure: Failure) -> pytest.MarkDecorator:
-    """Proves what a mesh claims that retries after this failure."""
-    return proves(Capability.RETRY_GRPC if failure is Failure.GRPC_UNAVAILABLE else Capability.RETRY)
-
-
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(name, marks=[proven(failure), listable(failure)]) for name, (_, failure, _) in CASES.items()],
+    [pytest.param(name, marks=[proven_after(failure), listable(failure)]) for name, (_, failure, _) in CASES.items()],
 )
 @pytest.mark.parametrize("point", POINTS)
 @check(MUST, "retry.body-once", proves={Capability.RETRY, Capability.RETRY_GRPC})
@@ -117,11 +101,10 @@ async def test_body_late_and_refused_early(
     way, failure, port = CASES[case]
     upload, (parts, is_early) = UPLOADS[way], POINTS[point]
     body = len(upload.content), hashlib.sha256(upload.content).hexdigest()
-    listed = {"statuses": {503}} if failure is Failure.STATUS else {"on": {failure}}
     pause = {"pause_after": parts * upload.middle} if is_early else {}
     first = msgspec.structs.replace(FIRST[failure], after=parts * PART if is_early else None)
     control(await plain_server.attempts(await client.get(plain_server, port, **upload.request))).bodies(*body)
-    async with mesh.policy(Retry(plain_server, 1, **listed)):
+    async with mesh.policy(Retry(plain_server, 1, **listing(failure))):
         request_id = await plain_server.answers(first)
         answer = await client.in_two_parts(
             plain_server,

@@ -1,4 +1,4 @@
-"""How many retries there are when everything fails at once."""
+"""The number of retries when all requests fail at once."""
 
 import asyncio
 import math

@@ -22,17 +22,9 @@ from pytest_meshcheck.suite import (
     control,
     expect,
     needs,
-    proves,
 )
 
-GRPC = {
-    # failure: its gRPC status
-    Failure.GRPC_CANCELLED: 1,
-    Failure.GRPC_DEADLINE_EXCEEDED: 4,
-    Failure.GRPC_RESOURCE_EXHAUSTED: 8,
-    Failure.GRPC_INTERNAL: 13,
-    Failure.GRPC_UNAVAILABLE: 14,
-}
+from .listed import GRPC, listing, proven_after, unlistable
 
 
 @dataclass(frozen=True)
@@ -52,11 +44,6 @@ class Spelling:
     protocol: Protocol | None = None
 
     @property
-    def capability(self) -> Capability:
-        """The capability of a mesh that tries again after it."""
-        return Capability.RETRY_GRPC if self.failure in GRPC else Capability.RETRY
-
-    @property
     def in_trailers(self) -> bool:
         """Whether the failure is a gRPC status that comes after the head of the answer."""
         return self.failure in GRPC and self.answer is not None and not self.answer.trailers_only
@@ -64,8 +51,8 @@ class Spelling:
     def lacking(self, documented: Documented) -> str:
         """Why the mesh does not try again after it, by its own documentation; empty if it does."""
         promised = documented.retry
-        if self.failure is not Failure.STATUS and self.failure not in promised.failures:
-            return f"{self.failure} cannot be listed for retries"
+        if reason := unlistable(self.failure, documented):
+            return reason
         if self.in_trailers and not promised.status_in_trailers:
             return f"a gRPC status in trailers is not retried ({promised.source('status_in_trailers')})"
         return ""
@@ -147,7 +134,7 @@ LOST = 2
 
 @pytest.mark.parametrize(
     "spelling",
-    [pytest.param(name, marks=[proves(case.capability), needs(case.lacking)]) for name, case in SPELLINGS.items()],
+    [pytest.param(name, marks=[proven_after(case.failure), needs(case.lacking)]) for name, case in SPELLINGS.items()],
 )
 @check(MUST, "retry.fires", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_fires_for_every_spelling_of_failure(
@@ -163,9 +150,7 @@ async def test_fires_for_every_spelling_of_failure(
     async with mesh.policy(Retry(plain_server, 0)):
         alone = await fails_once(client, plain_server, case)
         control(alone.served, "a failure without retries").equals(False)
-    listed = {"statuses": {503}} if case.failure is Failure.STATUS else {"on": {case.failure}}
-    retry = Retry(plain_server, 1 if case.answer else ENOUGH, **listed)
-    async with mesh.policy(retry):
+    async with mesh.policy(Retry(plain_server, 1 if case.answer else ENOUGH, **listing(case.failure))):
         retried = await fails_once(client, plain_server, case)
         expect(retried, spelling, rests_on=None if case.answer else mesh.time(OUTAGE)).answered()
         expect(await plain_server.attempts(retried), spelling).attempted(2 if case.answer else 1)
@@ -180,7 +165,7 @@ async def fails_once(client: Workload, server: Workload, case: Spelling) -> Exch
     return await client.get(server, case.port, request_id=await server.answers(case.answer), **how)
 
 
-async def retries_where_told(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+async def retries_by_policy(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """Control: the mesh is in the way of these requests and can retry them; only then it means something if not."""
     async with mesh.policy(Retry(server, 1, statuses={503})):
         retried = await client.get(server, request_id=await server.answers(503))
@@ -196,7 +181,7 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 
     Numbered POST and PATCH requests meet a 503, a reset connection, and an application that never answers.
     """
-    await retries_where_told(mesh, client, server)
+    await retries_by_policy(mesh, client, server)
     method, answer = UNSAFE[case]
     patience = {"patience": 0.3 * mesh.scale} if answer.behaviour is Behaviour.STALL else {}
     payments = [await server.answers(answer, repeat=True) for _ in range(PAYMENTS)]
@@ -217,7 +202,7 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 @check(MUST, "retry.default", uses={Capability.RETRY})
 async def test_default_equals_documentation(mesh: MeshUnderTest, client: Workload, server: Workload, case: str) -> None:
     """Under no policy, a request of this method that fails like this is tried as often as the mesh documents."""
-    await retries_where_told(mesh, client, server)
+    await retries_by_policy(mesh, client, server)
     failing = FAILING[case]
     request_id = await server.answers(failing.answer, repeat=True)
     failed = await client.get(server, request_id=request_id, **failing.how)

@@ -1,4 +1,4 @@
-"""Where a retry goes."""
+"""The endpoint that a retry goes to."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
@@ -21,7 +21,7 @@ from pytest_meshcheck.suite import (
 
 PAIR = WorkloadSpec("blue", "pair", ports=(Port("http", Protocol.HTTP1),), calls=False)
 REQUESTS = 8
-"""More than would all be retried at the other endpoint by chance."""
+"""So many that all of them are not retried at the other endpoint by chance."""
 
 
 Seen = Mapping[str, Sequence[Attempt]]

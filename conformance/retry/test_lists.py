@@ -11,7 +11,6 @@ from pytest_meshcheck.suite import (
     Answer,
     Behaviour,
     Capability,
-    Documented,
     Exchange,
     Failure,
     MeshUnderTest,
@@ -21,19 +20,11 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
-    needs,
-    proves,
 )
 
+from .listed import GRPC, listable, listing, proven_after
+
 STATUSES = frozenset({429, 503})
-GRPC = {
-    # failure: its gRPC status
-    Failure.GRPC_CANCELLED: 1,
-    Failure.GRPC_DEADLINE_EXCEEDED: 4,
-    Failure.GRPC_RESOURCE_EXHAUSTED: 8,
-    Failure.GRPC_INTERNAL: 13,
-    Failure.GRPC_UNAVAILABLE: 14,
-}
 
 
 @dataclass(frozen=True)
@@ -83,21 +74,6 @@ MORE_RETRIES = {
 MORE_RETRIES["envoy-as-internal"] = (*MORE_RETRIES["envoy"], INTERNAL)
 
 
-def listable(failure: Failure) -> pytest.MarkDecorator:
-    """Needs that a retry policy can list a failure."""
-
-    def lacking(documented: Documented) -> str:
-        known = failure is Failure.STATUS or failure in documented.retry.failures
-        return "" if known else f"{failure} cannot be listed for retries"
-
-    return needs(lacking)
-
-
-def proven(failure: Failure) -> pytest.MarkDecorator:
-    """Proves what a mesh claims that retries after this failure."""
-    return proves(Capability.RETRY_GRPC if failure in GRPC else Capability.RETRY)
-
-
 async def fails_once(client: Workload, server: Workload, case: First) -> Exchange:
     """A request whose first attempt fails, and whose next one is served."""
     if case.answer is None:
@@ -108,7 +84,7 @@ async def fails_once(client: Workload, server: Workload, case: First) -> Exchang
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(name, marks=[proven(first.failure), listable(first.failure)]) for name, first in FIRST.items()],
+    [pytest.param(name, marks=[proven_after(first.failure), listable(first.failure)]) for name, first in FIRST.items()],
 )
 @check(MUST, "retry.combined", proves={Capability.RETRY, Capability.RETRY_GRPC})
 async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
@@ -130,7 +106,7 @@ async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, plain_s
 async def test_zero_disables(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
     """A policy with 0 attempts means no retry at all, also after failures that the mesh retries by default."""
     first = FIRST[case]
-    listed = {"statuses": STATUSES} if first.failure is Failure.STATUS else {"on": {first.failure}}
+    listed = listing(first.failure, STATUSES)
     async with mesh.policy(Retry(plain_server, 1, **listed)):
         control(await plain_server.attempts(await fails_once(client, plain_server, first)), "with a retry").attempted(2)
     async with mesh.policy(Retry(plain_server, 0, **listed)):

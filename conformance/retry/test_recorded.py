@@ -30,7 +30,7 @@ RETRIES = 4
 REQUESTS = 20
 """Requests from whose attempts the pauses are taken."""
 SECONDS = 0.05
-"""Seconds that each attempt takes, so that one that begins too early is seen to."""
+"""Seconds that each attempt takes, so that a retry that begins too early overlaps it."""
 LATER = 1
 """Seconds that an application asks for with Retry-After."""
 
@@ -62,7 +62,7 @@ async def test_backoff(mesh: MeshUnderTest, client: Workload, server: Workload) 
     """How long a data plane waits before each retry, and whether it waits as long as ``Retry-After`` asks for.
 
     Recorded are the least, the median and the longest pause before each retry. Judged is only that no attempt begins
-    before the one before it has ended. Over HTTP/2, where no attempt waits for a connection of its own.
+    before the previous one has ended. Over HTTP/2, where no attempt waits for a connection of its own.
     """
     failed = Answer(status=503, delay=SECONDS)
     ids = [await server.answers(failed, repeat=True) for _ in range(REQUESTS)]
@@ -85,14 +85,14 @@ async def test_backoff(mesh: MeshUnderTest, client: Workload, server: Workload) 
 
 
 def numbered(documented: Documented) -> str:
-    """Why an application does not learn the number of an attempt; empty where that is documented."""
+    """Why the number of an attempt is not passed to the application; empty where it is, as documented."""
     return "" if documented.retry.attempt_header else "no header with the number of the attempt is documented"
 
 
 @needs(numbered)
 @check(MAY, "retry.attempt-number", uses={Capability.RETRY})
 async def test_attempt_number_reaches_the_server(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """The header that the mesh documents has the number of the attempt, from 1."""
+    """The documented header contains the number of the attempt, from 1."""
     async with mesh.policy(Retry(server, 2, statuses={503})):
         answer = await client.get(server, request_id=await server.answers(503, 503))
     attempts = control(await server.attempts(answer)).attempted(3)

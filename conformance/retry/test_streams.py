@@ -1,4 +1,4 @@
-"""Streams that fail once their client has a part of the answer, which no retry can take back."""
+"""Streams that fail once their client has received a part of the answer."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,6 @@ from pytest_meshcheck.suite import (
     Behaviour,
     Body,
     Capability,
-    Documented,
     Failure,
     MeshUnderTest,
     Retry,
@@ -18,8 +17,9 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
-    needs,
 )
+
+from .listed import listable, listing
 
 KINDS = ("server-stream", "bidi")
 MESSAGE = Body(length=1000, seed=13)
@@ -48,27 +48,18 @@ BROKEN = {
 }
 
 
-def listable(failure: Failure) -> pytest.MarkDecorator:
-    """Needs that a retry policy can list a failure."""
-
-    def lacking(documented: Documented) -> str:
-        return "" if failure in documented.retry.failures else f"{failure} cannot be listed for retries"
-
-    return needs(lacking)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", [pytest.param(name, marks=listable(one.failure)) for name, one in BROKEN.items()])
 @check(MUST, "retry.streams", uses={Capability.RETRY_GRPC})
 async def test_stream_is_never_replayed_after_first_message(
     mesh: MeshUnderTest, client: Workload, plain_server: Workload, end: str, kind: str
 ) -> None:
-    """A stream that fails after its first message is not begun anew, although the policy lists its failure.
+    """A stream that fails after its first message is not replayed, although the policy lists its failure.
 
     The client has that message already, and would get it again. The same failure before any message is retried.
     """
     broken, call = BROKEN[end], {"kind": kind, "messages": 1, "body": MESSAGE}
-    async with mesh.policy(Retry(plain_server, 1, on={broken.failure})):
+    async with mesh.policy(Retry(plain_server, 1, **listing(broken.failure))):
         early = await client.get(plain_server, "grpc", request_id=await plain_server.answers(broken.first), **call)
         broken_off = await plain_server.answers(broken.later, repeat=True)
         late = await client.get(plain_server, "grpc", request_id=broken_off, **call)

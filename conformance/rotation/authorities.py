@@ -17,7 +17,7 @@ from pytest_meshcheck.suite import (
 )
 
 UNHURRIED = 0.05
-"""Seconds between two looks: where each passes the API server of a cluster, more would load it."""
+"""Seconds between two polls; on a cluster each of them is a load on the API server."""
 HOUR = datetime.timedelta(hours=1)
 
 

@@ -22,6 +22,7 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
+    more_arrive,
 )
 
 from .authorities import UNHURRIED, follows, peer, two_roots
@@ -45,16 +46,6 @@ ISSUER_LIFETIME = 30.0
 def rounds(within: float) -> range:
     """The changes to make, one after the other: each but the first begins where certificates were changed before."""
     return range(ROUNDS if within <= QUICK else 1)
-
-
-async def goes_on(server: Workload, load: Load, within: float) -> None:
-    """Have a load meet the latest change; where its requests no longer arrive, its outcome shows that."""
-
-    async def arrived() -> int:
-        return len(await server.attempts_of(load))
-
-    before = await arrived()
-    await converge(arrived, lambda number: number >= before + MEETING, within, every=UNHURRIED)
 
 
 async def served_during(load: Load, client: Workload, server: Workload) -> list[Exchange]:
@@ -109,7 +100,7 @@ async def test_whole_root_change_loses_nothing(
                     await under_way.keeps_up(client)
                 for workload in (client, server) if step is Rotation.ROOT_SWITCH else ():
                     await follows(mesh, outsider, workload, within)
-                await goes_on(server, http, mesh.tolerance)
+                await more_arrive(server, http, number=MEETING, within=mesh.tolerance)
             mesh.measure(f"root {round_ + 1} took (s)", round(time.monotonic() - begun, 3))
     for port, load in {"http": http.result, "grpc": grpc.result}.items():
         mesh.measure(f"{port}: requests", load.sent)
@@ -236,10 +227,10 @@ async def test_server_of_removed_root_is_refused(
     expect(await client.get(server), "a server of the new root").answered()
 
 
-async def leaf_and_end(
+async def leaf_and_expiry_above(
     mesh: MeshUnderTest, outsider: Workload, workload: Workload
 ) -> tuple[x509.Certificate, datetime.datetime]:
-    """The leaf that a workload serves, and the end of what is above it: of whatever ends first."""
+    """The leaf that a workload serves, and the earliest expiry of the certificates above it."""
     leaf, *above = await mesh.served_chain(outsider, workload)
     control(len(above), "issuers in the chain").at_least(1)
     return leaf, min(issuer.not_valid_after_utc for issuer in (*above, *mesh.authority.roots))
@@ -248,7 +239,7 @@ async def leaf_and_end(
 async def ends_with_its_issuers(
     mesh: MeshUnderTest, client: Workload, workload: Workload, leaf: x509.Certificate, end: datetime.datetime
 ) -> None:
-    """A violation where a leaf is valid for longer than anything above it."""
+    """A violation if a leaf is valid for longer than a certificate above it."""
     actual = f"it ends at {leaf.not_valid_after_utc}, an issuer at {end}"
     expect(leaf.not_valid_after_utc <= end, f"the end of {workload}'s certificate").is_true(otherwise=actual)
     control(await client.get(workload), "a call with that certificate").answered()
@@ -257,11 +248,11 @@ async def ends_with_its_issuers(
 async def last_leaf(
     mesh: MeshUnderTest, outsider: Workload, workload: Workload
 ) -> tuple[x509.Certificate, datetime.datetime]:
-    """The first leaf that lasts until the present issuer ends, or longer; the one of that moment where none does."""
-    _, end = await leaf_and_end(mesh, outsider, workload)
+    """The first leaf that is valid until the current issuer expires, or longer; if none is, the one at that time."""
+    _, end = await leaf_and_expiry_above(mesh, outsider, workload)
     left = (end - datetime.datetime.now(datetime.UTC)).total_seconds()
     last, _ = await converge(
-        lambda: leaf_and_end(mesh, outsider, workload),
+        lambda: leaf_and_expiry_above(mesh, outsider, workload),
         lambda seen: seen[0].not_valid_after_utc >= end,
         left,
         every=UNHURRIED,
@@ -275,17 +266,17 @@ async def test_leaf_never_outlives_its_issuer(
 ) -> None:
     """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon.
 
-    The certificate of a server is followed until there is none left that the new issuer could have cut short.
+    The certificates of a server are followed until the new issuer cannot shorten any more of them.
     """
     within = mesh.documented.rotation.issuer_acts_within
     for workload in (server, short_lived):
         await follows(mesh, outsider, workload, within + mesh.tolerance)
-        await ends_with_its_issuers(mesh, client, workload, *await leaf_and_end(mesh, outsider, workload))
+        await ends_with_its_issuers(mesh, client, workload, *await leaf_and_expiry_above(mesh, outsider, workload))
     try:
         await mesh.rotate(Rotation.ISSUER, max(ISSUER_LIFETIME, 2 * within))
         for workload in (server, short_lived):
             await follows(mesh, outsider, workload, within + mesh.tolerance)
-            await ends_with_its_issuers(mesh, client, workload, *await leaf_and_end(mesh, outsider, workload))
+            await ends_with_its_issuers(mesh, client, workload, *await leaf_and_expiry_above(mesh, outsider, workload))
         await ends_with_its_issuers(mesh, client, server, *await last_leaf(mesh, outsider, server))
     finally:
         await mesh.rotate(Rotation.ISSUER)

@@ -1,4 +1,4 @@
-"""What a mesh is given as its authority: in other forms, in part, and broken."""
+"""The files of an authority that a mesh is given: in other forms, in part, and broken."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +111,7 @@ async def test_roots_take_effect_alone(
 async def test_broken_authority_input_is_loud(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, flaw: Flaw
 ) -> None:
-    """A control plane that is given broken files of an authority says so, and goes on with those that it has."""
+    """A control plane that is given broken files of an authority reports them, and goes on with its current one."""
     issuer = mesh.authority.issuer.certificate
     async with mesh.disruptions.authority_files(broken(mesh.authority, flaw)) as said:
         mesh.measure("the control plane says", said)
@@ -131,7 +131,7 @@ async def test_broken_authority_input_is_loud(
 async def test_broken_authority_input_is_not_used(
     mesh: MeshUnderTest, client: Workload, short_lived: Workload, outsider: Workload
 ) -> None:
-    """A certificate that is renewed after broken files were given is one of the present issuer, and of no other."""
+    """A certificate that is renewed after broken files were given comes from the current issuer."""
     issuer, files = mesh.authority.issuer.certificate, broken(mesh.authority, Flaw.FOREIGN)
     within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
     old, *_ = await mesh.served_chain(outsider, short_lived)

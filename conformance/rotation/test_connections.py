@@ -1,4 +1,4 @@
-"""How often data planes shake hands anew, which is when new certificates begin to matter."""
+"""The number of TLS handshakes between data planes, each of which takes the newest certificates."""
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -12,11 +12,11 @@ from pytest_meshcheck.suite import (
 )
 
 REQUESTS = 12
-"""More than a data plane has connections of its own accord."""
+"""More than a data plane opens connections by itself."""
 
 
 async def connections_of(mesh: MeshUnderTest, client: Workload, server: Workload) -> int:
-    """The connections between two data planes that so many requests take, one after the other."""
+    """The connections between two data planes that carry a number of sequential requests."""
     async with mesh.wire(client, server) as wire:
         for _ in range(REQUESTS):
             control(await client.get(server)).answered()

@@ -78,7 +78,7 @@ async def test_leaf_is_renewed_before_expiry(
 async def test_key_is_renewed(
     mesh: MeshUnderTest, short_lived: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:
-    """Whether a renewed certificate is for another private key than the one before."""
+    """Whether a renewed certificate has a new private key."""
     keys = {leaf.public_key().public_bytes(*PLAIN_KEY) for leaf in await head_start}
     mesh.measure("private keys of four certificates in a row", len(keys))
     control(await client.get(short_lived), "a call afterwards").answered()

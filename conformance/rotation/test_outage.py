@@ -1,4 +1,4 @@
-"""The authority is away: for less than the life of a certificate, and for longer."""
+"""Outages of the authority, shorter and longer than the life of a certificate."""
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -28,14 +28,14 @@ from .authorities import UNHURRIED
 RATE = 50
 """Requests per second while the authority is away."""
 IN_TIME = "a request before the outage"
-"""It waits for the policy about connections, which no data plane gets while its control plane is away too."""
+"""It waits for the policy on connections, which cannot arrive while the control plane is away as well."""
 ENOUGH = 15
 OVERDUE = 5
-"""Requests of that load after a renewal has certainly fallen due."""
+"""Requests of that load after renewal has fallen due."""
 SPARE = 3
-"""The least life of a certificate when a short outage begins, in terms of the time until its renewal is due."""
+"""Remaining life of a certificate when a short outage begins, at least, in multiples of the time until renewal."""
 SECOND = 1.0
-"""A certificate ends at a whole second, all of which may still count."""
+"""Validity ends with a whole second, which may still count in full."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Shown:
 
     Attributes:
         leaf: The certificate.
-        left: Seconds until it ends, by the clock of who looks at it.
+        left: Seconds until it expires, by the observer's clock.
     """
 
     leaf: x509.Certificate
@@ -67,8 +67,8 @@ async def outlasting_pair(mesh: MeshUnderTest) -> AsyncIterator[tuple[Workload, 
         yield callers.service, servers.service
 
 
-async def lasting(mesh: MeshUnderTest, outsider: Workload, *workloads: Workload) -> Shown:
-    """The certificate that ends first of those of several workloads, once all of them last for some time."""
+async def first_to_expire(mesh: MeshUnderTest, outsider: Workload, *workloads: Workload) -> Shown:
+    """Of the certificates of several workloads, the first to expire, once none of them expires soon."""
     due = mesh.documented.outage.renewal_due
 
     async def first_to_end() -> Shown:
@@ -97,7 +97,7 @@ async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, ou
     due, heals = mesh.documented.outage.renewal_due, mesh.documented.outage.heals_within
     async with outlasting_pair(mesh) as (client, server), mesh.policy(*mesh.fresh_connections(server)):
         control(await client.get(server), IN_TIME).answered()
-        first = await lasting(mesh, outsider, client, server)
+        first = await first_to_expire(mesh, outsider, client, server)
         async with mesh.disruptions.authority_outage():
             old = (await shown(mesh, outsider, server)).leaf
             async with client.load(server, RATE) as load:
@@ -131,15 +131,15 @@ async def renewed(
 
 @dataclass(frozen=True)
 class LongOutage:
-    """What was seen while the authority was away for longer than the life of a certificate, and afterwards.
+    """Observations of an outage of the authority that outlasted a certificate, and of the time after it.
 
     Attributes:
         old: The certificate of the server when the outage began.
-        late: The first request on a connection of its own after the end of that certificate that was refused; where all
-            are served, one that began a second later.
-        arrived: What reached the application of it.
-        echo: An echo on a stream that was opened before the outage, after the end of the certificate.
-        healed: The first request that was served after the outage; the last one where none was.
+        late: The first request on a new connection that was refused after that certificate had expired; if none was,
+            one that began at least a second after expiry.
+        arrived: The attempts of that request.
+        echo: An echo, after expiry, on a stream that was opened before the outage.
+        healed: The first request that was served after the outage; if none was, the last one.
         seconds: From the end of the outage until then.
     """
 
@@ -152,7 +152,7 @@ class LongOutage:
 
 
 async def long_outage(mesh: MeshUnderTest) -> LongOutage:
-    """Stop the authority until the certificate of a server has ended, and start it again."""
+    """Stop the authority until the certificate of a server has expired, and start it again."""
     client, server = await mesh.workload("client"), await mesh.workload("short_lived")
     outsider = await mesh.workload("outsider")
 

@@ -21,7 +21,7 @@ class ExpectationsError(Exception):
 
 @dataclass(frozen=True)
 class KnownViolation:
-    """One entry, ``[[known]]``.
+    """One check in an entry, ``[[known]]``.
 
     Attributes:
         check: A check's id, with or without parameters; without, it covers all of them.
@@ -75,18 +75,29 @@ def read_expectations(
     if not isinstance(entries, list) or len(entries) != len(lines):
         raise ExpectationsError(f"{path}:{_line(text, TABLE)}: write each entry as a table of its own, [[{TABLE}]]")
     return tuple(
-        _entry(f"{path}:{line}", entry, known_ids, aliases) for line, entry in zip(lines, entries, strict=True)
+        _exists(KnownViolation(check, entry["reason"], entry["link"], f"{path}:{line}", aliases.get(check)), known_ids)
+        for line, entry in zip(lines, entries, strict=True)
+        for check in _checks(f"{path}:{line}", entry)
     )
 
 
-def _entry(where: str, entry: dict[str, Any], known_ids: Collection[str] | None, aliases: Aliases) -> KnownViolation:
-    if sorted(entry) != sorted(KEYS) or not all(isinstance(value, str) and value for value in entry.values()):
-        raise ExpectationsError(f"{where}: an entry has exactly {', '.join(KEYS)}, each a text; it has {entry!r}")
-    known = KnownViolation(**entry, where=where, alias=aliases.get(entry["check"]))
+def _checks(where: str, entry: dict[str, Any]) -> list[str]:
+    """The ids in a well-formed entry."""
+    check: Any = entry.get("check")
+    checks: list[str] = check if isinstance(check, list) else [check]
+    texts = [*checks, *(value for key, value in entry.items() if key != "check")]
+    if sorted(entry) != sorted(KEYS) or not checks or not all(isinstance(text, str) and text for text in texts):
+        raise ExpectationsError(
+            f"{where}: an entry has exactly {', '.join(KEYS)}, each a text; it has {entry!r}; check may also be a list"
+        )
+    return checks
+
+
+def _exists(known: KnownViolation, known_ids: Collection[str] | None) -> KnownViolation:
     name = known.whole
     if known_ids is not None and known.alias is None and name not in known_ids:
         near = [i for i in sorted(known_ids) if i.partition("/")[0] == name.partition("/")[0]] or sorted(known_ids)
-        raise ExpectationsError(f"{where}: no check {name!r}; available: {', '.join(near)}")
+        raise ExpectationsError(f"{known.where}: no check {name!r}; available: {', '.join(near)}")
     return known
 
 

@@ -222,7 +222,7 @@ class Mesh(ABC):
         """Give the control plane these files in place of those of the authority.
 
         Returns:
-            What the control plane says about them; empty if it finds nothing wrong with them.
+            The complaint of the control plane about them; empty if it has none.
 
         Raises:
             Unsupported: The mesh takes no files of an authority.

@@ -75,7 +75,7 @@ class MtlsPromises(Promises):
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityPromises(Promises):
-    """Who is calling, and what headers tell of it.
+    """Headers that identify the caller, and headers that control a data plane.
 
     Attributes:
         headers: Headers that pass the caller's identity to a server's application.

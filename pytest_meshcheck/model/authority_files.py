@@ -1,4 +1,4 @@
-"""The files by which a mesh is given its authority, sound and broken."""
+"""The files of the certificate authority that a mesh is given, sound and broken."""
 
 import enum
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class AuthorityFiles:
 
 
 class Flaw(enum.StrEnum):
-    """What is wrong with such files."""
+    """A flaw of such files."""
 
     EMPTY = "empty"
     """The issuer's certificate is an empty file."""

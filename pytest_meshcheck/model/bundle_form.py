@@ -19,7 +19,7 @@ class BundleForm(enum.StrEnum):
     DOUBLED = "doubled"
     """Each root twice."""
     COMMENTED = "commented"
-    """With a line before each root that says what it is: https://www.rfc-editor.org/rfc/rfc7468#section-2."""
+    """With an explanatory line before each root: https://www.rfc-editor.org/rfc/rfc7468#section-2."""
 
 
 def written(roots: Sequence[x509.Certificate], form: BundleForm) -> bytes:

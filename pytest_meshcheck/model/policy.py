@@ -216,7 +216,7 @@ class RequestsPerConnection(ServicePolicy):
 
 @dataclass(frozen=True)
 class RequireMutualTls(ServicePolicy):
-    """Clients of a service talk mutual TLS to its endpoints, or not at all; no endpoint is called in plaintext."""
+    """Clients call the endpoints of a service over mutual TLS, or not at all; never in plaintext."""
 
 
 Policy = ServerPolicy | ServicePolicy

@@ -241,7 +241,7 @@ class Workload:
         return await self.attempts_under(f"{load.request_id}-")
 
     async def attempts_under(self, prefix: str) -> tuple[m.Attempt, ...]:
-        """The attempts of all requests whose ids begin like this that have reached this application so far."""
+        """The attempts, so far, of all requests whose ids begin with this."""
         return (await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)).attempts
 
     @asynccontextmanager

@@ -70,7 +70,7 @@ class Disruptions:
     async def authority_files(self, files: AuthorityFiles) -> AsyncIterator[str]:
         """The control plane is given these files of an authority while the block runs, and then those that it had.
 
-        Yields what it says about them; empty if it finds nothing wrong with them.
+        Yields its complaint about them; empty if it has none.
         """
         await self.flush()
         sound = AuthorityFiles.of(self.adapter.authority)

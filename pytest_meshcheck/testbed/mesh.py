@@ -245,7 +245,7 @@ class MeshUnderTest:
     def termination(self, workload: Workload) -> AbstractAsyncContextManager[None]:
         """Have a deployed workload be in its grace period while the block runs; its application goes on.
 
-        Nobody is led to it any more, and its data plane drains. Nothing brings it back.
+        No request is routed to it any more, and its data plane drains. Nothing brings it back.
 
         Raises:
             Inconclusive: It does not begin to end, or has ended before the block.

@@ -27,7 +27,7 @@ class Reconnection:
     scale: float
 
     async def wait(self) -> None:
-        """Wait until all data planes follow, or the documented time is over; the checks show who does not.
+        """Wait until all data planes follow, or the documented time is over; the checks show which do not.
 
         Until then policies would act later than documented for a mesh whose control plane was there all the time.
         """

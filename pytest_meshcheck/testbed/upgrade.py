@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive
@@ -13,8 +12,8 @@ from pytest_meshcheck.model.observation import LoadOutcome
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.probe.process.pulse import now
+from pytest_meshcheck.testbed.arrivals import more_arrive
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
-from pytest_meshcheck.testbed.rotation.drain import PAUSE, arrivals
 from pytest_meshcheck.testbed.rotation.rollout import roll
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -50,12 +49,12 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         begun = time.monotonic()
         async with _loads(client, server) as of_control_plane, client.stream(server) as stream:
             await _control_plane(mesh, version, by)
-            await _go_on(server, of_control_plane, mesh.scale)
+            await more_arrive(server, *of_control_plane.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
             echo = await stream.echo()
         async with _loads(client, server) as of_data_planes:
             await _data_planes(mesh, by)
             seconds = time.monotonic() - begun
-            await _go_on(server, of_data_planes, mesh.scale)
+            await more_arrive(server, *of_data_planes.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
         caller = await _caller(mesh, client, server)
     mesh.steps[f"upgrade to {version}"] = seconds
     mesh.upgraded = Upgraded(
@@ -122,17 +121,6 @@ async def _loads(client: Workload, server: Workload) -> AsyncIterator[Mapping[st
 
 def _results(loads: Mapping[str, Load]) -> Mapping[str, LoadOutcome]:
     return {port: load.result for port, load in loads.items()}
-
-
-async def _go_on(server: Workload, loads: Mapping[str, Load], scale: float) -> None:
-    """Wait until more requests of each load have arrived, or the time is over."""
-    going = tuple(loads.values())
-    before = await arrivals(server, going)
-
-    async def more() -> int:
-        return min(now - then for now, then in zip(await arrivals(server, going), before, strict=True))
-
-    await converge(more, lambda number: number >= AFTERWARDS, SERVES_WITHIN * scale, every=PAUSE)
 
 
 async def _caller(mesh: MeshUnderTest, client: Workload, server: Workload) -> str | None:

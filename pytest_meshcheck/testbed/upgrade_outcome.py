@@ -38,6 +38,6 @@ class Upgraded:
 
     @property
     def loads(self) -> Mapping[str, LoadOutcome]:
-        """The loads of the enrolled client, by what was moved meanwhile and port."""
+        """The loads of the enrolled client, by the part that was upgraded meanwhile and port."""
         parts = {"control plane": self.control_plane, "data planes": self.data_planes}
         return {f"{part}, {port}": load for part, loads in parts.items() for port, load in loads.items()}

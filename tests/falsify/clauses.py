@@ -9,11 +9,8 @@ from pathlib import Path
 
 from tests.falsify.table import SUITE
 
-PLACE = "MESHCHECK_CLAUSES"
-"""The environment variable with the path of the file that names the tripped clauses, by mesh and check."""
-
 FILE = "clauses.json"
-"""Its name in the folder of a run."""
+"""Names the tripped clauses of a run, by mesh and check; it is beside the reports."""
 
 NOT_ALONE = Path(__file__).with_name("not_alone.txt")
 """The names of clauses for which no defect is planted yet that trips them and nothing else."""

@@ -5,7 +5,6 @@ clause alone is tripped, the check would not see the defect without it.
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import pytest
 from pytest_meshcheck.checks import catalogue, claims, leaks
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.run.items import CHECK_ITEM
-from tests.falsify.clauses import PLACE, clause_at
+from tests.falsify.clauses import FILE, clause_at
 from tests.falsify.table import SUITE
 
 _in_check: ContextVar[bool] = ContextVar("in a check", default=False)
@@ -58,7 +57,7 @@ class Recorder:
         try:
             with leaks.leaks_first(going_on):
                 yield
-        except Exception:
+        except Exception:  # after a failed clause a check may rest on what that clause has denied
             if not self.violations:
                 raise
         finally:
@@ -66,9 +65,10 @@ class Recorder:
         if self.violations:
             raise self.violations[0]
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write down what was tripped."""
-        Path(os.environ[PLACE]).write_text(json.dumps(self.tripped))
+        reports = Path(session.config.getoption("mesh_report"))
+        (reports / FILE).write_text(json.dumps(self.tripped))
 
 
 def pytest_configure(config: pytest.Config) -> None:

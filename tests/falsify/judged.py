@@ -78,8 +78,9 @@ class Run:
             subprocess.TimeoutExpired: It did not end.
         """
         argv = command(self, directory)
-        env = environment() | {clauses.PLACE: str(directory / clauses.FILE)}
-        run = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        run = subprocess.run(
+            argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         otherwise = f"{' '.join(argv)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}"
         verdicts, file = read(self, directory, otherwise), directory / clauses.FILE
         return Outcome(verdicts, clauses.read(file) if file.exists() else {})

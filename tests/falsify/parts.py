@@ -13,6 +13,9 @@ MANAGER = "envoy.filters.network.http_connection_manager"
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
 RBAC = "envoy.filters.network.rbac"
 
+OFF = "0s"
+"""The time limit of a route without one."""
+
 
 def inbound(resources: Resources) -> list[Part]:
     """The listeners where others reach the workload."""
@@ -42,6 +45,12 @@ def filters(listener: Part) -> list[Part]:
 def plaintext_chains(listener: Part) -> list[Part]:
     """The filter chains of an inbound listener that take plaintext; a strict port has none."""
     return [chain for chain in listener["filter_chains"] if "transport_socket" not in chain]
+
+
+def add_plaintext_chain(listener: Part, network_filters: list[Part]) -> None:
+    """Have a strict inbound listener take plaintext, which goes through these network filters."""
+    match = {"transport_protocol": "raw_buffer"}
+    listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": network_filters})
 
 
 def server_contexts(resources: Resources) -> list[Part]:

@@ -1,4 +1,4 @@
-"""What the embedded control plane asks of the files of an authority, before it would issue anything with them."""
+"""Validation of the files of an authority, before the embedded control plane issues under it."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from pytest_meshcheck.model.authority_files import AuthorityFiles
 
 
 def complaint(files: AuthorityFiles) -> str:
-    """What is wrong with the files; empty if they are sound."""
+    """The flaw of the files; empty if they are sound."""
     try:
         issuer = x509.load_pem_x509_certificate(files.certificate)
         key = serialization.load_pem_private_key(files.key, None)

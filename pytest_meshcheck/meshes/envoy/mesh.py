@@ -42,7 +42,7 @@ PATIENCE = 10.0
 """The time limit in seconds for a sidecar to accept a publication, before the timeout scale."""
 
 ISSUED_ANEW = (Rotation.LEAF, Rotation.ISSUER, Rotation.ISSUER_CERTIFICATE, Rotation.ROOT_SWITCH)
-"""The steps after which every workload gets another certificate."""
+"""The steps after which every workload gets a new certificate."""
 
 PublishHook = Callable[[str, Resources], Resources | None]
 """Takes ``namespace/name`` and the resources of its sidecar; returns the resources to publish instead."""
@@ -282,10 +282,11 @@ class EnvoyMesh(Mesh):
         self.publish()
 
     async def retire(self, member: Member) -> None:
-        """Remove a workload from the configuration of the others, and have its sidecar drain."""
+        """Remove a workload from the configuration of the others, and have its sidecar drain, if it has one."""
         self._retired.add(str(member))
         self.publish()
-        await self._planes[str(member)].sidecar.drain()
+        if plane := self._planes.get(str(member)):
+            await plane.sidecar.drain()
         await self.settled()
 
     async def changed(self) -> None:

@@ -1,4 +1,4 @@
-"""What control planes say about files of an authority that they cannot use, in logs and events."""
+"""Complaints of control planes about unusable files of an authority, in logs and events."""
 
 import re
 import time
@@ -16,7 +16,7 @@ LINES = "2000"
 async def new_complaint(
     complaints: Callable[[], Awaitable[Collection[str]]], before: Collection[str], within: float
 ) -> str:
-    """The first complaint that was not there before; empty if there is none within so many seconds."""
+    """The first new complaint; empty if none comes within so many seconds."""
     until = time.monotonic() + within
     while True:
         found = [one for one in await complaints() if one not in before]

@@ -19,7 +19,7 @@ SAID_WITHIN = 30.0
 
 
 class ControlledMesh(HelmMesh):
-    """A mesh whose parts a check can stop, kill, and give broken files.
+    """A mesh whose control plane a check can stop or give broken files, and whose data planes it can kill.
 
     Attributes:
         sidecar: The name of the container that is a workload's data plane; empty if data planes are no sidecars.
@@ -51,7 +51,7 @@ class ControlledMesh(HelmMesh):
 
     @abstractmethod
     async def complaints(self, api: Api) -> Collection[str]:
-        """What the control plane has said so far about files of an authority that it cannot use."""
+        """The complaints of the control plane, so far, about unusable files of an authority."""
 
     async def install(self, platform: Platform) -> None:
         """Install the mesh as usual; what a killed run has scaled to zero in it is scaled back first.
@@ -72,7 +72,8 @@ class ControlledMesh(HelmMesh):
         for secret in self.secrets_of(files):
             await api.apply(secret)
         await self.rotated(api, Rotation.ISSUER)
-        if files.certificate == self.authority_files().certificate and files.key == self.authority_files().key:
+        own = self.authority_files()
+        if (files.certificate, files.key) == (own.certificate, own.key):
             return ""
         return await new_complaint(lambda: self.complaints(api), before, SAID_WITHIN * self.scale)
 

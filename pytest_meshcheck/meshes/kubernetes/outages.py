@@ -1,4 +1,4 @@
-"""Outages of what runs in deployments: they are scaled to zero, and back to what they had."""
+"""Outages of deployments: they are scaled to zero, and back to their number of replicas."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

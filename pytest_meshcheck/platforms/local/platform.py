@@ -40,7 +40,7 @@ class ControlPlane(TypingProtocol):
         """A workload has stopped: stop what belonged to it."""
 
     async def retire(self, member: Member) -> None:
-        """A workload is about to stop: lead nobody to it any more, and have what belongs to it drain."""
+        """Before a workload stops: route nothing to it any more, and have its data plane drain."""
 
     async def changed(self) -> None:
         """Resources, or the addresses of endpoints, have changed."""
@@ -134,7 +134,7 @@ class Processes:
 
     @asynccontextmanager
     async def termination(self, workload: Workload) -> AsyncIterator[None]:
-        """Have what belongs to a workload drain; the probe goes on."""
+        """Have the data plane of a workload drain; the probe goes on."""
         if self.control_plane is not None:
             await self.control_plane.retire(self.members[str(workload)])
         yield

@@ -1,4 +1,4 @@
-"""HTTP/2 as a client, with prior knowledge (or what ALPN chose): streams on a connection that nobody else uses."""
+"""HTTP/2 as a client, with prior knowledge (or what ALPN chose): streams on a connection of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -51,7 +51,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     chain: tuple[bytes, ...]
     """The chain that the server showed, DER, leaf first; of a resumed session, what OpenSSL has kept of it."""
     resumed: bool = False
-    """Whether an earlier session was resumed: then nobody showed a certificate."""
+    """Whether an earlier session was resumed, without certificates in the handshake."""
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ def admission(
 ) -> list[Condition]:
     """Every enrolled port that one of the policies covers serves or refuses an outsider.
 
-    It does as the narrowest policy requires that decides it, of these and of those ``beside`` them.
+    The narrowest policy that covers the port decides, of these and of those ``beside`` them.
     """
     return [
         Condition(outsider, server, port.name, Property.SERVED, served)

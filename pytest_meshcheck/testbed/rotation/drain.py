@@ -1,12 +1,13 @@
 """Which of two instances of a workload receives the requests, as their ledgers show."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.testbed.arrivals import arrivals
 
 IN_A_ROW = 30
 """Consecutive requests of each load that reach the new instance: then no client sends to the old one any more."""
@@ -19,11 +20,6 @@ LEARNED_WITHIN = 60.0
 
 PAUSE = 0.2
 """Seconds between two polls."""
-
-
-async def arrivals(server: Workload, loads: Iterable[Load]) -> list[int]:
-    """How many requests of each load have reached an instance."""
-    return [len(await server.attempts_of(load)) for load in loads]
 
 
 async def is_reached(server: Workload, loads: Sequence[Load], scale: float) -> bool:

@@ -13,8 +13,9 @@ from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Replacing
+from pytest_meshcheck.testbed.arrivals import arrivals
 from pytest_meshcheck.testbed.convergence.conditions import Condition, reachability, unmet
-from pytest_meshcheck.testbed.rotation.drain import arrivals, drained, is_reached
+from pytest_meshcheck.testbed.rotation.drain import drained, is_reached
 
 
 @dataclass(frozen=True)

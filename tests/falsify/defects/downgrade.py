@@ -41,12 +41,12 @@ class DowngradesForStrangers(EnvoyMesh):
 
 
 def _matched(endpoints: Mapping[str, Any], strangers: set[str]) -> dict[str, Any]:
-    def told(one: Mapping[str, Any]) -> dict[str, Any]:
+    def marked(one: Mapping[str, Any]) -> dict[str, Any]:
         if one["endpoint"]["address"]["socket_address"]["address"] not in strangers:
             return dict(one)
         return one | {"metadata": {"filter_metadata": {"envoy.transport_socket_match": PLAIN}}}
 
-    groups = [{"lb_endpoints": [told(one) for one in group["lb_endpoints"]]} for group in endpoints["endpoints"]]
+    groups = [{"lb_endpoints": [marked(one) for one in group["lb_endpoints"]]} for group in endpoints["endpoints"]]
     return {**endpoints, "endpoints": groups}
 
 

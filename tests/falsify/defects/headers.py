@@ -31,7 +31,7 @@ def path_taken_from_header(_workload: str, resources: Resources) -> None:
     parts.script(PATH_OF_HEADER, *parts.inbound(resources))
 
 
-def callers_told_to_everybody(_workload: str, resources: Resources) -> None:
+def caller_disclosed_to_all(_workload: str, resources: Resources) -> None:
     parts.script(TELLS_OF_CALLER, *parts.outbound(resources))
 
 
@@ -58,7 +58,7 @@ DEFECTS = {
     "callers-shown-to-everybody": Defect(
         "Data planes pass the caller's identity to every server, also outside of the mesh.",
         (f"{LEAKS}[http]", f"{LEAKS}[grpc]"),
-        callers_told_to_everybody,
+        caller_disclosed_to_all,
     ),
     "debug-headers-in-answers": Defect(
         "Answers to clients outside of the mesh bear the data plane's own headers.",

@@ -6,8 +6,6 @@ from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.retry import ALWAYS, BODY, by_default
 
-OFF = "0s"
-
 SECOND_HALF_LOST = """
 function envoy_on_response(handle)
   handle:headers():remove("content-length")
@@ -40,8 +38,8 @@ def idle_tcp_cut(_workload: str, resources: Resources) -> None:
 def only_heads_limited(_workload: str, resources: Resources) -> None:
     """A limit of half a second without a byte in place of any other, and half of the answer that it lets through."""
     for action in parts.actions(resources):
-        if action["timeout"] != OFF:
-            action |= {"timeout": OFF, "idle_timeout": "0.5s"}
+        if action["timeout"] != parts.OFF:
+            action |= {"timeout": parts.OFF, "idle_timeout": "0.5s"}
     parts.script(SECOND_HALF_LOST, *parts.outbound(resources))
 
 
@@ -73,7 +71,7 @@ DEFECTS = {
     "old-streams-cut": Defect(
         "A stream or request is cut after half a second, whatever goes over it.",
         (f"{STREAM}[a-second]",),
-        each_manager(common_http_protocol_options={"idle_timeout": OFF, "max_stream_duration": "0.5s"}),
+        each_manager(common_http_protocol_options={"idle_timeout": parts.OFF, "max_stream_duration": "0.5s"}),
     ),
     "idle-tcp-cut": Defect(
         "A TCP connection is cut after half a second without a byte.", (f"{STREAM}[a-second]",), idle_tcp_cut

@@ -49,9 +49,7 @@ def ask_for_no_certificate(context: dict[str, Any]) -> None:
 def accept_plaintext(listener: dict[str, Any]) -> None:
     listener |= {"listener_filters_timeout": "0.1s", "continue_on_listener_filters_timeout": True}
     if not parts.plaintext_chains(listener):
-        filters = parts.filters(listener)
-        match = {"transport_protocol": "raw_buffer"}
-        listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
+        parts.add_plaintext_chain(listener, parts.filters(listener))
 
 
 def only_the_first_strict_port(_workload: str, resources: Resources) -> None:

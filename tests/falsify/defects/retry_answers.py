@@ -197,7 +197,7 @@ DEFECTS = {
         (f"{STREAM}[status-server-stream]",),
         on_each_attempt(STATUS_IN_HEAD),
     ),
-    "stream-s-failure-lost": Defect(
+    "failure-of-stream-lost": Defect(
         "Where retries are in force, a stream that fails after a message ends as if it were whole.",
         (f"{STREAM}[status-server-stream]", f"{STREAM}[status-bidi]"),
         scripted_where_retried(FAILURE_LOST),

@@ -11,7 +11,6 @@ from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.retry import GRPC_STATUSES, by_default, scripted_where_retried
 from tests.falsify.parts import Part
 
-OFF = "0s"
 BY_STATUS = "retriable-status-codes"
 GRPC = ("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable")
 
@@ -71,12 +70,12 @@ def only_first_status(_workload: str, resources: Resources) -> None:
 
 
 def attempt_limit_for_all(action: Part) -> None:
-    if action["timeout"] == OFF:
+    if action["timeout"] == parts.OFF:
         action["timeout"] = action["retry_policy"]["per_try_timeout"]
 
 
 def no_request_limit(action: Part) -> None:
-    action["timeout"] = OFF
+    action["timeout"] = parts.OFF
 
 
 def overdue_not_retried(action: Part) -> None:
@@ -149,12 +148,12 @@ DEFECTS = {
     "per-try-needs-request-limit": Defect(
         "The limit of an attempt holds only where the request has one too.",
         (ALONE,),
-        no_per_try_where(lambda action: action["timeout"] == OFF),
+        no_per_try_where(lambda action: action["timeout"] == parts.OFF),
     ),
     "request-limit-replaces-per-try": Defect(
         "The limit of an attempt does not hold where the request has one too.",
         (WITH_LIMIT,),
-        no_per_try_where(lambda action: action["timeout"] != OFF),
+        no_per_try_where(lambda action: action["timeout"] != parts.OFF),
     ),
     "per-try-too-late": Defect("The limit of an attempt is never shorter than two seconds.", (ALONE,), per_try("2s")),
     "per-try-too-early": Defect("An attempt is cut after a millisecond.", (ALONE, WITH_LIMIT), per_try("0.001s")),

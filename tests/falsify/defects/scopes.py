@@ -58,7 +58,7 @@ def one_strict_port_closes_all(_workload: str, resources: Resources) -> None:
 
 
 def plaintext_answered_by_data_plane(_workload: str, resources: Resources) -> None:
-    """A strict port tells strangers in plaintext that all is well, without the application."""
+    """A strict port answers strangers in plaintext with 200, without the application."""
     kind = f"type.googleapis.com/{parts.MANAGER.replace('envoy.', 'envoy.extensions.')}.v3.HttpConnectionManager"
     route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
     hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
@@ -71,9 +71,7 @@ def plaintext_answered_by_data_plane(_workload: str, resources: Resources) -> No
     }
     for listener in parts.inbound(resources):
         if not parts.plaintext_chains(listener):
-            match = {"transport_protocol": "raw_buffer"}
-            filters = [{"name": parts.MANAGER, "typed_config": manager}]
-            listener["filter_chains"].append({"name": "stranger", "filter_chain_match": match, "filters": filters})
+            parts.add_plaintext_chain(listener, [{"name": parts.MANAGER, "typed_config": manager}])
 
 
 def open_to_whom_speaks_first(_workload: str, resources: Resources) -> None:
@@ -91,8 +89,12 @@ DEFECTS = {
         one_exception_opens_all,
     ),
     "exception-ignored": Defect(
-        "A strict workload refuses plaintext on the port that is declared permissive, too.",
-        (f"{EXCEPTION}[http]", f"{EXCEPTION}[tcp]"),
+        "Where one port of a workload is declared strict, all of them refuse plaintext.",
+        (
+            f"{EXCEPTION}[http]",
+            f"{EXCEPTION}[tcp]",
+            "mtls/plaintext-is-refused-on-every-strict-port[first-and-second]",
+        ),
         one_strict_port_closes_all,
     ),
     "widest-scope-wins": Defect(

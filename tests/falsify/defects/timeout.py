@@ -6,7 +6,6 @@ from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.meshes.silent import CancellationKept
 
-OFF = "0s"
 FLOOR = 2.0
 
 
@@ -15,7 +14,7 @@ def limit_changed(change: Callable[[float], float]) -> Plant:
 
     def plant(_workload: str, resources: Resources) -> None:
         for action in parts.actions(resources):
-            if action["timeout"] != OFF:
+            if action["timeout"] != parts.OFF:
                 action["timeout"] = f"{change(float(action['timeout'].removesuffix('s'))):.6f}s"
 
     return plant
@@ -26,7 +25,7 @@ def limit_where_off(limit: str | None) -> Plant:
 
     def plant(_workload: str, resources: Resources) -> None:
         for action in parts.actions(resources):
-            if action["timeout"] == OFF:
+            if action["timeout"] == parts.OFF:
                 del action["timeout"]
                 action.update({"timeout": limit} if limit else {})
 
@@ -35,9 +34,9 @@ def limit_where_off(limit: str | None) -> Plant:
 
 def per_attempt(_workload: str, resources: Resources) -> None:
     for action in parts.actions(resources):
-        if "retry_policy" in action and action["timeout"] != OFF:
+        if "retry_policy" in action and action["timeout"] != parts.OFF:
             action["retry_policy"]["per_try_timeout"] = action["timeout"]
-            action["timeout"] = OFF
+            action["timeout"] = parts.OFF
 
 
 def as_unavailable(_workload: str, resources: Resources) -> None:

@@ -6,14 +6,7 @@ from pytest_meshcheck.model.pki import Authority
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
 from tests.falsify.defects.retry_answers import STATUS_CHANGED
-from tests.falsify.defects.timeout import BOUNDARY, OFF
-
-
-def strict_as_a_whole(_workload: str, resources: Resources) -> None:
-    inbound = parts.inbound(resources)
-    if any(not parts.plaintext_chains(listener) for listener in inbound):
-        for listener in inbound:
-            listener["filter_chains"] = [parts.secure_chain(listener)]
+from tests.falsify.defects.timeout import BOUNDARY
 
 
 def plaintext_alone(_workload: str, resources: Resources) -> None:
@@ -22,7 +15,7 @@ def plaintext_alone(_workload: str, resources: Resources) -> None:
 
 
 def answers_within_limits_changed(_workload: str, resources: Resources) -> None:
-    limited = {name for name, route in parts.outbound_routes(resources) if route["route"]["timeout"] != OFF}
+    limited = {name for name, route in parts.outbound_routes(resources) if route["route"]["timeout"] != parts.OFF}
     listeners = [listener for listener in parts.outbound(resources) if listener["name"] in limited]
     parts.script(STATUS_CHANGED.format(status=200, other=203), *listeners)
 
@@ -38,11 +31,6 @@ class NobodyTrusted(EnvoyMesh):
 
 
 DEFECTS = {
-    "strict-port-closes-all": Defect(
-        "Where one port of a workload is declared strict, all of them refuse plaintext.",
-        ("mtls/plaintext-is-refused-on-every-strict-port[first-and-second]",),
-        strict_as_a_whole,
-    ),
     "enrolled-refused-under-permissive": Defect(
         "Under permissive mutual TLS a server takes plaintext alone.",
         ("mtls/permissive-accepts-both[http]",),

@@ -48,8 +48,7 @@ class OpenWithoutControlPlane(Changing):
     def alter(self, resources: Resources) -> None:
         for listener in parts.inbound(resources):
             if not parts.plaintext_chains(listener):
-                filters, match = parts.filters(listener), {"transport_protocol": "raw_buffer"}
-                listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
+                parts.add_plaintext_chain(listener, parts.filters(listener))
 
     @asynccontextmanager
     async def control_plane_outage(self) -> AsyncIterator[None]:

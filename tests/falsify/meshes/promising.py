@@ -21,7 +21,6 @@ EXHAUSTED = 503
 
 ATTEMPT_HEADER = "x-envoy-attempt-count"
 
-OFF = "0s"
 
 LAST_ANSWER_REPLACED = """
 function envoy_on_response(handle)
@@ -67,7 +66,7 @@ def keep_promises(_workload: str, resources: Resources) -> Resources:
         for host in configuration["virtual_hosts"]:
             host["include_request_attempt_count"] = configuration["name"].startswith("outbound.")
     for action in parts.actions(resources):
-        if action["timeout"] == OFF:
+        if action["timeout"] == parts.OFF:
             action["timeout"] = f"{LIMIT}s"
     parts.script(LAST_ANSWER_REPLACED, *parts.listeners_that_retry(resources))
     return resources

@@ -68,9 +68,7 @@ class AnswersWithheld(EnvoyMesh):
         for listener in parts.inbound(resources):
             if not parts.plaintext_chains(listener):
                 name = f"{CLUSTER}.{parts.port_of(listener)}"
-                match = {"transport_protocol": "raw_buffer"}
-                chain = {"name": name, "filter_chain_match": match, "filters": [parts.tcp_proxy(name)]}
-                listener["filter_chains"].append(chain)
+                parts.add_plaintext_chain(listener, [parts.tcp_proxy(name)])
                 resources["clusters"].append(_cluster(name, self._addresses[workload, parts.port_of(listener)]))
         return resources
 

@@ -15,7 +15,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Mode, MutualTls, Retry
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.protocol.messages import Body, Protocol
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
@@ -110,6 +110,13 @@ async def test_a_workload_that_ends_goes_on_sending_and_is_called_no_more(mesh: 
             expect(await pool.endpoints[1].get(server, port)).answered()
     async with mesh.deploy(POOL, replicas=2) as pool:
         assert min((await spread(client, pool)).values()) > 0
+
+
+async def test_a_workload_outside_the_mesh_is_called_no_more_once_it_ends(mesh: MeshUnderTest) -> None:
+    client = await mesh.workload("client")
+    spec = WorkloadSpec("blue", "pool", enrolment=Enrolment.UNENROLLED, calls=False)
+    async with mesh.deploy(spec, replicas=2) as pool, mesh.termination(pool.endpoints[1]):
+        assert await spread(client, pool, 6) == {"blue/pool": 6, "blue/pool.2": 0}
 
 
 async def test_calls_begin_before_a_workload_has_started(mesh: MeshUnderTest) -> None:

@@ -32,6 +32,13 @@ def test_entries_are_read_in_order(tmp_path: Path) -> None:
     assert (second.check, second.where) == ("retry/c[1]", f"{path}:8")
 
 
+def test_an_entry_lists_several_checks(tmp_path: Path) -> None:
+    entry = ENTRY.format(check="mtls/a").replace('"mtls/a"', '["mtls/a", "retry/c[1]"]')
+    known = read_expectations(path := written(tmp_path, entry), IDS)
+    assert [one.check for one in known] == ["mtls/a", "retry/c[1]"]
+    assert {(one.reason, one.where) for one in known} == {("It was never built.", f"{path}:2")}
+
+
 def test_an_empty_file_knows_nothing(tmp_path: Path) -> None:
     assert read_expectations(written(tmp_path, "# nothing yet\n"), IDS) == ()
 
@@ -46,6 +53,9 @@ REFUSED = {
     "[[known]]\ncheck = 'mtls/a'\nreason = ''\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = 'mtls/a'\nreason = 3\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = 'mtls/a'\nreason = 'r'\nlink = 'l'\nwhere = 'w'": ":1: an entry has exactly check, reason",
+    "[[known]]\ncheck = []\nreason = 'r'\nlink = 'l'": ":1: an entry has exactly check, reason, link",
+    "[[known]]\ncheck = ['mtls/a', 3]\nreason = 'r'\nlink = 'l'": "; check may also be a list",
+    "[[known]]\ncheck = ['mtls/a', 'mtls/z']\nreason = 'r'\nlink = 'l'": ":1: no check 'mtls/z'; available: mtls/a",
     ENTRY.format(check="mtls/z"): ":2: no check 'mtls/z'; available: mtls/a, mtls/b",
     ENTRY.format(check="nothing/z"): ":2: no check 'nothing/z'; available: mtls/a, mtls/b, retry/c",
 }

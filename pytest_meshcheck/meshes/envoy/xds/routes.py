@@ -15,7 +15,7 @@ ANOTHER_ENDPOINT: Resource = {
 """Has a retry go to an endpoint that has not failed yet, if the service has one."""
 
 SELECTIONS = 5
-"""How often an endpoint is selected anew before one that has failed is taken after all."""
+"""Selections of an endpoint until one that has failed before is accepted."""
 
 RETRY_BODY_LIMIT = 1024 * 1024
 """The maximum size in bytes of a request body that is kept for a retry."""

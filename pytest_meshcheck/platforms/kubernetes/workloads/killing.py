@@ -1,4 +1,4 @@
-"""Containers that are killed on their node, as a crash would end them; the kubelet restarts them."""
+"""Kills containers on their node, as a crash would; the kubelet restarts them."""
 
 from collections.abc import Mapping
 
