@@ -14,7 +14,6 @@ from pytest_meshcheck.suite import (
     Exchange,
     MeshUnderTest,
     Retry,
-    Time,
     Timeout,
     Workload,
     check,
@@ -103,7 +102,7 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
     arrivals = [attempt.arrived for attempt in attempts]
     spread = max(arrivals) - min(arrivals)
     at_once = IN_FLIGHT * mesh.scale
-    expect(spread, "seconds from the first attempt's arrival to the last one's", rests_on=Time(at_once, limit)).at_most(
+    expect(spread, "seconds from the first attempt's arrival to the last one's", rests_on=mesh.time(limit)).at_most(
         limit + at_once
     )
 

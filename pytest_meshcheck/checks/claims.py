@@ -81,7 +81,7 @@ class ValueClaims(Claims[T]):
     def at_most(self, limit: float) -> T:
         """The number is not greater than this. With ``rests_on`` it is in seconds; a stall must cover the excess."""
         seen: Any = self.seen
-        excess = self.rests_on and Time(self.rests_on.lost + seen - limit, self.rests_on.during + seen)
+        excess = self.rests_on and Time(seen - limit, self.rests_on.during + seen)
         words = after if self.rests_on else "{:g}".format
         return self.require_in_time(seen <= limit, f"at most {words(limit)}", f"it is {words(seen)}", excess)
 
@@ -141,9 +141,9 @@ class ExchangeClaims(Claims[Exchange]):
         return self.require(good, f"a body of {length} bytes with SHA-256 {sha256}", actual)
 
     def took(self, at_least: float, at_most: float) -> Exchange:
-        """It took this many seconds. A stall can explain a late end, not an early one."""
+        """It took this many seconds. A stall can explain a late end, not an early one; it must cover the excess."""
         seconds = self.seen.seconds
-        late = Time(seconds - at_least, seconds) if seconds > at_most else None
+        late = Time(seconds - at_most, seconds) if seconds > at_most else None
         expected = f"an end after {at_least:.3f} to {at_most:.3f} s"
         return self.require_in_time(at_least <= seconds <= at_most, expected, described(self.seen), late)
 
