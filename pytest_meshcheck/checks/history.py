@@ -1,5 +1,6 @@
 """The history of a check, for the pictures of a report; small enough for report.json."""
 
+import enum
 from collections.abc import Mapping
 
 import msgspec
@@ -41,12 +42,27 @@ class TimeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None if no ledger was read."""
 
 
+class MarkKind(enum.StrEnum):
+    """The kind of an event during a load."""
+
+    ROTATION = "rotation"
+    UPGRADE = "upgrade"
+    DISRUPTION = "disruption"
+    """An outage of a part of the mesh, or a replacement of a data plane."""
+    RESTART = "restart"
+    """Of a data plane, or of a workload together with it."""
+    CERTIFICATE = "certificate"
+    """The first handshake with a new leaf of a server."""
+
+
 class Mark(msgspec.Struct, frozen=True):
     """An event during a load."""
 
     at: float
     """Seconds since the load began."""
+    kind: MarkKind
     what: str
+    """The step, the disruption, or the leaf's SHA-256 fingerprint."""
 
 
 class LoadLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,7 +1,12 @@
 """The events of one check, in order: the evidence of its verdict."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+BEGINS, ENDS = "begins", "ends"
+"""The observations at both ends of an action."""
 
 
 @dataclass(frozen=True)
@@ -10,7 +15,7 @@ class Entry:
 
     Attributes:
         kind: ``exchange``, ``attempts``, ``load``, ``wire``, ``policy``, ``in effect`` with the seconds until then,
-            ``rotation``, ``measured`` and others.
+            ``rotation``, ``upgrade step``, ``disruption``, ``restart``, ``measured`` and others.
         subject: Its subject, e.g. ``grey/outsider -> blue/server``.
         observation: A struct of the probe, or another value that msgspec can encode as JSON.
         wall: Its time in seconds since the epoch.
@@ -35,3 +40,10 @@ class Journal:
     def add(self, kind: str, subject: str, observation: object) -> None:
         """Append an entry."""
         self.entries.append(Entry(kind, subject, observation))
+
+    @contextmanager
+    def action(self, kind: str, subject: str) -> Iterator[None]:
+        """Append an entry where the block begins, and another one where it ends without an error."""
+        self.add(kind, subject, BEGINS)
+        yield
+        self.add(kind, subject, ENDS)

@@ -170,12 +170,12 @@ class Workload:
         finally:
             await self.ask(m.CloseConnection(name), m.Done)
 
-    async def handshake(self, address: Address, tls: m.ClientTls) -> m.Exchange:
-        """Make a TLS handshake only; the exchange has the alert and the peer's chain."""
+    async def handshake(self, address: Address, tls: m.ClientTls, server: "Workload | None" = None) -> m.Exchange:
+        """Make a TLS handshake only; the exchange has the alert and the peer's chain. ``server`` is for the journal."""
         request = m.Request(
             request_id=new_id(), address=address, protocol=m.Protocol.TLS, tls=tls, patience=self.patience
         )
-        return await self.exchange(m.Send(request=request))
+        return await self.exchange(m.Send(request=request), server)
 
     async def exchange(self, command: m.Command, server: "Workload | None" = None) -> m.Exchange:
         """Have the probe make an exchange, and record it."""

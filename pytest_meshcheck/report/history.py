@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from pytest_meshcheck.checks.history import History, LoadLine, Mark, TimeLine, TriedAt
-from pytest_meshcheck.model.journal import Entry
+from pytest_meshcheck.checks.history import History, LoadLine, Mark, MarkKind, TimeLine, TriedAt
+from pytest_meshcheck.model.journal import BEGINS, ENDS, Entry
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome
 
-CERTIFICATE = "new certificate"
-"""The mark for the first handshake with a new leaf of the server."""
+MARKED: Mapping[str, MarkKind] = {
+    "rotation": MarkKind.ROTATION,
+    "upgrade step": MarkKind.UPGRADE,
+    "disruption": MarkKind.DISRUPTION,
+    "restart": MarkKind.RESTART,
+}
+"""The kinds of entries that mark a load."""
 
 DIGITS = 4
 """The decimals of seconds: a tenth of a millisecond."""
@@ -93,7 +98,7 @@ def _loads(entries: Sequence[Entry]) -> Iterator[LoadLine]:
     marks = list(_marks(entries))
     for entry in entries:
         for name, outcome in _outcomes(entry):
-            since = [Mark(round(wall - outcome.began, 1), what) for wall, what in marks]
+            since = [Mark(round(wall - outcome.began, 1), kind, what) for wall, kind, what in marks]
             within = tuple(mark for mark in since if 0 <= mark.at <= len(outcome.slices) * outcome.step)
             if outcome.slices:
                 yield LoadLine(name=name, step=outcome.step, slices=outcome.slices, marks=within)
@@ -107,14 +112,19 @@ def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
     return [(f"{entry.subject}, {port}", outcome) for port, outcome in loads.items()]
 
 
-def _marks(entries: Iterable[Entry]) -> Iterator[tuple[float, str]]:
-    """The rotation steps, and the first handshakes with new certificates."""
-    shown: dict[object, str] = {}
+def _marks(entries: Iterable[Entry]) -> Iterator[tuple[float, MarkKind, str]]:
+    """What was done to the mesh, and the first handshakes with new certificates, by time."""
+    shown: dict[str, str] = {}
     for entry in entries:
-        if entry.kind == "rotation":
-            yield entry.wall, str(entry.subject)
+        if kind := MARKED.get(entry.kind):
+            yield entry.wall, kind, _step(entry)
         if isinstance(entry.observation, Exchange) and (tls := entry.observation.tls) and tls.chain:
+            _, _, server = entry.subject.partition(" -> ")
             leaf = hashlib.sha256(tls.chain[0]).hexdigest()
-            if shown.get(entry.observation.remote, leaf) != leaf:
-                yield entry.wall, CERTIFICATE
-            shown[entry.observation.remote] = leaf
+            if shown.get(server, leaf) != leaf:
+                yield entry.wall, MarkKind.CERTIFICATE, leaf
+            shown[server] = leaf
+
+
+def _step(entry: Entry) -> str:
+    return f"{entry.subject} {entry.observation}" if entry.observation in (BEGINS, ENDS) else str(entry.subject)

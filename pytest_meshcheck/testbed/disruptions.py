@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
-from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.journal import BEGINS, ENDS, Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.reconnection import Reconnection
@@ -100,9 +100,8 @@ class Disruptions:
             Inconclusive: It does not come back.
         """
         await self.flush()
-        self.journal.add("restart", f"data plane of {workload}", "begins")
-        await self.adapter.restart_data_plane(workload)
-        self.journal.add("restart", f"data plane of {workload}", "ends")
+        with self.journal.action("restart", f"data plane of {workload}"):
+            await self.adapter.restart_data_plane(workload)
 
     @asynccontextmanager
     async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[Outage]:
@@ -120,10 +119,10 @@ class Disruptions:
     async def _during(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
         await self.flush()
         async with begin():
-            self.journal.add("disruption", what, "begins")
+            self.journal.add("disruption", what, BEGINS)
             try:
                 yield
             except Violation as violation:
                 await self.evidence.capture_for(violation)
                 raise
-        self.journal.add("disruption", what, "ends")
+        self.journal.add("disruption", what, ENDS)

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,9 @@ class MeshUnderTest:
         if self.upgraded is None:
             raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to=VERSION")
         self.stalls.reach_back(self.upgraded.begun)
-        self.journal.add("upgrade", f"{self.upgraded.before} -> {self.upgraded.after}", self.upgraded)
+        self.journal.entries += self.upgraded.journal
+        outcome = replace(self.upgraded, journal=())
+        self.journal.add("upgrade", f"{outcome.before} -> {outcome.after}", outcome)
         return self.upgraded
 
     async def workload(self, role: str, *, reached: bool = True) -> Workload:

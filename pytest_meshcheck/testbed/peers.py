@@ -95,7 +95,8 @@ class Peers:
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""
         endpoint = self.adapter.endpoint(server, port)
-        return await caller.handshake(endpoint.address, ClientTls(server_name=endpoint.server_name, alpn=endpoint.alpn))
+        hello = ClientTls(server_name=endpoint.server_name, alpn=endpoint.alpn)
+        return await caller.handshake(endpoint.address, hello, server)
 
     async def shown_chain(
         self, caller: Workload, server: Workload

@@ -32,6 +32,9 @@ AFTERWARDS = 20
 SERVES_WITHIN = 10.0
 """Seconds to wait for them; if they do not arrive, the loads themselves show why."""
 
+KEPT = ("upgrade step", "restart", "exchange")
+"""The kinds of entries of the journal that belong to the observations."""
+
 
 async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.IN_PLACE) -> None:
     """Upgrade a mesh under load; the observations are in ``mesh.upgraded``.
@@ -44,16 +47,21 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
     client, server = await mesh.workload("client"), await mesh.workload("server")
     outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
     strict = [MutualTls(server, Mode.STRICT)] if outsider else []
-    before, since = mesh.adapter.version, now()
+    before, since, earlier = mesh.adapter.version, now(), len(mesh.journal.entries)
     async with mesh.policy(*strict), _intrusion(outsider, server) as intrusion:
+        await _show_leaf(mesh, outsider, server)
         begun = time.monotonic()
         async with _loads(client, server) as of_control_plane, client.stream(server) as stream:
-            await _control_plane(mesh, version, by)
+            with mesh.journal.action("upgrade step", f"control plane to {version}"):
+                await _control_plane(mesh, version, by)
+            await _show_leaf(mesh, outsider, server)
             await more_arrive(server, *of_control_plane.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
             echo = await stream.echo()
         async with _loads(client, server) as of_data_planes:
-            await _data_planes(mesh, by)
+            with mesh.journal.action("upgrade step", f"data planes to {version}"):
+                await _data_planes(mesh, by)
             seconds = time.monotonic() - begun
+            await _show_leaf(mesh, outsider, server)
             await more_arrive(server, *of_data_planes.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
         caller = await _caller(mesh, client, server)
     mesh.steps[f"upgrade to {version}"] = seconds
@@ -68,6 +76,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         stream=echo,
         begun=since,
         caller=caller,
+        journal=[entry for entry in mesh.journal.entries[earlier:] if entry.kind in KEPT],
     )
 
 
@@ -89,6 +98,12 @@ async def _data_planes(mesh: MeshUnderTest, by: UpgradeBy) -> None:
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
     await mesh.adapter.settled()
+
+
+async def _show_leaf(mesh: MeshUnderTest, outsider: Workload | None, server: Workload) -> None:
+    """Have the journal know the leaf that the server's data plane presents now."""
+    if outsider is not None:
+        await mesh.handshake(outsider, server)
 
 
 def _canary(mesh: MeshUnderTest) -> Canary:

@@ -1,9 +1,10 @@
 """The observations made during an upgrade."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.meshes.canary import UpgradeBy
+from pytest_meshcheck.model.journal import Entry
 from pytest_meshcheck.model.observation import Exchange, LoadOutcome
 
 
@@ -23,6 +24,8 @@ class Upgraded:
             are, which ends their streams.
         begun: Its start, by the clock of ``probe.process.pulse``.
         caller: The caller's identity as the mesh states it to the server, in a request after the upgrade.
+        journal: Its steps, restarts and exchanges, among them handshakes that show the server's leaf before and after
+            each part.
     """
 
     before: str
@@ -35,6 +38,7 @@ class Upgraded:
     stream: Exchange
     begun: float
     caller: str | None
+    journal: Sequence[Entry] = ()
 
     @property
     def loads(self) -> Mapping[str, LoadOutcome]:

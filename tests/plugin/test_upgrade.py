@@ -8,6 +8,7 @@ import pytest
 from tests.plugin.conftest import Quick, Suite
 
 UPGRADABLE = """
+from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.process import binary
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.capability import Capability
@@ -29,6 +30,7 @@ class Upgradable(EnvoyMesh):
         if version == "2-broken":
             raise Inconclusive("it does not start")
         await super().upgrade(version)
+        await self.rotate(Rotation.LEAF)
 
 def upgradable(order):
     if order.version == "3":
@@ -90,6 +92,12 @@ def measured(suite: Suite, version: str) -> dict[str, Any]:
     return found
 
 
+def marks(suite: Suite) -> dict[str, list[str]]:
+    """The kinds of the marks in the pictures of an upgrade, by load."""
+    (hitless,) = [one for one in report(suite, "2")["results"] if one["id"] == "demo/hitless"]
+    return {load["name"]: [mark["kind"] for mark in load["marks"]] for load in hitless["history"]["loads"]}
+
+
 def test_a_mesh_is_judged_before_and_after(suite: Suite) -> None:
     suite.write(TELLS, HITLESS, conftest=UPGRADABLE)
     run = suite.run("--mesh-upgrade-to=2", mesh="upgradable@1")
@@ -98,6 +106,12 @@ def test_a_mesh_is_judged_before_and_after(suite: Suite) -> None:
     assert verdicts(suite, "1") == {"demo/tells": "conforms"}
     assert verdicts(suite, "2") == {"demo/tells": "conforms", "demo/hitless": "conforms"}
     assert [measured(suite, version)["version"] for version in "12"] == ["1", "2"]
+    both_ends = ["upgrade", "upgrade"]
+    assert marks(suite) == {
+        f"1 -> 2, {part}, {port}": seen
+        for part, seen in {"control plane": [*both_ends, "certificate"], "data planes": both_ends}.items()
+        for port in ("http", "grpc")
+    }
 
 
 def test_both_versions_are_judged_on_one_stage(suite: Suite) -> None:

@@ -1,35 +1,44 @@
-"""The chart of a load: requests, losses, the slowest answer and certificates, step by step."""
+"""The chart of a load: requests, losses, the slowest answer and what happened to the mesh, step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup
 
-from pytest_meshcheck.checks.history import LoadLine
+from pytest_meshcheck.checks.history import LoadLine, Mark, MarkKind
 from pytest_meshcheck.model.observation import LoadSlice
 from pytest_meshcheck.report.formats import svg
 from pytest_meshcheck.report.formats.words import duration
-from pytest_meshcheck.report.history import CERTIFICATE
 
 PANEL, STRIP, LABEL = 44, 12, 18
-"""Heights in pixels: of a panel of bars, of a strip of marks, and of the label above either."""
+"""Heights in pixels: of a panel of bars, of a strip of losses or marks, and of the label above either."""
+
+LEGEND: Mapping[MarkKind, str] = {
+    MarkKind.ROTATION: "rotation step",
+    MarkKind.UPGRADE: "upgrade step",
+    MarkKind.DISRUPTION: "disruption",
+    MarkKind.RESTART: "restart",
+    MarkKind.CERTIFICATE: "new certificate",
+}
 
 LOSSES = 2 * (LABEL + PANEL)
-CERTIFICATES = LOSSES + LABEL + STRIP
-FOOT = CERTIFICATES + LABEL + STRIP + 4
+MARKS = LOSSES + LABEL + STRIP
+FOOT = MARKS + 4
+"""Without marks."""
 
 
 def draw(load: LoadLine) -> Markup:
     """The picture."""
     width = 100 / len(load.slices)
-    marks = [(width * tick / load.step, f"{tick:g} s") for tick in svg.ticks(seconds(load))]
+    ticks = [(width * tick / load.step, f"{tick:g} s") for tick in svg.ticks(seconds(load))]
+    foot = FOOT + LABEL + STRIP if load.marks else FOOT
     parts = [
-        *svg.axis(marks, FOOT, LABEL),
-        *_marks(load, width),
+        *svg.axis(ticks, foot, LABEL),
+        *_marks(load, width, foot),
         *_requests(load, width),
         *_slowest(load, width),
         *_losses(load, width),
     ]
-    return svg.picture(f"{load.name}, step by step: {summary(load)}", FOOT + 22, parts)
+    return svg.picture(f"{load.name}, step by step: {summary(load)}", foot + 22, parts)
 
 
 def seconds(load: LoadLine) -> float:
@@ -47,6 +56,11 @@ def summary(load: LoadLine) -> str:
     }
     found = ", ".join(f"{number} {what}" for what, number in wrong.items() if number)
     return f"{sent} requests in {seconds(load):.3g} s, {found or 'none lost'}"
+
+
+def event(mark: Mark) -> str:
+    """The event of a mark in words."""
+    return f"{LEGEND[mark.kind]}: {mark.what}"
 
 
 def _requests(load: LoadLine, width: float) -> Iterator[Markup]:
@@ -76,18 +90,23 @@ def _losses(load: LoadLine, width: float) -> Iterator[Markup]:
         yield svg.bar(width * number, width * (number + 1), LOSSES + LABEL, STRIP, "wrong", title=_title(load, number))
 
 
-def _marks(load: LoadLine, width: float) -> Iterator[Markup]:
+def _marks(load: LoadLine, width: float, foot: float) -> Iterator[Markup]:
+    if load.marks:
+        yield svg.text(_legend(load), 0, MARKS + svg.TEXT + 2)
     dots = []
     for mark in load.marks:
-        x, title = width * mark.at / load.step, f"{mark.what} after {mark.at:g} s"
-        kind = "certificate" if mark.what == CERTIFICATE else "rotation"
-        dots.append(svg.dot(x, CERTIFICATES + LABEL + STRIP / 2, kind, title))
-        if kind == "rotation":
-            yield svg.line(x, LABEL, x, FOOT, "until")
-    bullets = (svg.element("tspan", "\u25cf", class_=kind) for kind in ("rotation", "certificate"))
-    legend = Markup("{} rotation step  {} new certificate").format(*bullets)
-    yield svg.text(legend, 0, CERTIFICATES + svg.TEXT + 2)
+        x = width * mark.at / load.step
+        dots.append(svg.dot(x, MARKS + LABEL + STRIP / 2, mark.kind, f"{event(mark)} after {mark.at:g} s"))
+        if mark.kind is not MarkKind.CERTIFICATE:
+            yield svg.line(x, LABEL, x, foot, "until")
     yield from dots
+
+
+def _legend(load: LoadLine) -> Markup:
+    """The kinds of the marks, each with its dot."""
+    present = {mark.kind for mark in load.marks}
+    named = [(svg.element("tspan", "\u25cf", class_=kind), words) for kind, words in LEGEND.items() if kind in present]
+    return Markup("  ").join(Markup("{} {}").format(dot, words) for dot, words in named)
 
 
 def _title(load: LoadLine, number: int) -> str:

@@ -1,16 +1,18 @@
 """What a result keeps of a check's journal for pictures."""
 
+import hashlib
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from pytest_meshcheck.checks.history import Mark
+from pytest_meshcheck.checks.history import Mark, MarkKind
 from pytest_meshcheck.meshes.canary import UpgradeBy
-from pytest_meshcheck.model.journal import Entry
+from pytest_meshcheck.model.journal import Entry, Journal
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, LoadSlice, Protocol, Spread
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Tls
-from pytest_meshcheck.report.history import CERTIFICATE, history
+from pytest_meshcheck.report.history import history
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 BOTH = "blue/client -> blue/server"
@@ -32,9 +34,9 @@ def load(*slices: LoadSlice) -> LoadOutcome:
     return LoadOutcome(9, (), (), (), NONE, NONE, NONE, began=100.0, slices=slices)
 
 
-def handshake(chain: bytes, port: int, wall: float) -> Entry:
-    tls = Tls(version="TLSv1.3", cipher="c", group="g", alpn="", chain=(chain,))
-    return Entry("exchange", "grey/outsider -> address", exchange("t", tls=tls, remote=("127.0.0.1", port)), wall)
+def handshake(leaf: bytes, server: str, wall: float) -> Entry:
+    tls = Tls(version="TLSv1.3", cipher="c", group="g", alpn="", chain=(leaf,))
+    return Entry("exchange", f"grey/outsider -> {server}", exchange("t", tls=tls), wall)
 
 
 def test_a_violation_keeps_the_request_that_it_names() -> None:
@@ -122,11 +124,11 @@ def test_an_upgrade_has_its_loads_by_part_and_port() -> None:
 def test_a_load_has_what_was_rotated_during_it_and_which_servers_changed_certificates() -> None:
     slices = (LoadSlice(sent=5), LoadSlice(sent=4, lost=1))
     entries = [
-        handshake(b"one", 1, 99.0),
-        handshake(b"another server", 2, 99.5),
+        handshake(b"one", "blue/server", 99.0),
+        handshake(b"another", "blue/other", 99.5),
         Entry("rotation", "issuer", None, 100.5),
-        handshake(b"one", 1, 100.6),
-        handshake(b"two", 1, 101.2),
+        handshake(b"one", "blue/server", 100.6),
+        handshake(b"two", "blue/server", 101.2),
         Entry("load", BOTH, load(*slices), 102.0),
         Entry("rotation", "leaf", None, 109.0),
     ]
@@ -134,4 +136,25 @@ def test_a_load_has_what_was_rotated_during_it_and_which_servers_changed_certifi
     assert kept
     (line,) = kept.loads
     assert (line.name, line.slices) == (BOTH, slices)
-    assert line.marks == (Mark(0.5, "issuer"), Mark(1.2, CERTIFICATE))
+    assert line.marks == (
+        Mark(0.5, MarkKind.ROTATION, "issuer"),
+        Mark(1.2, MarkKind.CERTIFICATE, hashlib.sha256(b"two").hexdigest()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "marked"),
+    [("upgrade step", MarkKind.UPGRADE), ("disruption", MarkKind.DISRUPTION), ("restart", MarkKind.RESTART)],
+)
+def test_a_load_has_both_ends_of_what_was_done_during_it(entry: str, marked: MarkKind) -> None:
+    journal = Journal()
+    with journal.action(entry, "control plane"):
+        journal.add("measured", "requests", 1)
+    begun = replace(load(LoadSlice(sent=5)), began=journal.entries[0].wall)
+    kept = history([*journal.entries, Entry("load", BOTH, begun)])
+    assert kept
+    (line,) = kept.loads
+    assert [(mark.kind, mark.what) for mark in line.marks] == [
+        (marked, "control plane begins"),
+        (marked, "control plane ends"),
+    ]

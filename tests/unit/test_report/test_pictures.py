@@ -8,12 +8,11 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from pytest_meshcheck.checks.history import History, LoadLine, Mark, TimeLine, TriedAt
+from pytest_meshcheck.checks.history import History, LoadLine, Mark, MarkKind, TimeLine, TriedAt
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.model.observation import LoadSlice
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Protocol
 from pytest_meshcheck.report.formats import effect_chart, html, load_chart, svg, timeline
-from pytest_meshcheck.report.history import CERTIFICATE
 
 CUT = TriedAt(server="server-0", number=1, arrived=0.01, ended=0.1, ending=AttemptEnding.CUT)
 GOOD = TriedAt(server="server-0", number=2, arrived=0.12, answered=0.2, ended=0.2, ending=AttemptEnding.ANSWERED)
@@ -29,7 +28,7 @@ def request(*attempts: TriedAt, **more: Any) -> TimeLine:
 LOAD = LoadLine(
     name="blue/client -> blue/server, http",
     slices=(LoadSlice(sent=50, slowest=0.2), LoadSlice(sent=50, failed=2, slowest=1.5), LoadSlice(sent=20, doubled=1)),
-    marks=(Mark(0.5, "issuer"), Mark(1.5, CERTIFICATE)),
+    marks=(Mark(0.5, MarkKind.ROTATION, "issuer"), Mark(1.5, MarkKind.CERTIFICATE, "5f3a")),
 )
 
 
@@ -110,9 +109,19 @@ def test_a_load_shows_rotations_and_certificates() -> None:
     assert dots == {"rotation": "16.67%", "certificate": "50.00%"}
 
 
-def test_the_legend_of_a_load_has_the_colours_of_its_dots() -> None:
-    picture = parsed(load_chart.draw(LOAD))
-    assert {one.get("class") for one in picture.iter("tspan")} == {one.get("class") for one in picture.iter("circle")}
+@pytest.mark.parametrize("kinds", [(), *((kind,) for kind in MarkKind), tuple(MarkKind)])
+def test_the_legend_of_a_load_names_the_kinds_of_its_dots_alone(kinds: tuple[MarkKind, ...]) -> None:
+    marks = tuple(Mark(1.0, kind, "what") for kind in kinds)
+    picture = parsed(load_chart.draw(msgspec.structs.replace(LOAD, marks=marks)))
+    assert [one.get("class") for one in picture.iter("tspan")] == list(kinds)
+    assert {one.get("class") for one in picture.iter("circle")} == set(kinds)
+    texts = ["".join(one.itertext()) for one in picture.iter("text")]
+    assert {kind for kind, words in load_chart.LEGEND.items() if any(words in text for text in texts)} == set(kinds)
+
+
+@pytest.mark.parametrize("kind", MarkKind)
+def test_the_dot_of_every_kind_has_a_colour(kind: MarkKind, make_report: Callable[..., Any]) -> None:
+    assert f".picture .{kind} {{ fill:" in html.render(make_report())
 
 
 def test_a_load_without_losses_says_so() -> None:
@@ -147,7 +156,8 @@ def test_ticks_are_few_and_inside(last: float) -> None:
 
 def test_text_in_pictures_is_escaped(hostile: str) -> None:
     assert "<script" not in timeline.draw(request(client=hostile))
-    assert "<script" not in load_chart.draw(msgspec.structs.replace(LOAD, marks=(Mark(1.0, hostile),)))
+    marks = (Mark(1.0, MarkKind.RESTART, hostile),)
+    assert "<script" not in load_chart.draw(msgspec.structs.replace(LOAD, marks=marks))
 
 
 def test_the_page_has_the_pictures(make_report: Callable[..., Any], make_result: Callable[..., Result]) -> None:
