@@ -14,7 +14,7 @@ from pytest_meshcheck.checks.aliases import aliases
 from pytest_meshcheck.checks.check_ids import only
 from pytest_meshcheck.checks.leaks import asserts_refusal, fail_control, leaks_first
 from pytest_meshcheck.checks.plain_names import by_plain_names
-from pytest_meshcheck.checks.requirements import CatalogueError, Requirement, required, suite_root
+from pytest_meshcheck.checks.requirements import CatalogueError, stated_id, suite_root
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive
@@ -30,7 +30,7 @@ class Check:
     Attributes:
         id: ``family/name``, from the folder and the function's name.
         level: The severity of a violation.
-        requirement: The requirement that it tests.
+        requirement: The id of the requirement that it tests.
         description: Its docstring, as published.
         proves: The capabilities that it tests: it confirms them if it conforms, and contradicts them otherwise.
         uses: Further capabilities that it needs; its verdict does not concern them.
@@ -43,7 +43,7 @@ class Check:
 
     id: str
     level: Level
-    requirement: Requirement
+    requirement: str
     description: str
     proves: frozenset[Capability]
     uses: frozenset[Capability]
@@ -116,7 +116,7 @@ def check(
         described = Check(
             id=only(path, function.__name__),
             level=level,
-            requirement=required(root, where, requirement),
+            requirement=stated_id(root, where, requirement),
             description=_published(where, function),
             proves=frozenset(proves),
             uses=frozenset(uses),

@@ -7,9 +7,10 @@ suite without ``suite.toml`` states all of them in one ``requirements.toml``, an
 import functools
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 SUITE = "suite.toml"
 """Marks the root of a suite whose families state their requirements in folders of their own."""
@@ -21,27 +22,20 @@ class CatalogueError(Exception):
     """A check, a requirement or an alias is malformed; the message names the place and the fix."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A document that a requirement is based on; ``quote`` is the sentence of it that counts, or empty."""
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document that a requirement is based on."""
 
     title: str
     url: str
     quote: str = ""
+    """The sentence of it that counts; left out where none is quoted, and in older reports."""
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(msgspec.Struct, frozen=True):
     """One sentence in the terms of RFC 2119, with its sources."""
 
-    id: str
     text: str
     sources: tuple[Source, ...]
-
-    @property
-    def family(self) -> str:
-        """The part of the id before the dot."""
-        return self.id.partition(".")[0]
 
 
 def suite_root(path: Path) -> Path:
@@ -71,32 +65,36 @@ def requirements(root: Path) -> Mapping[str, Requirement]:
     """
     found: dict[str, tuple[Requirement, Path]] = {}
     for path in _files(root):
-        for stated in _stated_in(path):
-            if stated.id in found:
-                raise CatalogueError(f"{path}: [{stated.id}] is taken by {found[stated.id][1]}; rename one of the two")
-            if path.parent != root and stated.family != path.parent.name:
+        for name, stated in _stated_in(path):
+            if name in found:
+                raise CatalogueError(f"{path}: [{name}] is taken by {found[name][1]}; rename one of the two")
+            if path.parent != root and (family := _family(name)) != path.parent.name:
                 raise CatalogueError(
-                    f"{path}: [{stated.id}] belongs to the family {stated.family!r}; "
-                    f"state it in {stated.family}/{REQUIREMENTS}, or call it [{path.parent.name}.…]"
+                    f"{path}: [{name}] belongs to the family {family!r}; "
+                    f"state it in {family}/{REQUIREMENTS}, or call it [{path.parent.name}.…]"
                 )
-            found[stated.id] = stated, path
+            found[name] = stated, path
     return {name: stated for name, (stated, _) in found.items()}
 
 
-def required(root: Path, where: str, name: str) -> Requirement:
-    """The requirement that a check tests.
+def stated_id(root: Path, where: str, name: str) -> str:
+    """The id of the requirement that a check tests.
 
     Raises:
         CatalogueError: The suite does not state it; the message begins with ``where``.
     """
     known = requirements(root)
     if name in known:
-        return known[name]
-    family = name.partition(".")[0]
-    if available := sorted(one for one in known if known[one].family == family):
+        return name
+    family = _family(name)
+    if available := sorted(one for one in known if _family(one) == family):
         raise CatalogueError(f"{where}: no requirement {name!r}; available: {', '.join(available)}")
-    families = sorted({one.family for one in known.values()})
+    families = sorted(set(map(_family, known)))
     raise CatalogueError(f"{where}: no requirements of a family {family!r}; available: {', '.join(families)}")
+
+
+def _family(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _files(root: Path) -> list[Path]:
@@ -108,13 +106,13 @@ def _files(root: Path) -> list[Path]:
     return files
 
 
-def _stated_in(path: Path) -> Iterator[Requirement]:
+def _stated_in(path: Path) -> Iterator[tuple[str, Requirement]]:
     try:
         entries = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path}: {error}") from error
     for name, entry in _flattened(entries).items():
-        yield _requirement(path, name, entry)
+        yield name, _requirement(path, name, entry)
 
 
 def _flattened(entries: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -129,17 +127,11 @@ def _flattened(entries: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _requirement(path: Path, name: str, entry: Any) -> Requirement:
     try:
-        sources = tuple(_source(source) for source in entry["sources"])
-        return Requirement(name, entry["text"], sources)
-    except (KeyError, TypeError) as error:
+        stated = msgspec.convert(entry, Requirement)
+        if unknown := {key for source in entry["sources"] for key in source}.difference(Source.__struct_fields__):
+            raise msgspec.ValidationError(f"unknown key {min(unknown)!r}")
+    except msgspec.ValidationError as error:
         raise CatalogueError(
             f"{path}: [{name}] needs 'text', and 'sources' with 'title', 'url' and perhaps 'quote': {error}"
         ) from error
-
-
-def _source(entry: Any) -> Source:
-    if not isinstance(entry, dict):
-        raise TypeError(f"a source is a table, not {entry!r}")
-    if unknown := sorted(set(entry) - {"title", "url", "quote"}):
-        raise TypeError(f"unknown key {unknown[0]!r}")
-    return Source(entry["title"], entry["url"], entry.get("quote", ""))
+    return stated

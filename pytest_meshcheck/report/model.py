@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.model.capability import Claim
 
@@ -67,22 +68,6 @@ class CapabilityRow(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     source: str = ""
     """The documentation of the claim; a URL."""
-
-
-class Source(msgspec.Struct, frozen=True):
-    """The source of a requirement."""
-
-    title: str
-    url: str
-    quote: str | msgspec.UnsetType = msgspec.UNSET
-    """The sentence of it that counts; left out where none is quoted, and in older reports."""
-
-
-class Requirement(msgspec.Struct, frozen=True):
-    """One sentence in the words of RFC 2119, with its sources."""
-
-    text: str
-    sources: tuple[Source, ...] = ()
 
 
 class CheckChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report.model import (
     CONFORMING,
@@ -14,7 +15,6 @@ from pytest_meshcheck.report.model import (
     CapabilityRow,
     Observed,
     Report,
-    Requirement,
     Summary,
 )
 from pytest_meshcheck.report.unjudged import breakdown, causes, unjudged
@@ -131,7 +131,7 @@ def observed(report: Report, row: CapabilityRow) -> str:
 
 def requirement(report: Report, result: Result) -> Requirement:
     """The requirement of a check; its id replaces a missing text."""
-    return report.requirements.get(result.requirement, Requirement(result.requirement))
+    return report.requirements.get(result.requirement, Requirement(result.requirement, sources=()))
 
 
 def defects(report: Report, check_id: str) -> tuple[str, ...]:

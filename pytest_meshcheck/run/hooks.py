@@ -14,7 +14,7 @@ import pytest
 from pytest_meshcheck.checks.aliases import Alias, aliases, applied
 from pytest_meshcheck.checks.catalogue import Check
 from pytest_meshcheck.checks.plain_names import ROLES
-from pytest_meshcheck.checks.requirements import CatalogueError
+from pytest_meshcheck.checks.requirements import CatalogueError, requirements
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.options import MeshName, Settings, again
@@ -189,7 +189,9 @@ class Run:
     def pytest_sessionfinish(self) -> None:
         """Pass the collected checks to the run's results, before any clean-up that may fail."""
         collected = [
-            Collected(str(p.mesh), self.judging.result(p), p.check.requirement, str(p.check.root))
+            Collected(
+                str(p.mesh), self.judging.result(p), requirements(p.check.root)[p.check.requirement], str(p.check.root)
+            )
             for p in self.check_items
         ]
         summary = WorkerSummary(collected, self.judging.troubles, [*self.known.notes, *self._old_ids_selected()])

@@ -21,15 +21,7 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.baseline import compare, of_change, old_ids
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.formats.terminal import lines
-from pytest_meshcheck.report.model import (
-    JUDGED,
-    Change,
-    MeshVersion,
-    Report,
-    Requirement as PublishedRequirement,
-    Source,
-    observe,
-)
+from pytest_meshcheck.report.model import JUDGED, Change, MeshVersion, Report, observe
 from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
 from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.run.items import CHECK_ITEM, WorkerSummary
@@ -145,7 +137,7 @@ class RunResults:
         for one in summary.collected:
             score = self.by_mesh.setdefault(one.mesh, MeshResults())
             score.add(one.result)
-            score.requirements[one.requirement.id] = one.requirement
+            score.requirements[one.result.requirement] = one.requirement
             score.roots.add(Path(one.root))
 
     @pytest.hookimpl(optionalhook=True)
@@ -219,7 +211,7 @@ class RunResults:
             steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
             pulse={kind: round(seconds, 3) for kind, seconds in score.pulse.items()} or msgspec.UNSET,
             results=results,
-            requirements={key: _published(requirement) for key, requirement in score.requirements.items()},
+            requirements=score.requirements,
             defects=kill_table(score.roots),
         )
         report = summarised(report)
@@ -284,8 +276,3 @@ def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
 
 def _aliases(roots: Iterable[Path]) -> Aliases:
     return {old: alias for root in roots for old, alias in aliases(root).items()}
-
-
-def _published(requirement: Requirement) -> PublishedRequirement:
-    sources = tuple(Source(one.title, one.url, one.quote or msgspec.UNSET) for one in requirement.sources)
-    return PublishedRequirement(requirement.text, sources)

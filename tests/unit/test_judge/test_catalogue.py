@@ -71,9 +71,10 @@ def test_a_check_is_described(load: Load, tmp_path: Path) -> None:
     assert check.disruptive
 
 
-def test_a_check_carries_its_requirement(load: Load) -> None:
-    requirement = described(load(CHECK)).requirement
-    assert (requirement.id, requirement.text) == ("demo.rule", "A mesh MUST do what it says.")
+def test_a_check_names_its_requirement(load: Load) -> None:
+    check = described(load(CHECK))
+    requirement = requirements(check.root)[check.requirement]
+    assert (check.requirement, requirement.text) == ("demo.rule", "A mesh MUST do what it says.")
     assert requirement.sources[0].url == "https://example.org/rule"
 
 
@@ -128,7 +129,8 @@ def test_no_requirements_in_any_folder_above(load: Load) -> None:
 # content of requirements.toml, what is said
 MALFORMED = {
     "[demo": "requirements.toml: Expected",
-    "[demo.rule]\ntext = 'A mesh MUST.'": "and 'sources' with 'title', 'url' and perhaps 'quote': 'sources'",
+    "[demo.rule]\ntext = 'A mesh MUST.'": "and perhaps 'quote': Object missing required field `sources`",
+    "[demo.rule]\ntext = 5\nsources = []": "Expected `str`, got `int` - at `$.text`",
     "[demo.rule]\ntext = 'A mesh MUST.'\nsources = [{ title = 't' }]": "'url'",
     "[demo.rule]\ntext = 'A mesh MUST.'\nsources = ['https://example.org']": "needs 'text'",
     "[demo]\nrule = 'A mesh MUST.'": "[demo.rule] needs 'text'",

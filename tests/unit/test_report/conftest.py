@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
+from pytest_meshcheck.checks.requirements import Requirement, Source
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.report import baseline
-from pytest_meshcheck.report.model import MeshVersion, Report, Requirement, Source, observe
+from pytest_meshcheck.report.model import MeshVersion, Report, observe
 
 HOSTILE = "<script>alert('owned')</script> | **bold** `code` <img src=x onerror=alert(1)>"
 

@@ -33,6 +33,12 @@ def test_a_written_report_satisfies_the_schema(sample: Report, tmp_path: Path) -
     validator.validate(json.loads((tmp_path / "report.json").read_text()))
 
 
+def test_requirements_are_written_without_what_they_lack(sample: Report) -> None:
+    stated = json.loads(encode(sample))["requirements"]["mtls.lifetime"]
+    assert set(stated) == {"text", "sources"}
+    assert [set(source) for source in stated["sources"]] == [{"title", "url", "quote"}, {"title", "url"}]
+
+
 def test_the_schema_refuses_a_verdict_that_does_not_exist(sample: Report) -> None:
     content = json.loads(encode(sample))
     content["results"][0]["verdict"] = "maybe"
