@@ -60,13 +60,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.fixture(scope="session")
 def mesh_cluster() -> None:
-    """The cluster with the selected mesh; ``run.fixtures`` overrides this one if a mesh is selected."""
+    """The kind cluster, or the one of --mesh-context, with the selected mesh ready on it; for tests of your own."""
+    # run.fixtures overrides both once a mesh is selected
     pytest.fail(f"mesh_cluster: {NO_MESH_SELECTED}", pytrace=False)
 
 
 @pytest.fixture
 def mesh_namespace(mesh_cluster: None) -> None:
-    """A namespace for one test; overridden like ``mesh_cluster``."""
+    """The name of a namespace for one test, in which every pod is part of the mesh; removed after the test."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

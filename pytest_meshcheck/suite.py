@@ -1,4 +1,6 @@
-"""The names that a suite author needs, in one place."""
+"""The names that authors of checks and of tests of their own need, in one place."""
+
+from typing import TYPE_CHECKING
 
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.expect import control, converge, expect
@@ -44,6 +46,9 @@ from pytest_meshcheck.testbed.arrivals import more_arrive
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
+if TYPE_CHECKING:
+    from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
 
 __all__ = [
@@ -73,6 +78,7 @@ __all__ = [
     "Issuer",
     "Load",
     "LoadOutcome",
+    "MeshCluster",
     "MeshUnderTest",
     "Mode",
     "MutualTls",
@@ -112,3 +118,12 @@ __all__ = [
     "slow",
     "spiffe_id",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``MeshCluster``, imported when it is first asked for: checks do without clients of Kubernetes."""
+    if name != "MeshCluster":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pytest_meshcheck.testbed.mesh_cluster import MeshCluster  # noqa: PLC0415 - as above
+
+    return MeshCluster

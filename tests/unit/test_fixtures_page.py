@@ -1,18 +1,22 @@
 """docs/fixtures.md names every fixture with its scope, and quotes the example."""
 
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 from _pytest.fixtures import FixtureFunctionDefinition
 
+from pytest_meshcheck import plugin
 from pytest_meshcheck.run import fixtures as run_fixtures
+from pytest_meshcheck.suite import MeshCluster
 from pytest_meshcheck.testbed.async_cluster import AsyncMeshCluster
-from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "fixtures.md").read_text("utf-8")
+FOR_TESTS = PAGE.partition("## Fixtures for your tests")[2].partition("\n## ")[0]
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 INTERNAL = {"access", "adapter", "artefacts", "close", "keep_state", "kind", "namespaces", "owner", "scale"}
 """Members of the cluster that are there for the plugin."""
@@ -27,14 +31,33 @@ def fixtures() -> dict[str, str]:
     return {one.name: one._fixture_function_marker.scope for one in defined}
 
 
-def documented() -> dict[str, str]:
-    rows = re.findall(r"^\| (`mesh[^|]*) \| (\w+) \|", PAGE, re.MULTILINE)
+def documented(page: str = PAGE) -> dict[str, str]:
+    rows = re.findall(r"^\| (`mesh[^|]*) \| (\w+) \|", page, re.MULTILINE)
     return {name: scope for names, scope in rows for name in re.findall(r"`(\w+)`", names)}
 
 
 def test_every_fixture_is_documented_with_its_scope() -> None:
     assert "mesh_cluster" in fixtures()
     assert documented() == fixtures()
+
+
+@pytest.mark.parametrize("name", documented(FOR_TESTS))
+def test_every_fixture_for_tests_has_an_example(name: str) -> None:
+    assert any(re.search(rf"\b{name}: ", block) for block in BLOCKS)
+
+
+@pytest.mark.parametrize("name", ["mesh_cluster", "mesh_namespace"])
+def test_a_fixture_that_explains_its_absence_is_described_like_the_real_one(name: str) -> None:
+    absent, real = getattr(plugin, name), getattr(run_fixtures, name)
+    assert absent.__doc__ == real.__doc__
+
+
+def test_checks_do_not_load_the_cluster_of_tests() -> None:
+    code = (
+        "import sys, pytest_meshcheck.suite as suite; cluster = 'pytest_meshcheck.testbed.mesh_cluster'; "
+        "assert cluster not in sys.modules; assert suite.MeshCluster is sys.modules[cluster].MeshCluster"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r"def (\w+)", block)[0])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+from pytest_meshcheck.suite import MeshCluster
 
 PROJECT = Path(__file__).parents[1]
 

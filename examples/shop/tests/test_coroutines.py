@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+from pytest_meshcheck.suite import MeshCluster
 
 
 @pytest.mark.asyncio

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.suite import ClusterError
-from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+from pytest_meshcheck.suite import ClusterError, MeshCluster
 
 ASK = "import urllib.request as u; print(u.urlopen('http://shop.{}/orders/7', timeout=10).read().decode())"
 
