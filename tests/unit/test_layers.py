@@ -1,4 +1,4 @@
-"""Imports point downwards only, in no circle, and every module is in a layer."""
+"""Imports point downwards only, in no circle; every module is in a layer, and checks import `suite` alone."""
 
 from pathlib import Path
 
