@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.authority_files import AuthorityFiles
-from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.capability import NOT_CLAIMED, Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import Authority, Validity
@@ -94,7 +94,7 @@ class Mesh(ABC):
     Attributes:
         name: The name in ``--mesh`` and in reports.
         version: The version; for a pre-installed mesh it is known after ``detect``.
-        claims: Whether the mesh supports each capability, with the source.
+        claims: Whether the mesh supports a capability, with the source; one that is left out is not claimed.
         documented: The behaviour that its documentation promises.
         authority: The authority that issues all certificates of the mesh.
         runs_on: The kind of platform that its workloads run on.
@@ -124,6 +124,10 @@ class Mesh(ABC):
     one_lifetime: bool = False
     impostor_ports: Collection[str] | None = None
     plaintext_by_address: Collection[str] = ()
+
+    def claim(self, capability: Capability) -> Claim:
+        """The claim to a capability."""
+        return self.claims.get(capability, NOT_CLAIMED)
 
     @property
     def permissions(self) -> Sequence[Permission]:
@@ -264,9 +268,7 @@ class Mesh(ABC):
         raise self._unsupported(Capability.PROXY_REPLACEMENT)
 
     def _unsupported(self, capability: Capability) -> Unsupported:
-        claim = self.claims.get(capability)
-        why = f"{claim.note} ({claim.source})" if claim else "its adapter does not mention it"
-        return Unsupported(f"{self.name} does not claim {capability}: {why}")
+        return Unsupported(f"{self.name} does not claim {capability}: {self.claim(capability).why}")
 
     @abstractmethod
     async def diagnose(self, directory: Path) -> None:

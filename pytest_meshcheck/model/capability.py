@@ -80,3 +80,12 @@ class Claim:
     note: str = ""
     since: str = ""
     until: str = ""
+
+    @property
+    def why(self) -> str:
+        """The note, with its source if there is one."""
+        return f"{self.note} ({self.source})" if self.source else self.note
+
+
+NOT_CLAIMED = Claim(supported=False, source="", note="its adapter does not mention it")
+"""The claim to a capability that an adapter leaves out."""

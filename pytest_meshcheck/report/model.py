@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
-from pytest_meshcheck.model.capability import Claim
+from pytest_meshcheck.model.capability import NOT_CLAIMED, Claim
 
 SCHEMA: Literal["1"] = "1"
 """The layout version of report.json; it changes when readers of the old layout would misread the new one."""
@@ -161,8 +161,7 @@ def observe(claims: Mapping[str, Claim], results: Iterable[Result]) -> tuple[Cap
         for proven in result.proven:
             verdicts.setdefault(str(proven), set()).add(result.verdict)
     by_name = {str(name): claim for name, claim in claims.items()}
-    unclaimed = Claim(supported=False, source="", note="the adapter says nothing about it")
-    return tuple(_row(name, by_name.get(name, unclaimed), seen) for name, seen in verdicts.items())
+    return tuple(_row(name, by_name.get(name, NOT_CLAIMED), seen) for name, seen in verdicts.items())
 
 
 def _row(name: str, claim: Claim, seen: set[Verdict]) -> CapabilityRow:

@@ -77,12 +77,9 @@ class Judging:
             raise Unsupported(
                 f"disrupts {adapter.name}, which was already installed: allow it with --mesh-allow-disruption"
             )
-        claims = adapter.claims
         for capability in sorted(check_item.check.needs):
-            claim = claims.get(capability)
-            if claim is None or not claim.supported:
-                why = f"{claim.note} ({claim.source})" if claim else "the adapter does not mention it"
-                raise Unsupported(f"needs {capability}: {why}")
+            if not (claim := adapter.claim(capability)).supported:
+                raise Unsupported(f"needs {capability}: {claim.why}")
         for marker in item.iter_markers("mesh_needs"):
             if why := marker.args[0](adapter.documented):
                 raise Unsupported(why)

@@ -61,10 +61,8 @@ class Upgrade:
         flag = f"--mesh-upgrade-to={self.after.version}"
         if before.version == after.version:
             raise pytest.UsageError(f"{flag}: {before.name} is {before.version} already; choose another version")
-        claim = before.claims.get(Capability.UPGRADE)
-        if claim is None or not claim.supported:
-            why = f"{claim.note} ({claim.source})" if claim else "its adapter does not mention it"
-            raise pytest.UsageError(f"{flag}: {before.name} cannot be upgraded: {why}")
+        if not (claim := before.claim(Capability.UPGRADE)).supported:
+            raise pytest.UsageError(f"{flag}: {before.name} cannot be upgraded: {claim.why}")
         if self.by not in (valid := ways_of(before)):
             raise pytest.UsageError(
                 f"--mesh-upgrade-by={self.by}: {before.name} does not support this strategy; "

@@ -137,8 +137,7 @@ class MeshUnderTest:
 
     def claims(self, capability: Capability) -> bool:
         """Whether the mesh claims this capability."""
-        claim = self.adapter.claims.get(capability)
-        return claim is not None and claim.supported
+        return self.adapter.claim(capability).supported
 
     def peer_identity(self, attempt: Attempt) -> str | None:
         """The caller's identity as the mesh states it to the server."""

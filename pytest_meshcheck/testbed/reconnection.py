@@ -31,8 +31,8 @@ class Reconnection:
 
         Until then policies would act later than documented for a mesh whose control plane was there all the time.
         """
-        claim, documented = self.adapter.claims.get(Capability.STRICT_MTLS), self.adapter.documented
-        if not documented.needs_polling or claim is None or not claim.supported:
+        documented = self.adapter.documented
+        if not documented.needs_polling or not self.adapter.claim(Capability.STRICT_MTLS).supported:
             return
         outsider = await self.stage.workload("outsider")
         strict = [MutualTls(server, Mode.STRICT) for server in self.stage.enrolled]

@@ -37,3 +37,38 @@ def test_a_check_without_what_it_needs_is_unsupported(suite: Suite, quick: Quick
     reasons = {name: result["reason"] for name, result in suite.results().items()}
     assert reasons["demo/limited"] == "no limit is documented"
     assert reasons["demo/retried[418]"] == "418 cannot be listed"
+
+
+TERSE = """
+from pytest_meshcheck.meshes.envoy.documented import CLAIMS
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.capability import Capability
+
+class Terse(EnvoyMesh):
+    claims = {Capability.MTLS: CLAIMS[Capability.MTLS]}
+
+def pytest_meshcheck_register_mesh(registry):
+    registry.register("terse", lambda order: Terse())
+"""
+
+PROVING = '''
+@check(MUST, "demo.rule", proves={Capability.RETRY})
+async def test_retry(mesh):
+    """It is tried again."""
+    expect(1).equals(2)
+
+
+@check(MUST, "demo.rule", proves={Capability.MTLS})
+async def test_mtls(mesh):
+    """It is mutual TLS."""
+    expect(mesh.claims(Capability.RETRY)).equals(False)
+'''
+
+
+def test_an_adapter_need_not_name_what_its_mesh_lacks(suite: Suite, quick: Quick) -> None:
+    suite.write(PROVING, conftest=TERSE)
+    assert quick("--mesh=terse").ret == 0
+    assert suite.verdicts() == {"demo/retry": "unsupported", "demo/mtls": "conforms"}
+    assert suite.results()["demo/retry"]["reason"] == "needs retry: its adapter does not mention it"
+    rows = {row["name"]: (row["claimed"], row["note"]) for row in suite.report()["capabilities"]}
+    assert rows == {"mtls": (True, ""), "retry": (False, "its adapter does not mention it")}

@@ -67,7 +67,8 @@ class HelmMesh(Charted, KubernetesMesh):
             self.resolve()
         else:
             refused = {
-                one: replace(claims[one], supported=False, note=NOT_INSTALLED_BY_RUN) for one in OF_OUR_AUTHORITY
+                one: replace(claims[one], supported=False, note=NOT_INSTALLED_BY_RUN)
+                for one in OF_OUR_AUTHORITY & claims.keys()
             }
             self.claims = {**claims, **refused, **self.given}
 

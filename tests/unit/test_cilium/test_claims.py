@@ -1,6 +1,7 @@
 """What is claimed of which variant in which version, and that the three kinds of protection stay apart."""
 
 import tomllib
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,10 +10,11 @@ import pytest
 
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
+from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.cilium.variants import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.meshes.documented import Documented, MtlsPromises
-from pytest_meshcheck.meshes.registry import ENTRY_POINTS
-from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.meshes.registry import ENTRY_POINTS, MeshRequest
+from pytest_meshcheck.model.capability import NOT_CLAIMED, Capability
 from pytest_meshcheck.model.errors import MeshUnavailable
 
 from .conftest import Judged
@@ -45,11 +47,22 @@ def test_claimed_in_a_version(name: str, version: str, claimed: set[str]) -> Non
 
 
 @by_variant
-def test_every_capability_is_spoken_of_with_a_source(variant: Variant) -> None:
-    assert set(variant.claims) == set(Capability)
+def test_claims_have_sources_and_denials_reasons(variant: Variant) -> None:
     for claim in variant.claims.values():
         assert urlsplit(claim.source).scheme == "https"
         assert claim.supported or claim.note
+
+
+@pytest.mark.parametrize("capability", Capability)
+def test_what_an_adapter_leaves_out_is_not_claimed(capability: Capability, judged: Judged) -> None:
+    def terse(order: MeshRequest) -> CiliumMesh:
+        claims = {one: claim for one, claim in WIREGUARD.claims.items() if one is not capability}
+        return CiliumMesh(order, replace(WIREGUARD, claims=claims))
+
+    mesh = judged(terse)
+    assert not mesh.claim(capability).supported
+    assert mesh.claim(capability).why == "its adapter does not mention it"
+    assert {one for one in Capability if mesh.claim(one) is NOT_CLAIMED} == {capability}
 
 
 @by_variant

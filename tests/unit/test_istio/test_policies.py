@@ -62,9 +62,8 @@ def test_the_policies_of_one_service_share_a_virtual_service() -> None:
 
 
 @pytest.mark.parametrize("mesh", [IstioMesh, AmbientMesh])
-def test_every_capability_has_a_claim_with_a_source(mesh: type[IstioMesh]) -> None:
+def test_claims_have_sources_and_denials_reasons(mesh: type[IstioMesh]) -> None:
     claims = mesh(ORDER).claims
-    assert set(claims) == set(Capability)
     assert all(claim.source.startswith("https://") for claim in claims.values())
     assert all(claim.note for claim in claims.values() if not claim.supported)
 
