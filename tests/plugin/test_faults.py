@@ -24,10 +24,10 @@ def kill(name, how=signal.SIGKILL):
         except OSError:
             continue
         if mine and name in command + folder:
+            killed.append(os.pidfd_open(int(process.name)))  # before its death: once reaped, it has no number
             os.kill(int(process.name), how)
-            killed.append(process)
     assert killed
-    return [int(process.name) for process in killed]
+    return killed
 """
 
 # A kill, and what is asked of the mesh afterwards: with and without a policy, which asks the mesh itself.
@@ -67,8 +67,8 @@ ABORTS = '''
 @check(MUST, "demo.rule")
 async def test_aborts(mesh, client, server):
     """The server's sidecar crashes."""
-    (pid,) = kill("blue.server", signal.SIGABRT)
-    select.select([os.pidfd_open(pid)], [], [])  # it goes on serving while it writes down where it was
+    (end,) = kill("blue.server", signal.SIGABRT)
+    select.select([end], [], [])  # it goes on serving while it writes down where it was
     expect(await client.get(server)).answered()
 '''
 
