@@ -1,8 +1,7 @@
 """Checks without a verdict on the mesh, grouped by cause; reports mention them first."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
@@ -75,7 +74,7 @@ def grouped(results: Iterable[Result]) -> list[Group]:
     found: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         found.setdefault((result.verdict, result.link, alike(result.reason)), []).append(result)
-    groups = (Group(_cause(members), tuple(members)) for members in found.values())
+    groups = (Group(cause(*(one.reason for one in members)), tuple(members)) for members in found.values())
     return sorted(groups, key=lambda group: -len(group.results))
 
 
@@ -115,13 +114,12 @@ def _of_one_verdict(word: str, found: Sequence[Unjudged]) -> str:
     return f"{number} {word}{f' ({listed})' if listed else ''}" if number else ""
 
 
-def _cause(members: Sequence[Result]) -> str:
-    """The name of a group's reason: its first line, without the parts in which its members differ."""
-    if named := NAMED.search(members[0].reason):
+def cause(*reasons: str) -> str:
+    """The name of a reason: its first line, without the parts in which these variants of it differ."""
+    if named := NAMED.search(reasons[0]):
         return shortened(named[0])
-    lines = Counter(_first_line(member.reason) for member in members)
-    common: Callable[[str], str] = _varied if len(lines) > 1 else str
-    return shortened(common(_first_line(members[0].reason)))
+    lines = [_first_line(reason) for reason in reasons]
+    return shortened(lines[0] if len(set(lines)) == 1 else _varied(lines[0]))
 
 
 def alike(reason: str) -> str:

@@ -11,7 +11,7 @@ from pytest_meshcheck.checks.verdict import Result, Verdict, Violation
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.report import evidence
+from pytest_meshcheck.report import evidence, unjudged
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
 from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem
@@ -43,6 +43,7 @@ class Judging:
     judged: dict[tuple[MeshName, str], Result] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     _attempts: dict[str, Attempts] = field(default_factory=dict)
+    _explained: dict[tuple[MeshName, str], str] = field(default_factory=dict)
 
     def expect(self, item: pytest.Item, check_item: CheckItem) -> None:
         """Register an item as the item of a check."""
@@ -145,7 +146,19 @@ class Judging:
         if verdict in KEPT_VERDICTS:
             item.stash[EVIDENCE_IS_KEPT] = True
         mesh = item.stash.get(SUBJECT, None)
-        return Attempt.of(report, fill_result(result_of(check_item, verdict, report.duration), error, report, mesh))
+        result = fill_result(result_of(check_item, verdict, report.duration), error, report, mesh)
+        if verdict is Verdict.INCONCLUSIVE and item.config.getoption("tbstyle") == "auto":
+            self._show_cause(report, check_item, result.reason)
+        return Attempt.of(report, result)
+
+    def _show_cause(self, report: pytest.TestReport, check_item: CheckItem, reason: str) -> None:
+        """Make pytest show a reason in full for its first check, and refer to that from the others."""
+        cause = unjudged.cause(reason)
+        first = self._explained.setdefault((check_item.mesh, unjudged.alike(reason)), check_item.id)
+        if first != check_item.id:
+            report.longrepr = f"{cause} (as {first})"
+        elif crash := getattr(report.longrepr, "reprcrash", None):
+            crash.message = cause  # of the short summary
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport, attempts: Attempts) -> None:
         """Attach the result of the item to the report, for the run's results and for JUnit."""

@@ -222,3 +222,40 @@ def test_a_planted_defect_is_a_violation(suite: Suite, quick: Quick) -> None:
 def test_a_sound_mesh_conforms(suite: Suite, quick: Quick) -> None:
     suite.write("served", "refused")
     quick("--mesh=envoy").assert_outcomes(passed=2)
+
+
+STARVED = '''
+PENDING = "pod blue-7f3a2c/{}-6d5f on no node: PodScheduled is False: 0/1 nodes are available: 1 Insufficient cpu."
+
+@pytest.mark.parametrize("pod", ["client", "server", "other"])
+@check(MUST, "demo.rule")
+async def test_starved(mesh, pod):
+    """No node has room for its pod."""
+    raise Inconclusive(PENDING.format(pod))
+'''
+
+
+def test_a_reason_of_several_checks_is_shown_in_full_once_by_pytest_and_once_in_the_summary(
+    suite: Suite, quick: Quick
+) -> None:
+    suite.write(STARVED)
+    run = quick("--mesh=envoy", "-ra")
+    run.assert_outcomes(errors=3)
+    assert run.stdout.str().count("PodScheduled is False") == 2
+    as_the_first = "Insufficient cpu (as demo/starved[[]client[]])"
+    run.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of test_starved[[]envoy-server[]]*",
+            as_the_first,
+            "*ERROR at setup of test_starved[[]envoy-other[]]*",
+            as_the_first,
+            "ERROR *test_starved[[]envoy-client[]] - Insufficient cpu",
+            "ERROR *test_starved[[]envoy-server[]] - Insufficient cpu*",
+            "ERROR *test_starved[[]envoy-other[]] - Insufficient cpu*",
+        ]
+    )
+
+
+def test_every_reason_is_shown_in_full_where_the_style_of_tracebacks_is_asked_for(suite: Suite, quick: Quick) -> None:
+    suite.write(STARVED)
+    assert quick("--mesh=envoy", "--tb=short").stdout.str().count("PodScheduled is False") == 4
