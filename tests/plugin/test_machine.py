@@ -37,12 +37,21 @@ def refused(suite: Suite, *within: str, **env: str) -> str:
     return lines[0]
 
 
+@pytest.fixture
+def spaced(suite: Suite) -> Suite:
+    """A suite whose path, and whose temporary directory, have a space in them."""
+    place = Suite(suite.path / "a place", suite.temporary / "a place", suite.token)
+    for folder in (place.path, place.temporary):
+        folder.mkdir()
+    return place
+
+
 @needs_namespaces
-def test_few_inotify_instances_and_open_files_are_enough(suite: Suite) -> None:
-    suite.write("conforms", "served", "refused")
-    run = suite.run("-n2", within=[str(RESTRICTED)])
+def test_few_inotify_instances_and_open_files_are_enough(spaced: Suite) -> None:
+    spaced.write("conforms", "served", "refused")
+    run = spaced.run("-n2", within=[str(RESTRICTED)])
     assert run.code == 0, run.output
-    assert set(suite.verdicts().values()) == {"conforms"}
+    assert set(spaced.verdicts().values()) == {"conforms"}
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +61,10 @@ def cache() -> str:
 
 
 @needs_namespaces
-def test_an_upgrade_takes_no_more_of_them(suite: Suite, cache: str) -> None:
-    suite.write("conforms", "served")
-    run = suite.run(f"--mesh-upgrade-to={NEWER}", mesh=f"envoy@{OLDER}", within=[str(RESTRICTED)], XDG_CACHE_HOME=cache)
+def test_an_upgrade_takes_no_more_of_them(spaced: Suite, cache: str) -> None:
+    spaced.write("conforms", "served")
+    older, newer = f"envoy@{OLDER}", f"--mesh-upgrade-to={NEWER}"
+    run = spaced.run(newer, mesh=older, within=[str(RESTRICTED)], XDG_CACHE_HOME=cache)
     assert run.code == 0, run.output
 
 
