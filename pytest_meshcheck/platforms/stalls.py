@@ -13,7 +13,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Stall
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.probe.controller import Probe, ProbeLost
-from pytest_meshcheck.probe.process.limits import OUT_OF_FILES, lacking
+from pytest_meshcheck.probe.process.limits import lacking, quoted
 from pytest_meshcheck.probe.process.pulse import Gap, now, standstill
 from pytest_meshcheck.probe.protocol import messages as m
 
@@ -83,7 +83,7 @@ class WatchedChildren:
             self._next.cancel()
 
     def over(self, interval: Interval) -> list[Stall]:
-        """Which of them were stopped in an interval, and for how long, and which have run out of files."""
+        """Which of them were stopped in an interval, and for how long, and which have run out of a resource."""
         self._look()
         self._read_logs()
         stopped = self._with_open()
@@ -121,10 +121,10 @@ class WatchedChildren:
                 self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
 
     def _read_logs(self) -> None:
-        """Find processes that ran out of files between two looks; Envoy logs that."""
+        """Find processes that ran out of files between two looks, or of memory; Envoy logs that."""
         for child in self.children():
-            if child.alive and child.name not in self._shortages and OUT_OF_FILES in child.said():
-                self._shortages[child.name] = lacking(errno.EMFILE, _limit(child.process.pid))
+            if child.alive and child.name not in self._shortages and (number := quoted(child.said())):
+                self._shortages[child.name] = lacking(number, _limit(child.process.pid))
 
 
 def _state(pid: int) -> str:

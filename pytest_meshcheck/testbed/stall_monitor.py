@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Platform, Stall
-from pytest_meshcheck.probe.process.limits import OUT_OF_FILES
+from pytest_meshcheck.probe.process.limits import SHORTAGES, quoted
 from pytest_meshcheck.probe.process.pulse import Pulse, now
 
 AFTERMATH = 1.0
@@ -53,8 +53,8 @@ class StallMonitor:
         """
         if violation.rests_on is None:
             return
-        if OUT_OF_FILES in violation.actual:
-            raise Inconclusive(f"a data plane ran out of open files, which can explain this: {violation}")
+        if number := quoted(violation.actual):
+            raise Inconclusive(f"a data plane ran out of {SHORTAGES[number]}, which can explain this: {violation}")
         stalls = await self._stalls(violation.raised, violation.rests_on.during)
         needed = violation.rests_on.lost
         explain = [one for one in stalls if one.standstill.shortage or one.standstill.lost >= needed]

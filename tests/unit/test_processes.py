@@ -312,6 +312,16 @@ async def test_a_child_that_was_out_of_files_for_a_moment_is_known_by_its_log(pl
 
 
 @pytest.mark.asyncio
+async def test_a_child_that_was_out_of_memory_is_known_by_its_log(platform: Processes) -> None:
+    says = "echo '[warning] recvmsg failed: Cannot allocate memory' >&2; echo; exec cat"
+    child = await platform.spawn("sidecar of blue/idle", ("sh", "-c", says), pipes=True)
+    assert child.process.stdout is not None
+    await child.process.stdout.readline()
+    (lacking,) = await platform.stalls(Interval(now() - 1.0, now(), 60.0))
+    assert str(lacking) == "sidecar of blue/idle ran out of memory"
+
+
+@pytest.mark.asyncio
 async def test_a_pipe_that_broke_is_not_logged_as_an_error_that_nobody_saw(
     platform: Processes, caplog: pytest.LogCaptureFixture
 ) -> None:

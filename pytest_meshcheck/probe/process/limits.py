@@ -6,9 +6,6 @@ import resource
 FILES = 65_536
 """Open files, which are sockets mostly: a load on a stalled server holds thousands."""
 
-OUT_OF_FILES = "Too many open files"
-"""A data plane's words, in its log and in its answers, when it has no socket left."""
-
 SHORTAGES = {
     errno.EMFILE: "open files",
     errno.ENFILE: "open files of the whole system",
@@ -17,6 +14,14 @@ SHORTAGES = {
 }
 """By the error that says so."""
 
+WORDS = {
+    "Too many open files in system": errno.ENFILE,
+    "Too many open files": errno.EMFILE,
+    "Cannot allocate memory": errno.ENOMEM,
+    "No buffer space available": errno.ENOBUFS,
+}
+"""A data plane's words for these errors, in its log and in its answers; what begins with others comes first."""
+
 
 def open_as_many_as_allowed() -> None:
     """Raise the limit of open files of this process, and of those that it starts, to what this user may have."""
@@ -24,6 +29,11 @@ def open_as_many_as_allowed() -> None:
     allowed = FILES if most == resource.RLIM_INFINITY else min(most, FILES)
     if limit != resource.RLIM_INFINITY and limit < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+
+
+def quoted(text: str) -> int | None:
+    """The error number of a shortage that a data plane names in a text; None if it names none."""
+    return next((number for words, number in WORDS.items() if words in text), None)
 
 
 def lacking(number: int, files: int) -> str:

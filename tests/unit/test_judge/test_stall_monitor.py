@@ -66,9 +66,18 @@ async def test_a_shortage_explains_it_whatever_the_time() -> None:
     await monitor(short).excuse(violation(None))
 
 
-async def test_a_data_plane_without_a_socket_says_so_in_its_answer() -> None:
-    actual = "of 9 requests 1 failed: answered 503 immediate connect error: Too many open files"
-    with pytest.raises(Inconclusive, match="a data plane ran out of open files"):
+@pytest.mark.parametrize(
+    ("words", "resource"),
+    [
+        ("Too many open files", "open files"),
+        ("Too many open files in system", "open files of the whole system"),
+        ("Cannot allocate memory", "memory"),
+        ("No buffer space available", "buffers for sockets"),
+    ],
+)
+async def test_a_data_plane_that_lacks_something_says_so_in_its_answer(words: str, resource: str) -> None:
+    actual = f"of 9 requests 1 failed: answered 503 immediate connect error: {words}"
+    with pytest.raises(Inconclusive, match=f"a data plane ran out of {resource}, which can explain this"):
         await monitor().excuse(violation(1.0, actual))
     await monitor().excuse(violation(None, actual))
 

@@ -1,7 +1,9 @@
 """A process knows for how long it could not react, and what it has run out of."""
 
 import asyncio
+import errno
 import os
+import re
 import resource
 import signal
 import socket
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.probe.controller import Probe
+from pytest_meshcheck.probe.process.limits import SHORTAGES
 from pytest_meshcheck.probe.process.pulse import PERIOD, Gap, Pulse, now, standstill
 from pytest_meshcheck.probe.protocol import messages as m
 
@@ -87,3 +90,28 @@ async def test_a_probe_that_cannot_accept_says_what_it_ran_out_of(
         while not stood.shortage:
             stood = await felt(probe, since=1.0)
     assert stood.shortage == f"open files (limit {FEW})"
+
+
+LACKING = {
+    errno.EMFILE: r"open files \(limit \d+\)",
+    errno.ENFILE: "open files of the whole system",
+    errno.ENOMEM: "memory",
+    errno.ENOBUFS: "buffers for sockets",
+    errno.ECONNRESET: "",
+}
+"""By the error that the loop alone hears of: what the process says of itself."""
+
+
+@pytest.mark.parametrize("number", LACKING, ids=errno.errorcode.get)
+async def test_a_shortage_that_the_loop_alone_hears_of_is_noticed_and_passed_on(number: int) -> None:
+    assert set(SHORTAGES) <= set(LACKING)
+    loop, heard = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _loop, context: heard.append(context))
+    pulse = Pulse()
+    pulse.begin()
+    context = {"message": "socket.accept() failed", "exception": OSError(number, os.strerror(number))}
+    loop.call_exception_handler(context)
+    pulse.end()
+    loop.set_exception_handler(None)
+    assert re.fullmatch(LACKING[number], pulse.over(now(), now(), during=1.0).shortage)
+    assert heard == [context]
