@@ -170,3 +170,11 @@ def test_the_commonest_causes_come_first_and_the_rest_is_counted(
 @pytest.mark.parametrize("reader", ["terminal", "markdown", "page"])
 def test_what_a_run_does_not_look_at_is_said(starved: Report, reader: str) -> None:
     assert "the configuration of other namespaces was not looked at" in rendered(starved)[reader]
+
+
+@pytest.mark.parametrize("reader", ["terminal", "markdown", "page", "json"])
+def test_the_longest_standstill_of_each_kind_of_process_is_said(make_report: MakeReport, reader: str) -> None:
+    stood = make_report(pulse={"pytest": 2.4, "sidecars": 7.3})
+    lines_of_it = rendered(stood)[reader].splitlines()
+    for kind, seconds in (("pytest", "2.4"), ("sidecars", "7.3")):
+        assert any(kind in line and seconds in line for line in lines_of_it), kind
