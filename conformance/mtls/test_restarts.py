@@ -37,7 +37,7 @@ async def test_no_plaintext_while_data_plane_restarts(
             await mesh.disruptions.restart_data_plane(server)
 
             async def sent() -> int:
-                return await intrusion.sent_by(outsider)
+                return await intrusion.sent_so_far()
 
             await converge(sent, lambda number: number >= ENOUGH, mesh.tolerance, every=UNHURRIED)
         control(intrusion.result).sent_at_least(ENOUGH)

@@ -8,6 +8,7 @@ from pytest_meshcheck.suite import (
     Credentials,
     Inconclusive,
     Issuer,
+    Load,
     MeshUnderTest,
     Rotation,
     Validity,
@@ -26,11 +27,16 @@ def peer(issuer: Issuer, identity: str) -> Credentials:
     return issuer.leaf([identity], Validity.of(HOUR))
 
 
-async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float) -> float:
-    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not."""
+async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float, *loads: Load) -> float:
+    """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not.
+
+    Inconclusive as soon as the machine does not carry one of the loads that are under way.
+    """
     wanted = mesh.authority.issuer.certificate
 
     async def issuer_seen() -> bool:
+        for load in loads:
+            await load.keeps_up()
         return wanted in await mesh.served_chain(outsider, workload)
 
     seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)

@@ -52,7 +52,7 @@ async def served_during(load: Load, client: Workload, server: Workload) -> list[
     """Requests one after the other while a load is under way; inconclusive as soon as the machine does not carry it."""
     exchanges = []
     for _ in range(SERVED):
-        await load.keeps_up(client)
+        await load.keeps_up()
         exchanges.append(await client.get(server))
     return exchanges
 
@@ -67,7 +67,7 @@ async def test_issuer_changes_under_load(
     async with mesh.policy(*mesh.fresh_connections(server)), client.load(server, RATE) as load:
         for round_ in rounds(mesh.documented.rotation.issuer_acts_within):
             await mesh.rotate(Rotation.ISSUER)
-            seconds = [await follows(mesh, outsider, workload, within) for workload in (server, short_lived)]
+            seconds = [await follows(mesh, outsider, workload, within, load) for workload in (server, short_lived)]
             mesh.measure(f"issuer {round_ + 1} in leaves after (s)", round(max(seconds), 3))
             served[round_ + 1] = await served_during(load, client, server)
     expect(load.result, rests_on=mesh.time(within)).lost_nothing(SERVED, mesh.tolerance)
@@ -97,9 +97,9 @@ async def test_whole_root_change_loses_nothing(
             for step in (Rotation.ROOT_ADD, Rotation.ROOT_SWITCH, Rotation.ROOT_DROP):
                 await mesh.rotate(step)
                 for under_way in (http, grpc):
-                    await under_way.keeps_up(client)
+                    await under_way.keeps_up()
                 for workload in (client, server) if step is Rotation.ROOT_SWITCH else ():
-                    await follows(mesh, outsider, workload, within)
+                    await follows(mesh, outsider, workload, within, http, grpc)
                 await more_arrive(server, http, number=MEETING, within=mesh.tolerance)
             mesh.measure(f"root {round_ + 1} took (s)", round(time.monotonic() - begun, 3))
     for port, load in {"http": http.result, "grpc": grpc.result}.items():

@@ -26,6 +26,7 @@ class Load:
     plan: m.LoadPlan
     servers: "list[Workload]"
     outcome: LoadOutcome | None = None
+    _client: "Workload" = field(init=False)
     _ended: list[m.LoadResult] = field(default_factory=list)
     _seen: list[m.Attempt] = field(default_factory=list)
 
@@ -43,6 +44,7 @@ class Load:
 
     async def begin(self, client: "Workload") -> None:
         """Start the load on an instance of the client."""
+        self._client = client
         await client.ask(m.StartLoad(plan=self._part(len(self._ended))), m.Done)
 
     async def move(self, client: "Workload", new_instance: "Workload") -> None:
@@ -50,26 +52,27 @@ class Load:
         following = len(self._ended) + 1
         await new_instance.ask(m.StartLoad(plan=self._part(following)), m.Done)
         await self._end(client)
+        self._client = new_instance
 
-    async def keeps_up(self, client: "Workload") -> None:
+    async def keeps_up(self) -> None:
         """Raise Inconclusive if the machine cannot keep up with the schedule."""
-        kept = await self._kept(client)
+        kept = await self._kept()
         if kept.overrun:
             rate = f"{self.plan.rate:g} requests per second"
             raise Inconclusive(f"the machine cannot carry the load: {rate} are sent {kept.late:.1f} s late")
 
-    async def sent_by(self, client: "Workload") -> int:
-        """How many requests an instance of the client has sent so far."""
-        return (await self._kept(client)).sent
+    async def sent_so_far(self) -> int:
+        """How many requests the present instance of the client has sent."""
+        return (await self._kept()).sent
 
     async def leave(self, server: "Workload") -> None:
         """Keep the ledger of a server instance that is about to be removed, and receives no more requests."""
         self._seen += await server.attempts_of(self)
         self.servers = [one for one in self.servers if one is not server]
 
-    async def finish(self, client: "Workload") -> LoadOutcome:
+    async def finish(self) -> LoadOutcome:
         """End the load, await all answers, and join them with the ledgers."""
-        await self._end(client)
+        await self._end(self._client)
         for server in self.servers:
             self._seen += await server.attempts_of(self)
         self.outcome = outcome_of(self._seen, *self._ended)
@@ -79,8 +82,8 @@ class Load:
         part = self._part(len(self._ended))
         self._ended.append((await client.ask(m.FinishLoad(request_id=part.request_id), m.Loaded)).result)
 
-    async def _kept(self, client: "Workload") -> m.Kept:
-        return await client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Kept)
+    async def _kept(self) -> m.Kept:
+        return await self._client.ask(m.KeepsUp(request_id=self._part(len(self._ended)).request_id), m.Kept)
 
     def _part(self, number: int) -> m.LoadPlan:
         """The plan of the client instance with this number, with request ids of its own."""

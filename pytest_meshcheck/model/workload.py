@@ -234,7 +234,7 @@ class Workload:
             yield load
         finally:
             self.loads.remove(load)
-            self.journal.add("load", f"{self} -> {server}, {port}", await load.finish(self))
+            self.journal.add("load", f"{self} -> {server}, {port}", await load.finish())
 
     async def attempts_of(self, load: Load) -> tuple[m.Attempt, ...]:
         """The attempts of a load that have reached this application so far."""

@@ -41,5 +41,5 @@ class EarlyCalls:
         if calling.cancelled():
             return
         if (load := calling.result()).outcome is None:
-            outcome = await load.finish(self.caller)
+            outcome = await load.finish()
             self.caller.journal.add("load", f"{self.caller} -> {spec}, {self.port}, from its start on", outcome)

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.rotation.drain import drained, is_reached
 
 RATE = 200
@@ -35,6 +39,7 @@ async def test_it_goes_on_from_another_instance_of_the_client(workloads: dict[st
         await server.wait_for_attempts(f"{load.request_id}-5")
         before = client.replace_with(workloads["second-client"])
         await load.move(before, client)
+        await load.keeps_up()
         await server.wait_for_attempts(f"{load.request_id}-part1-5")
     assert client.probe is workloads["second-client"].probe
     assert before.probe is not client.probe
@@ -63,6 +68,29 @@ async def test_an_instance_is_left_alone_once_requests_in_a_row_go_to_another(wo
         assert await is_reached(new, [load], scale=1)
         await drained(old, new, [load], [load], scale=1)
         assert len(await new.attempts_of(load)) >= 30
+
+
+@dataclass
+class Sender:
+    """A client whose probe says this of its load."""
+
+    kept: m.Kept
+
+    async def ask(self, command: object, _reply: object) -> object:
+        return self.kept if isinstance(command, m.KeepsUp) else m.Done()
+
+
+async def test_a_load_that_overran_is_inconclusive_and_says_by_how_much() -> None:
+    template = m.Request(request_id="i", address=("127.0.0.1", 1))
+    load = Load(m.LoadPlan(request_id="i", template=template, rate=100, late=3.0), [])
+    await load.begin(Sender(m.Kept(late=2.5, overrun=False, sent=7)))  # type: ignore[arg-type]
+    await load.keeps_up()
+    assert await load.sent_so_far() == 7
+    await load.begin(Sender(m.Kept(late=3.25, overrun=True, sent=9)))  # type: ignore[arg-type]
+    with pytest.raises(
+        Inconclusive, match=r"^the machine cannot carry the load: 100 requests per second are sent 3\.2 s late$"
+    ):
+        await load.keeps_up()
 
 
 async def test_without_a_load_nobody_has_to_be_waited_for(workloads: dict[str, Workload]) -> None:
