@@ -185,10 +185,15 @@ class AmbientMesh(HttpRouteMesh):
         """
         await super().install(platform)
         api, owner = await self.platform.api(), self.platform.owner
-        home = owner.namespace(waypoint.NAME)
+        _, home = self.namespaces
         await api.apply(manifests.namespace(owner, home))
         await api.apply(waypoint.gateway(home, owner.labels))
         self._hop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
+
+    @property
+    def namespaces(self) -> Sequence[str]:
+        """That of Istio, and that of the waypoint of this stage."""
+        return (self.namespace, self.platform.owner.namespace(waypoint.NAME))
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
         """A label per pod; requests of enrolled callers to any service pass the waypoint."""

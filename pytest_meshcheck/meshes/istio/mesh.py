@@ -65,7 +65,7 @@ POLICIES = (
     "gateway.networking.k8s.io",
 )
 DUMPS = (
-    # of a sidecar, a waypoint or a ztunnel, whose container is called the same
+    # of a sidecar, a waypoint or a ztunnel, in whose charts the container has the same name; a ztunnel has no /stats
     Dump("config.json", 15000, "/config_dump?include_eds"),
     Dump("stats.txt", 15000, "/stats?usedonly"),
 )

@@ -93,6 +93,11 @@ class HelmMesh(Charted, KubernetesMesh):
         """Make the control plane read the changed ``secrets`` at once."""
 
     @property
+    def namespaces(self) -> Sequence[str]:
+        """The namespaces with pods and resources of the mesh itself: evidence of a violation."""
+        return (self.namespace,)
+
+    @property
     def settings(self) -> Sequence[str]:
         """The paths of the ConfigMaps with mesh-wide settings: evidence of a violation."""
         return ()
@@ -175,8 +180,9 @@ class HelmMesh(Charted, KubernetesMesh):
         api = await platform.api()
         pods, _ = await api.items(f"/api/v1/namespaces/{self.namespace}/pods")
         await write_logs(api, directory, pods)
-        await write_events(api, directory, self.namespace)
-        await write_policies(api, directory, self.policies, (self.namespace, *platform.namespaces), self.settings)
+        for namespace in self.namespaces:
+            await write_events(api, directory, namespace)
+        await write_policies(api, directory, self.policies, (*self.namespaces, *platform.namespaces), self.settings)
         await write_dumps(await platform.executor(), directory, [*pods, *await platform.pods()], self.dumps)
 
     async def _install(self, api: Api) -> None:

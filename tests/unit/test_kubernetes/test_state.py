@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,21 @@ import yaml
 from aiohttp import web
 from kubernetes_asyncio.client import Configuration
 
+from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
+from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import SIDECAR, IstioMesh
 from pytest_meshcheck.meshes.linkerd.mesh import SIDECAR as PROXY, LinkerdMesh
+from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.pki import Authority, key_pem, pem
 from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump, without_secrets, write_dumps, write_policies
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from tests.plugin.recorded import Object, api_server, recorded
 
+ROOT = Path(__file__).parents[3]
+GATEWAYS = "gateway.networking.k8s.io"
 SECURITY, NETWORKING = "security.istio.io", "networking.istio.io"
 POD = {"metadata": {"namespace": "blue", "name": "client-0"}, "spec": {"containers": [{"name": "probe"}]}}
 WITH_SIDECAR = POD | {"spec": {"containers": [{"name": "probe"}], "initContainers": [{"name": SIDECAR}]}}
@@ -129,12 +136,15 @@ def test_no_certificate_key_or_token_is_kept() -> None:
 
 
 PORTS = (b"\0\x98\x3a", b"\1\x98\x3a")
+NOT_FOUND = b"\0HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @asynccontextmanager
-async def pod_that_says(*messages: bytes, listens: bool = True) -> AsyncIterator[tuple[Executor, list[str]]]:
-    """An API server that forwards to a pod which says this; it yields what was asked for."""
+async def pod_that_says(
+    *messages: bytes, listens: bool = True, unknown: str = ""
+) -> AsyncIterator[tuple[Executor, list[str]]]:
+    """An API server that forwards to pods which say this, but know nothing of a path; it yields what was asked for."""
     asked: list[str] = []
 
     async def forward(request: web.Request) -> web.WebSocketResponse:
@@ -145,13 +155,13 @@ async def pod_that_says(*messages: bytes, listens: bool = True) -> AsyncIterator
         if listens:
             sent = await socket.receive_bytes()
             asked.extend([request.path_qs, sent[1:].decode().splitlines()[0]])
-        for message in messages:
+        for message in (NOT_FOUND,) if unknown and unknown in asked[-1] else messages:
             await socket.send_bytes(message)
         await socket.close()
         return socket
 
     application = web.Application()
-    application.router.add_get("/api/v1/namespaces/blue/pods/client-0/portforward", forward)
+    application.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/portforward", forward)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -174,7 +184,7 @@ async def test_a_pod_is_asked_on_its_loopback() -> None:
 
 @pytest.mark.asyncio
 async def test_what_a_pod_does_not_know_is_none() -> None:
-    async with pod_that_says(b"\0HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") as (executor, _):
+    async with pod_that_says(NOT_FOUND) as (executor, _):
         assert await fetch(executor, "blue", "client-0", 15000, "/stats") is None
 
 
@@ -224,4 +234,81 @@ async def test_a_data_plane_that_does_not_answer_leaves_the_reason(tmp_path: Pat
 
 def test_every_mesh_with_data_planes_is_asked() -> None:
     assert set(IstioMesh.dumps) == {SIDECAR}
+    assert set(AmbientMesh.dumps) == {SIDECAR}
     assert set(LinkerdMesh.dumps) == {PROXY}
+
+
+def test_a_mesh_whose_data_planes_are_not_asked_is_said_in_the_documents() -> None:
+    assert not CiliumMesh.dumps
+    assert "not the configuration of its Envoy" in (ROOT / "docs" / "reports.md").read_text()
+
+
+ZTUNNEL = {
+    # manifests/charts/ztunnel/templates/daemonset.yaml of Istio 1.30.3
+    "metadata": {"namespace": "istio-system", "name": "ztunnel-x7k2p", "labels": {"app": "ztunnel"}},
+    "spec": {"containers": [{"name": "istio-proxy", "args": ["proxy", "ztunnel"]}]},
+}
+WAYPOINT = {
+    # manifests/charts/istio-control/istio-discovery/files/waypoint.yaml of Istio 1.30.3
+    "metadata": {"namespace": "waypoint-run", "name": "waypoint-5d9c7", "labels": {"meshcheck.dev/run": "run"}},
+    "spec": {"containers": [{"name": "istio-proxy", "args": ["proxy", "waypoint"]}]},
+}
+CONFIG = b'{"certificates": [{"certChain": [{"pem": "TUlJQ", "serialNumber": "7"}]}]}'
+
+
+@pytest.mark.asyncio
+async def test_a_ztunnel_leaves_its_configuration_and_has_no_statistics(tmp_path: Path) -> None:
+    answer = b"\0HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(CONFIG), CONFIG)
+    async with pod_that_says(answer, unknown="/stats") as (executor, asked):
+        await write_dumps(executor, tmp_path, [ZTUNNEL], AmbientMesh.dumps)
+    assert files_in(tmp_path) == ["istio-system.ztunnel-x7k2p.config.json"]
+    (certificate,) = json.loads((tmp_path / files_in(tmp_path)[0]).read_text())["certificates"]
+    assert certificate["certChain"] == [{"pem": "[redacted]", "serialNumber": "7"}]
+    assert {one for one in asked if one.startswith("/api")} == {
+        "/api/v1/namespaces/istio-system/pods/ztunnel-x7k2p/portforward?ports=15000"
+    }
+
+
+@dataclass
+class Stage:
+    """The platform of a run whose API server has a few recorded objects, and forwards to no pod."""
+
+    connected: Api
+    forwards: Executor
+    owner: Ownership
+    namespaces: Sequence[str] = ("blue-run",)
+
+    async def api(self) -> Api:
+        return self.connected
+
+    async def executor(self) -> Executor:
+        return self.forwards
+
+    async def pods(self) -> list[Object]:
+        return [WAYPOINT]
+
+
+@pytest.mark.asyncio
+async def test_evidence_of_ambient_mode_has_ztunnel_and_waypoint(tmp_path: Path) -> None:
+    gateways = f"/apis/{GATEWAYS}/v1/namespaces/waypoint-run/gateways"
+    objects = (
+        ("/api/v1/namespaces/istio-system/pods", ZTUNNEL),
+        *(group(name, "v1") for name in AmbientMesh.policies),
+        kind(GATEWAYS, "v1", "Gateway"),
+        recorded(gateways, "waypoint", spec={"gatewayClassName": "istio-waypoint"}),
+    )
+    mesh = AmbientMesh(MeshRequest(None, 1.0, None, installed=True))  # type: ignore[arg-type]
+    with api_server(objects) as (server, _):
+        configuration = Configuration(host=server)
+        stage = Stage(Api(configuration, 1.0), Executor(configuration), Ownership("run", "", "probe:1"))
+        mesh._platform = stage  # type: ignore[assignment]
+        await mesh.diagnose(tmp_path)
+        await stage.connected.close()
+        await stage.forwards.close()
+    assert {name for name in files_in(tmp_path) if name.endswith(("config.json", "events.log"))} == {
+        "istio-system.ztunnel-x7k2p.config.json",
+        "waypoint-run.waypoint-5d9c7.config.json",
+        "istio-system.events.log",
+        "waypoint-run.events.log",
+    }
+    assert "gatewayClassName: istio-waypoint" in (tmp_path / "istio-system.policies.yaml").read_text()
