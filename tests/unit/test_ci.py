@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,27 @@ def test_a_workflow_is_pinned_and_may_do_little(path: Path) -> None:
         assert job.get("permissions", {}) == {}, name
         for one in job["steps"]:
             assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", one.get("uses", "a/b@v1")), one
+
+
+WITH_VALUE = ("-c", "-e", "-m", "-n", "-p")
+"""Options of pip, Python and pytest whose value is the next word."""
+
+
+def gist(command: str) -> tuple[str, ...]:
+    """The program of a command and what it is about, without options."""
+    words = shlex.split(command.removeprefix("python -m "), comments=True)
+    values = {number + 1 for number, word in enumerate(words) if word in WITH_VALUE}
+    return tuple(word for number, word in enumerate(words) if number not in values and not word.startswith("-"))[:2]
+
+
+def test_the_workflow_runs_all_that_has_to_hold_before_a_change_lands() -> None:
+    jobs = yaml.safe_load((WORKFLOWS / "ci.yml").read_text())["jobs"]
+    scripts = [one["run"] for job in jobs.values() for one in job["steps"] if "run" in one]
+    there = {gist(line) for script in scripts for line in script.splitlines()}
+    wanted = {gist(line) for line in re.findall(r"^    run (.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)}
+    shown = {one for one in wanted if one[0] == "cat"}
+    assert len(wanted) > 10
+    assert wanted - shown <= there
 
 
 def test_one_mesh_does_not_end_the_others() -> None:
