@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _found(options: argparse.Namespace) -> Iterator[Leftover]:
     if options.kubeconfig and not options.kubeconfig.is_file():
-        raise MeshUnavailable(f"--kubeconfig {options.kubeconfig}: no such file")
+        raise MeshUnavailable(f"--kubeconfig={options.kubeconfig}: no such file")
     yield from of_dead_runs(uninstall)
     yield from of_nobody()
     if options.kubeconfig or options.context:

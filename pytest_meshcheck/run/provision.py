@@ -177,8 +177,8 @@ class Provision:
             return False
         if self.settings.mesh_keep == "on-failure" and failed and self.cluster_ref is not None:
             self.progress.say(
-                f"kind cluster {cluster.name} is kept: kind export kubeconfig --name {cluster.name}, then "
-                f"--mesh-context={cluster.context}; kind delete cluster --name {cluster.name} removes it"
+                f"kind cluster {cluster.name} is kept: kind export kubeconfig --name={cluster.name}, then "
+                f"--mesh-context={cluster.context}; kind delete cluster --name={cluster.name} removes it"
             )
             return True
         if trouble := cluster.delete(self._folder.path / KUBECONFIG):

@@ -158,7 +158,8 @@ def test_a_kind_that_does_not_answer_makes_nobody_forget(clean: Clean, programs:
     programs.add("kind", "echo 'ERROR: daemon is not running' >&2; exit 1")
     code, said = clean()
     assert code == 4
-    assert "kind does not work: ERROR: daemon is not running" in said
+    assert "kind does not work: ERROR: daemon is not running: start docker" in said
+    assert "--mesh-" not in said, "an option that the command does not have"
     assert len(list(records.glob("*.json"))) == 1
 
 
@@ -204,7 +205,7 @@ def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--kubeconfig", "nowhere"), "error: --kubeconfig nowhere: no such file\n"),
+        (("--kubeconfig", "nowhere"), "error: --kubeconfig=nowhere: no such file\n"),
         (("--context", "far"), "error: the default kubeconfig "),
     ],
 )

@@ -32,7 +32,7 @@ Kind("meshcheck-test").create(Path("nowhere"))
     [
         ({}, r"no program kind on the PATH: install it \(https://.*--mesh-context"),
         ({"kind": "echo kind v0.19.9 go1.20"}, "kind 0.19 is too old, 0.20 or newer is needed"),
-        ({"kind": "echo nonsense"}, "reports no version but 'nonsense'"),
+        ({"kind": "echo nonsense"}, "reports 'nonsense' instead of a version"),
         ({"kind": "echo kind v0.30.0"}, "no program docker on the PATH"),
         (
             {"kind": "echo kind v0.30.0", "podman": "echo cannot connect >&2; exit 125"},

@@ -28,6 +28,7 @@ LABEL = "io.x-k8s.kind.cluster"
 """What kind labels the containers of a cluster with."""
 
 INSTALL = "https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
+OTHER_CLUSTER = "or name an existing cluster with --mesh-context=NAME or --mesh-kubeconfig=FILE"
 
 
 @dataclass(frozen=True)
@@ -169,15 +170,14 @@ def require() -> None:
     Raises:
         MeshUnavailable: kind is missing or too old, or its container engine is down; the message has the next step.
     """
-    version = _version(_tool(["kind", "version"], f"install it ({INSTALL})"))
+    version = _version(_tool(["kind", "version"], f"install it ({INSTALL}), {OTHER_CLUSTER}"))
     if version < OLDEST:
         found, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
         raise MeshUnavailable(f"kind {found} is too old, {wanted} or newer is needed: update it ({INSTALL})")
-    _tool([provider(), "ps", "--quiet"], f"start {provider()}, or get the right to use it")
+    _tool([provider(), "ps", "--quiet"], f"start {provider()}, or get the right to use it, {OTHER_CLUSTER}")
 
 
 def _tool(command: Sequence[str], advice: str) -> str:
-    advice = f"{advice}, or name a cluster that exists with --mesh-context=NAME or --mesh-kubeconfig=FILE"
     try:
         ran = run(command, DAEMON_ANSWERS_WITHIN)
     except FileNotFoundError as missing:
@@ -192,7 +192,7 @@ def _tool(command: Sequence[str], advice: str) -> str:
 def _version(text: str) -> tuple[int, ...]:
     found = re.search(r"v(\d+)\.(\d+)", text)
     if found is None:
-        raise MeshUnavailable(f"kind reports no version but {text.strip()!r}: update it ({INSTALL})")
+        raise MeshUnavailable(f"kind reports {text.strip()!r} instead of a version: update it ({INSTALL})")
     return int(found[1]), int(found[2])
 
 
