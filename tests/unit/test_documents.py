@@ -78,6 +78,38 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/kubernetes.md"])
+def test_what_a_cluster_run_needs_of_the_machine_is_said(document: str) -> None:
+    assert "two cores and 2 gib of free memory" in " ".join((ROOT / document).read_text().lower().split())
+
+
+def modules_named() -> list[tuple[str, str]]:
+    """Each module or folder that the tables of ARCHITECTURE.md name, after the folder in which it lies.
+
+    What follows a colon is a description, unless the colon follows a folder: then it is what lies there.
+    """
+    tables = re.findall(r"^\|---.*\n((?:\|.*\n)+)", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", "".join(tables), re.MULTILINE)
+    named = []
+    for first, cells in rows:
+        home = first.strip("`") if first.endswith("/`") else ""
+        for phrase in re.split(r"; | \| ", cells if home else cells.partition(" | ")[0]):
+            described = phrase if "/`: " in phrase else phrase.partition(": ")[0]
+            named += [(home, name) for name in re.findall(r"`([a-z_/]+)`", described)]
+    return named
+
+
+def test_every_module_that_the_architecture_names_is_a_file() -> None:
+    package, named = Path(options.__file__).parent, modules_named()
+    assert {("", "plugin"), ("testbed/", "lock"), ("testbed/", "applied"), ("platforms/", "api/")} <= set(named)
+    missing = [
+        f"{home}{name}"
+        for home, name in named
+        if not any((package / home).rglob(name if name.endswith("/") else f"{name}.py"))
+    ]
+    assert missing == []
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     assert [page for page in PAGES if f"]({page})" not in (ROOT / "README.md").read_text()] == []
 
@@ -144,6 +176,12 @@ def test_the_version_that_is_installed_is_documented(name: str) -> None:
 def test_the_values_shown_can_be_read(block: str, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(block)
     assert overrides(read_values(tmp_path / "values.yaml"), "istiod")
+
+
+def test_messages_write_an_option_and_its_value_with_an_equals_sign() -> None:
+    package = Path(options.__file__).parent
+    lines = [(path.name, line) for path in package.rglob("*.py") for line in path.read_text().splitlines()]
+    assert [(name, line.strip()) for name, line in lines if re.search(r"--[a-z-]+ \{", line)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
