@@ -131,7 +131,7 @@ def check(
 
 
 def _fair(function: CheckFunction, root: Path) -> CheckFunction:
-    """Turn violations into Inconclusive if a process died or stood still; let Ctrl-C end the check."""
+    """Turn violations into Inconclusive if a process died or was paused; let Ctrl-C end the check."""
 
     @functools.wraps(function)
     async def judged(**fixtures: Any) -> None:
@@ -155,7 +155,7 @@ def _fair(function: CheckFunction, root: Path) -> CheckFunction:
 
 
 async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
-    """Raise Inconclusive if a process died or stood still; combine it with an earlier Inconclusive."""
+    """Raise Inconclusive if a process died or was paused; combine it with an earlier Inconclusive."""
     try:
         await mesh.platform.ensure_alive()
     except Inconclusive as dead:

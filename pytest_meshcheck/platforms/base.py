@@ -77,8 +77,8 @@ class Stall:
         if stood.shortage:
             return f"{self.process} ran out of {stood.shortage}"
         if stood.lost - stood.longest < ROUNDING:
-            return f"{self.process} stood still for {stood.longest:.1f} s"
-        return f"{self.process} stood still for {stood.longest:.1f} s at a stretch and {stood.lost:.1f} s in all"
+            return f"{self.process} was paused for {stood.longest:.1f} s"
+        return f"{self.process} was paused for {stood.longest:.1f} s at once and {stood.lost:.1f} s in total"
 
 
 class Wire(Protocol):

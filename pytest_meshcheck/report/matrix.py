@@ -38,7 +38,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     unjudged: str = ""
     """The number of checks without a verdict, and the causes."""
     score: str
-    """E.g. ``33/34 conform``, or ``62 of 107 judged`` if the rest has no verdict."""
+    """E.g. ``33/34 conform``, or ``62 of 107 conclusive`` if the rest has no verdict."""
     beside: tuple[str, ...]
     """The counts outside the score, e.g. ``3 unsupported``."""
 
@@ -156,7 +156,7 @@ def to_markdown(matrix: Matrix) -> bytes:
 def markdown_lines(matrix: Matrix) -> list[str]:
     """The lines of the matrix as Markdown, without a title."""
     meshes = [markdown.escape(column.mesh) for column in matrix.columns]
-    unjudged = ["Not judged", *(markdown.escape(column.unjudged) for column in matrix.columns)]
+    unjudged = ["Not conclusive", *(markdown.escape(column.unjudged) for column in matrix.columns)]
     scores = ["Score", *(markdown.escape(column.score) for column in matrix.columns)]
     beside = ["Not scored", *(markdown.escape(", ".join(column.beside)) for column in matrix.columns)]
     return [

@@ -25,7 +25,7 @@ NOTABLE = 0.5
 
 @dataclass(frozen=True)
 class Score:
-    """The number of judged checks that conform; if some could not be judged, the number of judged ones.
+    """The number of conclusive checks that conform; if some are not conclusive, the number of those that are.
 
     Unsupported checks are not counted.
     """
@@ -47,16 +47,16 @@ class Score:
     @property
     def unit(self) -> str:
         """The unit of the figures."""
-        return "checks judged" if self.unjudged else "judged checks conform"
+        return "checks conclusive" if self.unjudged else "conclusive checks conform"
 
     @property
     def sentence(self) -> str:
-        """E.g. ``33/34 conform``, or ``62 of 107 judged, 1 violates``."""
+        """E.g. ``33/34 conform``, or ``62 of 107 conclusive, 1 violates``."""
         if self.unjudged:
             violating = self.judged - self.conforming
             found = f", {violating} violate{'s' if violating == 1 else ''}" if violating else ""
-            return f"{self.judged} of {self.asked} judged{found}"
-        return f"{self} conform" if self.judged else "nothing judged"
+            return f"{self.judged} of {self.asked} conclusive{found}"
+        return f"{self} conform" if self.judged else "nothing conclusive"
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def headline(report: Report, *, causes: bool = True) -> str:
         were = "was" if total.unjudged == 1 else "were"
         checks = plural(total.asked, "check")
         why = f": {breakdown(report)}" if causes else ""
-        parts.append(f"{total.unjudged} of {checks} {were} not judged{why}.")
+        parts.append(f"{total.unjudged} of {checks} {were} not conclusive{why}.")
     return " ".join([*parts, _finding(report)])
 
 
@@ -168,13 +168,13 @@ def _finding(report: Report) -> str:
     found, total = counts(report.results), score(report)
     broken = found[Verdict.VIOLATES] + found[Verdict.KNOWN_VIOLATION]
     if total.judged == 0:
-        return f"Nothing is known about {report.mesh}: no check was judged."
+        return f"Nothing is known about {report.mesh}: no check was conclusive."
     if broken:
         known = f", {found[Verdict.KNOWN_VIOLATION]} of them known" if found[Verdict.KNOWN_VIOLATION] else ""
-        return f"{report.mesh} violates {broken} of {plural(total.judged, 'judged check')}{known}."
+        return f"{report.mesh} violates {broken} of {plural(total.judged, 'conclusive check')}{known}."
     if is_whole(report):
-        return f"{report.mesh} conforms in all {plural(total.judged, 'judged check')}."
-    return f"No violation of {report.mesh} in {plural(total.judged, 'judged check')}."
+        return f"{report.mesh} conforms in all {plural(total.judged, 'conclusive check')}."
+    return f"No violation of {report.mesh} in {plural(total.judged, 'conclusive check')}."
 
 
 def summarised(report: Report) -> Report:
@@ -196,7 +196,7 @@ def beside(report: Report) -> list[str]:
     return [*parts, f"{plural(facts, 'fact')} recorded (MAY)"] if facts else parts
 
 
-LIMITS = "The mesh was tested with workloads of the suite; the configuration of other namespaces was not looked at."
+LIMITS = "The mesh was tested with workloads of the suite; the configuration of other namespaces was not examined."
 """The limit of every run."""
 
 
@@ -211,6 +211,6 @@ def where(report: Report) -> list[str]:
 
 
 def pulse(report: Report) -> str:
-    """The stalls of the run's processes in one line; empty if all were short."""
+    """The longest stall of each kind of process in one line; empty if all were short."""
     stood = {kind: seconds for kind, seconds in (report.pulse or {}).items() if seconds >= NOTABLE}
-    return ", ".join(f"{kind} stood still for up to {seconds:.1f} s" for kind, seconds in stood.items())
+    return ", ".join(f"{kind} paused for up to {seconds:.1f} s" for kind, seconds in stood.items())

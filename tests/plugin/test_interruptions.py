@@ -106,7 +106,7 @@ def test_a_known_violation_is_no_reason_for_a_check_not_to_run(suite: Suite) -> 
     run = suite.run("--mesh-expectations=known.toml")
     assert run.code == 2, run.output
     assert suite.results()["demo/violates"]["verdict"] == "not-run"
-    assert run.has("2 of 3 checks were not judged: 2 not run.")
+    assert run.has("2 of 3 checks were not conclusive: 2 not run.")
 
 
 @pytest.mark.parametrize("interrupt", SIGNALS.values(), ids=SIGNALS)

@@ -54,7 +54,7 @@ def test_what_was_not_asked_for_is_not_missing(suite: Suite, quick: Quick) -> No
 def test_what_was_asked_for_and_not_run_is_missing(suite: Suite, quick: Quick) -> None:
     suite.write(LANES)
     quick("--mesh=envoy", "--mesh-slow", "--deselect", "demo/test_demo.py::test_lives[envoy-660]")
-    assert suite.report()["summary"]["score"] == "1 of 2 judged"
+    assert suite.report()["summary"]["score"] == "1 of 2 conclusive"
     assert suite.results()["demo/lives[660]"]["reason"] == ""
 
 

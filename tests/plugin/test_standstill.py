@@ -33,7 +33,7 @@ def test_a_process_that_was_stopped_is_named_with_the_seconds(suite: Suite, quic
     suite.write(PROBE_STOPPED.format(name=name))
     quick("--mesh=envoy").assert_outcomes(errors=1)
     reason = suite.results()["demo/stopped"]["reason"]
-    assert f"{name} stood still for 1." in reason
+    assert f"{name} was paused for 1." in reason
     assert reason.endswith("which can explain this: expected in time: it holds, but too late")
 
 
@@ -41,7 +41,7 @@ def test_a_violation_that_rests_on_time_is_inconclusive_while_pytest_stands_stil
     then = "expect(False, rests_on=mesh.time(3)).is_true(otherwise='too late')"
     suite.write(BLOCKED.format(name="time", then=then))
     quick("--mesh=envoy").assert_outcomes(errors=1)
-    assert suite.results()["demo/time"]["reason"].startswith("pytest stood still for 1.")
+    assert suite.results()["demo/time"]["reason"].startswith("pytest was paused for 1.")
     assert suite.report()["pulse"]["pytest"] >= 1.1
 
 
@@ -50,14 +50,14 @@ def test_a_violation_by_order_stands_whatever_stood_still(suite: Suite, quick: Q
     result = quick("--mesh=envoy")
     result.assert_outcomes(failed=1)
     assert suite.verdicts() == {"demo/order": "violates"}
-    result.stdout.fnmatch_lines(["pulse: pytest stood still for up to 1.* s"])
+    result.stdout.fnmatch_lines(["machine stalls: pytest paused for up to 1.* s"])
 
 
 def test_a_control_that_failed_names_what_stood_still(suite: Suite, quick: Quick) -> None:
     suite.write(BLOCKED.format(name="control", then="control(1).equals(2)"))
     quick("--mesh=envoy").assert_outcomes(errors=1)
     reason = suite.results()["demo/control"]["reason"]
-    assert reason.startswith("control failed: expected 2, but it is 1 (meanwhile pytest stood still for 1.")
+    assert reason.startswith("control failed: expected 2, but it is 1 (meanwhile pytest was paused for 1.")
 
 
 LIMIT = """

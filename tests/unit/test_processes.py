@@ -278,7 +278,7 @@ async def test_a_child_that_is_stopped_or_out_of_files_is_noticed(platform: Proc
     await platform.stalls(Interval(since, now(), 60.0))
     await asyncio.sleep(0.3)
     (stopped,) = await platform.stalls(Interval(since, now(), 60.0))
-    assert str(stopped).startswith("sidecar of blue/idle stood still for 0.")
+    assert str(stopped).startswith("sidecar of blue/idle was paused for 0.")
     assert stopped.standstill.longest >= 0.3
     assert platform.longest_stalls()["sidecars"] >= 0.3
     resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE, (3, 3))

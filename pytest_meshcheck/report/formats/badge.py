@@ -33,9 +33,9 @@ def badge(report: Report) -> Badge:
 def _unjudged(report: Report) -> list[str]:
     total = score(report)
     if not total.unjudged:
-        return [] if report.complete else [f"{total.judged} judged"]
+        return [] if report.complete else [f"{total.judged} conclusive"]
     why = commonest(report)
-    return [f"{total.unjudged} of {total.asked} not judged{f' ({why})' if why else ''}"]
+    return [f"{total.unjudged} of {total.asked} not conclusive{f' ({why})' if why else ''}"]
 
 
 def _color(report: Report) -> str:

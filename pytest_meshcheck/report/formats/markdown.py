@@ -76,7 +76,7 @@ def _head(report: Report) -> Iterator[str]:
     yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
     yield from (f"_{escape(LIMITS)}_", "")
     if stood := pulse(report):
-        yield from (f"Pulse: {escape(stood)}", "")
+        yield from (f"Machine stalls: {escape(stood)}", "")
 
 
 def _contradictions(report: Report) -> Iterator[str]:

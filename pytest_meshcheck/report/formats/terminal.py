@@ -45,7 +45,7 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *_attention(report, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
-        *([(f"pulse: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
+        *([(f"machine stalls: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
         *_verdict(report),
         (f"note: {LIMITS}", PLAIN),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),

@@ -47,7 +47,7 @@ def draw(seen: TimeLine) -> Markup:
 
 def _note(seen: TimeLine) -> str:
     if seen.attempts is None:
-        return "Whether attempts reached the server was not read."
+        return "Whether attempts reached the server is unknown."
     if not seen.attempts:
         return "Nothing reached the application."
     more = len(seen.attempts) - SHOWN

@@ -48,9 +48,7 @@ def violation(lost: float | None, actual: str = "it was not") -> Violation:
 
 
 async def test_a_standstill_that_is_long_enough_explains_what_rests_on_time() -> None:
-    with pytest.raises(
-        Inconclusive, match=r"probe of blue/client stood still for 1.5 s, which can explain this: expec"
-    ):
+    with pytest.raises(Inconclusive, match=r"probe of blue/client was paused for 1.5 s, which can explain this: expec"):
         await monitor(stall(0.1), stall(1.5)).excuse(violation(1.0))
 
 
@@ -88,14 +86,14 @@ async def test_this_process_is_asked_too_and_what_came_after_the_violation_is_no
     await asyncio.sleep(0.06)
     time.sleep(0.5)  # noqa: ASYNC251 - the loop is to be blocked
     await made.excuse(before)
-    with pytest.raises(Inconclusive, match=r"pytest stood still for 0\.[45] s"):
+    with pytest.raises(Inconclusive, match=r"pytest was paused for 0\.[45] s"):
         await made.excuse(violation(0.3))
 
 
 async def test_what_stood_still_is_named_where_a_control_failed() -> None:
     failure = Inconclusive("no answer")
     assert str(await monitor(stall(2.0)).explain(failure)) == (
-        "no answer (meanwhile probe of blue/client stood still for 2.0 s)"
+        "no answer (meanwhile probe of blue/client was paused for 2.0 s)"
     )
     assert await monitor(stall(0.2)).explain(failure) is failure
     assert await monitor(gone="the probe died").explain(failure) is failure

@@ -122,7 +122,7 @@ def test_a_run_without_a_judged_check_knows_nothing(make_report: MakeReport, mak
 
 def test_a_fact_is_not_a_judgement(make_report: MakeReport, make_result: MakeResult) -> None:
     report = make_report(make_result("a/b", Verdict.CONFORMS, "r", level=Level.MAY))
-    assert views.score(report).sentence == "nothing judged"
+    assert views.score(report).sentence == "nothing conclusive"
 
 
 def test_defects_are_found_for_the_whole_check_or_for_its_parameters(make_report: MakeReport) -> None:

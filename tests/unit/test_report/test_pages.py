@@ -185,7 +185,7 @@ def test_the_page_tells_all_of_a_check(sample: Report) -> None:
         "<h1>envoy 1.40.0</h1>",
         "local processes",
         "2026-03-01 14:05 UTC",
-        "envoy 1.40.0 violates 2 of 7 judged checks, 1 of them known.",
+        "envoy 1.40.0 violates 2 of 7 conclusive checks, 1 of them known.",
         "A peer whose certificate is expired MUST be refused.",
         'href="https://www.rfc-editor.org/rfc/rfc5280#section-6.1.3"',
         'href="mtls/expired-certificate-is-refused/"',
@@ -211,7 +211,7 @@ def test_contradicted_claims_share_a_card(sample: Report) -> None:
 
 
 def test_a_run_without_results_has_a_page(make_report: MakeReport) -> None:
-    assert "no check was judged" in html.render(make_report())
+    assert "no check was conclusive" in html.render(make_report())
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_what_comes_after_the_end_of_the_client_is_late() -> None:
 
 @pytest.mark.parametrize(
     ("attempts", "words"),
-    [((), "Nothing reached the application."), (None, "Whether attempts reached the server was not read.")],
+    [((), "Nothing reached the application."), (None, "Whether attempts reached the server is unknown.")],
 )
 def test_a_request_without_attempts_says_why(attempts: tuple[()] | None, words: str) -> None:
     assert words in timeline.draw(msgspec.structs.replace(request(), attempts=attempts))

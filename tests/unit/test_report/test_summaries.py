@@ -25,12 +25,12 @@ MakeReport = Callable[..., Report]
         ((Verdict.CONFORMS, Verdict.UNSUPPORTED), "1/1 conform, partial", "brightgreen"),
         ((Verdict.CONFORMS, Verdict.VIOLATES), "1 violates", "red"),
         ((Verdict.CONFORMS, Verdict.KNOWN_VIOLATION), "1/2 conform", "yellow"),
-        ((Verdict.CONFORMS, Verdict.INCONCLUSIVE), "1 of 2 not judged", "orange"),
-        ((Verdict.VIOLATES, Verdict.NOT_RUN), "1 of 2 not judged, 1 violates", "red"),
-        ((Verdict.INCONCLUSIVE,), "1 of 1 not judged", "lightgrey"),
+        ((Verdict.CONFORMS, Verdict.INCONCLUSIVE), "1 of 2 not conclusive", "orange"),
+        ((Verdict.VIOLATES, Verdict.NOT_RUN), "1 of 2 not conclusive, 1 violates", "red"),
+        ((Verdict.INCONCLUSIVE,), "1 of 1 not conclusive", "lightgrey"),
         ((Verdict.FIXED,), "1/1 conform, 1 fixed", "orange"),
-        ((Verdict.UNSUPPORTED,), "nothing judged, partial", "lightgrey"),
-        ((), "nothing judged", "lightgrey"),
+        ((Verdict.UNSUPPORTED,), "nothing conclusive, partial", "lightgrey"),
+        ((), "nothing conclusive", "lightgrey"),
     ],
 )
 def test_the_badge_tells_the_outcome(
@@ -42,14 +42,14 @@ def test_the_badge_tells_the_outcome(
 
 def test_an_interrupted_run_has_no_green_badge(make_report: MakeReport, make_result: MakeResult) -> None:
     made = badge(make_report(make_result("a/b", Verdict.CONFORMS, "r"), complete=False))
-    assert (made.message, made.color) == ("interrupted, 1 judged", "orange")
+    assert (made.message, made.color) == ("interrupted, 1 conclusive", "orange")
 
 
 def test_the_badge_is_an_endpoint_of_shields(sample: Report) -> None:
     assert msgspec.to_builtins(badge(sample)) == {
         "schemaVersion": 1,
         "label": "meshcheck",
-        "message": "2 of 9 not judged (1 x the probe of blue/server is gone: exit…), 1 violates, partial",
+        "message": "2 of 9 not conclusive (1 x the probe of blue/server is gone: exit…), 1 violates, partial",
         "color": "red",
     }
 

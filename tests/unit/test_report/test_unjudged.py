@@ -51,10 +51,10 @@ def rendered(report: Report) -> dict[str, str]:
 
 def test_the_headline_says_first_what_could_not_be_judged(starved: Report) -> None:
     assert views.headline(starved) == (
-        '45 of 107 checks were not judged: 45 inconclusive (45 x "Insufficient cpu"). '
-        "No violation of envoy 1.40.0 in 62 judged checks."
+        '45 of 107 checks were not conclusive: 45 inconclusive (45 x "Insufficient cpu"). '
+        "No violation of envoy 1.40.0 in 62 conclusive checks."
     )
-    assert views.score(starved).sentence == "62 of 107 judged"
+    assert views.score(starved).sentence == "62 of 107 conclusive"
 
 
 @pytest.mark.parametrize("reader", ["terminal", "markdown", "page", "badge", "json", "matrix", "matrix page"])
@@ -68,12 +68,12 @@ def test_every_reader_says_how_much_is_unknown_and_why(starved: Report, reader: 
 
 def test_the_headline_of_the_page_leaves_the_causes_to_a_line_below(starved: Report) -> None:
     headline = html.render(starved).partition('<p class="headline">')[2].partition("</p>")[0]
-    assert headline == "45 of 107 checks were not judged. No violation of envoy 1.40.0 in 62 judged checks."
+    assert headline == "45 of 107 checks were not conclusive. No violation of envoy 1.40.0 in 62 conclusive checks."
 
 
 def test_the_terminal_ends_with_what_could_not_be_judged(starved: Report) -> None:
     (verdict,) = [line for line in lines(starved, None) if "score:" in line[0]]
-    assert verdict == (f"{views.headline(starved)} score: 62 of 107 judged.", {"bold": True, "yellow": True})
+    assert verdict == (f"{views.headline(starved)} score: 62 of 107 conclusive.", {"bold": True, "yellow": True})
 
 
 def test_one_reason_is_told_once(starved: Report) -> None:
@@ -106,19 +106,20 @@ def test_a_published_summary_has_no_path(make_report: MakeReport, make_result: M
         (
             (Verdict.CONFORMS, Verdict.NOT_RUN),
             {},
-            "1 of 2 checks was not judged: 1 not run. No violation of envoy 1.40.0 in 1 judged check.",
+            "1 of 2 checks was not conclusive: 1 not run. No violation of envoy 1.40.0 in 1 conclusive check.",
         ),
         (
             (Verdict.CONFORMS,),
             {"complete": False},
-            "The run was interrupted. No violation of envoy 1.40.0 in 1 judged check.",
+            "The run was interrupted. No violation of envoy 1.40.0 in 1 conclusive check.",
         ),
         (
             (Verdict.KNOWN_VIOLATION, Verdict.VIOLATES, Verdict.NOT_RUN),
             {},
-            "1 of 3 checks was not judged: 1 not run. envoy 1.40.0 violates 2 of 2 judged checks, 1 of them known.",
+            "1 of 3 checks was not conclusive: 1 not run. "
+            "envoy 1.40.0 violates 2 of 2 conclusive checks, 1 of them known.",
         ),
-        ((Verdict.CONFORMS, Verdict.UNSUPPORTED), {}, "envoy 1.40.0 conforms in all 1 judged check."),
+        ((Verdict.CONFORMS, Verdict.UNSUPPORTED), {}, "envoy 1.40.0 conforms in all 1 conclusive check."),
     ],
 )
 def test_a_run_conforms_only_where_nothing_is_unknown(
@@ -169,7 +170,7 @@ def test_the_commonest_causes_come_first_and_the_rest_is_counted(
 
 @pytest.mark.parametrize("reader", ["terminal", "markdown", "page"])
 def test_what_a_run_does_not_look_at_is_said(starved: Report, reader: str) -> None:
-    assert "the configuration of other namespaces was not looked at" in rendered(starved)[reader]
+    assert "the configuration of other namespaces was not examined" in rendered(starved)[reader]
 
 
 @pytest.mark.parametrize("reader", ["terminal", "markdown", "page", "json"])
