@@ -65,8 +65,8 @@ async def test_minted_peer_cannot_claim_another(
 ) -> None:
     """A peer with a good certificate of its own that claims another identity in headers is seen under its own alone.
 
-    It speaks TLS itself, as a workload does that somebody else has taken over, so that no data plane of its own removes
-    what it claims. Over HTTP/1.1, HTTP/2 and gRPC.
+    It speaks TLS itself, as a compromised workload would, so that no data plane of its own removes what it claims. Over
+    HTTP/1.1, HTTP/2 and gRPC.
     """
     port, request = REQUESTS[spoken]
     headers = (*claims(mesh, client), ("x-neutral", "arrives"))

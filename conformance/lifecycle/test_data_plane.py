@@ -35,8 +35,8 @@ PATIENCE = 60.0
 async def test_data_plane_restart_drains(mesh: MeshUnderTest, client: Workload, seconds: float) -> None:
     """While the data plane of a server is replaced, a request under way is finished, and no other one is lost.
 
-    The second half of that request is sent once the new data plane works, and is answered so many seconds later. The
-    others are made on new connections, where the mesh can bound the reuse of connections.
+    The second half of that request is sent once the new data plane works, and the server takes the given number of
+    seconds to answer it. The others are made on new connections, where the mesh can bound the reuse of connections.
     """
     spec = WorkloadSpec("blue", "draining", calls=False, replaceable=True)
     async with mesh.deploy(spec) as deployed, mesh.policy(*mesh.fresh_connections(deployed.service)):

@@ -1,4 +1,4 @@
-"""Peers with good and with hostile certificates, and what becomes of them as clients and as servers."""
+"""Peers with good and with hostile certificates, tried as clients and as servers."""
 
 import datetime
 from collections.abc import Callable
@@ -110,9 +110,9 @@ async def server_is_refused(
 
 
 def insist_on_impostors(mesh: MeshUnderTest, port: str, via: Via) -> None:
-    """Raise Unsupported unless clients of the mesh can be made to meet an impostor on this port."""
+    """Raise Unsupported unless the mesh lets clients reach an impostor on this port."""
     if not mesh.meets_impostors(port, via):
-        raise Unsupported(f"{mesh.adapter.name} has no impostor be met on the port {port} by its {via}")
+        raise Unsupported(f"{mesh.adapter.name} does not let clients reach an impostor on the port {port} by its {via}")
 
 
 async def is_reached(mesh: MeshUnderTest, client: Workload, impostor: Workload, port: str, via: Via) -> None:
@@ -134,7 +134,7 @@ async def peers_are_refused(
     hostile: Minted,
     port: str,
 ) -> None:
-    """A peer with this certificate is refused as client, and as server where the mesh has an impostor be met."""
+    """A peer with this certificate is refused as client, and as server where clients can reach an impostor."""
     await client_is_refused(mesh, outsider, server, hostile, port)
     if mesh.meets_impostors(port):
         await server_is_refused(mesh, client, impostor, hostile, port)

@@ -53,8 +53,8 @@ async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsid
     """Where mutual TLS is required of a service, an endpoint without an identity gets no request of an enrolled client.
 
     The service has one enrolled endpoint, and one outside of the mesh joins it. Requests that are routed to it are
-    refused; plaintext never reaches it. Where a mesh offers no such policy, the check
-    `mtls/downgrade-is-recorded` says what becomes of them.
+    refused; plaintext never reaches it. Where a mesh offers no such policy, the check `mtls/downgrade-is-recorded`
+    records their fate.
     """
     async with mesh.deploy(WorkloadSpec("blue", "half-enrolled", ports=PORTS, calls=False)) as deployed:
         member = deployed.service
@@ -69,7 +69,7 @@ async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsid
 
 @check(MAY, "mtls.downgrade", uses={Capability.MTLS})
 async def test_downgrade_is_recorded(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
-    """What becomes of requests to an endpoint without an identity, behind a service of the mesh, is recorded.
+    """The fate of requests to an endpoint without an identity, behind a service of the mesh, is recorded.
 
     Without any policy. Either the endpoint is served in plaintext, or the requests routed to it are refused, or none
     are. Only the endpoint that is part of the mesh has to be reached all the while.

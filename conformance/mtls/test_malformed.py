@@ -26,7 +26,7 @@ PORTS = ("http", "grpc", "tcp")
 
 
 class Decision(enum.StrEnum):
-    """What becomes of a certificate."""
+    """What a data plane does with a certificate."""
 
     REFUSED = "refused"
     EITHER = "either"
@@ -108,7 +108,7 @@ async def test_malformed_identity_of_server_is_refused(
 ) -> None:
     """A client's data plane refuses a server whose certificate breaks a rule of X509-SVID or RFC 5280.
 
-    Over HTTP, gRPC and opaque TCP, on those ports on which the mesh has an impostor be met.
+    Over HTTP, gRPC and opaque TCP, on ports where the mesh lets clients reach an impostor.
     """
     applies(mesh, case)
     for port in filter(mesh.meets_impostors, PORTS):

@@ -38,9 +38,9 @@ def has_ended(echoed: Exchange) -> bool:
 async def test_open_connections_follow_policy(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, watched: float
 ) -> None:
-    """What becomes of plaintext connections that are open when strict mutual TLS is turned on, is recorded.
+    """The fate of plaintext connections that are open when strict mutual TLS is turned on is recorded.
 
-    A TCP connection and a gRPC call are open under permissive mutual TLS. They may go on, or end after some time; new
+    A TCP connection and a gRPC call are opened under permissive mutual TLS. They may go on, or end after some time; new
     plaintext connections are refused meanwhile.
     """
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)), AsyncExitStack() as streams:

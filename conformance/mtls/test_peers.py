@@ -63,7 +63,7 @@ async def test_certificate_of_another_authority_is_refused(
 ) -> None:
     """A peer whose certificate was signed by an authority that the mesh does not trust is refused.
 
-    This holds for clients, and for servers on those ports on which the mesh has an impostor be met.
+    This holds for clients, and for servers on ports where the mesh lets clients reach an impostor.
     """
     await peers_are_refused(mesh, client, server, outsider, impostor, of_another_authority, port)
 

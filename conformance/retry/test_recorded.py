@@ -61,8 +61,8 @@ def pauses(attempts: Sequence[Attempt]) -> list[float]:
 async def test_backoff(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """How long a data plane waits before each retry, and whether it waits as long as ``Retry-After`` asks for.
 
-    Recorded are the least, the median and the longest pause before each retry. Judged is only that no attempt begins
-    before the previous one has ended. Over HTTP/2, where no attempt waits for a connection of its own.
+    The shortest, the median and the longest pause before each retry are recorded. Only an attempt that begins before
+    the previous one has ended is a violation. Over HTTP/2, where no attempt waits for a connection of its own.
     """
     failed = Answer(status=503, delay=SECONDS)
     ids = [await server.answers(failed, repeat=True) for _ in range(REQUESTS)]

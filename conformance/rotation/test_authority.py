@@ -82,9 +82,9 @@ async def test_whole_root_change_loses_nothing(
 ) -> None:
     """While a root is replaced by another, no request over HTTP or gRPC is lost, failed or doubled.
 
-    A second root is announced, certificates are issued under it, and then the first one goes. Where the mesh documents
-    that data planes learn of roots when they start only, client and server are restarted at both ends of that, one new
-    instance beside the old, and the load goes on.
+    A second root is announced, certificates are issued under it, and then the first one is dropped. Where the mesh
+    documents that data planes learn of roots only when they start, client and server are restarted after the first step
+    and after the last, each new instance beside the old one, and the load goes on.
     """
     within = mesh.documented.rotation.roots_act_within + mesh.tolerance
     async with (
@@ -125,7 +125,7 @@ async def test_clients_of_both_roots_are_served(
 ) -> None:
     """While both roots are announced, clients under either are served over HTTP, gRPC and TCP.
 
-    An old client meets a new server and a new client an old server, before and after leaves are issued anew. The mesh's
+    An old client meets a new server and a new client an old server, before and after leaves are reissued. The mesh's
     own clients, whose leaf is replaced meanwhile, are served too.
     """
 
@@ -156,7 +156,7 @@ async def test_servers_of_both_roots_are_reached(
 ) -> None:
     """While both roots are announced, clients of the mesh reach servers under either over HTTP, gRPC and TCP.
 
-    Before and after leaves are issued anew, on those ports on which the mesh has an impostor be met.
+    Before and after leaves are reissued, on ports where the mesh lets clients reach an impostor.
     """
 
     async def are_reached(issuers: dict[str, Issuer], step: str) -> None:
@@ -264,7 +264,7 @@ async def last_leaf(
 async def test_leaf_never_outlives_its_issuer(
     mesh: MeshUnderTest, server: Workload, short_lived: Workload, outsider: Workload, client: Workload
 ) -> None:
-    """No served certificate is valid for longer than any issuer above it: of now, and of a new one that ends soon.
+    """No served certificate outlives an issuer above it, neither the present one nor a new one that expires soon.
 
     The certificates of a server are followed until the new issuer cannot shorten any more of them.
     """

@@ -95,8 +95,8 @@ async def test_leaf_renewal_loses_nothing(
 ) -> None:
     """Through two renewals under load no request is lost, failed or doubled, and an open stream lives on.
 
-    Where the mesh can bound the reuse of connections, each request is made on a new one, so that certificates meet all
-    the time.
+    Where the mesh can bound the reuse of connections, each request is made on a new one, so that every request begins
+    with a handshake.
     """
     async with mesh.policy(*mesh.fresh_connections(short_lived)), client.stream(short_lived) as stream:
         leaf, *_ = await mesh.served_chain(outsider, short_lived)

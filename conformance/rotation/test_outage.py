@@ -191,7 +191,7 @@ AFTER_A_LONG_OUTAGE = {Capability.LEAF_ROTATION, Capability.CONNECTION_REUSE}
     disruptive=True,
 )
 async def test_long_outage_fails_closed(head_start: Awaitable[LongOutage], mesh: MeshUnderTest) -> None:
-    """Once a certificate has ended that could not be renewed, new connections with it are refused, not made without."""
+    """Once an unrenewed certificate has expired, new connections with it are refused, not made in plaintext."""
     seen = await head_start
     expect(seen.late, "with a certificate that has ended").refused(mesh.refusals.server, arrived=seen.arrived)
 
@@ -219,6 +219,6 @@ async def test_long_outage_heals(
 
 @check(MAY, "rotation.open-connections", uses={Capability.CA_OUTAGE}, head_start=long_outage, disruptive=True)
 async def test_expired_open_connections(head_start: Awaitable[LongOutage], mesh: MeshUnderTest) -> None:
-    """What becomes of a connection that is open when the certificate of its server ends."""
+    """The fate of a connection that is open when the certificate of its server expires is recorded."""
     seen = await head_start
     mesh.measure("echo on an open stream", str(seen.echo.ending))

@@ -40,7 +40,7 @@ async def test_just_late_is_cut(mesh: MeshUnderTest, client: Workload, server: W
 
     The server answers 50, 100 and 200 ms after the limit, counted from when the request arrives there, which is after
     the mesh has begun to count. Delays on the way make an answer later still, so that a slow machine is no excuse: only
-    a data plane that stood still across its limit is, and that does not happen to each of several requests.
+    a data plane that was paused across its limit is, and that does not happen to each of several requests.
     """
     within, late = LIMITS[limit], [limit + seconds for seconds in LATE]
     ids = [await server.answers(Answer(delay=delay)) for delay in (*within, *late)]

@@ -43,7 +43,8 @@ async def test_response_body_after_headers(
 ) -> None:
     """Whether the limit cuts an answer that begins within it and ends after it.
 
-    Recorded is whether it is cut. Judged is only that a client can see it: a part of it never passes for the whole.
+    Whether it is cut is recorded. Only a cut that the client cannot see is a violation: a part must never pass for the
+    whole.
     """
     async with mesh.policy(Timeout(server, LIMIT)):
         slow = await server.answers(Answer(body=BODY, body_delay=PAUSE))
@@ -62,8 +63,8 @@ async def test_response_body_after_headers(
 async def test_slow_upload(mesh: MeshUnderTest, client: Workload, server: Workload, protocol: str) -> None:
     """When the clock of a limit starts: with the first byte of a request, or once the whole request is there.
 
-    Recorded is whether an upload that takes longer than the limit is cut. Judged is only that it is then answered in
-    the documented way, and that it has arrived whole where it is not cut.
+    Whether an upload that takes longer than the limit is cut is recorded. One that is cut has to be answered in the
+    documented way, and one that is not has to arrive whole.
     """
     async with mesh.policy(Timeout(server, LIMIT)):
         answer, _ = await asyncio.gather(

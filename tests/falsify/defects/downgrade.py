@@ -106,7 +106,7 @@ DEFECTS = {
         mesh=DowngradesWhileTerminating,
     ),
     "services-left-without-endpoints": Defect(
-        "A service that a second endpoint joins has none any more.",
+        "A service loses all its endpoints when a second one joins.",
         (RECORDED,),
         services_left_without_endpoints,
     ),

@@ -27,7 +27,7 @@ CERTIFICATE_END = "-----END CERTIFICATE-----\n"
 
 
 def header_details(inbound: str, outbound: str) -> Plant:
-    """What connection managers do with the header that tells the caller: at the server, and at the client."""
+    """What connection managers do with the header that names the caller: at the server, and at the client."""
 
     def plant(_workload: str, resources: Resources) -> None:
         for listeners, details in ((parts.inbound(resources), inbound), (parts.outbound(resources), outbound)):
@@ -105,7 +105,7 @@ CLAIMED = "identity/claimed-identity-headers-are-not-trusted"
 
 DEFECTS = {
     "identity-header-passed-through": Defect(
-        "The header that tells the caller's identity reaches the application as the client wrote it.",
+        "The header with the caller's identity reaches the application as the client wrote it.",
         (f"{CLAIMED}[enrolled]", f"{CLAIMED}[outsider]", f"{MINTED}[http1]", f"{MINTED}[grpc]"),
         header_details("ALWAYS_FORWARD_ONLY", "ALWAYS_FORWARD_ONLY"),
     ),

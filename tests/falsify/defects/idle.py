@@ -59,7 +59,7 @@ DEFECTS = {
         each_manager(common_http_protocol_options={"idle_timeout": "1s"}, drain_timeout="0.1s"),
     ),
     "served-requests-repeated": Defect(
-        "A request that was served is sent again, though nobody asked for it.",
+        "A request that was served is sent again, though no policy asks for retries.",
         (f"{IDLE}[two-seconds]",),
         by_default(retry_on="retriable-status-codes", retriable_status_codes=[200], num_retries=1),
     ),

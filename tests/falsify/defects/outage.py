@@ -27,7 +27,7 @@ DEFECTS = {
         "While the authority is away, clients connect without TLS.", (CLOSED,), mesh=PlaintextWithoutAuthority
     ),
     "ended-certificate-accepted": Defect(
-        "Clients accept a server whose certificate has ended since it was issued.",
+        "Clients accept a server whose certificate has expired.",
         (CLOSED,),
         expired_accepted_by_clients,
     ),

@@ -136,8 +136,8 @@ DEFECTS = {
         succeeded_and_retried,
     ),
     "promises-broken": Defect(
-        "The mesh documents an error after the last retry, attempts with numbers, a default limit and another way to "
-        "write one: in vain.",
+        "The mesh documents an error after the last retry, numbered attempts, a default limit and a second way to "
+        "write one, and implements none of them.",
         (DOCUMENTED_ERROR, ATTEMPT_NUMBER, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
         mesh=PromisesBroken,
     ),
@@ -175,12 +175,12 @@ DEFECTS = {
         each_policy(retry_on="5xx,retriable-status-codes"),
     ),
     "post-retried-by-default": Defect(
-        "A POST that meets a 5xx or a broken connection is retried though nobody asked for it.",
+        "A POST that meets a 5xx or a broken connection is retried though no policy asks for it.",
         (f"{UNSAFE}[POST-503]", f"{UNSAFE}[POST-reset]", f"{DEFAULT}[POST-503]", f"{DEFAULT}[POST-reset]"),
         by_default(**SERVER_ERRORS, retriable_request_headers=POST),
     ),
     "unanswered-retried-by-default": Defect(
-        "A request without an answer for 0.1 seconds is sent again though nobody asked for it.",
+        "A request without an answer for 0.1 seconds is sent again though no policy asks for it.",
         (f"{UNSAFE}[POST-stall]", f"{UNSAFE}[PATCH-stall]"),
         by_default(retry_on="reset", num_retries=2, per_try_timeout="0.1s"),
     ),

@@ -193,7 +193,7 @@ DEFECTS = {
         each_retried(also_413),
     ),
     "stream-replayed": Defect(
-        "A stream is held back until it ends, and begun anew if its status is listed.",
+        "A stream is held back until it ends, and started again if its status is listed.",
         (f"{STREAM}[status-server-stream]",),
         on_each_attempt(STATUS_IN_HEAD),
     ),
@@ -208,7 +208,7 @@ DEFECTS = {
         kept_by_request,
     ),
     "post-never-retried": Defect(
-        "A retry policy covers GET alone.",
+        "A retry policy covers only GET.",
         tuple(f"retry/post-with-policy-equals-documentation[{method}]" for method in ("POST", "PATCH")),
         each_retried(only_get),
     ),

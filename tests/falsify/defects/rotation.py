@@ -212,6 +212,6 @@ DEFECTS = {
     ),
     "old-root-kept": Defect("A root that is removed stays trusted.", (CLIENT_REMOVED, SERVER_REMOVED), roots_kept()),
     "old-root-kept-by-clients": Defect(
-        "A root that is removed stays trusted by what calls others.", (SERVER_REMOVED,), roots_kept_by_clients()
+        "A root that is removed stays trusted by clients.", (SERVER_REMOVED,), roots_kept_by_clients()
     ),
 }

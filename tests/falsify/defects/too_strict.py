@@ -32,7 +32,7 @@ class NobodyTrusted(EnvoyMesh):
 
 DEFECTS = {
     "enrolled-refused-under-permissive": Defect(
-        "Under permissive mutual TLS a server takes plaintext alone.",
+        "Under permissive mutual TLS a server accepts only plaintext.",
         ("mtls/permissive-accepts-both[http]",),
         plaintext_alone,
     ),
