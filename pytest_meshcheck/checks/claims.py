@@ -125,7 +125,7 @@ class ExchangeClaims(Claims[Exchange]):
         A closed port is not a refusal.
         """
         if self.seen.ending in NOBODY_THERE:
-            fail_stimulus("a refusal", f"nobody listens at {self.seen.remote}: {described(self.seen)}")
+            fail_stimulus("a refusal", f"nothing listens at {self.seen.remote}: {described(self.seen)}")
         else:
             good = any(takes_form(self.seen, form) for form in forms)
             rests_on = None if self.seen.ending is Ending.ANSWERED else self._timing()

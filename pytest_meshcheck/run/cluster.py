@@ -119,7 +119,7 @@ class Cluster:
         if is_named(settings) and kind_of(settings) is None:
             raise pytest.UsageError(
                 "an existing cluster pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
-                "(only into kind clusters of this machine an image can be loaded that is built here)"
+                "(a locally built image can be loaded only into a kind cluster of this machine)"
             )
         try:
             self._plan = Plan.of(settings.mesh_probe_base, settings.mesh_probe_wheels)

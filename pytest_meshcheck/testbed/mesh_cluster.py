@@ -186,7 +186,7 @@ class MeshCluster:
             _wait(found, _as_kr8s(condition, matched), patience)
         except TimeoutError:
             why = f": {self.access.trouble(namespace)}" if namespace else ""
-            raise ClusterError(f"{what} does not come to {condition} within {patience:.0f} s{why}") from None
+            raise ClusterError(f"{what} does not meet {condition} within {patience:.0f} s{why}") from None
         return found
 
     @contextmanager
@@ -218,7 +218,7 @@ class MeshCluster:
         """
         if self.kind is None:
             raise ClusterError(
-                f"{image} cannot be loaded: {self.name} is no kind cluster of this machine; have its nodes pull it"
+                f"{image} cannot be loaded: {self.name} is not a kind cluster of this machine; have its nodes pull it"
             )
         self.kind.load(image)
 

@@ -114,7 +114,7 @@ def failed(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def test_errors_are_one_line_each(failed: Ran) -> None:
     assert "2 failed, 2 passed" in failed.output
     (line,) = re.findall(r"^E +.*ClusterError: (pod/talker .*)$", failed.output, re.MULTILINE)
-    assert line.startswith("pod/talker does not come to condition=Ready within 0 s: pod talker: ")
+    assert line.startswith("pod/talker does not meet condition=Ready within 0 s: pod talker: ")
 
 
 @pytest.mark.parametrize("name", ["in_a_block", "with_a_fixture"])

@@ -49,7 +49,7 @@ Claims = Mapping[Capability, Claim]
 
 ROUTED: Claims = {
     Capability.RETRY: Claim(
-        True, INERT_RETRY, "before 1.20 a retry of an HTTPRoute is taken and never acts", since=FIRST_WITH_RETRY
+        True, INERT_RETRY, "before 1.20 a retry of an HTTPRoute is accepted without effect", since=FIRST_WITH_RETRY
     ),
     Capability.RETRY_GRPC: Claim(
         False, f"{SPEC}/#grpcrouterule", "GRPCRoute has no retries, HTTPRoute no gRPC statuses"
@@ -72,7 +72,9 @@ UNROUTED: Claims = dict.fromkeys(
 SHARED: Claims = {
     Capability.KUBERNETES: Claim(True, INSTALL),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
-    Capability.UPGRADE: Claim(False, UPGRADE, "the adapter does not upgrade Cilium yet, as nobody has run it"),
+    Capability.UPGRADE: Claim(
+        False, UPGRADE, "the adapter does not upgrade Cilium yet: it has not been run on a cluster"
+    ),
     Capability.CONTROL_PLANE_OUTAGE: Claim(
         False, INSTALL, "the agent of a node is its network and control plane in one"
     ),
@@ -105,9 +107,7 @@ def _without_mutual_tls(why: str, source: str, confidentiality: Claim) -> Claims
     return {**SHARED, **ROUTED, **lacking, Capability.CONFIDENTIALITY: confidentiality}
 
 
-NODES_ONLY = (
-    "encrypts what goes from node to node; between pods of one node, and on the nodes themselves, it is in the clear"
-)
+NODES_ONLY = "encrypts traffic between nodes; between pods of one node, and on the nodes themselves, it is in the clear"
 
 BETWEEN_NODES = {
     # way of encryption: why there is no mutual TLS, source
@@ -152,7 +152,7 @@ BY_ZTUNNEL: Claims = {
     Capability.MTLS: Claim(True, ZTUNNEL, "beta", since=FIRST_WITH_ZTUNNEL),
     Capability.CONFIDENTIALITY: Claim(True, ZTUNNEL, "TCP between enrolled pods; beta", since=FIRST_WITH_ZTUNNEL),
     Capability.PERMISSIVE_MTLS: Claim(
-        True, ZTUNNEL_TEST, "the only mode there is", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
+        True, ZTUNNEL_TEST, "this is the only mode", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
     ),
     Capability.PERMISSIVE_SERVER_FIRST: Claim(
         True, ZTUNNEL, "the port tells a tunnel from plaintext", since=FIRST_WITH_PLAINTEXT_TO_ZTUNNEL
@@ -229,13 +229,13 @@ def in_version(claims: Claims, version: str) -> dict[Capability, Claim]:
     """What of the claims holds in a version; a release candidate counts as its release.
 
     Raises:
-        ValueError: That is no version.
+        ValueError: That is not a version.
     """
     return {capability: _in_version(claim, version) for capability, claim in claims.items()}
 
 
 def is_in(version: str, since: str = "", until: str = "") -> bool:
-    """Whether a version is in this range, whose upper end is not part of it; ValueError where that is no version."""
+    """Whether a version is in this range, whose upper end is not part of it; ValueError if that is not a version."""
     numbers = _numbers(version)
     return (not since or numbers >= _numbers(since)) and (not until or numbers < _numbers(until))
 
@@ -249,5 +249,5 @@ def _in_version(claim: Claim, version: str) -> Claim:
 def _numbers(version: str) -> tuple[int, ...]:
     found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version)
     if found is None:
-        raise ValueError(f"{version!r} is no version of Cilium: valid is e.g. 1.20.0")
+        raise ValueError(f"{version!r} is not a Cilium version: valid is e.g. 1.20.0")
     return tuple(int(number or 0) for number in found.groups())

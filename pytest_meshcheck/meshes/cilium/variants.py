@@ -67,7 +67,7 @@ https://docs.cilium.io/en/stable/network/servicemesh/mutual-authentication/mutua
 
 def _encryption(key: str, kind: str, source: str) -> Setting:
     return Setting(
-        key, "true", f"encryption.enabled=true and encryption.type={kind}", "nothing is encrypted so", source
+        key, "true", f"encryption.enabled=true and encryption.type={kind}", "otherwise nothing is encrypted", source
     )
 
 

@@ -96,14 +96,16 @@ AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
     **CLAIMS,
     **{capability: Claim(False, source, note) for capability, (source, note) in UNSUPPORTED.items()},
     **{capability: Claim(True, source) for capability, source in SUPPORTED.items()},
-    Capability.PEER_IDENTITY: Claim(True, CHANGES, "by the waypoint, where it is asked to", since="1.30.0"),
+    Capability.PEER_IDENTITY: Claim(True, CHANGES, "by the waypoint, if it is configured to", since="1.30.0"),
 }
 
 GIVEN: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, LIFETIME_IS_GIVEN),
 }
 
-NOT_PASSED = Claim(False, CHANGES, "before 1.30 no waypoint tells the application who calls", since="1.30.0")
+NOT_PASSED = Claim(
+    False, CHANGES, "before 1.30 waypoints do not pass the caller's identity to the application", since="1.30.0"
+)
 
 AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,

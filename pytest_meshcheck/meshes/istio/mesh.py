@@ -147,7 +147,7 @@ class IstioMesh(ControlledMesh):
 
         Raises:
             MeshUnavailable: There are no charts of that version.
-            Inconclusive: The new istiod does not switch_version ready.
+            Inconclusive: The new istiod does not become ready.
         """
         self.switch_version(version)
         self._leaving, self.revision = self.revision, revisions.revision_of(self.version)

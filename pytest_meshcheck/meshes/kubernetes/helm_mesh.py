@@ -114,7 +114,7 @@ class HelmMesh(Charted, KubernetesMesh):
 
         Raises:
             MeshUnavailable: Another installation is in the way.
-            Inconclusive: The mesh does not switch_version ready.
+            Inconclusive: The mesh does not become ready.
         """
         self.bind(platform)
         api = await self.platform.api()
@@ -134,7 +134,7 @@ class HelmMesh(Charted, KubernetesMesh):
 
         Raises:
             MeshUnavailable: There are no charts of that version.
-            Inconclusive: The new version does not switch_version ready.
+            Inconclusive: The new version does not become ready.
         """
         self.switch_version(version)
         await self.have_charts()
@@ -143,7 +143,7 @@ class HelmMesh(Charted, KubernetesMesh):
         """Install and remove charts according to ``releases``, and wait until the mesh is ready.
 
         Raises:
-            Inconclusive: A chart cannot be installed or removed, or the mesh does not switch_version ready.
+            Inconclusive: A chart cannot be installed or removed, or the mesh does not become ready.
         """
         api = await self.platform.api()
         await self._install(api)

@@ -51,7 +51,7 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.RETRY_BUDGET: Claim(
         False, at.RETRIES, "a request has a limit of retries; a budget belongs to a ServiceProfile, which has no other"
     ),
-    Capability.PER_TRY_TIMEOUT: Claim(True, at.RETRIES, "but for the last attempt", since=ANNOTATIONS_SINCE),
+    Capability.PER_TRY_TIMEOUT: Claim(True, at.RETRIES, "except for the last attempt", since=ANNOTATIONS_SINCE),
     Capability.TIMEOUT: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
     Capability.TIMEOUT_GRPC: Claim(True, at.TIMEOUTS, since=ANNOTATIONS_SINCE),
     Capability.CONNECTION_REUSE: Claim(False, at.LOAD_BALANCING, "proxies keep their connections as long as they can"),

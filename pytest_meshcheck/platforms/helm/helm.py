@@ -156,7 +156,7 @@ def require() -> None:
         raise MeshUnavailable(f"helm does not work: {error}: reinstall it ({INSTALL})") from error
     found = re.search(r"v(\d+)\.(\d+)", answer)
     if found is None:
-        raise MeshUnavailable(f"helm reports no version but {answer.strip()!r}: reinstall it ({INSTALL})")
+        raise MeshUnavailable(f"helm reports {answer.strip()!r} instead of a version: reinstall it ({INSTALL})")
     version = int(found[1]), int(found[2])
     if version < OLDEST:
         is_, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
@@ -183,7 +183,7 @@ def _plain(value: object) -> Any:
         return dict(value)
     if isinstance(value, datetime.date):
         return value.isoformat()  # helm takes an unquoted date for text
-    raise TypeError(f"{type(value).__name__} is no value of a chart: {value!r}")
+    raise TypeError(f"a chart value cannot be of type {type(value).__name__}: {value!r}")
 
 
 def _installed(entry: Mapping[str, Any]) -> Installed:

@@ -20,7 +20,7 @@ def read_values(path: Path) -> dict[str, dict[str, Any]]:
     """The values by chart.
 
     Raises:
-        ValuesUnreadable: It is no such file.
+        ValuesUnreadable: The file does not exist, or is not of this shape.
     """
     try:
         read = yaml.safe_load(path.read_text("utf-8"))
@@ -30,7 +30,7 @@ def read_values(path: Path) -> dict[str, dict[str, Any]]:
         raise ValuesUnreadable(f"{path} holds {_named(read)}; {SHAPE}.")
     for chart, values in read.items():
         if not isinstance(chart, str):
-            raise ValuesUnreadable(f"{path}: {chart!r} is no name of a chart but {_named(chart)}; {SHAPE}.")
+            raise ValuesUnreadable(f"{path}: {chart!r} is not a chart name, but {_named(chart)}; {SHAPE}.")
         if not isinstance(values, dict):
             raise ValuesUnreadable(f"{path}: {chart} is {_named(values)}; {SHAPE}.")
     return read

@@ -108,7 +108,7 @@ class Connection:
         try:
             await self.pods.until(lambda known: is_leaving(known.get(key)), patience)
         except TimeoutError as late:
-            raise Inconclusive(f"the pod {'/'.join(key)} does not begin to end within {patience:.0f} s") from late
+            raise Inconclusive(f"the pod {'/'.join(key)} did not start terminating within {patience:.0f} s") from late
 
     async def refuse_beyond(
         self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int

@@ -318,9 +318,7 @@ class Kubernetes:
             self._labels[name] = dict(labels)
             self._namespaces[name] = asyncio.create_task(self._apply(manifest))
         if self._labels[name] != labels:
-            raise Inconclusive(
-                f"the mesh enrols whole namespaces, and in {name} are workloads that are to be part of it and others"
-            )
+            raise Inconclusive(f"the mesh enrols whole namespaces, but {name} has both enrolled workloads and others")
         await asyncio.shield(self._namespaces[name])
 
     async def _enter(self, spec: WorkloadSpec, service_address: str, generation: int) -> Workload:

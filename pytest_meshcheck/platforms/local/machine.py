@@ -64,7 +64,7 @@ def _files() -> Iterator[str]:
 def _memory() -> Iterator[str]:
     free = _meminfo("MemAvailable") + _meminfo("SwapFree")
     if free < MEMORY_MB:
-        yield f"{free} MB of memory are free, and {MEMORY_MB} MB are needed: end what else runs"
+        yield f"{free} MB of memory are free, and {MEMORY_MB} MB are needed: stop other programs"
 
 
 def _meminfo(field: str) -> int:

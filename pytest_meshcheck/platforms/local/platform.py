@@ -204,7 +204,7 @@ class Processes:
             ValueError: Local processes have no proxies in between.
         """
         if hops:
-            raise ValueError(f"{hops[0].name} is no local process: leave it out of the way that is recorded")
+            raise ValueError(f"{hops[0].name} is not a local process: leave it out of the recorded path")
         self.check()
         return self._wires.wire(str(client), self.members[str(server)], port)
 

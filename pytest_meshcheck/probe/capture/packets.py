@@ -35,7 +35,7 @@ DISCARD = 9
 CANARY_PATIENCE = 3.0
 CANARY_INTERVAL = 0.05
 CIRCLE = 1 << 32
-"""TCP sequence numbers begin anew after so many bytes."""
+"""TCP sequence numbers wrap around after this many bytes."""
 
 Flow = tuple[bytes, int, bytes, int]
 """From address and port, to address and port."""
@@ -149,10 +149,10 @@ class Capture:
         _, drops = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         self._drops += drops
         if self._drops:
-            raise ProbeFault(f"the capture lost {self._drops} packets, it would not be whole")
+            raise ProbeFault(f"the kernel dropped {self._drops} packets, so the capture is incomplete")
         if self._recorded > LIMIT:
             raise ProbeFault(
-                f"{self._recorded} bytes were captured, of which {LIMIT} are kept: the search would not be whole"
+                f"{self._recorded} bytes were captured but only {LIMIT} are kept: the search would be incomplete"
             )
 
     def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:

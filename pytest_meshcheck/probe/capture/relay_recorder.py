@@ -44,7 +44,7 @@ class Recorder:
         """Which needles went through, in whatever pieces; ProbeFault where more went through than was kept."""
         if self._recorded > LIMIT:
             raise ProbeFault(
-                f"{self._recorded} bytes went through, of which {LIMIT} are kept: the search would not be whole"
+                f"{self._recorded} bytes went through but only {LIMIT} are kept: the search would be incomplete"
             )
         directions = [side for seen in self._recordings for side in (seen.to_server, seen.to_client)]
         return CaptureResult(

@@ -287,7 +287,7 @@ class Welcome(msgspec.Struct, frozen=True):
     """The answer to it."""
 
     incarnation: str
-    """Another one means that the probe was started anew, and has forgotten everything."""
+    """Another one means that the probe was restarted, and has lost its state."""
 
 
 class Return(msgspec.Struct, frozen=True):

@@ -84,7 +84,7 @@ def test_a_retry_before_1_20_is_unsupported_because_it_never_acts() -> None:
     claim = in_version(WIREGUARD.claims, "1.19.6")[Capability.RETRY]
     assert not claim.supported
     assert (claim.note, claim.source) == (
-        "before 1.20 a retry of an HTTPRoute is taken and never acts",
+        "before 1.20 a retry of an HTTPRoute is accepted without effect",
         "https://github.com/cilium/cilium/issues/46432",
     )
 
@@ -106,7 +106,7 @@ def test_versions_are_compared_by_number(version: str, since: str, until: str, i
 
 
 def test_what_is_no_version() -> None:
-    with pytest.raises(ValueError, match="'newest' is no version of Cilium"):
+    with pytest.raises(ValueError, match="'newest' is not a Cilium version"):
         is_in("newest", "1.20.0")
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_version() -> None:
         (ztunnel, "1.18.12", "cilium-ztunnel needs Cilium 1.19.0 or newer, not 1.18.12"),
         (spire, "1.21.0", "cilium-spire needs Cilium 1.18.0 or newer and before 1.21.0, not 1.21.0"),
         (ipsec, "1.17.9", "cilium-ipsec needs Cilium 1.18.0 or newer, not 1.17.9"),
-        (wireguard, "latest", "'latest' is no version of Cilium"),
+        (wireguard, "latest", "'latest' is not a Cilium version"),
     ],
 )
 def test_a_version_without_the_variant(factory: object, version: str, said: str, judged: Judged) -> None:

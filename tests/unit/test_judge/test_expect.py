@@ -285,7 +285,7 @@ def test_a_control_that_fails_is_inconclusive(name: str) -> None:
 
 @pytest.mark.parametrize("ending", [Ending.CONNECT_REFUSED, Ending.UNREACHABLE])
 def test_nobody_there_is_no_refusal(ending: Ending) -> None:
-    with pytest.raises(Inconclusive, match=r"nobody listens at \('127.0.0.1', 1\)"):
+    with pytest.raises(Inconclusive, match=r"nothing listens at \('127.0.0.1', 1\)"):
         expect(exchange(ending, remote=("127.0.0.1", 1))).refused({ending})
 
 

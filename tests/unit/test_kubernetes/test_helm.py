@@ -48,7 +48,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHelm:
     [
         ("echo v3.7.2+g663a896", r"helm 3\.7 is too old, 3\.8 or newer is needed: update it \(https://"),
         ("echo Client: v2.17.0+gbf0e5d3", r"helm 2\.17 is too old"),
-        ("echo nonsense", r"helm reports no version but 'nonsense': reinstall it \(https://"),
+        ("echo nonsense", r"helm reports 'nonsense' instead of a version: reinstall it \(https://"),
         ("echo Error: bad plugin >&2; exit 1", r"helm does not work: bad plugin: reinstall it \(https://"),
     ],
 )

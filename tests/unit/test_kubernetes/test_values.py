@@ -13,7 +13,7 @@ WRONG = {
     b"istiod\n": " holds text",
     b"istiod: 3\n": ": istiod is int",
     b"istiod:\n": ": istiod is nothing",
-    b"3: {}\n": ": 3 is no name of a chart but int",
+    b"3: {}\n": ": 3 is not a chart name, but int",
     b"istiod:\n  key: [MIIsecret\n": ": line 3: expected ',' or ']', but got '<stream end>'",
     b"\xff": ": 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
 }

@@ -69,6 +69,6 @@ class Launcher:
         try:
             await asyncio.wait_for(old.process.wait(), ends + self.patience)
         except TimeoutError as late:
-            raise Inconclusive(f"the replaced {old.name} does not end") from late
+            raise Inconclusive(f"the replaced {old.name} did not exit") from late
         finally:
             await self.platform.discard(old)

@@ -75,7 +75,7 @@ class Watchers:
         try:
             await connection.pods.until(everywhere, STARTS_WITHIN * connection.timeout_scale)
         except TimeoutError as late:
-            raise Inconclusive(f"no privileged pod runs on each of {sorted(nodes)}") from late
+            raise Inconclusive(f"privileged pods do not run on all nodes of {sorted(nodes)}") from late
         mine = pods_of(connection.pods.known, self.namespace, DAEMON)
         return {pod["spec"]["nodeName"]: await connection.probe_of(pod) for pod in mine}
 
