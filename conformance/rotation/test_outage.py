@@ -105,7 +105,7 @@ async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, ou
                 await server.wait_for_attempts(last, patience=due + mesh.tolerance)
             after = await client.get(server)
             control(after.wall <= first.leaf.not_valid_after_utc.timestamp(), "an outage that is short").is_true(
-                otherwise="a certificate has ended meanwhile"
+                otherwise="a certificate has expired meanwhile"
             )
             expect(load.result).lost_nothing(ENOUGH, mesh.tolerance)
             expect(after, "at the end of the outage").answered()
@@ -193,7 +193,7 @@ AFTER_A_LONG_OUTAGE = {Capability.LEAF_ROTATION, Capability.CONNECTION_REUSE}
 async def test_long_outage_fails_closed(head_start: Awaitable[LongOutage], mesh: MeshUnderTest) -> None:
     """Once an unrenewed certificate has expired, new connections with it are refused, not made in plaintext."""
     seen = await head_start
-    expect(seen.late, "with a certificate that has ended").refused(mesh.refusals.server, arrived=seen.arrived)
+    expect(seen.late, "with an expired certificate").refused(mesh.refusals.server, arrived=seen.arrived)
 
 
 @check(

@@ -53,13 +53,13 @@ def run(directory: Path, script: str, **environment: str) -> subprocess.Complete
 
 def judge(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The script that judges, with the defaults of the inputs where nothing else is given."""
-    names = step("judge", "judge")["env"]
+    names = step("judge", "test")["env"]
     defaults = {
         variable: INPUTS[match[1]].get("default", "")
         for variable, value in names.items()
         if (match := re.fullmatch(r"\$\{\{ inputs\.([a-z-]+) \}\}", value))
     }
-    return run(directory, step("judge", "judge")["run"], **{**dict.fromkeys(names, ""), **defaults, **environment})
+    return run(directory, step("judge", "test")["run"], **{**dict.fromkeys(names, ""), **defaults, **environment})
 
 
 @pytest.fixture(scope="module")
