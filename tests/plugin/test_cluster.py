@@ -115,7 +115,7 @@ def test_an_api_server_that_says_nothing(
 
 
 def test_no_kind(refused: Callable[..., None]) -> None:
-    refused(said="no program kind on the PATH: install it (*), or name a cluster that exists with --mesh-context*")
+    refused(said="no program kind on the PATH: install it (*), or name an existing cluster with --mesh-context*")
 
 
 @pytest.mark.parametrize("option", ["--mesh-keep=sometimes"])
