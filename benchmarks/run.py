@@ -83,7 +83,7 @@ class Effort:
 
 
 WAVES = {"the suite": (), "the suite without the check that waits 15.5 s": ("-k", "not timeout/unset")}
-FEW = {"mtls/": ("-k", "mtls/")}
+FEW = {"mtls/protocol-floor": ("-k", "mtls/protocol-floor")}
 FULL = Effort(5, WAVES, (), sampled=4.0, pairs=15, switches=60, rate=500.0, seconds=10.0, judges=True)
 SHORT = Effort(
     1, FEW, ("-k", "retry/exhausted"), sampled=0.5, pairs=1, switches=3, rate=100.0, seconds=1.0, judges=False

@@ -15,7 +15,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-defect",
         action="store_true",
-        help="Plant all defects, and look for clauses that none needs; by default each check sees one defect or a few.",
+        help="Plant all defects, look for clauses that none needs, and give meshes that are none more parameters; "
+        "by default each check sees one defect or a few.",
     )
 
 

@@ -14,7 +14,7 @@ Begin = Callable[[Run], "Future[Outcome]"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Plant a cover of the defects, unless all of them are asked for, or some by name."""
+    """Leave out thorough runs, and plant a cover of the defects, unless all are asked for, or some by name."""
     if config.getoption("every_defect") or config.getoption("keyword"):
         return
     spared = {item for item in items if item.path.parent == Path(__file__).parent and _is_spared(_parameters(item))}
@@ -23,7 +23,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_spared(parameters: Mapping[str, object]) -> bool:
-    return "clause" in parameters or ("defect" in parameters and parameters["defect"] not in cover())
+    run = parameters.get("run")
+    return (
+        "clause" in parameters
+        or ("defect" in parameters and parameters["defect"] not in cover())
+        or (isinstance(run, Run) and run.thorough)
+    )
 
 
 @pytest.fixture(scope="module")

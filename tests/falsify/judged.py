@@ -60,12 +60,14 @@ class Run:
         meshes: For ``--mesh``, one after the other.
         arguments: More arguments for pytest.
         collected: The parts of the suite that are collected.
+        thorough: Whether it is made with ``--every-defect`` only.
     """
 
     name: str
     meshes: tuple[str, ...]
     arguments: tuple[str, ...] = ()
     collected: tuple[str, ...] = (SUITE.name,)
+    thorough: bool = False
 
     def __str__(self) -> str:
         return self.name

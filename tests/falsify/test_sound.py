@@ -10,21 +10,27 @@ from tests.falsify.table import OF_OTHER_PROMISES, checks, of_upgrade
 ENDS = ("-p", "tests.falsify.ends")
 """All parameters of each check are run on the sound mesh by ``pytest`` alone."""
 
-IMPATIENT = ("--mesh-timeout-scale=0.3", *ENDS)
+FIRST_END = (*ENDS, "--first-end")
+IMPATIENT = "--mesh-timeout-scale=0.3"
 """Nothing good is to be waited for."""
 
-
 WITHOUT_CLOCKS = pytest.mark.skipif(bool(clocks.lacking()), reason=clocks.lacking())
-CLOCKS_APART = Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks", *ENDS))
+CLOCKS_APART = Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks", *FIRST_END))
 SOUND = [
-    Run(SOUND_MESH, (SOUND_MESH,), ENDS),
+    Run(SOUND_MESH, (SOUND_MESH,), ENDS, thorough=True),
     upgraded(UPGRADABLE, UPGRADABLE),
     Run(PROMISING, (PROMISING,), ("-k", " or ".join(OF_OTHER_PROMISES))),
     pytest.param(CLOCKS_APART, marks=WITHOUT_CLOCKS, id="clocks-apart"),
 ]
 NO_MESHES = ("no-mesh", "refuse-all")
 USELESS = [
-    run for name in NO_MESHES for run in (Run(name, (name,), IMPATIENT), upgraded(f"{name}-upgraded", name, *IMPATIENT))
+    run
+    for name in NO_MESHES
+    for run in (
+        Run(name, (name,), (IMPATIENT, *FIRST_END)),
+        Run(f"{name}-both-ends", (name,), (IMPATIENT, *ENDS), thorough=True),
+        upgraded(f"{name}-upgraded", name, IMPATIENT, *ENDS),
+    )
 ]
 
 

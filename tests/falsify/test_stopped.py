@@ -9,6 +9,7 @@ import pytest
 from pytest_meshcheck.checks.verdict import Verdict
 from tests.falsify.judged import SOUND_MESH, Run, Verdicts
 from tests.falsify.stop_and_go import StopAndGo, itself, probes, sidecar_of
+from tests.falsify.table import SUITE
 
 RENEWALS = "rotation/leaf or rotation/new-handshakes"
 CHOSEN = (
@@ -19,6 +20,7 @@ CHOSEN = (
     ("timeout", "timeout/", itself, 1.1),
     ("rotation", "rotation/", itself, 1.4),
     ("rotation-later", RENEWALS, itself, 2.2),
+    ("lifecycle", "lifecycle/", itself, 1.0),
     ("probes", f"slow-answer-is-cut or sees-the-cancellation or connection-refused or {RENEWALS}", probes, 0.4),
     ("sidecar", f"slow-answer-is-cut or covers-all-attempts or {RENEWALS}", sidecar_of("blue.server"), 0.9),
 )
@@ -35,6 +37,10 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Verdi
 
 def folder(tmp_path_factory: pytest.TempPathFactory, run: StopAndGo) -> Path:
     return tmp_path_factory.mktemp(str(run))
+
+
+def test_every_family_meets_it() -> None:
+    assert {folder.parent.name for folder in SUITE.glob("*/requirements.toml")} <= {name for name, *_ in CHOSEN}
 
 
 @pytest.mark.parametrize("name", [str(run) for run in RUNS])
