@@ -4,8 +4,9 @@ The worst attempt counts.
 """
 
 import contextlib
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +19,9 @@ from pytest_meshcheck.checks.verdict import Result, Verdict, severity
 
 PHASES: dict[Verdict, Literal["setup", "call"]] = {Verdict.INCONCLUSIVE: "setup"}
 """The phase in which pytest reports each outcome, if not the call: failures outside the call are errors."""
+
+SAID = re.compile(r"\s*\([\w-]+ in attempts? \d+(?: and \d+)* of \d+[^()]*\)$")
+"""The end of a message that tells the attempts apart."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Attempts:
 
     Attributes:
         folder: The folder for evidence.
+        continued: Whether evidence of an earlier run in the folder is kept, as that of its first attempts.
         begun: The number of attempts so far.
         raised: The exception of the check itself, by number of the attempt.
         ended: The finished attempts by number, from 1.
@@ -64,19 +69,24 @@ class Attempts:
     """
 
     folder: Path
+    continued: bool = False
     begun: int = 0
     raised: dict[int, pytest.ExceptionInfo[BaseException]] = field(default_factory=dict)
     ended: dict[int, Attempt] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
     counted: bool = False
+    _earlier: int = 0
+    """The number of attempts of an earlier run with evidence in the folder."""
 
     def begin(self) -> None:
         """Begin an attempt; evidence of an earlier run is removed, that of the first attempt moves to make room."""
         self.begun += 1
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            if self.begun == 1:
+            if self.begun == 1 and not self.continued:
                 shutil.rmtree(self.folder)
-            if self.begun == 2:
+            elif self.begun == 1:
+                self._earlier = len(list(self.folder.glob("attempt-*"))) or int(self.folder.is_dir())
+            if self.begun + self._earlier == 2:
                 aside = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
                 self.folder.mkdir()
                 aside.rename(self.folder / "attempt-1")
@@ -96,7 +106,8 @@ class Attempts:
     @property
     def evidence(self) -> Path:
         """The evidence folder of the present attempt."""
-        return self.folder if self.begun <= 1 else self.folder / f"attempt-{self.begun}"
+        number = self.begun + self._earlier
+        return self.folder if number <= 1 else self.folder / f"attempt-{number}"
 
     @property
     def unreported(self) -> list[int]:
@@ -111,18 +122,24 @@ class Attempts:
     @property
     def result(self) -> Result:
         """The result of the item."""
-        verdicts = tuple(attempt.result.verdict for attempt in self._in_order())
-        worst = self.worst.result
-        if len(verdicts) == 1:
-            return worst
-        worst = msgspec.structs.replace(worst, attempts=verdicts)
-        if len(set(verdicts)) == 1:
-            return worst
-        field = "actual" if worst.actual else "reason"
-        return msgspec.structs.replace(worst, **{field: f"{getattr(worst, field)} ({_differing(verdicts)})".lstrip()})
+        return worst_of([attempt.result for attempt in self._in_order()])
 
     def _in_order(self) -> list[Attempt]:
         return [attempt for _, attempt in sorted(self.ended.items())]
+
+
+def worst_of(results: Sequence[Result]) -> Result:
+    """The worst of several results of one check, the first of several; it says what came of each attempt."""
+    verdicts = tuple(verdict for result in results for verdict in (result.attempts or (result.verdict,)))
+    worst = max(results, key=lambda result: severity(result.verdict))
+    if len(verdicts) == 1:
+        return worst
+    worst = msgspec.structs.replace(worst, attempts=verdicts)
+    if len(set(verdicts)) == 1:
+        return worst
+    field = "actual" if worst.actual else "reason"
+    said = SAID.sub("", getattr(worst, field))
+    return msgspec.structs.replace(worst, **{field: f"{said} ({_differing(verdicts)})".lstrip()})
 
 
 def _differing(verdicts: tuple[Verdict, ...]) -> str:

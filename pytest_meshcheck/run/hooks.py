@@ -18,7 +18,15 @@ from pytest_meshcheck.checks.requirements import CatalogueError, requirements
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.options import MeshName, Settings, again
-from pytest_meshcheck.run.items import CHECK_ITEM, CheckItem, Collected, WorkerSummary, mesh_of
+from pytest_meshcheck.run.items import (
+    CHECK_ITEM,
+    REPETITION,
+    CheckItem,
+    Collected,
+    WorkerSummary,
+    mesh_of,
+    parameters_of,
+)
 from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
@@ -117,7 +125,7 @@ class Run:
         """Collect the head start of a selected check, and the workloads that it asks for."""
         if start := check_item.check.head_start:
             params = item.callspec.params if isinstance(item, pytest.Function) else {}
-            own = {name: value for name, value in params.items() if name != "mesh_name"}
+            own = {name: value for name, value in params.items() if name not in ("mesh_name", REPETITION)}
             planned = PlannedHeadStart(functools.partial(start, **own), check_item.check.disruptive)
             self.head_starts.setdefault(check_item.mesh, {})[check_item.id] = planned
         roles = (ROLES[name] for name in getattr(item, "fixturenames", ()) if name in ROLES)
@@ -222,7 +230,7 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
     if marker is None or not isinstance(item, pytest.Function):
         return None
     mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
-    return marker.args[0], mesh, item.callspec.id
+    return marker.args[0], mesh, parameters_of(item)
 
 
 def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool, bool]:

@@ -36,6 +36,9 @@ class CheckItem:
         return self.check.proves if self.narrowed is None else self.check.proves & self.narrowed
 
 
+REPETITION = "__pytest_repeat_step_number"
+"""The parameter that pytest-repeat adds, from 0; its id ``number-count`` comes last."""
+
 CHECK_ITEM = pytest.StashKey[CheckItem]()
 ATTEMPTS = pytest.StashKey[Attempts]()
 SUBJECT = pytest.StashKey[MeshUnderTest]()
@@ -48,6 +51,19 @@ def mesh_of(item: pytest.Item) -> MeshName | None:
     """The mesh of a test, be it a check or not; None if it uses none, or has its own parameter ``mesh_name``."""
     mesh = item.callspec.params.get("mesh_name") if hasattr(item, "callspec") else None
     return mesh if isinstance(mesh, MeshName) else None
+
+
+def parameters_of(item: pytest.Function) -> str:
+    """The id of an item's parameters, mesh included; the same for all items that pytest-repeat makes of one."""
+    identifier: str = item.callspec.id
+    return identifier.rsplit("-", 2)[0] if repetition_of(item) else identifier
+
+
+def repetition_of(item: pytest.Item) -> int:
+    """The number of an item among those that pytest-repeat makes of one, from 1; 0 if it is the only one."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    number = params.get(REPETITION)
+    return number + 1 if isinstance(number, int) else 0
 
 
 class Collected(msgspec.Struct, frozen=True):

@@ -14,7 +14,8 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report import evidence, unjudged
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.run.attempts import PHASES, Attempt, Attempts
-from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem
+from pytest_meshcheck.run.earlier import continues
+from pytest_meshcheck.run.items import ATTEMPTS, CHECK_ITEM, EVIDENCE_IS_KEPT, SUBJECT, CheckItem, repetition_of
 from pytest_meshcheck.run.loops import refuse_other_loops
 from pytest_meshcheck.run.outcomes import OUTCOMES, encode, fill_result, suite_frames_only, verdict_of
 from pytest_meshcheck.run.score import RESULT, report_directory
@@ -48,7 +49,11 @@ class Judging:
     def expect(self, item: pytest.Item, check_item: CheckItem) -> None:
         """Register an item as the item of a check."""
         item.stash[CHECK_ITEM] = check_item
-        item.stash[ATTEMPTS] = self._attempts[item.nodeid] = Attempts(self._evidence_folder(check_item))
+        folder = self._evidence_folder(check_item)
+        if number := repetition_of(item):
+            folder /= f"attempt-{number}"
+        attempts = Attempts(folder, continued=continues(item.config))
+        item.stash[ATTEMPTS] = self._attempts[item.nodeid] = attempts
 
     def result(self, check_item: CheckItem) -> Result:
         """The result of a check so far."""
@@ -168,7 +173,8 @@ class Judging:
         result = attempts.result
         if attempts.kept:
             report.sections.append(("meshcheck evidence", str(attempts.folder)))
-            relative = attempts.folder.relative_to(report_directory(self.settings, self.adapters[check_item.mesh]))
+            home = report_directory(self.settings, self.adapters[check_item.mesh])
+            relative = self._evidence_folder(check_item).relative_to(home)
             result = msgspec.structs.replace(result, evidence=str(relative))
         self.judged[check_item.mesh, check_item.id] = result
         properties = {"meshcheck_id": check_item.id, "meshcheck_verdict": str(result.verdict)}

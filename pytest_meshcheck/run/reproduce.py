@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_meshcheck.run.items import parameters_of, repetition_of
+
 OURS = "pytest_meshcheck.conformance"
 
 REPEATED = (
@@ -35,6 +37,8 @@ def _of_pytest(config: pytest.Config) -> Iterator[str]:
 
 def _selection(item: pytest.Item) -> tuple[str, ...]:
     test = item.nodeid.partition("::")[2]
+    if repetition_of(item) and isinstance(item, pytest.Function):
+        test = f"{test.removesuffix(f'[{item.callspec.id}]')}[{parameters_of(item)}]"
     if module := _importable_as(item.path, pyargs=bool(item.config.option.pyargs)):
         return "--pyargs", f"{module}::{test}"
     here = item.config.invocation_params.dir

@@ -13,18 +13,26 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.aliases import Aliases, aliases
-from pytest_meshcheck.checks.requirements import Requirement
-from pytest_meshcheck.checks.verdict import Level, Result, Verdict, severity
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.report.baseline import compare, of_change, old_ids
 from pytest_meshcheck.report.files import ReportNotWritten
 from pytest_meshcheck.report.formats.terminal import lines
-from pytest_meshcheck.report.model import JUDGED, Change, MeshVersion, Report, observe
+from pytest_meshcheck.report.model import (
+    JUDGED,
+    Change,
+    MeshVersion,
+    Report,
+    ReportUnreadable,
+    observe,
+)
 from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
 from pytest_meshcheck.report.views import summarised
+from pytest_meshcheck.run.earlier import continues, earlier_report
 from pytest_meshcheck.run.items import CHECK_ITEM, WorkerSummary
+from pytest_meshcheck.run.mesh_results import MeshResults
 from pytest_meshcheck.run.upgrade import Upgrade
 
 RESULT = "meshcheck_result"
@@ -48,24 +56,6 @@ FAILING = (Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.FIXED)
 def report_directory(settings: Settings, adapter: Mesh) -> Path:
     """The report directory of one mesh."""
     return settings.mesh_report.absolute() / f"{adapter.name}-{adapter.version}"
-
-
-@dataclass
-class MeshResults:
-    """The results on one mesh, by id of the check."""
-
-    results: dict[str, Result] = field(default_factory=dict)
-    steps: dict[str, float] = field(default_factory=dict)
-    data_planes: str = ""
-    pulse: dict[str, float] = field(default_factory=dict)
-    requirements: dict[str, Requirement] = field(default_factory=dict)
-    roots: set[Path] = field(default_factory=set)
-
-    def add(self, result: Result) -> None:
-        """Add a result, unless there is a worse one of the same check."""
-        known = self.results.get(result.id)
-        if known is None or severity(result.verdict) >= severity(known.verdict):
-            self.results[result.id] = result
 
 
 @dataclass(eq=False)
@@ -156,6 +146,8 @@ class RunResults:
             self._conclude(session, exitstatus)
 
     def _conclude(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+        if continues(session.config):
+            self._go_on()
         judged = [r for score in self.by_mesh.values() for r in score.results.values() if r.verdict in JUDGED]
         ran = [r for score in self.by_mesh.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
         if ran and not judged and exitstatus == pytest.ExitCode.OK:
@@ -169,6 +161,17 @@ class RunResults:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self._got_worse() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _go_on(self) -> None:
+        """Add what an earlier run found to the results on each mesh."""
+        for name, adapter in self.adapters.items():
+            try:
+                earlier = earlier_report(report_directory(self.settings, adapter))
+            except ReportUnreadable as error:
+                self.troubles.append(f"--lf continues no earlier report: {error}")
+            else:
+                if earlier and (score := self.by_mesh.get(str(name))):
+                    score.go_on_from(earlier)
 
     def _write(self) -> None:
         from pytest_meshcheck.report.writer import (  # noqa: PLC0415 - renders at the end only
@@ -206,12 +209,12 @@ class RunResults:
             level=Level(self.settings.mesh_level.upper()),
             slow=self.settings.mesh_slow or msgspec.UNSET,
             timeout_scale=self.settings.mesh_timeout_scale,
-            complete=self.complete,
+            complete=self.complete and (score.earlier is None or score.earlier.complete),
             capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),
             steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
             pulse={kind: round(seconds, 3) for kind, seconds in score.pulse.items()} or msgspec.UNSET,
             results=results,
-            requirements=score.requirements,
+            requirements=score.all_requirements,
             defects=kill_table(score.roots),
         )
         report = summarised(report)

@@ -132,6 +132,37 @@ def test_workers_do_not_forget_either(shared: Suite) -> None:
     assert run.code == 1
 
 
+REPEATED = '''
+@pytest.mark.parametrize("size", ["small", "large"])
+@check(MUST, "demo.rule")
+async def test_every_second(mesh, client, size):
+    """It does not, each second time."""
+    seen = pathlib.Path(f"{size}.txt")
+    seen.write_text(f"{seen.read_text() if seen.exists() else ''}x")
+    mesh.measure("attempt", len(seen.read_text()))
+    expect(len(seen.read_text()) % 2, "number").equals(0)
+'''
+
+KNOWN_OF_ONE = """
+[[known]]
+check = "demo/every-second[large]"
+reason = "It comes and goes."
+link = "https://example.org/issues/7"
+"""
+
+
+def test_repetitions_are_attempts_of_one_check(suite: Suite) -> None:
+    suite.write(REPEATED, known_toml=KNOWN_OF_ONE)
+    run = suite.run("--count=3", "--mesh-expectations=known.toml", "-k", "small")
+    assert suite.verdicts() == {"demo/every-second[small]": "violates", "demo/every-second[large]": "not-run"}, (
+        run.output
+    )
+    (result, *_) = [one for one in suite.results().values() if one["evidence"]]
+    assert result["reproduce"].endswith("::test_every_second[envoy-small]'"), result
+    kept = suite.directory / result["evidence"]
+    assert sorted(path.name for path in kept.iterdir()) == ["attempt-1", "attempt-3"]
+
+
 KNOWN = """
 [[known]]
 check = "demo/once"
