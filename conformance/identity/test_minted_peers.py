@@ -10,6 +10,7 @@ import pytest
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
+    Documented,
     MeshUnderTest,
     Mode,
     MutualTls,
@@ -18,6 +19,7 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
+    needs,
 )
 
 HOUR = datetime.timedelta(hours=1).total_seconds()
@@ -83,6 +85,14 @@ async def test_minted_peer_cannot_claim_another(
         expect(mesh.identity_of(client) in received, f"the claimed identity in {header}").equals(False)
 
 
+def not_spoken(documented: Documented) -> str:
+    """Why a peer's own TLS is out of place on an opaque port, if the mesh documents that."""
+    if documented.mtls.tls_on_opaque_ports:
+        return ""
+    return f"TLS is not ended on opaque ports ({documented.mtls.source('tls_on_opaque_ports')})"
+
+
+@needs(not_spoken)
 @pytest.mark.parametrize("said", OPAQUE)
 @check(
     MUST,

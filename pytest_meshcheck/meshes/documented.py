@@ -51,6 +51,8 @@ class MtlsPromises(Promises):
         upstream_refused_grpc_statuses: The same of gRPC.
         connects_early: Whether the application of an opaque port may see a connection, without a byte on it, for a peer
             that is refused.
+        tls_on_opaque_ports: Whether a peer may speak mutual TLS on an opaque port itself; elsewhere such connections
+            come in by a port of the data plane's own, with a protocol of the mesh's own in front.
     """
 
     plaintext_refused_as: frozenset[Form]
@@ -59,6 +61,7 @@ class MtlsPromises(Promises):
     upstream_refused_statuses: frozenset[int] = frozenset({503})
     upstream_refused_grpc_statuses: frozenset[int] = frozenset({14})
     connects_early: bool = False
+    tls_on_opaque_ports: bool = True
 
     @property
     def refusals(self) -> Refusals:

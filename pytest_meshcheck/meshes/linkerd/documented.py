@@ -81,12 +81,14 @@ DOCUMENTED = Documented(
         peer_refused_as=REFUSED | {Ending.ALERT},
         silent_refused_as=frozenset({Ending.RESET, Ending.CLOSED}),
         upstream_refused_statuses=frozenset({503, 504}),
+        tls_on_opaque_ports=False,
         sources={
             "plaintext_refused_as": at.ERRORS,
             "peer_refused_as": at.ERRORS,
             "silent_refused_as": at.OPAQUE,
             "upstream_refused_statuses": at.OUTBOUND_ERRORS,
             "upstream_refused_grpc_statuses": at.ERRORS,
+            "tls_on_opaque_ports": at.DIRECT,
         },
     ),
     identity=IdentityPromises(

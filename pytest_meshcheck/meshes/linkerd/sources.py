@@ -23,6 +23,7 @@ UPGRADE = f"{DOCS}/tasks/upgrade/"
 
 PROXY_CODE = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
 CLIENT_ID = f"{PROXY_CODE}/app/inbound/src/http/set_identity_header.rs"
+DIRECT = f"{PROXY_CODE}/app/inbound/src/direct.rs"
 REQUIRE_ID = f"{PROXY_CODE}/app/outbound/src/http/require_id_header.rs"
 ERRORS = f"{PROXY_CODE}/app/core/src/errors/respond.rs"
 OUTBOUND_ERRORS = f"{PROXY_CODE}/app/outbound/src/http/server.rs"
