@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.process.hot_restart import SCALE
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
@@ -70,9 +71,14 @@ async def running(*, hot_restart: bool = False) -> AsyncIterator[Rig]:
         await rig.platform.close()
 
 
-def shared_memory() -> set[str]:
-    """What Envoys have left to those who succeed them."""
-    return {path.name for path in Path("/dev/shm").glob("envoy_shared_memory_*")}
+def shared_memory(rig: Rig) -> list[Path]:
+    """What the Envoys of a mesh leave to those who succeed them; other meshes on this machine have theirs."""
+    commands = [
+        Path(f"/proc/{child.process.pid}/cmdline").read_bytes().split(b"\0")
+        for child in rig.platform.processes.children
+    ]
+    bases = {int(one[one.index(b"--base-id") + 1]) for one in commands if b"--base-id" in one}
+    return [Path(f"/dev/shm/envoy_shared_memory_{base * SCALE}") for base in bases]
 
 
 @pytest_asyncio.fixture
@@ -341,7 +347,6 @@ async def test_a_killed_data_plane_comes_back(rig: Rig) -> None:
 
 @pytest.mark.asyncio
 async def test_a_replaceable_data_plane_hands_over_and_leaves_nothing() -> None:
-    before = shared_memory()
     async with running() as one:
         replaceable = WorkloadSpec("blue", "replaceable", replaceable=True)
         client, server = await one.start(CLIENT, replaceable)
@@ -356,7 +361,9 @@ async def test_a_replaceable_data_plane_hands_over_and_leaves_nothing() -> None:
         assert load.result.served_once
         one.platform.check()
         assert (await client.get(server)).status == 200
-    assert not shared_memory() - before
+        memory = shared_memory(one)
+        assert [path.exists() for path in memory] == [True]
+    assert not [path for path in memory if path.exists()]
 
 
 def unbindable(resources: dict[str, Any]) -> dict[str, Any]:
@@ -450,7 +457,6 @@ async def test_an_upgrade_keeps_workloads_and_policies(rig: Rig) -> None:
 
 @pytest.mark.asyncio
 async def test_an_upgrade_by_hot_restart_loses_nothing_twice_and_leaves_nothing() -> None:
-    before = shared_memory()
     async with running(hot_restart=True) as hot:
         client, server = await hot.start(CLIENT, SERVER)
         for _ in range(2):
@@ -462,8 +468,9 @@ async def test_an_upgrade_by_hot_restart_loses_nothing_twice_and_leaves_nothing(
             assert load.result.served_once
             assert load.result.sent > 20
         hot.platform.check()
-        assert shared_memory() - before
-    assert not shared_memory() - before
+        memory = shared_memory(hot)
+        assert [path.exists() for path in memory] == [True, True]
+    assert not [path for path in memory if path.exists()]
 
 
 @pytest.mark.asyncio
