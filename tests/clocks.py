@@ -1,14 +1,15 @@
 """A pytest plugin (``-p tests.clocks``): each probe has a clock of its own, as on the machines of a real cluster."""
 
-import os
 import secrets
 import shutil
 import subprocess
-import sys
 
 import pytest
 
+from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.platforms.local import process_table
+from pytest_meshcheck.platforms.local.process_table import ProcessTable
+from pytest_meshcheck.probe.controller import Probe
 
 APART = 1_000_000
 """Seconds, at most, from one machine's clock to another's: what they count from is when they were started."""
@@ -28,10 +29,11 @@ def lacking() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have each probe started by this module."""
-    process_table.PROBE = (sys.executable, "-P", __file__, *process_table.PROBE)
+    """Have each probe forked by a server of its own, which has a clock of its own."""
+    command, start = process_table.PROBE, ProcessTable.start_probe
 
+    async def start_probe(self: ProcessTable, name: str) -> tuple[Child, Probe]:
+        process_table.PROBE = (*ahead(secrets.randbelow(APART)), *command)
+        return await start(self, name)
 
-if __name__ == "__main__":
-    command = [*ahead(secrets.randbelow(APART)), *sys.argv[1:]]
-    os.execvp(command[0], command)
+    ProcessTable.start_probe = start_probe  # type: ignore[method-assign]

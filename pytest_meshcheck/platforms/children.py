@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.last_words import last_words
@@ -26,6 +27,27 @@ then; without one, Python starts children by vfork, which calls no handlers.
 """
 
 
+class Process(Protocol):
+    """A process as asyncio starts them."""
+
+    pid: int
+    stdin: asyncio.StreamWriter | None
+    stdout: asyncio.StreamReader | None
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end; returns the exit code."""
+
+    def send_signal(self, signal: int) -> None:
+        """Send it a signal; ProcessLookupError if it has ended."""
+
+    def kill(self) -> None:
+        """Kill it; ProcessLookupError if it has ended."""
+
+
 class Child:
     """A process of ours with its log.
 
@@ -37,7 +59,7 @@ class Child:
         reader: Ends whatever reads its stdout, so that no pipe outlives it; None where nothing does.
     """
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, log_begins: int = 0) -> None:
+    def __init__(self, name: str, process: Process, log: Path, log_begins: int = 0) -> None:
         self.name = name
         self.process = process
         self.log = log
@@ -99,9 +121,25 @@ class Child:
 
 
 async def spawn(
-    name: str, argv: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path, pipes: bool = False
+    name: str,
+    argv: Sequence[str],
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    pipes: bool = False,
+    stdin: int | None = None,
 ) -> Child:
     """Start a child that the kernel kills when the thread that starts it ends; call this from the main thread.
+
+    Args:
+        name: For messages.
+        argv: The program and its arguments.
+        log: Where its stderr goes, after what is there.
+        env: Its environment.
+        cwd: Its working directory.
+        pipes: Whether standard input and output are pipes.
+        stdin: A descriptor for its standard input instead.
 
     Raises:
         Inconclusive: The program cannot be run.
@@ -112,7 +150,7 @@ async def spawn(
         try:
             process = await asyncio.create_subprocess_exec(
                 *tethered(argv),
-                stdin=stdio,
+                stdin=stdio if stdin is None else stdin,
                 stdout=stdio,
                 stderr=stderr,
                 env=dict(env),

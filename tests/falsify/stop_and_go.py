@@ -83,7 +83,8 @@ def itself(pid: int) -> list[int]:
 
 def probes(pid: int) -> list[int]:
     """The first two probes that were started: of the workloads that most checks are about."""
-    return sorted(child for child, command_line, _ in children(pid) if PROBE in command_line)[:2]
+    servers = [child for child, command_line, _ in children(pid) if PROBE in command_line]
+    return sorted(fork for server in servers for fork, _, _ in children(server))[:2]
 
 
 def sidecar_of(workload: str) -> Victims:

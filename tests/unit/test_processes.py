@@ -47,6 +47,10 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+
+
 @pytest_asyncio.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[Processes]:
     platform = Processes(Journal(), tmp_path)
@@ -128,9 +132,7 @@ async def test_a_probe_that_cannot_start_leaves_no_workload(
     monkeypatch.setattr(
         "pytest_meshcheck.platforms.local.process_table.PROBE", (sys.executable, "-c", "raise OSError('no room')")
     )
-    with pytest.raises(
-        Inconclusive, match=r"^the probe of grey/outsider died \(exit code 1\); its log says: OSError: no room$"
-    ):
+    with pytest.raises(Inconclusive, match=r"^the fork server died \(exit code 1\); its log says: OSError: no room$"):
         await platform.start(OUTSIDER, PLAIN)
     assert platform.members == {}
     platform.check()
@@ -159,7 +161,8 @@ async def test_a_probe_is_not_started_on_for_a_workload_that_is_not_admitted(pla
 async def test_closing_leaves_nothing(tmp_path: Path) -> None:
     platform = Processes(Journal(), tmp_path)
     await platform.start(OUTSIDER, PLAIN)
-    pids = [child.process.pid for child in platform.processes.children]
+    pids = [pid for child in platform.processes.children for pid in (child.process.pid, parent_of(child.process.pid))]
+    assert os.getpid() not in pids
     assert platform.directory.stat().st_mode & 0o777 == 0o700
     await platform.close()
     assert left_in(tmp_path) == []
@@ -171,7 +174,8 @@ async def test_closing_leaves_nothing(tmp_path: Path) -> None:
 async def test_diagnosis_keeps_the_logs(platform: Processes, tmp_path: Path) -> None:
     await platform.start(OUTSIDER, PLAIN)
     await platform.diagnose(tmp_path / "evidence")
-    assert [file.name for file in (tmp_path / "evidence").iterdir()] == ["probe-of-grey.outsider.log"]
+    logs = {file.name for file in (tmp_path / "evidence").iterdir()}
+    assert logs == {"fork-server.log", "probe-of-grey.outsider.log"}
 
 
 ORPHANS = """

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest_meshcheck
-from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.redaction import redacted
 from pytest_meshcheck.platforms.base import Interval, Stall
 from pytest_meshcheck.platforms.children import Child, spawn
+from pytest_meshcheck.platforms.local.forks import ForkServers
 from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
 from pytest_meshcheck.probe.controller import Probe
 
-PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe")
-"""The command that starts a probe."""
+PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe", "--fork-server")
+"""The command that starts what probes are forked from."""
 
 
 class ProcessTable:
@@ -30,6 +30,7 @@ class ProcessTable:
         """Nothing is started yet."""
         self.directory = directory
         self.children: list[Child] = []
+        self._forks = ForkServers(directory, _environment)
         self._probes: dict[Child, Probe] = {}
         self._longest_of_probes = 0.0
         self._watched = WatchedChildren(lambda: [one for one in self.children if one not in self._probes])
@@ -50,19 +51,15 @@ class ProcessTable:
 
     async def spawn(self, name: str, argv: Sequence[str], *, cwd: Path | None = None, pipes: bool = False) -> Child:
         """Start a process that dies with this one; its log is kept in the run directory."""
-        log = self.directory / f"{name.replace(' ', '-').replace('/', '.')}.log"
-        child = await spawn(name, argv, log, env=_environment(), cwd=cwd or self.directory, pipes=pipes)
+        child = await spawn(name, argv, self._log(name), env=_environment(), cwd=cwd or self.directory, pipes=pipes)
         self.children.append(child)
         self._watched.begin()
         return child
 
     async def start_probe(self, name: str) -> tuple[Child, Probe]:
         """Start a probe that is controlled over its pipes."""
-        child = await self.spawn(name, PROBE, pipes=True)
-        if child.process.stdin is None or child.process.stdout is None:
-            raise Inconclusive(f"the {name} has no pipes")
-        probe = Probe.over(child.process.stdin, child.process.stdout)
-        child.reader = probe.close
+        child, probe = await self._forks.fork(PROBE, name, self._log(name))
+        self.children.append(child)
         self._probes[child] = probe
         return child, probe
 
@@ -94,10 +91,14 @@ class ProcessTable:
         """Kill all of them."""
         await asyncio.gather(*(child.stop() for child in self.children))
         self.children.clear()
+        await self._forks.close()
 
     def end_watch(self) -> None:
         """Watch for stalls no more."""
         self._watched.end()
+
+    def _log(self, name: str) -> Path:
+        return self.directory / f"{name.replace(' ', '-').replace('/', '.')}.log"
 
 
 def _environment() -> dict[str, str]:

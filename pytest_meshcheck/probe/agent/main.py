@@ -1,7 +1,8 @@
 """The program.
 
 Without arguments it is a child: it reads commands from standard input, replies on standard output, and lives no longer
-than its parent. With ``--socket`` it takes controllers on a Unix socket until it gets SIGTERM.
+than its parent. With ``--fork-server`` it forks such children on request. With ``--socket`` it takes controllers on a
+Unix socket until it gets SIGTERM.
 """
 
 import argparse
@@ -9,13 +10,16 @@ import asyncio
 import ctypes
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import BinaryIO
 
 from pytest_meshcheck.probe.agent.control_session import ControlSession
-from pytest_meshcheck.probe.agent.control_socket import STREAM_LIMIT, serve
+from pytest_meshcheck.probe.agent.control_socket import serve
+from pytest_meshcheck.probe.agent.fork_server import ForkServer
 from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
+from pytest_meshcheck.probe.process.pipes import streams
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent dies."""
@@ -23,21 +27,31 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Run until standard input ends, or with ``--socket`` until SIGTERM."""
+    arguments = _arguments()
+    open_as_many_as_allowed()
+    if arguments.socket:
+        asyncio.run(serve(arguments.socket, arguments.drain))
+    elif not arguments.fork_server or is_forked():
+        be_a_child()
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pytest_meshcheck.probe", description=__doc__)
     parser.add_argument("--socket", type=Path, help="take controllers on this Unix socket")
     parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on serving after SIGTERM")
-    arguments = parser.parse_args()
-    if arguments.socket:
-        open_as_many_as_allowed()
-        asyncio.run(serve(arguments.socket, arguments.drain))
-    else:
-        be_a_child()
+    parser.add_argument("--fork-server", action="store_true", help="fork probes as asked on standard input, a socket")
+    return parser.parse_args()
+
+
+def is_forked() -> bool:
+    """Fork children on request: True in each of them, False once standard input has ended."""
+    die_with_parent()
+    return ForkServer(socket.socket(fileno=0)).serve()
 
 
 def be_a_child() -> None:
     """Run until standard input ends."""
     die_with_parent()
-    open_as_many_as_allowed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the controller, which then ends us.
     commands, replies = take_standard_streams()
     asyncio.run(converse(commands, replies))
@@ -66,10 +80,4 @@ def take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
 
 async def converse(commands: BinaryIO, replies: BinaryIO) -> None:
     """Carry out commands until the stream of them ends."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=STREAM_LIMIT)
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await loop.connect_read_pipe(lambda: protocol, commands)
-    transport, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, replies)
-    writer = asyncio.StreamWriter(transport, flow, None, loop)
-    await ControlSession().over(reader, writer)
+    await ControlSession().over(*await streams(commands, replies))
