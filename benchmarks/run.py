@@ -25,7 +25,7 @@ from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.platforms.local.platform import Processes
-from pytest_meshcheck.suite import Mode, MutualTls, Retry
+from pytest_meshcheck.suite import Mode, MutualTls, Retry, WorkloadSpec
 from pytest_meshcheck.testbed.convergence.cache import SWITCH
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
@@ -62,6 +62,7 @@ class Effort:
         sampled: Seconds between two looks at the memory of all processes, which take time from the run looked at.
         pairs: Runs of pytest with the plugin installed but unused, each beside one without it.
         switches: Policies put in force, of each kind.
+        deployments: Deployments, of each number of replicas.
         rate: Requests per second of the load.
         seconds: How long the load lasts.
         judges: Whether times, shares and sizes are held against their bounds.
@@ -73,6 +74,7 @@ class Effort:
     sampled: float
     pairs: int
     switches: int
+    deployments: int
     rate: float
     seconds: float
     judges: bool
@@ -84,10 +86,23 @@ class Effort:
 
 WAVES = {"the suite": (), "the suite without the check that waits 15.5 s": ("-k", "not timeout/unset")}
 FEW = {"mtls/protocol-floor": ("-k", "mtls/protocol-floor")}
-FULL = Effort(5, WAVES, (), sampled=4.0, pairs=15, switches=60, rate=500.0, seconds=10.0, judges=True)
+FULL = Effort(5, WAVES, (), sampled=4.0, pairs=15, switches=60, deployments=9, rate=500.0, seconds=10.0, judges=True)
 SHORT = Effort(
-    1, FEW, ("-k", "retry/exhausted"), sampled=0.5, pairs=1, switches=3, rate=100.0, seconds=1.0, judges=False
+    1,
+    FEW,
+    ("-k", "retry/exhausted"),
+    sampled=0.5,
+    pairs=1,
+    switches=3,
+    deployments=1,
+    rate=100.0,
+    seconds=1.0,
+    judges=False,
 )
+
+
+REPLICAS = {1: 0.3, 3: None}
+"""Numbers of replicas that are deployed, with the bound in seconds; None: that time is only recorded."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +249,27 @@ async def _to_effect(mesh: MeshUnderTest, policy: Policy) -> float:
         return time.monotonic() - begun
 
 
+def deploy(effort: Effort) -> list[Figure]:
+    """From a deployment to its replicas serving through their sidecars, beside a stage that runs."""
+
+    async def measure(mesh: MeshUnderTest) -> list[Figure]:
+        await asyncio.gather(mesh.workload("server"), mesh.workload("client"))
+        figures = []
+        for replicas, bound in REPLICAS.items():
+            seconds = statistics.median([await _to_serving(mesh, replicas) for _ in range(effort.deployments)])
+            name = f"deployment of {replicas} to serving (s), median of {effort.deployments}"
+            figures.append(Figure(name, seconds, None if bound is None else effort.at_most(bound)))
+        return figures
+
+    return asyncio.run(_with_mesh(measure))
+
+
+async def _to_serving(mesh: MeshUnderTest, replicas: int) -> float:
+    begun = time.monotonic()
+    async with mesh.deploy(WorkloadSpec("blue", "pool"), replicas):
+        return time.monotonic() - begun
+
+
 def load(effort: Effort) -> list[Figure]:
     """Open-loop load through two sidecars."""
 
@@ -271,6 +307,7 @@ FIGURES: dict[str, Callable[[Effort], Iterable[Figure]]] = {
     "cache": cache,
     "unused": unused,
     "policy": policy,
+    "deploy": deploy,
     "load": load,
 }
 

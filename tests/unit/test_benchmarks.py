@@ -28,6 +28,13 @@ def test_policies_and_load_can_be_measured(tmp_path: Path) -> None:
     assert values["requests sent at 100/s for 1 s"] > 0
 
 
+def test_deployments_can_be_measured(tmp_path: Path) -> None:
+    figures = measured("deploy", directory=BENCHMARKS, to=tmp_path / "figures.json")
+    names = [figure["name"] for figure in figures]
+    assert names == [f"deployment of {replicas} to serving (s), median of 1" for replicas in (1, 3)]
+    assert min(figure["value"] for figure in figures) > 0
+
+
 def test_what_the_convergence_cache_saves_can_be_measured(tmp_path: Path) -> None:
     figures = measured("cache", directory=BENCHMARKS, to=tmp_path / "figures.json")
     names = [figure["name"] for figure in figures]
