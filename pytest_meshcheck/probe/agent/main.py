@@ -45,16 +45,21 @@ def _arguments() -> argparse.Namespace:
 
 def is_forked() -> bool:
     """Fork children on request: True in each of them, False once standard input has ended."""
-    die_with_parent()
+    belong_to_controller()
     return ForkServer(socket.socket(fileno=0)).serve()
 
 
 def be_a_child() -> None:
     """Run until standard input ends."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the controller, which then ends us.
+    belong_to_controller()
     commands, replies = take_standard_streams()
     asyncio.run(converse(commands, replies))
+
+
+def belong_to_controller() -> None:
+    """Live no longer than it, and leave Ctrl-C to it."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def die_with_parent() -> None:
