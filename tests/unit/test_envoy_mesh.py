@@ -446,6 +446,14 @@ async def test_a_stopped_workload_leaves_no_trace_in_the_others(rig: Rig) -> Non
 
 
 @pytest.mark.asyncio
+async def test_a_restart_ends_when_the_new_sidecar_has_its_configuration(rig: Rig) -> None:
+    outsider, server = await rig.start(OUTSIDER, SERVER)
+    for _ in range(3):
+        await rig.mesh.restart_data_plane(server)
+        assert (await outsider.get(server)).status == 200
+
+
+@pytest.mark.asyncio
 async def test_an_upgrade_keeps_workloads_and_policies(rig: Rig) -> None:
     client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
     await rig.apply(MutualTls(server, Mode.STRICT))

@@ -50,8 +50,9 @@ class Sidecar:
         return self._subscriber
 
     def runs_as(self, child: Child) -> None:
-        """Note a new process, which needs the whole configuration."""
+        """Note a new process, which needs the whole configuration; a killed one may seem to have its stream still."""
         self._admin.close()
+        self._subscriber.streams.pop(self.node, None)
         self._child = child
         self._end = asyncio.create_task(child.process.wait())
         self._end.add_done_callback(lambda _end: self._subscriber.progress.set())
