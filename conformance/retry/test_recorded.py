@@ -1,7 +1,6 @@
 """What a policy leaves open: which methods it covers, the pauses between attempts, and what servers learn of them."""
 
 import asyncio
-import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -61,7 +60,7 @@ def pauses(attempts: Sequence[Attempt]) -> list[float]:
 async def test_backoff(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """How long a data plane waits before each retry, and whether it waits as long as ``Retry-After`` asks for.
 
-    The shortest, the median and the longest pause before each retry are recorded. Only an attempt that begins before
+    The pauses before each retry are recorded. Only an attempt that begins before
     the previous one has ended is a violation. Over HTTP/2, where no attempt waits for a connection of its own.
     """
     failed = Answer(status=503, delay=SECONDS)
@@ -72,10 +71,7 @@ async def test_backoff(mesh: MeshUnderTest, client: Workload, server: Workload) 
     attempts = [await server.attempts(one) for one in ids]
     control(min(map(len, attempts)), "attempts of a request that keeps failing").at_least(2)
     for number, seconds in enumerate(zip(*map(pauses, attempts), strict=False), start=1):
-        least, median, most = min(seconds), statistics.median(seconds), max(seconds)
-        mesh.measure(
-            f"pause before retry {number} (ms)", " / ".join(f"{one * 1000:.0f}" for one in (least, median, most))
-        )
+        mesh.measure_distribution(f"pause before retry {number}", seconds)
     waited, *_ = pauses(await server.attempts(asked))
     mesh.measure(
         "Retry-After", f"{'honoured' if waited >= LATER else 'ignored'}: asked {LATER} s, waited {waited:.3f} s"

@@ -84,3 +84,5 @@ class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     policies: Mapping[str, tuple[float, ...]] = {}
     """By kinds of policy, the seconds from applying them until every data plane was seen to apply them."""
     loads: tuple[LoadLine, ...] = ()
+    distributions: Mapping[str, tuple[float, ...]] = {}
+    """By what was measured, the seconds of each time."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 BEGINS, ENDS = "begins", "ends"
 """The observations at both ends of an action."""
 
+DISTRIBUTION = "distribution"
+"""The kind of an entry whose observation is a tuple of seconds."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from pytest_meshcheck.checks.history import History, LoadLine, Mark, MarkKind, TimeLine, TriedAt
-from pytest_meshcheck.model.journal import BEGINS, ENDS, Entry
+from pytest_meshcheck.model.journal import BEGINS, DISTRIBUTION, ENDS, Entry
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome
 
 MARKED: Mapping[str, MarkKind] = {
@@ -33,8 +33,15 @@ def history(entries: Sequence[Entry], request_id: str | None = None) -> History 
     loads = tuple(_loads(entries))
     about_load = loads and not request_id
     request = None if request_id is None or about_load else _time_line(entries, request_id)
-    found = History(request=request, policies=_policies(entries), loads=loads)
+    found = History(request=request, policies=_policies(entries), loads=loads, distributions=_distributions(entries))
     return msgspec.UNSET if found == History() else found
+
+
+def _distributions(entries: Iterable[Entry]) -> dict[str, tuple[float, ...]]:
+    measured = ((one.subject, one.observation) for one in entries if one.kind == DISTRIBUTION)
+    return {
+        name: tuple(round(one, DIGITS) for one in seconds) for name, seconds in measured if isinstance(seconds, tuple)
+    }
 
 
 def _time_line(entries: Sequence[Entry], request_id: str) -> TimeLine | None:

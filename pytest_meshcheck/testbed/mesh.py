@@ -2,7 +2,8 @@
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable
+import statistics
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pytest_meshcheck.meshes.documented import Documented, Refusals
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.journal import DISTRIBUTION, Journal
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.model.pki import Authority
@@ -158,6 +159,12 @@ class MeshUnderTest:
         """Record a measurement for the report."""
         self.measured[name] = value
         self.journal.add("measured", name, value)
+
+    def measure_distribution(self, name: str, seconds: Sequence[float]) -> None:
+        """Record measurements of the same in seconds, which the report plots; at least one."""
+        figures = " / ".join(f"{one * 1000:.0f}" for one in (min(seconds), statistics.median(seconds), max(seconds)))
+        self.measured[f"{name} (ms), least / median / most of {len(seconds)}"] = figures
+        self.journal.add(DISTRIBUTION, name, tuple(seconds))
 
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report import baseline, unjudged, views
 from pytest_meshcheck.report.cards import cards
-from pytest_meshcheck.report.formats import description, effect_chart, load_chart, timeline, verdicts
+from pytest_meshcheck.report.formats import description, load_chart, seconds_chart, timeline, verdicts
 from pytest_meshcheck.report.formats.words import duration, figure, moment
 from pytest_meshcheck.report.model import Change, Observed, Report
 
@@ -46,7 +46,7 @@ def _environment() -> Environment:
         cards=cards,
         timeline=timeline,
         load_chart=load_chart,
-        effect_chart=effect_chart,
+        seconds_chart=seconds_chart,
         Verdict=Verdict,
         Change=Change,
         Observed=Observed,

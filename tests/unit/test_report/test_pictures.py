@@ -12,7 +12,7 @@ from pytest_meshcheck.checks.history import History, LoadLine, Mark, MarkKind, T
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.model.observation import LoadSlice
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Protocol
-from pytest_meshcheck.report.formats import effect_chart, html, load_chart, svg, timeline
+from pytest_meshcheck.report.formats import html, load_chart, seconds_chart, svg, timeline
 
 CUT = TriedAt(server="server-0", number=1, arrived=0.01, ended=0.1, ending=AttemptEnding.CUT)
 GOOD = TriedAt(server="server-0", number=2, arrived=0.12, answered=0.2, ended=0.2, ending=AttemptEnding.ANSWERED)
@@ -130,20 +130,28 @@ def test_a_load_without_losses_says_so() -> None:
 
 def test_every_policy_of_a_run_is_a_dot(make_result: Callable[..., Result]) -> None:
     histories = [History(policies={"Retry": (0.01, 0.1)}), History(policies={"Retry": (1.0,), "MutualTls": (0.02,)})]
-    found = effect_chart.collect([make_result("a/b", Verdict.CONFORMS, "r", history=one) for one in histories])
+    found = seconds_chart.to_effect([make_result("a/b", Verdict.CONFORMS, "r", history=one) for one in histories])
     assert found == {"Retry": [0.01, 0.1, 1.0], "MutualTls": [0.02]}
-    picture = effect_chart.draw(found)
+    picture = seconds_chart.draw(found, "From policy to effect")
     assert [one.get("cx") for one in parsed(picture).iter("circle")] == ["0.00%", "50.00%", "100.00%", "15.05%"]
     assert "Retry (3): median 100 ms, max 1.0 s" in picture
 
 
+def test_a_distribution_is_drawn_in_the_card_of_its_check(
+    make_report: Callable[..., Any], make_result: Callable[..., Result]
+) -> None:
+    history = History(distributions={"pause before retry 1": (0.025, 0.05, 0.1)})
+    page = html.render(make_report(make_result("retry/backoff", Verdict.CONFORMS, "r", history=history)))
+    assert "pause before retry 1 (3): median 50 ms, max 100 ms" in page
+
+
 def test_a_step_without_a_policy_is_no_row(make_result: Callable[..., Result]) -> None:
     history = History(policies={"Timeout": (0.01,), "": (0.0002,)})
-    assert effect_chart.collect([make_result("a/b", Verdict.CONFORMS, "r", history=history)]) == {"Timeout": [0.01]}
+    assert seconds_chart.to_effect([make_result("a/b", Verdict.CONFORMS, "r", history=history)]) == {"Timeout": [0.01]}
 
 
 def test_results_without_a_history_have_no_effects(make_result: Callable[..., Result]) -> None:
-    assert effect_chart.collect([make_result("a/b", Verdict.CONFORMS, "r")]) == {}
+    assert seconds_chart.to_effect([make_result("a/b", Verdict.CONFORMS, "r")]) == {}
 
 
 @pytest.mark.parametrize("last", [0.0, 0.001, 0.25, 1.0, 15.5, 119.0])

@@ -1,4 +1,4 @@
-"""The chart of the time from policy to effect: a row per kind of policy, a dot per application."""
+"""Charts of seconds: a row per kind, a dot per measurement, such as from each policy to its effect."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ FLOOR = 0.001
 """The left end of the logarithmic axis, in seconds; quicker ones are drawn here."""
 
 
-def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
+def to_effect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
     """The seconds until a policy was in effect, by kinds of policy in all checks; the commonest kind first.
 
     A step without a policy, which has no kind, is left out.
@@ -29,8 +29,8 @@ def collect(results: Iterable[Result]) -> Mapping[str, Sequence[float]]:
     return dict(sorted(found.items(), key=lambda one: -len(one[1])))
 
 
-def draw(found: Mapping[str, Sequence[float]]) -> Markup:
-    """The chart; at least one value is needed."""
+def draw(found: Mapping[str, Sequence[float]], description: str) -> Markup:
+    """The chart of seconds by kind; at least one value is needed."""
     every = [max(seconds, FLOOR) for several in found.values() for seconds in several]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)) - 1e-9)
     span = max(high - low, 1)
@@ -39,7 +39,7 @@ def draw(found: Mapping[str, Sequence[float]]) -> Markup:
     parts = [*svg.axis(marks, foot, 0)]
     for row, (kinds, several) in enumerate(found.items()):
         parts += _row(kinds, several, row * ROW, low, span)
-    return svg.picture("Seconds from applying a policy to its effect", foot + 22, parts)
+    return svg.picture(description, foot + 22, parts)
 
 
 def _row(kinds: str, several: Sequence[float], top: float, low: int, span: int) -> Iterator[Markup]:
