@@ -10,6 +10,7 @@ from pytest_meshcheck.suite import (
     Protocol,
     Timeout,
     Workload,
+    WorkloadSpec,
     check,
     control,
     converge,
@@ -27,11 +28,13 @@ CALLERS = {
     "h2c": ("http", {"protocol": Protocol.H2C}),
     "grpc": ("grpc", {}),
 }
-REFUSED, CUT = "refused", "cut"
-"""The application does not listen; it is slower than the limit of the request."""
+REFUSED, CUT, NONE_LEFT = "refused", "cut", "no-endpoint"
+"""The application does not listen; it is slower than the limit of the request; its service has no endpoint."""
 
-CASES = [(REFUSED, caller) for caller in CALLERS] + [(CUT, caller) for caller in CALLERS if caller != "grpc"]
-"""That of gRPC is a claim of its own: ``timeout/grpc-deadline-exceeded``."""
+CASES = [(fate, caller) for fate in (REFUSED, NONE_LEFT, CUT) for caller in CALLERS if (fate, caller) != (CUT, "grpc")]
+"""A gRPC call that is cut is a claim of its own: ``timeout/grpc-deadline-exceeded``."""
+
+ONLY_ENDPOINT = WorkloadSpec("blue", "only-endpoint", grace=10.0)
 
 
 async def refused(mesh: MeshUnderTest, client: Workload, server: Workload, caller: str) -> Exchange:
@@ -55,18 +58,37 @@ async def cut(mesh: MeshUnderTest, client: Workload, server: Workload, caller: s
         return await client.get(server, port, request_id=late, **how)
 
 
+async def to_no_endpoint(mesh: MeshUnderTest, client: Workload, _server: Workload, caller: str) -> Exchange:
+    """A request to a service whose only endpoint is about to end."""
+    port, how = CALLERS[caller]
+    async with mesh.deploy(ONLY_ENDPOINT) as deployed:
+        service = deployed.service
+        control(await client.get(service, port, **how), "with an endpoint").answered()
+        async with mesh.termination(service):
+            exchange, _ = await converge(
+                lambda: client.get(service, port, **how), lambda seen: not seen.served, mesh.tolerance, every=0.05
+            )
+    return exchange
+
+
 @pytest.mark.parametrize(("fate", "caller"), CASES)
 @check(MUST, "timeout.statuses")
 async def test_status_table(mesh: MeshUnderTest, client: Workload, server: Workload, fate: str, caller: str) -> None:
     """Where the data plane answers, an HTTP client gets the documented status, and a gRPC client its own.
 
-    It does so for an application that does not listen, and for one that is slower than the limit of the request.
+    It does so for an application that does not listen, for a service without endpoints, and for an application that is
+    slower than the limit of the request.
     """
     port, how = CALLERS[caller]
     documented = mesh.documented.timeout
     control(await client.get(server, port, **how)).answered()
-    exchange = await {REFUSED: refused, CUT: cut}[fate](mesh, client, server, caller)
+    exchange = await {REFUSED: refused, CUT: cut, NONE_LEFT: to_no_endpoint}[fate](mesh, client, server, caller)
+    http, grpc = {
+        REFUSED: ({documented.refused_status}, {documented.refused_grpc_status}),
+        CUT: ({documented.status}, {documented.grpc_status}),
+        NONE_LEFT: (documented.no_endpoint_statuses, documented.no_endpoint_grpc_statuses),
+    }[fate]
     if port == "grpc":
-        expect(exchange).answered_grpc(documented.refused_grpc_status)
+        expect(exchange).answered_grpc(grpc)
     else:
-        expect(exchange).answered(documented.refused_status if fate == REFUSED else documented.status)
+        expect(exchange).answered(http)

@@ -114,10 +114,12 @@ class ExchangeClaims(Claims[Exchange]):
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require_in_time(good, f"an answer with status {wanted}", described(self.seen), self._timing())
 
-    def answered_grpc(self, status: int) -> Exchange:
-        """The gRPC call ended with this status."""
-        good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status == status
-        return self.require_in_time(good, f"an answer with grpc-status {status}", described(self.seen), self._timing())
+    def answered_grpc(self, status: int | Collection[int]) -> Exchange:
+        """The gRPC call ended with this status, or with one of these."""
+        statuses = {status} if isinstance(status, int) else set(status)
+        good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status in statuses
+        wanted = " or ".join(str(code) for code in sorted(statuses))
+        return self.require_in_time(good, f"an answer with grpc-status {wanted}", described(self.seen), self._timing())
 
     def refused(self, forms: Collection[Form], *, arrived: tuple[Attempt, ...] = ()) -> Exchange:
         """It was refused in one of the documented forms, and none of it ``arrived`` at an application.

@@ -101,6 +101,8 @@ class TimeoutPromises(Promises):
         default: The limit of a request under no policy; None: there is none.
         refused_status: HTTP status where the application of an enrolled server does not listen.
         refused_grpc_status: gRPC status where it does not.
+        no_endpoint_statuses: HTTP statuses where the service of an enrolled server has no endpoint.
+        no_endpoint_grpc_statuses: The same of gRPC.
         caller_deadline: Whether a call is cut also at the deadline that a gRPC caller sends in ``grpc-timeout``.
         stream_idle: Seconds without a byte after which a data plane cuts a stream, or a request without an answer;
             None: it does not.
@@ -114,6 +116,8 @@ class TimeoutPromises(Promises):
     default: float | None = None
     refused_status: int = 503
     refused_grpc_status: int = 14
+    no_endpoint_statuses: frozenset[int] = frozenset({503})
+    no_endpoint_grpc_statuses: frozenset[int] = frozenset({14})
     caller_deadline: bool = False
     stream_idle: float | None = None
     idle: float | None = None

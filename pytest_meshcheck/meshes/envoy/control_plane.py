@@ -1,6 +1,6 @@
 """The state of the control plane, and the configuration that it implies for one sidecar."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,7 @@ class Snapshot:
         trust_domain: The mesh's trust domain.
         roots: The announced roots as PEM.
         members: Every running workload, in the mesh or not.
+        retired: The names of those that no service has as an endpoint any more.
         policies: The applied policies.
         endpoint: The address of a server's port for a client's sidecar: (client, server, port name) -> address.
     """
@@ -27,6 +28,7 @@ class Snapshot:
     trust_domain: str
     roots: bytes
     members: Sequence[Member]
+    retired: Collection[str]
     policies: PolicySet
     endpoint: Callable[[Member, Member, str], Address]
 
@@ -44,7 +46,8 @@ class Snapshot:
     def _outbounds(self, client: Member) -> Iterator[Outbound]:
         for servers, service in self._services:
             port = service.port.name
-            endpoints = tuple(self.endpoint(client, server, port) for server in servers)
+            remaining = (server for server in servers if str(server) not in self.retired)
+            endpoints = tuple(self.endpoint(client, server, port) for server in remaining)
             yield Outbound(service, client.outbound(servers[0], port), endpoints)
 
     @cached_property

@@ -96,6 +96,8 @@ DOCUMENTED = Documented(
             "idle": TIMEOUTS,
             "refused_status": RESPONSE_FLAGS,
             "refused_grpc_status": GRPC_MAPPING,
+            "no_endpoint_statuses": RESPONSE_FLAGS,
+            "no_endpoint_grpc_statuses": GRPC_MAPPING,
         },
     ),
     retry=RetryPromises(

@@ -282,7 +282,7 @@ class EnvoyMesh(Mesh):
         self.publish()
 
     async def retire(self, member: Member) -> None:
-        """Remove a workload from the configuration of the others, and have its sidecar drain, if it has one."""
+        """Have no service route to a workload any more, and its sidecar drain, if it has one."""
         self._retired.add(str(member))
         self.publish()
         if plane := self._planes.get(str(member)):
@@ -319,7 +319,8 @@ class EnvoyMesh(Mesh):
         return Snapshot(
             trust_domain=TRUST_DOMAIN,
             roots=self.authority.bundle(),
-            members=tuple(one for name, one in platform.members.items() if name not in self._retired),
+            members=tuple(platform.members.values()),
+            retired=frozenset(self._retired),
             policies=PolicySet(platform.resources.values()),
             endpoint=platform.endpoint_address,
         )

@@ -102,6 +102,7 @@ DOCUMENTED = Documented(
         default=None,
         refused_status=502,
         refused_grpc_status=14,
+        no_endpoint_statuses=frozenset({503, 504}),
         in_field=True,
         sources={
             "status": at.CUT,
@@ -113,6 +114,8 @@ DOCUMENTED = Documented(
             "refused_status": at.ERRORS,
             "refused_grpc_status": at.ERRORS,
             "in_field": at.TIMEOUTS,
+            "no_endpoint_statuses": at.OUTBOUND_ERRORS,
+            "no_endpoint_grpc_statuses": at.ERRORS,
         },
     ),
     retry=RetryPromises(

@@ -62,6 +62,12 @@ def later_calls_fail(_workload: str, resources: Resources) -> None:
     parts.script(LATER_CALLS_FAIL, *parts.outbound(resources))
 
 
+def no_endpoint_as_500(_workload: str, resources: Resources) -> None:
+    none_left = {"filter": {"response_flag_filter": {"flags": ["UH"]}}, "status_code": 500}
+    for manager in parts.managers(*parts.outbound(resources)):
+        manager["local_reply_config"] = {"mappers": [none_left]}
+
+
 def refused_as_500(_workload: str, resources: Resources) -> None:
     refused = {"filter": {"response_flag_filter": {"flags": ["UF"]}}, "status_code": 500}
     for manager in parts.managers(*parts.inbound(resources)):
@@ -121,6 +127,11 @@ DEFECTS = {
         "A connection that the application refuses is reported with another status than documented.",
         tuple(f"{STATUSES}[refused-{caller}]" for caller in ("http", "h2c", "grpc")),
         refused_as_500,
+    ),
+    "no-endpoint-as-500": Defect(
+        "A request to a service without endpoints is answered with another status than documented.",
+        tuple(f"{STATUSES}[no-endpoint-{caller}]" for caller in ("http", "h2c", "grpc")),
+        no_endpoint_as_500,
     ),
     "limits-from-300-ms": Defect(
         f"Limits below {FLOOR:g} seconds are taken for {FLOOR:g} seconds.",
