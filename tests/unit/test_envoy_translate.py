@@ -48,6 +48,7 @@ def config_of(of: WorkloadSpec, *policies: Policy) -> SidecarConfig:
         trust_domain="cluster.local",
         roots=b"ROOTS",
         members=members,
+        retired=(),
         policies=PolicySet(render(policy) for policy in policies),
         endpoint=lambda _client, server, port: server.data_plane(port),
     )
