@@ -19,6 +19,11 @@ UPGRADABLE = "upgradable"
 PROMISING = "other-promises"
 """A sound mesh that documents what the embedded one does not."""
 
+ENDS = ("-p", "tests.falsify.ends")
+"""All parameters of each check are run on the sound mesh by ``pytest`` alone."""
+
+FIRST_END = (*ENDS, "--first-end")
+
 GOING_ON = ("-p", "tests.falsify.going_on")
 """Checks go on after a failed clause, and the run names all that were tripped."""
 

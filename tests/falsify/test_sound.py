@@ -4,13 +4,9 @@ import pytest
 
 from pytest_meshcheck.checks.verdict import Verdict
 from tests import clocks
-from tests.falsify.judged import PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
+from tests.falsify.judged import ENDS, FIRST_END, PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import OF_OTHER_PROMISES, checks, of_upgrade
 
-ENDS = ("-p", "tests.falsify.ends")
-"""All parameters of each check are run on the sound mesh by ``pytest`` alone."""
-
-FIRST_END = (*ENDS, "--first-end")
 IMPATIENT = "--mesh-timeout-scale=0.3"
 """Nothing good is to be waited for."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck.checks.verdict import Verdict
-from tests.falsify.judged import SOUND_MESH, Run, Verdicts
+from tests.falsify.judged import FIRST_END, SOUND_MESH, Run, Verdicts
 from tests.falsify.stop_and_go import StopAndGo, itself, probes, sidecar_of
 from tests.falsify.table import SUITE
 
@@ -24,7 +24,10 @@ CHOSEN = (
     ("probes", f"slow-answer-is-cut or sees-the-cancellation or connection-refused or {RENEWALS}", probes, 0.4),
     ("sidecar", f"slow-answer-is-cut or covers-all-attempts or {RENEWALS}", sidecar_of("blue.server"), 0.9),
 )
-RUNS = [StopAndGo(Run(name, (SOUND_MESH,), ("-k", chosen)), what, offset) for name, chosen, what, offset in CHOSEN]
+RUNS = [
+    StopAndGo(Run(name, (SOUND_MESH,), ("-k", chosen, *FIRST_END)), what, offset)
+    for name, chosen, what, offset in CHOSEN
+]
 
 
 @pytest.fixture(scope="module")

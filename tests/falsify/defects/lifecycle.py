@@ -10,6 +10,7 @@ from tests.falsify.meshes.control_planes import (
 )
 from tests.falsify.meshes.restarts import (
     ClientsOpenWhileRestarting,
+    GoneBeforeCallersKnow,
     ReplacedAtOnce,
     ReplacedCold,
     ServersOpenWhileRestarting,
@@ -18,6 +19,7 @@ from tests.falsify.meshes.restarts import (
 SERVER_RESTART = "mtls/no-plaintext-while-data-plane-restarts"
 CLIENT_RESTART = "mtls/client-sends-no-plaintext-while-its-data-plane-restarts"
 DRAINS = "lifecycle/data-plane-restart-drains[at-once]"
+LEAVING = "lifecycle/leaving-endpoint-loses-nothing"
 OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
 RETURN = "lifecycle/policies-act-after-control-plane-outage"
 NEWCOMERS = "lifecycle/new-workload-fails-closed"
@@ -40,6 +42,11 @@ DEFECTS = {
         mesh=ReplacedAtOnce,
     ),
     "replaced-cold": Defect("A data plane is stopped before its successor is started.", (DRAINS,), mesh=ReplacedCold),
+    "gone-before-callers-know": Defect(
+        "The data plane of an endpoint that ends is gone before callers have stopped using it.",
+        (f"{LEAVING}[http]", f"{LEAVING}[grpc]"),
+        mesh=GoneBeforeCallersKnow,
+    ),
     "open-without-control-plane": Defect(
         "Servers take plaintext while the control plane is away.", (OUTAGE,), mesh=OpenWithoutControlPlane
     ),

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address
+from pytest_meshcheck.platforms.local.addresses import Member
 from tests.falsify.meshes.relays import relayed
 
 PORT = "http"
@@ -54,3 +55,12 @@ class ReplacedCold(EnvoyMesh):
     async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
         await self.restart_data_plane(workload)
         yield
+
+
+class GoneBeforeCallersKnow(EnvoyMesh):
+    """Cuts off the data plane of an endpoint that ends while callers still count on it."""
+
+    async def retire(self, member: Member) -> None:
+        await self._launcher.restart(self._planes[str(member)].sidecar)
+        await self.settled()
+        await super().retire(member)
