@@ -86,3 +86,5 @@ class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     loads: tuple[LoadLine, ...] = ()
     distributions: Mapping[str, tuple[float, ...]] = {}
     """By what was measured, the seconds of each time."""
+    spent: Mapping[str, float] = {}
+    """By what was waited for, the seconds; what happened at the same time counts once."""

@@ -9,6 +9,7 @@ import msgspec
 from pytest_meshcheck.checks.history import History, LoadLine, Mark, MarkKind, TimeLine, TriedAt
 from pytest_meshcheck.model.journal import BEGINS, DISTRIBUTION, ENDS, Entry
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome
+from pytest_meshcheck.report.spent import spent
 
 MARKED: Mapping[str, MarkKind] = {
     "rotation": MarkKind.ROTATION,
@@ -33,7 +34,13 @@ def history(entries: Sequence[Entry], request_id: str | None = None) -> History 
     loads = tuple(_loads(entries))
     about_load = loads and not request_id
     request = None if request_id is None or about_load else _time_line(entries, request_id)
-    found = History(request=request, policies=_policies(entries), loads=loads, distributions=_distributions(entries))
+    found = History(
+        request=request,
+        policies=_policies(entries),
+        loads=loads,
+        distributions=_distributions(entries),
+        spent=spent(entries),
+    )
     return msgspec.UNSET if found == History() else found
 
 

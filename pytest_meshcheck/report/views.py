@@ -210,6 +210,15 @@ def where(report: Report) -> list[str]:
     return [one for one in (report.platform, report.data_planes) if one]
 
 
+def waits(report: Report) -> dict[str, float]:
+    """The seconds of all checks by what they waited for, the most first; the rest comes last."""
+    found: Counter[str] = Counter()
+    for result in report.results:
+        found.update(result.history.spent if result.history else {})
+    rest = sum(result.seconds for result in report.results) - found.total()
+    return {**dict(found.most_common()), "other": max(rest, 0.0)} if found else {}
+
+
 def pulse(report: Report) -> str:
     """The longest stall of each kind of process in one line; empty if all were short."""
     stood = {kind: seconds for kind, seconds in (report.pulse or {}).items() if seconds >= NOTABLE}

@@ -294,7 +294,8 @@ class MeshUnderTest:
         """
         self.loop.insist()
         await self.policies.flush()
-        await self.rotations.rotate(what, lifetime)
+        with self.journal.action("rotating", str(what)):
+            await self.rotations.rotate(what, lifetime)
 
     async def tls_request(
         self, caller: Workload, server: Workload, credentials: Credentials | None, port: str = "http", **how: Any

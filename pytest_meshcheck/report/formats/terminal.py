@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.formats.verdicts import LOOKS, attention, worst
+from pytest_meshcheck.report.formats.words import duration
 from pytest_meshcheck.report.model import Change, Comparison, Report
 from pytest_meshcheck.report.unjudged import Group, grouped
 from pytest_meshcheck.report.views import (
@@ -20,6 +21,7 @@ from pytest_meshcheck.report.views import (
     plural,
     pulse,
     score,
+    waits,
 )
 
 Markup = dict[str, bool]
@@ -45,11 +47,16 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *_attention(report, home),
         *_contradictions(report),
         *(_baseline(report.baseline) if report.baseline else ()),
+        *([(f"waited for: {_waited(waited)}", PLAIN)] if (waited := waits(report)) else ()),
         *([(f"machine stalls: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
         *_verdict(report),
         (f"note: {LIMITS}", PLAIN),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),
     ]
+
+
+def _waited(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{what} {duration(number)}" for what, number in seconds.items())
 
 
 def _verdict(report: Report) -> Iterator[Line]:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_meshcheck.checks.history import Mark, MarkKind
 from pytest_meshcheck.meshes.canary import UpgradeBy
-from pytest_meshcheck.model.journal import Entry, Journal
+from pytest_meshcheck.model.journal import BEGINS, ENDS, Entry, Journal
 from pytest_meshcheck.model.observation import Attempt, Exchange, LoadOutcome, LoadSlice, Protocol, Spread
 from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending, Tls
 from pytest_meshcheck.report.history import history
@@ -99,7 +99,27 @@ def test_that_nothing_arrived_is_not_that_nobody_asked(asked: float, attempts: t
 
 
 def test_a_check_that_conforms_keeps_no_request() -> None:
-    assert history([Entry("exchange", BOTH, exchange("a"))]) is msgspec.UNSET
+    kept = history([Entry("exchange", BOTH, exchange("a"))])
+    assert kept
+    assert kept.request is None
+
+
+def test_a_check_without_traffic_keeps_nothing() -> None:
+    assert history([Entry("measured", "answers", 3)]) is msgspec.UNSET
+
+
+def test_what_happens_at_the_same_time_is_waited_for_once() -> None:
+    entries = [
+        Entry("in effect", "Retry", 1.0, 101.0),
+        Entry("rotating", "issuer", BEGINS, 102.0),
+        Entry("exchange", BOTH, exchange("a", ended=7.0), 103.0),  # 101 to 103
+        Entry("in effect", "Timeout", 0.5, 104.0),
+        Entry("rotating", "issuer", ENDS, 105.0),
+        Entry("load", BOTH, load(LoadSlice(sent=1), LoadSlice(sent=1)), 106.0),  # 104 to 106
+    ]
+    kept = history(entries)
+    assert kept
+    assert kept.spent == {"rotations, restarts and outages": 3.0, "policies to take effect": 1.0, "traffic": 2.0}
 
 
 def test_policies_keep_the_seconds_until_they_were_in_effect() -> None:
