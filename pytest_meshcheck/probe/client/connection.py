@@ -147,7 +147,7 @@ def refusal(error: OSError, host: str, port: int) -> Exception:
     said = os.strerror(error.errno) if error.errno else str(error)
     if error.errno == errno.ECONNREFUSED:
         return Ended(Ending.CONNECT_REFUSED, said)
-    if error.errno == errno.ECONNRESET:
+    if error.errno in (errno.ECONNRESET, errno.ENOTCONN):  # the latter after connect(2), once the peer has reset it
         return Ended(Ending.RESET, said)
     if error.errno in UNREACHABLE:
         return Ended(Ending.UNREACHABLE, said)
