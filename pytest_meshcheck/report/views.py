@@ -212,11 +212,16 @@ def where(report: Report) -> list[str]:
 
 def waits(report: Report) -> dict[str, float]:
     """The seconds of all checks by what they waited for, the most first; the rest comes last."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = {}
     for result in report.results:
-        found.update(result.history.spent if result.history else {})
-    rest = sum(result.seconds for result in report.results) - found.total()
-    return {**dict(found.most_common()), "other": max(rest, 0.0)} if found else {}
+        left = result.seconds
+        for what, seconds in (result.history.spent if result.history else {}).items():
+            counted = min(seconds, left)  # a request that was made ahead has taken longer than its check
+            found[what] = found.get(what, 0.0) + counted
+            left -= counted
+    most_first = dict(sorted(found.items(), key=lambda one: -one[1]))
+    rest = sum(result.seconds for result in report.results) - sum(found.values())
+    return {**most_first, "other": rest} if found else {}
 
 
 def pulse(report: Report) -> str:

@@ -5,7 +5,9 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.aliases import Alias
+from pytest_meshcheck.checks.history import History
 from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.report import views
 from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, old_ids, summary
 from pytest_meshcheck.report.formats import markdown
 from pytest_meshcheck.report.formats.badge import badge
@@ -208,3 +210,9 @@ def test_a_description_is_paragraphs_and_quotations() -> None:
         Block("Quoted sentence.", quoted=True),
         Block("Another.", quoted=True),
     ]
+
+
+def test_no_check_waits_for_longer_than_it_takes(make_report: MakeReport, make_result: MakeResult) -> None:
+    made_ahead = make_result("a/b", Verdict.CONFORMS, "r", seconds=0.5, history=History(spent={"traffic": 15.5}))
+    other = make_result("a/c", Verdict.CONFORMS, "r", seconds=2.0, history=History(spent={"traffic": 1.0}))
+    assert views.waits(make_report(made_ahead, other)) == {"traffic": 1.5, "other": 1.0}

@@ -38,6 +38,7 @@ class Launcher:
         sidecar.close()
         if sidecar.child is not None:
             await self.platform.discard(sidecar.child)
+            sidecar.forget_stream()
 
     async def restart(self, sidecar: Sidecar) -> None:
         """Kill the process of a sidecar, and start another one in its place."""

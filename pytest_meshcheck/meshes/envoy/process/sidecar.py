@@ -50,9 +50,8 @@ class Sidecar:
         return self._subscriber
 
     def runs_as(self, child: Child) -> None:
-        """Note a new process, which needs the whole configuration; a killed one may seem to have its stream still."""
+        """Note a new process, which needs the whole configuration."""
         self._admin.close()
-        self._subscriber.streams.pop(self.node, None)
         self._child = child
         self._end = asyncio.create_task(child.process.wait())
         self._end.add_done_callback(lambda _end: self._subscriber.progress.set())
@@ -102,6 +101,10 @@ class Sidecar:
     def close(self) -> None:
         """Close the administration connection; the platform stops the process."""
         self._admin.close()
+
+    def forget_stream(self) -> None:
+        """Forget the stream of a process that was killed: it ends later, and would seem to be that of the next one."""
+        self._subscriber.streams.pop(self.node, None)
 
     @property
     def _stream(self) -> Stream | None:
