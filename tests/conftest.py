@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-defect",
         action="store_true",
-        help="Plant all defects, look for clauses that none needs, and give meshes that are none more parameters; "
+        help="Plant all defects, look for clauses that none needs, and run more parameters on meshes that do nothing; "
         "by default each check sees one defect or a few.",
     )
 

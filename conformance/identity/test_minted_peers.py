@@ -85,14 +85,14 @@ async def test_minted_peer_cannot_claim_another(
         expect(mesh.identity_of(client) in received, f"the claimed identity in {header}").equals(False)
 
 
-def not_spoken(documented: Documented) -> str:
-    """Why a peer's own TLS is out of place on an opaque port, if the mesh documents that."""
+def not_terminated(documented: Documented) -> str:
+    """Why a peer cannot speak TLS on an opaque port, if the mesh documents that."""
     if documented.mtls.tls_on_opaque_ports:
         return ""
-    return f"TLS is not ended on opaque ports ({documented.mtls.source('tls_on_opaque_ports')})"
+    return f"TLS is not terminated on opaque ports ({documented.mtls.source('tls_on_opaque_ports')})"
 
 
-@needs(not_spoken)
+@needs(not_terminated)
 @pytest.mark.parametrize("said", OPAQUE)
 @check(
     MUST,

@@ -1,4 +1,4 @@
-"""An endpoint of a service ends while requests are under way."""
+"""An endpoint of a service terminates under load."""
 
 from contextlib import AsyncExitStack
 
@@ -18,17 +18,16 @@ from pytest_meshcheck.suite import (
 RATE = 40
 """Requests per second."""
 MEETING = 8
-"""Requests that have to arrive at either endpoint before one of them ends, and at the other one afterwards."""
+"""Requests at each endpoint before one of them terminates, and at the remaining one afterwards."""
 POOL = WorkloadSpec("blue", "rolled", calls=False, grace=30.0)
 
 
 @pytest.mark.parametrize("port", ["http", "grpc"])
 @check(MUST, "lifecycle.rollout")
 async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workload, port: str) -> None:
-    """While one of two endpoints of a service ends, no request to the service is lost, failed or executed twice.
+    """While one of two endpoints of a service terminates, no request is lost, failed or executed twice.
 
-    As in each step of a rolling update: the endpoint drains, and its application goes on to the end of its grace
-    period.
+    As in each step of a rolling update, the endpoint drains, and its application keeps serving for the grace period.
     """
     async with mesh.deploy(POOL, replicas=2) as pool, AsyncExitStack() as until_joined:
         staying, leaving = pool.endpoints
@@ -36,7 +35,7 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
             load.servers.append(leaving)
             for endpoint in pool.endpoints:
                 await more_arrive(endpoint, load, number=MEETING, within=2 * mesh.tolerance)
-            control(len(await leaving.attempts_of(load)), "requests at the endpoint before it ends").at_least(1)
+            control(len(await leaving.attempts_of(load)), "requests at the endpoint before it terminates").at_least(1)
             await until_joined.enter_async_context(mesh.termination(leaving))
             await more_arrive(staying, load, number=MEETING, within=2 * mesh.tolerance)
         expect(load.result).lost_nothing(2 * MEETING, mesh.tolerance)

@@ -28,10 +28,12 @@ CALLERS = {
     "h2c": ("http", {"protocol": Protocol.H2C}),
     "grpc": ("grpc", {}),
 }
-REFUSED, CUT, NONE_LEFT = "refused", "cut", "no-endpoint"
+REFUSED, CUT, NO_ENDPOINT = "refused", "cut", "no-endpoint"
 """The application does not listen; it is slower than the limit of the request; its service has no endpoint."""
 
-CASES = [(fate, caller) for fate in (REFUSED, NONE_LEFT, CUT) for caller in CALLERS if (fate, caller) != (CUT, "grpc")]
+CASES = [
+    (fate, caller) for fate in (REFUSED, NO_ENDPOINT, CUT) for caller in CALLERS if (fate, caller) != (CUT, "grpc")
+]
 """A gRPC call that is cut is a claim of its own: ``timeout/grpc-deadline-exceeded``."""
 
 ONLY_ENDPOINT = WorkloadSpec("blue", "only-endpoint", grace=10.0)
@@ -59,7 +61,7 @@ async def cut(mesh: MeshUnderTest, client: Workload, server: Workload, caller: s
 
 
 async def to_no_endpoint(mesh: MeshUnderTest, client: Workload, _server: Workload, caller: str) -> Exchange:
-    """A request to a service whose only endpoint is about to end."""
+    """A request to a service whose only endpoint terminates."""
     port, how = CALLERS[caller]
     async with mesh.deploy(ONLY_ENDPOINT) as deployed:
         service = deployed.service
@@ -82,11 +84,11 @@ async def test_status_table(mesh: MeshUnderTest, client: Workload, server: Workl
     port, how = CALLERS[caller]
     documented = mesh.documented.timeout
     control(await client.get(server, port, **how)).answered()
-    exchange = await {REFUSED: refused, CUT: cut, NONE_LEFT: to_no_endpoint}[fate](mesh, client, server, caller)
+    exchange = await {REFUSED: refused, CUT: cut, NO_ENDPOINT: to_no_endpoint}[fate](mesh, client, server, caller)
     http, grpc = {
         REFUSED: ({documented.refused_status}, {documented.refused_grpc_status}),
         CUT: ({documented.status}, {documented.grpc_status}),
-        NONE_LEFT: (documented.no_endpoint_statuses, documented.no_endpoint_grpc_statuses),
+        NO_ENDPOINT: (documented.no_endpoint_statuses, documented.no_endpoint_grpc_statuses),
     }[fate]
     if port == "grpc":
         expect(exchange).answered_grpc(grpc)

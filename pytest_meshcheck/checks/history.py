@@ -85,6 +85,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By kinds of policy, the seconds from applying them until every data plane was seen to apply them."""
     loads: tuple[LoadLine, ...] = ()
     distributions: Mapping[str, tuple[float, ...]] = {}
-    """By what was measured, the seconds of each time."""
+    """Durations in seconds, by name of the measurement."""
     spent: Mapping[str, float] = {}
-    """By what was waited for, the seconds; what happened at the same time counts once."""
+    """Seconds by kind of wait; time that several kinds share counts once."""

@@ -51,8 +51,8 @@ class MtlsPromises(Promises):
         upstream_refused_grpc_statuses: The same of gRPC.
         connects_early: Whether the application of an opaque port may see a connection, without a byte on it, for a peer
             that is refused.
-        tls_on_opaque_ports: Whether a peer may speak mutual TLS on an opaque port itself; elsewhere such connections
-            come in by a port of the data plane's own, with a protocol of the mesh's own in front.
+        tls_on_opaque_ports: Whether a data plane terminates mutual TLS on an opaque port itself; otherwise it does so
+            on a dedicated port, which peers address in a protocol of the mesh.
     """
 
     plaintext_refused_as: frozenset[Form]

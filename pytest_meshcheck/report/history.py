@@ -39,7 +39,7 @@ def history(entries: Sequence[Entry], request_id: str | None = None) -> History 
         policies=_policies(entries),
         loads=loads,
         distributions=_distributions(entries),
-        spent=spent(entries),
+        spent={what: round(seconds, DIGITS) for what, seconds in spent(entries).items() if round(seconds, DIGITS)},
     )
     return msgspec.UNSET if found == History() else found
 
@@ -127,7 +127,7 @@ def _outcomes(entry: Entry) -> Iterable[tuple[str, LoadOutcome]]:
 
 
 def _marks(entries: Iterable[Entry]) -> Iterator[tuple[float, MarkKind, str]]:
-    """What was done to the mesh, and the first handshakes with new certificates, by time."""
+    """Changes of the mesh, and the first handshakes with new certificates, by time."""
     shown: dict[str, str] = {}
     for entry in entries:
         if kind := MARKED.get(entry.kind):

@@ -1,4 +1,4 @@
-"""The seconds of a check by what it waited for, extracted from its journal."""
+"""Time accounting of a check: seconds by kind of wait, extracted from its journal."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -6,20 +6,15 @@ from pytest_meshcheck.model.journal import BEGINS, ENDS, Entry
 from pytest_meshcheck.model.observation import Exchange, LoadOutcome
 
 Interval = tuple[float, float]
-"""From when until when, in seconds since the epoch by the clock of the run."""
+"""Begin and end, in seconds since the epoch by the clock of the run."""
 
 CHANGES = "rotations, restarts and outages"
 POLICIES = "policies to take effect"
 TRAFFIC = "traffic"
 
-ACTIONS = ("rotating", "upgrade step", "disruption", "restart")
-"""The kinds of entries that begin and end a change of the mesh."""
-
-DIGITS = 4
-
 
 def spent(entries: Iterable[Entry]) -> Mapping[str, float]:
-    """The seconds by what was waited for; what happened at the same time counts once, in this order."""
+    """Seconds by kind of wait; time that several kinds share counts for the first of them."""
     found = list(entries)
     kinds = {CHANGES: _changes(found), POLICIES: _policies(found), TRAFFIC: _traffic(found)}
     seconds: dict[str, float] = {}
@@ -27,8 +22,7 @@ def spent(entries: Iterable[Entry]) -> Mapping[str, float]:
     for kind, intervals in kinds.items():
         before = covered(so_far)
         so_far += intervals
-        if more := round(covered(so_far) - before, DIGITS):
-            seconds[kind] = more
+        seconds[kind] = covered(so_far) - before
     return seconds
 
 
@@ -45,7 +39,7 @@ def _changes(entries: Iterable[Entry]) -> Iterator[Interval]:
     begun: dict[tuple[str, str], float] = {}
     for entry in entries:
         action = entry.kind, entry.subject
-        if entry.kind in ACTIONS and entry.observation == BEGINS:
+        if entry.observation == BEGINS:
             begun[action] = entry.wall
         elif entry.observation == ENDS and action in begun:
             yield begun.pop(action), entry.wall

@@ -25,7 +25,7 @@ NOTABLE = 0.5
 
 @dataclass(frozen=True)
 class Score:
-    """The number of conclusive checks that conform; if some are not conclusive, the number of those that are.
+    """Conforming checks out of the conclusive ones; conclusive checks out of the selected ones if some are not.
 
     Unsupported checks are not counted.
     """
@@ -211,7 +211,7 @@ def where(report: Report) -> list[str]:
 
 
 def waits(report: Report) -> dict[str, float]:
-    """The seconds of all checks by what they waited for, the most first; the rest comes last."""
+    """Seconds of all checks by kind of wait, longest first, then the remainder."""
     found: dict[str, float] = {}
     for result in report.results:
         left = result.seconds

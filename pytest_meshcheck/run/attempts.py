@@ -21,7 +21,7 @@ PHASES: dict[Verdict, Literal["setup", "call"]] = {Verdict.INCONCLUSIVE: "setup"
 """The phase in which pytest reports each outcome, if not the call: failures outside the call are errors."""
 
 SAID = re.compile(r"\s*\([\w-]+ in attempts? \d+(?: and \d+)* of \d+[^()]*\)$")
-"""The end of a message that tells the attempts apart."""
+"""The suffix of a message that lists the verdicts of the attempts."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,13 @@ class Attempts:
     def begin(self) -> None:
         """Begin an attempt; evidence of an earlier run is removed, that of the first attempt moves to make room."""
         self.begun += 1
+        if self.continued and self.begun == 1:
+            self._earlier = len(list(self.folder.glob("attempt-*"))) or int(self.folder.is_dir())
+        number = self.begun + self._earlier
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            if self.begun == 1 and not self.continued:
+            if number == 1:
                 shutil.rmtree(self.folder)
-            elif self.begun == 1:
-                self._earlier = len(list(self.folder.glob("attempt-*"))) or int(self.folder.is_dir())
-            if self.begun + self._earlier == 2:
+            if number == 2:
                 aside = self.folder.rename(self.folder.with_name(f".{self.folder.name}"))
                 self.folder.mkdir()
                 aside.rename(self.folder / "attempt-1")

@@ -54,13 +54,13 @@ def mesh_of(item: pytest.Item) -> MeshName | None:
 
 
 def parameters_of(item: pytest.Function) -> str:
-    """The id of an item's parameters, mesh included; the same for all items that pytest-repeat makes of one."""
+    """The id of an item's parameters, mesh included; repetitions of pytest-repeat share it."""
     identifier: str = item.callspec.id
     return identifier.rsplit("-", 2)[0] if repetition_of(item) else identifier
 
 
 def repetition_of(item: pytest.Item) -> int:
-    """The number of an item among those that pytest-repeat makes of one, from 1; 0 if it is the only one."""
+    """The ordinal of an item among the repetitions of pytest-repeat, from 1; 0 without repetitions."""
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     number = params.get(REPETITION)
     return number + 1 if isinstance(number, int) else 0

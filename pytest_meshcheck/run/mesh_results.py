@@ -35,6 +35,6 @@ class MeshResults:
         return {**(self.earlier.requirements if self.earlier else {}), **self.requirements}
 
     def go_on_from(self, earlier: Report) -> None:
-        """Add the results of an earlier run."""
+        """Merge the results of the earlier run that this one continues."""
         self.earlier = earlier
         self.results = with_earlier(earlier.results, self.results)

@@ -161,7 +161,7 @@ class MeshUnderTest:
         self.journal.add("measured", name, value)
 
     def measure_distribution(self, name: str, seconds: Sequence[float]) -> None:
-        """Record measurements of the same in seconds, which the report plots; at least one."""
+        """Record durations in seconds, at least one, as a distribution, which the report plots."""
         figures = " / ".join(f"{one * 1000:.0f}" for one in (min(seconds), statistics.median(seconds), max(seconds)))
         self.measured[f"{name} (ms), least / median / most of {len(seconds)}"] = figures
         self.journal.add(DISTRIBUTION, name, tuple(seconds))

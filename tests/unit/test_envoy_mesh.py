@@ -22,6 +22,7 @@ from pytest_meshcheck.model.pki import parsed_chain
 from pytest_meshcheck.model.policy import Mode, MutualTls, Policy, Retry, Timeout
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
+from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.protocol.messages import (
     Answer,
@@ -451,6 +452,24 @@ async def test_a_restart_ends_when_the_new_sidecar_has_its_configuration(rig: Ri
     for _ in range(3):
         await rig.mesh.restart_data_plane(server)
         assert (await outsider.get(server)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_a_sidecar_may_open_its_stream_before_its_start_is_noticed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = rig.platform.spawn
+
+    async def noticed_late(name: str, *args: Any, **how: Any) -> Child:
+        child = await spawn(name, *args, **how)
+        subscriber = rig.mesh._planes[name.removeprefix("sidecar of ")].sidecar.subscriber
+        while not subscriber.streams:
+            await subscriber.progress.wait()
+        return child
+
+    monkeypatch.setattr(rig.platform, "spawn", noticed_late)
+    client, server = await rig.start(CLIENT, SERVER)
+    assert (await client.get(server)).status == 200
 
 
 @pytest.mark.asyncio

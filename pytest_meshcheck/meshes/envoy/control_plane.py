@@ -20,7 +20,7 @@ class Snapshot:
         trust_domain: The mesh's trust domain.
         roots: The announced roots as PEM.
         members: Every running workload, in the mesh or not.
-        retired: The names of those that no service has as an endpoint any more.
+        retired: The names of members that are withdrawn from the endpoints of their services.
         policies: The applied policies.
         endpoint: The address of a server's port for a client's sidecar: (client, server, port name) -> address.
     """

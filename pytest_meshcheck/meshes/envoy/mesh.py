@@ -41,7 +41,7 @@ TRUST_DOMAIN = "cluster.local"
 PATIENCE = 10.0
 """The time limit in seconds for a sidecar to accept a publication, before the timeout scale."""
 
-ISSUED_ANEW = (Rotation.LEAF, Rotation.ISSUER, Rotation.ISSUER_CERTIFICATE, Rotation.ROOT_SWITCH)
+REISSUING = (Rotation.LEAF, Rotation.ISSUER, Rotation.ISSUER_CERTIFICATE, Rotation.ROOT_SWITCH)
 """The steps after which every workload gets a new certificate."""
 
 PublishHook = Callable[[str, Resources], Resources | None]
@@ -205,7 +205,7 @@ class EnvoyMesh(Mesh):
     async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
         """Begin a rotation."""
         rotate_authority(self.authority, what, lifetime)
-        if what in ISSUED_ANEW:
+        if what in REISSUING:
             for plane in self._planes.values():
                 plane.certificate.renew()
         self.publish()
@@ -282,7 +282,7 @@ class EnvoyMesh(Mesh):
         self.publish()
 
     async def retire(self, member: Member) -> None:
-        """Have no service route to a workload any more, and its sidecar drain, if it has one."""
+        """Withdraw a workload from the endpoints of its service, and drain its sidecar, if it has one."""
         self._retired.add(str(member))
         self.publish()
         if plane := self._planes.get(str(member)):

@@ -9,10 +9,9 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.probe.agent.control_session import ControlSession
+from pytest_meshcheck.probe.process.pipes import READ_AHEAD
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
 from pytest_meshcheck.probe.protocol.messages import Hello, Welcome
-
-STREAM_LIMIT = 1 << 20
 
 
 async def serve(path: Path, drain: float) -> None:
@@ -25,7 +24,7 @@ async def serve(path: Path, drain: float) -> None:
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     endpoint = Endpoint()
-    server = await asyncio.start_unix_server(endpoint.accept, path, limit=STREAM_LIMIT)
+    server = await asyncio.start_unix_server(endpoint.accept, path, limit=READ_AHEAD)
     async with server:
         await terminated.wait()
         await asyncio.sleep(drain)

@@ -22,7 +22,7 @@ REPORT = struct.Struct("!i")
 DESCRIPTORS = 4
 
 PRELOADED = ("client.http1", "server.http1", "server.http2")
-"""Modules that nearly every probe loads later; not those of gRPC, whose threads a fork would lack."""
+"""Modules that nearly every probe imports later, except for gRPC's: a fork does not inherit their threads."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ForkServer:
         return False
 
     def _leave(self, life: int) -> None:
-        """Close in a probe what is the server's."""
+        """Close the descriptors of the server in a probe."""
         self._requests.close()
         _close([life, *self._forks, *(fork.reports for fork in self._forks.values())])
 

@@ -3,14 +3,14 @@
 import asyncio
 from typing import BinaryIO
 
-LIMIT = 1 << 20
-"""Bytes that are read ahead at most."""
+READ_AHEAD = 1 << 20
+"""The maximum number of bytes that a stream of commands or replies reads ahead."""
 
 
 async def streams(incoming: BinaryIO, outgoing: BinaryIO) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """What reads one pipe and what writes to the other; they close them."""
+    """A reader of one pipe and a writer to the other, which close them."""
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=LIMIT)
+    reader = asyncio.StreamReader(limit=READ_AHEAD)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), incoming)
     transport, closing = await loop.connect_write_pipe(
         lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), outgoing

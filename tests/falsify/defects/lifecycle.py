@@ -43,7 +43,7 @@ DEFECTS = {
     ),
     "replaced-cold": Defect("A data plane is stopped before its successor is started.", (DRAINS,), mesh=ReplacedCold),
     "gone-before-callers-know": Defect(
-        "The data plane of an endpoint that ends is gone before callers have stopped using it.",
+        "The data plane of a terminating endpoint is gone before callers have stopped using it.",
         (f"{LEAVING}[http]", f"{LEAVING}[grpc]"),
         mesh=GoneBeforeCallersKnow,
     ),

@@ -58,7 +58,7 @@ class ReplacedCold(EnvoyMesh):
 
 
 class GoneBeforeCallersKnow(EnvoyMesh):
-    """Cuts off the data plane of an endpoint that ends while callers still count on it."""
+    """Cuts the connections of a terminating endpoint while callers still use it."""
 
     async def retire(self, member: Member) -> None:
         await self._launcher.restart(self._planes[str(member)].sidecar)

@@ -103,7 +103,7 @@ class Sidecar:
         self._admin.close()
 
     def forget_stream(self) -> None:
-        """Forget the stream of a process that was killed: it ends later, and would seem to be that of the next one."""
+        """Drop the stream of a killed process, which ends later, and would be taken for its successor's."""
         self._subscriber.streams.pop(self.node, None)
 
     @property
