@@ -1,5 +1,7 @@
 """The control plane is away, and comes back."""
 
+import pytest
+
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
@@ -14,6 +16,7 @@ from pytest_meshcheck.suite import (
     control,
     expect,
     more_arrive,
+    slow,
 )
 
 RATE = 50
@@ -102,3 +105,23 @@ async def test_new_workload_fails_closed(mesh: MeshUnderTest, client: Workload, 
             refused = await outsider.get(newcomer.service)
             arrived = await newcomer.service.attempts(refused)
             expect(refused, "plaintext afterwards").refused(mesh.refusals.plaintext, arrived=arrived)
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(50, marks=slow)])
+@check(
+    MUST,
+    "lifecycle.ready",
+    proves={Capability.CONTROL_PLANE_OUTAGE},
+    uses={Capability.STRICT_MTLS},
+    disruptive=True,
+)
+async def test_ready_means_ready(mesh: MeshUnderTest, client: Workload, outsider: Workload, times: int) -> None:
+    """A workload that starts as soon as the control plane is ready again refuses plaintext, and serves members."""
+    spec = WorkloadSpec("blue", "prompt", calls=False)
+    async with mesh.policy(MutualTls(WorkloadSpec(client.namespace, spec.name), Mode.STRICT)):
+        for number in range(times):
+            async with mesh.disruptions.control_plane_return(), mesh.deploy(spec) as deployed:
+                refused = await outsider.get(deployed.service)
+                arrived = await deployed.service.attempts(refused)
+                expect(refused, f"plaintext, time {number + 1}").refused(mesh.refusals.plaintext, arrived=arrived)
+                expect(await client.get(deployed.service), "a member's request").answered()

@@ -1,4 +1,4 @@
-"""An endpoint of a service terminates under load."""
+"""A workload terminates under load: an endpoint of a service, and a client."""
 
 from contextlib import AsyncExitStack
 
@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     control,
     expect,
     more_arrive,
+    slow,
 )
 
 RATE = 40
@@ -20,6 +21,9 @@ RATE = 40
 MEETING = 8
 """Requests at each endpoint before one of them terminates, and at the remaining one afterwards."""
 POOL = WorkloadSpec("blue", "rolled", calls=False, grace=30.0)
+CALLER = WorkloadSpec("blue", "signing-off", grace=60.0)
+BEYOND_DRAINS = 12 * RATE
+"""Requests that take longer than data planes drain by default: 5 s in Istio."""
 
 
 @pytest.mark.parametrize("port", ["http", "grpc"])
@@ -39,3 +43,22 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
             await until_joined.enter_async_context(mesh.termination(leaving))
             await more_arrive(staying, load, number=MEETING, within=2 * mesh.tolerance)
         expect(load.result).lost_nothing(2 * MEETING, mesh.tolerance)
+
+
+@pytest.mark.parametrize(
+    "calls", [pytest.param(MEETING, id="at-once"), pytest.param(BEYOND_DRAINS, id="12-s", marks=slow)]
+)
+@pytest.mark.parametrize("port", ["http", "grpc"])
+@check(MUST, "lifecycle.shutdown")
+async def test_terminating_client_loses_nothing(mesh: MeshUnderTest, server: Workload, port: str, calls: int) -> None:
+    """While a client terminates, its requests are served as before: it signs off, or hands over what it has.
+
+    It calls a service before it is asked to end, and throughout its grace period.
+    """
+    async with mesh.deploy(CALLER) as deployed, AsyncExitStack() as until_joined:
+        leaving = deployed.service
+        async with leaving.load(server, RATE, port) as load:
+            await more_arrive(server, load, number=MEETING, within=2 * mesh.tolerance)
+            await until_joined.enter_async_context(mesh.termination(leaving))
+            await more_arrive(server, load, number=calls, within=2 * calls / RATE + 2 * mesh.tolerance)
+        expect(load.result).lost_nothing(MEETING + calls, mesh.tolerance)

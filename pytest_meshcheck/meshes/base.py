@@ -2,8 +2,8 @@
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -248,6 +248,19 @@ class Mesh(ABC):
             Unsupported: The control plane cannot be stopped.
         """
         raise self._unsupported(Capability.CONTROL_PLANE_OUTAGE)
+
+    @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        """Stop the control plane and start it again; the block begins once it reports that it is ready.
+
+        An adapter whose ``control_plane_outage`` ends with more than that report overrides this.
+
+        Raises:
+            Unsupported: The control plane cannot be stopped.
+        """
+        async with self.control_plane_outage():
+            pass
+        yield
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and wait until it works again.

@@ -67,6 +67,22 @@ class Disruptions:
         return self._outage("outage of the control plane", self.adapter.control_plane_outage)
 
     @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        """Stop the control plane and start it again; the block runs as soon as it reports that it is ready.
+
+        Data planes may not follow it yet; that is waited for at the end of the block.
+
+        Raises:
+            Unsupported: The control plane cannot be stopped.
+            Inconclusive: It does not come back.
+        """
+        try:
+            async with self._during("return of the control plane", self.adapter.control_plane_return):
+                yield
+        finally:
+            await self.reconnection.wait()
+
+    @asynccontextmanager
     async def authority_files(self, files: AuthorityFiles) -> AsyncIterator[str]:
         """The control plane is given these files of an authority while the block runs, and then those that it had.
 

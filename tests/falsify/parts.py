@@ -120,6 +120,13 @@ def inbound_hosts(resources: Resources) -> list[Part]:
     ]
 
 
+def answer_itself(host: Part) -> None:
+    """Have a data plane answer every request for a virtual host with 503."""
+    for route in host["routes"]:
+        del route["route"]
+        route["direct_response"] = {"status": 503}
+
+
 def retry_policies(resources: Resources) -> list[Part]:
     """The retry policies that are in force."""
     return [action["retry_policy"] for action in actions(resources) if "retry_policy" in action]

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.kubernetes.authority_input import new_complaint
-from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh
 from pytest_meshcheck.meshes.kubernetes.outages import scale_back, scaled_to_zero
+from pytest_meshcheck.meshes.kubernetes.readiness import rolled_out
 from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest, Platform
@@ -84,6 +85,21 @@ class ControlledMesh(HelmMesh):
     def control_plane_outage(self) -> AbstractAsyncContextManager[None]:
         """Scale the control plane to zero while the block runs, and wait until the mesh is ready again."""
         return self._outage(self.control_plane_deployments)
+
+    @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        """Scale the control plane to zero and back; the block begins once its deployments are available.
+
+        Unlike at the end of an outage, nobody has seen yet that the webhook works.
+        """
+        api, names = await self.platform.api(), self.control_plane_deployments
+        try:
+            async with scaled_to_zero(api, self.namespace, names, self.scale):
+                pass
+            await rolled_out(api, self.namespace, names, INSTALLED_WITHIN * self.scale)
+            yield
+        finally:
+            await self.ready(api)
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the sidecar of a workload on its node, and wait until the kubelet has restarted it."""

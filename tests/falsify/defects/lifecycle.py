@@ -1,11 +1,13 @@
 """Outages, restarts and changes at the cost of the traffic, or of what protects it."""
 
-from tests.falsify.defect import Defect
+from tests.falsify import parts
+from tests.falsify.defect import Defect, Resources
 from tests.falsify.meshes.control_planes import (
     DeafAfterOutage,
     Flapping,
     NewcomersWithoutSidecar,
     OpenWithoutControlPlane,
+    ReadyTooEarly,
     RestartedWithControlPlane,
 )
 from tests.falsify.meshes.restarts import (
@@ -20,10 +22,22 @@ SERVER_RESTART = "mtls/no-plaintext-while-data-plane-restarts"
 CLIENT_RESTART = "mtls/client-sends-no-plaintext-while-its-data-plane-restarts"
 DRAINS = "lifecycle/data-plane-restart-drains[at-once]"
 LEAVING = "lifecycle/leaving-endpoint-loses-nothing"
+SIGNING_OFF = "lifecycle/terminating-client-loses-nothing"
+READY = "lifecycle/ready-means-ready[1]"
 OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
 RETURN = "lifecycle/policies-act-after-control-plane-outage"
 NEWCOMERS = "lifecycle/new-workload-fails-closed"
 POLICY_CHANGE = "lifecycle/policy-change-loses-nothing"
+
+PORTS = ("http", "grpc")
+
+
+def newcomer_without_route(workload: str, resources: Resources) -> None:
+    """The requests of members end at the data plane of a workload that started as the control plane came back."""
+    if workload == "blue/prompt":
+        for host in parts.inbound_hosts(resources):
+            parts.answer_itself(host)
+
 
 DEFECTS = {
     "servers-open-while-restarting": Defect(
@@ -43,8 +57,8 @@ DEFECTS = {
     ),
     "replaced-cold": Defect("A data plane is stopped before its successor is started.", (DRAINS,), mesh=ReplacedCold),
     "gone-before-callers-know": Defect(
-        "The data plane of a terminating endpoint is gone before callers have stopped using it.",
-        (f"{LEAVING}[http]", f"{LEAVING}[grpc]"),
+        "The data plane of a terminating workload is gone before callers have stopped using it, or itself has.",
+        tuple(f"{LEAVING}[{port}]" for port in PORTS) + tuple(f"{SIGNING_OFF}[{port}-at-once]" for port in PORTS),
         mesh=GoneBeforeCallersKnow,
     ),
     "open-without-control-plane": Defect(
@@ -60,6 +74,16 @@ DEFECTS = {
         "A workload that starts while the control plane is away has no data plane, and takes what comes.",
         (NEWCOMERS,),
         mesh=NewcomersWithoutSidecar,
+    ),
+    "ready-too-early": Defect(
+        "The control plane reports that it is ready while workloads still start without a data plane.",
+        (READY,),
+        mesh=ReadyTooEarly,
+    ),
+    "newcomer-without-route": Defect(
+        "A workload that starts as the control plane comes back has a data plane that leads nowhere.",
+        (READY,),
+        newcomer_without_route,
     ),
     "flapping": Defect("Every change of a policy has requests refused for a moment.", (POLICY_CHANGE,), mesh=Flapping),
 }

@@ -117,14 +117,25 @@ class NewcomersWithoutSidecar(EnvoyMesh):
                 self._is_away = False
 
 
+class ReadyTooEarly(NewcomersWithoutSidecar):
+    """Reports that its control plane is ready while workloads still start without a data plane."""
+
+    @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        async with super().control_plane_return():
+            self._is_away = True
+            try:
+                yield
+            finally:
+                self._is_away = False
+
+
 class Flapping(Changing):
     """Answers every request itself for a moment whenever a policy changes."""
 
     def alter(self, resources: Resources) -> None:
         for host in parts.inbound_hosts(resources):
-            for route in host["routes"]:
-                del route["route"]
-                route["direct_response"] = {"status": 503}
+            parts.answer_itself(host)
 
     async def changed(self) -> None:
         await self.turn(off=True)
