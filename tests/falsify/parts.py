@@ -120,9 +120,9 @@ def inbound_hosts(resources: Resources) -> list[Part]:
     ]
 
 
-def answer_itself(host: Part) -> None:
-    """Have a data plane answer every request for a virtual host with 503."""
-    for route in host["routes"]:
+def answer_itself(*routes: Part) -> None:
+    """Have a data plane answer every request on these routes with 503."""
+    for route in routes:
         del route["route"]
         route["direct_response"] = {"status": 503}
 

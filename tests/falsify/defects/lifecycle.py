@@ -9,6 +9,7 @@ from tests.falsify.meshes.control_planes import (
     OpenWithoutControlPlane,
     ReadyTooEarly,
     RestartedWithControlPlane,
+    RootOfItsOwn,
 )
 from tests.falsify.meshes.restarts import (
     ClientsOpenWhileRestarting,
@@ -24,19 +25,25 @@ DRAINS = "lifecycle/data-plane-restart-drains[at-once]"
 LEAVING = "lifecycle/leaving-endpoint-loses-nothing"
 SIGNING_OFF = "lifecycle/terminating-client-loses-nothing"
 READY = "lifecycle/ready-means-ready[1]"
+REPLICAS = "rotation/every-replica-issues-one-bundle"
 OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
 RETURN = "lifecycle/policies-act-after-control-plane-outage"
 NEWCOMERS = "lifecycle/new-workload-fails-closed"
 POLICY_CHANGE = "lifecycle/policy-change-loses-nothing"
 
 PORTS = ("http", "grpc")
+NEWCOMERS_AFTER_RETURN = ("blue/prompt", "blue/of-replica")
 
 
 def newcomer_without_route(workload: str, resources: Resources) -> None:
-    """The requests of members end at the data plane of a workload that started as the control plane came back."""
-    if workload == "blue/prompt":
+    if workload in NEWCOMERS_AFTER_RETURN:
         for host in parts.inbound_hosts(resources):
-            parts.answer_itself(host)
+            parts.answer_itself(*host["routes"])
+
+
+def newcomer_turned_away(workload: str, resources: Resources) -> None:
+    if workload in NEWCOMERS_AFTER_RETURN:
+        parts.answer_itself(*(route for _, route in parts.outbound_routes(resources)))
 
 
 DEFECTS = {
@@ -82,8 +89,18 @@ DEFECTS = {
     ),
     "newcomer-without-route": Defect(
         "A workload that starts as the control plane comes back has a data plane that leads nowhere.",
-        (READY,),
+        (READY, REPLICAS),
         newcomer_without_route,
+    ),
+    "newcomer-turned-away": Defect(
+        "The requests of a workload that started as the control plane came back are refused.",
+        (REPLICAS,),
+        newcomer_turned_away,
+    ),
+    "root-of-its-own": Defect(
+        "A control plane that is started anew issues under a root of its own, and announces that as well.",
+        (REPLICAS,),
+        mesh=RootOfItsOwn,
     ),
     "flapping": Defect("Every change of a policy has requests refused for a moment.", (POLICY_CHANGE,), mesh=Flapping),
 }

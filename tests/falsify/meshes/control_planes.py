@@ -130,12 +130,26 @@ class ReadyTooEarly(NewcomersWithoutSidecar):
                 self._is_away = False
 
 
+class RootOfItsOwn(EnvoyMesh):
+    """Issues under another root once the control plane has been started anew, and announces both."""
+
+    @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        async with super().control_plane_return():
+            self.authority.add_root()
+            self.authority.switch_root()
+            self.publish()
+            await self.settled()
+            yield
+        self.authority.drop_root()
+
+
 class Flapping(Changing):
     """Answers every request itself for a moment whenever a policy changes."""
 
     def alter(self, resources: Resources) -> None:
         for host in parts.inbound_hosts(resources):
-            parts.answer_itself(host)
+            parts.answer_itself(*host["routes"])
 
     async def changed(self) -> None:
         await self.turn(off=True)

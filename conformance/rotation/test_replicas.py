@@ -1,0 +1,50 @@
+"""Control planes that are started anew, and issue certificates as those before them did."""
+
+from collections.abc import Sequence
+
+from cryptography import x509
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    Workload,
+    WorkloadSpec,
+    check,
+    expect,
+)
+
+NEWCOMER = WorkloadSpec("blue", "of-replica")
+
+
+def anchor(chain: Sequence[x509.Certificate]) -> tuple[str, str]:
+    """The root above a served chain: its name, and the identifier of its key if the chain has that."""
+    last = chain[-1]
+    try:
+        key = last.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier or b""
+    except x509.ExtensionNotFound:
+        key = b""
+    return last.issuer.rfc4514_string(), key.hex()
+
+
+@check(
+    MUST,
+    "rotation.replicas",
+    proves={Capability.CONTROL_PLANE_OUTAGE},
+    uses={Capability.MTLS},
+    disruptive=True,
+)
+async def test_every_replica_issues_one_bundle(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """Certificates of a control plane that was started anew lead to the root of those of its predecessor.
+
+    A workload starts under the new replica. It is served by one that started before, and serves one.
+    """
+    before = anchor(await mesh.served_chain(outsider, server))
+    async with mesh.disruptions.control_plane_return(), mesh.deploy(NEWCOMER) as deployed:
+        newcomer = deployed.service
+        after = anchor(await mesh.served_chain(outsider, newcomer))
+        expect(after, "the root above a certificate of the new replica").equals(before)
+        expect(await client.get(newcomer), "a request to the newcomer").answered()
+        expect(await newcomer.get(server), "a request of the newcomer").answered()
