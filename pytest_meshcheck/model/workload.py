@@ -13,6 +13,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.policy import Named
+from pytest_meshcheck.model.polls import Polls
 from pytest_meshcheck.model.workload_spec import Address, Resolver, Via, WorkloadSpec
 from pytest_meshcheck.probe.controller import Probe, ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
@@ -65,6 +66,7 @@ class Workload:
             attributed to that request.
         before_call: Awaited before each call for a check, except for handshakes without a certificate, and before the
             workload stops serving.
+        polls: The polls that involve it.
         unreached: The data plane and the workload that it did not come to reach when this one started; empty if all
             reached each other.
     """
@@ -78,6 +80,7 @@ class Workload:
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     before_call: BeforeCall = field(default=no_wait, compare=False, repr=False)
+    polls: Polls = field(default_factory=Polls, compare=False, repr=False)
     unreached: str = ""
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.policy import Mode, MutualTls
-from pytest_meshcheck.testbed.convergence.conditions import admission, unmet
+from pytest_meshcheck.testbed.convergence.conditions import admission, connectivity, unmet
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
 from pytest_meshcheck.testbed.workloads import Stage
 
@@ -27,19 +27,25 @@ class Reconnection:
     scale: float
 
     async def wait(self) -> None:
-        """Wait until all data planes follow, or the documented time is over; the checks show which do not.
+        """Wait until all data planes follow, and serve, or the documented time is over; the checks show which do not.
 
-        Until then policies would act later than documented for a mesh whose control plane was there all the time.
+        Until then policies would act later than documented for a mesh whose control plane was there all the time, and
+        certificates that have expired meanwhile are refused.
         """
         documented = self.adapter.documented
-        if not documented.needs_polling or not self.adapter.claim(Capability.STRICT_MTLS).supported:
+        if not documented.needs_polling:
             return
+        await unmet(connectivity(self.stage.running), documented.outage.heals_within, self.scale)
+        if self.adapter.claim(Capability.STRICT_MTLS).supported:
+            await self._follow()
+
+    async def _follow(self) -> None:
         outsider = await self.stage.workload("outsider")
         strict = [MutualTls(server, Mode.STRICT) for server in self.stage.enrolled]
         conditions = admission(strict, outsider, self.stage.running)
         before = await self.policies.apply(strict)
         try:
-            await unmet(conditions, documented.outage.reconnects_within, self.scale)
+            await unmet(conditions, self.adapter.documented.outage.reconnects_within, self.scale)
         finally:
             await self.policies.delete(strict, before)
         await self.policies.flush()

@@ -195,6 +195,7 @@ class Stage:
         await asyncio.gather(*starts, return_exceptions=True)
         try:
             await self.convergence.flush()
+            await asyncio.gather(*(one.polls.close() for one in _ready(starts)))
         finally:
             ends = await asyncio.gather(*(self.platform.stop(spec) for spec in specs), return_exceptions=True)
         for end in ends:

@@ -135,6 +135,7 @@ class Connection:
 
     async def gone(self, namespace: str, name: str, generation: int) -> None:
         """Wait until no pod of a workload is left; Inconclusive if one stays."""
+        self._awaited.pop((namespace, name, generation), None)  # the next one of this name has all its time again
         patience = GONE_WITHIN * self.timeout_scale
 
         def are_gone(known: Mapping[tuple[str, str], Object]) -> bool:

@@ -4,7 +4,9 @@ A condition is met once several consecutive requests meet it. After that nothing
 """
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -49,6 +51,11 @@ class Condition:
         return f"{self.caller} -> {self.server} port {self.port}: {self.examined} should be {self.expected}"
 
     @property
+    def may_be_polled(self) -> bool:
+        """Whether neither workload is about to be stopped."""
+        return not (self.caller.polls.closed or self.server.polls.closed)
+
+    @property
     def subject(self) -> Subject:
         """Everything but the expected value."""
         return str(self.caller), str(self.server), self.port, self.examined
@@ -82,12 +89,18 @@ def admission(
 
 
 def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condition]:
-    """Every enrolled caller reaches a newcomer, and a newcomer that calls reaches all others.
-
-    A stranger behind a service of the mesh may be reached by nobody.
-    """
+    """Every enrolled caller reaches a newcomer, and a newcomer that calls reaches all others."""
     others = [one for one in running if str(one) != str(newcomer)]
-    pairs = [*((one, newcomer) for one in others), *((newcomer, one) for one in others)]
+    return _served([*((one, newcomer) for one in others), *((newcomer, one) for one in others)])
+
+
+def connectivity(running: Sequence[Workload]) -> list[Condition]:
+    """Every enrolled caller reaches every other workload."""
+    return _served(itertools.permutations(running, 2))
+
+
+def _served(pairs: Iterable[tuple[Workload, Workload]]) -> list[Condition]:
+    """Enrolled callers of these pairs are served; a stranger behind a service of the mesh may be reached by nobody."""
     return [
         Condition(caller, server, port.name, Property.SERVED, expected=True)
         for caller, server in pairs
@@ -105,6 +118,7 @@ def is_stranger(workload: Workload) -> bool:
 
 async def present(conditions: Sequence[Condition], scale: float) -> list[Condition]:
     """The same conditions, with the values that repeat now as the expected ones."""
+    conditions = [one for one in conditions if one.may_be_polled]
     polls = [msgspec.structs.replace(condition.poll(scale), expected=msgspec.UNSET) for condition in conditions]
     results = await _poll(conditions, polls, STEADY_WITHIN * scale, IN_A_ROW)
     return [replace(condition, expected=seen.value) for condition, seen in zip(conditions, results, strict=True)]
@@ -114,6 +128,7 @@ async def unmet(
     conditions: Sequence[Condition], within: float, scale: float, in_a_row: int = IN_A_ROW
 ) -> list[Condition]:
     """The conditions that are not met so many times in a row within so many seconds, before the scale."""
+    conditions = [one for one in conditions if one.may_be_polled]
     polls = [condition.poll(scale) for condition in conditions]
     results = await _poll(conditions, polls, within * scale, in_a_row)
     return [condition for condition, seen in zip(conditions, results, strict=True) if not seen.convincing]
@@ -132,5 +147,8 @@ async def _poll(
         watched = await conditions[numbers[0]].caller.ask(command, m.Watched)
         return list(zip(numbers, watched.results, strict=True))
 
-    seen = dict(pair for pairs in await asyncio.gather(*map(poll, of_caller.values())) for pair in pairs)
+    with ExitStack() as under_way:
+        for workload in (one for condition in conditions for one in (condition.caller, condition.server)):
+            under_way.enter_context(workload.polls.one())
+        seen = dict(pair for pairs in await asyncio.gather(*map(poll, of_caller.values())) for pair in pairs)
     return [seen[number] for number in range(len(conditions))]
