@@ -135,6 +135,7 @@ class Stage:
         spec = replace(service.spec, enrolment=Enrolment.UNENROLLED, replica=number, replicas=number)
         async with self._running([spec]) as (stranger,):
             yield stranger
+        await self.adapter.settled()  # the service lives on, and data planes may still lead to this endpoint
 
     def placed(self, spec: WorkloadSpec) -> WorkloadSpec:
         """A specification with the platform's name of its namespace, and its lifetime in seconds."""

@@ -17,7 +17,8 @@ from pytest_meshcheck.model.policy import Mode, MutualTls, Retry
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.platform import Processes
-from pytest_meshcheck.probe.protocol.messages import Body, Protocol
+from pytest_meshcheck.probe.protocol.messages import Body, Property, Protocol
+from pytest_meshcheck.testbed.convergence.conditions import Condition, unmet
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 pytestmark = pytest.mark.asyncio
@@ -247,3 +248,15 @@ async def test_a_name_that_is_deployed_is_taken(mesh: MeshUnderTest) -> None:
             async with mesh.deploy(POOL, replicas=2):
                 raise AssertionError("it was to be refused")
         assert len(mesh.stage.running) == 1
+
+
+@pytest.mark.parametrize("role", ["caller", "server"])
+async def test_a_workload_that_is_polled_ends_after_the_poll(mesh: MeshUnderTest, role: str) -> None:
+    other = await mesh.workload("second_client")
+    async with mesh.deploy(WorkloadSpec("blue", "polled")) as deployed:
+        pair = (deployed.service, other) if role == "caller" else (other, deployed.service)
+        never = Condition(*pair, "http", Property.SERVED, expected=False)
+        polling = asyncio.create_task(unmet([never], 0.5, 1.0))
+        await asyncio.sleep(0)  # it has begun
+    assert await polling == [never]
+    assert await unmet([never], 0.5, 1.0) == []

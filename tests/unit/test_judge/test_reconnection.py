@@ -1,0 +1,56 @@
+"""After an outage the next check meets data planes that serve."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from pytest_meshcheck.checks.expect import control
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from tests.falsify import parts
+from tests.falsify.defect import Resources
+from tests.falsify.meshes.control_planes import Changing
+
+HEALS_AFTER = 0.4
+"""Seconds."""
+
+
+class HealsLate(Changing):
+    """Its servers answer 503 for a while after an outage, as with certificates that have expired meanwhile."""
+
+    documented = replace(EnvoyMesh.documented, policies_act_within=2.0)
+
+    def alter(self, resources: Resources) -> None:
+        for host in parts.inbound_hosts(resources):
+            parts.answer_itself(*host["routes"])
+
+    @asynccontextmanager
+    async def control_plane_outage(self) -> AsyncIterator[None]:
+        async with super().control_plane_outage():
+            yield
+        await self.turn(off=True)
+        self.healing = asyncio.create_task(self._heal())
+
+    async def _heal(self) -> None:
+        await asyncio.sleep(HEALS_AFTER)
+        await self.turn(off=False)
+
+
+@pytest.mark.asyncio
+async def test_requests_are_served_once_an_outage_is_over() -> None:
+    adapter, platform = HealsLate(), Processes(Journal())
+    mesh = MeshUnderTest(adapter, platform)
+    try:
+        await adapter.install(platform)
+        client, server = await mesh.workload("client"), await mesh.workload("server")
+        async with mesh.disruptions.control_plane_outage():
+            pass
+        control(await client.get(server)).answered()
+        await adapter.healing
+    finally:
+        await mesh.close()
