@@ -29,11 +29,6 @@ ABOVE = {
     "just-above": lambda limit: limit + 1,
     "four-times": lambda limit: 4 * limit,
 }
-WAYS: Mapping[str, Mapping[str, Any]] = {
-    "with its length": {},
-    "in chunks": {"chunked": True},
-    "over h2c": {"protocol": Protocol.H2C},
-}
 OVERLOADED = Answer(status=503, body=Body(text="the application is overloaded\n"))
 
 PART = 1000
@@ -46,9 +41,20 @@ EARLY = {
 }
 
 
+def ways(documented: Documented) -> Mapping[str, tuple[int, Mapping[str, Any]]]:
+    """The ways in which a body can be sent for which a limit is documented: the limit in bytes, and the request."""
+    http1, http2 = documented.retry.body_limit, documented.retry.http2_body_limit
+    known = {
+        "with its length": (http1, {}),
+        "in chunks": (http1, {"chunked": True}),
+        "over h2c": (http2, {"protocol": Protocol.H2C}),
+    }
+    return {way: (limit, how) for way, (limit, how) in known.items() if limit is not None}
+
+
 def limited(documented: Documented) -> str:
     """Why requests of all sizes are retried; empty where there is a limit."""
-    return "no size is documented above which requests are not retried" if documented.retry.body_limit is None else ""
+    return "" if ways(documented) else "no size is documented above which requests are not retried"
 
 
 @needs(limited)
@@ -61,13 +67,13 @@ async def test_large_body_is_forwarded_once_and_whole(
 
     The answer is one that is retried after smaller requests. The data plane can neither keep such a body nor refuse it.
     """
-    length = ABOVE[size](mesh.documented.retry.body_limit or 0)
-    body, digest = Body(length=length, seed=15), hashlib.sha256(seeded_bytes(15, length)).hexdigest()
     said = len(OVERLOADED.body.text), hashlib.sha256(OVERLOADED.body.text.encode()).hexdigest()
     async with mesh.policy(Retry(server, 1, statuses={503})):
         small = await client.post(server, Body(length=1), request_id=await server.answers(503))
         control(await server.attempts(small), "attempts of a small request").attempted(2)
-        for way, how in WAYS.items():
+        for way, (limit, how) in ways(mesh.documented).items():
+            length = ABOVE[size](limit)
+            body, digest = Body(length=length, seed=15), hashlib.sha256(seeded_bytes(15, length)).hexdigest()
             answer = await client.post(server, body, request_id=await server.answers(OVERLOADED, repeat=True), **how)
             attempts = await server.attempts(answer)
             expect(attempts, way).attempted(1)

@@ -162,6 +162,7 @@ class RetryPromises(Promises):
         exhausted_statuses: HTTP statuses that replace the last answer after the last retry; empty: it is passed on.
         default_attempts: Attempts under no policy; what is not in the table is tried once.
         body_limit: Bytes of a request body above which a request is not retried; None: none documented.
+        http2_body_limit: The same for requests over HTTP/2, which data planes may buffer elsewhere.
         unfinished_retried: Whether a request is retried also before all of its body has come.
         overdue_retried: Whether an attempt that exceeds its own limit is retried, where ``Failure.RESET`` or the status
             504 is listed.
@@ -179,6 +180,7 @@ class RetryPromises(Promises):
     exhausted_statuses: frozenset[int] = frozenset()
     default_attempts: Sequence[Default] = ()
     body_limit: int | None = None
+    http2_body_limit: int | None = None
     unfinished_retried: bool = False
     overdue_retried: bool = True
     unsafe_retried: bool = True

@@ -111,6 +111,7 @@ DOCUMENTED = Documented(
             *(Default("gRPC", failure, status, 1) for failure, status in GRPC_STATUSES.items()),
         ),
         body_limit=RETRY_BODY_LIMIT,
+        http2_body_limit=RETRY_BODY_LIMIT,
         unfinished_retried=True,
         elsewhere=True,
         sources={
@@ -119,6 +120,7 @@ DOCUMENTED = Documented(
             "status_in_trailers": f"{ROUTER}#x-envoy-retry-grpc-on",
             "default_attempts": ROUTER,
             "body_limit": ROUTE_API,
+            "http2_body_limit": ROUTE_API,
             "unfinished_retried": f"{DOCS}/version_history/v1.15/v1.15.0",
             "overdue_retried": f"{ROUTER}#x-envoy-retry-on",
             "unsafe_retried": ROUTER,
