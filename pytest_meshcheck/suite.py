@@ -32,7 +32,7 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload import Workload, new_id
-from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, Port, Via, WorkloadSpec
 from pytest_meshcheck.probe.protocol.body import seeded_bytes
 from pytest_meshcheck.probe.protocol.messages import (
     Answer,
@@ -72,6 +72,7 @@ __all__ = [
     "Exchange",
     "Failure",
     "FieldTimeout",
+    "FirstCall",
     "Flaw",
     "Inconclusive",
     "IssuedBy",

@@ -10,6 +10,7 @@ from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.platforms.local import process_table
 from pytest_meshcheck.platforms.local.process_table import ProcessTable
 from pytest_meshcheck.probe.controller import Probe
+from pytest_meshcheck.probe.protocol.messages import Request
 
 APART = 1_000_000
 """Seconds, at most, from one machine's clock to another's: what they count from is when they were started."""
@@ -32,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have each probe forked by a server of its own, which has a clock of its own."""
     command, start = process_table.PROBE, ProcessTable.start_probe
 
-    async def start_probe(self: ProcessTable, name: str) -> tuple[Child, Probe]:
+    async def start_probe(self: ProcessTable, name: str, first: Request | None = None) -> tuple[Child, Probe]:
         process_table.PROBE = (*ahead(secrets.randbelow(APART)), *command)
-        return await start(self, name)
+        return await start(self, name, first)
 
     ProcessTable.start_probe = start_probe  # type: ignore[method-assign]

@@ -235,6 +235,17 @@ class OutagePromises(Promises):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LifecyclePromises(Promises):
+    """How data planes start with the applications of their workloads.
+
+    Attributes:
+        application_waits: Whether an application starts only once its data plane works.
+    """
+
+    application_waits: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Documented(Promises):
     """All that a mesh's documentation promises.
 
@@ -245,6 +256,7 @@ class Documented(Promises):
         retry: What is tried again.
         rotation: How soon certificates follow.
         outage: What outlasts an outage, and how soon its effects are over.
+        lifecycle: How data planes start with their applications.
         policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
             ``settled`` knows exactly.
     """
@@ -255,6 +267,7 @@ class Documented(Promises):
     retry: RetryPromises = RetryPromises()
     rotation: RotationPromises = RotationPromises()
     outage: OutagePromises = OutagePromises()
+    lifecycle: LifecyclePromises = LifecyclePromises()
     policies_act_within: float = 0.0
 
     @property

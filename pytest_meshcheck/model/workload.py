@@ -21,6 +21,9 @@ from pytest_meshcheck.probe.protocol import messages as m
 R = TypeVar("R", bound=msgspec.Struct)
 
 
+PATIENCE = 10.0
+"""Seconds, before the timeout scale, after which a workload gives a request up."""
+
 LATE = 0.3
 """The maximum delay of a request behind the schedule of a load, as a fraction of the patience with a request."""
 
@@ -76,7 +79,7 @@ class Workload:
     journal: Journal
     resolve: Resolver
     instance: str
-    patience: float = 10.0
+    patience: float = PATIENCE
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)
     arrived: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     before_call: BeforeCall = field(default=no_wait, compare=False, repr=False)
@@ -134,6 +137,16 @@ class Workload:
         spoken = m.Protocol(fields.pop("protocol", declared.protocol))
         return m.Request(protocol=spoken, **(defaults | fields))
 
+    async def first_exchange(self) -> m.Exchange:
+        """The exchange that its application has made when it started, by its ``spec.first_call``.
+
+        Raises:
+            Inconclusive: It was to make none.
+        """
+        if self.spec.first_call is None:
+            raise Inconclusive(f"{self} was started without a first call")
+        return await self.exchange(m.FirstExchange(), self.spec.first_call.server)
+
     async def post(self, server: "Workload", body: m.Body, port: str = "http", **request: Any) -> m.Exchange:
         """Send one POST with a body."""
         return await self.get(server, port, method="POST", body=body, **request)
@@ -180,7 +193,7 @@ class Workload:
         )
         return await self.exchange(m.Send(request=request), server)
 
-    async def exchange(self, command: m.Command, server: "Workload | None" = None) -> m.Exchange:
+    async def exchange(self, command: m.Command, server: "Workload | WorkloadSpec | None" = None) -> m.Exchange:
         """Have the probe make an exchange, and record it."""
         reply = await self.ask(command, m.Exchanged)
         self.journal.add("exchange", f"{self} -> {server or 'address'}", reply.exchange)
@@ -269,6 +282,14 @@ class Workload:
         if not isinstance(reply, expected):
             raise Inconclusive(f"the probe of {self} could not do {type(command).__name__}: {reply}")
         return reply
+
+
+def first_request(caller: WorkloadSpec, resolve: Resolver, patience: float) -> m.Request | None:
+    """The request of the first call of a workload that is about to start; None without one."""
+    if (call := caller.first_call) is None:
+        return None
+    address = resolve(caller, call.server, call.port, Via.SERVICE)
+    return m.Request(request_id=new_id(), address=address, authority=call.server.authority, patience=patience)
 
 
 def spec_of(target: Named) -> WorkloadSpec:

@@ -43,6 +43,19 @@ PORTS = (
 
 
 @dataclass(frozen=True)
+class FirstCall:
+    """What an application calls as the first thing that it does: GET / over HTTP/1.1, once.
+
+    Attributes:
+        server: A running workload, whose service is called.
+        port: The name of its port.
+    """
+
+    server: "WorkloadSpec"
+    port: str = "http"
+
+
+@dataclass(frozen=True)
 class WorkloadSpec:
     """The specification of a workload, and of the service of the same name in front of it.
 
@@ -59,6 +72,7 @@ class WorkloadSpec:
         replica: The number of the endpoint behind the service, from 1.
         replicas: The number of endpoints of the service.
         replaceable: Whether its data plane has to be replaceable, which some meshes must know at its start.
+        first_call: What its application calls when it starts; ``Workload.first_exchange`` returns how that went.
     """
 
     namespace: str
@@ -72,6 +86,7 @@ class WorkloadSpec:
     replica: int = 1
     replicas: int = 1
     replaceable: bool = False
+    first_call: FirstCall | None = None
 
     @property
     def service_account(self) -> str:

@@ -210,6 +210,8 @@ class Stage:
     async def _started_now(self, spec: WorkloadSpec) -> Workload:
         begun = time.monotonic()
         self.roots_at_start = self.roots_at_start or self.adapter.authority.roots
+        if spec.first_call is not None:
+            await self.convergence.flush()  # it meets no policy that waits for its deletion
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
         workload.before_call = self.convergence.before_call
         try:

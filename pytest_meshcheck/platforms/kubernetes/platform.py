@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload import PATIENCE, Workload, first_request
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
@@ -109,7 +109,8 @@ class Kubernetes:
                 "that starts workloads; name it there instead of asking for it by getfixturevalue"
             )
         await self._make_namespace(spec.namespace, metadata.namespace_labels)
-        made = manifests.workload(self.owner, spec, metadata)
+        first = first_request(spec, self.resolve, self._patience)
+        made = manifests.workload(self.owner, spec, metadata, first)
         _, service, _ = await self._apply(*made)
         workload = await self._enter(spec, service["spec"]["clusterIP"], spec.replica)
         if spec.enrolment is not Enrolment.IMPERSONATED:
@@ -328,7 +329,11 @@ class Kubernetes:
         probe = await cluster.probe_of(pod)
         self.running[str(spec)] = Running(spec, pod, service_address, probe, generation)
         instance = pod["metadata"]["name"]
-        return Workload(spec, probe, self.journal, self.resolve, instance, 10.0 * self.timeout_scale)
+        return Workload(spec, probe, self.journal, self.resolve, instance, self._patience)
+
+    @property
+    def _patience(self) -> float:
+        return PATIENCE * self.timeout_scale
 
     def _listen(self, spec: WorkloadSpec, port: str, tls: m.ServerTls | None = None) -> m.Listen:
         declared = spec.port(port)

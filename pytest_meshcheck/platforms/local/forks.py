@@ -13,9 +13,11 @@ from typing import BinaryIO
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.children import Child, spawn
-from pytest_meshcheck.probe.agent.fork_server import REPORT, REQUEST
+from pytest_meshcheck.probe.agent.first_request import encoded
+from pytest_meshcheck.probe.agent.fork_server import REPORT
 from pytest_meshcheck.probe.controller import Probe
 from pytest_meshcheck.probe.process.pipes import streams
+from pytest_meshcheck.probe.protocol.messages import Request
 
 SERVER = "fork server"
 """In messages, and in the name of its log."""
@@ -88,15 +90,15 @@ class ForkServer:
     child: Child
     requests: socket.socket
 
-    async def fork(self, name: str, log: Path) -> tuple[Child, Probe]:
-        """A new probe, controlled over its standard input and output.
+    async def fork(self, name: str, log: Path, first: Request | None) -> tuple[Child, Probe]:
+        """A new probe, controlled over its standard input and output, which sends the ``first`` request at once.
 
         Raises:
             Inconclusive: There is none, for want of processes or open files, or because the server is dead.
         """
         with ExitStack() as ours:
             try:
-                begins, commands, replies, reports = self._request(log, ours)
+                begins, commands, replies, reports = self._request(log, first, ours)
                 transport, reported = await asyncio.get_running_loop().connect_read_pipe(Reports, reports)
             except OSError as error:
                 await self._ensure_alive()
@@ -118,7 +120,7 @@ class ForkServer:
         self.requests.close()
         await self.child.stop()
 
-    def _request(self, log: Path, ours: ExitStack) -> tuple[int, BinaryIO, BinaryIO, BinaryIO]:
+    def _request(self, log: Path, first: Request | None, ours: ExitStack) -> tuple[int, BinaryIO, BinaryIO, BinaryIO]:
         """Ask for a probe: the length of its log, and our ends of its input, its output and the reports."""
         with ExitStack() as theirs:
             stdin, commands = _pipe(theirs, ours)
@@ -126,7 +128,7 @@ class ForkServer:
             reports, reporting = _pipe(ours, theirs)
             stderr = theirs.enter_context(log.open("ab"))
             sent = [file.fileno() for file in (stdin, stdout, stderr, reporting)]
-            socket.send_fds(self.requests, [REQUEST], sent)
+            socket.send_fds(self.requests, [encoded(first).encode()], sent)
             return stderr.tell(), commands, replies, reports
 
     async def _ensure_alive(self) -> None:
@@ -149,7 +151,7 @@ class ForkServers:
     _running: dict[Sequence[str], ForkServer] = field(default_factory=dict)
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def fork(self, command: Sequence[str], name: str, log: Path) -> tuple[Child, Probe]:
+    async def fork(self, command: Sequence[str], name: str, log: Path, first: Request | None) -> tuple[Child, Probe]:
         """A new probe, forked by the server that this command starts; a server that has died is replaced.
 
         Raises:
@@ -162,7 +164,7 @@ class ForkServers:
                 server = None
             if server is None:
                 server = self._running[command] = await self._start(command)
-        return await server.fork(name, log)
+        return await server.fork(name, log, first)
 
     async def close(self) -> None:
         """Kill them, and with them all probes."""
@@ -171,7 +173,7 @@ class ForkServers:
 
     async def _start(self, command: Sequence[str]) -> ForkServer:
         log = self.directory / f"{SERVER.replace(' ', '-')}.log"
-        requests, theirs = socket.socketpair()
+        requests, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs, ExitStack() as unless_started:
             unless_started.enter_context(requests)
             child = await spawn(SERVER, command, log, env=self.environment(), cwd=self.directory, stdin=theirs.fileno())

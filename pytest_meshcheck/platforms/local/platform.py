@@ -8,7 +8,7 @@ from typing import Any, Protocol as TypingProtocol, TypeVar
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
-from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload import PATIENCE, Workload, first_request
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.children import Child
@@ -109,8 +109,8 @@ class Processes:
         self.check()
         member = self._enter(spec, metadata)
         try:
-            probe = await _together(self._start_probe(spec), self._admit(member))
-            workload = Workload(spec, probe, self.journal, self.resolve, str(spec), 10.0 * self.timeout_scale)
+            probe = await self._admitted_probe(member)
+            workload = Workload(spec, probe, self.journal, self.resolve, str(spec), self._patience)
             if spec.enrolment is not Enrolment.IMPERSONATED:
                 await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
         except BaseException as error:
@@ -260,6 +260,18 @@ class Processes:
         if member is not None and self.control_plane is not None:
             await self.control_plane.dismiss(member)
 
+    async def _admitted_probe(self, member: Member) -> Probe:
+        """The probe of a workload that the mesh has admitted: before that, where it calls nobody when it starts."""
+        first = first_request(member.spec, self.resolve, self._patience)
+        if first is None:
+            return await _together(self._start_probe(member.spec), self._admit(member))
+        await self._admit(member)
+        return await self._start_probe(member.spec, first)
+
+    @property
+    def _patience(self) -> float:
+        return PATIENCE * self.timeout_scale
+
     async def _admit(self, member: Member) -> None:
         if self.control_plane is not None:
             await self.control_plane.admit(member)
@@ -268,8 +280,8 @@ class Processes:
         if self.control_plane is not None:
             await self.control_plane.changed()
 
-    async def _start_probe(self, spec: WorkloadSpec) -> Probe:
-        child, probe = await self.processes.start_probe(f"probe of {spec}")
+    async def _start_probe(self, spec: WorkloadSpec, first: m.Request | None = None) -> Probe:
+        child, probe = await self.processes.start_probe(f"probe of {spec}", first)
         self._probes[str(spec)] = child
         return probe
 

@@ -13,6 +13,7 @@ from pytest_meshcheck.platforms.children import Child, spawn
 from pytest_meshcheck.platforms.local.forks import ForkServers
 from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
 from pytest_meshcheck.probe.controller import Probe
+from pytest_meshcheck.probe.protocol.messages import Request
 
 PROBE = (sys.executable, "-P", "-m", "pytest_meshcheck.probe", "--fork-server")
 """The command that starts what probes are forked from."""
@@ -56,9 +57,9 @@ class ProcessTable:
         self._watched.begin()
         return child
 
-    async def start_probe(self, name: str) -> tuple[Child, Probe]:
-        """Start a probe that is controlled over its pipes."""
-        child, probe = await self._forks.fork(PROBE, name, self._log(name))
+    async def start_probe(self, name: str, first: Request | None = None) -> tuple[Child, Probe]:
+        """Start a probe that is controlled over its pipes, and that sends the ``first`` request at once."""
+        child, probe = await self._forks.fork(PROBE, name, self._log(name), first)
         self.children.append(child)
         self._probes[child] = probe
         return child, probe

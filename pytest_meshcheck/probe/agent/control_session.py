@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_meshcheck.probe.agent.dispatcher import Dispatcher
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
-from pytest_meshcheck.probe.protocol.messages import Call, Failed, Return
+from pytest_meshcheck.probe.protocol.messages import Call, Failed, Request, Return
 
 
 class Writer(Protocol):
@@ -32,9 +32,9 @@ class ControlSession:
     sends the calls again that it has no reply to, over the next stream.
     """
 
-    def __init__(self) -> None:
-        """To be made while the event loop runs that commands are carried out in."""
-        self._dispatcher = Dispatcher()
+    def __init__(self, first: Request | None = None) -> None:
+        """To be made while the event loop runs that commands are carried out in; ``first`` is sent at once."""
+        self._dispatcher = Dispatcher(first)
         self._dispatcher.pulse.begin()
         self._replies: dict[int, bytes] = {}
         self._under_way: dict[int, asyncio.Task[None]] = {}

@@ -11,19 +11,20 @@ import msgspec
 from pytest_meshcheck.probe.agent.control_session import ControlSession
 from pytest_meshcheck.probe.process.pipes import READ_AHEAD
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
-from pytest_meshcheck.probe.protocol.messages import Hello, Welcome
+from pytest_meshcheck.probe.protocol.messages import Hello, Request, Welcome
 
 
-async def serve(path: Path, drain: float) -> None:
-    """Take controllers on a Unix socket, one at a time, until SIGTERM; go on serving ports ``drain`` seconds longer.
+async def serve(path: Path, drain: float, first: Request | None) -> None:
+    """Send the ``first`` request, where there is one, and take controllers on a Unix socket, one at a time.
 
-    A stream that breaks changes nothing: scripts, ledger, loads and replies are there for the next one. The newest
-    stream is the one that counts, as the end of an older one may not have been noticed yet. A controller that says
-    another session starts a conversation of its own with everything that the probe has kept.
+    Until SIGTERM; ports are served ``drain`` seconds longer. A stream that breaks changes nothing: scripts, ledger,
+    loads and replies are there for the next one. The newest stream is the one that counts, as the end of an older one
+    may not have been noticed yet. A controller that says another session starts a conversation of its own with
+    everything that the probe has kept.
     """
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-    endpoint = Endpoint()
+    endpoint = Endpoint(first)
     server = await asyncio.start_unix_server(endpoint.accept, path, limit=READ_AHEAD)
     async with server:
         await terminated.wait()
@@ -34,9 +35,9 @@ async def serve(path: Path, drain: float) -> None:
 class Endpoint:
     """The socket's side of the conversations with controllers."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: Request | None) -> None:
         self.incarnation = secrets.token_hex(8)
-        self._conversation = ControlSession()
+        self._conversation = ControlSession(first)
         self._session = ""
         self._writer: asyncio.StreamWriter | None = None
 

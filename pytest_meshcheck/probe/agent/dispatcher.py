@@ -26,7 +26,9 @@ class Dispatcher:
         pulse: For how long the probe could not react.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: m.Request | None = None) -> None:
+        """Make the ``first`` exchange at once, where there is one."""
+        self._first = asyncio.ensure_future(exchange(first)) if first else None
         self.pulse = Pulse()
         self._responses = ScriptedResponses()
         self._listeners = Listeners(self._responses)
@@ -40,6 +42,7 @@ class Dispatcher:
             m.CloseListener: self._close_listener,
             m.SetScript: self._set_script,
             m.Send: self._send,
+            m.FirstExchange: self._first_exchange,
             m.CloseConnection: self._close_connection,
             m.Resume: self._resume,
             m.Watch: self._watch,
@@ -87,6 +90,11 @@ class Dispatcher:
             return m.Exchanged(await (self._kept.exchange if request.connection else exchange)(request, resumed))
         finally:
             self._paused.pop(request.request_id, None)
+
+    async def _first_exchange(self, _command: m.FirstExchange) -> m.Reply:
+        if self._first is None:
+            raise ProbeFault("it was started without a first request")
+        return m.Exchanged(await asyncio.shield(self._first))
 
     async def _close_connection(self, command: m.CloseConnection) -> m.Reply:
         await self._kept.close(command.name)

@@ -1,7 +1,8 @@
 """Forks probes from a process that has their modules loaded, which takes each probe 0.2 s of CPU time otherwise.
 
-A controller asks for a probe by one byte on the server's standard input, a Unix socket, together with descriptors: the
-probe's standard input, output and error, and a pipe for reports. The server reports the probe's process id, and once it
+A controller asks for a probe by a message on the server's standard input, a Unix socket: the probe's first request
+(``first_request``), together with descriptors, which are its standard input, output and error, and a pipe for reports.
+The server reports the probe's process id, and once it
 has ended its exit code, negative for a signal. Where there is no probe, it reports the negative number of the error, or
 nothing where it has no descriptors left.
 """
@@ -17,7 +18,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-REQUEST = b"+"
+LONGEST = 1 << 16
+"""Bytes of a message."""
+
 REPORT = struct.Struct("!i")
 DESCRIPTORS = 4
 
@@ -52,20 +55,20 @@ class ForkServer:
         self._events = select.poll()
         self._events.register(requests, select.POLLIN)
 
-    def serve(self) -> bool:
-        """Serve until requests end; returns True in each probe, then False in the server."""
+    def serve(self) -> bytes:
+        """Serve until messages end; returns its first request in each probe, then nothing in the server."""
         while True:
             for ready, _ in self._events.poll():
                 if ready in self._forks:
                     self._bury(ready)
                     continue
-                request, descriptors, _, _ = socket.recv_fds(self._requests, len(REQUEST), DESCRIPTORS)
-                if not request:
-                    return False
+                first, descriptors, _, _ = socket.recv_fds(self._requests, LONGEST, DESCRIPTORS)
+                if not first:
+                    return first
                 if len(descriptors) < DESCRIPTORS:  # the kernel drops those beyond the limit of open files
                     _close(descriptors)
                 elif self._answered(descriptors):
-                    return True
+                    return first
 
     def _bury(self, life: int) -> None:
         self._events.unregister(life)

@@ -65,6 +65,10 @@ class Send(msgspec.Struct, frozen=True, tag=True):
     request: Request
 
 
+class FirstExchange(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Exchanged`` with the exchange that the probe has made when it started, once that has ended."""
+
+
 class CloseConnection(msgspec.Struct, frozen=True, tag=True):
     """Close a kept connection, by its name; answers ``Done``, also if it was never dialled."""
 
@@ -190,6 +194,7 @@ Command = (
     | CloseListener
     | SetScript
     | Send
+    | FirstExchange
     | CloseConnection
     | Resume
     | Watch

@@ -10,6 +10,7 @@ from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
 from tests.falsify.defects.mtls import accept_plaintext
 
+FIRST_DIAL = "lifecycle/first-dial-is-served"
 WINDOW = "mtls/no-plaintext-window-at-start"
 CHURN = "identity/right-identity-under-churn"
 
@@ -39,6 +40,38 @@ class PoliciesComeLate(EnvoyMesh):
         return resources | {"listeners": listeners}
 
 
+class CallsComeLate(EnvoyMesh):
+    """A sidecar begins without the listeners for calls, and gets them when the next workload starts."""
+
+    _newest = ""
+
+    async def admit(self, member: Member) -> None:
+        self._newest = str(member)
+        await super().admit(member)
+
+    def publish(self, *, force: bool = False) -> None:
+        super().publish(force=True)
+
+    def _resources(self, config: SidecarConfig) -> Published:
+        resources = super()._resources(config)
+        return resources | {"listeners": parts.inbound(resources)} if config.workload == self._newest else resources
+
+
+class BorrowedAtFirst:
+    """A workload begins with the certificate of the first one of all, and has its own from the next publication on."""
+
+    def __init__(self) -> None:
+        self._lent: dict[str, Any] = {}
+        self._known: set[str] = set()
+
+    def __call__(self, workload: str, resources: Resources) -> None:
+        identity = parts.secret(resources, "identity")
+        self._lent = self._lent or identity["tls_certificate"]
+        if workload not in self._known:
+            identity["tls_certificate"] = self._lent
+        self._known.add(workload)
+
+
 class PredecessorsCertificate:
     """A workload gets the certificate of the one whose name differs in its last digit alone."""
 
@@ -57,6 +90,12 @@ DEFECTS = {
         "A workload that starts takes plaintext until the next change of a policy.",
         (f"{WINDOW}[2]",),
         mesh=PoliciesComeLate,
+    ),
+    "calls-come-late": Defect(
+        "A workload that starts reaches nobody until the next one starts.", (FIRST_DIAL,), mesh=CallsComeLate
+    ),
+    "certificate-borrowed-at-first": Defect(
+        "A workload that starts calls under another one's certificate at first.", (FIRST_DIAL,), BorrowedAtFirst()
     ),
     "certificate-of-predecessor": Defect(
         "A workload that starts is given the certificate of an earlier one.",

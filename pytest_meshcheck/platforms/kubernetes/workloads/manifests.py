@@ -7,6 +7,8 @@ from typing import Any
 
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.probe.agent.first_request import encoded
+from pytest_meshcheck.probe.protocol.messages import Request
 
 RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
@@ -87,13 +89,16 @@ def namespace(
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> list[Manifest]:
-    """A workload's service account, service and deployment; ``metadata`` is required by the mesh on its pods."""
+def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, first: Request | None = None) -> list[Manifest]:
+    """A workload's service account, service and deployment; ``metadata`` is required by the mesh on its pods.
+
+    Its probe sends the ``first`` request at once.
+    """
     leads_to = FIRST if spec.replicas == 1 else None
     return [
         service_account(owner, spec),
         service(owner, spec, leads_to),
-        deployment(owner, spec, metadata, spec.replica),
+        deployment(owner, spec, metadata, spec.replica, first),
     ]
 
 
@@ -122,7 +127,9 @@ def service(owner: Ownership, spec: WorkloadSpec, generation: int | None = FIRST
     }
 
 
-def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generation: int = FIRST) -> Manifest:
+def deployment(
+    owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generation: int = FIRST, first: Request | None = None
+) -> Manifest:
     """A deployment of one probe."""
     selected = _selected(spec, generation)
     name = spec.name if generation == FIRST else f"{spec.name}-{generation}"
@@ -136,7 +143,7 @@ def deployment(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generat
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": selected},
-            "template": {"metadata": pod_metadata, "spec": pod(owner, spec)},
+            "template": {"metadata": pod_metadata, "spec": pod(owner, spec, first)},
         },
     }
 
@@ -148,7 +155,7 @@ def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest
     return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": tried}
 
 
-def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
+def pod(owner: Ownership, spec: WorkloadSpec, first: Request | None = None) -> Manifest:
     """A pod with one probe; it satisfies the restricted Pod Security Standard."""
     return {
         "serviceAccountName": spec.service_account,
@@ -167,7 +174,7 @@ def pod(owner: Ownership, spec: WorkloadSpec) -> Manifest:
                 "image": owner.image,
                 "imagePullPolicy": owner.pull_policy,
                 "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
-                "args": ["--socket", SOCKET, "--drain", f"{spec.grace:g}"],
+                "args": ["--socket", SOCKET, *_first(first), "--drain", f"{spec.grace:g}"],
                 "ports": [
                     {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"}
                     for port in spec.ports
@@ -223,6 +230,10 @@ def _watcher(owner: Ownership) -> Manifest:
         ],
         "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
     }
+
+
+def _first(request: Request | None) -> tuple[str, ...]:
+    return ("--first", encoded(request)) if request else ()
 
 
 def _metadata(owner: Ownership, spec: WorkloadSpec, name: str) -> Manifest:
