@@ -86,14 +86,14 @@ class Judging:
         for capability in sorted(check_item.check.needs):
             if not (claim := adapter.claim(capability)).supported:
                 raise Unsupported(f"needs {capability}: {claim.why}")
-        for marker in item.iter_markers("mesh_needs"):
-            if why := marker.args[0](adapter.documented):
-                raise Unsupported(why)
+        self._refuse_unpromised(item, check_item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
         """Remember the exception of a check: a plugin that repeats it may hide it from pytest."""
         try:
+            if check_item := pyfuncitem.stash.get(CHECK_ITEM, None):
+                self._refuse_unpromised(pyfuncitem, check_item)  # the installed mesh may promise less than expected
             return (yield)
         except Exception as error:
             if attempts := pyfuncitem.stash.get(ATTEMPTS, None):
@@ -124,6 +124,12 @@ class Judging:
         if attempts := self._attempts.get(report.nodeid):
             attempts.correct(report, final=hasattr(report, RESULT) and report.outcome in SHOWN)
         return (yield)
+
+    def _refuse_unpromised(self, item: pytest.Item, check_item: CheckItem) -> None:
+        documented = self.adapters[check_item.mesh].documented
+        for marker in item.iter_markers("mesh_needs"):
+            if why := marker.args[0](documented):
+                raise Unsupported(why)
 
     def _unreported(
         self, item: pytest.Item, final: pytest.TestReport, raised: pytest.ExceptionInfo[BaseException]

@@ -39,6 +39,36 @@ def test_a_check_without_what_it_needs_is_unsupported(suite: Suite, quick: Quick
     assert reasons["demo/retried[418]"] == "418 cannot be listed"
 
 
+DETECTING = """
+from dataclasses import replace
+from pytest_meshcheck.meshes.documented import LifecyclePromises
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+
+class Detecting(EnvoyMesh):
+    async def install(self, platform):
+        await super().install(platform)
+        self.documented = replace(self.documented, lifecycle=LifecyclePromises(application_waits=False))
+
+def pytest_meshcheck_register_mesh(registry):
+    registry.register("detecting", lambda order: Detecting())
+"""
+
+WAITING = '''
+@needs(lambda documented: "" if documented.lifecycle.application_waits else "nobody waits")
+@check(MUST, "demo.rule")
+async def test_waits(mesh):
+    """It waits."""
+    expect(1).equals(2)
+'''
+
+
+def test_what_a_mesh_promises_may_depend_on_how_it_is_found_installed(suite: Suite, quick: Quick) -> None:
+    suite.write(WAITING, conftest=DETECTING)
+    quick("--mesh=detecting")
+    assert suite.verdicts() == {"demo/waits": "unsupported"}
+    assert suite.results()["demo/waits"]["reason"] == "nobody waits"
+
+
 TERSE = """
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh

@@ -85,6 +85,30 @@ async def test_a_start_that_is_cancelled_leaves_nothing(table: ProcessTable) -> 
     assert table.children == [kept]
 
 
+async def test_one_sends_its_first_request_at_once_and_the_others_none(table: ProcessTable) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    heads: list[bytes] = []
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    first = m.Request(
+        request_id="first",
+        address=server.sockets[0].getsockname(),
+        authority="server",
+        headers=(("x-long", "x" * 20_000),),
+    )
+    (_, quiet), (_, early) = await table.start_probe("quiet"), await table.start_probe("early", first)
+    for _ in range(2):
+        reply = await early.call(m.FirstExchange())
+        assert isinstance(reply, m.Exchanged)
+        assert (reply.exchange.request_id, reply.exchange.status) == ("first", 204)
+    assert await quiet.call(m.FirstExchange()) == m.Failed("it was started without a first request")
+    server.close()
+    assert [head.partition(b"\r\n")[0] for head in heads] == [b"GET / HTTP/1.1"]
+
+
 async def test_its_server_takes_them_along_and_is_replaced(table: ProcessTable) -> None:
     child, _ = await table.start_probe("probe")
     os.kill(server_of(child), signal.SIGKILL)

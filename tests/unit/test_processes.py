@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import pytest_asyncio
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.observation import Ending
-from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata
 from pytest_meshcheck.platforms.local import addresses, process_table
 from pytest_meshcheck.platforms.local.addresses import (
@@ -155,6 +156,34 @@ async def test_a_probe_is_not_started_on_for_a_workload_that_is_not_admitted(pla
         await platform.start(OUTSIDER, PLAIN)
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert platform.processes.children == []
+
+
+class Slow:
+    """A control plane that takes its time, and notes who runs when it has admitted a workload."""
+
+    def __init__(self, platform: Processes) -> None:
+        self.seen: list[list[str]] = []
+        self._platform = platform
+
+    async def admit(self, member: Member) -> None:
+        await asyncio.sleep(0.1)
+        self.seen.append([child.name for child in self._platform.processes.children])
+
+    async def dismiss(self, member: Member) -> None:
+        """It has nothing of it."""
+
+
+@pytest.mark.asyncio
+async def test_an_application_that_calls_at_once_starts_when_it_is_admitted(platform: Processes) -> None:
+    bystander = await platform.start(BYSTANDER, PLAIN)
+    platform.control_plane = slow = Slow(platform)  # type: ignore[assignment]
+    caller = await platform.start(replace(OUTSIDER, first_call=FirstCall(BYSTANDER)), PLAIN)
+    assert slow.seen == [["probe of grey/bystander"]]
+    first = await caller.first_exchange()
+    assert first.status == 200
+    assert len(await bystander.attempts(first)) == 1
+    with pytest.raises(Inconclusive, match="grey/bystander was started without a first call"):
+        await bystander.first_exchange()
 
 
 @pytest.mark.asyncio

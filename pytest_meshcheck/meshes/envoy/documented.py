@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pytest_meshcheck.meshes.documented import (
     Default,
     Documented,
+    LifecyclePromises,
     MtlsPromises,
     OutagePromises,
     RetryPromises,
@@ -144,4 +145,5 @@ DOCUMENTED = Documented(
         reconnects_within=1.0,
         sources={"leaf_lifetime": SDS, "renewal_due": SDS, "heals_within": SDS, "reconnects_within": GRPC_SERVICE},
     ),
+    lifecycle=LifecyclePromises(sources={"application_waits": f"{DOCS}/intro/arch_overview/operations/init"}),
 )

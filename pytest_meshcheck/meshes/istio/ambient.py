@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
-from pytest_meshcheck.meshes.documented import Documented
+from pytest_meshcheck.meshes.documented import Documented, LifecyclePromises
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
@@ -37,6 +37,7 @@ AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"
 UPGRADE = f"{AMBIENT}/upgrade/helm/"
 LAYER_7 = f"{AMBIENT}/usage/l7-features"
+REDIRECTION = f"{AMBIENT}/architecture/traffic-redirection"
 HBONE = f"{AMBIENT}/architecture/hbone"
 CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
@@ -137,6 +138,7 @@ AMBIENT_DOCUMENTED: Documented = replace(
             "heals_within": RENEWALS,
         },
     ),
+    lifecycle=LifecyclePromises(sources={"application_waits": REDIRECTION}),
 )
 
 PROFILE = {"profile": "ambient"}

@@ -6,6 +6,7 @@ from pytest_meshcheck.meshes.documented import (
     Default,
     Documented,
     IdentityPromises,
+    LifecyclePromises,
     MtlsPromises,
     OutagePromises,
     RetryPromises,
@@ -28,6 +29,8 @@ TRAFFIC = f"{DOCS}/concepts/traffic-management"
 ARCHITECTURE = f"{DOCS}/ops/deployment/architecture/"
 RESTARTED = "https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
 MESH_CONFIG = f"{DOCS}/reference/config/istio.mesh.v1alpha1"
+HOLDS = f"{MESH_CONFIG}/#ProxyConfig"
+"""``holdApplicationUntilProxyStarts``, which is off by default, and which native sidecars do not need."""
 PLUGGED = f"{DOCS}/tasks/security/cert-management/plugin-ca-cert"
 AGENT = f"{DOCS}/reference/commands/pilot-agent"
 DISCOVERY = f"{DOCS}/reference/commands/pilot-discovery"
@@ -190,6 +193,7 @@ DOCUMENTED = Documented(
             "reconnects_within": RECONNECTS,
         },
     ),
+    lifecycle=LifecyclePromises(sources={"application_waits": HOLDS}),
     policies_act_within=10.0,
     sources={"policies_act_within": f"{DOCS}/ops/configuration/mesh/config-resource-ready"},
 )

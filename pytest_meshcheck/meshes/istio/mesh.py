@@ -20,7 +20,7 @@ from pytest_meshcheck.meshes.kubernetes.authority_input import logged
 from pytest_meshcheck.meshes.kubernetes.controlled import ControlledMesh
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, secret
 from pytest_meshcheck.meshes.kubernetes.modes import refuse_other
-from pytest_meshcheck.meshes.kubernetes.readiness import form_of, injects, rolled_out, touch
+from pytest_meshcheck.meshes.kubernetes.readiness import as_injected, form_of, injects, rolled_out, touch
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.model.authority_files import AuthorityFiles
@@ -252,6 +252,7 @@ class IstioMesh(ControlledMesh):
         pod = Metadata({INJECT: "true"} | revisions.labels(self.revision))
         sidecar = await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
         self.data_planes = form_of(sidecar)
+        self.documented = as_injected(self.documented, sidecar)
 
     async def detect(self, api: Api) -> None:
         """Detect the revision and version of istiod, and check that the mode is that of the adapter."""

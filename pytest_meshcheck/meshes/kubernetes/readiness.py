@@ -4,7 +4,9 @@ import asyncio
 import datetime
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
@@ -97,7 +99,22 @@ async def injects(
 
 def form_of(sidecar: Object) -> str:
     """The form of a sidecar container; https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/."""
-    return FORMS[sidecar.get("restartPolicy") == "Always"]
+    return FORMS[is_native(sidecar)]
+
+
+def is_native(sidecar: Object) -> bool:
+    """Whether a sidecar container starts before the application, and ends after it."""
+    return bool(sidecar.get("restartPolicy") == "Always")
+
+
+def as_injected(documented: Documented, sidecar: Object) -> Documented:
+    """What a mesh promises whose pods get this sidecar container.
+
+    An application waits for a native sidecar, and for an ordinary one with a hook after its start
+    (https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/).
+    """
+    waits = is_native(sidecar) or "postStart" in sidecar.get("lifecycle", {})
+    return replace(documented, lifecycle=replace(documented.lifecycle, application_waits=waits))
 
 
 async def _all(api: Api, path: str, names: Sequence[str], good: Callable[[Object], bool], within: float) -> None:

@@ -6,6 +6,7 @@ from pytest_meshcheck.meshes.documented import (
     Default,
     Documented,
     IdentityPromises,
+    LifecyclePromises,
     MtlsPromises,
     OutagePromises,
     RetryPromises,
@@ -169,6 +170,7 @@ DOCUMENTED = Documented(
             "reconnects_within": at.DISCOVERY_CACHE,
         },
     ),
+    lifecycle=LifecyclePromises(sources={"application_waits": at.PROXY}),
     policies_act_within=30.0,
     sources={"policies_act_within": at.PROPAGATION},
 )

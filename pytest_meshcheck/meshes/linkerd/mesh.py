@@ -11,6 +11,7 @@ from pytest_meshcheck.meshes.kubernetes.controlled import ControlledMesh
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import (
+    as_injected,
     deployments,
     form_of,
     injects,
@@ -190,6 +191,7 @@ class LinkerdMesh(ControlledMesh):
         await rolled_out(api, SYSTEM, COMPONENTS, within)
         sidecar = await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
         self.data_planes = form_of(sidecar)
+        self.documented = as_injected(self.documented, sidecar)
 
     async def detect(self, api: Api) -> None:
         """Detect the version by the destination controller's label, the network, routes and the trust domain."""

@@ -11,7 +11,8 @@ from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
-from pytest_meshcheck.probe.protocol.messages import Protocol
+from pytest_meshcheck.probe.agent.first_request import decoded
+from pytest_meshcheck.probe.protocol.messages import Protocol, Request
 
 OWNER = Ownership("c0ffee", "gw1", "localhost/meshcheck/probe:1")
 SERVER = WorkloadSpec("blue-c0ffee-gw1", "server")
@@ -52,6 +53,15 @@ def test_a_probe_goes_on_for_its_grace(grace: float, drains: str, killed: int) -
     pod = manifests.pod(OWNER, replace(SERVER, grace=grace))
     assert pod["containers"][0]["args"][-2:] == ["--drain", drains]
     assert pod["terminationGracePeriodSeconds"] == killed
+
+
+def test_a_first_request_is_an_argument_of_the_probe() -> None:
+    first = Request(request_id="c0ffee", address=("10.96.0.7", 8080), authority="server.blue")
+    (*_, deployment) = manifests.workload(OWNER, SERVER, Metadata(), first)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    flag, argument = container["args"][2:4]
+    assert (flag, decoded(argument)) == ("--first", first)
+    assert container["args"][4:] == ["--drain", "1"]
 
 
 def test_ports_have_the_same_numbers_on_service_and_pod() -> None:

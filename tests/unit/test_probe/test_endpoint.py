@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from pytest_meshcheck.probe.agent.first_request import encoded
 from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
 from pytest_meshcheck.probe.protocol import messages as m
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def program(path: Path) -> Any:
+async def program(path: Path, *arguments: str) -> Any:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pytest_meshcheck.probe", "--socket", path, "--drain", "0"
+        sys.executable, "-m", "pytest_meshcheck.probe", "--socket", path, "--drain", "0", *arguments
     )
 
 
@@ -110,3 +111,15 @@ async def test_a_probe_that_was_started_anew_is_lost(tmp_path: Path) -> None:
 
 def request() -> m.Request:
     return m.Request(request_id="r", authority="nobody", address=("127.0.0.1", 9), patience=1.0)
+
+
+async def test_the_first_request_is_made_before_anyone_asks(tmp_path: Path, unused: tuple[str, int]) -> None:
+    first = m.Request(request_id="first", address=unused, authority="server")
+    process = await program(tmp_path / "early", "--first", encoded(first))
+    probe = await Probe.at(Relayed(tmp_path / "early"))
+    reply = await probe.call(m.FirstExchange())
+    assert isinstance(reply, m.Exchanged)
+    assert (reply.exchange.request_id, reply.exchange.ending) == ("first", m.Ending.CONNECT_REFUSED)
+    await probe.close()
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0

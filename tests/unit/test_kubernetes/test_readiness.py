@@ -1,0 +1,22 @@
+"""What is promised of data planes, by the form of the sidecar that pods get."""
+
+import pytest
+
+from pytest_meshcheck.meshes.istio.documented import DOCUMENTED
+from pytest_meshcheck.meshes.kubernetes.readiness import as_injected, form_of
+
+NATIVE = {"name": "istio-proxy", "restartPolicy": "Always"}
+ORDINARY = {"name": "istio-proxy"}
+HOLDING = {"name": "istio-proxy", "lifecycle": {"postStart": {"exec": {"command": ["pilot-agent", "wait"]}}}}
+
+
+@pytest.mark.parametrize(("sidecar", "waits"), [(NATIVE, True), (ORDINARY, False), (HOLDING, True)])
+def test_an_application_waits_for_a_sidecar_that_holds_it(sidecar: dict[str, object], waits: bool) -> None:
+    promised = as_injected(DOCUMENTED, sidecar)
+    assert promised.lifecycle.application_waits is waits
+    assert promised.lifecycle.source("application_waits") == DOCUMENTED.lifecycle.source("application_waits")
+    assert promised.mtls == DOCUMENTED.mtls
+
+
+def test_the_form_of_a_sidecar_is_told() -> None:
+    assert [form_of(one).split()[0] for one in (NATIVE, ORDINARY)] == ["native", "sidecars"]
