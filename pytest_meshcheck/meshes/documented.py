@@ -236,13 +236,16 @@ class OutagePromises(Promises):
 
 @dataclass(frozen=True, kw_only=True)
 class LifecyclePromises(Promises):
-    """How data planes start with the applications of their workloads.
+    """How data planes start and end with the applications of their workloads.
 
     Attributes:
         application_waits: Whether an application starts only once its data plane works.
+        job_ends_within: From the end of a job's application until its workload has ended; infinite: its data plane
+            goes on, and so does the workload.
     """
 
     application_waits: bool = True
+    job_ends_within: float = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +259,7 @@ class Documented(Promises):
         retry: What is tried again.
         rotation: How soon certificates follow.
         outage: What outlasts an outage, and how soon its effects are over.
-        lifecycle: How data planes start with their applications.
+        lifecycle: How data planes start and end with their applications.
         policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
             ``settled`` knows exactly.
     """

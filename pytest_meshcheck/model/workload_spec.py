@@ -72,6 +72,7 @@ class WorkloadSpec:
         replica: The number of the endpoint behind the service, from 1.
         replicas: The number of endpoints of the service.
         replaceable: Whether its data plane has to be replaceable, which some meshes must know at its start.
+        job: Whether its application ends by itself, once it is told to (``Platform.finish``).
         first_call: What its application calls when it starts; ``Workload.first_exchange`` returns how that went.
     """
 
@@ -86,6 +87,7 @@ class WorkloadSpec:
     replica: int = 1
     replicas: int = 1
     replaceable: bool = False
+    job: bool = False
     first_call: FirstCall | None = None
 
     @property

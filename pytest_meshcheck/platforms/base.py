@@ -115,6 +115,18 @@ class Platform(Protocol):
     def termination(self, workload: Workload) -> AbstractAsyncContextManager[None]:
         """Have a workload be in its grace period while the block runs: asked to end, it goes on; stop it afterwards."""
 
+    async def finish(self, workload: Workload, within: float) -> str:
+        """Have the application of a job end by itself, with exit code 0, and wait for the end of its workload.
+
+        The workload does not count as running any more; ``stop`` removes what is left of it.
+
+        Returns:
+            What of it has not ended ``within`` seconds later; empty if all has.
+
+        Raises:
+            Inconclusive: Its application does not end so.
+        """
+
     async def ensure_alive(self) -> None:
         """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""
 

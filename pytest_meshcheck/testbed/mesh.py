@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import statistics
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -259,6 +260,21 @@ class MeshUnderTest:
             Inconclusive: It does not begin to end, or has ended before the block.
         """
         return self.platform.termination(workload)
+
+    async def finish(self, workload: Workload) -> str:
+        """Have the application of a deployed job end by itself, with exit code 0, and its workload with it.
+
+        Returns:
+            What of the workload has not ended in the documented time; empty if all has.
+
+        Raises:
+            Inconclusive: Its application does not end so.
+        """
+        begun, within = time.monotonic(), self.documented.lifecycle.job_ends_within + self.tolerance
+        with self.journal.action("job ends", str(workload)):
+            left = await self.platform.finish(workload, within)
+        self.measure("job ended after (s)", round(time.monotonic() - begun, 3))
+        return left
 
     @asynccontextmanager
     async def stranger(self, service: Workload) -> AsyncIterator[Workload]:

@@ -158,6 +158,26 @@ async def test_a_probe_is_not_started_on_for_a_workload_that_is_not_admitted(pla
     assert platform.processes.children == []
 
 
+@pytest.mark.asyncio
+async def test_a_job_ends_by_itself_and_is_no_loss(platform: Processes) -> None:
+    job, pid = await platform.start(OUTSIDER, PLAIN), platform.processes.children[0].process.pid
+    assert await platform.finish(job, 1.0) == ""
+    assert not alive(pid)
+    assert platform.members == {}
+    await platform.ensure_alive()
+    await platform.stop(OUTSIDER)
+    assert (await platform.start(OUTSIDER, PLAIN)).spec == OUTSIDER
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_fails_is_told_from_one_that_ends(platform: Processes) -> None:
+    job, process = await platform.start(OUTSIDER, PLAIN), platform.processes.children[0].process
+    process.kill()
+    await process.wait()
+    with pytest.raises(Inconclusive, match="the probe of grey/outsider ended with exit code -9 in place of 0"):
+        await platform.finish(job, 1.0)
+
+
 class Slow:
     """A control plane that takes its time, and notes who runs when it has admitted a workload."""
 

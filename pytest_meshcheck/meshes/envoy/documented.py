@@ -145,5 +145,11 @@ DOCUMENTED = Documented(
         reconnects_within=1.0,
         sources={"leaf_lifetime": SDS, "renewal_due": SDS, "heals_within": SDS, "reconnects_within": GRPC_SERVICE},
     ),
-    lifecycle=LifecyclePromises(sources={"application_waits": f"{DOCS}/intro/arch_overview/operations/init"}),
+    lifecycle=LifecyclePromises(
+        job_ends_within=1.0,
+        sources={
+            "application_waits": f"{DOCS}/intro/arch_overview/operations/init",
+            "job_ends_within": f"{DOCS}/intro/arch_overview/operations/draining",
+        },
+    ),
 )

@@ -138,7 +138,7 @@ AMBIENT_DOCUMENTED: Documented = replace(
             "heals_within": RENEWALS,
         },
     ),
-    lifecycle=LifecyclePromises(sources={"application_waits": REDIRECTION}),
+    lifecycle=LifecyclePromises(sources={"application_waits": REDIRECTION, "job_ends_within": REDIRECTION}),
 )
 
 PROFILE = {"profile": "ambient"}

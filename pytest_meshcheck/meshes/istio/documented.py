@@ -27,6 +27,8 @@ DESTINATION_RULE = f"{DOCS}/reference/config/networking/destination-rule"
 RETRY_BUDGET = f"{DESTINATION_RULE}/#TrafficPolicy-RetryBudget"
 TRAFFIC = f"{DOCS}/concepts/traffic-management"
 ARCHITECTURE = f"{DOCS}/ops/deployment/architecture/"
+NATIVE = "https://istio.io/latest/blog/2023/native-sidecars/"
+"""A sidecar that is an ordinary container keeps the pod of a job running."""
 RESTARTED = "https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
 MESH_CONFIG = f"{DOCS}/reference/config/istio.mesh.v1alpha1"
 HOLDS = f"{MESH_CONFIG}/#ProxyConfig"
@@ -193,7 +195,7 @@ DOCUMENTED = Documented(
             "reconnects_within": RECONNECTS,
         },
     ),
-    lifecycle=LifecyclePromises(sources={"application_waits": HOLDS}),
+    lifecycle=LifecyclePromises(sources={"application_waits": HOLDS, "job_ends_within": NATIVE}),
     policies_act_within=10.0,
     sources={"policies_act_within": f"{DOCS}/ops/configuration/mesh/config-resource-ready"},
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -111,10 +112,12 @@ def as_injected(documented: Documented, sidecar: Object) -> Documented:
     """What a mesh promises whose pods get this sidecar container.
 
     An application waits for a native sidecar, and for an ordinary one with a hook after its start
-    (https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/).
+    (https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/). An ordinary one outlives a job.
     """
-    waits = is_native(sidecar) or "postStart" in sidecar.get("lifecycle", {})
-    return replace(documented, lifecycle=replace(documented.lifecycle, application_waits=waits))
+    lifecycle, native = documented.lifecycle, is_native(sidecar)
+    waits = native or "postStart" in sidecar.get("lifecycle", {})
+    ends = lifecycle.job_ends_within if native else math.inf
+    return replace(documented, lifecycle=replace(lifecycle, application_waits=waits, job_ends_within=ends))
 
 
 async def _all(api: Api, path: str, names: Sequence[str], good: Callable[[Object], bool], within: float) -> None:

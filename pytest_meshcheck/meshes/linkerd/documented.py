@@ -170,7 +170,7 @@ DOCUMENTED = Documented(
             "reconnects_within": at.DISCOVERY_CACHE,
         },
     ),
-    lifecycle=LifecyclePromises(sources={"application_waits": at.PROXY}),
+    lifecycle=LifecyclePromises(sources={"application_waits": at.PROXY, "job_ends_within": at.NATIVE}),
     policies_act_within=30.0,
     sources={"policies_act_within": at.PROPAGATION},
 )

@@ -15,6 +15,7 @@ EXTERNAL_ISSUER = f"{DOCS}/tasks/automatically-rotating-control-plane-tls-creden
 ROTATION = f"{DOCS}/tasks/manually-rotating-control-plane-tls-credentials/"
 ANCHOR_ROTATION = f"{ROTATION}#rotating-the-trust-anchor"
 PROXY = f"{DOCS}/reference/proxy-configuration/"
+NATIVE = f"{DOCS}/features/native-sidecars/"
 INSTALL = f"{DOCS}/tasks/install-helm/"
 RESTARTED = "https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/"
 ARCHITECTURE = f"{DOCS}/reference/architecture/"

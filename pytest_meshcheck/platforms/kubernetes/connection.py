@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.model.errors import Inconclusive
@@ -15,7 +16,17 @@ from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import last_warning, unready_nodes
 from pytest_meshcheck.platforms.kubernetes.workloads import room
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, RELAY, RUN, Ownership, sample
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import PODS, Pods, is_leaving, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import (
+    PODS,
+    Pods,
+    exit_code,
+    is_leaving,
+    obstacle,
+    progress,
+    ready,
+    succeeded,
+    unfinished,
+)
 from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
 from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
 
@@ -109,6 +120,22 @@ class Connection:
             await self.pods.until(lambda known: is_leaving(known.get(key)), patience)
         except TimeoutError as late:
             raise Inconclusive(f"the pod {'/'.join(key)} did not start terminating within {patience:.0f} s") from late
+
+    async def application_ended(self, key: tuple[str, str]) -> None:
+        """Wait until the probe in a pod has ended; Inconclusive if that takes too long, or the exit code is not 0."""
+        patience = GONE_WITHIN * self.timeout_scale
+        try:
+            await self.pods.until(lambda known: exit_code(known.get(key), CONTAINER) is not None, patience)
+        except TimeoutError as late:
+            raise Inconclusive(f"the probe in {'/'.join(key)} did not end within {patience:.0f} s") from late
+        if code := exit_code(self.pods.known.get(key), CONTAINER):
+            raise Inconclusive(f"the probe in {'/'.join(key)} ended with exit code {code} in place of 0")
+
+    async def unfinished(self, key: tuple[str, str], within: float) -> Sequence[str]:
+        """What of a job's pod has not ended well ``within`` seconds later; nothing if it succeeded or is gone."""
+        with suppress(TimeoutError):
+            await self.pods.until(lambda known: succeeded(known.get(key)), within)
+        return unfinished(self.pods.known.get(key))
 
     async def refuse_beyond(
         self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int

@@ -20,7 +20,7 @@ from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, STARTS_WITHIN, Connection
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.killing import has_come_back, kill, status_of
+from pytest_meshcheck.platforms.kubernetes.workloads.killing import end, has_come_back, kill, status_of
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate, ready
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
@@ -130,7 +130,7 @@ class Kubernetes:
         """
         spec, old = workload.spec, self.running[str(workload)]
         generation = old.generation + 1
-        await self._apply(manifests.deployment(self.owner, spec, metadata, generation))
+        await self._apply(manifests.workload_resource(self.owner, spec, metadata, generation))
         new_instance = await self._enter(spec, old.service_address, generation)
         self._replaced[workload.instance] = old
         await self._open(new_instance, [self._listen(spec, port.name) for port in spec.ports])
@@ -150,7 +150,7 @@ class Kubernetes:
     async def _end(self, old: Running) -> None:
         await old.probe.close()
         cluster = await self._connected()
-        await cluster.delete([manifests.deployment(self.owner, old.spec, Metadata(), old.generation)])
+        await cluster.delete([manifests.workload_resource(self.owner, old.spec, Metadata(), old.generation)])
         await cluster.gone(old.spec.namespace, old.spec.name, old.generation)
 
     async def kill(self, pod: Object, container: str) -> Object:
@@ -204,10 +204,25 @@ class Kubernetes:
         """
         running, cluster = self.running[str(workload)], await self._connected()
         self._leaving.add(str(workload))
-        await cluster.delete([manifests.deployment(self.owner, workload.spec, Metadata(), running.generation)])
+        await cluster.delete([manifests.workload_resource(self.owner, workload.spec, Metadata(), running.generation)])
         await cluster.leaving(running.key)
         yield
         self.check()
+
+    async def finish(self, workload: Workload, within: float) -> str:
+        """Have the probe of a job end by itself, and wait until its pod succeeded; returns what still runs of it.
+
+        Raises:
+            Inconclusive: The probe cannot be asked, does not end, or ends with another exit code than 0.
+        """
+        running, cluster = self.running.pop(str(workload)), await self._connected()
+        await running.probe.close()
+        try:
+            await end(cluster.executor, *running.key)
+        except (OSError, ProbeLost) as error:
+            raise Inconclusive(f"the probe of {workload} cannot be asked to end: {error}") from error
+        await cluster.application_ended(running.key)
+        return ", ".join(await cluster.unfinished(running.key, within))
 
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload and wait until its pod is gone; an already stopped one is no error."""
@@ -374,7 +389,7 @@ class Kubernetes:
         if running is not None:
             await running.probe.close()
             generation = running.generation
-        made = [manifests.deployment(self.owner, spec, Metadata(), generation)]
+        made = [manifests.workload_resource(self.owner, spec, Metadata(), generation)]
         if not any(other.spec.service == spec.service for other in self.running.values()):
             made += [manifests.service_account(self.owner, spec), manifests.service(self.owner, spec)]
         cluster = await self._connected()

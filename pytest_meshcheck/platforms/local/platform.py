@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol as TypingProtocol, TypeVar
 
@@ -12,6 +12,7 @@ from pytest_meshcheck.model.workload import PATIENCE, Workload, first_request
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.children import Child
+from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, endpoints_by_service, next_number
 from pytest_meshcheck.platforms.local.process_table import ProcessTable
 from pytest_meshcheck.platforms.local.wires import Wires
@@ -139,6 +140,21 @@ class Processes:
             await self.control_plane.retire(self.members[str(workload)])
         yield
 
+    async def finish(self, workload: Workload, within: float) -> str:
+        """End the probe of a job, and have the mesh drain and stop what belongs to it; returns what still runs.
+
+        Raises:
+            Inconclusive: The probe ends with another exit code than 0.
+        """
+        name = str(workload)
+        await _end_by_itself(self._probes[name], workload.probe)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                if self.control_plane is not None:
+                    await self.control_plane.retire(self.members[name])
+                await self._leave(name)
+        return ", ".join(self.processes.alive_of(name))
+
     async def stop(self, spec: WorkloadSpec) -> None:
         """Stop a workload with all that belongs to it; one that is stopped already is no error."""
         await self._leave(str(spec))
@@ -261,7 +277,7 @@ class Processes:
             await self.control_plane.dismiss(member)
 
     async def _admitted_probe(self, member: Member) -> Probe:
-        """The probe of a workload that the mesh has admitted: before that, where it calls nobody when it starts."""
+        """The probe of a workload, which starts while the mesh admits that, or afterwards if it calls at once."""
         first = first_request(member.spec, self.resolve, self._patience)
         if first is None:
             return await _together(self._start_probe(member.spec), self._admit(member))
@@ -309,6 +325,13 @@ async def _together(first: Coroutine[Any, Any, R], second: Coroutine[Any, Any, N
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def _end_by_itself(child: Child, probe: Probe) -> None:
+    child.retire()
+    await probe.close()
+    if code := await child.process.wait():
+        raise Inconclusive(f"the {child.name} ended with exit code {code} in place of 0; {last_words(child.said())}")
 
 
 def _key(manifest: Manifest) -> ResourceKey:

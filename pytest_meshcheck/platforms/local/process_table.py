@@ -46,6 +46,10 @@ class ProcessTable:
         await self.notice_ends()
         self.check()
 
+    def alive_of(self, workload: str) -> Sequence[str]:
+        """The names of those processes of a workload that run."""
+        return [child.name for child in self.children if child.alive and child.name.endswith(f" of {workload}")]
+
     async def notice_ends(self) -> None:
         """Wait for the end of those that are just dying."""
         await asyncio.gather(*(child.process.wait() for child in self.children if child.ending))

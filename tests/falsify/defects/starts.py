@@ -1,4 +1,4 @@
-"""Control planes that are late, or mistaken, about workloads that start."""
+"""Control planes that are late, or mistaken, about workloads that start, or end by themselves."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from tests.falsify.defect import Defect, Resources
 from tests.falsify.defects.mtls import accept_plaintext
 
 FIRST_DIAL = "lifecycle/first-dial-is-served"
+JOB = "lifecycle/job-ends"
 WINDOW = "mtls/no-plaintext-window-at-start"
 CHURN = "identity/right-identity-under-churn"
 
@@ -57,6 +58,14 @@ class CallsComeLate(EnvoyMesh):
         return resources | {"listeners": parts.inbound(resources)} if config.workload == self._newest else resources
 
 
+class OutlivesJobs(EnvoyMesh):
+    """The sidecar of a job goes on when its application has ended."""
+
+    async def dismiss(self, member: Member) -> None:
+        if not member.spec.job:
+            await super().dismiss(member)
+
+
 class BorrowedAtFirst:
     """A workload begins with the certificate of the first one of all, and has its own from the next publication on."""
 
@@ -96,6 +105,9 @@ DEFECTS = {
     ),
     "certificate-borrowed-at-first": Defect(
         "A workload that starts calls under another one's certificate at first.", (FIRST_DIAL,), BorrowedAtFirst()
+    ),
+    "outlives-jobs": Defect(
+        "The data plane of a job goes on when the application has ended.", (JOB,), mesh=OutlivesJobs
     ),
     "certificate-of-predecessor": Defect(
         "A workload that starts is given the certificate of an earlier one.",

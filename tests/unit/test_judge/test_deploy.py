@@ -113,6 +113,17 @@ async def test_a_workload_that_ends_goes_on_sending_and_is_called_no_more(mesh: 
         assert min((await spread(client, pool)).values()) > 0
 
 
+async def test_a_sidecar_ends_with_the_application_of_its_job(mesh: MeshUnderTest) -> None:
+    client, job = await mesh.workload("client"), WorkloadSpec("blue", "job", job=True)
+    for _ in range(2):
+        async with mesh.deploy(job) as deployed:
+            expect(await client.get(deployed.service)).answered()
+            assert await mesh.finish(deployed.service) == ""
+            await mesh.platform.ensure_alive()
+            assert not [one for one in mesh.platform.processes.children if one.name.endswith("blue/job")]  # type: ignore[attr-defined]
+    assert mesh.measured["job ended after (s)"] < 1  # type: ignore[operator]
+
+
 async def test_a_workload_outside_the_mesh_is_called_no_more_once_it_ends(mesh: MeshUnderTest) -> None:
     client = await mesh.workload("client")
     spec = WorkloadSpec("blue", "pool", enrolment=Enrolment.UNENROLLED, calls=False)

@@ -44,7 +44,7 @@ def test_a_namespace_of_a_run_without_workers() -> None:
 
 def test_a_selector_does_not_change_with_the_labels_of_a_mesh() -> None:
     # Deployments cannot change their selector: a workload that is enrolled later would be refused.
-    plain, enrolled = (manifests.deployment(OWNER, SERVER, Metadata(labels)) for labels in ({}, {"mesh": "on"}))
+    plain, enrolled = (manifests.workload_resource(OWNER, SERVER, Metadata(labels)) for labels in ({}, {"mesh": "on"}))
     assert plain["spec"]["selector"] == enrolled["spec"]["selector"]
 
 
@@ -64,9 +64,19 @@ def test_a_first_request_is_an_argument_of_the_probe() -> None:
     assert container["args"][4:] == ["--drain", "1"]
 
 
+def test_a_job_is_made_once_and_never_restarted() -> None:
+    lasting, ending = (
+        manifests.workload_resource(OWNER, replace(SERVER, job=job), Metadata({"mesh": "on"})) for job in (False, True)
+    )
+    assert (ending["kind"], ending["spec"]["backoffLimit"], ending["metadata"]) == ("Job", 0, lasting["metadata"])
+    template, pod = lasting["spec"]["template"], ending["spec"]["template"]["spec"]
+    assert pod == {"restartPolicy": "Never", **template["spec"]}
+    assert ending["spec"]["template"]["metadata"] == template["metadata"]
+
+
 def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     spec = WorkloadSpec("blue", "server", ports=(Port("http", Protocol.HTTP1), Port("extra", Protocol.H2C)))
-    service, deployment = manifests.service(OWNER, spec), manifests.deployment(OWNER, spec, Metadata())
+    service, deployment = manifests.service(OWNER, spec), manifests.workload_resource(OWNER, spec, Metadata())
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     declared = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == declared
@@ -88,7 +98,7 @@ def test_ports_declare_what_their_names_cannot_tell(port: Port, declared: str | 
 
 
 def test_an_instance_that_takes_over_is_told_apart_by_its_service() -> None:
-    first, second = (manifests.deployment(OWNER, SERVER, Metadata(), generation) for generation in (1, 2))
+    first, second = (manifests.workload_resource(OWNER, SERVER, Metadata(), generation) for generation in (1, 2))
     assert first["metadata"]["name"] != second["metadata"]["name"]
     selected = manifests.service(OWNER, SERVER, 2)["spec"]["selector"].items()
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in (first, second)]

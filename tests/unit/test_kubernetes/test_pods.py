@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import fate, obstacle, progress, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import (
+    exit_code,
+    fate,
+    obstacle,
+    progress,
+    ready,
+    succeeded,
+    unfinished,
+)
 
 Pod = dict[str, Any]
 
@@ -106,3 +114,38 @@ def test_a_pod_that_waits_tells_for_what() -> None:
     unmet = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes available"}
     pod["status"] = {"phase": "Pending", "conditions": [unmet]}
     assert progress(pod) == "phase Pending; PodScheduled is False: Unschedulable 0/1 nodes available"
+
+
+SIDECAR = {"name": "mesh-proxy", "restartCount": 0, "state": {"running": {}}}
+
+
+def job(phase: str, code: int, **sidecars: list[Any]) -> Pod:
+    """A pod whose probe has ended with this exit code, beside ordinary or native sidecars."""
+    pod = changed(state={"terminated": {"exitCode": code}})
+    pod["spec"]["initContainers"] = [{"name": "mesh-proxy", "restartPolicy": "Always"}]
+    pod["status"] |= {"phase": phase, "initContainerStatuses": sidecars.get("native", [])}
+    pod["status"]["containerStatuses"] += sidecars.get("ordinary", [])
+    return pod
+
+
+def test_the_exit_code_of_a_job() -> None:
+    assert exit_code(RUNNING, "probe") is None
+    assert exit_code(None, "probe") is None
+    assert [exit_code(job("Running", code), "probe") for code in (0, 3)] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("pod", "left"),
+    [
+        (job("Succeeded", 0), ()),
+        (job("Running", 0, ordinary=[SIDECAR]), ("container mesh-proxy",)),
+        (job("Running", 0, native=[SIDECAR]), ("container mesh-proxy",)),
+        (job("Running", 0), ("phase Running",)),
+        (job("Failed", 0), ("phase Failed",)),
+        (None, ()),
+    ],
+    ids=["succeeded", "ordinary sidecar", "native sidecar", "not yet", "failed", "gone"],
+)
+def test_what_goes_on_after_a_job(pod: Pod | None, left: tuple[str, ...]) -> None:
+    assert unfinished(pod) == left
+    assert succeeded(pod) is (pod is not None and not left)

@@ -1,5 +1,7 @@
 """What is promised of data planes, by the form of the sidecar that pods get."""
 
+import math
+
 import pytest
 
 from pytest_meshcheck.meshes.istio.documented import DOCUMENTED
@@ -16,6 +18,12 @@ def test_an_application_waits_for_a_sidecar_that_holds_it(sidecar: dict[str, obj
     assert promised.lifecycle.application_waits is waits
     assert promised.lifecycle.source("application_waits") == DOCUMENTED.lifecycle.source("application_waits")
     assert promised.mtls == DOCUMENTED.mtls
+
+
+@pytest.mark.parametrize(("sidecar", "ends"), [(NATIVE, True), (ORDINARY, False), (HOLDING, False)])
+def test_a_job_ends_with_a_native_sidecar_alone(sidecar: dict[str, object], ends: bool) -> None:
+    usual = DOCUMENTED.lifecycle.job_ends_within
+    assert as_injected(DOCUMENTED, sidecar).lifecycle.job_ends_within == (usual if ends else math.inf)
 
 
 def test_the_form_of_a_sidecar_is_told() -> None:

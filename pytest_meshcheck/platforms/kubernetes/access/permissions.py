@@ -27,6 +27,7 @@ PLATFORM = (
     Permission("", "serviceaccounts", (*APPLIED, "delete")),
     Permission("", "services", (*APPLIED, "delete")),
     Permission("apps", "deployments", (*APPLIED, "delete")),
+    Permission("batch", "jobs", (*APPLIED, "delete")),
     Permission("apps", "daemonsets", APPLIED),
     Permission("", "pods", ("list", "watch")),
     Permission("", "pods/exec", ("create", "get")),

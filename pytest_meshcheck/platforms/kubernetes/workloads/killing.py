@@ -1,4 +1,4 @@
-"""Kills containers on their node, as a crash would; the kubelet restarts them."""
+"""Ends the processes of pods: a probe by itself, any container as a crash would, which the kubelet restarts."""
 
 from collections.abc import Mapping
 
@@ -22,6 +22,10 @@ print(found, flush=True)
 """Kills every process of a container, by the id in the names of its control groups; prints how many there were."""
 
 
+END = "import os, signal; os.kill(1, signal.SIGTERM)"
+"""Asks the first process of a container, which is the probe, to end by itself: it goes on for its grace, then exits."""
+
+
 def status_of(pod: Object, container: str) -> Object:
     """The status of a container that runs as long as its pod.
 
@@ -40,6 +44,15 @@ def has_come_back(pod: Object, before: Object) -> bool:
     """Whether the container of an earlier status has been restarted, and is ready."""
     now = status_of(pod, before["name"])
     return bool(now["restartCount"] > before["restartCount"] and now["ready"])
+
+
+async def end(executor: Executor, namespace: str, pod: str) -> None:
+    """Ask the probe in a pod to end by itself; OSError if the pod cannot be reached."""
+    reader, pipe = await executor.open(namespace, pod, CONTAINER, (PYTHON, "-c", END))
+    try:
+        await reader.read()
+    finally:
+        pipe.close()
 
 
 async def kill(executor: Executor, watcher: Object, status: Object) -> None:

@@ -90,7 +90,7 @@ def namespace(
 
 
 def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, first: Request | None = None) -> list[Manifest]:
-    """A workload's service account, service and deployment; ``metadata`` is required by the mesh on its pods.
+    """A workload's service account, service and workload resource; ``metadata`` is required by the mesh on its pods.
 
     Its probe sends the ``first`` request at once.
     """
@@ -98,7 +98,7 @@ def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, first: Re
     return [
         service_account(owner, spec),
         service(owner, spec, leads_to),
-        deployment(owner, spec, metadata, spec.replica, first),
+        workload_resource(owner, spec, metadata, spec.replica, first),
     ]
 
 
@@ -127,25 +127,22 @@ def service(owner: Ownership, spec: WorkloadSpec, generation: int | None = FIRST
     }
 
 
-def deployment(
+def workload_resource(
     owner: Ownership, spec: WorkloadSpec, metadata: Metadata, generation: int = FIRST, first: Request | None = None
 ) -> Manifest:
-    """A deployment of one probe."""
+    """The resource that makes the pod of one instance: a deployment, or a job, which makes no second one."""
     selected = _selected(spec, generation)
     name = spec.name if generation == FIRST else f"{spec.name}-{generation}"
     pod_metadata: dict[str, Any] = {"labels": owner.labels | selected | dict(metadata.labels)}
     if metadata.annotations:
         pod_metadata["annotations"] = dict(metadata.annotations)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": _metadata(owner, spec, name),
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": selected},
-            "template": {"metadata": pod_metadata, "spec": pod(owner, spec, first)},
-        },
-    }
+    template = {"metadata": pod_metadata, "spec": pod(owner, spec, first)}
+    about = _metadata(owner, spec, name)
+    if spec.job:
+        once = {"backoffLimit": 0, "template": template}
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": about, "spec": once}
+    lasting = {"replicas": 1, "selector": {"matchLabels": selected}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": about, "spec": lasting}
 
 
 def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
@@ -158,6 +155,7 @@ def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest
 def pod(owner: Ownership, spec: WorkloadSpec, first: Request | None = None) -> Manifest:
     """A pod with one probe; it satisfies the restricted Pod Security Standard."""
     return {
+        **({"restartPolicy": "Never"} if spec.job else {}),
         "serviceAccountName": spec.service_account,
         "terminationGracePeriodSeconds": math.ceil(spec.grace) + KILLED_AFTER,
         "enableServiceLinks": False,

@@ -129,6 +129,27 @@ def ended_container(before: Object, now: Object | None) -> str | None:
     return str(status["name"]) if status else None
 
 
+def exit_code(pod: Object | None, container: str) -> int | None:
+    """The exit code of a container that has ended; None while it runs, and where its pod is gone."""
+    for status in _statuses(pod) if pod else ():
+        if status["name"] == container and "terminated" in status["state"]:
+            return int(status["state"]["terminated"]["exitCode"])
+    return None
+
+
+def succeeded(pod: Object | None) -> bool:
+    """Whether all containers of a pod that count have ended with exit code 0."""
+    return pod is not None and pod.get("status", {}).get("phase") == "Succeeded"
+
+
+def unfinished(pod: Object | None) -> tuple[str, ...]:
+    """The containers of a pod that still run, or else its phase; nothing if it succeeded or is gone."""
+    if pod is None or succeeded(pod):
+        return ()
+    running = tuple(f"container {one['name']}" for one in _statuses(pod) if "running" in one["state"])
+    return running or (f"phase {pod['status'].get('phase', 'unknown')}",)
+
+
 def _ended(before: Object, now: Object) -> Object | None:
     earlier = {status["name"]: status["restartCount"] for status in _statuses(before)}
     for status in _statuses(now):
