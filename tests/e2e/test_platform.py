@@ -14,11 +14,11 @@ import pytest_asyncio
 from pytest_meshcheck.checks.expect import converge
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON, WORKLOAD, port_number
 from pytest_meshcheck.probe.protocol import messages as m
 
 from .conftest import Given
@@ -66,6 +66,24 @@ async def test_every_port_is_reached_both_ways(pair: tuple[Workload, Workload], 
     answered = await client.get(server, port, via=via)
     assert answered.ending is m.Ending.ANSWERED
     assert [attempt.port for attempt in await server.attempts(answered)] == [port]
+
+
+async def test_the_first_thing_that_an_application_does_is_a_call(
+    platform: Kubernetes, pair: tuple[Workload, Workload]
+) -> None:
+    spec = WorkloadSpec(pair[1].namespace, "early", first_call=FirstCall(pair[1].spec))
+    first = await (await platform.start(spec, Metadata())).first_exchange()
+    assert first.status == 200
+    assert len(await pair[1].attempts(first)) == 1
+    await platform.stop(spec)
+
+
+async def test_a_job_ends_by_itself_and_is_no_loss(platform: Kubernetes) -> None:
+    spec = WorkloadSpec(platform.namespace("blue"), "job", job=True)
+    assert await platform.finish(await platform.start(spec, Metadata()), NOTICED_WITHIN) == ""
+    await platform.ensure_alive()
+    await platform.stop(spec)
+    assert spec.name not in [pod["metadata"]["labels"][WORKLOAD] for pod in await platform.pods()]
 
 
 async def test_a_pod_is_asked_on_its_loopback(platform: Kubernetes, pair: tuple[Workload, Workload]) -> None:
