@@ -151,6 +151,14 @@ async def test_newcomer(mesh, server):
     expect(await newcomer.get(server)).answered()
 '''
 
+EARLY = '''
+@check(MUST, "demo.rule")
+async def test_early(mesh, server):
+    """It does not meet the first call of somebody who starts after that."""
+    async with mesh.deploy(WorkloadSpec("blue", "early", first_call=FirstCall(server.spec))) as deployed:
+        expect(await deployed.service.first_exchange()).answered()
+'''
+
 
 def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3, *, cuts: bool = False) -> str:
     """A mesh that acts so many seconds after it was told to."""
@@ -210,7 +218,8 @@ def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> 
     assert suite.results()["demo/meets"]["reason"].startswith("a deleted policy is still in effect: blue/")
 
 
-def test_what_was_taken_back_is_in_the_way_of_no_newcomer(suite: Suite) -> None:
-    suite.write(IN_THE_WAY, NEWCOMER, conftest=late(within=5.0, cuts=True))
+@pytest.mark.parametrize(("newcomer", "name"), [(NEWCOMER, "newcomer"), (EARLY, "early")])
+def test_what_was_taken_back_is_in_the_way_of_no_newcomer(suite: Suite, newcomer: str, name: str) -> None:
+    suite.write(IN_THE_WAY, newcomer, conftest=late(within=5.0, cuts=True))
     assert suite.run(mesh="late").code == 0
-    assert suite.verdicts() == {"demo/way": "conforms", "demo/newcomer": "conforms"}
+    assert suite.verdicts() == {"demo/way": "conforms", f"demo/{name}": "conforms"}
