@@ -515,6 +515,15 @@ async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_i
 
 
 @pytest.mark.asyncio
+async def test_a_sidecar_that_was_upgraded_can_be_restarted() -> None:
+    async with running(hot_restart=True) as hot:
+        outsider, server = await hot.start(OUTSIDER, SERVER)
+        await hot.mesh.upgrade_data_planes()
+        await hot.mesh.restart_data_plane(server)
+        assert (await outsider.get(server)).status == 200
+
+
+@pytest.mark.asyncio
 async def test_a_diagnosis_holds_no_key(rig: Rig, tmp_path: Path) -> None:
     await rig.start(SERVER)
     await rig.mesh.diagnose(tmp_path)

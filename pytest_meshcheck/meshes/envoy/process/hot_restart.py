@@ -61,6 +61,11 @@ class Generation:
         """The next process in the sequence."""
         return replace(self, epoch=self.epoch + 1)
 
+    @property
+    def first(self) -> "Generation":
+        """A process without a predecessor: a later one asks its predecessor for the sockets, and ends without it."""
+        return replace(self, epoch=0)
+
     def forget(self) -> None:
         """Remove the shared memory that the sequence leaves behind."""
         (SHARED_MEMORY / f"envoy_shared_memory_{self.base * SCALE}").unlink(missing_ok=True)

@@ -43,6 +43,8 @@ class Launcher:
     async def restart(self, sidecar: Sidecar) -> None:
         """Kill the process of a sidecar, and start another one in its place."""
         await self.stop(sidecar)
+        if sidecar.generation is not None:
+            sidecar.generation = sidecar.generation.first
         await self.run(sidecar)
 
     async def take_over(self, sidecar: Sidecar) -> Child:
