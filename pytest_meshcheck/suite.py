@@ -43,6 +43,7 @@ from pytest_meshcheck.probe.protocol.messages import (
     ServerTls,
 )
 from pytest_meshcheck.testbed.arrivals import more_arrive
+from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -64,6 +65,7 @@ __all__ = [
     "ClientTls",
     "ClusterError",
     "Credentials",
+    "DataPlaneVersion",
     "Default",
     "Deployment",
     "Documented",

@@ -1,10 +1,14 @@
 """Upgrades of the mesh under load; only with ``--mesh-upgrade-to``."""
 
 from collections.abc import Mapping
+from itertools import product
+
+import pytest
 
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
+    DataPlaneVersion,
     Inconclusive,
     LoadOutcome,
     MeshUnderTest,
@@ -17,6 +21,11 @@ from pytest_meshcheck.suite import (
 
 ENOUGH = 20
 """The least number of requests during each part of an upgrade."""
+
+PEER_IDENTITY = Capability.PEER_IDENTITY
+PORTS = ("http", "grpc", "tcp")
+STATES_CALLERS = ("http", "grpc")
+"""The ports on which a mesh can state the caller's identity to the server."""
 
 
 def lost_nothing(mesh: MeshUnderTest, client: Workload, upgraded: Upgraded, loads: Mapping[str, LoadOutcome]) -> None:
@@ -56,3 +65,43 @@ async def test_upgrade_never_lets_plaintext_in(mesh: MeshUnderTest, upgraded: Up
     mesh.measure("requests in plaintext", intrusion.sent)
     control(intrusion).sent_at_least(ENOUGH)
     expect(intrusion, "plaintext to a server under strict mutual TLS").refused()
+
+
+def works_in_all_pairings(mesh: MeshUnderTest, upgraded: Upgraded, port: str) -> None:
+    """A control: before the upgrade calls are served by way of the mesh, later data planes meet in all pairings."""
+    calls, before = upgraded.calls(port), upgraded.decisions[0].step
+    control({call.pairing for call in calls}, "pairings of data planes").equals(
+        set(product(DataPlaneVersion, repeat=2))
+    )
+    for call in (call for call in calls if call.step == before):
+        control(call.exchange, str(call)).answered()
+    for call in (call for call in upgraded.calls("http") if call.step == before and mesh.claims(PEER_IDENTITY)):
+        control(call.stated, f"caller, {call}").equals(call.caller)
+
+
+@pytest.mark.parametrize("port", PORTS)
+@check(MUST, "lifecycle.version-skew", proves={Capability.UPGRADE})
+async def test_version_skew(mesh: MeshUnderTest, upgraded: Upgraded, port: str) -> None:
+    """At each step of an upgrade, old and new data planes serve calls of each other, and state who calls.
+
+    If the mesh can return to its former version, the steps of that return are steps as well. The name of a violation is
+    the first step and the pairing of data planes that differ.
+    """
+    works_in_all_pairings(mesh, upgraded, port)
+    mesh.measure("steps", "; ".join(dict.fromkeys(call.step for call in upgraded.decisions)))
+    for call in upgraded.calls(port):
+        expect(call.exchange, str(call)).answered()
+        if port in STATES_CALLERS and mesh.claims(PEER_IDENTITY):
+            expect(call.stated, f"caller, {call}").equals(call.caller)
+
+
+@pytest.mark.parametrize("port", PORTS)
+@check(MUST, "lifecycle.version-skew", proves={Capability.STRICT_MTLS}, uses={Capability.UPGRADE})
+async def test_version_skew_lets_no_plaintext_in(mesh: MeshUnderTest, upgraded: Upgraded, port: str) -> None:
+    """At each step of an upgrade, old and new servers under strict mutual TLS refuse plaintext.
+
+    If the mesh can return to its former version, the steps of that return are steps as well.
+    """
+    works_in_all_pairings(mesh, upgraded, port)
+    for call in upgraded.intrusions(port):
+        expect(call.exchange, str(call)).refused(mesh.refusals.plaintext, arrived=call.arrived)

@@ -3,7 +3,7 @@
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -103,6 +103,8 @@ class Mesh(ABC):
         data_planes: For the report, the detected form of the data planes; empty if there is only one form.
         data_plane_in_workload: Whether a data plane shares the lifetime of a workload instance, so that only a new
             instance gets an upgraded data plane.
+        returns_to_former_version: Whether ``upgrade`` also leads back to the version before the last upgrade, which
+            data planes follow in the same way.
         one_lifetime: Whether the certificates of all workloads have the same lifetime, so that any workload shows the
             renewal.
         impostor_ports: The ports on which clients reach the impostor itself; None for all ports.
@@ -121,6 +123,7 @@ class Mesh(ABC):
     kind_config: str = ""
     data_planes: str = ""
     data_plane_in_workload: bool = False
+    returns_to_former_version: bool = False
     one_lifetime: bool = False
     impostor_ports: Collection[str] | None = None
     plaintext_by_address: Collection[str] = ()
@@ -163,8 +166,13 @@ class Mesh(ABC):
         """
         raise Unsupported(f"{self.name} {self.version} cannot be upgraded to {version}")
 
-    async def upgrade_data_planes(self) -> None:  # noqa: B027 - of most meshes they are replaced with their workloads
-        """Have data planes follow an upgrade; not called where they live in workloads, which are then restarted."""
+    def data_plane_upgrade(self, workloads: Sequence[Workload]) -> AbstractAsyncContextManager[None]:
+        """Have the data planes of these workloads follow an upgrade.
+
+        The new ones work and the old ones drain while the block runs, and have ended after it. Not called where they
+        live in workloads, which are then restarted.
+        """
+        return nullcontext()
 
     @abstractmethod
     async def uninstall(self) -> None:

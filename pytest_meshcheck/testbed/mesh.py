@@ -185,7 +185,7 @@ class MeshUnderTest:
             raise Inconclusive("the mesh was not upgraded: ask for it with --mesh-upgrade-to=VERSION")
         self.stalls.reach_back(self.upgraded.begun)
         self.journal.entries += self.upgraded.journal
-        outcome = replace(self.upgraded, journal=())
+        outcome = replace(self.upgraded, journal=(), decisions=())  # the journal has the calls of the decisions
         self.journal.add("upgrade", f"{outcome.before} -> {outcome.after}", outcome)
         return self.upgraded
 

@@ -1,11 +1,10 @@
 """Upgrades a mesh under load, and records what became of the requests."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
-from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import LoadOutcome
@@ -13,8 +12,10 @@ from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.probe.process.pulse import now
 from pytest_meshcheck.testbed.arrivals import more_arrive
+from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
-from pytest_meshcheck.testbed.rotation.rollout import roll
+from pytest_meshcheck.testbed.rotation.rollout import Wave, go_on, roll
+from pytest_meshcheck.testbed.skew import Skew
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 RATES: Mapping[str, float] = {"http": 30, "grpc": 15}
@@ -26,43 +27,54 @@ INTRUSIONS = 10
 UNDER_WAY = 10
 """Requests of each load that the server must have received before the upgrade begins."""
 
+EARLY = ("server_in_green", "second_client", "server")
+"""The roles whose data planes follow first: a server and a client of the surveys, so that old data planes meet new ones
+on either side, and the server under load. That one is the last, because Envoy's old process may accept connections for
+some milliseconds after the new one works, and surveys do not call it."""
+
 AFTERWARDS = 20
 """Further requests of each load that the server must receive after the upgrade; a quick upgrade overlaps few."""
 
 SERVES_WITHIN = 10.0
 """Seconds to wait for them; if they do not arrive, the loads themselves show why."""
 
-KEPT = ("upgrade step", "restart", "exchange")
+KEPT = ("upgrade step", "restart", "exchange", "attempts")
 """The kinds of entries of the journal that belong to the observations."""
 
 
 async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.IN_PLACE) -> None:
     """Upgrade a mesh under load; the observations are in ``mesh.upgraded``.
 
-    Data planes follow the control plane: those that live in their workloads by a rolling restart.
+    Data planes follow the control plane in two waves: those that live in their workloads by a rolling restart. A mesh
+    that returns to its former version does so with one wave, and is upgraded again.
 
     Raises:
         Inconclusive: The mesh does not become ready, or a workload cannot follow.
     """
     client, server = await mesh.workload("client"), await mesh.workload("server")
-    outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
+    skew = await Skew.of(mesh)
+    outsider = skew.outsider
     strict = [MutualTls(server, Mode.STRICT)] if outsider else []
     before, since, earlier = mesh.adapter.version, now(), len(mesh.journal.entries)
-    async with mesh.policy(*strict), _intrusion(outsider, server) as intrusion:
+    async with mesh.policy(*strict, *skew.policies), _intrusion(outsider, server) as intrusion:
         await _show_leaf(mesh, outsider, server)
+        await skew.survey("before the upgrade")
         begun = time.monotonic()
         async with _loads(client, server) as of_control_plane, client.stream(server) as stream:
             with mesh.journal.action("upgrade step", f"control plane to {version}"):
                 await _control_plane(mesh, version, by)
             await _show_leaf(mesh, outsider, server)
+            await skew.survey("control plane upgraded")
             await more_arrive(server, *of_control_plane.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
             echo = await stream.echo()
         async with _loads(client, server) as of_data_planes:
             with mesh.journal.action("upgrade step", f"data planes to {version}"):
-                await _data_planes(mesh, by)
+                await _data_planes(mesh, by, skew)
             seconds = time.monotonic() - begun
             await _show_leaf(mesh, outsider, server)
             await more_arrive(server, *of_data_planes.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
+        if mesh.adapter.returns_to_former_version:
+            await _back_and_forth(mesh, before, version, skew)
         caller = await _caller(mesh, client, server)
     mesh.steps[f"upgrade to {version}"] = seconds
     mesh.upgraded = Upgraded(
@@ -77,6 +89,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         begun=since,
         caller=caller,
         journal=[entry for entry in mesh.journal.entries[earlier:] if entry.kind in KEPT],
+        decisions=skew.decisions,
     )
 
 
@@ -89,15 +102,55 @@ async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> No
     await mesh.adapter.settled()
 
 
-async def _data_planes(mesh: MeshUnderTest, by: UpgradeBy) -> None:
+async def _data_planes(mesh: MeshUnderTest, by: UpgradeBy, skew: Skew) -> None:
     """Move all data planes to the new version, and remove a control plane without workloads."""
-    if mesh.adapter.data_plane_in_workload:
-        await roll(mesh.stage.replacing, mesh.adapter, mesh.stage.enrolled, mesh.stage.running, mesh.scale)
-    else:
-        await mesh.adapter.upgrade_data_planes()
+
+    async def after(wave: Wave) -> None:
+        skew.moved(wave, DataPlaneVersion.NEW)
+        if wave is early:
+            await skew.survey("some data planes upgraded")
+
+    early, late = await _waves(mesh)
+    async with AsyncExitStack() as until_ended:
+        await _follow(mesh, (early, late), after, until_ended)
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
     await mesh.adapter.settled()
+    await skew.survey("upgraded")
+
+
+async def _back_and_forth(mesh: MeshUnderTest, former: str, version: str, skew: Skew) -> None:
+    """Move the control plane and some data planes to the former version, and upgrade them again."""
+    early, _ = await _waves(mesh)
+    async with AsyncExitStack() as until_ended:
+        for to, reached, words in (
+            (former, DataPlaneVersion.OLD, "moved back"),
+            (version, DataPlaneVersion.NEW, "upgraded again"),
+        ):
+            await _control_plane(mesh, to, UpgradeBy.IN_PLACE)
+            await skew.survey(f"control plane {words}")
+            await _follow(mesh, (early,), go_on, until_ended)
+            skew.moved(early, reached)
+            await skew.survey(f"some data planes {words}")
+    await mesh.adapter.settled()
+
+
+async def _waves(mesh: MeshUnderTest) -> tuple[Wave, Wave]:
+    """The workloads whose data planes follow first, and the others."""
+    early = [await mesh.workload(role) for role in EARLY]
+    return early, [one for one in mesh.stage.enrolled if str(one) not in map(str, early)]
+
+
+async def _follow(
+    mesh: MeshUnderTest, waves: Sequence[Wave], after: Callable[[Wave], Awaitable[None]], until_ended: AsyncExitStack
+) -> None:
+    """Have data planes follow the control plane wave by wave; old ones may drain until the stack is closed."""
+    if mesh.adapter.data_plane_in_workload:
+        await roll(mesh.stage.replacing, mesh.adapter, waves, mesh.stage.running, mesh.scale, after=after)
+        return
+    for wave in waves:
+        await until_ended.enter_async_context(mesh.adapter.data_plane_upgrade(wave))
+        await after(wave)
 
 
 async def _show_leaf(mesh: MeshUnderTest, outsider: Workload | None, server: Workload) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.meshes.canary import UpgradeBy
 from pytest_meshcheck.model.journal import Entry
 from pytest_meshcheck.model.observation import Exchange, LoadOutcome
+from pytest_meshcheck.testbed.decisions import Decision
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Upgraded:
         caller: The caller's identity as the mesh states it to the server, in a request after the upgrade.
         journal: Its steps, restarts and exchanges, among them handshakes that show the server's leaf before and after
             each part.
+        decisions: What became of calls at each step, in order.
     """
 
     before: str
@@ -39,9 +41,18 @@ class Upgraded:
     begun: float
     caller: str | None
     journal: Sequence[Entry] = ()
+    decisions: Sequence[Decision] = ()
 
     @property
     def loads(self) -> Mapping[str, LoadOutcome]:
         """The loads of the enrolled client, by the part that was upgraded meanwhile and port."""
         parts = {"control plane": self.control_plane, "data planes": self.data_planes}
         return {f"{part}, {port}": load for part, loads in parts.items() for port, load in loads.items()}
+
+    def calls(self, port: str) -> list[Decision]:
+        """The decisions about calls of enrolled clients to a port."""
+        return [one for one in self.decisions if one.port == port and one.pairing.client]
+
+    def intrusions(self, port: str) -> list[Decision]:
+        """The decisions about calls to a port from outside the mesh."""
+        return [one for one in self.decisions if one.port == port and one.pairing.client is None]

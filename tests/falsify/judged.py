@@ -128,7 +128,7 @@ def upgraded(name: str, mesh: str, *arguments: str) -> Run:
 
 def batch(name: str) -> str:
     """The name of the run in which a defect is planted."""
-    if all(map(of_upgrade, DEFECTS[name].kills)):
+    if all(map(of_upgrade, DEFECTS[name].checks)):
         return name
     return f"batch-{list(DEFECTS).index(name) * BATCHES // len(DEFECTS)}"
 

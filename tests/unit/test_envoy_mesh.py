@@ -477,7 +477,8 @@ async def test_an_upgrade_keeps_workloads_and_policies(rig: Rig) -> None:
     client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
     await rig.apply(MutualTls(server, Mode.STRICT))
     await rig.mesh.upgrade(rig.mesh.version)
-    await rig.mesh.upgrade_data_planes()
+    async with rig.mesh.data_plane_upgrade([client, server]):
+        pass
     assert (await client.get(server)).status == 200
     assert (await outsider.get(server)).ending in rig.mesh.documented.mtls.plaintext_refused_as
 
@@ -490,7 +491,8 @@ async def test_an_upgrade_by_hot_restart_loses_nothing_twice_and_leaves_nothing(
             async with client.load(server, 20) as load:
                 await server.wait_for_attempts(f"{load.request_id}-5")
                 await hot.mesh.upgrade(hot.mesh.version)
-                await hot.mesh.upgrade_data_planes()
+                async with hot.mesh.data_plane_upgrade([client, server]):
+                    pass
                 await hot.apply(MutualTls(SERVER, Mode.STRICT))
             assert load.result.served_once
             assert load.result.sent > 20
@@ -503,9 +505,10 @@ async def test_an_upgrade_by_hot_restart_loses_nothing_twice_and_leaves_nothing(
 @pytest.mark.asyncio
 async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_is() -> None:
     async with running(hot_restart=True) as hot:
-        await hot.start(SERVER)
+        (server,) = await hot.start(SERVER)
         await hot.mesh.upgrade(hot.mesh.version)
-        await hot.mesh.upgrade_data_planes()
+        async with hot.mesh.data_plane_upgrade([server]):
+            pass
         hot.platform.check()
         (sidecar,) = [child for child in hot.platform.processes.children if child.name == f"sidecar of {SERVER}"]
         sidecar.process.kill()
@@ -518,7 +521,8 @@ async def test_a_replaced_sidecar_that_dies_early_is_no_loss_but_its_successor_i
 async def test_a_sidecar_that_was_upgraded_can_be_restarted() -> None:
     async with running(hot_restart=True) as hot:
         outsider, server = await hot.start(OUTSIDER, SERVER)
-        await hot.mesh.upgrade_data_planes()
+        async with hot.mesh.data_plane_upgrade([server]):
+            pass
         await hot.mesh.restart_data_plane(server)
         assert (await outsider.get(server)).status == 200
 

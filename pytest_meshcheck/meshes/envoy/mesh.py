@@ -72,6 +72,7 @@ class EnvoyMesh(Mesh):
     name = "envoy"
     claims = CLAIMS
     documented = DOCUMENTED
+    returns_to_former_version = True
 
     def __init__(
         self,
@@ -146,15 +147,23 @@ class EnvoyMesh(Mesh):
         await self._discovery.start()
         await self.settled()
 
-    async def upgrade_data_planes(self) -> None:
-        """Replace every sidecar by the present version of Envoy; without ``hot_restart`` this breaks open connections.
+    @asynccontextmanager
+    async def data_plane_upgrade(self, workloads: Sequence[Workload]) -> AsyncIterator[None]:
+        """Replace sidecars by the present version of Envoy; without ``hot_restart`` this breaks open connections.
 
         Raises:
             Inconclusive: An Envoy does not start, or a replaced one does not end.
         """
-        replace = self._launcher.succeed if self._hot_restart else self._launcher.restart
-        await asyncio.gather(*(replace(plane.sidecar) for plane in self._planes.values()))
+        sidecars, launcher = [self._planes[str(one)].sidecar for one in workloads], self._launcher
+        if not self._hot_restart:
+            await asyncio.gather(*map(launcher.restart, sidecars))
+            await self.settled()
+            yield
+            return
+        replaced = await asyncio.gather(*map(launcher.take_over, sidecars))
         await self.settled()
+        yield
+        await asyncio.gather(*map(launcher.end, replaced))
 
     async def uninstall(self) -> None:
         """Stop every sidecar and detach from the platform."""

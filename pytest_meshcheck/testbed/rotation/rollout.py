@@ -5,7 +5,7 @@ they receive no more requests. Their ledgers are kept, so that every request sta
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,30 +35,55 @@ class Replacement:
     served: Sequence[Load]
 
 
+Wave = Sequence[Workload]
+"""Workloads that restart together."""
+
+
+async def go_on(_wave: Wave) -> None:
+    """Begin the next wave at once."""
+
+
+def servers_first(workloads: Sequence[Workload], running: Sequence[Workload]) -> tuple[Wave, Wave]:
+    """Servers under load, and the others.
+
+    Old clients must then talk to new servers for a while; restarting all together would never exercise that.
+
+    Args:
+        workloads: The workloads to restart.
+        running: All that run, including the callers of those.
+    """
+    loaded = {str(server) for one in running for load in one.loads for server in load.servers}
+    return [w for w in workloads if str(w) in loaded], [w for w in workloads if str(w) not in loaded]
+
+
 async def roll(
-    platform: Replacing, mesh: Mesh, workloads: Sequence[Workload], running: Sequence[Workload], scale: float
+    platform: Replacing,
+    mesh: Mesh,
+    waves: Iterable[Wave],
+    running: Sequence[Workload],
+    scale: float,
+    *,
+    after: Callable[[Wave], Awaitable[None]] = go_on,
 ) -> None:
-    """Restart workloads; they continue as their new instances.
+    """Restart workloads wave by wave; they continue as their new instances.
 
-    Servers under load restart first, and the others once the old instances of those have stopped. Old clients must then
-    talk to new servers for a while; restarting all together would never exercise that.
-
-    A new instance that others do not reach is recorded, and left to the check.
+    A wave begins once the old instances of the wave before have stopped. A new instance that others do not reach is
+    recorded, and left to the check.
 
     Args:
         platform: The platform that they run on.
         mesh: The mesh of their new data planes.
-        workloads: The workloads to restart.
+        waves: The workloads to restart, in the order of their restarts.
         running: All that run, including the callers of those.
         scale: The factor for time limits.
+        after: Awaited after each wave.
 
     Raises:
         Inconclusive: An instance does not start, or clients keep sending to an old one.
     """
-    loaded = {str(server) for one in running for load in one.loads for server in load.servers}
-    for wave in ([w for w in workloads if str(w) in loaded], [w for w in workloads if str(w) not in loaded]):
-        if wave:
-            await _replace(platform, mesh, wave, running, scale)
+    for wave in filter(None, waves):
+        await _replace(platform, mesh, wave, running, scale)
+        await after(wave)
 
 
 async def _replace(

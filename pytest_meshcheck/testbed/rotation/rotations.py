@@ -11,7 +11,7 @@ from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.testbed.peers import Peers
-from pytest_meshcheck.testbed.rotation.rollout import roll
+from pytest_meshcheck.testbed.rotation.rollout import roll, servers_first
 from pytest_meshcheck.testbed.workloads import Stage
 
 PAUSE = 0.1
@@ -57,7 +57,8 @@ class Rotations:
         if self.adapter.documented.rotation.roots_reach_running or self.stage.roots_at_start in ((), roots):
             return
         await self.stage.convergence.flush()
-        await roll(self.stage.replacing, self.adapter, self.stage.enrolled, self.stage.running, self.scale)
+        waves = servers_first(self.stage.enrolled, self.stage.running)
+        await roll(self.stage.replacing, self.adapter, waves, self.stage.running, self.scale)
         self.stage.roots_at_start = roots
 
     async def _has_new_leaf(self, server: Workload) -> bool:

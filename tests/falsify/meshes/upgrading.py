@@ -1,10 +1,14 @@
 """The embedded mesh as one that can be upgraded without another Envoy at hand, soundly and with faults."""
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.process import binary
+from pytest_meshcheck.model.workload import Workload
 from tests.falsify import parts
 from tests.falsify.defect import Resources
 
@@ -18,6 +22,34 @@ class Upgradable(EnvoyMesh):
 
     def prepare(self) -> None:
         self._binary = binary.obtain("")
+
+
+Fault = Callable[[Resources, int], None]
+"""Changes the resources of a data plane that was replaced this many times: an odd number of times by the new version,
+and twice by the former one."""
+
+
+def by_version(fault: Fault) -> type[Upgradable]:
+    """A mesh whose data planes have a fault that depends on their version."""
+
+    class OfTwoVersions(Upgradable):
+        def __init__(self, version: str | None = None, **named: Any) -> None:
+            super().__init__(version, publish_hook=self._published, **named)
+            self._replaced = Counter[str]()
+
+        @asynccontextmanager
+        async def data_plane_upgrade(self, workloads: Sequence[Workload]) -> AsyncIterator[None]:
+            async with super().data_plane_upgrade(workloads):
+                self._replaced.update(map(str, workloads))
+                self.publish(force=True)
+                await self.settled()
+                yield
+
+        def _published(self, workload: str, resources: Resources) -> Resources:
+            fault(resources, self._replaced[workload])
+            return resources
+
+    return OfTwoVersions
 
 
 class RestartsCold(Upgradable):
@@ -49,8 +81,10 @@ class OpenWhileUpgraded(Upgradable):
         await self.settled()
         await super().upgrade(version)
 
-    async def upgrade_data_planes(self) -> None:
-        await super().upgrade_data_planes()
+    @asynccontextmanager
+    async def data_plane_upgrade(self, workloads: Sequence[Workload]) -> AsyncIterator[None]:
+        async with super().data_plane_upgrade(workloads):
+            yield
         self._open = False
         self.publish(force=True)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.process.bootstrap import command
+from pytest_meshcheck.meshes.envoy.process.hot_restart import ENDS
 from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.children import Child
@@ -65,12 +66,14 @@ class Launcher:
             await sidecar.settled(self.patience)
         return old
 
-    async def succeed(self, sidecar: Sidecar) -> None:
-        """Start a new process that takes over, and wait until the old one has drained and ended."""
-        old = await self.take_over(sidecar)
-        ends = sidecar.generation.ends if sidecar.generation else 0
+    async def end(self, old: Child) -> None:
+        """Wait until a process that was replaced in an upgrade has drained and ended.
+
+        Raises:
+            Inconclusive: It does not end in time.
+        """
         try:
-            await asyncio.wait_for(old.process.wait(), ends + self.patience)
+            await asyncio.wait_for(old.process.wait(), ENDS + self.patience)
         except TimeoutError as late:
             raise Inconclusive(f"the replaced {old.name} did not exit") from late
         finally:

@@ -1,0 +1,89 @@
+"""Surveys of a mesh whose data planes are of two versions: how it decides about calls between each of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.policy import Mode, MutualTls, Policy
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.testbed.decisions import DataPlaneVersion, Decision, Pairing
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+PORTS = ("http", "grpc", "tcp")
+
+
+@dataclass
+class Skew:
+    """The versions of data planes during an upgrade, and the decisions of the mesh so far.
+
+    Each wave of the upgrade has a client and a server, so that all four pairings meet between the waves.
+
+    Attributes:
+        mesh: The mesh.
+        clients: The clients of a survey.
+        servers: Its servers, which no load of the upgrade is on: their connections may be limited to one request.
+        outsider: A client outside the mesh; None if strict mutual TLS is not claimed.
+        decisions: In the order of the calls.
+    """
+
+    mesh: MeshUnderTest
+    clients: Sequence[Workload]
+    servers: Sequence[Workload]
+    outsider: Workload | None
+    decisions: list[Decision] = field(default_factory=list)
+    _new: set[str] = field(default_factory=set)
+
+    @classmethod
+    async def of(cls, mesh: MeshUnderTest) -> "Skew":
+        """The same, before an upgrade.
+
+        Raises:
+            Inconclusive: A workload does not start.
+        """
+        clients = [await mesh.workload(role) for role in ("client", "second_client")]
+        servers = [await mesh.workload(role) for role in ("server_in_green", "client_in_green")]
+        outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
+        return cls(mesh, clients, servers, outsider)
+
+    @property
+    def policies(self) -> list[Policy]:
+        """The policies of the surveys.
+
+        Without a limit, a data plane that is replaced below its workload could answer on connections of its
+        predecessor, and a survey would meet the wrong version.
+        """
+        kept = self.mesh.adapter.data_plane_in_workload
+        fresh = [] if kept else [policy for one in self.servers for policy in self.mesh.fresh_connections(one)]
+        strict = [MutualTls(one, Mode.STRICT) for one in self.servers] if self.outsider else []
+        return [*strict, *fresh]
+
+    def moved(self, workloads: Iterable[Workload], version: DataPlaneVersion) -> None:
+        """Note that these data planes are of this version now."""
+        names = set(map(str, workloads))
+        self._new = self._new | names if version is DataPlaneVersion.NEW else self._new - names
+
+    async def survey(self, step: str) -> None:
+        """Make a call for each pair of client and server over each port, and keep the decisions."""
+        for server in self.servers:
+            for port in PORTS:
+                for client in self.clients:
+                    self.decisions.append(await self._decision(step, client, server, port))
+                if self.outsider is not None:
+                    self.decisions.append(await self._decision(step, self.outsider, server, port))
+
+    async def _decision(self, step: str, client: Workload, server: Workload, port: str) -> Decision:
+        enrolled = client is not self.outsider
+        exchange = await client.get(server, port)
+        arrived = await server.attempts(exchange)
+        return Decision(
+            step=step,
+            pairing=Pairing(self._version(client) if enrolled else None, self._version(server)),
+            port=port,
+            exchange=exchange,
+            arrived=arrived,
+            caller=self.mesh.identity_of(client) if enrolled else None,
+            stated=self.mesh.peer_identity(arrived[-1]) if arrived else None,
+        )
+
+    def _version(self, workload: Workload) -> DataPlaneVersion:
+        return DataPlaneVersion.NEW if str(workload) in self._new else DataPlaneVersion.OLD
