@@ -60,7 +60,12 @@ class RestartsCold(Upgradable):
 
 
 class RestartsWithControlPlane(Upgradable):
-    """Restarts all sidecars when the control plane is upgraded."""
+    """Restarts all sidecars when the control plane is upgraded.
+
+    It does not return to a former version: a killed sidecar cannot end the one that it had replaced.
+    """
+
+    returns_to_former_version = False
 
     async def upgrade(self, version: str) -> None:
         await super().upgrade(version)
