@@ -1,6 +1,5 @@
 """The endpoint that a retry goes to."""
 
-import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 
 from pytest_meshcheck.suite import (
@@ -20,9 +19,13 @@ from pytest_meshcheck.suite import (
 )
 
 PAIR = WorkloadSpec("blue", "pair", ports=(Port("http", Protocol.HTTP1),), calls=False)
-REQUESTS = 8
-"""So many that all of them are not retried at the other endpoint by chance."""
+REQUESTS = 24
+"""One after the other, so that no endpoint has more of them under way than the other when a retry is made."""
+BY_CHANCE = REQUESTS // 4
+"""Retries at the endpoint that had failed: Envoy, for one, gives up its search for another one after a few draws.
 
+A data plane that does not search at all makes twice as many.
+"""
 
 Seen = Mapping[str, Sequence[Attempt]]
 """The attempts of one request, by endpoint."""
@@ -34,7 +37,8 @@ async def retries_at_a_pair(mesh: MeshUnderTest) -> list[Seen]:
     async with mesh.deploy(PAIR, replicas=2) as pair:
         async with mesh.policy(Retry(pair.service, 1, statuses={503})):
             ids = [await pair.answers(503) for _ in range(REQUESTS)]
-            await asyncio.gather(*(client.get(pair.service, request_id=one) for one in ids))
+            for one in ids:
+                await client.get(pair.service, request_id=one)
         return [await pair.attempts(one) for one in ids]
 
 
@@ -45,10 +49,11 @@ def avoids_failed_endpoints(documented: Documented) -> str:
 
 @needs(avoids_failed_endpoints)
 @check(SHOULD, "retry.elsewhere", uses={Capability.RETRY}, head_start=retries_at_a_pair)
-async def test_goes_to_another_endpoint(head_start: Awaitable[list[Seen]]) -> None:
-    """A retry goes to another endpoint of the service than the one that has just failed."""
+async def test_goes_to_another_endpoint(head_start: Awaitable[list[Seen]], mesh: MeshUnderTest) -> None:
+    """Retries go to another endpoint of the service than the one that has just failed, but for a few by chance."""
     seen = await head_start
     for attempts in seen:
         control(sum(map(len, attempts.values())), "attempts of a request").equals(2)
     twice = sum(max(map(len, attempts.values())) == 2 for attempts in seen)
-    expect(twice, f"retries, of {REQUESTS}, at the endpoint that had failed").equals(0)
+    mesh.measure(f"retries, of {REQUESTS}, at the endpoint that had failed", twice)
+    expect(twice, f"retries, of {REQUESTS}, at the endpoint that had failed").at_most(BY_CHANCE)
