@@ -59,7 +59,8 @@ class Run:
     cluster: "Cluster | None" = None
     judging: Judging = field(init=False)
     known: KnownViolations = field(init=False)
-    _sigterm: Any = None
+    _handlers: dict[signal.Signals, Any] = field(default_factory=dict)
+    """Those of signals before the run."""
 
     def __post_init__(self) -> None:
         self.judging = Judging(self.settings, self.adapters)
@@ -185,13 +186,15 @@ class Run:
         return check_item.check.level in LEVELS[self.settings.mesh_level] and self.judging.has_lane(check_item)
 
     def pytest_sessionstart(self) -> None:
-        """Handle SIGTERM like Ctrl-C."""
-        self._sigterm = signal.signal(signal.SIGTERM, _as_interrupt)
+        """Handle SIGTERM like Ctrl-C, and Ctrl-C also in the background of a script, which starts with it ignored."""
+        self._handlers[signal.SIGTERM] = signal.signal(signal.SIGTERM, _as_interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            self._handlers[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def pytest_unconfigure(self) -> None:
-        """Restore the handler of SIGTERM."""
-        if self._sigterm is not None:
-            signal.signal(signal.SIGTERM, self._sigterm)
+        """Restore the handlers of signals."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

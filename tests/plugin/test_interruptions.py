@@ -100,6 +100,15 @@ def test_in_the_middle_of_a_check(suite: Suite, check: str, interrupt: str) -> N
     assert_clean(suite)
 
 
+@pytest.mark.parametrize("interrupt", SIGNALS.values(), ids=SIGNALS)
+def test_in_the_background_of_a_script(suite: Suite, interrupt: str) -> None:
+    suite.write("conforms", IN_A_CHECK.format(interrupt=interrupt))
+    run = suite.run(within=("sh", "-c", "trap '' INT QUIT; exec \"$@\"", "script"))
+    assert run.code == 2, run.output
+    assert suite.verdicts() == {"demo/conforms": "conforms", "demo/interrupted": "not-run"}
+    assert_clean(suite)
+
+
 def test_a_known_violation_is_no_reason_for_a_check_not_to_run(suite: Suite) -> None:
     suite.write("conforms", IN_A_CHECK.format(interrupt=SIGNALS["ctrl-c"]), "violates")
     (suite.path / "known.toml").write_text("[[known]]\ncheck = 'demo/violates'\nreason = 'it may'\nlink = 'l'\n")
