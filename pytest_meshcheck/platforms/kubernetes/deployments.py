@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
@@ -14,8 +15,10 @@ from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.killing import end
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
+from pytest_meshcheck.probe.controller import ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
 
 ROUTED_WITHIN = 20.0
@@ -178,14 +181,21 @@ class Deployments:
 
     async def _remove(self, spec: WorkloadSpec) -> None:
         """Remove a workload, also one that did not start; the service goes with the last replica."""
-        self._leaving.discard(str(spec))
         running, generation = self.running.pop(str(spec), None), spec.replica
         if running is not None:
             await running.probe.close()
             generation = running.generation
+            if str(spec) in self._leaving:
+                await self._cut_grace_short(running)
+        self._leaving.discard(str(spec))
         made = [manifests.workload_resource(self.owner, spec, Metadata(), generation)]
         if not any(other.spec.service == spec.service for other in self.running.values()):
             made += [manifests.service_account(self.owner, spec), manifests.service(self.owner, spec)]
         cluster = await self._connected()
         await cluster.delete(made)
         await cluster.gone(spec.namespace, spec.name, generation)
+
+    async def _cut_grace_short(self, running: Running) -> None:
+        """Have the probe of a terminating workload end now, if it has not ended."""
+        with suppress(OSError, ProbeLost):
+            await end((await self._connected()).executor, *running.key)

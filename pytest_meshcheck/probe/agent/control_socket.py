@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,10 +18,11 @@ from pytest_meshcheck.probe.protocol.messages import Hello, Request, Welcome
 async def serve(path: Path, drain: float, first: Request | None) -> None:
     """Send the ``first`` request, where there is one, and take controllers on a Unix socket, one at a time.
 
-    Until SIGTERM; ports are served ``drain`` seconds longer. A stream that breaks changes nothing: scripts, ledger,
-    loads and replies are there for the next one. The newest stream is the one that counts, as the end of an older one
-    may not have been noticed yet. A controller that says another session starts a conversation of its own with
-    everything that the probe has kept.
+    Until SIGTERM; ports are served ``drain`` seconds longer, or until another SIGTERM.
+
+    A stream that breaks changes nothing: scripts, ledger, loads and replies are there for the next one. The newest
+    stream is the one that counts, as the end of an older one may not have been noticed yet. A controller that says
+    another session starts a conversation of its own with everything that the probe has kept.
     """
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
@@ -28,7 +30,9 @@ async def serve(path: Path, drain: float, first: Request | None) -> None:
     server = await asyncio.start_unix_server(endpoint.accept, path, limit=READ_AHEAD)
     async with server:
         await terminated.wait()
-        await asyncio.sleep(drain)
+        terminated.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(terminated.wait(), drain)
         endpoint.close()
 
 

@@ -17,9 +17,9 @@ from pytest_meshcheck.probe.protocol import messages as m
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def program(path: Path, *arguments: str) -> Any:
+async def program(path: Path, *arguments: str, drain: str = "0") -> Any:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pytest_meshcheck.probe", "--socket", path, "--drain", "0", *arguments
+        sys.executable, "-m", "pytest_meshcheck.probe", "--socket", path, "--drain", drain, *arguments
     )
 
 
@@ -123,3 +123,13 @@ async def test_the_first_request_is_made_before_anyone_asks(tmp_path: Path, unus
     await probe.close()
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0
+
+
+async def test_a_second_sigterm_ends_the_grace(tmp_path: Path) -> None:
+    process = await program(tmp_path / "control", drain="600")
+    probe = await Probe.at(Relayed(tmp_path / "control"))
+    process.send_signal(signal.SIGTERM)
+    assert await probe.call(m.AwaitAttempt(request_id="nobody", patience=0.3)) == m.Ledger(())  # it goes on
+    await probe.close()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0

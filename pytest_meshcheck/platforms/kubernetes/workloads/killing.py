@@ -23,7 +23,10 @@ print(found, flush=True)
 
 
 END = "import os, signal; os.kill(1, signal.SIGTERM)"
-"""Asks the first process of a container, which is the probe, to end by itself: it goes on for its grace, then exits."""
+"""Asks the first process of a container, which is the probe, to end by itself: it goes on for its grace, then exits.
+
+Asked again, it exits at once.
+"""
 
 
 def status_of(pod: Object, container: str) -> Object:
