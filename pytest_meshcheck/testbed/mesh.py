@@ -2,9 +2,8 @@
 
 import asyncio
 import datetime
-import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,20 +11,16 @@ from typing import Any
 
 from cryptography import x509
 
-from pytest_meshcheck.checks.verdict import Time, Violation
-from pytest_meshcheck.meshes.base import Mesh, Rotation, TlsEndpoint
-from pytest_meshcheck.meshes.documented import Documented, Refusals
-from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.checks.verdict import Violation
+from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.journal import DISTRIBUTION, Journal
 from pytest_meshcheck.model.load import Load
-from pytest_meshcheck.model.observation import Attempt, Exchange
-from pytest_meshcheck.model.pki import Authority
-from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
+from pytest_meshcheck.model.observation import Exchange
+from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
-from pytest_meshcheck.platforms.base import Platform, Wire
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.platforms.base import Wire
 from pytest_meshcheck.probe.process.own_loop import OwnLoop
 from pytest_meshcheck.probe.protocol.messages import Credentials
 from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
@@ -35,6 +30,7 @@ from pytest_meshcheck.testbed.early_calls import EarlyCalls
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.head_starts import HeadStarts
 from pytest_meshcheck.testbed.lock import MeshLock
+from pytest_meshcheck.testbed.mesh_facts import MeshFacts
 from pytest_meshcheck.testbed.peers import Peers
 from pytest_meshcheck.testbed.reconnection import Reconnection
 from pytest_meshcheck.testbed.rotation.rotations import Rotations
@@ -42,20 +38,13 @@ from pytest_meshcheck.testbed.stall_monitor import StallMonitor
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 from pytest_meshcheck.testbed.workloads import Stage
 
-TOLERANCE = 1.0
-"""Seconds. Time limits are proven by the order of events; this only has to separate "cut" from "not cut"."""
-
 
 @dataclass
-class MeshUnderTest:
+class MeshUnderTest(MeshFacts):
     """The value of the fixture ``mesh``.
 
     Attributes:
-        adapter: The mesh's adapter.
-        platform: The platform that it runs on.
-        scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
         steps: Seconds that each step of the start took, by name.
-        measured: The measurements of the current check.
         may_disrupt: Whether policies and actions may affect workloads other than the suite's.
         upgraded: The observations made during an upgrade; None if there was none.
         lock: Held by processes that share the mesh; exclusively for actions on the whole mesh.
@@ -70,11 +59,7 @@ class MeshUnderTest:
         stalls: The stalls of the processes of the run.
     """
 
-    adapter: Mesh
-    platform: Platform
-    scale: float = 1.0
     steps: dict[str, float] = field(default_factory=dict)
-    measured: dict[str, float | int | str] = field(default_factory=dict)
     may_disrupt: bool = True
     upgraded: Upgraded | None = None
     lock: MeshLock = field(default_factory=MeshLock)
@@ -100,72 +85,12 @@ class MeshUnderTest:
         self.stalls = StallMonitor(self.platform)
         self._blocks = PolicyBlocks(self.policies, self.evidence, self.lock, self.may_disrupt)
 
-    @property
-    def journal(self) -> Journal:
-        """The events of the current check."""
-        return self.platform.journal
-
-    @property
-    def documented(self) -> Documented:
-        """The behaviour that the mesh's documentation promises."""
-        return self.adapter.documented
-
-    @property
-    def refusals(self) -> Refusals:
-        """The forms in which the mesh refuses, by the kind of peer."""
-        return self.documented.mtls.refusals
-
-    @property
-    def authority(self) -> Authority:
-        """The certificate authority of the mesh."""
-        return self.adapter.authority
-
-    @property
-    def tolerance(self) -> float:
-        """Seconds by which a busy machine may delay an event."""
-        return TOLERANCE * self.scale
-
-    def time(self, during: float) -> Time:
-        """The stall that explains missing a limit of ``during`` seconds: one process that loses the tolerance."""
-        return Time(self.tolerance, during)
-
-    def identity_of(self, workload: Workload) -> str:
-        """The identity in a workload's certificate."""
-        return self.adapter.identity_of(workload.spec)
-
-    def identity_in_stage(self, namespace: str, name: str) -> str:
-        """The identity that a workload of this name would have in a namespace of the run, such as ``blue``."""
-        return self.adapter.identity_of(WorkloadSpec(self.platform.namespace(namespace), name))
-
-    def claims(self, capability: Capability) -> bool:
-        """Whether the mesh claims this capability."""
-        return self.adapter.claim(capability).supported
-
-    def peer_identity(self, attempt: Attempt) -> str | None:
-        """The caller's identity as the mesh states it to the server."""
-        return self.adapter.peer_identity(attempt)
-
-    def endpoint(self, workload: Workload, port: str = "http") -> TlsEndpoint:
-        """The address and TLS settings of a workload's data plane."""
-        return self.adapter.endpoint(workload, port)
-
     def begin_check(self, evidence: Path | None) -> None:
         """Reset everything that belongs to one check."""
         self.journal.begin()
         self.stalls.begin_check()
         self.measured = {}
         self.evidence.directory = evidence
-
-    def measure(self, name: str, value: float | str) -> None:
-        """Record a measurement for the report."""
-        self.measured[name] = value
-        self.journal.add("measured", name, value)
-
-    def measure_distribution(self, name: str, seconds: Sequence[float]) -> None:
-        """Record durations in seconds, at least one, as a distribution, which the report plots."""
-        figures = " / ".join(f"{one * 1000:.0f}" for one in (min(seconds), statistics.median(seconds), max(seconds)))
-        self.measured[f"{name} (ms), least / median / most of {len(seconds)}"] = figures
-        self.journal.add(DISTRIBUTION, name, tuple(seconds))
 
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
@@ -353,16 +278,6 @@ class MeshUnderTest:
             Inconclusive: It shows none.
         """
         return await self.peers.shown_chain(caller, server)
-
-    def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
-        """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
-        return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
-
-    def meets_impostors(self, port: str, via: Via = Via.SERVICE) -> bool:
-        """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
-        ports = self.adapter.impostor_ports
-        in_plaintext = self.adapter.plaintext_by_address if via is Via.ADDRESS else ()
-        return (ports is None or port in ports) and port not in in_plaintext
 
     async def impersonate(self, impostor: Workload, credentials: Credentials, port: str = "http") -> None:
         """Have the impostor speak TLS with this certificate from now on, and accept tunnels if data planes do."""

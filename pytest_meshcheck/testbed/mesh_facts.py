@@ -1,0 +1,107 @@
+"""What a check knows of the mesh, and what it records of it."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pytest_meshcheck.checks.verdict import Time
+from pytest_meshcheck.meshes.base import Mesh, TlsEndpoint
+from pytest_meshcheck.meshes.documented import Documented, Refusals
+from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.journal import DISTRIBUTION, Journal
+from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.model.policy import Policy, RequestsPerConnection
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
+from pytest_meshcheck.platforms.base import Platform
+
+TOLERANCE = 1.0
+"""Seconds. Time limits are proven by the order of events; this only has to separate "cut" from "not cut"."""
+
+
+@dataclass
+class MeshFacts:
+    """A mesh, and the measurements of the current check.
+
+    Attributes:
+        adapter: The mesh's adapter.
+        platform: The platform that it runs on.
+        scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
+        measured: The measurements of the current check.
+    """
+
+    adapter: Mesh
+    platform: Platform
+    scale: float = 1.0
+    measured: dict[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def journal(self) -> Journal:
+        """The events of the current check."""
+        return self.platform.journal
+
+    @property
+    def documented(self) -> Documented:
+        """The behaviour that the mesh's documentation promises."""
+        return self.adapter.documented
+
+    @property
+    def refusals(self) -> Refusals:
+        """The forms in which the mesh refuses, by the kind of peer."""
+        return self.documented.mtls.refusals
+
+    @property
+    def authority(self) -> Authority:
+        """The certificate authority of the mesh."""
+        return self.adapter.authority
+
+    @property
+    def tolerance(self) -> float:
+        """Seconds by which a busy machine may delay an event."""
+        return TOLERANCE * self.scale
+
+    def time(self, during: float) -> Time:
+        """The stall that explains missing a limit of ``during`` seconds: one process that loses the tolerance."""
+        return Time(self.tolerance, during)
+
+    def identity_of(self, workload: Workload) -> str:
+        """The identity in a workload's certificate."""
+        return self.adapter.identity_of(workload.spec)
+
+    def identity_in_stage(self, namespace: str, name: str) -> str:
+        """The identity that a workload of this name would have in a namespace of the run, such as ``blue``."""
+        return self.adapter.identity_of(WorkloadSpec(self.platform.namespace(namespace), name))
+
+    def claims(self, capability: Capability) -> bool:
+        """Whether the mesh claims this capability."""
+        return self.adapter.claim(capability).supported
+
+    def peer_identity(self, attempt: Attempt) -> str | None:
+        """The caller's identity as the mesh states it to the server."""
+        return self.adapter.peer_identity(attempt)
+
+    def endpoint(self, workload: Workload, port: str = "http") -> TlsEndpoint:
+        """The address and TLS settings of a workload's data plane."""
+        return self.adapter.endpoint(workload, port)
+
+    def fresh_connections(self, server: Workload) -> tuple[Policy, ...]:
+        """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
+        return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
+
+    def meets_impostors(self, port: str, via: Via = Via.SERVICE) -> bool:
+        """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
+        ports = self.adapter.impostor_ports
+        in_plaintext = self.adapter.plaintext_by_address if via is Via.ADDRESS else ()
+        return (ports is None or port in ports) and port not in in_plaintext
+
+    def measure(self, name: str, value: float | str) -> None:
+        """Record a measurement for the report."""
+        self.measured[name] = value
+        self.journal.add("measured", name, value)
+
+    def measure_distribution(self, name: str, seconds: Sequence[float]) -> None:
+        """Record durations in seconds, at least one, as a distribution, which the report plots."""
+        figures = " / ".join(f"{one * 1000:.0f}" for one in (min(seconds), statistics.median(seconds), max(seconds)))
+        self.measured[f"{name} (ms), least / median / most of {len(seconds)}"] = figures
+        self.journal.add(DISTRIBUTION, name, tuple(seconds))
