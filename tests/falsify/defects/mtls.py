@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN
+from pytest_meshcheck.meshes.envoy.sidecar_mesh import TRUST_DOMAIN
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.meshes.faulty import WideScopesIgnored

@@ -1,7 +1,8 @@
 """Data planes and authorities that refuse, or change, more than they have to."""
 
 from pytest_meshcheck.meshes.base import Rotation
-from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, EnvoyMesh
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.sidecar_mesh import TRUST_DOMAIN
 from pytest_meshcheck.model.pki import Authority
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pytest_meshcheck.meshes.base import Mesh, Rotation
-from pytest_meshcheck.meshes.envoy.mesh import TRUST_DOMAIN, DataPlane, EnvoyMesh
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.sidecar_mesh import TRUST_DOMAIN, DataPlane
 from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.pki import Authority, Validity, pem
 from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
