@@ -1,8 +1,11 @@
 """Endpoints without an identity behind a service of the mesh."""
 
+import asyncio
+
 from pytest_meshcheck.suite import (
     MAY,
     SHOULD,
+    Answer,
     Attempt,
     Capability,
     Exchange,
@@ -19,8 +22,12 @@ from pytest_meshcheck.suite import (
 )
 
 PORTS = (Port("http", Protocol.HTTP1),)
-MORE = 6
-"""Requests once the stranger is known: a balancer would send it some of them."""
+MORE = 12
+"""Requests once the stranger is known, all at once.
+
+As they are answered slowly, a balancer that prefers the faster endpoint sends the other one some of them as well.
+"""
+SLOW = Answer(delay=0.1)
 UNHURRIED = 0.02
 """Seconds between two requests."""
 
@@ -44,7 +51,9 @@ async def with_stranger(
     within = mesh.documented.policies_act_within + mesh.tolerance
     became, _ = await converge(call, bool, within, every=UNHURRIED)
     mesh.measure("an endpoint without identity is", became or "left alone")
-    seen += [await client.get(member) for _ in range(MORE)]
+    ids = [await member.answers(SLOW) for _ in range(MORE)]
+    await asyncio.gather(*(stranger.answers(SLOW, request_id=one) for one in ids))
+    seen += await asyncio.gather(*(client.get(member, request_id=one) for one in ids))
     return seen, tuple([attempt for one in seen for attempt in await stranger.attempts(one)])
 
 
