@@ -7,6 +7,7 @@ from pytest_meshcheck.suite import (
     Capability,
     Exchange,
     Inconclusive,
+    Load,
     MeshUnderTest,
     Mode,
     MutualTls,
@@ -14,6 +15,7 @@ from pytest_meshcheck.suite import (
     WorkloadSpec,
     check,
     control,
+    converge,
     expect,
     more_arrive,
     slow,
@@ -23,6 +25,10 @@ RATE = 50
 """Requests per second."""
 MEETING = 10
 """Requests of a load that have to arrive before, during and after an outage."""
+AFTERWARDS = 3 * RATE
+"""Requests once a data plane has been started anew: it begins to accept connections meanwhile, if it does so at all."""
+UNHURRIED = 0.05
+"""Seconds between two polls."""
 
 
 @check(
@@ -125,3 +131,33 @@ async def test_ready_means_ready(mesh: MeshUnderTest, client: Workload, outsider
                 arrived = await deployed.service.attempts(refused)
                 expect(refused, f"plaintext, time {number + 1}").refused(mesh.refusals.plaintext, arrived=arrived)
                 expect(await client.get(deployed.service), "a member's request").answered()
+
+
+async def more_sent(load: Load, number: int, within: float) -> None:
+    """Wait until so many further requests of a load have been sent."""
+    before = await load.sent_so_far()
+    seen, _ = await converge(load.sent_so_far, lambda sent: sent >= before + number, within, every=UNHURRIED)
+    control(seen - before, "further requests").at_least(number)
+
+
+@check(
+    MUST,
+    "lifecycle.restarted",
+    proves={Capability.CONTROL_PLANE_OUTAGE},
+    uses={Capability.STRICT_MTLS, Capability.PROXY_RESTART},
+    disruptive=True,
+)
+async def test_restarted_data_plane_fails_closed(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
+    """A data plane that crashes and starts anew while the control plane is away lets no plaintext in.
+
+    It cannot learn its policies, and serves nobody, or goes on by those that it had.
+    """
+    spec = WorkloadSpec("blue", "crashed", calls=False)
+    async with mesh.deploy(spec) as deployed, mesh.policy(MutualTls(deployed.service, Mode.STRICT)):
+        server = deployed.service
+        expect(await client.get(server), "a member's request before").answered()
+        async with mesh.disruptions.control_plane_outage(), outsider.load(server, RATE) as intrusion:
+            await more_sent(intrusion, MEETING, mesh.tolerance)
+            await mesh.disruptions.crash_data_plane(server)
+            await more_sent(intrusion, AFTERWARDS, 2 * AFTERWARDS / RATE + mesh.tolerance)
+        expect(intrusion.result, "plaintext to a server under strict mutual TLS").refused()

@@ -270,6 +270,15 @@ class Mesh(ABC):
             pass
         yield
 
+    async def crash_data_plane(self, workload: Workload) -> None:
+        """Kill the data plane of a workload, and return once another one has been started, whether that works or not.
+
+        Raises:
+            Unsupported: It cannot be killed on its own.
+            Inconclusive: No other one is started.
+        """
+        raise self._unsupported(Capability.PROXY_RESTART)
+
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and wait until it works again.
 

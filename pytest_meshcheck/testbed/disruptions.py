@@ -108,6 +108,16 @@ class Disruptions:
             f"replacement of the data plane of {workload}", lambda: self.adapter.data_plane_replacement(workload)
         )
 
+    async def crash_data_plane(self, workload: Workload) -> None:
+        """Kill the data plane of a workload, and return once another one has been started, whether that works or not.
+
+        Raises:
+            Unsupported: It cannot be killed on its own.
+            Inconclusive: No other one is started.
+        """
+        with self.journal.action("crash", f"data plane of {workload}"):
+            await self.adapter.crash_data_plane(workload)
+
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and wait until it works again.
 

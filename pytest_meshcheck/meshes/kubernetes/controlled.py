@@ -101,6 +101,12 @@ class ControlledMesh(HelmMesh):
         finally:
             await self.ready(api)
 
+    async def crash_data_plane(self, workload: Workload) -> None:
+        """Kill the sidecar of a workload on its node, and wait until the kubelet has started another one."""
+        if not self.sidecar:
+            await super().crash_data_plane(workload)
+        await self.platform.restart_container(workload, self.sidecar, ready=False)
+
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the sidecar of a workload on its node, and wait until the kubelet has restarted it."""
         if not self.sidecar:

@@ -20,7 +20,7 @@ from pytest_meshcheck.platforms.kubernetes.deployments import Deployments
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.killing import end, has_come_back, kill, status_of
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate, ready
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate, ready as is_ready
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.recording import RecordedWire
@@ -90,8 +90,8 @@ class Kubernetes(Deployments):
         await kill(cluster.executor, watcher, status)
         return status
 
-    async def restart_container(self, workload: Workload, container: str) -> None:
-        """Kill a container of a workload's pod, and wait until it is back and the pod is ready.
+    async def restart_container(self, workload: Workload, container: str, *, ready: bool = True) -> None:
+        """Kill a container of a workload's pod, and wait until another runs; with ``ready``, until the pod is ready.
 
         Raises:
             Inconclusive: It could not be killed, or does not come back.
@@ -100,7 +100,10 @@ class Kubernetes(Deployments):
         before, within = await self.kill(running.pod, container), STARTS_WITHIN * self.timeout_scale
 
         def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
-            return running.key in known and ready(known[running.key]) and has_come_back(known[running.key], before)
+            pod = known.get(running.key)
+            if pod is None or not has_come_back(pod, before):
+                return False
+            return not ready or (is_ready(pod) and status_of(pod, container)["ready"])
 
         try:
             await cluster.pods.until(is_back, within)

@@ -25,6 +25,7 @@ DRAINS = "lifecycle/data-plane-restart-drains[at-once]"
 LEAVING = "lifecycle/leaving-endpoint-loses-nothing"
 SIGNING_OFF = "lifecycle/terminating-client-loses-nothing"
 READY = "lifecycle/ready-means-ready[1]"
+RESTARTED = "lifecycle/restarted-data-plane-fails-closed"
 REPLICAS = "rotation/every-replica-issues-one-bundle"
 OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
 RETURN = "lifecycle/policies-act-after-control-plane-outage"
@@ -32,24 +33,25 @@ NEWCOMERS = "lifecycle/new-workload-fails-closed"
 POLICY_CHANGE = "lifecycle/policy-change-loses-nothing"
 
 PORTS = ("http", "grpc")
-NEWCOMERS_AFTER_RETURN = ("blue/prompt", "blue/of-replica")
+UNROUTED = ("blue/prompt", "blue/of-replica", "blue/crashed")
+"""Workloads of checks that start, or crash, as the control plane comes or goes."""
 
 
 def newcomer_without_route(workload: str, resources: Resources) -> None:
-    if workload in NEWCOMERS_AFTER_RETURN:
+    if workload in UNROUTED:
         for host in parts.inbound_hosts(resources):
             parts.answer_itself(*host["routes"])
 
 
 def newcomer_turned_away(workload: str, resources: Resources) -> None:
-    if workload in NEWCOMERS_AFTER_RETURN:
+    if workload in UNROUTED:
         parts.answer_itself(*(route for _, route in parts.outbound_routes(resources)))
 
 
 DEFECTS = {
     "servers-open-while-restarting": Defect(
         "Callers reach the application of a server directly while its data plane is away.",
-        (SERVER_RESTART,),
+        (SERVER_RESTART, RESTARTED),
         mesh=ServersOpenWhileRestarting,
     ),
     "clients-open-while-restarting": Defect(
@@ -88,8 +90,8 @@ DEFECTS = {
         mesh=ReadyTooEarly,
     ),
     "newcomer-without-route": Defect(
-        "A workload that starts as the control plane comes back has a data plane that leads nowhere.",
-        (READY, REPLICAS),
+        "A workload that starts as the control plane comes or goes has a data plane that leads nowhere.",
+        (READY, REPLICAS, RESTARTED),
         newcomer_without_route,
     ),
     "newcomer-turned-away": Defect(

@@ -17,13 +17,12 @@ USED_WITHIN = 5.0
 class ServersOpenWhileRestarting(EnvoyMesh):
     """Leads callers straight to the application while the data plane of a server is away."""
 
-    async def restart_data_plane(self, workload: Workload) -> None:
+    async def crash_data_plane(self, workload: Workload) -> None:
         plane = self._planes[str(workload)]
         await self._launcher.stop(plane.sidecar)
         async with relayed(*self._way(workload)) as used:
             await asyncio.wait_for(used.wait(), USED_WITHIN)
         await self._launcher.run(plane.sidecar)
-        await self.settled()
 
     def _way(self, workload: Workload) -> tuple[Address, Address]:
         member = self._planes[str(workload)].member

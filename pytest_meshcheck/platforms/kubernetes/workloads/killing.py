@@ -44,9 +44,8 @@ def status_of(pod: Object, container: str) -> Object:
 
 
 def has_come_back(pod: Object, before: Object) -> bool:
-    """Whether the container of an earlier status has been restarted, and is ready."""
-    now = status_of(pod, before["name"])
-    return bool(now["restartCount"] > before["restartCount"] and now["ready"])
+    """Whether the container of an earlier status has been restarted."""
+    return bool(status_of(pod, before["name"])["restartCount"] > before["restartCount"])
 
 
 async def end(executor: Executor, namespace: str, pod: str) -> None:
