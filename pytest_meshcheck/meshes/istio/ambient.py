@@ -236,8 +236,15 @@ class AmbientMesh(HttpRouteMesh):
         tunnel = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
         return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",), tunnel)
 
+    async def crash_data_plane(self, workload: Workload) -> None:
+        """Kill the ztunnel of a workload's node, and wait until the kubelet has started another one."""
+        await self._restart_ztunnel(workload, ready=False)
+
     async def restart_data_plane(self, workload: Workload) -> None:
-        """Kill the ztunnel of a workload's node, and wait until the kubelet has restarted it."""
+        """The same, and wait until it is ready."""
+        await self._restart_ztunnel(workload, ready=True)
+
+    async def _restart_ztunnel(self, workload: Workload, *, ready: bool) -> None:
         api, node = await self.platform.api(), self.platform.running[str(workload)].node
         path, within = f"/api/v1/namespaces/{SYSTEM}/pods", INSTALLED_WITHIN * self.scale
         pods, _ = await api.items(path, ZTUNNELS)
@@ -245,7 +252,8 @@ class AmbientMesh(HttpRouteMesh):
         before = await self.platform.kill(pod, "ztunnel")
 
         def is_back(there: Sequence[Object]) -> bool:
-            return any(has_come_back(one, before) for one in there if one["metadata"]["uid"] == pod["metadata"]["uid"])
+            of_node = (one for one in there if one["metadata"]["uid"] == pod["metadata"]["uid"])
+            return any(has_come_back(one, before, ready=ready) for one in of_node)
 
         try:
             await api.until(path, ZTUNNELS, is_back, within)

@@ -101,9 +101,7 @@ class Kubernetes(Deployments):
 
         def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
             pod = known.get(running.key)
-            if pod is None or not has_come_back(pod, before):
-                return False
-            return not ready or (is_ready(pod) and status_of(pod, container)["ready"])
+            return pod is not None and has_come_back(pod, before, ready=ready) and (is_ready(pod) or not ready)
 
         try:
             await cluster.pods.until(is_back, within)

@@ -140,7 +140,5 @@ class Tunnel:
             raise ConnectionResetError(errno.ECONNRESET, f"RST_STREAM {error_name(event.error_code)} of the tunnel")
 
     def _goaway(self, event: h2.events.ConnectionTerminated) -> None:
-        # h2 takes and sends nothing after it, also where the peer would still serve the stream.
-        self._deaf = True
         if not self._ended and (event.error_code or (event.last_stream_id or 0) < FIRST):
             raise ConnectionResetError(errno.ECONNRESET, f"GOAWAY {error_name(event.error_code)} of the tunnel")

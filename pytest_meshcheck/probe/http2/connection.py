@@ -2,6 +2,7 @@
 
 import h2.config
 import h2.connection
+import h2.events
 import h2.settings
 from h2.errors import ErrorCodes
 
@@ -12,9 +13,23 @@ WINDOW = 1 << 20
 """Bytes that the peer may send ahead on one stream."""
 
 
+class GoesOn(h2.connection.H2ConnectionStateMachine):
+    """The state of a client's connection, on which the peer finishes what it has accepted after a GOAWAY.
+
+    RFC 9113, 6.8; h2 by itself takes all that follows for an error.
+    """
+
+    def process_input(self, input_: h2.connection.ConnectionInputs) -> list[h2.events.Event]:
+        """As h2 does, but for a GOAWAY, which ends nothing by itself."""
+        if input_ is h2.connection.ConnectionInputs.RECV_GOAWAY:
+            return []
+        return super().process_input(input_)
+
+
 def client_side() -> h2.connection.H2Connection:
     """The client's end, begun: its preface waits to be sent."""
     http = _connection(client_side=True)
+    http.state_machine = GoesOn()
     http.initiate_connection()
     http.increment_flow_control_window(WINDOW)
     return http

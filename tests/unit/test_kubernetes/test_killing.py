@@ -41,7 +41,8 @@ class Node:
 def test_a_container_is_back_once_it_was_restarted_and_is_ready() -> None:
     before = status_of(pod(1), "istio-proxy")
     assert not has_come_back(pod(1), before)
-    assert has_come_back(pod(2, ready=False), before)
+    assert not has_come_back(pod(2, ready=False), before)
+    assert has_come_back(pod(2, ready=False), before, ready=False)
     assert has_come_back(pod(2), before)
 
 

@@ -4,8 +4,12 @@ import asyncio
 import hashlib
 from typing import Any
 
+import h2.errors
+import h2.events
 import pytest
+from hyperframe.frame import GoAwayFrame
 
+from pytest_meshcheck.probe.http2.connection import server_side
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.body import seeded_bytes
 
@@ -66,6 +70,24 @@ async def test_a_client_that_gives_up_is_noticed_at_once(pair: Any, protocol: m.
     assert seen.ending is m.Ending.TIMED_OUT
     assert attempt.ending is m.AttemptEnding.CANCELLED
     assert attempt.ended - seen.started < 30
+
+
+async def test_an_answer_after_a_goaway_is_read(pair: Any, peers: Any) -> None:
+    async def drains(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = server_side()
+        writer.write(http.data_to_send())
+        while not any(isinstance(one, h2.events.RequestReceived) for one in http.receive_data(await reader.read(9999))):
+            pass
+        http.send_headers(1, [(":status", "200")])
+        http.send_data(1, b"late", end_stream=True)
+        writer.write(GoAwayFrame(0, (1 << 31) - 1, h2.errors.ErrorCodes.NO_ERROR).serialize() + http.data_to_send())
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async with peers(drains) as address:
+        seen = await pair.send("h2-drained", address, protocol=H2C)
+    assert (seen.ending, seen.detail, seen.status, seen.body_start) == (m.Ending.ANSWERED, "", 200, "late")
 
 
 async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair: Any) -> None:

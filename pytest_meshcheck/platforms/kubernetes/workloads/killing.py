@@ -43,9 +43,10 @@ def status_of(pod: Object, container: str) -> Object:
     raise Inconclusive(f"pod {pod['metadata']['name']} has no container {container} that runs")
 
 
-def has_come_back(pod: Object, before: Object) -> bool:
-    """Whether the container of an earlier status has been restarted."""
-    return bool(status_of(pod, before["name"])["restartCount"] > before["restartCount"])
+def has_come_back(pod: Object, before: Object, *, ready: bool = True) -> bool:
+    """Whether the container of an earlier status has been restarted, and unless ``ready`` is false, is ready."""
+    now = status_of(pod, before["name"])
+    return bool(now["restartCount"] > before["restartCount"] and (now["ready"] or not ready))
 
 
 async def end(executor: Executor, namespace: str, pod: str) -> None:
