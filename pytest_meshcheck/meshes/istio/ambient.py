@@ -14,7 +14,7 @@ from pytest_meshcheck.meshes.documented import Documented, LifecyclePromises
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
-from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SYSTEM
+from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SIDECAR, SYSTEM
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
@@ -249,7 +249,7 @@ class AmbientMesh(HttpRouteMesh):
         path, within = f"/api/v1/namespaces/{SYSTEM}/pods", INSTALLED_WITHIN * self.scale
         pods, _ = await api.items(path, ZTUNNELS)
         (pod,) = (one for one in pods if one["spec"].get("nodeName") == node)
-        before = await self.platform.kill(pod, "ztunnel")
+        before = await self.platform.kill(pod, SIDECAR)  # the name of its container, too
 
         def is_back(there: Sequence[Object]) -> bool:
             of_node = (one for one in there if one["metadata"]["uid"] == pod["metadata"]["uid"])
