@@ -23,6 +23,9 @@ _PART = r"[^\s/'\"`,;:()\[\]{}<>|]"
 _LOCAL_PATH = re.compile(rf"(?<![\w:/.@%-])/(?!apis?/)(?:{_PART}+/)+{_PART}*")
 """An absolute path of two or more parts that is neither in a URL nor a resource of the API server."""
 
+_ADDRESS = re.compile(r"\w+://(?:\d{1,3}\.){3}\d{1,3}(?=[:/\s]|$)")
+"""The start of a URL with an address for a host, such as that of a pod."""
+
 _CONTEXT = re.compile(r"context (?P<name>.*?)(?P<version> \(Kubernetes [^()]*\))?")
 """The description of an existing cluster; its context may be named after a host, an account or a person."""
 
@@ -72,6 +75,7 @@ def _everybodys(report: Report, result: Result, local: Mapping[str, str]) -> Res
 def _cleaned(text: str, local: Mapping[str, str]) -> str:
     for name, instead in local.items():
         text = text.replace(name, instead)
+    text = _ADDRESS.sub("<address>", text)
     return _LOCAL_PATH.sub(lambda path: PurePosixPath(path[0]).name, text)
 
 

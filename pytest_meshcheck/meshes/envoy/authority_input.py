@@ -16,7 +16,8 @@ def complaint(files: AuthorityFiles) -> str:
         key = serialization.load_pem_private_key(files.key, None)
         roots = x509.load_pem_x509_certificates(files.roots)
     except ValueError as error:
-        return f"the authority's files cannot be read: {error}"
+        what, _, _ = str(error).partition(". See ")  # the rest leads to the library's own documentation
+        return f"the authority's files cannot be read: {what}"
     if key.public_key() != issuer.public_key():
         return "the authority's key does not belong to its certificate"
     if not issuer.not_valid_before_utc <= datetime.now(UTC) <= issuer.not_valid_after_utc:
