@@ -50,13 +50,16 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
 )
 @pytest.mark.parametrize("port", ["http", "grpc"])
 @check(MUST, "lifecycle.shutdown")
-async def test_terminating_client_loses_nothing(mesh: MeshUnderTest, server: Workload, port: str, calls: int) -> None:
+async def test_terminating_client_loses_nothing(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, port: str, calls: int
+) -> None:
     """While a client terminates, its requests are served as before: it signs off, or hands over what it has.
 
     It calls a service before it is asked to end, and throughout its grace period.
     """
     async with mesh.deploy(CALLER) as deployed, AsyncExitStack() as until_joined:
         leaving = deployed.service
+        await mesh.served_chain(outsider, leaving)
         async with leaving.load(server, RATE, port) as load:
             await more_arrive(server, load, number=MEETING, within=2 * mesh.tolerance)
             await until_joined.enter_async_context(mesh.termination(leaving))
