@@ -42,7 +42,7 @@ from pytest_meshcheck.probe.protocol.messages import (
     Credentials,
     ServerTls,
 )
-from pytest_meshcheck.testbed.arrivals import more_arrive
+from pytest_meshcheck.testbed.arrivals import more_arrive, more_sent
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
@@ -113,6 +113,7 @@ __all__ = [
     "converge",
     "expect",
     "more_arrive",
+    "more_sent",
     "needs",
     "new_id",
     "parsed_chain",

@@ -7,7 +7,6 @@ from pytest_meshcheck.suite import (
     Capability,
     Exchange,
     Inconclusive,
-    Load,
     MeshUnderTest,
     Mode,
     MutualTls,
@@ -15,9 +14,9 @@ from pytest_meshcheck.suite import (
     WorkloadSpec,
     check,
     control,
-    converge,
     expect,
     more_arrive,
+    more_sent,
     slow,
 )
 
@@ -26,9 +25,7 @@ RATE = 50
 MEETING = 10
 """Requests of a load that have to arrive before, during and after an outage."""
 AFTERWARDS = 3 * RATE
-"""Requests once a data plane has been started anew: it begins to accept connections meanwhile, if it does so at all."""
-UNHURRIED = 0.05
-"""Seconds between two polls."""
+"""Requests after the restart of a data plane, long enough for it to accept connections if it ever does."""
 
 
 @check(
@@ -133,13 +130,6 @@ async def test_ready_means_ready(mesh: MeshUnderTest, client: Workload, outsider
                 expect(await client.get(deployed.service), "a member's request").answered()
 
 
-async def more_sent(load: Load, number: int, within: float) -> None:
-    """Wait until so many further requests of a load have been sent."""
-    before = await load.sent_so_far()
-    seen, _ = await converge(load.sent_so_far, lambda sent: sent >= before + number, within, every=UNHURRIED)
-    control(seen - before, "further requests").at_least(number)
-
-
 @check(
     MUST,
     "lifecycle.restarted",
@@ -157,7 +147,8 @@ async def test_restarted_data_plane_fails_closed(mesh: MeshUnderTest, client: Wo
         server = deployed.service
         expect(await client.get(server), "a member's request before").answered()
         async with mesh.disruptions.control_plane_outage(), outsider.load(server, RATE) as intrusion:
-            await more_sent(intrusion, MEETING, mesh.tolerance)
+            await more_sent(intrusion, number=MEETING, within=mesh.tolerance)
             await mesh.disruptions.crash_data_plane(server)
-            await more_sent(intrusion, AFTERWARDS, 2 * AFTERWARDS / RATE + mesh.tolerance)
+            await more_sent(intrusion, number=AFTERWARDS, within=2 * AFTERWARDS / RATE + mesh.tolerance)
+        control(intrusion.result).sent_at_least(MEETING + AFTERWARDS)
         expect(intrusion.result, "plaintext to a server under strict mutual TLS").refused()

@@ -53,10 +53,7 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
 async def test_terminating_client_loses_nothing(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, port: str, calls: int
 ) -> None:
-    """While a client terminates, its requests are served as before: it signs off, or hands over what it has.
-
-    It calls a service before it is asked to end, and throughout its grace period.
-    """
+    """The requests of a terminating client are served throughout its grace period, as shutdown hooks need."""
     async with mesh.deploy(CALLER) as deployed, AsyncExitStack() as until_joined:
         leaving = deployed.service
         await mesh.served_chain(outsider, leaving)

@@ -9,15 +9,14 @@ from pytest_meshcheck.suite import (
     Workload,
     check,
     control,
-    converge,
     expect,
     more_arrive,
+    more_sent,
 )
 
 RATE = 100
 """Requests per second while a data plane is away."""
 ENOUGH = 10
-UNHURRIED = 0.05
 
 
 @check(
@@ -35,11 +34,7 @@ async def test_no_plaintext_while_data_plane_restarts(
         control(await client.get(server)).answered()
         async with outsider.load(server, RATE) as intrusion:
             await mesh.disruptions.restart_data_plane(server)
-
-            async def sent() -> int:
-                return await intrusion.sent_so_far()
-
-            await converge(sent, lambda number: number >= ENOUGH, mesh.tolerance, every=UNHURRIED)
+            await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
         control(intrusion.result).sent_at_least(ENOUGH)
         expect(intrusion.result, "plaintext to a server under strict mutual TLS").refused()
         control(await client.get(server), "a call afterwards").answered()

@@ -1,4 +1,4 @@
-"""Control planes that are started anew, and issue certificates as those before them did."""
+"""The trust anchor of certificates before and after a restart of the control plane."""
 
 from collections.abc import Sequence
 
@@ -37,9 +37,9 @@ def anchor(chain: Sequence[x509.Certificate]) -> tuple[str, str]:
 async def test_every_replica_issues_one_bundle(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
 ) -> None:
-    """Certificates of a control plane that was started anew lead to the root of those of its predecessor.
+    """A new replica of the control plane issues certificates under the same root as its predecessor.
 
-    A workload starts under the new replica. It is served by one that started before, and serves one.
+    A workload with a certificate of the new replica and workloads with certificates of the old one serve each other.
     """
     before = anchor(await mesh.served_chain(outsider, server))
     async with mesh.disruptions.control_plane_return(), mesh.deploy(NEWCOMER) as deployed:

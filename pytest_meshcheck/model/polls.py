@@ -1,4 +1,4 @@
-"""The polls that involve a workload, by which the suite waits for its data plane."""
+"""Convergence polls that involve a workload."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 
 class Polls:
-    """The polls of one workload: those that it makes, and those of others that call it.
+    """Counts the polls in progress that involve a workload, as caller or as server.
 
     Attributes:
-        closed: Whether it is about to be stopped, and is polled no more.
+        closed: Whether the workload is about to stop, so that no new poll may begin.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Polls:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """A poll is under way while the block runs."""
+        """Count a poll while the block runs."""
         self._under_way += 1
         self._none_under_way.clear()
         try:
@@ -31,6 +31,6 @@ class Polls:
                 self._none_under_way.set()
 
     async def close(self) -> None:
-        """Begin no further poll, and wait for the end of those under way, which would take a stop for a failure."""
+        """Allow no new polls, and wait for those in progress, which would take a stopped workload for a failure."""
         self.closed = True
         await self._none_under_way.wait()

@@ -60,7 +60,7 @@ class Run:
     judging: Judging = field(init=False)
     known: KnownViolations = field(init=False)
     _handlers: dict[signal.Signals, Any] = field(default_factory=dict)
-    """Those of signals before the run."""
+    """Signal handlers to restore after the run."""
 
     def __post_init__(self) -> None:
         self.judging = Judging(self.settings, self.adapters)
@@ -186,7 +186,7 @@ class Run:
         return check_item.check.level in LEVELS[self.settings.mesh_level] and self.judging.has_lane(check_item)
 
     def pytest_sessionstart(self) -> None:
-        """Handle SIGTERM like Ctrl-C, and Ctrl-C also in the background of a script, which starts with it ignored."""
+        """Handle SIGTERM like Ctrl-C, and Ctrl-C even if inherited as ignored, as in the background of a script."""
         self._handlers[signal.SIGTERM] = signal.signal(signal.SIGTERM, _as_interrupt)
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             self._handlers[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Requests of loads at a server, as its ledger shows."""
+"""Progress of loads: requests sent, and requests at a server, as its ledger shows."""
 
 from collections.abc import Iterable
 
@@ -26,3 +26,9 @@ async def more_arrive(server: Workload, *loads: Load, number: int, within: float
         return min(now - then for now, then in zip(await arrivals(server, loads), before, strict=True))
 
     await converge(more, lambda seen: seen >= number, within, every=PAUSE)
+
+
+async def more_sent(load: Load, *, number: int, within: float) -> None:
+    """Wait until the load has sent so many more requests, or for so many seconds: its outcome has their number."""
+    before = await load.sent_so_far()
+    await converge(load.sent_so_far, lambda sent: sent >= before + number, within, every=PAUSE)

@@ -66,21 +66,14 @@ class Disruptions:
         """
         return self._outage("outage of the control plane", self.adapter.control_plane_outage)
 
-    @asynccontextmanager
-    async def control_plane_return(self) -> AsyncIterator[None]:
-        """Stop the control plane and start it again; the block runs as soon as it reports that it is ready.
-
-        Data planes may not follow it yet; that is waited for at the end of the block.
+    def control_plane_return(self) -> AbstractAsyncContextManager[Outage]:
+        """Restart the control plane; the block runs as soon as it reports ready, while data planes may still reconnect.
 
         Raises:
             Unsupported: The control plane cannot be stopped.
             Inconclusive: It does not come back.
         """
-        try:
-            async with self._during("return of the control plane", self.adapter.control_plane_return):
-                yield
-        finally:
-            await self.reconnection.wait()
+        return self._outage("return of the control plane", self.adapter.control_plane_return)
 
     @asynccontextmanager
     async def authority_files(self, files: AuthorityFiles) -> AsyncIterator[str]:

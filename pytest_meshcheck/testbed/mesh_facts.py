@@ -1,4 +1,4 @@
-"""What a check knows of the mesh, and what it records of it."""
+"""The mesh under test as a read-only view: its documented behaviour, identities and claims, and measurements."""
 
 import statistics
 from collections.abc import Sequence

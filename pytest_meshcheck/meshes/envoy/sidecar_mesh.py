@@ -45,7 +45,7 @@ class DataPlane:
 
 
 class SidecarMesh(Mesh):
-    """Starts, configures and stops the sidecars of workloads; what it publishes can be replaced."""
+    """Starts, configures and stops sidecars; a publish hook can replace their configuration."""
 
     def __init__(
         self,

@@ -249,7 +249,7 @@ class AmbientMesh(HttpRouteMesh):
         path, within = f"/api/v1/namespaces/{SYSTEM}/pods", INSTALLED_WITHIN * self.scale
         pods, _ = await api.items(path, ZTUNNELS)
         (pod,) = (one for one in pods if one["spec"].get("nodeName") == node)
-        before = await self.platform.kill(pod, SIDECAR)  # the name of its container, too
+        before = await self.platform.kill(pod, SIDECAR)  # ztunnel's container has this name, too
 
         def is_back(there: Sequence[Object]) -> bool:
             of_node = (one for one in there if one["metadata"]["uid"] == pod["metadata"]["uid"])

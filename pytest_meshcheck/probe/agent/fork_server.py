@@ -2,9 +2,8 @@
 
 A controller asks for a probe by a message on the server's standard input, a Unix socket: the probe's first request
 (``first_request``), together with descriptors, which are its standard input, output and error, and a pipe for reports.
-The server reports the probe's process id, and once it
-has ended its exit code, negative for a signal. Where there is no probe, it reports the negative number of the error, or
-nothing where it has no descriptors left.
+The server reports the probe's process id, and once it has ended its exit code, negative for a signal. Where there is no
+probe, it reports the negative number of the error, or nothing where it has no descriptors left.
 """
 
 import errno

@@ -13,14 +13,14 @@ WINDOW = 1 << 20
 """Bytes that the peer may send ahead on one stream."""
 
 
-class GoesOn(h2.connection.H2ConnectionStateMachine):
-    """The state of a client's connection, on which the peer finishes what it has accepted after a GOAWAY.
+class OpenAfterGoaway(h2.connection.H2ConnectionStateMachine):
+    """Client connection state that allows frames after GOAWAY, as the peer completes streams it has accepted.
 
-    RFC 9113, 6.8; h2 by itself takes all that follows for an error.
+    RFC 9113, 6.8; h2 itself rejects every frame after GOAWAY.
     """
 
     def process_input(self, input_: h2.connection.ConnectionInputs) -> list[h2.events.Event]:
-        """As h2 does, but for a GOAWAY, which ends nothing by itself."""
+        """Keep the state on GOAWAY."""
         if input_ is h2.connection.ConnectionInputs.RECV_GOAWAY:
             return []
         return super().process_input(input_)
@@ -29,7 +29,7 @@ class GoesOn(h2.connection.H2ConnectionStateMachine):
 def client_side() -> h2.connection.H2Connection:
     """The client's end, begun: its preface waits to be sent."""
     http = _connection(client_side=True)
-    http.state_machine = GoesOn()
+    http.state_machine = OpenAfterGoaway()
     http.initiate_connection()
     http.increment_flow_control_window(WINDOW)
     return http

@@ -23,7 +23,11 @@ HEALS_AFTER = 0.4
 class HealsLate(Changing):
     """Its servers answer 503 for a while after an outage, as with certificates that have expired meanwhile."""
 
-    documented = replace(EnvoyMesh.documented, policies_act_within=2.0)
+    documented = replace(
+        EnvoyMesh.documented,
+        policies_act_within=2.0,
+        outage=replace(EnvoyMesh.documented.outage, heals_within=30.0),
+    )
 
     def alter(self, resources: Resources) -> None:
         for host in parts.inbound_hosts(resources):

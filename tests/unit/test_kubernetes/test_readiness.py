@@ -1,4 +1,4 @@
-"""What is promised of data planes, by the form of the sidecar that pods get."""
+"""Lifecycle guarantees by sidecar type."""
 
 import math
 
