@@ -14,7 +14,7 @@ from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.stage import SHORTEST, STAGE, WHERE_LIFETIMES_ARE_ONE
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, WorkloadSpec
 from pytest_meshcheck.platforms.base import Limited, Platform, Replacing
 
 AT_ONCE = 4
@@ -211,7 +211,7 @@ class Stage:
         begun = time.monotonic()
         self.roots_at_start = self.roots_at_start or self.adapter.authority.roots
         if spec.first_call is not None:
-            await self.convergence.flush()  # it meets no policy that waits for its deletion
+            await self._before_first_call(spec.first_call)
         workload = await self.platform.start(spec, self.adapter.enrolment(spec))
         workload.before_call = self.convergence.before_call
         try:
@@ -222,6 +222,12 @@ class Stage:
             raise
         self.steps[f"workload {spec}"] = time.monotonic() - begun
         return workload
+
+    async def _before_first_call(self, call: FirstCall) -> None:
+        """Wait until callers that run meet no deleted policy: a newcomer cannot be asked before its first call."""
+        await self.convergence.flush()
+        for server in (one for one in self.running if one.spec == call.server):
+            await self.convergence.before_call(None, server, call.port)
 
 
 def _reached(workloads: Sequence[Workload]) -> tuple[Workload, ...]:

@@ -220,6 +220,6 @@ def test_what_acts_on_in_a_client_says_nothing_of_other_checks(suite: Suite) -> 
 
 @pytest.mark.parametrize(("newcomer", "name"), [(NEWCOMER, "newcomer"), (EARLY, "early")])
 def test_what_was_taken_back_is_in_the_way_of_no_newcomer(suite: Suite, newcomer: str, name: str) -> None:
-    suite.write(IN_THE_WAY, newcomer, conftest=late(within=5.0, cuts=True))
+    suite.write(IN_THE_WAY, newcomer, conftest=late(within=5.0, delete=1.5, cuts=True))
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/way": "conforms", f"demo/{name}": "conforms"}
