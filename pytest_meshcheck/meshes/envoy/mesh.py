@@ -23,7 +23,8 @@ from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
-from pytest_meshcheck.platforms.local.platform import SIDECAR_LABEL, Processes
+from pytest_meshcheck.platforms.local.control_plane import SIDECAR_LABEL
+from pytest_meshcheck.platforms.local.platform import Processes
 
 REISSUING = (Rotation.LEAF, Rotation.ISSUER, Rotation.ISSUER_CERTIFICATE, Rotation.ROOT_SWITCH)
 """The steps after which every workload gets a new certificate."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol as TypingProtocol, TypeVar
+from typing import Any, TypeVar
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
@@ -14,40 +14,16 @@ from pytest_meshcheck.platforms.base import Interval, Manifest, Metadata, ProxyH
 from pytest_meshcheck.platforms.children import Child
 from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member, endpoints_by_service, next_number
+from pytest_meshcheck.platforms.local.control_plane import SIDECAR_LABEL, ControlPlane
 from pytest_meshcheck.platforms.local.process_table import ProcessTable
 from pytest_meshcheck.platforms.local.wires import Wires
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from pytest_meshcheck.probe.controller import Probe
 from pytest_meshcheck.probe.protocol import messages as m
 
-SIDECAR_LABEL = "meshcheck.dev/sidecar"
-"""``true``: the probe listens behind a sidecar that the mesh starts when the workload is admitted."""
-
 R = TypeVar("R")
 ResourceKey = tuple[str, str, str]
 """Kind, namespace, name."""
-
-
-class ControlPlane(TypingProtocol):
-    """A mesh of local processes as the platform notifies it; it registers itself as ``Processes.control_plane``.
-
-    Each of these returns when the change is published; ``settled`` returns when the data planes have it.
-    """
-
-    async def admit(self, member: Member) -> None:
-        """A workload starts: start what belongs to it, and wait until it can be reached and can reach others."""
-
-    async def dismiss(self, member: Member) -> None:
-        """A workload has stopped: stop what belonged to it."""
-
-    async def retire(self, member: Member) -> None:
-        """Before a workload stops: route nothing to it any more, and have its data plane drain."""
-
-    async def changed(self) -> None:
-        """Resources, or the addresses of endpoints, have changed."""
-
-    async def settled(self) -> None:
-        """Wait until every data plane has the published configuration."""
 
 
 class Processes:

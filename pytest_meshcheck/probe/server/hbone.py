@@ -8,10 +8,11 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
-from pytest_meshcheck.probe.http2.connection import error_name, ignore, room, server_side
+from pytest_meshcheck.probe.http2.connection import error_name, room, server_side
 from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
 from pytest_meshcheck.probe.protocol.messages import joined
 from pytest_meshcheck.probe.server.connection import AcceptedConnection
+from pytest_meshcheck.probe.server.http2_events import Http2Events
 
 Serve = Callable[[AcceptedConnection], Coroutine[Any, Any, None]]
 
@@ -24,23 +25,15 @@ NO_SUCH_PORT = 503
 NOT_CONNECT = 400
 
 
-class TunnelServer:
+class TunnelServer(Http2Events):
     """One connection, and the tunnels in it. All lead to one port; a CONNECT to another is answered 503."""
 
     def __init__(self, serve: Serve, port: int, connection: AcceptedConnection) -> None:
+        super().__init__(server_side(validate_inbound_headers=False))
         self._serve = serve
         self._port = port
         self.connection = connection
-        self.http = server_side(validate_inbound_headers=False)
         self._streams: dict[int, StreamTransport] = {}
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            h2.events.RequestReceived: self._begin,
-            h2.events.DataReceived: self._data,
-            h2.events.StreamEnded: self._end,
-            h2.events.StreamReset: self._reset,
-            h2.events.WindowUpdated: self._open_window,
-            h2.events.RemoteSettingsChanged: self._open_window,
-        }
 
     async def run(self) -> None:
         """Serve tunnels until the connection ends."""
@@ -60,7 +53,7 @@ class TunnelServer:
             if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
                 return False
             for event in events:
-                self._handlers.get(type(event), ignore)(event)
+                self.handle(event)
         except h2.exceptions.ProtocolError:
             return False
         finally:
@@ -131,7 +124,7 @@ class StreamTransport(asyncio.Transport):
         self._lost = False
 
     def take(self, data: bytes, controlled: int) -> None:
-        """Hand on what came; the peer may send as much again once the connection inside reads."""
+        """Hand the bytes on; the peer may send as much again once the connection inside reads."""
         self._unacknowledged += controlled
         self.inside.data_received(data)
         self._acknowledge()
@@ -193,7 +186,7 @@ class StreamTransport(asyncio.Transport):
             http.end_stream(self._number)
         if self._closing and self._sent_end:
             self.lose(None)
-        self._tell_writer()
+        self._notify_writer()
         self._server.flush()
 
     def lose(self, error: Exception | None) -> None:
@@ -208,7 +201,7 @@ class StreamTransport(asyncio.Transport):
             self._server.http.acknowledge_received_data(self._unacknowledged, self._number)
             self._unacknowledged = 0
 
-    def _tell_writer(self) -> None:
+    def _notify_writer(self) -> None:
         full = len(self._waiting) > HIGH_WATER
         if full != self._full:
             self._full = full

@@ -1,41 +1,34 @@
 """HTTP/2 as a server: one connection, its streams side by side, each answered by a task of its own."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import h2.errors
 import h2.events
 import h2.exceptions
 
-from pytest_meshcheck.probe.http2.connection import error_name, ignore, room, server_side
+from pytest_meshcheck.probe.http2.connection import error_name, room, server_side
 from pytest_meshcheck.probe.protocol.grpc_framing import CompressedMessage
 from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_bytes
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, AttemptEnding, Protocol, joined
 from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
+from pytest_meshcheck.probe.server.http2_events import Http2Events
 from pytest_meshcheck.probe.server.http2_response import Stream, respond
 from pytest_meshcheck.probe.server.ledger import Head
 from pytest_meshcheck.probe.server.scripts import ScriptedResponses
 
 
-class Http2Server:
+class Http2Server(Http2Events):
     """One connection. gRPC is answered here as well, which makes every reset and every refusal exact."""
 
     def __init__(self, connection: AcceptedConnection, responses: ScriptedResponses, port: str) -> None:
+        super().__init__(server_side())
         self.connection = connection
         self._responses = responses
         self._port = port
-        self.http = server_side()
         self._streams: dict[int, Stream] = {}
         self._window = asyncio.Event()
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            h2.events.RequestReceived: self._begin,
-            h2.events.DataReceived: self._data,
-            h2.events.StreamEnded: self._end,
-            h2.events.StreamReset: self._reset,
-            h2.events.WindowUpdated: self._open_window,
-            h2.events.RemoteSettingsChanged: self._open_window,
-        }
 
     async def run(self) -> None:
         """Serve streams until the connection ends."""
@@ -43,7 +36,7 @@ class Http2Server:
             self._flush()
             while data := await self.connection.read():
                 for event in self.http.receive_data(data):
-                    self._handlers.get(type(event), ignore)(event)
+                    self.handle(event)
                 self._flush()
         except h2.exceptions.ProtocolError as error:
             self._reject(error)
