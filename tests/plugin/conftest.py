@@ -22,6 +22,7 @@ import pytest_meshcheck.report.writer
 import pytest_meshcheck.run.cluster
 import pytest_meshcheck.run.start
 import pytest_meshcheck.testbed.mesh  # noqa: F401 - see above
+from pytest_meshcheck.suite import __all__ as public
 
 REQUIREMENTS = """
 [demo.rule]
@@ -29,10 +30,13 @@ text = "A mesh MUST do what it says."
 sources = [{ title = "The rule", url = "https://example.org/rule" }]
 """
 
-IMPORTS = """
+NAMES = ", ".join(name for name in public if name != "MeshCluster")
+"""What checks import. That one loads the clients of Kubernetes, which takes as long as all else that a run starts."""
+
+IMPORTS = f"""
 import asyncio, os, pathlib, select, signal
 import pytest
-from pytest_meshcheck.suite import *
+from pytest_meshcheck.suite import {NAMES}
 """
 
 CHECKS = {

@@ -23,6 +23,11 @@ from pytest_meshcheck.probe.protocol.messages import (
 )
 
 PAUSE = 0.01
+"""Seconds between two polls, at first."""
+
+SHARE = 0.1
+"""How much later than in time an effect may be noticed: pauses grow with the wait, because polls without end would take
+the processors that the effect needs."""
 
 
 async def watch(command: Watch) -> tuple[PollResult, ...]:
@@ -31,20 +36,21 @@ async def watch(command: Watch) -> tuple[PollResult, ...]:
     Raises:
         ProbeFault: A request makes no sense, or this machine cannot make it.
     """
-    until = asyncio.get_running_loop().time() + command.within
-    return tuple(await asyncio.gather(*(_poll(poll, command.in_a_row, until) for poll in command.polls)))
+    return tuple(await asyncio.gather(*(_poll(poll, command.in_a_row, command.within) for poll in command.polls)))
 
 
-async def _poll(poll: Poll, in_a_row: int, until: float) -> PollResult:
-    expected, right = poll.expected, 0
+async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
+    now = asyncio.get_running_loop().time
+    begun, expected, right = now(), poll.expected, 0
     for number in itertools.count():
         request = msgspec.structs.replace(poll.request, request_id=f"{poll.request.request_id}-{number}")
         value = _value(poll.examined, await exchange(request))
         right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
-        if right == in_a_row or (value != expected and asyncio.get_running_loop().time() > until):
+        waited = now() - begun
+        if right == in_a_row or (value != expected and waited > within):
             return PollResult(value=value, convincing=right == in_a_row)
         if not right:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(max(PAUSE, waited * SHARE))
         expected = value if poll.expected is msgspec.UNSET else expected
     raise AssertionError("counted to the end")
 
