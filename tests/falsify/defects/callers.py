@@ -1,7 +1,7 @@
 """Data planes that let a caller choose its own limits, come a little too late, or tell a caller the wrong status."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.falsify import parts
@@ -10,6 +10,7 @@ from tests.falsify.defects.timeout import limit_changed
 
 FLOOR = 0.3
 MINUTE = "60s"
+FIVE_RETRIES = {"retry_on": "5xx", "num_retries": 5}
 
 LATER_CALLS_FAIL = """
 function envoy_on_request(handle)
@@ -34,14 +35,27 @@ def trusting(prefix: str, length: int, **more: Any) -> Plant:
     return plant
 
 
-def where_sent(header: str, **fields: Any) -> Plant:
-    """Other limits for requests with this header."""
+def anywhere(_route: parts.Part) -> bool:
+    return True
+
+
+def with_retries(route: parts.Part) -> bool:
+    return "retry_policy" in route["route"]
+
+
+def without_retries(route: parts.Part) -> bool:
+    return not with_retries(route)
+
+
+def where_sent(header: str, holds: Callable[[parts.Part], bool] = anywhere, **fields: Any) -> Plant:
+    """Other limits for requests with this header, on the routes of which this holds."""
 
     def plant(_workload: str, resources: Resources) -> None:
         for configuration in resources["routes"]:
             if configuration["name"].startswith("outbound."):
                 for host in configuration["virtual_hosts"]:
-                    host["routes"] = [*(_own(route, header, fields) for route in host["routes"]), *host["routes"]]
+                    own = [_own(route, header, fields) for route in host["routes"] if holds(route)]
+                    host["routes"] = [*own, *host["routes"]]
 
     return plant
 
@@ -92,10 +106,15 @@ DEFECTS = {
         (f"{RAISE}[envoy-as-internal]", f"{LENGTHEN}[envoy-as-internal]"),
         trusting("10.0.0.0", 8),
     ),
-    "linkerd-retry-headers-obeyed": Defect(
-        "A client gets the retries that it asks for in an l5d header.",
+    "linkerd-retry-headers-replace-a-policy": Defect(
+        "Where a policy allows retries, a client gets as many as it asks for in an l5d header.",
         (f"{RAISE}[linkerd]",),
-        where_sent("l5d-retry-limit", retry_policy={"retry_on": "5xx", "num_retries": 5}),
+        where_sent("l5d-retry-limit", with_retries, retry_policy=FIVE_RETRIES),
+    ),
+    "linkerd-retry-headers-obeyed-without-a-policy": Defect(
+        "Where no policy allows retries, a client gets those that it asks for in an l5d header.",
+        (f"{RAISE}[linkerd]",),
+        where_sent("l5d-retry-limit", without_retries, retry_policy=FIVE_RETRIES),
     ),
     "linkerd-timeout-headers-obeyed": Defect(
         "A client gets the time that it asks for in an l5d header.",

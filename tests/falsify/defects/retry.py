@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.meshes.promising import LAST_ANSWER_REPLACED, PromisesBroken
+from tests.falsify.meshes.promising import LAST_ANSWER_REPLACED, GivesUpEarly, PromisesBroken
 
 SERVER_ERRORS = {"retry_on": "5xx,reset", "num_retries": 1}
 UNLISTED_STATUSES = [409, 500, 503]
@@ -140,6 +140,11 @@ DEFECTS = {
         "write one, and implements none of them.",
         (DOCUMENTED_ERROR, ATTEMPT_NUMBER, f"{DEFAULT_LIMIT}[http]", f"{DEFAULT_LIMIT}[grpc]", SPELLINGS),
         mesh=PromisesBroken,
+    ),
+    "documented-error-too-soon": Defect(
+        "The mesh documents an error after the last retry, and returns it one retry too soon.",
+        (DOCUMENTED_ERROR,),
+        mesh=GivesUpEarly,
     ),
     "no-retry-on-refused-connection": Defect(
         "A refused connection is not retried, though the policy lists it.",

@@ -6,7 +6,7 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.defects.retry import ALWAYS, BODY, scripted_where_retried
+from tests.falsify.defects.retry import ALWAYS, BODY, EXHAUSTED, scripted_where_retried
 from tests.falsify.defects.retry_bodies import on_each_attempt
 from tests.falsify.parts import Part
 
@@ -124,6 +124,10 @@ def large_bodies_kept(_workload: str, resources: Resources) -> None:
             host["request_body_buffer_limit"] = 3 * RETRY_BODY_LIMIT
 
 
+def failure_as_success(_workload: str, resources: Resources) -> None:
+    parts.script(STATUS_CHANGED.format(status=503, other=200), *parts.outbound(resources))
+
+
 INTACT = "retry/response-body-is-intact-when-armed"
 BUDGET = "retry/budget-bounds-a-storm"
 STREAM = "retry/stream-is-never-replayed-after-first-message"
@@ -163,6 +167,14 @@ DEFECTS = {
             "retry/fires-for-every-spelling-of-failure[status]",
         ),
         scripted_where_retried(STATUS_CHANGED.format(status=200, other=203)),
+    ),
+    "last-status-changed": Defect(
+        "Where retries are in force, the application's 502 reaches the client as 500.",
+        (EXHAUSTED,),
+        scripted_where_retried(STATUS_CHANGED.format(status=502, other=500)),
+    ),
+    "failure-as-success": Defect(
+        "A 503 that is not retried reaches the client as 200.", ("retry/zero-disables[status]",), failure_as_success
     ),
     "overload-as-500": Defect(
         "Where retries are in force, the application's 503 reaches the client as 500.",

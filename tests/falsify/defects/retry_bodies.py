@@ -1,5 +1,8 @@
 """Data planes that lose the thread of a request's body, or of an attempt's own limit, between two attempts."""
 
+from dataclasses import replace
+
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 
@@ -43,6 +46,22 @@ def on_each_attempt(source: str) -> Plant:
     return plant
 
 
+class UnfinishedServedTwice(EnvoyMesh):
+    """Documents that it waits for the whole body before it retries; does not, and retries once more after a success."""
+
+    def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+        super().__init__(version, publish_hook=served_twice, timeout_scale=timeout_scale)
+        retry = replace(self.documented.retry, unfinished_retried=False)
+        self.documented = replace(self.documented, retry=retry)
+
+
+def served_twice(_workload: str, resources: Resources) -> Resources:
+    for policy in parts.retry_policies(resources):
+        policy["num_retries"] += 1
+        policy["retriable_status_codes"] = [*policy.get("retriable_status_codes", ()), 200]
+    return resources
+
+
 DEFECTS = {
     "first-piece-twice": Defect(
         "A retried attempt sends the first piece of the body twice, where the rest of it comes late.",
@@ -57,5 +76,10 @@ DEFECTS = {
         "A retried attempt sends the body without its first piece.",
         (f"{BODY}[inside-h2c-reset]", f"{BODY}[after-http-reset]"),
         on_each_attempt(FIRST_PIECE_LOST),
+    ),
+    "unfinished-served-twice": Defect(
+        "The mesh documents no retry before a body is whole, makes one, and another after that is served.",
+        (f"{BODY}[before-http-status]", f"{BODY}[inside-http-status]"),
+        mesh=UnfinishedServedTwice,
     ),
 }

@@ -54,6 +54,7 @@ CUT = "timeout/slow-answer-is-cut"
 CANCELLATION = "timeout/server-sees-the-cancellation"
 BOUNDARY = "timeout/just-late-is-cut"
 PER_TRY = "retry/per-try-timeout-starts-the-next"
+WITHIN = "retry/within-the-request-timeout"
 STATUSES = "timeout/status-table"
 BACKEND = "timeout/backend-request"
 ALL_ATTEMPTS = "timeout/covers-all-attempts"
@@ -68,13 +69,13 @@ DEFECTS = {
         limit_changed(lambda _limit: 0.0),
     ),
     "timeout-too-early": Defect(
-        "A request is cut after half of its limit.",
-        (f"{CUT}[0.2]", f"{CUT}[0.5]", f"{BOUNDARY}[0.5]", BACKEND),
-        limit_changed(lambda limit: limit / 2),
+        "A request is cut after two thirds of its limit.",
+        (f"{CUT}[0.2]", f"{CUT}[0.5]", f"{BOUNDARY}[0.5]", BACKEND, WITHIN, ALL_ATTEMPTS),
+        limit_changed(lambda limit: limit * 2 / 3),
     ),
     "timeout-too-late": Defect(
         f"Limits below {FLOOR:g} seconds are taken for {FLOOR:g} seconds.",
-        (f"{CUT}[0.05]", f"{CUT}[0.5]", GRPC),
+        (f"{CUT}[0.05]", f"{CUT}[0.5]", GRPC, f"{CANCELLATION}[http]", f"{CANCELLATION}[grpc]"),
         limit_changed(lambda limit: max(limit, FLOOR)),
     ),
     "timeout-per-attempt": Defect(
@@ -82,7 +83,7 @@ DEFECTS = {
     ),
     "timeout-as-502": Defect(
         "A request that is cut is answered with another status than documented.",
-        (f"{CUT}[0.05]", ALL_ATTEMPTS, f"{STATUSES}[cut-http]", f"{STATUSES}[cut-h2c]"),
+        (f"{CUT}[0.05]", ALL_ATTEMPTS, WITHIN, f"{STATUSES}[cut-http]", f"{STATUSES}[cut-h2c]"),
         as_bad_gateway,
     ),
     "zero-is-one-second": Defect(

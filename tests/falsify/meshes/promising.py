@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
-from pytest_meshcheck.model.policy import FieldTimeout, Policy
+from pytest_meshcheck.model.policy import FieldTimeout, Policy, Retry
 from pytest_meshcheck.platforms.base import Manifest
 from tests.falsify import parts
 from tests.falsify.defect import Resources
@@ -58,6 +58,17 @@ class PromisesKept(PromisesBroken):
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         return EnvoyMesh.render(self, policies)
+
+
+class GivesUpEarly(PromisesKept):
+    """Documents them, and has them, but its error comes one retry too soon."""
+
+    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
+        return super().render([_one_retry_less(policy) if isinstance(policy, Retry) else policy for policy in policies])
+
+
+def _one_retry_less(policy: Retry) -> Retry:
+    return replace(policy, attempts=policy.attempts - 1)
 
 
 def keep_promises(_workload: str, resources: Resources) -> Resources:
