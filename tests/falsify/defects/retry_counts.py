@@ -25,7 +25,7 @@ function envoy_on_response(handle)
   end
 end
 """
-"""The first three delay the answer by at most 0.6 s, so that it comes within the tolerance, and the last one late."""
+"""Three of the requests delay the answer, by at most 0.6 s in all; the fourth arrives well after a limit."""
 AS_504 = """
 function envoy_on_response(handle)
   local head = handle:headers()
