@@ -1,5 +1,7 @@
 """From outcomes to verdicts: items -> attempts -> verdicts, with their evidence."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,7 +108,8 @@ class Judging:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         """Turn the outcome into a verdict."""
-        report: pytest.TestReport = yield
+        with _represented_by_message(item, call):
+            report: pytest.TestReport = yield
         check_item = item.stash.get(CHECK_ITEM, None)
         if check_item is None or call.when == "teardown" or (call.when == "setup" and report.passed):
             return report
@@ -150,7 +153,7 @@ class Judging:
             report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {error}")
         verdict = verdict_of(report, error)
         report.when = PHASES.get(verdict, report.when)
-        if isinstance(error, OUTCOMES) and excinfo and item.config.getoption("tbstyle") == "auto":
+        if excinfo and _is_represented_here(item, error):
             report.longrepr = excinfo.getrepr(
                 style="short", funcargs=False, tbfilter=suite_frames_only(check_item.check)
             )
@@ -233,3 +236,21 @@ def result_of(check_item: CheckItem, verdict: Verdict, seconds: float = 0.0) -> 
         reproduce=check_item.reproduce,
         slow=check_item.slow or msgspec.UNSET,
     )
+
+
+def _is_represented_here(item: pytest.Item, error: BaseException | None) -> bool:
+    """Whether an outcome is shown in our style: with the frames of the suite alone."""
+    return isinstance(error, OUTCOMES) and bool(item.config.getoption("tbstyle") == "auto")
+
+
+@contextmanager
+def _represented_by_message(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Spare pytest its own representation of an outcome: it parses the source of every frame, and all waits for 0.3 s."""
+    if CHECK_ITEM not in item.stash or not (call.excinfo and _is_represented_here(item, call.excinfo.value)):
+        yield
+        return
+    vars(item)["repr_failure"] = lambda excinfo, style=None: str(excinfo.value)
+    try:
+        yield
+    finally:
+        del vars(item)["repr_failure"]
