@@ -7,7 +7,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.meshes.faulty import NotYetValid, issuing, with_extension, with_names_alone
+from tests.falsify.meshes.faulty import (
+    AlreadyEnded,
+    IdentitiesWithoutNamespaces,
+    NotYetValid,
+    issuing,
+    with_extension,
+    with_names_alone,
+)
 
 SECOND_NAME = "spiffe://cluster.local/ns/blue/sa/second"
 ONE_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -23,6 +30,14 @@ USAGES = (
     "encipher_only",
     "decipher_only",
 )
+NAMED_OTHERWISE = """
+function envoy_on_request(handle)
+  local seen = handle:headers():get("x-forwarded-client-cert")
+  if seen then
+    handle:headers():replace("x-forwarded-client-cert", (string.gsub(seen, "/sa/", "/serviceaccount/")))
+  end
+end
+"""
 CERTIFICATE_END = "-----END CERTIFICATE-----\n"
 
 
@@ -46,6 +61,10 @@ def origin_line_added(_workload: str, resources: Resources) -> None:
             config = {"@type": kind, "config": {"version": "V1"}, "transport_socket": inner}
             name = "envoy.transport_sockets.upstream_proxy_protocol"
             cluster["transport_socket"] = {"name": name, "typed_config": config}
+
+
+def named_otherwise(_workload: str, resources: Resources) -> None:
+    parts.script(NAMED_OTHERWISE, *parts.inbound(resources))
 
 
 class OneCertificatePerName:
@@ -84,6 +103,11 @@ def for_clients_alone(_leaf: x509.Certificate) -> x509.ExtensionType:
 
 def signs_certificates(_leaf: x509.Certificate) -> x509.ExtensionType:
     return x509.KeyUsage(**{usage: usage in SIGNS_CERTIFICATES for usage in USAGES})
+
+
+def of_ports(check: str) -> tuple[str, ...]:
+    """A check of what applications learn of callers, on each of its ports."""
+    return f"{check}[http]", f"{check}[grpc]"
 
 
 def of_both(check: str) -> tuple[str, ...]:
@@ -126,13 +150,23 @@ DEFECTS = {
     ),
     "no-identity-passed": Defect(
         "The server's application does not learn who calls.",
-        (f"{SEES}[http]", f"{SEES}[grpc]"),
+        (*of_ports(SEES), f"{CLAIMED}[enrolled]", *(f"{MINTED}[{spoken}]" for spoken in ("http1", "http2", "grpc"))),
         header_details("SANITIZE", "SANITIZE"),
     ),
     "identities-mixed-up": Defect(
         "Workloads of the same name in different namespaces are given one certificate.",
-        (f"{SEES}[http]", f"{SEES}[grpc]", "identity/certificate-per-workload"),
+        (*of_ports(SEES), "identity/certificate-per-workload"),
         OneCertificatePerName(),
+    ),
+    "identity-of-another-form": Defect(
+        "The server's application learns the names of callers in another form than that of their certificates.",
+        of_ports(SEES),
+        named_otherwise,
+    ),
+    "identities-without-namespaces": Defect(
+        "Identities leave the namespace out, so that service accounts of the same name share one.",
+        of_ports(SEES),
+        mesh=IdentitiesWithoutNamespaces,
     ),
     "leaf-without-intermediate": Defect(
         "Workloads serve their certificate without the intermediate that signed it.",
@@ -170,4 +204,7 @@ DEFECTS = {
         mesh=issuing("WithDnsName", with_extension(a_dns_name)),
     ),
     "svid-not-yet-valid": Defect("Certificates of workloads begin in an hour.", of_both(VALID), mesh=NotYetValid),
+    "svid-already-ended": Defect(
+        "Certificates of workloads have ended before they are issued.", of_both(VALID), mesh=AlreadyEnded
+    ),
 }

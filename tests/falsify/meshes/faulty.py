@@ -14,6 +14,7 @@ from pytest_meshcheck.meshes.envoy.sidecar_mesh import TRUST_DOMAIN, DataPlane
 from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.pki import Authority, Validity, pem
 from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.local.addresses import Member
 from pytest_meshcheck.probe.protocol.messages import Credentials
@@ -128,11 +129,15 @@ def with_names_alone(leaf: x509.Certificate) -> "list[x509.Extension[x509.Extens
     return [one for one in leaf.extensions if isinstance(one.value, x509.SubjectAlternativeName)]
 
 
-class PrematureAuthority(Authority):
-    """Issues what begins in an hour."""
+class MistimedAuthority(Authority):
+    """Issues what begins so long from now."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        super().__init__(TRUST_DOMAIN)
+        self.ahead = ahead
 
     def issue(self, uri: str, lifetime: float) -> Credentials:
-        begin = datetime.now(UTC) + timedelta(hours=1)
+        begin = datetime.now(UTC) + self.ahead
         return self.issuer.leaf([uri], Validity(begin, begin + timedelta(seconds=lifetime)))
 
 
@@ -141,7 +146,22 @@ class NotYetValid(EnvoyMesh):
 
     def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
         super().__init__(version, timeout_scale=timeout_scale)
-        self.authority = PrematureAuthority(TRUST_DOMAIN)
+        self.authority = MistimedAuthority(timedelta(hours=1))
+
+
+class AlreadyEnded(EnvoyMesh):
+    """Its leaves are not valid any more."""
+
+    def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+        super().__init__(version, timeout_scale=timeout_scale)
+        self.authority = MistimedAuthority(timedelta(days=-1))
+
+
+class IdentitiesWithoutNamespaces(EnvoyMesh):
+    """Takes namespaces for parts of one whole, whose name is in every identity."""
+
+    def identity_of(self, workload: WorkloadSpec) -> str:
+        return super().identity_of(replace(workload, namespace="blue"))
 
 
 class OneKeyAuthority(Authority):
