@@ -88,6 +88,13 @@ def proxies(*listeners: Part) -> list[Part]:
     return _filters(TCP_PROXY, listeners)
 
 
+def take_plaintext(resources: Resources) -> None:
+    """Have all strict inbound listeners take plaintext as well."""
+    for listener in inbound(resources):
+        if not plaintext_chains(listener):
+            add_plaintext_chain(listener, filters(listener))
+
+
 def tcp_proxy(cluster: str) -> Part:
     """A network filter that passes bytes on to a cluster."""
     config = {"@type": TCP_PROXY, "stat_prefix": cluster, "cluster": cluster}

@@ -35,6 +35,13 @@ POLICY_CHANGE = "lifecycle/policy-change-loses-nothing"
 PORTS = ("http", "grpc")
 UNROUTED = ("blue/prompt", "blue/of-replica", "blue/crashed")
 """Workloads of checks that start, or crash, as the control plane comes or goes."""
+NEW = ("blue/newcomer", "blue/prompt")
+"""Workloads that start as the control plane comes back."""
+
+
+def newcomer_open(workload: str, resources: Resources) -> None:
+    if workload in NEW:
+        parts.take_plaintext(resources)
 
 
 def newcomer_without_route(workload: str, resources: Resources) -> None:
@@ -88,6 +95,11 @@ DEFECTS = {
         "The control plane reports that it is ready while workloads still start without a data plane.",
         (READY,),
         mesh=ReadyTooEarly,
+    ),
+    "newcomer-open": Defect(
+        "A workload that starts as the control plane comes back takes plaintext, whatever its policy says.",
+        (NEWCOMERS, READY),
+        newcomer_open,
     ),
     "newcomer-without-route": Defect(
         "A workload that starts as the control plane comes or goes has a data plane that leads nowhere.",

@@ -6,6 +6,8 @@ from typing import Any
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.identity import leaf_without_intermediate
+from tests.falsify.defects.lifecycle import DRAINS, OUTAGE
+from tests.falsify.defects.outage import SHORT
 from tests.falsify.meshes.faulty import BriefLeafOutlivesIssuer, IssuerNotFollowed, LeafOutlivesIssuer, NoOverlap
 
 OTHER_IDENTITY = "other-identity"
@@ -172,13 +174,13 @@ DEFECTS = {
     ),
     "renewed-without-intermediate": Defect(
         "Renewed certificates come without their intermediate, so that clients refuse them.",
-        (HITLESS,),
+        (HITLESS, SHORT),
         renewed_without_intermediate(),
     ),
-    "open-streams-cut": Defect("An open stream is cut within a second.", (HITLESS,), streams_cut),
+    "open-streams-cut": Defect("An open stream is cut within a second.", (HITLESS, OUTAGE), streams_cut),
     "load-fails-in-part": Defect(
         "One request in ten of a load is answered with 503.",
-        (HITLESS, ISSUER, ROOT),
+        (HITLESS, ISSUER, ROOT, OUTAGE, DRAINS, SHORT),
         for_a_tenth(direct_response={"status": 503}),
     ),
     "load-lost-in-part": Defect(

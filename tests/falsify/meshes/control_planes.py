@@ -46,9 +46,7 @@ class OpenWithoutControlPlane(Changing):
     """Takes plaintext while the control plane is away."""
 
     def alter(self, resources: Resources) -> None:
-        for listener in parts.inbound(resources):
-            if not parts.plaintext_chains(listener):
-                parts.add_plaintext_chain(listener, parts.filters(listener))
+        parts.take_plaintext(resources)
 
     @asynccontextmanager
     async def control_plane_outage(self) -> AsyncIterator[None]:
