@@ -64,7 +64,8 @@ async def test_bundle_form_does_not_matter(
         return await mesh.tls_request(outsider, server, peer(issuers["new"], mesh.identity_of(outsider)))
 
     with bundle_in(mesh, form):
-        async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        async with mesh.policy(MutualTls(server, Mode.STRICT), *mesh.fresh_connections(server)):
+            control(await client.get(server), "a client of the mesh before").answered()
             async with two_roots(mesh) as issuers:
                 expect(await request_under_new_root(), "a client of the new root").answered()
                 caller = peer(issuers["old"], mesh.identity_of(outsider))

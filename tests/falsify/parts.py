@@ -78,6 +78,12 @@ def validation(context: Part) -> Part:
     return default
 
 
+def accept_expired_servers(resources: Resources) -> None:
+    """Have the workload accept servers whose certificates have expired."""
+    for context in client_contexts(resources):
+        validation(context)["allow_expired_certificate"] = True
+
+
 def managers(*listeners: Part) -> list[Part]:
     """The HTTP connection managers in listeners."""
     return _filters(MANAGER, listeners)
@@ -154,6 +160,18 @@ def listeners_that_retry(resources: Resources) -> list[Part]:
 def secret(resources: Resources, name: str) -> Part:
     """The secret of that name: ``identity`` or ``roots``."""
     return next(one for one in resources["secrets"] if one["name"] == name)
+
+
+def refer(secret_config: Part, name: str) -> None:
+    """Have a TLS context take the secret of this name."""
+    secret_config["name"] = name
+    secret_config["sds_config"] = {"resource_api_version": "V3", "ads": {}}
+
+
+def trusted_ca(resources: Resources) -> Part:
+    """Where the PEM of the announced roots is: ``inline_string``."""
+    trusted: Part = secret(resources, "roots")["validation_context"]["trusted_ca"]
+    return trusted
 
 
 def chain_of(resources: Resources) -> Part:

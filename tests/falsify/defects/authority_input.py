@@ -1,21 +1,19 @@
 """What a mesh is given as its authority is misread, ignored, or used though it is broken."""
 
-import re
 from collections.abc import Callable
-from typing import Any
 
 from pytest_meshcheck.model.authority_files import Flaw
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.defects.roots import BLOCK, FORMS, concerning
 from tests.falsify.meshes.authority_input import (
     IssuerCertificateNotFollowed,
+    OutOfServiceAfterBrokenInput,
     SelfSignedAfterBrokenInput,
     SilentAboutBrokenInput,
 )
+from tests.falsify.meshes.faulty import ConnectionsKept, planted
 
-BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-
-FORMS = "rotation/bundle-form-does-not-matter"
 PARTS = "rotation/each-part-takes-effect-alone"
 LOUD = tuple(f"rotation/broken-authority-input-is-loud[{flaw}]" for flaw in Flaw)
 NOT_USED = "rotation/broken-authority-input-is-not-used"
@@ -26,13 +24,18 @@ def roots_kept_if(misread: Callable[[str, str], bool]) -> Plant:
     before: dict[str, str] = {}
 
     def plant(workload: str, resources: Resources) -> None:
-        trusted: dict[str, Any] = parts.secret(resources, "roots")["validation_context"]["trusted_ca"]
+        trusted = parts.trusted_ca(resources)
         bundle = trusted["inline_string"]
         if not misread(bundle, before.get(workload, bundle)):
             before[workload] = bundle
         trusted["inline_string"] = before.get(workload, bundle)
 
     return plant
+
+
+def only_the_first_root(_workload: str, resources: Resources) -> None:
+    trusted = parts.trusted_ca(resources)
+    trusted["inline_string"] = BLOCK.findall(trusted["inline_string"])[0]
 
 
 def begins_otherwise(bundle: str, before: str) -> bool:
@@ -67,6 +70,16 @@ DEFECTS = {
     "commented-bundle-ignored": Defect(
         "A bundle with comments is ignored.", (f"{FORMS}[commented]",), roots_kept_if(has_comments)
     ),
+    "first-root-alone-read-by-clients": Defect(
+        "Clients trust the first root of a bundle alone.",
+        (f"{FORMS}[reversed]",),
+        concerning(parts.client_contexts, only_the_first_root),
+    ),
+    "first-root-alone-read-by-servers": Defect(
+        "Servers trust the first root of a bundle alone, which connections that are kept do not show.",
+        (f"{FORMS}[reversed]",),
+        mesh=planted(concerning(parts.server_contexts, only_the_first_root), ConnectionsKept),
+    ),
     "issuer-certificate-not-followed": Defect(
         "A new certificate of the issuer is not used while its key stays the same.",
         (f"{PARTS}[issuer-certificate]",),
@@ -76,6 +89,11 @@ DEFECTS = {
         "The control plane says nothing about files of an authority that it cannot use.",
         LOUD,
         mesh=SilentAboutBrokenInput,
+    ),
+    "out-of-service-after-broken-input": Defect(
+        "Requests are refused while the control plane has files of an authority that it cannot use.",
+        (*LOUD, NOT_USED),
+        mesh=OutOfServiceAfterBrokenInput,
     ),
     "self-signed-after-broken-input": Defect(
         "The control plane makes a root of its own where it cannot use the files of an authority.",

@@ -2,7 +2,12 @@
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
-from tests.falsify.meshes.outages import NeverRecovers, PlaintextWithoutAuthority, ValidCertificatesDropped
+from tests.falsify.meshes.outages import (
+    NeverRecovers,
+    PlaintextWithoutAuthority,
+    SpareAuthority,
+    ValidCertificatesDropped,
+)
 
 SHORT = "rotation/short-outage-of-the-authority-is-harmless"
 CLOSED = "rotation/long-outage-fails-closed"
@@ -10,8 +15,7 @@ HEALS = "rotation/long-outage-heals"
 
 
 def expired_accepted_by_clients(_workload: str, resources: Resources) -> None:
-    for context in parts.client_contexts(resources):
-        parts.validation(context)["allow_expired_certificate"] = True
+    parts.accept_expired_servers(resources)
 
 
 DEFECTS = {
@@ -22,6 +26,9 @@ DEFECTS = {
     ),
     "never-renewed-after-an-outage": Defect(
         "Certificates are no longer renewed after an outage of the authority.", (SHORT, HEALS), mesh=NeverRecovers
+    ),
+    "spare-authority": Defect(
+        "While the authority is away, another one renews certificates in its stead.", (SHORT,), mesh=SpareAuthority
     ),
     "plaintext-without-authority": Defect(
         "While the authority is away, clients connect without TLS.", (CLOSED,), mesh=PlaintextWithoutAuthority

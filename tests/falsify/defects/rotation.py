@@ -8,10 +8,10 @@ from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.identity import leaf_without_intermediate
 from tests.falsify.defects.lifecycle import DRAINS, OUTAGE
 from tests.falsify.defects.outage import SHORT
-from tests.falsify.meshes.faulty import BriefLeafOutlivesIssuer, IssuerNotFollowed, LeafOutlivesIssuer, NoOverlap
+from tests.falsify.meshes.faulty import BriefLeafOutlivesIssuer, IssuerNotFollowed, LeafOutlivesIssuer
+from tests.falsify.meshes.renewal import LateRenewal, LavishLifetimes, SerialNumbersRepeat
 
 OTHER_IDENTITY = "other-identity"
-OTHER_ROOTS = "other-roots"
 SOURCE_PORTS = range(1024, 65536)
 A_TENTH_OF_THE_LOAD = {"name": "x-meshcheck-id", "string_match": {"safe_regex": {"regex": "[0-9a-f]+-[0-9]*7"}}}
 """Requests of a load are numbered, others are not."""
@@ -63,13 +63,7 @@ def stale_for_some() -> Plant:
 def shows_other_identity(context: dict[str, Any]) -> None:
     """Take the certificate of a TLS context from the other secret."""
     (secret,) = context["common_tls_context"]["tls_certificate_sds_secret_configs"]
-    refer(secret, OTHER_IDENTITY)
-
-
-def refer(secret: dict[str, Any], name: str) -> None:
-    """Have a reference to a secret name this one."""
-    secret["name"] = name
-    secret["sds_config"] = {"resource_api_version": "V3", "ads": {}}
+    parts.refer(secret, OTHER_IDENTITY)
 
 
 def renewed_without_intermediate() -> Plant:
@@ -114,61 +108,33 @@ def mirrored(action: dict[str, Any]) -> dict[str, Any]:
     return action | {"request_mirror_policies": [{"cluster": action["cluster"]}]}
 
 
-def roots_frozen() -> Plant:
-    """Announce the roots that were announced first, for ever."""
-    first: list[Any] = []
-
-    def plant(_workload: str, resources: Resources) -> None:
-        roots = parts.secret(resources, "roots")
-        first.append(roots["validation_context"])
-        roots["validation_context"] = copy.deepcopy(first[0])
-
-    return plant
-
-
-def roots_kept() -> Plant:
-    """Announce every root that was ever announced."""
-    ever: dict[str, str] = {}
-
-    def plant(_workload: str, resources: Resources) -> None:
-        trusted = parts.secret(resources, "roots")["validation_context"]["trusted_ca"]
-        ever[trusted["inline_string"]] = ""
-        trusted["inline_string"] = "".join(ever)
-
-    return plant
-
-
-def roots_kept_by_clients() -> Plant:
-    """Announce every root that was ever announced, to what calls others alone."""
-    keep = roots_kept()
-
-    def plant(workload: str, resources: Resources) -> None:
-        announced = copy.deepcopy(parts.secret(resources, "roots"))
-        keep(workload, resources)
-        parts.secret(resources, "roots")["name"] = OTHER_ROOTS
-        resources["secrets"].append(announced)
-        for context in parts.client_contexts(resources):
-            validation = context["common_tls_context"]["combined_validation_context"]
-            refer(validation["validation_context_sds_secret_config"], OTHER_ROOTS)
-
-    return plant
-
-
 RENEWED = "rotation/leaf-is-renewed-before-expiry"
 HITLESS = "rotation/leaf-renewal-loses-nothing"
 NEW_HANDSHAKES = "rotation/new-handshakes-use-the-new-certificate"
 ROOT = "rotation/whole-root-change-loses-nothing"
 LIFETIME = "rotation/leaf-never-outlives-its-issuer"
 ISSUER = "rotation/issuer-changes-under-load"
-OVERLAP = ("rotation/clients-of-both-roots-are-served", "rotation/servers-of-both-roots-are-reached")
-CLIENT_REMOVED = "rotation/client-of-removed-root-is-refused"
-SERVER_REMOVED = "rotation/server-of-removed-root-is-refused"
 
 DEFECTS = {
     "leaf-never-renewed": Defect(
         "A workload keeps its first certificate for ever.", (RENEWED, NEW_HANDSHAKES), only_the_first(1)
     ),
     "second-renewal-missed": Defect("A certificate is renewed once and never again.", (RENEWED,), only_the_first(2)),
+    "long-leaf-not-renewed": Defect(
+        "A workload gets certificates that last for an hour, and are renewed as seldom, whatever it asks for.",
+        (RENEWED, HITLESS),
+        mesh=LavishLifetimes,
+    ),
+    "renewed-after-its-end": Defect(
+        "A certificate is renewed a second after its end, until when clients accept it.",
+        (RENEWED, HITLESS),
+        mesh=LateRenewal,
+    ),
+    "serial-numbers-repeat": Defect(
+        "The authority gives every second certificate of a workload the same serial number.",
+        (RENEWED,),
+        mesh=SerialNumbersRepeat,
+    ),
     "stale-certificate-for-some": Defect(
         "Some handshakes are still shown the certificate before the newest.", (NEW_HANDSHAKES,), stale_for_some()
     ),
@@ -203,17 +169,5 @@ DEFECTS = {
         "A certificate that lasts for less than its issuer gets its whole lifetime when that is about to end.",
         (LIFETIME,),
         mesh=BriefLeafOutlivesIssuer,
-    ),
-    "second-root-never-announced": Defect(
-        "A root that is added is never announced.", (*OVERLAP, ROOT, "rotation/roots-take-effect-alone"), roots_frozen()
-    ),
-    "old-root-dropped-at-once": Defect(
-        "As soon as certificates are issued under the new root, the old one is no longer announced.",
-        OVERLAP,
-        mesh=NoOverlap,
-    ),
-    "old-root-kept": Defect("A root that is removed stays trusted.", (CLIENT_REMOVED, SERVER_REMOVED), roots_kept()),
-    "old-root-kept-by-clients": Defect(
-        "A root that is removed stays trusted by clients.", (SERVER_REMOVED,), roots_kept_by_clients()
     ),
 }

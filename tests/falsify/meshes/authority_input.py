@@ -4,6 +4,7 @@ from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.pki import Issuer
+from tests.falsify.meshes.control_planes import OutOfService
 
 
 class IssuerCertificateNotFollowed(EnvoyMesh):
@@ -21,6 +22,15 @@ class SilentAboutBrokenInput(EnvoyMesh):
 
     async def give_authority(self, files: AuthorityFiles) -> str:
         return ""
+
+
+class OutOfServiceAfterBrokenInput(OutOfService):
+    """Has data planes refuse every request until it is given files that it can use."""
+
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        said = await super().give_authority(files)
+        await self.turn(off=bool(said))
+        return said
 
 
 class SelfSignedAfterBrokenInput(EnvoyMesh):

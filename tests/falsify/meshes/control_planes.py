@@ -142,12 +142,16 @@ class RootOfItsOwn(EnvoyMesh):
         self.authority.drop_root()
 
 
-class Flapping(Changing):
-    """Answers every request itself for a moment whenever a policy changes."""
+class OutOfService(Changing):
+    """Has data planes answer every request themselves for some time."""
 
     def alter(self, resources: Resources) -> None:
         for host in parts.inbound_hosts(resources):
             parts.answer_itself(*host["routes"])
+
+
+class Flapping(OutOfService):
+    """Answers every request itself for a moment whenever a policy changes."""
 
     async def changed(self) -> None:
         await self.turn(off=True)

@@ -12,6 +12,7 @@ from pytest_meshcheck.meshes.base import Mesh, Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.sidecar_mesh import TRUST_DOMAIN, DataPlane
 from pytest_meshcheck.meshes.registry import Factory, MeshRequest
+from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.pki import Authority, Validity, pem
 from pytest_meshcheck.model.policy import Namespace, Policy, ServerPolicy, WholeMesh
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
@@ -39,18 +40,24 @@ def factory(mesh_class: type[EnvoyMesh], name: str) -> Factory:
     return create
 
 
-def planted(plant: Plant) -> type[EnvoyMesh]:
+def planted(plant: Plant, sound: type[EnvoyMesh] = EnvoyMesh) -> type[EnvoyMesh]:
     """An embedded mesh that publishes its resources with a defect in them."""
 
     def publish(workload: str, resources: Resources) -> Resources:
         plant(workload, resources)
         return resources
 
-    class Planted(EnvoyMesh):
+    class Planted(sound):  # type: ignore[misc, valid-type]
         def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
             super().__init__(version, publish_hook=publish, timeout_scale=timeout_scale)
 
     return Planted
+
+
+class ConnectionsKept(EnvoyMesh):
+    """Does not let the reuse of connections be bounded."""
+
+    claims = EnvoyMesh.claims | {Capability.CONNECTION_REUSE: Claim(False, "", "connections are kept")}
 
 
 def is_wide(policy: Policy) -> bool:
@@ -199,15 +206,17 @@ def issuing(name: str, extensions: Extensions) -> type[EnvoyMesh]:
     return Altering
 
 
-def altered(credentials: Credentials, authority: Authority, extensions: Extensions) -> Credentials:
-    """The same leaf with other extensions, signed anew."""
+def altered(
+    credentials: Credentials, authority: Authority, extensions: Extensions, serial_number: int | None = None
+) -> Credentials:
+    """The same leaf with other extensions, and another serial number if one is given, signed anew."""
     leaf = x509.load_pem_x509_certificate(credentials.chain)
     builder = (
         x509.CertificateBuilder()
         .subject_name(leaf.subject)
         .issuer_name(leaf.issuer)
         .public_key(load_pem_private_key(credentials.key, None).public_key())  # type: ignore[arg-type]
-        .serial_number(leaf.serial_number)
+        .serial_number(serial_number or leaf.serial_number)
         .not_valid_before(leaf.not_valid_before_utc)
         .not_valid_after(leaf.not_valid_after_utc)
     )

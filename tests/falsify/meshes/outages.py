@@ -39,6 +39,14 @@ class NeverRecovers(EnvoyMesh):
                 plane.certificate.end()
 
 
+class SpareAuthority(EnvoyMesh):
+    """Issues as ever while its authority is away."""
+
+    @asynccontextmanager
+    async def authority_outage(self) -> AsyncIterator[None]:
+        yield
+
+
 class PlaintextWithoutAuthority(EnvoyMesh):
     """Connects without TLS while the authority is away."""
 
