@@ -7,6 +7,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.meshes.claimed_addresses import ClaimedAddressesBelieved
 from tests.falsify.meshes.faulty import (
     AlreadyEnded,
     IdentitiesWithoutNamespaces,
@@ -147,6 +148,11 @@ DEFECTS = {
         "On opaque ports the application gets a line of the PROXY protocol before the peer's bytes.",
         (f"{OPAQUE}[request]", f"{OPAQUE}[proxy-protocol]"),
         origin_line_added,
+    ),
+    "claimed-addresses-believed": Defect(
+        "On opaque ports a connection seems to come from where a line of the PROXY protocol says.",
+        (f"{OPAQUE}[proxy-protocol]",),
+        mesh=ClaimedAddressesBelieved,
     ),
     "no-identity-passed": Defect(
         "The server's application does not learn who calls.",
