@@ -12,9 +12,6 @@ from tests.falsify.table import SUITE
 FILE = "clauses.json"
 """Names the tripped clauses of a run, by mesh and check; it is beside the reports."""
 
-NOT_ALONE = Path(__file__).with_name("not_alone.txt")
-"""The names of clauses for which no defect is planted yet that trips them and nothing else."""
-
 Tripped = Mapping[str, Mapping[str, frozenset[str]]]
 """By mesh and by id of a check, the names of its tripped clauses."""
 
