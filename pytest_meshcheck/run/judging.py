@@ -245,7 +245,10 @@ def _is_represented_here(item: pytest.Item, error: BaseException | None) -> bool
 
 @contextmanager
 def _represented_by_message(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Spare pytest its own representation of an outcome, which parses the source of every frame: all waits for 0.3 s."""
+    """Spare pytest its own representation of an outcome, which parses the source of every frame.
+
+    That takes 0.3 s, in which nothing else happens, and the result is replaced.
+    """
     if CHECK_ITEM not in item.stash or not (call.excinfo and _is_represented_here(item, call.excinfo.value)):
         yield
         return
