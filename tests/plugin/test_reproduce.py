@@ -50,9 +50,9 @@ def again(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agai
 def test_it_runs_this_check_alone(suite: Suite, again: Again) -> None:
     suite.write(SIBLINGS)
     assert suite.run().code == 1
+    results = suite.results()
     for name, verdict in (("sizes[1]", "conforms"), ("sizes[11]", "violates"), ("sizes[it's = odd]", "violates")):
-        suite.run()
-        assert again(suite.results()[f"demo/{name}"]["reproduce"], suite.path) == {f"demo/{name}": verdict}
+        assert again(results[f"demo/{name}"]["reproduce"], suite.path) == {f"demo/{name}": verdict}
 
 
 def test_it_has_the_options_that_were_given(suite: Suite, again: Again) -> None:

@@ -224,13 +224,17 @@ def test_one_mesh_asked_for_twice_is_judged_once(suite: Suite, quick: Quick) -> 
 EVERYTHING = ("conforms", "violates", "inconclusive", "unsupported", "served", "refused", "parameters")
 
 
-def test_workers_come_to_the_same_verdicts(suite: Suite) -> None:
+def test_workers_come_to_the_same_verdicts_keep_evidence_and_leave_nothing_else_behind(suite: Suite) -> None:
     suite.write(*EVERYTHING)
     single = suite.run()
     expected = suite.verdicts()
     parallel = suite.run("-n2")
     assert parallel.code == single.code, parallel.output
     assert suite.verdicts() == expected, parallel.output
+    assert suite.is_gone()
+    assert not suite.run_directories()
+    folder = suite.directory / suite.results()["demo/parameters[3]"]["evidence"]
+    assert (folder / "state").is_dir()
 
 
 def test_workers_write_one_report(suite: Suite) -> None:
@@ -241,20 +245,6 @@ def test_workers_write_one_report(suite: Suite) -> None:
     assert suite.report()["complete"] is True
     assert suite.report()["requirements"]["demo.rule"]["text"] == "A mesh MUST do what it says."
     assert suite.verdicts()["demo/violates"] == "not-run"
-
-
-def test_workers_leave_nothing_behind(suite: Suite) -> None:
-    suite.write(*EVERYTHING)
-    suite.run("-n2")
-    assert suite.is_gone()
-    assert not suite.run_directories()
-
-
-def test_workers_keep_evidence(suite: Suite) -> None:
-    suite.write(*EVERYTHING)
-    suite.run("-n2")
-    folder = suite.directory / suite.results()["demo/parameters[3]"]["evidence"]
-    assert (folder / "state").is_dir()
 
 
 IDS = """

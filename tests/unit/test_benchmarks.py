@@ -1,4 +1,4 @@
-"""The figures can be measured, and say at which commit they were."""
+"""Figures say at which commit they were measured; ``.ci/run`` measures every one."""
 
 import json
 import shutil
@@ -18,28 +18,6 @@ def measured(*arguments: str, directory: Path, to: Path) -> list[dict[str, Any]]
     assert done.returncode == 0, done.stdout + done.stderr
     figures: list[dict[str, Any]] = json.loads(to.read_text())
     return figures
-
-
-def test_policies_and_load_can_be_measured(tmp_path: Path) -> None:
-    figures = measured("policy", "load", directory=BENCHMARKS, to=tmp_path / "figures.json")
-    values = {figure["name"]: figure["value"] for figure in figures}
-    assert values["policy about a listener to effect (ms), median of 3"] > 0
-    assert values["policy about a route to effect (ms), median of 3"] > 0
-    assert values["requests sent at 100/s for 1 s"] > 0
-
-
-def test_deployments_can_be_measured(tmp_path: Path) -> None:
-    figures = measured("deploy", directory=BENCHMARKS, to=tmp_path / "figures.json")
-    names = [figure["name"] for figure in figures]
-    assert names == [f"deployment of {replicas} to serving (s), median of 1" for replicas in (1, 3)]
-    assert min(figure["value"] for figure in figures) > 0
-
-
-def test_what_the_convergence_cache_saves_can_be_measured(tmp_path: Path) -> None:
-    figures = measured("cache", directory=BENCHMARKS, to=tmp_path / "figures.json")
-    names = [figure["name"] for figure in figures]
-    assert names == ["a late mesh, convergence cache on (s)", "a late mesh, convergence cache off (s)"]
-    assert min(figure["value"] for figure in figures) > 0
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
