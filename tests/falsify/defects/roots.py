@@ -87,7 +87,12 @@ DEFECTS = {
     ),
     "no-root-left-after-removal": Defect(
         "Once a root is removed, data planes trust none of those that remain.",
-        (CLIENT_REMOVED, SERVER_REMOVED, f"{FORMS}[unterminated]"),
+        (CLIENT_REMOVED, SERVER_REMOVED),
+        none_left(),
+    ),
+    "smaller-bundle-taken-for-empty": Defect(
+        "A bundle with fewer roots than the one before is taken for an empty one.",
+        (f"{FORMS}[unterminated]",),
         none_left(),
     ),
     "old-root-dropped-at-once": Defect(
