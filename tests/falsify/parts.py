@@ -1,7 +1,6 @@
 """The parts of a sidecar's Envoy resources that defects change.
 
-Inbound listeners get the filters that they name, so that defects find the filters of all listeners in one place. Both
-filter chains of an inbound listener share their filters, so each connection manager is found once.
+Both filter chains of an inbound listener share their filters, so each connection manager is found once.
 """
 
 from typing import Any
@@ -10,9 +9,8 @@ from tests.falsify.defect import Resources
 
 Part = dict[str, Any]
 
-EXTENSIONS = "type.googleapis.com/envoy.extensions.filters.network"
-MANAGER = f"{EXTENSIONS}.http_connection_manager.v3.HttpConnectionManager"
-TCP_PROXY = f"{EXTENSIONS}.tcp_proxy.v3.TcpProxy"
+MANAGER = "envoy.filters.network.http_connection_manager"
+TCP_PROXY = "envoy.filters.network.tcp_proxy"
 RBAC = "envoy.filters.network.rbac"
 
 OFF = "0s"
@@ -21,11 +19,7 @@ OFF = "0s"
 
 def inbound(resources: Resources) -> list[Part]:
     """The listeners where others reach the workload."""
-    found = [listener for listener in resources["listeners"] if listener["name"].startswith("inbound.")]
-    named = {one["name"]: one for one in resources.get("filters", ()) if one["name"].startswith("inbound.")}
-    for chain in (chain for listener in found for chain in listener["filter_chains"]):
-        chain["filters"] = [named.get(one["name"], one) for one in chain["filters"]]
-    return found
+    return [listener for listener in resources["listeners"] if listener["name"].startswith("inbound.")]
 
 
 def outbound(resources: Resources) -> list[Part]:
@@ -103,14 +97,14 @@ def take_plaintext(resources: Resources) -> None:
 
 def tcp_proxy(cluster: str) -> Part:
     """A network filter that passes bytes on to a cluster."""
-    config = {"@type": TCP_PROXY, "stat_prefix": cluster, "cluster": cluster}
-    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+    kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    return {"name": TCP_PROXY, "typed_config": {"@type": kind, "stat_prefix": cluster, "cluster": cluster}}
 
 
-def _filters(kind: str, listeners: tuple[Part, ...]) -> list[Part]:
+def _filters(name: str, listeners: tuple[Part, ...]) -> list[Part]:
     chains = (chain for listener in listeners for chain in listener["filter_chains"])
-    configs = (one["typed_config"] for chain in chains for one in chain["filters"] if "typed_config" in one)
-    return list({id(config): config for config in configs if config["@type"] == kind}.values())
+    found = (one["typed_config"] for chain in chains for one in chain["filters"] if one["name"] == name)
+    return list({id(config): config for config in found}.values())
 
 
 def actions(resources: Resources) -> list[Part]:

@@ -142,8 +142,9 @@ async def test_a_websocket_stays_open_while_policies_change(rig: Rig) -> None:
 
 
 def without_upgrades(resources: dict[str, Any]) -> dict[str, Any]:
-    for network_filter in resources["filters"]:
-        network_filter["typed_config"].pop("upgrade_configs", None)
+    for listener in resources["listeners"]:
+        for chain in listener["filter_chains"]:
+            chain["filters"][-1]["typed_config"].pop("upgrade_configs", None)
     return resources
 
 

@@ -59,18 +59,19 @@ def one_strict_port_closes_all(_workload: str, resources: Resources) -> None:
 
 def plaintext_answered_by_data_plane(_workload: str, resources: Resources) -> None:
     """A strict port answers strangers in plaintext with 200, without the application."""
+    kind = f"type.googleapis.com/{parts.MANAGER.replace('envoy.', 'envoy.extensions.')}.v3.HttpConnectionManager"
     route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
     hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
     router = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
     manager = {
-        "@type": parts.MANAGER,
+        "@type": kind,
         "stat_prefix": "stranger",
         "route_config": {"name": "stranger", "virtual_hosts": hosts},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
     }
     for listener in parts.inbound(resources):
         if not parts.plaintext_chains(listener):
-            parts.add_plaintext_chain(listener, [{"name": "stranger", "typed_config": manager}])
+            parts.add_plaintext_chain(listener, [{"name": parts.MANAGER, "typed_config": manager}])
 
 
 def open_to_whom_speaks_first(_workload: str, resources: Resources) -> None:

@@ -2,8 +2,7 @@
 
 Strict and permissive mode differ in their filter chains only, and share the chain for TLS. Envoy then updates the
 listener in place, and keeps connections with mutual TLS open
-(https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds). It checks and compares the whole listener for
-that, so inbound listeners name their filters, which are resources of their own: that takes a quarter of the time away.
+(https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/lds).
 """
 
 from functools import lru_cache
@@ -38,13 +37,14 @@ FORWARD_CALLER: Resource = {
 
 
 SEVERAL_IDENTITIES_REFUSED = by_name(tls.SEVERAL_IDENTITIES_REFUSED)
+"""By name, because Envoy compares all messages of each kept filter chain whenever a mode of mutual TLS changes."""
 
 
 @lru_cache(maxsize=REMEMBERED)
 def inbound_listener(inbound: Inbound, name: str, trust_domain: str) -> Resource:
     """The listener of one port of the workload."""
     strict = inbound.mode is Mode.STRICT
-    filters = [by_name(inbound_filter(inbound, name))]
+    filters = [_inbound_filter(inbound, name)]
     secure = {
         "name": "mutual-tls",
         "filter_chain_match": {"transport_protocol": "tls"},
@@ -73,12 +73,10 @@ def outbound_listener(service: Service, listen: Address) -> Resource:
     return _listener(name, listen, filter_chains=[{"filters": [network_filter]}])
 
 
-@lru_cache(maxsize=REMEMBERED)
-def inbound_filter(inbound: Inbound, name: str) -> Resource:
-    """The network filter that leads to the application, named like the listener."""
-    is_http = inbound.port.protocol.facts.is_http
-    found = _http(inbound.port, name, **FORWARD_CALLER) if is_http else _tcp_proxy(name)
-    return {**found, "name": name}
+def _inbound_filter(inbound: Inbound, name: str) -> Resource:
+    if inbound.port.protocol.facts.is_http:
+        return _http(inbound.port, name, **FORWARD_CALLER)
+    return _tcp_proxy(name)
 
 
 def _http(port: Port, name: str, **fields: Any) -> Resource:

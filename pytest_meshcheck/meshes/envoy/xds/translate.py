@@ -3,7 +3,7 @@
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds import tls
 from pytest_meshcheck.meshes.envoy.xds.clusters import endpoints, inbound_cluster, outbound_cluster
-from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_filter, inbound_listener, outbound_listener
+from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener, outbound_listener
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
 from pytest_meshcheck.meshes.envoy.xds.routes import inbound_route, outbound_route
 
@@ -26,10 +26,7 @@ def translate(config: SidecarConfig) -> Resources:
         ],
         "endpoints": [endpoints(out.service.resource, out.endpoints) for out in config.outbound],
         "secrets": tls.secrets(config),
-        "filters": [
-            tls.SEVERAL_IDENTITIES_REFUSED,
-            *(inbound_filter(inbound, _name(inbound)) for inbound in config.inbound),
-        ],
+        "filters": [tls.SEVERAL_IDENTITIES_REFUSED],
     }
 
 
