@@ -97,6 +97,9 @@ async def mesh_session(
         yield subject
         if run.is_upgraded(mesh_name):
             mesh_handover.subject = subject
+    except Exception:
+        await _keep_state(run, subject)
+        raise
     finally:
         if mesh_handover.subject is not subject:
             await subject.close()
@@ -143,11 +146,24 @@ async def mesh_evidence(
         request.node.stash[SUBJECT] = mesh_session
         yield
         if run.judging.keeps_evidence(request.node):
-            try:
-                await mesh_session.evidence.capture()
-            except Exception as error:  # noqa: BLE001 - the verdict stands even if its evidence cannot be kept
-                why = getattr(error, "strerror", None) or error
-                run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
+            await _capture(run, mesh_session)
+
+
+async def _keep_state(run: "Run", subject: MeshUnderTest) -> None:
+    """Keep the state of a mesh that did not become ready, as evidence of the check that it was made ready for."""
+    item = run.judging.in_setup
+    if item is not None and run.settings.mesh_artifacts != "never":
+        subject.evidence.directory = run.judging.evidence_of(item) / "state"
+        item.stash[SUBJECT] = subject
+        await _capture(run, subject)
+
+
+async def _capture(run: "Run", subject: MeshUnderTest) -> None:
+    try:
+        await subject.evidence.capture()
+    except Exception as error:  # noqa: BLE001 - the verdict stands even if its evidence cannot be kept
+        why = getattr(error, "strerror", None) or error
+        run.judging.troubles.append(f"the state of the mesh could not be kept: {why}")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

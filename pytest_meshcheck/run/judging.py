@@ -39,12 +39,14 @@ class Judging:
     Attributes:
         judged: The results so far.
         troubles: The errors while keeping evidence.
+        in_setup: The item of a check that is, or was last, set up.
     """
 
     settings: Settings
     adapters: dict[MeshName, Mesh]
     judged: dict[tuple[MeshName, str], Result] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    in_setup: pytest.Item | None = None
     _attempts: dict[str, Attempts] = field(default_factory=dict)
     _explained: dict[tuple[MeshName, str], str] = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class Judging:
         if check_item is None:
             return
         item.stash[ATTEMPTS].begin()
+        self.in_setup = item
         adapter = self.adapters[check_item.mesh]
         if check_item.check.disruptive and not self.may_disrupt(check_item.mesh):
             raise Unsupported(

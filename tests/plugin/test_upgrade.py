@@ -144,6 +144,9 @@ def test_after_an_upgrade_that_breaks_nothing_is_known(suite: Suite) -> None:
     assert verdicts(suite, "1") == {"demo/conforms": "conforms"}
     assert verdicts(suite, "2-broken") == {"demo/conforms": "inconclusive"}
     assert run.has("it does not start")
+    (result,) = report(suite, "2-broken")["results"]
+    folder = suite.path / "meshcheck-report" / "upgradable-2-broken" / result["evidence"]
+    assert list((folder / "state").glob("sidecar-of-*.log"))
 
 
 def test_the_mesh_goes_where_no_upgrade_follows_any_more(suite: Suite) -> None:
