@@ -48,7 +48,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
         right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
         waited = now() - begun
         if right == in_a_row or (value != expected and waited > within):
-            return PollResult(value=value, convincing=right == in_a_row)
+            return PollResult(value=value, convincing=right == in_a_row, at_once=right == number + 1 == in_a_row)
         if not right:
             await asyncio.sleep(max(PAUSE, waited * SHARE))
         expected = value if poll.expected is msgspec.UNSET else expected

@@ -189,10 +189,11 @@ class CaptureResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PollResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The last value, and whether it was as expected several times in a row."""
+    """The last value, and whether it was as expected several times in a row, from the first answer on or later."""
 
     value: PolledValue
     convincing: bool
+    at_once: bool
 
 
 class Standstill(msgspec.Struct, frozen=True, kw_only=True):

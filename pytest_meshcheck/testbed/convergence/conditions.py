@@ -5,6 +5,7 @@ A condition is met once several consecutive requests meet it. After that nothing
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -127,11 +128,18 @@ async def present(conditions: Sequence[Condition], scale: float) -> list[Conditi
 async def unmet(
     conditions: Sequence[Condition], within: float, scale: float, in_a_row: int = IN_A_ROW
 ) -> list[Condition]:
-    """The conditions that are not met so many times in a row within so many seconds, before the scale."""
-    conditions = [one for one in conditions if one.may_be_polled]
-    polls = [condition.poll(scale) for condition in conditions]
-    results = await _poll(conditions, polls, within * scale, in_a_row)
-    return [condition for condition, seen in zip(conditions, results, strict=True) if not seen.convincing]
+    """The conditions that are not met so many times in a row within so many seconds, before the scale.
+
+    All have to be met at one time: a data plane that gets several policies one after the other can meet some conditions
+    before the last policy arrives, and not afterwards.
+    """
+    conditions, until = [one for one in conditions if one.may_be_polled], time.monotonic() + within * scale
+    while True:
+        polls = [condition.poll(scale) for condition in conditions]
+        results = await _poll(conditions, polls, max(0.0, until - time.monotonic()), in_a_row)
+        left = [condition for condition, seen in zip(conditions, results, strict=True) if not seen.convincing]
+        if left or len(conditions) == 1 or all(seen.at_once for seen in results):
+            return left
 
 
 async def _poll(

@@ -271,3 +271,11 @@ async def test_a_workload_that_is_polled_ends_after_the_poll(mesh: MeshUnderTest
         await asyncio.sleep(0)  # it has begun
     assert await polling == [never]
     assert await unmet([never], 0.5, 1.0) == []
+
+
+async def test_conditions_have_to_hold_at_one_time(mesh: MeshUnderTest) -> None:
+    client, server = await mesh.workload("client"), await mesh.workload("server")
+    refused = Condition(client, server, "http", Property.SERVED, expected=False)
+    served = Condition(client, server, "grpc", Property.SERVED, expected=True)
+    await asyncio.gather(server.closes("http", 0.5), server.closes("grpc", 1.0))
+    assert await unmet([refused, served], 2.0, 1.0) == [refused]

@@ -13,20 +13,20 @@ POLICIES = m.POLICIES_HEADER
 
 async def test_what_is_as_expected_is_looked_at_several_times_in_a_row(pair: Any) -> None:
     (result,) = await pair.watch(poll(pair, "steady", m.Property.SERVED, expected=True))
-    assert result == m.PollResult(value=True, convincing=True)
+    assert result == m.PollResult(value=True, convincing=True, at_once=True)
     assert [len(await pair.ledger(f"steady-{number}")) for number in range(4)] == [1, 1, 1, 0]
 
 
 async def test_one_answer_that_is_not_as_expected_begins_the_row_anew(pair: Any) -> None:
     await pair.script("wavering-1", m.Answer(status=503))
     (result,) = await pair.watch(poll(pair, "wavering", m.Property.SERVED, expected=True))
-    assert result == m.PollResult(value=True, convincing=True)
+    assert result == m.PollResult(value=True, convincing=True, at_once=False)
     assert [len(await pair.ledger(f"wavering-{number}")) for number in range(6)] == [1, 1, 1, 1, 1, 0]
 
 
 async def test_what_never_comes_is_given_up(pair: Any) -> None:
     (result,) = await pair.watch(poll(pair, "never", m.Property.SERVED, expected=False), within=0.0)
-    assert result == m.PollResult(value=True, convincing=False)
+    assert result == m.PollResult(value=True, convincing=False, at_once=False)
 
 
 @pytest.mark.parametrize("changes", [1, 3])
@@ -34,13 +34,15 @@ async def test_what_is_not_known_before_has_to_be_the_same_several_times(pair: A
     for number in range(changes):
         await pair.script(f"same-{changes}-{number}", m.Answer(status=200 if number % 2 else 503))
     (result,) = await pair.watch(poll(pair, f"same-{changes}", m.Property.SERVED))
-    assert result == m.PollResult(value=True, convincing=True)
+    assert result == m.PollResult(value=True, convincing=True, at_once=False)
 
 
 async def test_of_several_looks_each_ends_by_itself(pair: Any) -> None:
     await pair.script("slow-0", m.Answer(status=503))
     polls = [poll(pair, name, m.Property.SERVED, expected=True) for name in ("quick", "slow")]
-    assert await pair.watch(*polls) == (m.PollResult(value=True, convincing=True),) * 2
+    assert await pair.watch(*polls) == tuple(
+        m.PollResult(value=True, convincing=True, at_once=at_once) for at_once in (True, False)
+    )
     assert len(await pair.ledger("slow-3")) == 1
     assert len(await pair.ledger("quick-3")) == 0
 
@@ -51,22 +53,22 @@ async def test_policies_are_seen_in_what_the_server_was_sent(pair: Any, port: st
     asked = poll(
         pair, f"sent-{port}", m.Property.POLICIES, port, expected="mark", headers=((POLICIES, "mark"),), **fields
     )
-    assert await pair.watch(asked) == (m.PollResult(value="mark", convincing=True),)
+    assert await pair.watch(asked) == (m.PollResult(value="mark", convincing=True, at_once=True),)
 
 
 async def test_policies_are_seen_in_the_answer_first(pair: Any) -> None:
     for number in range(3):
         await pair.script(f"answered-{number}", m.Answer(headers=((POLICIES, "answer"),)))
     asked = poll(pair, "answered", m.Property.POLICIES, expected="answer", headers=((POLICIES, "sent"),))
-    assert await pair.watch(asked) == (m.PollResult(value="answer", convincing=True),)
+    assert await pair.watch(asked) == (m.PollResult(value="answer", convincing=True, at_once=True),)
 
 
 async def test_no_answer_is_not_the_same_as_no_policies(pair: Any) -> None:
     await pair.script("silent-0", m.Answer(behaviour=m.Behaviour.RESET))
     (result,) = await pair.watch(poll(pair, "silent", m.Property.POLICIES, expected=None), within=0.0)
-    assert result == m.PollResult(value=False, convincing=False)
+    assert result == m.PollResult(value=False, convincing=False, at_once=False)
     (result,) = await pair.watch(poll(pair, "answer", m.Property.POLICIES, expected=None), within=0.0)
-    assert result == m.PollResult(value=None, convincing=True)
+    assert result == m.PollResult(value=None, convincing=True, at_once=True)
 
 
 async def test_a_scripted_answer_tells_nothing_that_is_not_scripted(pair: Any) -> None:
