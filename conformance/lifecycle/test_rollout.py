@@ -56,7 +56,7 @@ async def test_terminating_client_loses_nothing(
     """The requests of a terminating client are served throughout its grace period, as shutdown hooks need."""
     async with mesh.deploy(CALLER) as deployed, AsyncExitStack() as until_joined:
         leaving = deployed.service
-        await mesh.served_chain(outsider, leaving)
+        await mesh.served_chain(outsider, leaving)  # without a data plane there is nothing to judge
         async with leaving.load(server, RATE, port) as load:
             await more_arrive(server, load, number=MEETING, within=2 * mesh.tolerance)
             await until_joined.enter_async_context(mesh.termination(leaving))

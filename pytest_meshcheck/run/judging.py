@@ -39,7 +39,7 @@ class Judging:
     Attributes:
         judged: The results so far.
         troubles: The errors while keeping evidence.
-        in_setup: The item of a check that is, or was last, set up.
+        in_setup: The check item whose setup began last.
     """
 
     settings: Settings

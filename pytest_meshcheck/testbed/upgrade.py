@@ -65,18 +65,17 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
                 await _control_plane(mesh, version, by)
             await _show_leaf(mesh, outsider, server)
             await skew.survey("control plane upgraded")
-            await more_arrive(server, *of_control_plane.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
+            await _serve_on(mesh, server, of_control_plane)
             echo = await stream.echo()
         async with _loads(client, server) as of_data_planes:
             with mesh.journal.action("upgrade step", f"data planes to {version}"):
                 await _data_planes(mesh, by, skew)
-            seconds = time.monotonic() - begun
+            mesh.steps[f"upgrade to {version}"] = seconds = time.monotonic() - begun
             await _show_leaf(mesh, outsider, server)
-            await more_arrive(server, *of_data_planes.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
+            await _serve_on(mesh, server, of_data_planes)
         if mesh.adapter.returns_to_former_version:
             await _back_and_forth(mesh, before, version, skew)
         caller = await _caller(mesh, client, server)
-    mesh.steps[f"upgrade to {version}"] = seconds
     mesh.upgraded = Upgraded(
         before=before,
         after=mesh.adapter.version,
@@ -91,6 +90,11 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         journal=[entry for entry in mesh.journal.entries[earlier:] if entry.kind in KEPT],
         decisions=skew.decisions,
     )
+
+
+async def _serve_on(mesh: MeshUnderTest, server: Workload, loads: Mapping[str, Load]) -> None:
+    """Let the loads go on for some requests after a step."""
+    await more_arrive(server, *loads.values(), number=AFTERWARDS, within=SERVES_WITHIN * mesh.scale)
 
 
 async def _control_plane(mesh: MeshUnderTest, version: str, by: UpgradeBy) -> None:

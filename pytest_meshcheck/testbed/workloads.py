@@ -224,7 +224,7 @@ class Stage:
         return workload
 
     async def _before_first_call(self, call: FirstCall) -> None:
-        """Wait until callers that run meet no deleted policy: a newcomer cannot be asked before its first call."""
+        """Wait until running callers meet no deleted policy: the new workload itself cannot be polled yet."""
         await self.convergence.flush()
         for server in (one for one in self.running if one.spec == call.server):
             await self.convergence.before_call(None, server, call.port)

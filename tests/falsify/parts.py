@@ -88,10 +88,10 @@ def proxies(*listeners: Part) -> list[Part]:
     return _filters(TCP_PROXY, listeners)
 
 
-def take_plaintext(resources: Resources) -> None:
-    """Have all strict inbound listeners take plaintext as well."""
+def take_plaintext(resources: Resources, *ports: str) -> None:
+    """Accept plaintext on these strict ports, by default on all."""
     for listener in inbound(resources):
-        if not plaintext_chains(listener):
+        if (not ports or port_of(listener) in ports) and not plaintext_chains(listener):
             add_plaintext_chain(listener, filters(listener))
 
 

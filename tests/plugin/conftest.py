@@ -31,7 +31,7 @@ sources = [{ title = "The rule", url = "https://example.org/rule" }]
 """
 
 NAMES = ", ".join(name for name in public if name != "MeshCluster")
-"""What checks import. That one loads the clients of Kubernetes, which takes as long as all else that a run starts."""
+"""What checks import: all public names but MeshCluster, which would load Kubernetes clients in every run."""
 
 IMPORTS = f"""
 import asyncio, os, pathlib, select, signal

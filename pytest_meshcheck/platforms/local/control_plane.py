@@ -1,4 +1,4 @@
-"""What a mesh of local processes implements, so that the platform notifies it."""
+"""The interface by which the platform of local processes notifies a mesh."""
 
 from typing import Protocol
 

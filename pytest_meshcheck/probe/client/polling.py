@@ -26,8 +26,7 @@ PAUSE = 0.01
 """Seconds between two polls, at first."""
 
 SHARE = 0.1
-"""How much later than in time an effect may be noticed: pauses grow with the wait, because polls without end would take
-the processors that the effect needs."""
+"""The shortest pause as a share of the wait so far: constant polling would take the CPU time that the effect needs."""
 
 
 async def watch(command: Watch) -> tuple[PollResult, ...]:

@@ -1,6 +1,7 @@
 """Conditions that data planes have to meet, polled with requests from the workloads that checks use.
 
-A condition is met once several consecutive requests meet it. After that nothing is polled, and every request counts.
+A condition is met once several consecutive requests meet it. Once all conditions are met at one time, nothing is
+polled any more, and every request counts.
 """
 
 import asyncio
@@ -130,8 +131,8 @@ async def unmet(
 ) -> list[Condition]:
     """The conditions that are not met so many times in a row within so many seconds, before the scale.
 
-    All have to be met at one time: a data plane that gets several policies one after the other can meet some conditions
-    before the last policy arrives, and not afterwards.
+    All must be met at one time: where policies reach a data plane one after the other, it can meet a condition between
+    two of them, and not after the second.
     """
     conditions, until = [one for one in conditions if one.may_be_polled], time.monotonic() + within * scale
     while True:

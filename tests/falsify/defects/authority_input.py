@@ -71,12 +71,12 @@ DEFECTS = {
         "A bundle with comments is ignored.", (f"{FORMS}[commented]",), roots_kept_if(has_comments)
     ),
     "first-root-alone-read-by-clients": Defect(
-        "Clients trust the first root of a bundle alone.",
+        "Clients trust only the first root of a bundle.",
         (f"{FORMS}[reversed]",),
         concerning(parts.client_contexts, only_the_first_root),
     ),
     "first-root-alone-read-by-servers": Defect(
-        "Servers trust the first root of a bundle alone, which connections that are kept do not show.",
+        "Servers trust only the first root of a bundle, which pooled connections hide.",
         (f"{FORMS}[reversed]",),
         mesh=planted(concerning(parts.server_contexts, only_the_first_root), ConnectionsKept),
     ),
@@ -91,7 +91,7 @@ DEFECTS = {
         mesh=SilentAboutBrokenInput,
     ),
     "out-of-service-after-broken-input": Defect(
-        "Requests are refused while the control plane has files of an authority that it cannot use.",
+        "Data planes refuse requests while the control plane has unusable authority files.",
         (*LOUD, NOT_USED),
         mesh=OutOfServiceAfterBrokenInput,
     ),

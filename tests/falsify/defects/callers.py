@@ -107,12 +107,12 @@ DEFECTS = {
         trusting("10.0.0.0", 8),
     ),
     "linkerd-retry-headers-replace-a-policy": Defect(
-        "Where a policy allows retries, a client gets as many as it asks for in an l5d header.",
+        "A client with a retry policy gets as many retries as its l5d header requests.",
         (f"{RAISE}[linkerd]",),
         where_sent("l5d-retry-limit", with_retries, retry_policy=FIVE_RETRIES),
     ),
     "linkerd-retry-headers-obeyed-without-a-policy": Defect(
-        "Where no policy allows retries, a client gets those that it asks for in an l5d header.",
+        "Without a retry policy, a client gets the retries that its l5d header requests.",
         (f"{RAISE}[linkerd]",),
         where_sent("l5d-retry-limit", without_retries, retry_policy=FIVE_RETRIES),
     ),

@@ -150,7 +150,7 @@ DEFECTS = {
         origin_line_added,
     ),
     "claimed-addresses-believed": Defect(
-        "On opaque ports a connection seems to come from where a line of the PROXY protocol says.",
+        "On opaque ports the source address of a connection is taken from a PROXY protocol header.",
         (f"{OPAQUE}[proxy-protocol]",),
         mesh=ClaimedAddressesBelieved,
     ),

@@ -78,7 +78,7 @@ DEFECTS = {
         on_each_attempt(FIRST_PIECE_LOST),
     ),
     "unfinished-served-twice": Defect(
-        "The mesh documents no retry before a body is whole, makes one, and another after that is served.",
+        "The mesh documents that it does not retry an incomplete body, does so, and retries once more after a success.",
         (f"{BODY}[before-http-status]", f"{BODY}[inside-http-status]"),
         mesh=UnfinishedServedTwice,
     ),

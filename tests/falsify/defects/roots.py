@@ -40,7 +40,7 @@ def kept() -> Plant:
 
 
 def none_left() -> Plant:
-    """Announce a root that nobody has once there are fewer than before."""
+    """Replace the roots by one that signed nothing, while there are fewer than before."""
     most: dict[str, int] = {}
     nobodys = pem(Issuer.self_signed("nobody").certificate).decode()
 
@@ -55,7 +55,7 @@ def none_left() -> Plant:
 
 
 def concerning(contexts: Callable[[Resources], list[parts.Part]], misread: Plant) -> Plant:
-    """Have a fault in what is announced concern these TLS contexts alone."""
+    """Confine a fault in the announced roots to these TLS contexts."""
 
     def plant(workload: str, resources: Resources) -> None:
         announced = copy.deepcopy(parts.secret(resources, "roots"))
@@ -86,7 +86,7 @@ DEFECTS = {
         concerning(parts.client_contexts, frozen()),
     ),
     "no-root-left-after-removal": Defect(
-        "Once a root is removed, data planes trust none of those that remain.",
+        "After a root is removed, data planes trust none of the remaining roots.",
         (CLIENT_REMOVED, SERVER_REMOVED),
         none_left(),
     ),

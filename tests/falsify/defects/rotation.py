@@ -121,12 +121,12 @@ DEFECTS = {
     ),
     "second-renewal-missed": Defect("A certificate is renewed once and never again.", (RENEWED,), only_the_first(2)),
     "long-leaf-not-renewed": Defect(
-        "A workload gets certificates that last for an hour, and are renewed as seldom, whatever it asks for.",
+        "Every workload gets one-hour certificates, whatever lifetime it requests.",
         (RENEWED, HITLESS),
         mesh=LavishLifetimes,
     ),
     "renewed-after-its-end": Defect(
-        "A certificate is renewed a second after its end, until when clients accept it.",
+        "Certificates are renewed a second after they expire, and clients accept them until then.",
         (RENEWED, HITLESS),
         mesh=LateRenewal,
     ),

@@ -48,23 +48,16 @@ def new_servers_forget_callers(resources: Resources, replaced: int) -> None:
             manager["forward_client_cert_details"] = "SANITIZE"
 
 
-def take_plaintext(resources: Resources, *ports: str) -> None:
-    """Take plaintext on these ports."""
-    for listener in parts.inbound(resources):
-        if parts.port_of(listener) in ports and not parts.plaintext_chains(listener):
-            parts.add_plaintext_chain(listener, parts.filters(listener))
-
-
 def new_servers_take_plaintext_over_tcp(resources: Resources, replaced: int) -> None:
     """New servers take plaintext on TCP ports."""
     if is_new(replaced):
-        take_plaintext(resources, "tcp")
+        parts.take_plaintext(resources, "tcp")
 
 
 def former_servers_take_plaintext(resources: Resources, replaced: int) -> None:
     """Servers that have returned to the former version take plaintext."""
     if replaced == FORMER:
-        take_plaintext(resources, "http", "grpc", "tcp")
+        parts.take_plaintext(resources, "http", "grpc", "tcp")
 
 
 def over(check: str, *ports: str) -> tuple[str, ...]:

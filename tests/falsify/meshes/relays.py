@@ -1,6 +1,7 @@
 """Relays that pass bytes on, in place of a sidecar or between it and the application."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -40,7 +41,7 @@ async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
-class Relay:
+class Relay(ABC):
     """Listens in the place of an application.
 
     Attributes:
@@ -62,9 +63,9 @@ class Relay:
         if self._server is not None:
             self._server.close()
 
+    @abstractmethod
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        raise NotImplementedError
 
 
 class WithRelays(EnvoyMesh):

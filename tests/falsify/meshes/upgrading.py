@@ -94,9 +94,6 @@ class OpenWhileUpgraded(Upgradable):
         self.publish(force=True)
 
     def _published(self, _workload: str, resources: Resources) -> Resources:
-        for listener in parts.inbound(resources) if self._open else ():
-            if not parts.plaintext_chains(listener):
-                filters = parts.filters(listener)
-                match = {"transport_protocol": "raw_buffer"}
-                listener["filter_chains"].append({"name": "plaintext", "filter_chain_match": match, "filters": filters})
+        if self._open:
+            parts.take_plaintext(resources)
         return resources

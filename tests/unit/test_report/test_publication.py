@@ -94,8 +94,8 @@ def test_secrets_are_taken_out_once_more(make_report: MakeReport, make_result: M
 
 
 def test_the_address_of_a_pod_is_left_out(make_report: MakeReport, make_result: MakeResult) -> None:
-    told = make_result("a/b", Verdict.INCONCLUSIVE, "r", reason="Get http://10.244.0.41:15021/healthz: refused")
-    assert without_machine(make_report(told)).results[0].reason == "Get <address>:15021/healthz: refused"
+    unreachable = make_result("a/b", Verdict.INCONCLUSIVE, "r", reason="Get http://10.244.0.41:15021/healthz: refused")
+    assert without_machine(make_report(unreachable)).results[0].reason == "Get <address>:15021/healthz: refused"
 
 
 def test_publishing_what_is_published_changes_nothing(local: Report, sample: Report) -> None:
