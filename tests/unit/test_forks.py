@@ -110,7 +110,8 @@ async def test_one_sends_its_first_request_at_once_and_the_others_none(table: Pr
 
 
 async def test_its_server_takes_them_along_and_is_replaced(table: ProcessTable) -> None:
-    child, _ = await table.start_probe("probe")
+    child, probe = await table.start_probe("probe")
+    assert await probe.call(m.ReadLedger()) == m.Ledger(())  # one that still starts ends by itself, and says why
     os.kill(server_of(child), signal.SIGKILL)
     assert await child.process.wait() == -signal.SIGKILL
     with pytest.raises(Inconclusive, match=r"^the probe died \(signal SIGKILL\); its log is empty$"):
