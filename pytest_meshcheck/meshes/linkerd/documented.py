@@ -104,6 +104,7 @@ DOCUMENTED = Documented(
         refused_status=502,
         refused_grpc_status=14,
         no_endpoint_statuses=frozenset({503, 504}),
+        no_endpoint_grpc_statuses=frozenset({14, 4}),
         in_field=True,
         sources={
             "status": at.CUT,
@@ -116,7 +117,7 @@ DOCUMENTED = Documented(
             "refused_grpc_status": at.ERRORS,
             "in_field": at.TIMEOUTS,
             "no_endpoint_statuses": at.OUTBOUND_ERRORS,
-            "no_endpoint_grpc_statuses": at.ERRORS,
+            "no_endpoint_grpc_statuses": at.OUTBOUND_ERRORS,
         },
     ),
     retry=RetryPromises(

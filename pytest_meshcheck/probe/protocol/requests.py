@@ -96,7 +96,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     delay: float = 0.0
     """Seconds between the end of that and the head of the answer."""
     body_delay: float = 0.0
-    """Seconds between the first and the second half of the body."""
+    """Seconds between the first and the second half of the body, or between ``messages`` and the failure."""
     grpc_status: int = 0
     grpc_message: str = ""
     messages: int = 0

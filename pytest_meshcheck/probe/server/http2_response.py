@@ -136,9 +136,12 @@ async def reply_grpc(wire: Wire, stream: Stream) -> None:
 
 
 async def begin(wire: Wire, stream: Stream) -> None:
-    """Send the messages that come before a failure: those that were heard, one by one."""
-    for _ in range(stream.answer.messages):
-        await wire.body(stream, grpc.framed(await stream.messages.get() or b""))
+    """Send the messages that come before a failure: the script's, or those that were heard, one by one."""
+    answer = stream.answer
+    for _ in range(answer.messages):
+        heard = await stream.messages.get() or b""
+        await wire.body(stream, grpc.framed(heard if answer.body == UNSCRIPTED.body else content(answer.body)))
+    await asyncio.sleep(answer.body_delay)
 
 
 async def echo(wire: Wire, stream: Stream) -> None:

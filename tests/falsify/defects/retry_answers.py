@@ -7,7 +7,7 @@ from pytest_meshcheck.meshes.envoy.xds.routes import RETRY_BODY_LIMIT
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.retry import ALWAYS, BODY, EXHAUSTED, scripted_where_retried
-from tests.falsify.defects.retry_bodies import on_each_attempt
+from tests.falsify.defects.retry_counts import HEAD_KEPT
 from tests.falsify.parts import Part
 
 FIRST_FRAME_LOST = """
@@ -43,15 +43,18 @@ function envoy_on_response(handle)
   end
 end
 """
-STATUS_IN_HEAD = """
+REPLAYED = (
+    HEAD_KEPT
+    + """
 function envoy_on_response(handle)
-  local message = handle:body(true)
   local trailers = handle:trailers()
   if trailers and trailers:get("grpc-status") == "14" then
-    handle:headers():replace("grpc-status", "14")
+    local head = handle:streamInfo():dynamicMetadata():get("request")["head"]
+    handle:httpCall("{cluster}", head, "", 200, false)
   end
 end
 """
+)
 FAILURE_LOST = """
 function envoy_on_response(handle)
   local trailers = handle:trailers()
@@ -122,6 +125,11 @@ def large_bodies_kept(_workload: str, resources: Resources) -> None:
     for configuration in resources["routes"]:
         for host in configuration["virtual_hosts"]:
             host["request_body_buffer_limit"] = 3 * RETRY_BODY_LIMIT
+
+
+def started_again(_workload: str, resources: Resources) -> None:
+    for listener in parts.outbound(resources):
+        parts.script(REPLAYED.format(cluster=listener["name"]), listener)
 
 
 def failure_as_success(_workload: str, resources: Resources) -> None:
@@ -205,9 +213,9 @@ DEFECTS = {
         each_retried(also_413),
     ),
     "stream-replayed": Defect(
-        "A stream is held back until it ends, and started again if its status is listed.",
-        (f"{STREAM}[status-server-stream]",),
-        on_each_attempt(STATUS_IN_HEAD),
+        "A stream that fails after a message is started again, and the second answer thrown away.",
+        (f"{STREAM}[status-server-stream]", f"{STREAM}[status-bidi]"),
+        started_again,
     ),
     "failure-of-stream-lost": Defect(
         "Where retries are in force, a stream that fails after a message ends as if it were whole.",

@@ -8,7 +8,7 @@ from tests.falsify.defects.timeout import ALL_ATTEMPTS
 
 TRIED_ONCE, RETRIED = "== 1", "> 1"
 
-SENT_AGAIN = """
+HEAD_KEPT = """
 function envoy_on_request(handle)
   local head = {{}}
   for name, value in pairs(handle:headers()) do
@@ -16,6 +16,10 @@ function envoy_on_request(handle)
   end
   handle:streamInfo():dynamicMetadata():set("request", "head", head)
 end
+"""
+SENT_AGAIN = (
+    HEAD_KEPT
+    + """
 function envoy_on_response(handle)
   if tonumber(handle:headers():get("x-envoy-attempt-count")) {tried} then
     local head = handle:streamInfo():dynamicMetadata():get("request")["head"]
@@ -25,6 +29,7 @@ function envoy_on_response(handle)
   end
 end
 """
+)
 """Three of the requests delay the answer, by at most 0.6 s in all; the fourth arrives well after a limit."""
 AS_504 = """
 function envoy_on_response(handle)

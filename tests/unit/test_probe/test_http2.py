@@ -227,6 +227,14 @@ async def test_a_stream_fails_after_its_first_message(pair: Any, kind: str) -> N
     assert (seen.grpc_status, seen.messages, seen.body_length) == (14, 1, 100)
 
 
+async def test_a_stream_fails_after_a_scripted_message_and_its_delay(pair: Any) -> None:
+    await pair.script("scripted", m.Answer(grpc_status=14, messages=1, body=m.Body(text="hello"), body_delay=0.1))
+    seen = await pair.send("scripted", "grpc", protocol=GRPC, kind="bidi", messages=1)
+    (attempt,) = await pair.ended("scripted")
+    assert (seen.grpc_status, seen.messages, seen.body_start) == (14, 1, "hello")
+    assert attempt.ended - attempt.answered >= 0.1
+
+
 async def test_a_stream_is_reset_after_its_first_message(pair: Any) -> None:
     """Over plain HTTP/2: grpcio may drop what it has not read when a stream is reset."""
     await pair.script("partly-reset", m.Answer(behaviour=B.RESET, messages=1))
