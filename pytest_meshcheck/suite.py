@@ -22,6 +22,7 @@ from pytest_meshcheck.model.policy import (
     Mode,
     MutualTls,
     Namespace,
+    NetworkPolicy,
     RequestsPerConnection,
     RequireMutualTls,
     Retry,
@@ -32,7 +33,7 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload import Workload, new_id
-from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, Port, Via, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, Placement, Port, Via, WorkloadSpec
 from pytest_meshcheck.probe.protocol.body import seeded_bytes
 from pytest_meshcheck.probe.protocol.messages import (
     Answer,
@@ -86,6 +87,8 @@ __all__ = [
     "Mode",
     "MutualTls",
     "Namespace",
+    "NetworkPolicy",
+    "Placement",
     "Port",
     "Protocol",
     "Recipe",

@@ -124,9 +124,9 @@ class ExchangeClaims(Claims[Exchange]):
     def refused(self, forms: Collection[Form], *, arrived: tuple[Attempt, ...] = ()) -> Exchange:
         """It was refused in one of the documented forms, and none of it ``arrived`` at an application.
 
-        A closed port is not a refusal.
+        A closed port, or silence, is a refusal only where it is a documented form.
         """
-        if self.seen.ending in NOBODY_THERE:
+        if self.seen.ending in NOBODY_THERE and self.seen.ending not in forms:
             fail_stimulus("a refusal", f"nothing listens at {self.seen.remote}: {described(self.seen)}")
         else:
             good = any(takes_form(self.seen, form) for form in forms)

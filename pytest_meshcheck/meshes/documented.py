@@ -249,6 +249,17 @@ class LifecyclePromises(Promises):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkPromises(Promises):
+    """What the network below the workloads does.
+
+    Attributes:
+        refused_as: The forms in which a network policy refuses a connection.
+    """
+
+    refused_as: frozenset[Form] = frozenset({Ending.UNREACHABLE, Ending.TIMED_OUT})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Documented(Promises):
     """All that a mesh's documentation promises.
 
@@ -260,6 +271,9 @@ class Documented(Promises):
         rotation: How soon certificates follow.
         outage: What outlasts an outage, and how soon its effects are over.
         lifecycle: How data planes start and end with their applications.
+        network: How the network refuses connections.
+        answers_before_endpoints: Whether a data plane that has just got a route answers requests by itself until it has
+            the endpoints; only an answer of the application shows then that a policy acts.
         policies_act_within: From a policy until every data plane applies it; the suite polls that with requests. 0 if
             ``settled`` knows exactly.
     """
@@ -271,6 +285,8 @@ class Documented(Promises):
     rotation: RotationPromises = RotationPromises()
     outage: OutagePromises = OutagePromises()
     lifecycle: LifecyclePromises = LifecyclePromises()
+    network: NetworkPromises = NetworkPromises()
+    answers_before_endpoints: bool = False
     policies_act_within: float = 0.0
 
     @property

@@ -119,6 +119,23 @@ class MutualTls(ServerPolicy):
         return None if mode is None else mode is Mode.PERMISSIVE
 
 
+@dataclass(frozen=True)
+class NetworkPolicy(ServerPolicy):
+    """Who may connect to a workload, decided by its network at layers 3 and 4: these callers to these ports, no others.
+
+    Attributes:
+        callers: Enrolled workloads, which the network recognises by their labels and namespaces.
+        ports: The names of ports of the target.
+    """
+
+    callers: tuple[Named, ...] = ()
+    ports: tuple[str, ...] = ()
+
+    def admits_outsiders(self, port: str) -> bool:
+        """Never: the callers are enrolled."""
+        return False
+
+
 def admits_outsiders(policies: Sequence[ServerPolicy], server: Named, port: str) -> bool | None:
     """Whether a port of a server admits callers outside the mesh.
 

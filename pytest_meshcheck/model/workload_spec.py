@@ -56,6 +56,19 @@ class FirstCall:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """The node of a workload, in relation to that of another.
+
+    Attributes:
+        other: A running workload.
+        same_node: Whether both have to run on one node, or on two.
+    """
+
+    other: "WorkloadSpec"
+    same_node: bool
+
+
+@dataclass(frozen=True)
 class WorkloadSpec:
     """The specification of a workload, and of the service of the same name in front of it.
 
@@ -74,6 +87,7 @@ class WorkloadSpec:
         replaceable: Whether its data plane has to be replaceable, which some meshes must know at its start.
         job: Whether its application ends by itself, once it is told to (``Platform.finish``).
         first_call: What its application calls when it starts; ``Workload.first_exchange`` returns how that went.
+        placement: The node that it has to run on, where the platform has nodes; None for any.
     """
 
     namespace: str
@@ -89,6 +103,7 @@ class WorkloadSpec:
     replaceable: bool = False
     job: bool = False
     first_call: FirstCall | None = None
+    placement: Placement | None = None
 
     @property
     def service_account(self) -> str:

@@ -164,6 +164,14 @@ class Platform(Protocol):
 
 
 @runtime_checkable
+class Distributed(Protocol):
+    """A platform of several nodes."""
+
+    def wire_between_nodes(self, client: Workload, server: Workload) -> AbstractAsyncContextManager[Wire]:
+        """Capture what the nodes of two workloads send each other while the block runs."""
+
+
+@runtime_checkable
 class Replacing(Protocol):
     """A platform on which each instance of a workload can have its own data plane."""
 

@@ -20,7 +20,7 @@ from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
-from pytest_meshcheck.platforms.base import Wire
+from pytest_meshcheck.platforms.base import Distributed, Wire
 from pytest_meshcheck.probe.process.own_loop import OwnLoop
 from pytest_meshcheck.probe.protocol.messages import Credentials
 from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
@@ -291,6 +291,18 @@ class MeshUnderTest(MeshFacts):
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()
+
+    @asynccontextmanager
+    async def wire_between_nodes(self, client: Workload, server: Workload) -> AsyncIterator[Wire]:
+        """Capture what the nodes of two workloads send each other while the block runs.
+
+        Raises:
+            Inconclusive: The platform has no nodes, or both workloads run on one.
+        """
+        if not isinstance(self.platform, Distributed):
+            raise Inconclusive(f"{self.platform} has no nodes with a network between them")
+        async with self.platform.wire_between_nodes(client, server) as wire:
+            yield wire
 
     async def close(self) -> None:
         """Stop the workloads, and uninstall the mesh if only this process uses it."""

@@ -15,6 +15,7 @@ from pytest_meshcheck.meshes.documented import (
     Documented,
     IdentityPromises,
     MtlsPromises,
+    NetworkPromises,
     RetryPromises,
     TimeoutPromises,
 )
@@ -29,6 +30,8 @@ ZTUNNEL = f"{DOCS}/security/network/encryption-ztunnel/"
 MUTUAL_AUTHENTICATION = f"{DOCS}/network/servicemesh/mutual-authentication/mutual-authentication/"
 INSTALL = f"{DOCS}/installation/k8s-install-helm/"
 UPGRADE = f"{DOCS}/operations/upgrade/"
+POLICIES = f"{DOCS}/security/policy/kubernetes/"
+ENFORCEMENT = f"{DOCS}/security/policy/intro/"
 STREAM_IDLE = "https://github.com/cilium/cilium/issues/34582"
 AGENT_OPTIONS = f"{DOCS}/cmdref/cilium-agent/"
 ENVOY = f"{DOCS}/security/network/proxy/envoy/"
@@ -38,6 +41,9 @@ INERT_RETRY = "https://github.com/cilium/cilium/issues/46432"
 DEPRECATED = "https://github.com/cilium/cilium/issues/47132"
 ZTUNNEL_TEST = "https://github.com/cilium/cilium/blob/v1.20.0/cilium-cli/connectivity/tests/ztunnel.go"
 ZTUNNEL_AUTHORITY = "https://github.com/cilium/cilium/tree/v1.20.0/pkg/ztunnel"
+ENVOY_EVENTUALLY = (
+    "https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations"
+)
 ENVOY_ROUTES = "https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto"
 
 FIRST_WITH_RETRY = "1.20.0"
@@ -70,6 +76,7 @@ UNROUTED: Claims = dict.fromkeys(
 )
 
 SHARED: Claims = {
+    Capability.NETWORK_POLICY: Claim(True, POLICIES),
     Capability.KUBERNETES: Claim(True, INSTALL),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
     Capability.UPGRADE: Claim(
@@ -102,9 +109,10 @@ MUTUAL_TLS = (
 )
 
 
-def _without_mutual_tls(why: str, source: str, confidentiality: Claim) -> Claims:
+def _without_mutual_tls(why: str, source: str, confidentiality: Claim, between_nodes: Claim) -> Claims:
     lacking = dict.fromkeys((*MUTUAL_TLS, *CERTIFICATES), Claim(False, source, why))
-    return {**SHARED, **ROUTED, **lacking, Capability.CONFIDENTIALITY: confidentiality}
+    encryption = {Capability.CONFIDENTIALITY: confidentiality, Capability.NODE_ENCRYPTION: between_nodes}
+    return {**SHARED, **ROUTED, **lacking, **encryption}
 
 
 NODES_ONLY = "encrypts traffic between nodes; between pods of one node, and on the nodes themselves, it is in the clear"
@@ -118,7 +126,7 @@ BETWEEN_NODES = {
 
 def _between_nodes(way: str) -> Claims:
     why, source = BETWEEN_NODES[way]
-    return _without_mutual_tls(why, source, Claim(False, source, f"{way} {NODES_ONLY}"))
+    return _without_mutual_tls(why, source, Claim(False, source, f"{way} {NODES_ONLY}"), Claim(True, source))
 
 
 BY_WIREGUARD = _between_nodes("WireGuard")
@@ -128,18 +136,14 @@ OUT_OF_BAND = (
     "agents authenticate each other's workloads in a handshake of their own, whose connection they close; "
     "the connections of workloads carry no TLS, and what is not part of the mesh has an identity as well"
 )
-BY_SPIRE = _without_mutual_tls(
-    OUT_OF_BAND,
-    MUTUAL_AUTHENTICATION,
-    Claim(
-        False, MUTUAL_AUTHENTICATION, "mutual authentication encrypts nothing; that is what cilium and cilium-ipsec do"
-    ),
+NOTHING = Claim(
+    False, MUTUAL_AUTHENTICATION, "mutual authentication encrypts nothing; that is what cilium and cilium-ipsec do"
 )
+BY_SPIRE = _without_mutual_tls(OUT_OF_BAND, MUTUAL_AUTHENTICATION, NOTHING, NOTHING)
 
+LINKERD_ENCRYPTS = Claim(False, LINKERD_DOCS, "Linkerd encrypts, and encryption by Cilium is off")
 BELOW_LINKERD = _without_mutual_tls(
-    "Linkerd is the mesh, Cilium the network below it",
-    LINKERD_DOCS,
-    Claim(False, LINKERD_DOCS, "Linkerd encrypts, and encryption by Cilium is off"),
+    "Linkerd is the mesh, Cilium the network below it", LINKERD_DOCS, LINKERD_ENCRYPTS, LINKERD_ENCRYPTS
 )
 
 NO_STRICT = "ztunnel is given an empty list of authorization policies, plaintext is always accepted"
@@ -149,6 +153,12 @@ THIRTY_DAYS = "the agents issue certificates for 30 days, which nothing can shor
 BY_ZTUNNEL: Claims = {
     **SHARED,
     **UNROUTED,
+    Capability.NETWORK_POLICY: Claim(
+        False,
+        f"{ZTUNNEL}#limitations",
+        "of connections between enrolled pods, network policies see only the port of the tunnel",
+    ),
+    Capability.NODE_ENCRYPTION: Claim(False, ZTUNNEL, "ztunnel encrypts from pod to pod"),
     Capability.MTLS: Claim(True, ZTUNNEL, "beta", since=FIRST_WITH_ZTUNNEL),
     Capability.CONFIDENTIALITY: Claim(True, ZTUNNEL, "TCP between enrolled pods; beta", since=FIRST_WITH_ZTUNNEL),
     Capability.PERMISSIVE_MTLS: Claim(
@@ -220,8 +230,13 @@ DOCUMENTED = Documented(
             "overdue_retried": "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports",
         },
     ),
+    network=NetworkPromises(sources={"refused_as": ENFORCEMENT}),
+    answers_before_endpoints=True,
     policies_act_within=30.0,
-    sources={"policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check"},
+    sources={
+        "answers_before_endpoints": ENVOY_EVENTUALLY,
+        "policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check",
+    },
 )
 
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.cilium import values, variants
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
-from pytest_meshcheck.meshes.cilium.render import refuse_access, routes
+from pytest_meshcheck.meshes.cilium.render import Strictness, access, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
 from pytest_meshcheck.meshes.cilium.variants import Variant
 from pytest_meshcheck.meshes.documented import Documented
@@ -19,6 +19,7 @@ from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
 from pytest_meshcheck.meshes.registry import MeshRequest
+from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, spiffe_id
@@ -57,12 +58,13 @@ LOOKED_AT = (
     Permission("apiextensions.k8s.io", "customresourcedefinitions", WATCHED),
 )
 HTTP_ROUTES = Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete"))
+NETWORK_POLICIES = Permission("networking.k8s.io", "networkpolicies", (*APPLIED, "delete"))
 CLUSTERWIDE = Permission("cilium.io", "ciliumclusterwidenetworkpolicies", (*APPLIED, "delete"))
-DEFINED_BY_OPERATOR = {
-    "ciliumnetworkpolicies.cilium.io",
-    "ciliumclusterwidenetworkpolicies.cilium.io",
-    "ciliumenvoyconfigs.cilium.io",
-}
+DEFINED_BY_OPERATOR = {"ciliumnetworkpolicies.cilium.io", "ciliumclusterwidenetworkpolicies.cilium.io"}
+DEFINED_FOR_ROUTES = {"ciliumenvoyconfigs.cilium.io"}
+"""The operator makes it only with the Gateway API, an ingress controller or ``envoyConfig`` enabled."""
+DEFINED_WITHIN = 10.0
+"""Seconds until the operator has made the definitions, once it runs; those that it has not made then never come."""
 
 
 class CiliumMesh(HelmMesh):
@@ -70,7 +72,7 @@ class CiliumMesh(HelmMesh):
 
     namespace = SYSTEM
     groups = ("cilium.io",)
-    policies = ("cilium.io", "gateway.networking.k8s.io")
+    policies = ("cilium.io", "gateway.networking.k8s.io", "networking.k8s.io")
     kind_config = "cilium.yaml"
     repository = "https://helm.cilium.io"
     newest = "1.20.0"
@@ -89,8 +91,9 @@ class CiliumMesh(HelmMesh):
     def permissions(self) -> Sequence[Permission]:
         """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
         routed = (HTTP_ROUTES,) if self.variant.routed else ()
+        decided = (NETWORK_POLICIES,) if self.claims[Capability.NETWORK_POLICY].supported else ()
         clusterwide = (CLUSTERWIDE,) if self.variant.resources else ()
-        return (*LOOKED_AT, *routed, *clusterwide, *reading(self.policies))
+        return (*LOOKED_AT, *routed, *decided, *clusterwide, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart."""
@@ -113,9 +116,8 @@ class CiliumMesh(HelmMesh):
         return Metadata()
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """The policies as HTTPRoutes, one for each port of a service."""
-        refuse_access(policies, self.variant.why_not_strict, self.variant.source)
-        return routes(policies)
+        """The policies as NetworkPolicies, and as HTTPRoutes, one for each port of a service."""
+        return [*access(policies, Strictness(self.variant.why_not_strict, self.variant.source)), *routes(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The SPIFFE ID that the workload would have; without ztunnel no certificate contains it."""
@@ -161,7 +163,8 @@ class CiliumMesh(HelmMesh):
         """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""
         for namespace, kind, name in (*ROLLOUTS, *self.variant.rollouts):
             await self._rolled_out(api, namespace or self.home, kind, name)
-        await gateway_api.established(api, DEFINED_BY_OPERATOR, INSTALLED_WITHIN * self.scale)
+        defined = DEFINED_BY_OPERATOR | (DEFINED_FOR_ROUTES if self.variant.routed else set())
+        await gateway_api.established(api, defined, DEFINED_WITHIN * self.scale)
 
     async def detect(self, api: Api) -> None:
         """Detect the version by the image of the agents, and check that the configuration is that of the variant."""

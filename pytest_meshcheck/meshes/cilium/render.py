@@ -1,11 +1,13 @@
 """Policies as resources of Cilium; pure.
 
-Retries and timeouts are HTTPRoutes whose parent is the service: Gateway API's mesh profile, GAMMA.
+Retries and timeouts are HTTPRoutes whose parent is the service: Gateway API's mesh profile, GAMMA. Who may connect is
+for NetworkPolicies.
 https://docs.cilium.io/en/stable/network/servicemesh/gateway-api/gamma/
 https://gateway-api.sigs.k8s.io/reference/spec/#httproute
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.meshes.kubernetes.http_routes import (
@@ -16,12 +18,14 @@ from pytest_meshcheck.meshes.kubernetes.http_routes import (
     routes_of,
     rule_of,
 )
+from pytest_meshcheck.meshes.kubernetes.network_policies import network_policy
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
     Failure,
     Mode,
     MutualTls,
+    NetworkPolicy,
     Policy,
     RequestsPerConnection,
     Retry,
@@ -54,32 +58,47 @@ def routes(policies: Sequence[Policy]) -> list[Manifest]:
     ]
 
 
-def refuse_access(policies: Sequence[Policy], why: str, source: str, *, permissive: bool = False) -> None:
-    """Refuse server-side policies: Cilium has no resource for them.
+@dataclass(frozen=True)
+class Strictness:
+    """What a variant of Cilium cannot be set to.
 
-    Args:
-        policies: All applied policies.
+    Attributes:
         why: The reason, for the message.
         source: The documentation of the reason; a URL.
-        permissive: Whether the mesh behaves like permissive mutual TLS without any resource.
+        permissive: Whether it behaves like permissive mutual TLS without any resource.
+    """
+
+    why: str
+    source: str
+    permissive: bool = False
+
+
+def access(policies: Sequence[Policy], strictness: Strictness) -> list[Manifest]:
+    """The resources of policies about servers: network policies alone, as Cilium has none for mutual TLS.
 
     Raises:
         Unsupported: A policy asks for more.
     """
-    by_itself = {None, Mode.PERMISSIVE} if permissive else {None}
-    for policy in policies:
-        if isinstance(policy, ServerPolicy):
-            asked = [mode for mode in rendering(MODES, policy, "Cilium")(policy) if mode not in by_itself]
-            if asked:
-                raise Unsupported(f"Cilium cannot be set to {asked[0]}: {why} ({source})")
+    of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
+    return [made for policy in of_servers for made in rendering(ACCESS, policy, "Cilium")(policy, strictness)]
 
 
-def _modes(policy: MutualTls) -> list[Mode | None]:
-    return [policy.mode, *policy.ports.values()]
+def _refuse_modes(policy: MutualTls, strictness: Strictness) -> list[Manifest]:
+    by_itself = {None, Mode.PERMISSIVE} if strictness.permissive else {None}
+    asked = [mode for mode in (policy.mode, *policy.ports.values()) if mode not in by_itself]
+    if asked:
+        raise Unsupported(f"Cilium cannot be set to {asked[0]}: {strictness.why} ({strictness.source})")
+    return []
 
 
-MODES: Mapping[type[ServerPolicy], Callable[[Any], list[Mode | None]]] = {MutualTls: _modes}
-"""The modes that a policy asks for."""
+def _network_policy(policy: NetworkPolicy, _strictness: Strictness) -> list[Manifest]:
+    return [network_policy(policy)]
+
+
+ACCESS: Mapping[type[ServerPolicy], Callable[[Any, Strictness], list[Manifest]]] = {
+    MutualTls: _refuse_modes,
+    NetworkPolicy: _network_policy,
+}
 
 
 def _refuse_connection_limit(_: RequestsPerConnection) -> dict[str, Any]:

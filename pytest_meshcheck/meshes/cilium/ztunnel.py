@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, CiliumMesh
-from pytest_meshcheck.meshes.cilium.render import refuse_access
+from pytest_meshcheck.meshes.cilium.render import Strictness, access
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
@@ -63,12 +63,12 @@ class CiliumZtunnelMesh(CiliumMesh):
         Raises:
             Unsupported: A policy asks for more.
         """
-        refuse_access(policies, self.variant.why_not_strict, self.variant.source, permissive=True)
+        made = access(policies, Strictness(self.variant.why_not_strict, self.variant.source, permissive=True))
         if other := [policy for policy in policies if isinstance(policy, ServicePolicy)]:
             raise Unsupported(
                 f"{type(other[0]).__name__} needs layer 7, ztunnel works on layer 4 ({self.variant.source})"
             )
-        return []
+        return made
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """The tunnel port of ztunnel at the pod's address; the CONNECT inside names the port of the workload."""

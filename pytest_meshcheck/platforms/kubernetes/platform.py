@@ -13,6 +13,7 @@ from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.capture.between_nodes import watched_between_nodes
 from pytest_meshcheck.platforms.kubernetes.capture.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
 from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN
@@ -196,6 +197,18 @@ class Kubernetes(Deployments):
     ) -> AbstractAsyncContextManager[Wire]:
         """Capture all traffic between two workloads, on every node that it passes, while the block runs."""
         return self._wire(client, server, port, hops)
+
+    @asynccontextmanager
+    async def wire_between_nodes(self, client: Workload, server: Workload) -> AsyncIterator[Wire]:
+        """Capture everything that the nodes of two workloads send each other, on both of them, while the block runs.
+
+        Raises:
+            Inconclusive: Both run on one node, or packets cannot be captured there.
+        """
+        ends = (self.running[str(client)], self.running[str(server)])
+        watchers = await self._watchers.on({end.node for end in ends}, await self._connected())
+        async with watched_between_nodes(*ends, watchers) as path:
+            yield RecordedWire(path, self.journal)
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers and the events of the namespaces of the run."""

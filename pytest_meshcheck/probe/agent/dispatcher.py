@@ -56,6 +56,7 @@ class Dispatcher:
             m.AwaitAttempt: self._await_attempt,
             m.Record: self._record,
             m.Capture: self._capture,
+            m.CaptureOutward: self._capture_outward,
             m.LookFor: self._look_for,
             m.StopRecording: self._stop_recording,
             m.FeelPulse: self._feel_pulse,
@@ -146,6 +147,10 @@ class Dispatcher:
 
     async def _capture(self, command: m.Capture) -> m.Reply:
         await self._recorders.capture(command)
+        return m.Done()
+
+    async def _capture_outward(self, command: m.CaptureOutward) -> m.Reply:
+        await self._recorders.capture_outward(command)
         return m.Done()
 
     async def _look_for(self, command: m.LookFor) -> m.Reply:

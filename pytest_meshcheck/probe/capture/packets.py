@@ -50,6 +50,16 @@ class Segment:
     payload: bytes
 
 
+@dataclass(frozen=True)
+class Transport:
+    """What an IP packet carries, and its addresses in network byte order."""
+
+    protocol: int
+    source: bytes
+    target: bytes
+    payload: memoryview
+
+
 @dataclass
 class Capture:
     """One capture under way.
@@ -70,12 +80,7 @@ class Capture:
         self._client = ipaddress.ip_address(self.client).packed
         self._servers = {ipaddress.ip_address(server).packed for server in self.servers}
         self._buffer = memoryview(bytearray(LARGEST))
-        try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
-        except PermissionError as error:
-            raise ProbeFault(f"packets cannot be captured here: {error}; it takes a privileged pod") from error
-        self._socket.setblocking(False)
+        self._socket = captured_on()
         asyncio.get_running_loop().add_reader(self._socket, self._drain)
 
     async def prove(self, addresses: Sequence[str]) -> None:
@@ -91,7 +96,8 @@ class Capture:
     def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles went by, in whatever pieces; ProbeFault where packets were lost, or more came than is kept."""
         self._drain()
-        self._refuse_gaps()
+        self._drops += dropped(self._socket)
+        refuse_gaps(self._drops, self._recorded)
         sought = [needle.encode() for needle in needles]
         texts = [run for segments in self._flows.values() for run in runs(segments)]
         there = self._between(lambda flow: flow[:2] if flow[2] in self._servers else None)
@@ -145,16 +151,6 @@ class Capture:
             if self._recorded <= LIMIT:
                 segments[segment.sequence] = segment.payload
 
-    def _refuse_gaps(self) -> None:
-        _, drops = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-        self._drops += drops
-        if self._drops:
-            raise ProbeFault(f"the kernel dropped {self._drops} packets, so the capture is incomplete")
-        if self._recorded > LIMIT:
-            raise ProbeFault(
-                f"{self._recorded} bytes were captured but only {LIMIT} are kept: the search would be incomplete"
-            )
-
     def _between(self, client_of: Callable[[Flow], tuple[bytes, int] | None]) -> list[bytes]:
         """What went one way between client and server, by connection.
 
@@ -168,12 +164,43 @@ class Capture:
         return list(seen.values())
 
 
+def captured_on(interface: str = "") -> socket.socket:
+    """A socket that gets the packets of one interface, or of all, from their IP header on.
+
+    Raises:
+        ProbeFault: This process has no right to them.
+    """
+    try:
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        if interface:
+            opened.bind((interface, ETH_P_ALL))
+    except PermissionError as error:
+        raise ProbeFault(f"packets cannot be captured here: {error}; it takes a privileged pod") from error
+    opened.setblocking(False)
+    return opened
+
+
+def dropped(capturing: socket.socket) -> int:
+    """The packets that the kernel has dropped since this was last asked."""
+    _, drops = struct.unpack("II", capturing.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+    return int(drops)
+
+
+def refuse_gaps(drops: int, recorded: int) -> None:
+    """Raise ProbeFault where packets were lost, or more bytes were recorded than are kept."""
+    if drops:
+        raise ProbeFault(f"the kernel dropped {drops} packets, so the capture is incomplete")
+    if recorded > LIMIT:
+        raise ProbeFault(f"{recorded} bytes were captured but only {LIMIT} are kept: the search would be incomplete")
+
+
 def taken_apart(packet: memoryview) -> Segment | None:
     """The payload of an IP packet with TCP or UDP in it; None for anything else, and for packets without payload."""
-    found = _transport(packet)
+    found = transport(packet)
     if found is None:
         return None
-    protocol, source, target, rest = found
+    protocol, source, target, rest = found.protocol, found.source, found.target, found.payload
     if protocol == UDP and len(rest) > UDP_HEADER:
         ports = struct.unpack("!HH", rest[:4])
         return Segment((source, ports[0], target, ports[1]), None, bytes(rest[UDP_HEADER:]))
@@ -184,18 +211,18 @@ def taken_apart(packet: memoryview) -> Segment | None:
     return Segment((source, source_port, target, target_port), sequence, payload) if payload else None
 
 
-def _transport(packet: memoryview) -> tuple[int, bytes, bytes, memoryview] | None:
-    """Protocol, source, target, and what IP carries, without the padding that a link adds."""
+def transport(packet: memoryview) -> Transport | None:
+    """An IP packet taken apart, without the padding that a link adds; None for anything else."""
     if len(packet) < 20:
         return None
     version = packet[0] >> 4
     if version == 4:
         header = (packet[0] & 0xF) * 4
         end = int.from_bytes(packet[2:4]) or len(packet)
-        return packet[9], bytes(packet[12:16]), bytes(packet[16:20]), packet[header:end]
+        return Transport(packet[9], bytes(packet[12:16]), bytes(packet[16:20]), packet[header:end])
     if version == 6 and len(packet) > IPV6_HEADER:
         end = IPV6_HEADER + int.from_bytes(packet[4:6]) if any(packet[4:6]) else len(packet)
-        return packet[6], bytes(packet[8:24]), bytes(packet[24:40]), packet[IPV6_HEADER:end]
+        return Transport(packet[6], bytes(packet[8:24]), bytes(packet[24:40]), packet[IPV6_HEADER:end])
     return None
 
 

@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_meshcheck.probe.capture.outward import OutwardCapture
 from pytest_meshcheck.probe.capture.packets import Capture
 from pytest_meshcheck.probe.capture.relay_recorder import Recorder
 from pytest_meshcheck.probe.protocol import messages as m
@@ -47,6 +48,16 @@ class Recorders:
         capture = self._recording[command.name] = Capture(command.client, command.servers)
         try:
             await capture.prove(command.canaries)
+        except BaseException:
+            self.stop(command.name)
+            raise
+
+    async def capture_outward(self, command: m.CaptureOutward) -> None:
+        """Begin to capture packets to and from another node; ProbeFault where that is not possible."""
+        self._refuse_second(command.name)
+        capture = self._recording[command.name] = OutwardCapture(command.peer, command.pods)
+        try:
+            await capture.prove()
         except BaseException:
             self.stop(command.name)
             raise

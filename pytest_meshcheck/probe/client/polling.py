@@ -55,7 +55,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
 
 
 def _value(examined: Property, seen: Exchange) -> PolledValue:
-    if seen.ending is not Ending.ANSWERED:
+    if seen.ending is not Ending.ANSWERED or (examined is Property.POLICIES_SERVED and not seen.served):
         return False
     if examined is Property.SERVED:
         return seen.served

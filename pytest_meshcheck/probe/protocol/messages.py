@@ -180,6 +180,16 @@ class Capture(msgspec.Struct, frozen=True, tag=True):
     """Addresses to send canaries to: those that run here."""
 
 
+class CaptureOutward(msgspec.Struct, frozen=True, tag=True):
+    """Capture packets to and from another node; answers ``Done`` once a canary in the clear to that node was seen."""
+
+    name: str
+    peer: str
+    """The address of the other node."""
+    pods: tuple[str, ...]
+    """The addresses of pods whose packets count as well."""
+
+
 class LookFor(msgspec.Struct, frozen=True, tag=True):
     """Search a recorder's bytes so far; answers ``CaptureReply``."""
 
@@ -220,6 +230,7 @@ Command = (
     | AwaitAttempt
     | Record
     | Capture
+    | CaptureOutward
     | LookFor
     | StopRecording
     | FeelPulse

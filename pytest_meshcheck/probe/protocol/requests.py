@@ -180,6 +180,8 @@ class Property(enum.StrEnum):
     """Whether it is the application's own: true or false."""
     POLICIES = "policies"
     """The mark of the policies that the client's data plane applies; None for none, false for no answer."""
+    POLICIES_SERVED = "policies-served"
+    """The same of an answer of the application alone: false for an answer of a data plane."""
 
 
 PolledValue = bool | str | None

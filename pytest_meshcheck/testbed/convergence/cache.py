@@ -85,11 +85,13 @@ class ConvergenceCache:
         """
         service = server.namespace, server.name
         route = str(caller), service, port
+        needs_endpoints = self.adapter.documented.answers_before_endpoints
+        examined = Property.POLICIES_SERVED if needs_endpoints else Property.POLICIES
         if self._verified.get(route, 0) == self._changes[service] or not _follows_policies(caller, server, port):
             return
         async with self._locks[route]:
             while self._verified.get(route, 0) != (change := self._changes[service]):
-                wrong = await self._polled(Condition(caller, server, port, Property.POLICIES, self._marks.get(service)))
+                wrong = await self._polled(Condition(caller, server, port, examined, self._marks.get(service)))
                 self._verified[route] = change
                 if wrong and change == self._changes[service] and service not in self._marks:
                     raise Inconclusive(f"a deleted policy is still in effect: {wrong}")

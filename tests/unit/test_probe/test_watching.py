@@ -63,6 +63,17 @@ async def test_policies_are_seen_in_the_answer_first(pair: Any) -> None:
     assert await pair.watch(asked) == (m.PollResult(value="answer", convincing=True, at_once=True),)
 
 
+async def test_policies_of_an_answer_that_is_none_of_the_application_do_not_count(pair: Any) -> None:
+    early = m.Answer(status=503, headers=((POLICIES, "mark"),))
+    for number in range(2):
+        await pair.script(f"early-{number}", early)
+    for number in range(2, 5):
+        await pair.script(f"early-{number}", m.Answer(headers=((POLICIES, "mark"),)))
+    (result,) = await pair.watch(poll(pair, "early", m.Property.POLICIES_SERVED, expected="mark"))
+    assert result == m.PollResult(value="mark", convincing=True, at_once=False)
+    assert [len(await pair.ledger(f"early-{number}")) for number in range(6)] == [1, 1, 1, 1, 1, 0]
+
+
 async def test_no_answer_is_not_the_same_as_no_policies(pair: Any) -> None:
     await pair.script("silent-0", m.Answer(behaviour=m.Behaviour.RESET))
     (result,) = await pair.watch(poll(pair, "silent", m.Property.POLICIES, expected=None), within=0.0)

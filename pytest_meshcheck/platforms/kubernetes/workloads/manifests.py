@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Placement, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.probe.agent.first_request import encoded
 from pytest_meshcheck.probe.protocol.messages import Request
@@ -156,6 +156,7 @@ def pod(owner: Ownership, spec: WorkloadSpec, first: Request | None = None) -> M
     """A pod with one probe; it satisfies the restricted Pod Security Standard."""
     return {
         **({"restartPolicy": "Never"} if spec.job else {}),
+        **_placed(spec.placement),
         "serviceAccountName": spec.service_account,
         "terminationGracePeriodSeconds": math.ceil(spec.grace) + KILLED_AFTER,
         "enableServiceLinks": False,
@@ -228,6 +229,18 @@ def _watcher(owner: Ownership) -> Manifest:
         ],
         "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
     }
+
+
+def _placed(placement: Placement | None) -> Manifest:
+    if placement is None:
+        return {}
+    term = {
+        "labelSelector": {"matchLabels": {WORKLOAD: placement.other.name}},
+        "namespaces": [placement.other.namespace],
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    kind = "podAffinity" if placement.same_node else "podAntiAffinity"
+    return {"affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
 def _first(request: Request | None) -> tuple[str, ...]:

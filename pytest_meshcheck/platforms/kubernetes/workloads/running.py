@@ -42,6 +42,11 @@ class Running:
         """The node that it runs on."""
         return str(self.pod["spec"]["nodeName"])
 
+    @property
+    def node_address(self) -> str:
+        """The address of that node."""
+        return str(self.pod["status"]["hostIP"])
+
 
 def pods_of(
     known: Mapping[tuple[str, str], Object], namespace: str, name: str, generation: int | None = None

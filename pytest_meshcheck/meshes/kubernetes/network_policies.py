@@ -1,0 +1,43 @@
+"""Network policies as resources of Kubernetes, which the network of a cluster enforces if it can; pure.
+
+https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import Named, Namespace, NetworkPolicy, WholeMesh
+from pytest_meshcheck.model.workload import spec_of
+from pytest_meshcheck.platforms.base import Manifest
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
+
+NAMESPACE = "kubernetes.io/metadata.name"
+"""The label of every namespace with its own name, which nobody can change."""
+
+
+def network_policy(policy: NetworkPolicy) -> Manifest:
+    """A NetworkPolicy for incoming connections.
+
+    Raises:
+        Unsupported: It covers a whole namespace or mesh, while the ports of callers are those of one workload.
+    """
+    if isinstance(policy.target, Namespace | WholeMesh):
+        raise Unsupported("a network policy of the suite covers one workload, whose ports it names")
+    target = spec_of(policy.target)
+    ports = [{"protocol": "TCP", "port": port_number(target, name)} for name in policy.ports]
+    callers = [_peer(caller) for caller in policy.callers]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"meshcheck-{target.name}", "namespace": target.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {WORKLOAD: target.name}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": callers, "ports": ports}] if callers and ports else [],
+        },
+    }
+
+
+def _peer(caller: Named) -> Manifest:
+    return {
+        "namespaceSelector": {"matchLabels": {NAMESPACE: caller.namespace}},
+        "podSelector": {"matchLabels": {WORKLOAD: caller.name}},
+    }
