@@ -5,6 +5,7 @@ import pytest
 from pytest_meshcheck.suite import (
     MUST,
     Answer,
+    Documented,
     Exchange,
     MeshUnderTest,
     Protocol,
@@ -15,6 +16,7 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
+    needs,
 )
 
 OUTAGE = 0.3
@@ -31,8 +33,16 @@ CALLERS = {
 REFUSED, CUT, NO_ENDPOINT = "refused", "cut", "no-endpoint"
 """The application does not listen; it is slower than the limit of the request; its service has no endpoint."""
 
+
+def unanswered(documented: Documented) -> str:
+    """Why there is no answer of a data plane where the application is gone; empty if there is one."""
+    unrouted = documented.timeout.answers_unrouted
+    return "" if unrouted else "no data plane that knows HTTP is on the way of requests without a policy"
+
+
 CASES = [
-    (fate, caller) for fate in (REFUSED, NO_ENDPOINT, CUT) for caller in CALLERS if (fate, caller) != (CUT, "grpc")
+    *(pytest.param(fate, caller, marks=needs(unanswered)) for fate in (REFUSED, NO_ENDPOINT) for caller in CALLERS),
+    *((CUT, caller) for caller in CALLERS if caller != "grpc"),
 ]
 """A gRPC call that is cut is a claim of its own: ``timeout/grpc-deadline-exceeded``."""
 

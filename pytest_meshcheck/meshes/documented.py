@@ -99,6 +99,8 @@ class TimeoutPromises(Promises):
         status: HTTP status after a request timeout.
         grpc_status: gRPC status after a request timeout.
         default: The limit of a request under no policy; None: there is none.
+        answers_unrouted: Whether a data plane that knows HTTP is on the way of requests without a policy about their
+            service, and answers them where the application does not.
         refused_status: HTTP status where the application of an enrolled server does not listen.
         refused_grpc_status: gRPC status where it does not.
         no_endpoint_statuses: HTTP statuses where the service of an enrolled server has no endpoint.
@@ -114,6 +116,7 @@ class TimeoutPromises(Promises):
     status: int = 504
     grpc_status: int = 4
     default: float | None = None
+    answers_unrouted: bool = True
     refused_status: int = 503
     refused_grpc_status: int = 14
     no_endpoint_statuses: frozenset[int] = frozenset({503})

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from pytest_meshcheck.checks.check_ids import known_ids
+from tests.falsify.clusters import WRONG_CLUSTERS
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     authority_input,
@@ -90,8 +91,10 @@ def of_upgrade(check: str) -> bool:
 
 
 def killers() -> Mapping[str, tuple[str, ...]]:
-    """By check, the names of the defects that have to kill it."""
-    return {check: tuple(name for name, defect in DEFECTS.items() if check in defect.checks) for check in checks()}
+    """By check, the names of the defects and of the wrong clusters that have to kill it."""
+    everything = {name: defect.checks for name, defect in DEFECTS.items()}
+    everything |= {name: cluster.kills for name, cluster in WRONG_CLUSTERS.items()}
+    return {check: tuple(name for name, killed in everything.items() if check in killed) for check in checks()}
 
 
 @cache

@@ -4,6 +4,7 @@ import pytest
 
 from pytest_meshcheck.checks.verdict import Verdict
 from tests import clocks
+from tests.falsify.clusters import ON_CLUSTERS
 from tests.falsify.judged import ENDS, FIRST_END, PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import OF_OTHER_PROMISES, checks, of_upgrade
 
@@ -38,7 +39,7 @@ def of_run(run: Run) -> set[str]:
 def conforming(run: Run) -> set[str]:
     """The checks that have to conform in a run on a sound mesh."""
     others = set(OF_OTHER_PROMISES)
-    return others if PROMISING in run.meshes else of_run(run) - others
+    return others if PROMISING in run.meshes else of_run(run) - others - {*ON_CLUSTERS}
 
 
 def without_parameters(verdicts: Verdicts) -> set[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.falsify.clusters import WRONG_CLUSTERS
 from tests.falsify.publish import published
 from tests.falsify.table import DEFECTS, FAMILIES, RECORDS, checks, killers
 
@@ -17,6 +18,12 @@ def test_every_check_has_a_defect_that_kills_it(check: str) -> None:
 def test_what_records_can_fail_no_mesh(check: str) -> None:
     assert check in checks()
     assert not killers()[check]
+
+
+@pytest.mark.parametrize("name", WRONG_CLUSTERS)
+def test_wrong_cluster_names_only_checks_that_exist(name: str) -> None:
+    assert name not in DEFECTS
+    assert set(WRONG_CLUSTERS[name].kills) <= set(checks())
 
 
 @pytest.mark.parametrize("name", DEFECTS)

@@ -202,10 +202,12 @@ DOCUMENTED = Documented(
         status=504,
         default=None,
         stream_idle=300.0,
+        answers_unrouted=False,
         sources={
             "status": f"{SPEC}/#httproutetimeouts",
             "default": f"{SPEC}/#httproutetimeouts",
             "stream_idle": STREAM_IDLE,
+            "answers_unrouted": GAMMA,
             "idle": AGENT_OPTIONS,
         },
     ),

@@ -65,7 +65,10 @@ SUPPORTED: Mapping[Capability, str] = {
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
-    Capability.KUBERNETES: Claim(False, DOCS, "the embedded mesh runs as local processes"),
+    **dict.fromkeys(
+        (Capability.KUBERNETES, Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION),
+        Claim(False, DOCS, "the embedded mesh runs as local processes"),
+    ),
 }
 
 DOCUMENTED = Documented(

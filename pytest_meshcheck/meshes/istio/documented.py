@@ -15,6 +15,7 @@ from pytest_meshcheck.meshes.documented import (
     for_each_method,
 )
 from pytest_meshcheck.meshes.envoy_retries import CONDITIONS, GRPC_STATUSES, STATUSES
+from pytest_meshcheck.meshes.kubernetes.network_policies import LEFT_TO_THE_NETWORK
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Failure
@@ -78,6 +79,7 @@ SUPPORTED: Mapping[Capability, str] = {
 }
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
+    **LEFT_TO_THE_NETWORK,
     Capability.CA_OUTAGE: Claim(True, ARCHITECTURE, "istiod is configuration server and authority in one"),
     Capability.CONTROL_PLANE_OUTAGE: Claim(True, ARCHITECTURE),
     Capability.PROXY_REPLACEMENT: Claim(False, AGENT, "a sidecar lives as long as its pod, and is replaced with it"),

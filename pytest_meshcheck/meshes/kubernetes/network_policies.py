@@ -3,6 +3,7 @@
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 
+from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Named, Namespace, NetworkPolicy, WholeMesh
 from pytest_meshcheck.model.workload import spec_of
@@ -11,6 +12,16 @@ from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, 
 
 NAMESPACE = "kubernetes.io/metadata.name"
 """The label of every namespace with its own name, which nobody can change."""
+
+LEFT_TO_THE_NETWORK = dict.fromkeys(
+    (Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION),
+    Claim(
+        False,
+        "https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/network-plugins/",
+        "that is for the network of the cluster, which is not part of this mesh",
+    ),
+)
+"""The claims of a mesh that runs on whatever network a cluster has."""
 
 
 def network_policy(policy: NetworkPolicy) -> Manifest:

@@ -14,6 +14,7 @@ from pytest_meshcheck.meshes.documented import (
     TimeoutPromises,
     for_each_method,
 )
+from pytest_meshcheck.meshes.kubernetes.network_policies import LEFT_TO_THE_NETWORK
 from pytest_meshcheck.meshes.linkerd import sources as at
 from pytest_meshcheck.meshes.linkerd.routes import GRPC_CONDITIONS, RETRIED
 from pytest_meshcheck.model.capability import Capability, Claim
@@ -68,6 +69,7 @@ CLAIMS: Mapping[Capability, Claim] = {
     Capability.UPGRADE: Claim(True, at.UPGRADE),
     Capability.PROXY_RESTART: Claim(True, at.RESTARTED),
     Capability.KUBERNETES: Claim(True, at.INSTALL),
+    **LEFT_TO_THE_NETWORK,
 }
 
 STATUSES = (408, 409, 425, 429, 500, 501, 502, 503, 504)

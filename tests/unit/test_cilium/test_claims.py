@@ -22,15 +22,16 @@ from .conftest import Judged
 VARIANTS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
 by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 
+NETWORK = {"kubernetes", "network-policy", "node-encryption"}
 CLAIMED = {
     # variant: first version of a series: what is claimed in it
     "cilium": {
-        "1.18.0": {"timeout", "kubernetes"},
-        "1.19.6": {"timeout", "kubernetes"},
-        "1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"},
+        "1.18.0": {*NETWORK, "timeout"},
+        "1.19.6": {*NETWORK, "timeout"},
+        "1.20.0": {*NETWORK, "timeout", "retry", "per-try-timeout"},
     },
-    "cilium-ipsec": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
-    "cilium-spire": {"1.20.0": {"timeout", "kubernetes", "retry", "per-try-timeout"}},
+    "cilium-ipsec": {"1.20.0": {*NETWORK, "timeout", "retry", "per-try-timeout"}},
+    "cilium-spire": {"1.20.0": {"kubernetes", "network-policy", "timeout", "retry", "per-try-timeout"}},
     "cilium-ztunnel": {
         "1.19.0": {"mtls", "spiffe", "confidentiality", "kubernetes"},
         "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls", "permissive-server-first"},
@@ -125,7 +126,7 @@ def test_a_version_without_the_variant(factory: object, version: str, said: str,
         mesh._judged_as(version)
 
 
-FAMILIES = ("mtls", "identity", "timeout", "retry", "rotation")
+FAMILIES = ("mtls", "identity", "timeout", "retry", "rotation", "network")
 
 
 def test_all_that_is_documented_has_a_source() -> None:

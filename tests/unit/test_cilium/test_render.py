@@ -16,6 +16,7 @@ from pytest_meshcheck.model.policy import (
     Mode,
     MutualTls,
     Namespace,
+    NetworkPolicy,
     Policy,
     RequestsPerConnection,
     Retry,
@@ -38,6 +39,8 @@ POLICIES: dict[str, list[Policy]] = {
     "timeout": [Timeout(SERVER, 0.05)],
     "no-timeout": [Timeout(SERVER, 0)],
     "two-services": [Timeout(SERVER, 2.0), Retry(TWIN, 1, statuses=frozenset({500}))],
+    "network-policy": [NetworkPolicy(SERVER, (TWIN,), ("http", "grpc"))],
+    "default-deny": [NetworkPolicy(SERVER)],
     "inherits": [MutualTls(SERVER, None)],
 }
 BY_NODES_OR_AGENTS = [wireguard, ipsec, spire]
@@ -151,3 +154,9 @@ def test_the_policy_of_mutual_authentication_selects_who_is_enrolled(judged: Jud
     (policy,) = mesh.variant.resources
     assert policy["spec"]["endpointSelector"]["matchLabels"] == mesh.enrolment(SERVER).labels
     assert policy["spec"]["ingress"][0]["authentication"] == {"mode": "required"}
+
+
+@pytest.mark.parametrize("target", [Namespace("blue"), WholeMesh()])
+def test_a_network_policy_is_about_one_workload(target: Namespace | WholeMesh, judged: Judged) -> None:
+    with pytest.raises(Unsupported, match="covers one workload"):
+        judged(wireguard).render([NetworkPolicy(target)])

@@ -286,7 +286,12 @@ def test_a_control_that_fails_is_inconclusive(name: str) -> None:
 @pytest.mark.parametrize("ending", [Ending.CONNECT_REFUSED, Ending.UNREACHABLE])
 def test_nobody_there_is_no_refusal(ending: Ending) -> None:
     with pytest.raises(Inconclusive, match=r"nothing listens at \('127.0.0.1', 1\)"):
-        expect(exchange(ending, remote=("127.0.0.1", 1))).refused({ending})
+        expect(exchange(ending, remote=("127.0.0.1", 1))).refused({Ending.RESET})
+
+
+def test_silence_is_a_refusal_where_it_is_documented() -> None:
+    unreachable = exchange(Ending.UNREACHABLE)
+    assert expect(unreachable).refused({Ending.UNREACHABLE}) == unreachable
 
 
 @pytest.mark.parametrize("silent", [{"to_server": 0}, {"to_client": 0}])

@@ -1,0 +1,60 @@
+"""Clusters that get something wrong which the embedded mesh does not have: a network, and nodes.
+
+``tests/e2e`` runs the suite on each of them, given the clusters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NETWORK_POLICIES = (
+    "network/allow-by-identity-and-port",
+    "network/default-deny",
+    "network/holds-from-the-first-packet",
+    "network/labels-cannot-be-forged",
+    "network/same-decision-on-every-path",
+)
+NODE_ENCRYPTION = (
+    "network/unreadable-between-nodes",
+    "network/unreadable-between-nodes-while-terminating",
+    "network/unreadable-between-nodes-with-routing",
+)
+
+
+@dataclass(frozen=True)
+class WrongCluster:
+    """A cluster on which checks have to fail.
+
+    Attributes:
+        description: What it does wrong.
+        kills: The checks that have to find it.
+        mesh: The mesh on it.
+        values: Values for Cilium's chart, in addition to those of the suite.
+    """
+
+    description: str
+    kills: tuple[str, ...]
+    mesh: str = "cilium"
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
+    "nothing-at-all": WrongCluster(
+        "A cluster without a mesh, whose network enforces nothing and encrypts nothing.",
+        (*NETWORK_POLICIES, "network/unreadable-between-nodes", "network/unreadable-between-nodes-while-terminating"),
+        mesh="none",
+    ),
+    "policies-without-enforcement": WrongCluster(
+        "Network policies are stored, and nobody enforces them.",
+        NETWORK_POLICIES,
+        values={"policyEnforcementMode": "never"},
+    ),
+    "encryption-off": WrongCluster(
+        "The network carries between nodes what pods send, as it is.",
+        NODE_ENCRYPTION,
+        values={"encryption": {"enabled": False}},
+    ),
+}
+
+ON_CLUSTERS = (*NETWORK_POLICIES, *NODE_ENCRYPTION)
+"""Checks that need a cluster to fail on."""
