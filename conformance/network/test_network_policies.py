@@ -1,7 +1,9 @@
 """Who may connect to a workload, as its network decides."""
 
 import asyncio
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import pytest
 
@@ -47,45 +49,61 @@ LEAST = 5
 """Requests that have to be sent meanwhile."""
 
 
-async def called_by(
-    mesh: MeshUnderTest, callers: Iterable[Workload], server: Workload, port: str, via: Via = Via.SERVICE
-) -> dict[str, Exchange]:
-    """What each of these callers meets at once, by its name."""
-    named = {str(caller): caller for caller in callers}
-    patience = PATIENCE * mesh.scale
-    seen = await asyncio.gather(*(one.get(server, port, via, patience=patience) for one in named.values()))
-    return dict(zip(named, seen, strict=True))
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A request that a network policy decides about.
+
+    Attributes:
+        caller: Who sends it.
+        port: The name of the server's port.
+        via: How the server is addressed.
+    """
+
+    caller: Workload
+    port: str = "http"
+    via: Via = Via.SERVICE
+
+    def __str__(self) -> str:
+        return f"{self.caller} to port {self.port} by {self.via}"
 
 
-async def all_are_served(mesh: MeshUnderTest, callers: Iterable[Workload], server: Workload, *ports: str) -> None:
-    """Control: without a policy each of these callers is served."""
-    for port in ports:
-        for name, seen in (await called_by(mesh, callers, server, port)).items():
-            control(seen, f"{name} on port {port} without a policy").answered()
+def calls(callers: Iterable[Workload], *ports: str) -> list[Call]:
+    """Each of the callers to each of the ports, by service and by address."""
+    return [Call(*one) for one in itertools.product(callers, ports, Via)]
 
 
-async def all_are_refused(mesh: MeshUnderTest, seen: dict[str, Exchange], server: Workload) -> None:
+async def made(mesh: MeshUnderTest, calls: Iterable[Call], server: Workload) -> dict[Call, Exchange]:
+    """What becomes of these calls, made at once."""
+    listed, patience = list(calls), PATIENCE * mesh.scale
+    seen = await asyncio.gather(*(one.caller.get(server, one.port, one.via, patience=patience) for one in listed))
+    return dict(zip(listed, seen, strict=True))
+
+
+async def all_are_served(mesh: MeshUnderTest, calls: Iterable[Call], server: Workload) -> None:
+    """Control: without a policy each of these calls is served."""
+    for call, seen in (await made(mesh, calls, server)).items():
+        control(seen, f"{call} without a policy").answered()
+
+
+async def all_are_refused(mesh: MeshUnderTest, seen: Mapping[Call, Exchange], server: Workload) -> None:
     """None of these requests got through, and none of them reached the application."""
-    for name, exchange in seen.items():
+    for call, exchange in seen.items():
         arrived = await server.attempts(exchange)
-        expect(exchange, name).refused(mesh.documented.network.refused_as, arrived=arrived)
+        expect(exchange, str(call)).refused(mesh.documented.network.refused_as, arrived=arrived)
 
 
-@pytest.mark.parametrize("via", Via, ids=str)
 @check(MUST, "network.default-deny", proves={Capability.NETWORK_POLICY})
 async def test_default_deny(
-    mesh: MeshUnderTest, client: Workload, client_in_green: Workload, outsider: Workload, server: Workload, via: Via
+    mesh: MeshUnderTest, client: Workload, client_in_green: Workload, outsider: Workload, server: Workload
 ) -> None:
     """A workload that a policy selects without a caller is reached by nobody, on no port."""
-    callers, ports = (client, client_in_green, outsider), ("http", "grpc", "tcp")
-    await all_are_served(mesh, callers, server, *ports)
+    everything = calls((client, client_in_green, outsider), *UNLISTED)
+    await all_are_served(mesh, everything, server)
     async with mesh.policy(NetworkPolicy(server)):
-        of_ports = [await called_by(mesh, callers, server, port, via) for port in ports]
-    for seen in of_ports:
-        await all_are_refused(mesh, seen, server)
+        seen = await made(mesh, everything, server)
+    await all_are_refused(mesh, seen, server)
 
 
-@pytest.mark.parametrize("via", Via, ids=str)
 @pytest.mark.parametrize("port", UNLISTED)
 @check(MUST, "network.identity-and-port", proves={Capability.NETWORK_POLICY})
 async def test_allow_by_identity_and_port(
@@ -95,17 +113,17 @@ async def test_allow_by_identity_and_port(
     outsider: Workload,
     server: Workload,
     port: str,
-    via: Via,
 ) -> None:
     """The listed caller reaches the listed port and no other, and a neighbour with another name reaches nothing."""
-    await all_are_served(mesh, (client, second_client, outsider), server, port, UNLISTED[port])
+    listed, unlisted = calls((client,), port), calls((client,), UNLISTED[port])
+    others = calls((second_client, outsider), port)
+    await all_are_served(mesh, (*listed, *unlisted, *others), server)
     async with mesh.policy(NetworkPolicy(server, (client,), (port,))):
-        listed = await called_by(mesh, (client,), server, port, via)
-        others = await called_by(mesh, (second_client, outsider), server, port, via)
-        unlisted = await called_by(mesh, (client,), server, UNLISTED[port], via)
-    await all_are_refused(mesh, others, server)
-    await all_are_refused(mesh, unlisted, server)
-    expect(listed[str(client)], "the listed caller").answered()
+        served = await made(mesh, listed, server)
+        seen = await made(mesh, (*unlisted, *others), server)
+    await all_are_refused(mesh, seen, server)
+    for call, exchange in served.items():
+        expect(exchange, str(call)).answered()
 
 
 @check(MUST, "network.labels", proves={Capability.NETWORK_POLICY})
@@ -114,10 +132,10 @@ async def test_labels_cannot_be_forged(
 ) -> None:
     """Twins of the listed caller, with all of its labels but in other namespaces, reach nothing."""
     async with mesh.deploy(TWIN) as twin:
-        twins = (client_in_green, twin.service)
-        await all_are_served(mesh, twins, server, "http")
+        of_twins = calls((client_in_green, twin.service), "http")
+        await all_are_served(mesh, of_twins, server)
         async with mesh.policy(NetworkPolicy(server, (client,), ("http",))):
-            seen = await called_by(mesh, twins, server, "http")
+            seen = await made(mesh, of_twins, server)
             control(await client.get(server), "the listed caller").answered()
         await all_are_refused(mesh, seen, server)
 
@@ -129,17 +147,15 @@ async def test_same_decision_on_every_path(
 ) -> None:
     """A caller on the server's node and one on another node meet the same decision, by service and by address."""
     placement = Placement(server.spec, same_node)
-    listed, stranger = (WorkloadSpec("blue", name, placement=placement) for name in ("listed", "stranger"))
-    async with mesh.deploy(listed) as allowed, mesh.deploy(stranger) as refused:
-        await all_are_served(mesh, (allowed.service, refused.service), server, "http")
-        async with mesh.policy(NetworkPolicy(server, (allowed.service.spec,), ("http",))):
-            served = [await called_by(mesh, (allowed.service,), server, "http", via) for via in Via]
-            seen = [await called_by(mesh, (refused.service,), server, "http", via) for via in Via]
-        for by_path in seen:
-            await all_are_refused(mesh, by_path, server)
-    for by_path in served:
-        for name, exchange in by_path.items():
-            expect(exchange, name).answered()
+    of_policy, of_nobody = (WorkloadSpec("blue", name, placement=placement) for name in ("listed", "stranger"))
+    async with mesh.deploy(of_policy) as allowed, mesh.deploy(of_nobody) as refused:
+        listed, others = calls((allowed.service,), "http"), calls((refused.service,), "http")
+        await all_are_served(mesh, (*listed, *others), server)
+        async with mesh.policy(NetworkPolicy(server, (allowed.service,), ("http",))):
+            served, seen = await made(mesh, listed, server), await made(mesh, others, server)
+        await all_are_refused(mesh, seen, server)
+    for call, exchange in served.items():
+        expect(exchange, str(call)).answered()
 
 
 async def called_from_its_start(
