@@ -85,6 +85,10 @@ class ServerPolicy(ABC):
             case target:
                 return (server.namespace, server.name) == (target.namespace, target.name)
 
+    def admits(self, caller: "Named", port: str) -> bool:
+        """Whether a covered port admits an enrolled caller."""
+        return True
+
     @abstractmethod
     def admits_outsiders(self, port: str) -> bool | None:
         """Whether a covered port admits callers outside the mesh; None if the policy does not decide that."""
@@ -130,6 +134,11 @@ class NetworkPolicy(ServerPolicy):
 
     callers: tuple[Named, ...] = ()
     ports: tuple[str, ...] = ()
+
+    def admits(self, caller: Named, port: str) -> bool:
+        """Whether both are listed."""
+        listed = {(one.namespace, one.name) for one in self.callers}
+        return (caller.namespace, caller.name) in listed and port in self.ports
 
     def admits_outsiders(self, port: str) -> bool:
         """Never: the callers are enrolled."""

@@ -150,6 +150,8 @@ class Probe:
                 _, waiting = self._waiting.get(message.number, (None, None))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message.reply)
+        except msgspec.ValidationError as nonsense:  # it would come again over another stream
+            raise ProbeLost(f"it sent what is no reply: {nonsense}") from nonsense
         except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as broken:
             return f"its stream broke: {broken!r}"
         return "its stream ended"

@@ -17,6 +17,7 @@ from pytest_meshcheck.probe.capture.packets import (
     CANARY_INTERVAL,
     CANARY_PATIENCE,
     DISCARD,
+    LARGEST,
     captured_on,
     dropped,
     refuse_gaps,
@@ -72,7 +73,7 @@ class OutwardCapture:
         refuse_gaps(self._drops, self._recorded)
         packets = (*self._sent, *self._received)
         return CaptureResult(
-            connections=bool(packets),
+            connections=int(bool(packets)),
             bytes_to_server=sum(map(len, self._sent)),
             bytes_to_client=sum(map(len, self._received)),
             found=tuple(needle for needle in needles if any(needle.encode() in packet for packet in packets)),
@@ -89,7 +90,7 @@ class OutwardCapture:
     def _drain(self) -> None:
         while True:
             try:
-                packet, sender = self._socket.recvfrom(LIMIT)
+                packet, sender = self._socket.recvfrom(LARGEST)
             except BlockingIOError:
                 return
             carried = transport(memoryview(packet))

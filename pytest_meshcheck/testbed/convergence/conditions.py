@@ -96,6 +96,15 @@ def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condit
     return _served([*((one, newcomer) for one in others), *((newcomer, one) for one in others)])
 
 
+def admitted(policies: Sequence[ServerPolicy], conditions: Iterable[Condition]) -> list[Condition]:
+    """The conditions about enrolled callers whom every policy of their server lets in."""
+    return [
+        one
+        for one in conditions
+        if all(policy.admits(one.caller, one.port) for policy in policies if policy.covers(one.server))
+    ]
+
+
 def connectivity(running: Sequence[Workload]) -> list[Condition]:
     """Every enrolled caller reaches every other workload."""
     return _served(itertools.permutations(running, 2))

@@ -37,6 +37,7 @@ from pytest_meshcheck.testbed.convergence.conditions import (
     Condition,
     Subject,
     admission,
+    admitted,
     present,
     reachability,
     unmet,
@@ -133,7 +134,8 @@ class PolicyLifecycle:
         if not self.adapter.documented.needs_polling:
             return
         await self.flush()
-        conditions = reachability(newcomer, [*self.stage.running, *self._newcomers])
+        others = [*self.stage.running, *self._newcomers]
+        conditions = admitted(_of_servers(self._in_use()), reachability(newcomer, others))
         self._newcomers.append(newcomer)  # of two that start together, the later one is introduced to the other
         try:
             left = await unmet(conditions, self.adapter.documented.policies_act_within, self.scale)

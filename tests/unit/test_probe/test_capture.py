@@ -4,7 +4,9 @@ import struct
 
 import pytest
 
-from pytest_meshcheck.probe.capture.packets import CIRCLE, runs, taken_apart
+from pytest_meshcheck.probe.capture.outward import interface_to
+from pytest_meshcheck.probe.capture.packets import CIRCLE, runs, taken_apart, transport
+from pytest_meshcheck.probe.protocol.errors import ProbeFault
 
 HERE, THERE = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
 
@@ -68,3 +70,18 @@ def test_a_datagram() -> None:
 )
 def test_segments_are_put_together(segments: dict[int, bytes], expected: list[bytes]) -> None:
     assert list(runs(segments)) == expected
+
+
+def test_the_interface_to_a_node() -> None:
+    assert interface_to("127.0.0.1") == "lo"
+
+
+def test_there_is_no_interface_to_a_node_of_another_family() -> None:
+    with pytest.raises(ProbeFault, match="no interface of this node leads to the node fd00::1"):
+        interface_to("fd00::1")
+
+
+def test_what_a_packet_carries() -> None:
+    carried = transport(memoryview(ipv4(b"wrapped", protocol=50)))
+    assert carried is not None
+    assert (carried.protocol, carried.source, carried.target, bytes(carried.payload)) == (50, HERE, THERE, b"wrapped")

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.probe.agent.first_request import encoded
 from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
 from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.framing import framed, next_message
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,3 +135,27 @@ async def test_a_second_sigterm_ends_the_grace(tmp_path: Path) -> None:
     await probe.close()
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_what_makes_no_sense_as_a_reply_is_not_asked_for_again() -> None:
+    """Over another stream it would come again, for ever."""
+    dialled = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialled.append(writer)
+        await next_message(reader, msgspec.msgpack.Decoder(m.Hello))
+        writer.write(framed(m.Welcome("one")))
+        await next_message(reader, msgspec.msgpack.Decoder(m.Call))
+        writer.write(framed(m.Welcome("a reply that is none")))
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    probe = await Probe.at(lambda: asyncio.open_connection(host, port))
+    with pytest.raises(ProbeLost, match="it sent what is no reply"):
+        await asyncio.wait_for(probe.call(m.ReadLedger()), 30)
+    assert len(dialled) == 1
+    await probe.close()
+    for writer in dialled:
+        writer.close()
+        await writer.wait_closed()
+    server.close()
