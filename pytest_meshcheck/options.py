@@ -178,6 +178,14 @@ OPTIONS = (
         ARTIFACTS[0],
         "WHEN",
     ),
+    Option(
+        "--mesh-stand-in",
+        "What stands in for a part of the mesh, for the report: e.g. 'Envoy 1.37 for cilium-envoy'; repeatable.",
+        str,
+        (),
+        "TEXT",
+        many=True,
+    ),
     Option("--mesh-timeout-scale", "Multiply all time limits and tolerances by this.", _scale, 1.0, "FACTOR"),
     Option("--mesh-kubeconfig", "Run on the cluster of this kubeconfig.", _file, None, "FILE"),
     Option("--mesh-context", "Run on the cluster of this context (default: a kind cluster).", str, None, "NAME"),
@@ -220,6 +228,7 @@ class Settings:
     mesh_upgrade_by: str
     mesh_report: Path
     mesh_artifacts: str
+    mesh_stand_in: tuple[str, ...]
     mesh_timeout_scale: float
     mesh_kubeconfig: Path | None
     mesh_context: str | None

@@ -96,7 +96,7 @@ def merge(reports: Sequence[Report]) -> Matrix:
 def _column(report: Report) -> Column:
     return Column(
         mesh=str(report.mesh),
-        platform=report.platform,
+        platform=" · ".join(views.where(report)),
         started=report.started,
         level=report.level,
         complete=report.complete,

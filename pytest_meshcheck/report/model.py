@@ -117,6 +117,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     data_planes: str | msgspec.UnsetType = msgspec.UNSET
     """The form of the data planes; omitted if the mesh has only one, or if it is unknown."""
+    stand_ins: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What stood in for what of the mesh, e.g. ``another build of its proxy``; omitted if nothing did."""
     started: str
     """The start of the run: ISO 8601, UTC."""
     seconds: float

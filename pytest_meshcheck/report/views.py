@@ -206,8 +206,9 @@ def plural(number: int, noun: str) -> str:
 
 
 def where(report: Report) -> list[str]:
-    """The platform of the mesh, and the form of its data planes if known."""
-    return [one for one in (report.platform, report.data_planes) if one]
+    """The platform of the mesh, the form of its data planes if known, and what stood in for parts of it."""
+    known = [one for one in (report.platform, report.data_planes) if one]
+    return [*known, *(f"with {one}" for one in report.stand_ins or ())]
 
 
 def waits(report: Report) -> dict[str, float]:

@@ -204,6 +204,7 @@ class RunResults:
             mesh=MeshVersion(adapter.name, adapter.version),
             platform=self._platform(name, adapter),
             data_planes=score.data_planes or msgspec.UNSET,
+            stand_ins=self.settings.mesh_stand_in or msgspec.UNSET,
             started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
             seconds=round(time.time() - self.started, 3),
             level=Level(self.settings.mesh_level.upper()),

@@ -51,6 +51,7 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *([(f"machine stalls: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
         *_verdict(report),
         (f"note: {LIMITS}", PLAIN),
+        *((f"stand-in: {one}", PLAIN) for one in report.stand_ins or ()),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),
     ]
 

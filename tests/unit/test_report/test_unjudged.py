@@ -173,6 +173,12 @@ def test_what_a_run_does_not_look_at_is_said(starved: Report, reader: str) -> No
     assert "the configuration of other namespaces was not examined" in rendered(starved)[reader]
 
 
+@pytest.mark.parametrize("reader", ["terminal", "markdown", "page", "json", "matrix page"])
+def test_what_stood_in_for_a_part_of_the_mesh_is_said(make_report: MakeReport, reader: str) -> None:
+    assert "another build of its proxy" in rendered(make_report(stand_ins=("another build of its proxy",)))[reader]
+    assert "tand-in" not in rendered(make_report())[reader]
+
+
 @pytest.mark.parametrize("reader", ["terminal", "markdown", "page", "json"])
 def test_the_longest_standstill_of_each_kind_of_process_is_said(make_report: MakeReport, reader: str) -> None:
     stood = make_report(pulse={"pytest": 2.4, "sidecars": 7.3})
