@@ -7,24 +7,18 @@ from pytest_meshcheck.suite import (
     Answer,
     Capability,
     MeshUnderTest,
-    Placement,
     Retry,
     Workload,
-    WorkloadSpec,
     check,
     control,
     expect,
 )
 
 from ..mtls.canaries import PLACES, send_canaries
+from .placement import far_from
 
 GRACE = 30.0
 """Seconds for which a sender goes on that has to terminate."""
-
-
-def far_from(other: Workload, name: str, *, grace: float = 1.0) -> WorkloadSpec:
-    """A workload on another node than ``other``."""
-    return WorkloadSpec("blue", name, grace=grace, placement=Placement(other.spec, same_node=False))
 
 
 @pytest.mark.parametrize("port", PLACES)

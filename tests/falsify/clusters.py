@@ -12,13 +12,23 @@ NETWORK_POLICIES = (
     "network/default-deny",
     "network/holds-from-the-first-packet",
     "network/labels-cannot-be-forged",
+    "network/policy-holds-while-data-plane-restarts",
     "network/same-decision-on-every-path",
 )
 NODE_ENCRYPTION = (
     "network/unreadable-between-nodes",
+    "network/unreadable-between-nodes-while-data-plane-restarts",
     "network/unreadable-between-nodes-while-terminating",
     "network/unreadable-between-nodes-with-routing",
 )
+
+
+OF_A_DATA_PLANE = (
+    "network/policy-holds-while-data-plane-restarts",
+    "network/unreadable-between-nodes-while-data-plane-restarts",
+    "network/unreadable-between-nodes-with-routing",
+)
+"""Checks that need one that routes, or that can be killed."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class WrongCluster:
 WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
     "nothing-at-all": WrongCluster(
         "A cluster without a mesh, whose network enforces nothing and encrypts nothing.",
-        (*NETWORK_POLICIES, "network/unreadable-between-nodes", "network/unreadable-between-nodes-while-terminating"),
+        tuple(check for check in (*NETWORK_POLICIES, *NODE_ENCRYPTION) if check not in OF_A_DATA_PLANE),
         mesh="none",
     ),
     "policies-without-enforcement": WrongCluster(

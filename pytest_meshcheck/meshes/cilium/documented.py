@@ -85,7 +85,9 @@ SHARED: Claims = {
     Capability.CONTROL_PLANE_OUTAGE: Claim(
         False, INSTALL, "the agent of a node is its network and control plane in one"
     ),
-    Capability.PROXY_RESTART: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
+    Capability.PROXY_RESTART: Claim(
+        True, f"{UPGRADE}#upgrade-impact", "the agent of a node; what it has loaded into the kernel goes on without it"
+    ),
     Capability.PROXY_REPLACEMENT: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
 }
 
@@ -159,6 +161,7 @@ BY_ZTUNNEL: Claims = {
         "of connections between enrolled pods, network policies see only the port of the tunnel",
     ),
     Capability.NODE_ENCRYPTION: Claim(False, ZTUNNEL, "ztunnel encrypts from pod to pod"),
+    Capability.PROXY_RESTART: Claim(False, ZTUNNEL, "nothing is documented about a ztunnel that restarts"),
     Capability.MTLS: Claim(True, ZTUNNEL, "beta", since=FIRST_WITH_ZTUNNEL),
     Capability.CONFIDENTIALITY: Claim(True, ZTUNNEL, "TCP between enrolled pods; beta", since=FIRST_WITH_ZTUNNEL),
     Capability.PERMISSIVE_MTLS: Claim(

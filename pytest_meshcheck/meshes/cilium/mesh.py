@@ -18,6 +18,7 @@ from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
 from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
+from pytest_meshcheck.meshes.kubernetes.node_daemons import NodeDaemon
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
@@ -198,6 +199,18 @@ class CiliumMesh(HelmMesh):
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Raise ``Unsupported``, as ``rotate``."""
         self._no_rotation()
+
+    async def crash_data_plane(self, workload: Workload) -> None:
+        """Kill the agent of a workload's node, and return once another has been started."""
+        await self._agents.restart(self.platform, workload, ready=False)
+
+    async def restart_data_plane(self, workload: Workload) -> None:
+        """The same, and wait until it is ready."""
+        await self._agents.restart(self.platform, workload)
+
+    @property
+    def _agents(self) -> NodeDaemon:
+        return NodeDaemon(self.home, "k8s-app=cilium", "cilium-agent")
 
     async def diagnose(self, directory: Path) -> None:
         """Write the configuration of Cilium, and the logs of agents, proxies and operator."""

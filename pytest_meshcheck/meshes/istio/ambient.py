@@ -17,10 +17,11 @@ from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
 from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SIDECAR, SYSTEM
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
+from pytest_meshcheck.meshes.kubernetes.node_daemons import NodeDaemon
 from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Policy, RequestsPerConnection, RequireMutualTls
 from pytest_meshcheck.model.workload import Workload
@@ -29,9 +30,7 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform, ProxyH
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
-from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.killing import has_come_back
 
 AMBIENT = f"{DOCS}/ambient"
 ARCHITECTURE = f"{AMBIENT}/architecture/data-plane"
@@ -66,7 +65,8 @@ LABELS = {
 }
 """The last one makes istiod's ambient index treat a workload as one that terminates tunnels itself, like waypoints."""
 
-ZTUNNELS = "app=ztunnel"
+ZTUNNEL_OF_NODE = NodeDaemon(SYSTEM, "app=ztunnel", SIDECAR)
+"""Its container has the name of sidecars."""
 PASSES_CALLER_SINCE = (1, 30)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
@@ -238,27 +238,11 @@ class AmbientMesh(HttpRouteMesh):
 
     async def crash_data_plane(self, workload: Workload) -> None:
         """Kill the ztunnel of a workload's node, and wait until the kubelet has started another one."""
-        await self._restart_ztunnel(workload, ready=False)
+        await ZTUNNEL_OF_NODE.restart(self.platform, workload, ready=False)
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """The same, and wait until it is ready."""
-        await self._restart_ztunnel(workload, ready=True)
-
-    async def _restart_ztunnel(self, workload: Workload, *, ready: bool) -> None:
-        api, node = await self.platform.api(), self.platform.running[str(workload)].node
-        path, within = f"/api/v1/namespaces/{SYSTEM}/pods", INSTALLED_WITHIN * self.scale
-        pods, _ = await api.items(path, ZTUNNELS)
-        (pod,) = (one for one in pods if one["spec"].get("nodeName") == node)
-        before = await self.platform.kill(pod, SIDECAR)  # ztunnel's container has this name, too
-
-        def is_back(there: Sequence[Object]) -> bool:
-            of_node = (one for one in there if one["metadata"]["uid"] == pod["metadata"]["uid"])
-            return any(has_come_back(one, before, ready=ready) for one in of_node)
-
-        try:
-            await api.until(path, ZTUNNELS, is_back, within)
-        except TimeoutError as late:
-            raise Inconclusive(f"the ztunnel of {node} was killed, and is not back after {within:.0f} s") from late
+        await ZTUNNEL_OF_NODE.restart(self.platform, workload)
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and every node has a ztunnel."""

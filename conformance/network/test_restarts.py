@@ -1,0 +1,70 @@
+"""What the network does while its data plane is killed on a node, and comes back."""
+
+import asyncio
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    NetworkPolicy,
+    Workload,
+    check,
+    control,
+    expect,
+    more_arrive,
+    more_sent,
+)
+
+from ..mtls.canaries import send_canaries
+from .placement import far_from
+
+RATE = 20
+"""Requests per second of each load: a refused one is under way for as long as its client is patient."""
+ENOUGH = 20
+"""Requests before the restart, and after it."""
+
+
+@check(
+    MUST,
+    "network.restart",
+    proves={Capability.NETWORK_POLICY, Capability.PROXY_RESTART},
+    disruptive=True,
+)
+async def test_policy_holds_while_data_plane_restarts(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
+    """While the data plane of a server's node is killed and comes back, a caller that no policy lists gets nowhere.
+
+    How many requests of the listed caller fail meanwhile is recorded.
+    """
+    async with mesh.policy(NetworkPolicy(server, (client,), ("http",))):
+        async with client.load(server, RATE) as listed, outsider.load(server, RATE) as intrusion:
+            await more_arrive(server, listed, number=ENOUGH, within=mesh.tolerance)
+            await mesh.disruptions.restart_data_plane(server)
+            await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
+            await more_arrive(server, listed, number=ENOUGH, within=mesh.tolerance)
+        control(intrusion.result).sent_at_least(2 * ENOUGH)
+        expect(intrusion.result, "requests of a caller that is not listed").refused()
+        control(await client.get(server), "the listed caller afterwards").answered()
+    mesh.measure("requests of the listed caller that failed meanwhile", len(listed.result.failed))
+
+
+@check(
+    MUST,
+    "network.node-encryption",
+    proves={Capability.NODE_ENCRYPTION},
+    uses={Capability.PROXY_RESTART},
+    disruptive=True,
+)
+async def test_unreadable_between_nodes_while_data_plane_restarts(mesh: MeshUnderTest, client: Workload) -> None:
+    """Nothing can be read between the nodes while the data plane of the sender's node is killed and comes back."""
+    async with mesh.deploy(far_from(client, "far-server")) as far, mesh.wire_between_nodes(client, far.service) as wire:
+        canaries = await send_canaries(client, far.service, "http")
+        restart = asyncio.ensure_future(mesh.disruptions.restart_data_plane(client))
+        try:
+            while not restart.done():
+                canaries += await send_canaries(client, far.service, "http")
+        finally:
+            await restart
+        canaries += await send_canaries(client, far.service, "http")
+        expect(await wire.look_for(*canaries)).unreadable()
