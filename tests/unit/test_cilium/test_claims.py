@@ -34,15 +34,7 @@ CLAIMED = {
     "cilium-spire": {"1.20.0": NETWORK - {"node-encryption"} | {"timeout", "retry", "per-try-timeout"}},
     "cilium-ztunnel": {
         "1.19.0": {"mtls", "spiffe", "confidentiality", "kubernetes"},
-        "1.20.0": {
-            "mtls",
-            "spiffe",
-            "confidentiality",
-            "kubernetes",
-            "proxy-restart",
-            "permissive-mtls",
-            "permissive-server-first",
-        },
+        "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls", "permissive-server-first"},
     },
 }
 CASES = [(name, version, claimed) for name, versions in CLAIMED.items() for version, claimed in versions.items()]
