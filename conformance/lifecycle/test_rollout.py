@@ -6,6 +6,7 @@ import pytest
 
 from pytest_meshcheck.suite import (
     MUST,
+    Capability,
     MeshUnderTest,
     Workload,
     WorkloadSpec,
@@ -49,7 +50,7 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
     "calls", [pytest.param(MEETING, id="at-once"), pytest.param(BEYOND_DRAINS, id="12-s", marks=slow)]
 )
 @pytest.mark.parametrize("port", ["http", "grpc"])
-@check(MUST, "lifecycle.shutdown")
+@check(MUST, "lifecycle.shutdown", uses={Capability.MTLS})
 async def test_terminating_client_loses_nothing(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, port: str, calls: int
 ) -> None:

@@ -28,6 +28,9 @@ SWITCH = "MESHCHECK_CONVERGENCE_CACHE"
 IN_A_ROW = 5
 """Consecutive answers; more than for outsiders, as here one port speaks for a whole data plane."""
 
+IN_A_LONG_ROW = 50
+"""The same where a data plane answers before it has endpoints: a route that acts may lose them again for some 80 ms."""
+
 Service = tuple[str, str]
 Route = tuple[str, Service, str]
 
@@ -85,8 +88,7 @@ class ConvergenceCache:
         """
         service = server.namespace, server.name
         route = str(caller), service, port
-        needs_endpoints = self.adapter.documented.answers_before_endpoints
-        examined = Property.POLICIES_SERVED if needs_endpoints else Property.POLICIES
+        examined = Property.POLICIES_SERVED if self._needs_endpoints else Property.POLICIES
         if self._verified.get(route, 0) == self._changes[service] or not _follows_policies(caller, server, port):
             return
         async with self._locks[route]:
@@ -102,10 +104,15 @@ class ConvergenceCache:
         routes = [(caller, server, port.name) for caller in running for server in running for port in server.spec.ports]
         await asyncio.gather(*(self.verify(*route) for route in routes))
 
+    @property
+    def _needs_endpoints(self) -> bool:
+        return self.adapter.documented.answers_before_endpoints
+
     async def _polled(self, condition: Condition) -> Condition | None:
         """The condition, if it is not met in time."""
         begun = time.monotonic()
-        wrong = await unmet([condition], self.adapter.documented.policies_act_within, self.scale, IN_A_ROW)
+        in_a_row = IN_A_LONG_ROW if self._needs_endpoints else IN_A_ROW
+        wrong = await unmet([condition], self.adapter.documented.policies_act_within, self.scale, in_a_row)
         seconds = round(time.monotonic() - begun, 3)
         outcome = f"not after {seconds} s: {condition}" if wrong else f"after {seconds} s"
         self.journal.add("policy acts", f"{condition.caller} -> {condition.server}", outcome)
