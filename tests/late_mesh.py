@@ -8,7 +8,6 @@ from typing import Any
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources
 from pytest_meshcheck.meshes.registry import MeshRequest, Registry
-from pytest_meshcheck.model.policy import MARK, Policy, about_service, mark
 from pytest_meshcheck.platforms.base import Manifest, Platform
 
 Change = Callable[[Sequence[Manifest]], Coroutine[Any, Any, None]]
@@ -37,46 +36,39 @@ class LateMesh(EnvoyMesh):
     Attributes:
         delays: Its delays.
         changes: Every change, done or to come.
-        marks: What clients show of the policies about a service, by its name.
     """
 
     def __init__(self, version: str | None, delays: Delays) -> None:
-        super().__init__(version, publish_hook=lambda _, resources: self._marked(resources))
+        super().__init__(version, publish_hook=lambda _, resources: self._cut(resources))
         self.delays = delays
         self.changes: set[asyncio.Future[None]] = set()
-        self.marks: dict[str, str] = {}
-        self._wanted: dict[str, str] = {}
+
+    @property
+    def marks(self) -> list[Manifest]:
+        """What clients show of policies, one for each service that has some now."""
+        return [one for one in self._of_platform().resources.values() if one["kind"] == "Mark"]
 
     async def install(self, platform: Platform) -> None:
         await super().install(platform)
         self.documented = replace(self.documented, policies_act_within=self.delays.within)
-        platform.apply = self._later(platform.apply, self.delays.apply)  # type: ignore[assignment, method-assign]
-        platform.delete = self._later(platform.delete, self.delays.delete)  # type: ignore[assignment, method-assign]
-
-    def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        about = about_service(policies)
-        self._wanted = {f"{name}.{namespace}": mark(of) for (namespace, name), of in about.items()}
-        return super().render(policies)
+        platform.apply = self._later(platform.apply, self.delays.apply)  # type: ignore[method-assign]
+        platform.delete = self._later(platform.delete, self.delays.delete)  # type: ignore[method-assign]
 
     def _later(self, change: Change, seconds: float) -> Change:
-        async def act(manifests: Sequence[Manifest], marks: dict[str, str]) -> None:
+        async def act(manifests: Sequence[Manifest]) -> None:
             await asyncio.sleep(seconds)
-            self.marks = marks
             await change(manifests)
 
         async def answer(manifests: Sequence[Manifest]) -> None:
-            self.changes.add(asyncio.ensure_future(act(manifests, self._wanted)))
+            self.changes.add(asyncio.ensure_future(act(manifests)))
 
         return answer
 
-    def _marked(self, resources: Resources) -> Resources:
-        for route in resources["routes"]:
-            service = route["name"].removeprefix("outbound.").rpartition(".")[0]
-            if service in self.marks:
-                route["response_headers_to_add"] = [{"header": {"key": MARK, "value": self.marks[service]}}]
-                if self.delays.cuts:
-                    (host,) = route["virtual_hosts"]
-                    host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 504}}]
+    def _cut(self, resources: Resources) -> Resources:
+        marked = [route for route in resources["routes"] if "response_headers_to_add" in route]
+        for route in marked if self.delays.cuts else ():
+            (host,) = route["virtual_hosts"]
+            host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 504}}]
         return resources
 
 

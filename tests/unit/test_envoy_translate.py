@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.meshes.envoy.control_plane import Snapshot
-from pytest_meshcheck.meshes.envoy.policies import PolicySet, render
+from pytest_meshcheck.meshes.envoy.policies import PolicySet, marks, render
 from pytest_meshcheck.meshes.envoy.sidecar_config import Inbound, SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.listeners import inbound_listener
 from pytest_meshcheck.meshes.envoy.xds.translate import translate
 from pytest_meshcheck.meshes.xfcc import caller
 from pytest_meshcheck.model.policy import (
+    MARK,
     Failure,
     Mode,
     MutualTls,
@@ -24,6 +25,7 @@ from pytest_meshcheck.model.policy import (
     Retry,
     RetryBudget,
     Timeout,
+    mark,
 )
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.addresses import AddressPlan, Member
@@ -49,7 +51,7 @@ def config_of(of: WorkloadSpec, *policies: Policy) -> SidecarConfig:
         roots=b"ROOTS",
         members=members,
         retired=(),
-        policies=PolicySet(render(policy) for policy in policies),
+        policies=PolicySet([*map(render, policies), *marks(policies)]),
         endpoint=lambda _client, server, port: server.data_plane(port),
     )
     return snapshot.config_of(members[specs.index(of)], Credentials(chain=b"CHAIN", key=b"KEY"))
@@ -107,6 +109,15 @@ def test_strict_and_permissive_differ_in_filter_chains_alone() -> None:
 def test_a_policy_for_one_service_leaves_the_views_of_others_alone() -> None:
     assert config_of(CLIENT, MutualTls(SERVER, Mode.STRICT)) == config_of(CLIENT)
     assert config_of(CLIENT, Timeout(SERVER, 1.0)) != config_of(CLIENT)
+
+
+def test_answers_from_a_service_show_its_policies_whatever_the_server_says() -> None:
+    routes = {route["name"]: route for route in translate(config_of(CLIENT, Timeout(SERVER, 1.0)))["routes"]}
+    shown = {"header": {"key": MARK, "value": mark([Timeout(SERVER, 1.0)])}}
+    assert routes["outbound.server.blue.http"]["response_headers_to_add"] == [
+        shown | {"append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    ]
+    assert "response_headers_to_add" not in routes["outbound.bystander.grey.http"]
 
 
 def test_a_server_outside_of_the_mesh_is_called_in_the_clear() -> None:

@@ -64,8 +64,10 @@ class Snapshot:
         server = identity(self.trust_domain, spec) if is_member(spec) else None
         retries, timeout = self.policies.retries(*target), self.policies.timeout(*target)
         limit = self.policies.requests_per_connection(*target)
-        budget = self.policies.retry_budget(*target)
-        return tuple(Service(spec.authority, port, server, retries, timeout, limit, budget) for port in spec.ports)
+        budget, mark = self.policies.retry_budget(*target), self.policies.mark(*target)
+        return tuple(
+            Service(spec.authority, port, server, retries, timeout, limit, budget, mark) for port in spec.ports
+        )
 
 
 def is_member(spec: WorkloadSpec) -> bool:

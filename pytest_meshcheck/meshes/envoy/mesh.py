@@ -9,7 +9,7 @@ from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint, rotate_authority
 from pytest_meshcheck.meshes.envoy.authority_input import complaint
 from pytest_meshcheck.meshes.envoy.control_plane import identity
 from pytest_meshcheck.meshes.envoy.documented import CLAIMS, DOCUMENTED
-from pytest_meshcheck.meshes.envoy.policies import render
+from pytest_meshcheck.meshes.envoy.policies import marks, render
 from pytest_meshcheck.meshes.envoy.process import binary
 from pytest_meshcheck.meshes.envoy.process.bootstrap import CONTROL_PLANE_SOCKET
 from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryServer
@@ -118,8 +118,8 @@ class EnvoyMesh(SidecarMesh):
         return Metadata({SIDECAR_LABEL: "true"} if workload.enrolment is Enrolment.ENROLLED else {})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """Each policy as a resource of this mesh, which can express all of them."""
-        return [render(policy) for policy in policies]
+        """Each policy as a resource of this mesh, which can express all of them, and marks to see them by."""
+        return [*map(render, policies), *marks(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The workload's SPIFFE ID."""

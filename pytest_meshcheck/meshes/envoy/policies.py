@@ -1,6 +1,6 @@
 """The embedded mesh's own resources: rendering policies, and looking up those that apply to a workload."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Retries, RetryShare
@@ -20,6 +20,8 @@ from pytest_meshcheck.model.policy import (
     RetryBudget,
     Timeout,
     WholeMesh,
+    about_service,
+    mark,
 )
 from pytest_meshcheck.platforms.base import Manifest
 
@@ -36,6 +38,11 @@ def render(policy: Policy) -> Manifest:
         Unsupported: The embedded mesh has no resource for its kind.
     """
     return rendering(RENDERED, policy, "the embedded mesh")(policy)
+
+
+def marks(policies: Sequence[Policy]) -> list[Manifest]:
+    """A resource for each service with policies: what answers from it show of them."""
+    return [_manifest("Mark", about[0].target, {"mark": mark(about)}) for about in about_service(policies).values()]
 
 
 def _mutual_tls(policy: MutualTls) -> Manifest:
@@ -122,6 +129,11 @@ class PolicySet:
         """The number of requests after which a connection to a service is closed; None for no limit."""
         spec = self._specs.get(("ConnectionPool", namespace, name))
         return int(spec["requestsPerConnection"]) if spec is not None else None
+
+    def mark(self, namespace: str, name: str) -> str:
+        """What answers from a service show of its policies; empty for nothing."""
+        spec = self._specs.get(("Mark", namespace, name))
+        return str(spec["mark"]) if spec is not None else ""
 
 
 def _manifest(kind: str, target: Named | Namespace | WholeMesh, spec: Mapping[str, Any]) -> Manifest:

@@ -57,6 +57,7 @@ class Service:
         retry_budget: The bound of all retries together; None for no limit.
         timeout: Time limit of a request in seconds; 0 for no limit.
         requests_per_connection: Maximum number of requests on one connection; None for no limit.
+        mark: What answers show of its policies; empty for nothing.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Service:
     timeout: float = 0.0
     requests_per_connection: int | None = None
     retry_budget: RetryShare | None = None
+    mark: str = ""
 
     @property
     def resource(self) -> str:

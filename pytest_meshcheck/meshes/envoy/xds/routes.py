@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from pytest_meshcheck.meshes.envoy.sidecar_config import Retries, Service
 from pytest_meshcheck.meshes.envoy.xds.resources import REMEMBERED, Resource, seconds, typed
+from pytest_meshcheck.model.policy import MARK
 
 BACK_OFF = {"base_interval": "0.005s", "max_interval": "0.050s"}
 """The back-off in seconds, fully jittered: at most 5 ms before the first retry, never above 50 ms."""
@@ -28,13 +29,18 @@ def outbound_route(service: Service) -> Resource:
     action: Resource = {"cluster": name, "timeout": seconds(service.timeout)}
     if service.retries is not None:
         action["retry_policy"] = _retry_policy(service.retries)
-    return {"name": name, "virtual_hosts": [_everything(action)]}
+    shown = {"response_headers_to_add": [_mark(service.mark)]} if service.mark else {}
+    return {"name": name, "virtual_hosts": [_everything(action)], **shown}
 
 
 @lru_cache(maxsize=REMEMBERED)
 def inbound_route(cluster: str) -> Resource:
     """The route configuration of an inbound HTTP port: to the application."""
     return {"name": cluster, "virtual_hosts": [_everything({"cluster": cluster, "timeout": "0s"})]}
+
+
+def _mark(policies: str) -> Resource:
+    return {"header": {"key": MARK, "value": policies}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _everything(action: Resource) -> Resource:
