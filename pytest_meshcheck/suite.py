@@ -41,11 +41,13 @@ from pytest_meshcheck.probe.protocol.messages import (
     Body,
     ClientTls,
     Credentials,
+    Property,
     ServerTls,
 )
 from pytest_meshcheck.testbed.arrivals import more_arrive, more_sent
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
@@ -89,7 +91,9 @@ __all__ = [
     "Namespace",
     "NetworkPolicy",
     "Placement",
+    "PolicyWatch",
     "Port",
+    "Property",
     "Protocol",
     "Recipe",
     "RequestsPerConnection",
@@ -124,6 +128,7 @@ __all__ = [
     "seeded_bytes",
     "slow",
     "spiffe_id",
+    "under_watch",
 ]
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import LoadOutcome, outcome_of
+from pytest_meshcheck.model.policy_order import Met, met_in
 from pytest_meshcheck.probe.protocol import messages as m
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ class Load:
         if self.outcome is None:
             raise RuntimeError("the load is still running: leave its block first")
         return self.outcome
+
+    def met(self, examined: m.Property) -> tuple[Met, ...]:
+        """What its requests met of policies, in their order; RuntimeError while it is running, or if its client moved.
+
+        Another instance of the client has another clock.
+        """
+        if self.outcome is None or len(self._ended) > 1:
+            raise RuntimeError("the order of requests is known once the load of one client has ended")
+        return met_in(self._ended[0], examined)
 
     async def begin(self, client: "Workload") -> None:
         """Start the load on an instance of the client."""

@@ -21,6 +21,7 @@ __all__ = [
     "Protocol",
     "Spread",
     "Tls",
+    "is_good",
     "outcome_of",
     "takes_form",
 ]
@@ -127,7 +128,7 @@ def outcome_of(attempts: Sequence[Attempt], *results: LoadResult) -> LoadOutcome
         latency += [end - due for due, end in zip(result.scheduled, result.ended, strict=True)]
         for number, ending in enumerate(result.endings):
             request_id = f"{result.request_id}-{number}"
-            if not _is_good(result, number):
+            if not is_good(result, number):
                 failed.append((request_id, f"{ending} {result.statuses[number]} {result.details[number]}".strip()))
             else:
                 served.append(result.ended[number] - result.scheduled[number])
@@ -165,7 +166,7 @@ def _slices(arrivals: Mapping[str, int], results: Sequence[LoadResult]) -> tuple
     step, found = _step(results), defaultdict[int, list[tuple[bool, int, float]]](list)
     for result in results:
         for number, due in enumerate(result.scheduled):
-            good, arrived = _is_good(result, number), arrivals.get(f"{result.request_id}-{number}", 0)
+            good, arrived = is_good(result, number), arrivals.get(f"{result.request_id}-{number}", 0)
             slot = int((_began(result, results) + due) / step + 1e-6)
             found[max(slot, 0)].append((good, arrived, result.ended[number] - due))
     return tuple(_slice(found[slot]) for slot in range(max(found, default=-1) + 1))
@@ -181,7 +182,8 @@ def _slice(requests: Sequence[tuple[bool, int, float]]) -> LoadSlice:
     )
 
 
-def _is_good(result: LoadResult, number: int) -> bool:
+def is_good(result: LoadResult, number: int) -> bool:
+    """Whether the request of a load with this number, from 0, was answered with success."""
     facts = result.protocol.facts
     good = not facts.has_status or result.statuses[number] == facts.success
     return good and result.endings[number] is Ending.ANSWERED

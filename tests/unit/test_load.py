@@ -96,3 +96,22 @@ async def test_a_load_that_overran_is_inconclusive_and_says_by_how_much() -> Non
 async def test_without_a_load_nobody_has_to_be_waited_for(workloads: dict[str, Workload]) -> None:
     assert await is_reached(workloads["server"], [], scale=1)
     await drained(workloads["server"], workloads["second-server"], [], [], scale=1)
+
+
+async def test_the_order_of_requests_is_known_where_one_client_has_sent_them_all(
+    workloads: dict[str, Workload],
+) -> None:
+    client, server = workloads["client"], workloads["server"]
+    marked = ((m.POLICIES_HEADER, "mark"),)
+    async with client.load(server, RATE, headers=marked) as load:
+        await server.wait_for_attempts(f"{load.request_id}-5")
+        with pytest.raises(RuntimeError, match="has ended"):
+            load.met(m.Property.POLICIES)
+    met = load.met(m.Property.POLICIES)
+    assert len(met) == load.result.sent
+    assert {(one.shown, one.tells) for one in met} == {("mark", True)}
+    assert {one.shown for one in load.met(m.Property.SERVED)} == {True}
+    async with client.load(server, RATE) as load:
+        await load.move(client, workloads["second-client"])
+    with pytest.raises(RuntimeError, match="one client"):
+        load.met(m.Property.POLICIES)

@@ -9,7 +9,15 @@ import msgspec
 
 from pytest_meshcheck.probe.client.client import exchange, speaker
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
-from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, LoadPlan, LoadResult, Request
+from pytest_meshcheck.probe.protocol.messages import (
+    Ending,
+    Exchange,
+    LoadPlan,
+    LoadResult,
+    PolledValue,
+    Property,
+    Request,
+)
 
 Sender = Callable[[Request], Awaitable[Exchange]]
 
@@ -32,7 +40,7 @@ class Load:
         self._began, self._wall = time.monotonic(), time.time()
         self._scheduled: list[float] = []
         self._sent: list[float] = []
-        self._outcomes: dict[int, tuple[float, Ending, int, str]] = {}
+        self._outcomes: dict[int, tuple[float, Ending, int, str, PolledValue]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
         self._schedule = asyncio.create_task(self._run())
@@ -86,7 +94,8 @@ class Load:
         seen = await self._send(request)
         status, success = seen.code, request.protocol.facts.success
         detail = seen.detail or (seen.body_start[:SHOWN] if status not in (success, None) else "")
-        self._outcomes[number] = (seen.ended, seen.ending, NO_STATUS if status is None else status, detail)
+        shown = seen.shows(Property.POLICIES)
+        self._outcomes[number] = (seen.ended, seen.ending, NO_STATUS if status is None else status, detail, shown)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -104,6 +113,7 @@ class Load:
             endings=tuple(outcome[1] for outcome in outcomes),
             statuses=tuple(outcome[2] for outcome in outcomes),
             details=tuple(outcome[3] for outcome in outcomes),
+            policies=tuple(outcome[4] for outcome in outcomes),
             overrun=self.overrun,
             began=self._began,
             wall=self._wall,

@@ -10,17 +10,7 @@ import itertools
 import msgspec
 
 from pytest_meshcheck.probe.client.client import exchange
-from pytest_meshcheck.probe.protocol.messages import (
-    POLICIES_HEADER,
-    POLICIES_SEEN_HEADER,
-    Ending,
-    Exchange,
-    Poll,
-    PolledValue,
-    PollResult,
-    Property,
-    Watch,
-)
+from pytest_meshcheck.probe.protocol.messages import Poll, PollResult, Watch
 
 PAUSE = 0.01
 """Seconds between two polls, at first."""
@@ -43,7 +33,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
     begun, expected, right = now(), poll.expected, 0
     for number in itertools.count():
         request = msgspec.structs.replace(poll.request, request_id=f"{poll.request.request_id}-{number}")
-        value = _value(poll.examined, await exchange(request))
+        value = (await exchange(request)).shows(poll.examined)
         right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
         waited = now() - begun
         if right == in_a_row or (value != expected and waited > within):
@@ -52,12 +42,3 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
             await asyncio.sleep(max(PAUSE, waited * SHARE))
         expected = value if poll.expected is msgspec.UNSET else expected
     raise AssertionError("counted to the end")
-
-
-def _value(examined: Property, seen: Exchange) -> PolledValue:
-    if seen.ending is not Ending.ANSWERED or (examined is Property.POLICIES_SERVED and not seen.served):
-        return False
-    if examined is Property.SERVED:
-        return seen.served
-    value = seen.header(POLICIES_HEADER)
-    return seen.header(POLICIES_SEEN_HEADER) if value is None else value

@@ -10,7 +10,7 @@ import enum
 import msgspec
 
 from pytest_meshcheck.probe.protocol.protocols import Protocol
-from pytest_meshcheck.probe.protocol.requests import PolledValue
+from pytest_meshcheck.probe.protocol.requests import POLICIES_HEADER, POLICIES_SEEN_HEADER, PolledValue, Property
 
 
 class Ending(enum.StrEnum):
@@ -99,6 +99,15 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         """The value of a header of the answer, several joined with ``, ``; None if it is absent."""
         return joined(self.headers, name)
 
+    def shows(self, examined: Property) -> PolledValue:
+        """The value of a property; false without an answer."""
+        if self.ending is not Ending.ANSWERED or (examined is Property.POLICIES_SERVED and not self.served):
+            return False
+        if examined is Property.SERVED:
+            return self.served
+        value = self.header(POLICIES_HEADER)
+        return self.header(POLICIES_SEEN_HEADER) if value is None else value
+
 
 class AttemptEnding(enum.StrEnum):
     """How an attempt ended, as the server saw it."""
@@ -168,6 +177,8 @@ class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[int, ...]
     """``Exchange.code`` of each; -1 if there is none."""
     details: tuple[str, ...]
+    policies: tuple[PolledValue, ...] = ()
+    """``Property.POLICIES`` of each."""
     overrun: bool = False
     """It ended by itself, as requests were sent too late."""
     began: float = 0.0
