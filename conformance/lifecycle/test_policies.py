@@ -1,63 +1,163 @@
 """Policies come and go while requests are under way."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
 
 from pytest_meshcheck.suite import (
-    MUST,
+    SHOULD,
+    Body,
     Capability,
+    Load,
     MeshUnderTest,
     Mode,
     MutualTls,
+    PolicyWatch,
+    Property,
     RequestsPerConnection,
     Retry,
+    ServerPolicy,
+    ServicePolicy,
     Timeout,
+    Unsupported,
     Workload,
     check,
     control,
     expect,
-    more_arrive,
+    under_watch,
 )
 
 RATE = 40
 """Requests per second over each protocol."""
+SLOW_RATE = 10
+OUTSIDE_RATE = 20
+UNDER_WAY = 1.5
+"""Seconds of a slow request: at every change some are under way, and still are when data planes have drained."""
+UPLOAD = {"method": "POST", "body": Body(length=64), "body_delay": UNDER_WAY}
 MEETING = 3
-"""Requests of each load that have to arrive under each policy."""
+"""Requests of each load that have to be sent under each policy."""
 ENOUGH = 15
 PLENTY = 5.0
 """Seconds; no request takes that long."""
 
-Change = tuple[Capability, MutualTls | Retry | Timeout | RequestsPerConnection]
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of policy that lets every request of a member through.
 
-def changes(server: Workload) -> Sequence[Change]:
-    """Policies that let every request of a member through, with the capability that each needs."""
-    return (
-        (Capability.RETRY, Retry(server, 2, statuses={503})),
-        (Capability.RETRY, Retry(server, 1, statuses={502, 503})),
-        (Capability.TIMEOUT, Timeout(server, PLENTY)),
-        (Capability.CONNECTION_REUSE, RequestsPerConnection(server, 1)),
-        (Capability.STRICT_MTLS, MutualTls(server, Mode.STRICT)),
-        (Capability.PERMISSIVE_MTLS, MutualTls(server, Mode.PERMISSIVE)),
-    )
-
-
-@check(MUST, "lifecycle.policy-change", uses={Capability.MTLS})
-async def test_policy_change_loses_nothing(
-    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
-) -> None:
-    """While policies are applied and deleted one after the other, no request over HTTP or gRPC is lost or doubled.
-
-    They concern retries, time limits, connections and the mode of mutual TLS, as far as the mesh claims support.
+    Attributes:
+        uses: The capabilities that it needs.
+        created: The policy that is created.
+        changed: What it is changed to.
     """
+
+    uses: Sequence[Capability]
+    created: Callable[[Workload], ServerPolicy | ServicePolicy]
+    changed: Callable[[Workload], ServerPolicy | ServicePolicy]
+
+
+KINDS: Mapping[str, Kind] = {
+    "retry": Kind(
+        (Capability.RETRY,),
+        lambda server: Retry(server, 2, statuses={503}),
+        lambda server: Retry(server, 1, statuses={502, 503}),
+    ),
+    "timeout": Kind(
+        (Capability.TIMEOUT,),
+        lambda server: Timeout(server, PLENTY),
+        lambda server: Timeout(server, 2 * PLENTY),
+    ),
+    "connections": Kind(
+        (Capability.CONNECTION_REUSE,),
+        lambda server: RequestsPerConnection(server, 1),
+        lambda server: RequestsPerConnection(server, 2),
+    ),
+    "mutual-tls": Kind(
+        (Capability.STRICT_MTLS, Capability.PERMISSIVE_MTLS),
+        lambda server: MutualTls(server, Mode.STRICT),
+        lambda server: MutualTls(server, Mode.PERMISSIVE),
+    ),
+}
+
+
+def only_claimed(mesh: MeshUnderTest, kind: Kind) -> None:
+    """Raise Unsupported where the mesh does not claim what a kind of policy needs."""
+    for claim in map(mesh.adapter.claim, kind.uses):
+        if not claim.supported:
+            raise Unsupported(f"{claim.note} ({claim.source})")
+
+
+async def step_by_step(mesh: MeshUnderTest, server: Workload, kind: Kind, watches: Sequence[PolicyWatch]) -> None:
+    """Create a policy, change it, change it back, and delete it; requests are sent under each."""
+    for watch in watches:
+        await watch.acts(0)
+    async with AsyncExitStack() as created, AsyncExitStack() as changed:
+        for change in (
+            lambda: created.enter_async_context(mesh.policy(kind.created(server))),
+            lambda: changed.enter_async_context(mesh.policy(kind.changed(server))),
+            changed.aclose,
+            created.aclose,
+        ):
+            await under_watch(change(), watches, number=MEETING, within=mesh.tolerance)
+
+
+def record(mesh: MeshUnderTest, loads: Mapping[str, Load], watches: Mapping[str, PolicyWatch]) -> None:
+    """Record what failed, how often policies went back, and for how long."""
+    for name, load in loads.items():
+        mesh.measure(f"{name}: requests", load.result.sent)
+        mesh.measure(f"{name}: failed", len(load.result.failed))
+    for name, watch in watches.items():
+        mesh.measure(f"{name}: flaps", len(watch.flaps))
+        if watch.flaps:
+            mesh.measure(f"{name}: longest flap (s)", round(max(flap.seconds for flap in watch.flaps), 3))
+
+
+def changes_show(watches: Mapping[str, PolicyWatch]) -> None:
+    """Control: each change shows in what some caller meets, and requests of each load have met all of it."""
+    steps = list(zip(*([step.shown for step in watch.steps] for watch in watches.values()), strict=True))
+    unseen = sum(before == after for before, after in itertools.pairwise(steps))
+    control(unseen, "changes that show in no answer").equals(0)
+    for name, watch in watches.items():
+        control(len(watch.unmet), f"{name}: policies that no request of the load has met").equals(0)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@check(SHOULD, "lifecycle.policy-change", uses={Capability.MTLS})
+async def test_policy_change_loses_nothing(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, kind: Kind
+) -> None:
+    """While a policy is created, changed, changed back and deleted, no request is lost, and no change goes back.
+
+    Every request of a member over HTTP or gRPC is served exactly once, also those that are under way at a change. Once
+    a request has met the policy of after a change, none that begins later meets that of before. Members see a policy
+    by a mark in answers, callers outside the mesh by whether they are served. The length of each flap is recorded.
+    """
+    only_claimed(mesh, kind)
     control(len(await mesh.served_chain(outsider, server)), "certificates that the server's data plane shows").at_least(
         1
     )
-    async with client.load(server, RATE) as http, client.load(server, RATE, "grpc") as grpc:
-        for capability, policy in changes(server):
-            if mesh.claims(capability):
-                async with mesh.policy(policy):
-                    await more_arrive(server, http, grpc, number=MEETING, within=mesh.tolerance)
-    for port, load in {"http": http.result, "grpc": grpc.result}.items():
-        mesh.measure(f"{port}: requests", load.sent)
-        mesh.measure(f"{port}: failed", len(load.failed))
-        expect(load, port).lost_nothing(ENOUGH, mesh.tolerance)
+    async with (
+        client.load(server, RATE) as http,
+        client.load(server, RATE, "grpc") as grpc,
+        client.load(server, SLOW_RATE, **UPLOAD) as slow,
+        outsider.load(server, OUTSIDE_RATE) as outside,
+    ):
+        watches = {
+            "http": PolicyWatch(http, client, server, "http", Property.POLICIES),
+            "grpc": PolicyWatch(grpc, client, server, "grpc", Property.POLICIES),
+            "outside": PolicyWatch(outside, outsider, server, "http", Property.SERVED),
+        }
+        await step_by_step(mesh, server, kind, list(watches.values()))
+    loads = {"http": http, "grpc": grpc, "under way": slow}
+    record(mesh, loads, watches)
+    for name, load in loads.items():
+        expect(load.result, name).lost_nothing(ENOUGH, mesh.tolerance + UNDER_WAY * (load is slow))
+    changes_show(watches)
+    for name, watch in watches.items():
+        back = "; ".join(f"from request {flap.request} on for {flap.seconds:.3f} s" for flap in watch.flaps)
+        expect(not watch.flaps, f"{name}: each policy once, in the order of the changes").is_true(
+            otherwise=f"what had been replaced acted again: {back}"
+        )

@@ -1,10 +1,15 @@
 """Outages, restarts and changes at the cost of the traffic, or of what protects it."""
 
+import hashlib
+import json
+
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
 from tests.falsify.meshes.control_planes import (
+    ClustersWithdrawn,
     DeafAfterOutage,
     Flapping,
+    GoesBack,
     NewcomersWithoutSidecar,
     OpenWithoutControlPlane,
     ReadyTooEarly,
@@ -30,7 +35,9 @@ REPLICAS = "rotation/every-replica-issues-one-bundle"
 OUTAGE = "lifecycle/control-plane-outage-changes-nothing"
 RETURN = "lifecycle/policies-act-after-control-plane-outage"
 NEWCOMERS = "lifecycle/new-workload-fails-closed"
-POLICY_CHANGE = "lifecycle/policy-change-loses-nothing"
+POLICY_CHANGE = tuple(
+    f"lifecycle/policy-change-loses-nothing[{kind}]" for kind in ("retry", "timeout", "connections", "mutual-tls")
+)
 
 PORTS = ("http", "grpc")
 UNROUTED = ("blue/prompt", "blue/of-replica", "blue/crashed")
@@ -53,6 +60,13 @@ def newcomer_without_route(workload: str, resources: Resources) -> None:
 def newcomer_turned_away(workload: str, resources: Resources) -> None:
     if workload in UNROUTED:
         parts.answer_itself(*(route for _, route in parts.outbound_routes(resources)))
+
+
+def listeners_anew(_workload: str, resources: Resources) -> None:
+    modes = [len(listener["filter_chains"]) for listener in parts.inbound(resources)]
+    policies = hashlib.sha256(json.dumps([modes, resources["routes"]]).encode()).hexdigest()
+    for manager in parts.managers(*resources["listeners"]):
+        manager["stat_prefix"] += policies
 
 
 DEFECTS = {
@@ -116,5 +130,18 @@ DEFECTS = {
         (REPLICAS,),
         mesh=RootOfItsOwn,
     ),
-    "flapping": Defect("Every change of a policy has requests refused for a moment.", (POLICY_CHANGE,), mesh=Flapping),
+    "flapping": Defect("Every change of a policy has requests refused for a moment.", POLICY_CHANGE[:1], mesh=Flapping),
+    "clusters-withdrawn": Defect(
+        "Every change of a policy has routes lead to clusters that are gone for a moment.",
+        POLICY_CHANGE[:1],
+        mesh=ClustersWithdrawn,
+    ),
+    "listeners-anew": Defect(
+        "Every change of a policy replaces listeners, and cuts what is under way once they have drained.",
+        POLICY_CHANGE,
+        listeners_anew,
+    ),
+    "goes-back": Defect(
+        "After every change of a policy that of before acts again for a moment.", POLICY_CHANGE, mesh=GoesBack
+    ),
 }

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+from pytest_meshcheck.meshes.envoy.control_plane import Snapshot
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.policies import PolicySet
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.local.addresses import Member
@@ -14,6 +17,9 @@ from tests.falsify.defect import Resources
 
 FLAP = 0.1
 """Seconds."""
+
+SEEN = 0.3
+"""Seconds in which several requests of a load come, one after the other."""
 
 
 class Changing(EnvoyMesh):
@@ -151,7 +157,7 @@ class OutOfService(Changing):
 
 
 class Flapping(OutOfService):
-    """Answers every request itself for a moment whenever a policy changes."""
+    """Publishes that for a moment whenever a policy changes."""
 
     async def changed(self) -> None:
         await self.turn(off=True)
@@ -159,3 +165,30 @@ class Flapping(OutOfService):
         self.is_off = False
         self.publish(force=True)
         await super().changed()
+
+
+class ClustersWithdrawn(Flapping):
+    """Has routes lead to clusters that are gone for a moment whenever a policy changes."""
+
+    def alter(self, resources: Resources) -> None:
+        resources["clusters"] = [one for one in resources["clusters"] if not one["name"].startswith("outbound.")]
+
+
+class GoesBack(EnvoyMesh):
+    """Applies the policies of before a change once more, for a moment, after those of after it."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, **named)
+        self._newest = PolicySet(())
+        self._again: PolicySet | None = None
+
+    async def changed(self) -> None:
+        before, self._newest = self._newest, PolicySet(self._of_platform().resources.values())
+        for self._again in (None, before, None):
+            await super().changed()
+            await self.settled()
+            await asyncio.sleep(SEEN)
+
+    def _snapshot(self) -> Snapshot:
+        newest = super()._snapshot()
+        return newest if self._again is None else replace(newest, policies=self._again)
