@@ -1,5 +1,6 @@
 """A kind of policy that no adapter has heard of: unsupported by every mesh, and treated by its base by the suite."""
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -11,12 +12,15 @@ from pytest_meshcheck.model.policy import (
     MutualTls,
     Namespace,
     Policy,
+    RequestsPerConnection,
     Retry,
     ServerPolicy,
     ServicePolicy,
+    Timeout,
     WholeMesh,
     about_service,
     admits_outsiders,
+    mark,
 )
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 
@@ -27,6 +31,14 @@ MESHES = sorted(
     if name != "none" and "pytest-meshcheck " in entry.origin
 )
 """All of ours but the bare cluster, which takes every policy."""
+
+
+CHANGES = [
+    (Retry(SERVER, 2, {503}), Retry(SERVER, 1, {502, 503})),
+    (Timeout(SERVER, 5.0), Timeout(SERVER, 10.0)),
+    (RequestsPerConnection(SERVER, 1), RequestsPerConnection(SERVER, 2)),
+    (MutualTls(SERVER, Mode.STRICT), MutualTls(SERVER, Mode.PERMISSIVE)),
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,30 @@ def test_unknown_kind_is_unsupported_by(mesh: str, policy: Policy) -> None:
     adapter = Registry.installed().create(mesh, MeshRequest(None, 1.0, None, installed=mesh != "envoy"))  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match=type(policy).__name__):
         adapter.render([policy])
+
+
+def rendered(mesh: str, *policies: Policy) -> dict[tuple[str, str, str], str]:
+    """The resources by kind, namespace and name, without the mark of these policies; the last of a name counts."""
+    adapter = Registry.installed().create(mesh, MeshRequest(None, 1.0, None, installed=mesh != "envoy"))  # type: ignore[arg-type]
+    manifests = [(one, one["metadata"]) for one in adapter.render(policies)]
+    return {
+        (one["kind"], metadata.get("namespace", ""), metadata["name"]): json.dumps(one).replace(mark(policies), "MARK")
+        for one, metadata in manifests
+    }
+
+
+@pytest.mark.parametrize("mesh", MESHES)
+@pytest.mark.parametrize(("before", "after"), CHANGES, ids=lambda policy: type(policy).__name__)
+def test_a_later_policy_takes_the_place_of_an_earlier_one_in_the_same_resources(
+    mesh: str, before: Policy, after: Policy
+) -> None:
+    """A check can so change a policy without a moment in which none is applied."""
+    try:
+        resources = rendered(mesh, before)
+    except Unsupported:
+        return
+    assert rendered(mesh, before, after) == rendered(mesh, after) != resources
+    assert rendered(mesh, after).keys() == resources.keys()
 
 
 def test_only_policies_about_services_mark_the_way_to_them() -> None:
