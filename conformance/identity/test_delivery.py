@@ -15,6 +15,7 @@ from pytest_meshcheck.suite import (
     Body,
     Capability,
     MeshUnderTest,
+    Timeout,
     Workload,
     check,
     control,
@@ -27,6 +28,12 @@ AT_ONCE = 3
 """Requests of each client to each server, in one round."""
 APART = 0.003
 """Seconds between the answers to such requests, the first one answered last: they overtake each other."""
+
+PLENTY = 10.0
+"""Seconds; no request takes that long."""
+ROUTED = ("http", "http-alt", "grpc")
+ENOUGH = 10
+"""Requests to each port: all of them by chance on the right one of two, once in a thousand times."""
 
 
 @dataclass(frozen=True)
@@ -95,3 +102,17 @@ async def test_no_cross_delivery(
             for attempt in seen:
                 sent = hashlib.sha256(attempt.request_id.encode()).hexdigest()
                 expect(attempt.body_sha256, f"the body of {attempt.request_id}").equals(sent)
+
+
+@check(MUST, "identity.port", uses={Capability.TIMEOUT})
+async def test_route_keeps_the_port(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """Requests arrive on the port of the service that they were sent to, also where a policy is about that service.
+
+    All its ports have routes then, which do not tell one from another by anything but the port.
+    """
+    async with mesh.policy(Timeout(server, PLENTY)):
+        for port in ROUTED:
+            seen = await asyncio.gather(*(client.get(server, port) for _ in range(ENOUGH)))
+            attempts = [attempt for one in seen for attempt in await server.attempts(one)]
+            control(len(attempts), f"requests to the port {port} that arrived").at_least(ENOUGH)
+            expect({attempt.port for attempt in attempts}, f"ports that requests to {port} reached").equals({port})

@@ -1,6 +1,6 @@
 """What the network does while its data plane is killed on a node, and comes back."""
 
-import asyncio
+import secrets
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -15,7 +15,6 @@ from pytest_meshcheck.suite import (
     more_sent,
 )
 
-from ..mtls.canaries import send_canaries
 from .placement import far_from
 
 RATE = 20
@@ -57,14 +56,16 @@ async def test_policy_holds_while_data_plane_restarts(
     disruptive=True,
 )
 async def test_unreadable_between_nodes_while_data_plane_restarts(mesh: MeshUnderTest, client: Workload) -> None:
-    """Nothing can be read between the nodes while the data plane of the sender's node is killed and comes back."""
+    """Nothing can be read between the nodes while the data plane of the sender's node is killed and comes back.
+
+    Every request of a load has the same random text in a header.
+    """
+    canary = secrets.token_hex(12)
     async with mesh.deploy(far_from(client, "far-server")) as far, mesh.wire_between_nodes(client, far.service) as wire:
-        canaries = await send_canaries(client, far.service, "http")
-        restart = asyncio.ensure_future(mesh.disruptions.restart_data_plane(client))
-        try:
-            while not restart.done():
-                canaries += await send_canaries(client, far.service, "http")
-        finally:
-            await restart
-        canaries += await send_canaries(client, far.service, "http")
-        expect(await wire.look_for(*canaries)).unreadable()
+        server = far.service
+        async with client.load(server, RATE, headers=(("x-canary", canary),)) as load:
+            await more_arrive(server, load, number=ENOUGH, within=mesh.tolerance)
+            await mesh.disruptions.restart_data_plane(client)
+            await more_arrive(server, load, number=ENOUGH, within=mesh.tolerance)
+        control(len(await server.attempts_of(load)), "requests that reach the server").at_least(2 * ENOUGH)
+        expect(await wire.look_for(canary)).unreadable()

@@ -27,6 +27,8 @@ from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import CaptureResult
 
 PACKET_OUTGOING = 4
+PACKET_END = b"\0"
+"""Between two packets in a search, so that no text is found that none of them carries."""
 SIOCGIFADDR = 0x8915
 LONGEST_NAME = 15
 
@@ -71,12 +73,12 @@ class OutwardCapture:
         self._drain()
         self._drops += dropped(self._socket)
         refuse_gaps(self._drops, self._recorded)
-        packets = (*self._sent, *self._received)
+        everything = PACKET_END.join((*self._sent, *self._received))
         return CaptureResult(
-            connections=int(bool(packets)),
+            connections=int(bool(everything)),
             bytes_to_server=sum(map(len, self._sent)),
             bytes_to_client=sum(map(len, self._received)),
-            found=tuple(needle for needle in needles if any(needle.encode() in packet for packet in packets)),
+            found=tuple(needle for needle in needles if needle.encode() in everything),
             excerpt=b"".join((*self._sent[-1:], *self._received[-1:]))[:EXCERPT],
         )
 

@@ -47,6 +47,14 @@ def namesakes_taken_for_each_other(workload: str, resources: Resources) -> None:
             endpoints["endpoints"] = blue["endpoints"]
 
 
+def ports_taken_for_each_other(_workload: str, resources: Resources) -> None:
+    of = {endpoints["cluster_name"]: endpoints for endpoints in resources["endpoints"]}
+    for name, endpoints in of.items():
+        service, dot, port = name.rpartition(".")
+        if port == "http-alt":
+            endpoints["endpoints"] = of[f"{service}{dot}http"]["endpoints"]
+
+
 def scripted(source: str) -> Plant:
     """Run a Lua script on every request of a client."""
 
@@ -66,6 +74,11 @@ DEFECTS = {
         "Requests to a service reach the service of the same name in another namespace.",
         tuple(f"{DELIVERY}[{port}]" for port in ("http", "grpc", "tcp")),
         namesakes_taken_for_each_other,
+    ),
+    "ports-taken-for-each-other": Defect(
+        "Requests to one port of a service reach another port of it.",
+        ("identity/route-keeps-the-port",),
+        ports_taken_for_each_other,
     ),
     "answer-of-another": Defect(
         "A client's data plane gives the answer to one request to the next one.",
