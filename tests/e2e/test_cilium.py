@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from pytest_meshcheck.meshes.cilium.installed import SYSTEM, configuration
 from pytest_meshcheck.meshes.cilium.linkerd_on_cilium import LinkerdOnCilium
-from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, configuration
 from pytest_meshcheck.meshes.cilium.render import routes
 from pytest_meshcheck.meshes.cilium.variants import MUTUAL_AUTHENTICATION
 from pytest_meshcheck.meshes.kubernetes import gateway_api

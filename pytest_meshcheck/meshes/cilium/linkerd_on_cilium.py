@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_meshcheck.meshes.cilium import variants
-from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh, configuration
+from pytest_meshcheck.meshes.cilium.installed import configuration
+from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, FOR_LINKERD, conflicts
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import MeshRequest

@@ -1,6 +1,5 @@
 """Cilium, installed by its Helm chart, in one of its variants."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +10,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.cilium import values, variants
 from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
+from pytest_meshcheck.meshes.cilium.installed import (
+    SYSTEM,
+    USUAL,
+    complete,
+    configuration,
+    minor,
+    refuse_nameless,
+    version_of,
+)
 from pytest_meshcheck.meshes.cilium.render import Strictness, access, routes
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
 from pytest_meshcheck.meshes.cilium.variants import Variant
@@ -32,15 +40,8 @@ from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.helm.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
-from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.evidence.state import reading, write_policies
-
-SYSTEM = "cilium"
-"""A namespace of its own: the suite removes the namespace of the mesh, which kube-system must survive."""
-
-USUAL = "kube-system"
-"""The usual namespace of a pre-installed Cilium."""
 
 CHART = "cilium"
 ROLLOUTS = (
@@ -264,46 +265,3 @@ class CiliumMesh(HelmMesh):
         except TimeoutError as late:
             seconds, state = INSTALLED_WITHIN * self.scale, await trouble(api, namespace)
             raise Inconclusive(f"{name} in {namespace} is not running after {seconds:.0f} s: {state}") from late
-
-
-async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
-    """The namespace of Cilium, and the configuration of its agents.
-
-    Raises:
-        MeshUnavailable: Cilium is not installed.
-    """
-    for namespace in (USUAL, SYSTEM):
-        found = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{CONFIG}")
-        if found is not None:
-            return namespace, found.get("data", {})
-    raise MeshUnavailable(
-        f"Cilium is not installed: no ConfigMap {CONFIG} in {USUAL} or {SYSTEM}; omit --mesh-installed to install it"
-    )
-
-
-def complete(workload: Object) -> bool:
-    """Whether all pods of a DaemonSet, Deployment or StatefulSet belong to the newest generation and are ready."""
-    status: Mapping[str, int] = workload.get("status", {})
-    if status.get("observedGeneration", 0) < int(workload["metadata"]["generation"]):
-        return False
-    if "desiredNumberScheduled" in status:
-        wanted, counted = status["desiredNumberScheduled"], ("numberReady", "updatedNumberScheduled")
-    else:
-        wanted, counted = int(workload["spec"].get("replicas", 1)), ("readyReplicas", "updatedReplicas")
-    return bool(wanted) and all(status.get(field) == wanted for field in counted)
-
-
-def version_of(image: str) -> str:
-    """The version in the tag of an image, e.g. ``1.20.0``; empty if there is none."""
-    found = re.search(r":v?(\d+\.\d+\.\d+[^@]*)", image)
-    return found[1] if found else ""
-
-
-def refuse_nameless(image: str) -> NoReturn:
-    """MeshUnavailable: the version must be known."""
-    raise MeshUnavailable(f"the agents' image {image} has no version in its tag: name it, --mesh=NAME@VERSION")
-
-
-def minor(version: str) -> str:
-    """The minor version, e.g. ``1.20``."""
-    return ".".join(version.removeprefix("v").split(".")[:2])

@@ -11,7 +11,8 @@ from cryptography.x509.oid import NameOID
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.cilium import variants
-from pytest_meshcheck.meshes.cilium.mesh import SYSTEM, CiliumMesh
+from pytest_meshcheck.meshes.cilium.installed import SYSTEM
+from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.cilium.render import Strictness, access
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
 from pytest_meshcheck.meshes.registry import MeshRequest

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_meshcheck.meshes.cilium.mesh import CHART, ROLLOUTS, SYSTEM, CiliumMesh
+from pytest_meshcheck.meshes.cilium.installed import SYSTEM
+from pytest_meshcheck.meshes.cilium.mesh import CHART, ROLLOUTS, CiliumMesh
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
 from pytest_meshcheck.meshes.cilium.variants import BELOW_LINKERD, IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.platforms.helm.charts import Charts

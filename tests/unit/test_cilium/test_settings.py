@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
-from pytest_meshcheck.meshes.cilium.mesh import complete, minor, refuse_nameless, version_of
+from pytest_meshcheck.meshes.cilium.installed import complete, minor, refuse_nameless, version_of
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
 from pytest_meshcheck.meshes.cilium.variants import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.model.errors import MeshUnavailable
