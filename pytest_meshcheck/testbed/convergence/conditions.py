@@ -7,7 +7,7 @@ polled any more, and every request counts.
 import asyncio
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -103,6 +103,11 @@ def admitted(policies: Sequence[ServerPolicy], conditions: Iterable[Condition]) 
         for one in conditions
         if all(policy.admits(one.caller, one.port) for policy in policies if policy.covers(one.server))
     ]
+
+
+def without(services: Collection[tuple[str, str]], conditions: Iterable[Condition]) -> list[Condition]:
+    """The conditions about servers that are behind none of these services."""
+    return [one for one in conditions if one.server.spec.service not in services]
 
 
 def connectivity(running: Sequence[Workload]) -> list[Condition]:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.policy import Policy, ServerPolicy
+from pytest_meshcheck.model.policy import Policy, ServerPolicy, about_service
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.probe.protocol.messages import PolledValue
@@ -41,6 +41,7 @@ from pytest_meshcheck.testbed.convergence.conditions import (
     present,
     reachability,
     unmet,
+    without,
 )
 from pytest_meshcheck.testbed.workloads import Stage
 
@@ -129,13 +130,14 @@ class PolicyLifecycle:
     async def introduce(self, newcomer: Workload) -> None:
         """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``).
 
-        That may be the subject of a check: a port that bypasses the data plane, for example.
+        That may be the subject of a check: a port that bypasses the data plane, for example. Services with a policy are
+        left out: while another check has it in use, it may let no request through.
         """
         if not self.adapter.documented.needs_polling:
             return
         await self.flush()
-        others = [*self.stage.running, *self._newcomers]
-        conditions = admitted(_of_servers(self._in_use()), reachability(newcomer, others))
+        others, in_use = [*self.stage.running, *self._newcomers], self._in_use()
+        conditions = without(about_service(in_use), admitted(_of_servers(in_use), reachability(newcomer, others)))
         self._newcomers.append(newcomer)  # of two that start together, the later one is introduced to the other
         try:
             left = await unmet(conditions, self.adapter.documented.policies_act_within, self.scale)
