@@ -159,6 +159,16 @@ async def test_early(mesh, server):
         expect(await deployed.service.first_exchange()).answered()
 '''
 
+BESIDE = '''
+@check(MUST, "demo.rule")
+async def test_beside(mesh, client, server):
+    """Somebody starts while nobody is served by another server."""
+    async with mesh.policy(Timeout(server, 5)):
+        expect(await client.get(server)).answered(504)
+        newcomer = await mesh.workload("client_in_green")
+        expect(await newcomer.get(client)).answered()
+'''
+
 
 def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3, *, cuts: bool = False) -> str:
     """A mesh that acts so many seconds after it was told to."""
@@ -223,3 +233,9 @@ def test_what_was_taken_back_is_in_the_way_of_no_newcomer(suite: Suite, newcomer
     suite.write(IN_THE_WAY, newcomer, conftest=late(within=5.0, delete=1.5, cuts=True))
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/way": "conforms", f"demo/{name}": "conforms"}
+
+
+def test_a_policy_in_use_is_in_the_way_of_no_newcomer(suite: Suite) -> None:
+    suite.write(BESIDE, conftest=late(within=1.0, cuts=True))
+    assert suite.run(mesh="late").code == 0
+    assert suite.verdicts() == {"demo/beside": "conforms"}
