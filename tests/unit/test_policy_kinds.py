@@ -11,6 +11,7 @@ from pytest_meshcheck.model.policy import (
     Mode,
     MutualTls,
     Namespace,
+    NetworkPolicy,
     Policy,
     RequestsPerConnection,
     Retry,
@@ -149,3 +150,20 @@ def test_the_narrowest_policy_decides_who_is_admitted(policies: list[MutualTls],
 def test_a_kind_of_policy_that_admits_nobody_is_enough() -> None:
     policies = [Authorization(Namespace("blue")), MutualTls(SERVER, Mode.PERMISSIVE)]
     assert admits_outsiders(policies, SERVER, "http") is False
+
+
+@pytest.mark.parametrize(
+    ("caller", "port", "admitted"),
+    [
+        (WorkloadSpec("blue", "client"), "http", True),
+        (WorkloadSpec("blue", "client"), "grpc", False),
+        (WorkloadSpec("green", "client"), "http", False),
+        (WorkloadSpec("blue", "second-client"), "http", False),
+    ],
+    ids=["listed", "another port", "a twin", "a neighbour"],
+)
+def test_a_network_policy_admits_whom_and_what_it_lists(caller: WorkloadSpec, port: str, admitted: bool) -> None:
+    policy = NetworkPolicy(SERVER, (WorkloadSpec("blue", "client"),), ("http",))
+    assert policy.admits(caller, port) == admitted
+    assert not policy.admits_outsiders(port)
+    assert MutualTls(SERVER, Mode.STRICT).admits(caller, port)
