@@ -60,11 +60,11 @@ def unjudged(report: Report) -> list[Result]:
         result
         for result in report.results
         if result.verdict is Verdict.INCONCLUSIVE
-        or (result.verdict is Verdict.NOT_RUN and _is_asked_for(report, result))
+        or (result.verdict is Verdict.NOT_RUN and is_asked_for(report, result))
     ]
 
 
-def _is_asked_for(report: Report, result: Result) -> bool:
+def is_asked_for(report: Report, result: Result) -> bool:
     """Whether level and lane of the run include a check."""
     return RANK[result.level] >= RANK[report.level] and (result.slow is not True or report.slow is True)
 

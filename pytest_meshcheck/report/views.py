@@ -1,7 +1,7 @@
 """Values computed from a report: counts, score, contradictions, and the headline."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +17,7 @@ from pytest_meshcheck.report.model import (
     Report,
     Summary,
 )
-from pytest_meshcheck.report.unjudged import breakdown, causes, unjudged
+from pytest_meshcheck.report.unjudged import breakdown, causes, is_asked_for, unjudged
 
 NOTABLE = 0.5
 """The shortest stall in seconds that reports mention."""
@@ -183,16 +183,41 @@ def summarised(report: Report) -> Report:
     return msgspec.structs.replace(report, summary=summary)
 
 
+@dataclass(frozen=True)
+class Apart:
+    """A count outside the score.
+
+    Attributes:
+        number: How many checks.
+        words: What they are.
+        verdict: Their verdict.
+    """
+
+    number: int
+    words: str
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.words}"
+
+
+def apart(report: Report) -> list[Apart]:
+    """The counts outside the score by verdict; what the run did not ask for is counted for itself."""
+    asked = [result for result in report.results if is_asked_for(report, result)]
+    found, others = counts(asked), len(report.results) - len(asked)
+    rows = (
+        Apart(found[Verdict.UNSUPPORTED], "unsupported", Verdict.UNSUPPORTED),
+        Apart(found[Verdict.INCONCLUSIVE], "inconclusive", Verdict.INCONCLUSIVE),
+        Apart(found[Verdict.FIXED], "fixed, still listed", Verdict.FIXED),
+        Apart(found[Verdict.NOT_RUN], "not run", Verdict.NOT_RUN),
+        Apart(others, "not asked for", Verdict.NOT_RUN),
+    )
+    return [row for row in rows if row.number]
+
+
 def beside(report: Report) -> list[str]:
-    """The counts outside the score, e.g. ``3 unsupported``."""
-    found = counts(report.results)
-    apart = (Verdict.UNSUPPORTED, Verdict.INCONCLUSIVE, Verdict.FIXED, Verdict.NOT_RUN)
-    words: Mapping[Verdict, str] = {
-        Verdict.FIXED: "fixed, still listed in the expectations",
-        Verdict.NOT_RUN: "not run",
-    }
-    parts = [f"{found[verdict]} {words.get(verdict, verdict)}" for verdict in apart if found[verdict]]
-    facts = len(recorded(report.results))
+    """The counts outside the score, e.g. ``3 unsupported``, and the facts that were recorded."""
+    parts, facts = list(map(str, apart(report))), len(recorded(report.results))
     return [*parts, f"{plural(facts, 'fact')} recorded (MAY)"] if facts else parts
 
 

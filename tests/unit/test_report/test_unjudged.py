@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
@@ -185,3 +186,10 @@ def test_the_longest_standstill_of_each_kind_of_process_is_said(make_report: Mak
     lines_of_it = rendered(stood)[reader].splitlines()
     for kind, seconds in (("pytest", "2.4"), ("sidecars", "7.3")):
         assert any(kind in line and seconds in line for line in lines_of_it), kind
+
+
+def test_what_a_run_did_not_ask_for_is_counted_for_itself(make_report: MakeReport, make_result: MakeResult) -> None:
+    slow = msgspec.structs.replace(make_result("a/slow", Verdict.NOT_RUN, "r"), slow=True)
+    report = make_report(make_result("a/left", Verdict.NOT_RUN, "r"), slow)
+    assert views.beside(report) == ["1 not run", "1 not asked for"]
+    assert [result.id for result in unjudged.unjudged(report)] == ["a/left"]
