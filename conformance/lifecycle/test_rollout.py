@@ -21,6 +21,8 @@ RATE = 40
 """Requests per second."""
 MEETING = 8
 """Requests at each endpoint before one of them terminates, and at the remaining one afterwards."""
+CHOSEN_WITHIN = 20.0
+"""Seconds until a balancer has chosen an endpoint: one that prefers the fastest may stay with another one for a while."""
 POOL = WorkloadSpec("blue", "rolled", calls=False, grace=30.0)
 CALLER = WorkloadSpec("blue", "signing-off", grace=60.0)
 BEYOND_DRAINS = 12 * RATE
@@ -39,7 +41,7 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
         async with client.load(staying, RATE, port) as load:
             load.servers.append(leaving)
             for endpoint in pool.endpoints:
-                await more_arrive(endpoint, load, number=MEETING, within=2 * mesh.tolerance)
+                await more_arrive(endpoint, load, number=MEETING, within=CHOSEN_WITHIN * mesh.scale)
             control(len(await leaving.attempts_of(load)), "requests at the endpoint before it terminates").at_least(1)
             await until_joined.enter_async_context(mesh.termination(leaving))
             await more_arrive(staying, load, number=MEETING, within=2 * mesh.tolerance)
