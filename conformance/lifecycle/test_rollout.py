@@ -22,7 +22,7 @@ RATE = 40
 MEETING = 8
 """Requests at each endpoint before one of them terminates, and at the remaining one afterwards."""
 CHOSEN_WITHIN = 20.0
-"""Seconds until a balancer has chosen an endpoint: one that prefers the fastest may stay with another one for a while."""
+"""Seconds until a balancer has chosen an endpoint: one that prefers the fastest may stay with another for a while."""
 POOL = WorkloadSpec("blue", "rolled", calls=False, grace=30.0)
 CALLER = WorkloadSpec("blue", "signing-off", grace=60.0)
 BEYOND_DRAINS = 12 * RATE
