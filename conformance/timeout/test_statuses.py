@@ -19,10 +19,11 @@ from pytest_meshcheck.suite import (
     needs,
 )
 
-OUTAGE = 0.3
-"""Seconds for which the application does not listen: more than default retries take."""
 LIMIT = 0.05
 """Seconds that a request may take."""
+
+BACK_WITHIN = 10.0
+"""Seconds until a data plane has connected to the application again, which it may try ever more seldom."""
 
 CALLERS = {
     # id: (port, protocol if not the port's own)
@@ -52,10 +53,10 @@ ONLY_ENDPOINT = WorkloadSpec("blue", "only-endpoint", grace=10.0)
 async def refused(mesh: MeshUnderTest, client: Workload, server: Workload, caller: str) -> Exchange:
     """A request while the application does not listen."""
     port, how = CALLERS[caller]
-    await server.closes(port, OUTAGE)
-    exchange = await client.get(server, port, **how)
+    async with server.closed(port):
+        exchange = await client.get(server, port, **how)
     again, _ = await converge(
-        lambda: client.get(server, port, **how), lambda seen: seen.served, OUTAGE + mesh.tolerance, every=0.1
+        lambda: client.get(server, port, **how), lambda seen: seen.served, mesh.tolerance, every=0.1
     )
     control(again, "when it listens again").answered()
     control(await server.attempts(exchange)).never_arrived()

@@ -24,6 +24,9 @@ R = TypeVar("R", bound=msgspec.Struct)
 PATIENCE = 10.0
 """Seconds, before the timeout scale, after which a workload gives a request up."""
 
+LONG = 10.0
+"""The time for which a port is closed that is opened again by hand, as a multiple of the patience with a request."""
+
 LATE = 0.3
 """The maximum delay of a request behind the schedule of a load, as a fraction of the patience with a request."""
 
@@ -214,6 +217,15 @@ class Workload:
         """Close a port for this number of seconds: its connections are closed, new ones refused."""
         await self.before_call(None, self, port)
         await self.ask(m.CloseListener(port=port, seconds=seconds), m.Done)
+
+    @asynccontextmanager
+    async def closed(self, port: str) -> AsyncIterator[None]:
+        """Keep a port closed while the block runs."""
+        await self.closes(port, LONG * self.patience)
+        try:
+            yield
+        finally:
+            await self.closes(port, 0.0)
 
     async def attempts(self, exchange: m.Exchange | str) -> tuple[m.Attempt, ...]:
         """The attempts of an exchange or a request id that reached this application.
