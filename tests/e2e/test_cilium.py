@@ -13,7 +13,7 @@ from pytest_meshcheck.meshes.cilium.render import routes
 from pytest_meshcheck.meshes.cilium.variants import MUTUAL_AUTHENTICATION
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.registry import MeshRequest
-from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.policy import Failure, Policy, Retry, Timeout
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
@@ -135,6 +135,6 @@ async def test_a_mesh_can_enrol_whole_namespaces(platform: Kubernetes, api: Api)
     assert namespace is not None
     assert namespace["metadata"]["labels"]["mesh.example/enrolled"] == "true"
     outsider = dataclasses.replace(spec, name="outsider", enrolment=Enrolment.UNENROLLED)
-    with pytest.raises(Inconclusive, match="the mesh enrols whole namespaces"):
+    with pytest.raises(Unsupported, match="the mesh enrols whole namespaces"):
         await platform.start(outsider, Metadata())
     await platform.stop(workload.spec)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import PATIENCE, Workload, first_request
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
@@ -140,7 +140,7 @@ class Deployments:
             self._labels[name] = dict(labels)
             self._namespaces[name] = asyncio.create_task(self._apply(manifest))
         if self._labels[name] != labels:
-            raise Inconclusive(f"the mesh enrols whole namespaces, but {name} has both enrolled workloads and others")
+            raise Unsupported(f"the mesh enrols whole namespaces, but {name} has both enrolled workloads and others")
         await asyncio.shield(self._namespaces[name])
 
     async def _enter(self, spec: WorkloadSpec, service_address: str, generation: int) -> Workload:
