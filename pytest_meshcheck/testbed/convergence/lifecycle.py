@@ -140,7 +140,7 @@ class PolicyLifecycle:
         conditions = without(about_service(in_use), admitted(_of_servers(in_use), reachability(newcomer, others)))
         self._newcomers.append(newcomer)  # of two that start together, the later one is introduced to the other
         try:
-            left = await unmet(conditions, self.adapter.documented.policies_act_within, self.scale)
+            left = await unmet(conditions, self._known_within, self.scale)
         finally:
             self._newcomers.remove(newcomer)
         if left:
@@ -188,6 +188,12 @@ class PolicyLifecycle:
             _refuse(await self._unmet(self._unconfirmed_except(())))
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
+
+    @property
+    def _known_within(self) -> float:
+        """Seconds until every data plane knows a newcomer, also one that looks for the control plane meanwhile."""
+        documented = self.adapter.documented
+        return max(documented.policies_act_within, documented.outage.reconnects_within)
 
     def _in_use(self) -> list[Policy]:
         """The applied policies, except for those that checks have deleted."""
