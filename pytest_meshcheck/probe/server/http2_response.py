@@ -83,7 +83,7 @@ async def respond(wire: Wire, stream: Stream) -> None:
     answer, entry = stream.answer, stream.entry
     bidi = stream.is_grpc and (entry.attempt().path.endswith(grpc.BIDI))
     try:
-        if not bidi or answer.trailers_only:
+        if not bidi:
             await stream.request(answer.after)
         await asyncio.sleep(answer.delay)
         await BEHAVIOURS[answer.behaviour](wire, stream)
