@@ -14,6 +14,7 @@ import pytest_asyncio
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.process.hot_restart import SCALE
+from pytest_meshcheck.meshes.envoy.process.sidecar import Sidecar
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
@@ -535,3 +536,13 @@ async def test_a_diagnosis_holds_no_key(rig: Rig, tmp_path: Path) -> None:
     assert set(files) == {f"blue.server.{name}" for name in ("config.json", "stats.txt", "certificates.json")}
     assert "inbound.http" in files["blue.server.config.json"]
     assert not any("PRIVATE KEY" in text for text in files.values())
+
+
+@pytest.mark.asyncio
+async def test_nobody_waits_for_a_sidecar_that_is_dismissed(tmp_path: Path) -> None:
+    sidecar = Sidecar("blue/brief", tmp_path / "brief", tmp_path / "admin")
+    waiting = asyncio.create_task(sidecar.settled(60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    sidecar.dismiss()
+    await asyncio.wait_for(waiting, 30)

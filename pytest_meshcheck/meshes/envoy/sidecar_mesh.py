@@ -193,6 +193,7 @@ class SidecarMesh(Mesh):
     async def _remove(self, plane: DataPlane) -> None:
         del self._planes[str(plane.member)]
         plane.certificate.end()
+        plane.sidecar.dismiss()
         await self._launcher.stop(plane.sidecar)
         shutil.rmtree(plane.sidecar.directory)
         if plane.sidecar.generation is not None:

@@ -33,6 +33,7 @@ class Sidecar:
         self._end: asyncio.Task[int] | None = None
         self._subscriber = Subscriber()
         self._admin = AdminSocket(admin)
+        self._is_dismissed = False
 
     @property
     def child(self) -> Child | None:
@@ -102,6 +103,11 @@ class Sidecar:
         """Close the administration connection; the platform stops the process."""
         self._admin.close()
 
+    def dismiss(self) -> None:
+        """Let nobody wait for it any more: its process ends for good."""
+        self._is_dismissed = True
+        self._subscriber.progress.set()
+
     def forget_stream(self) -> None:
         """Drop the stream of a killed process, which ends later, and would be taken for its successor's."""
         self._subscriber.streams.pop(self.node, None)
@@ -111,6 +117,8 @@ class Sidecar:
         return self._subscriber.streams.get(self.node)
 
     def _has_settled(self) -> bool:
+        if self._is_dismissed:
+            return True
         if self._child is None:
             return False
         self._child.check()
