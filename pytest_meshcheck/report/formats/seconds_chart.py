@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -11,7 +11,9 @@ from pytest_meshcheck.checks.verdict import Result
 from pytest_meshcheck.report.formats import svg
 from pytest_meshcheck.report.formats.words import duration
 
-ROW = 40
+DOTS, NEXT = 12, 28
+"""Pixels from the label of a row down to its dots, and to the next row."""
+
 FLOOR = 0.001
 """The left end of the logarithmic axis, in seconds; quicker ones are drawn here."""
 
@@ -34,18 +36,20 @@ def draw(found: Mapping[str, Sequence[float]], description: str) -> Markup:
     every = [max(seconds, FLOOR) for several in found.values() for seconds in several]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)) - 1e-9)
     span = max(high - low, 1)
-    foot = ROW * len(found)
     marks = [(100 * number / span, duration(10.0 ** (low + number))) for number in range(span + 1)]
-    parts = [*svg.axis(marks, foot, 0)]
-    for row, (kinds, several) in enumerate(found.items()):
-        parts += _row(kinds, several, row * ROW, low, span)
-    return svg.picture(description, foot + 22, parts)
+    parts, foot = list[Markup](), 0.0
+    for kinds, several in found.items():
+        row, foot = _row(kinds, several, foot, low, span)
+        parts += row
+    return svg.picture(description, foot + 22, [*svg.axis(marks, foot, 0), *parts])
 
 
-def _row(kinds: str, several: Sequence[float], top: float, low: int, span: int) -> Iterator[Markup]:
+def _row(kinds: str, several: Sequence[float], top: float, low: int, span: int) -> tuple[list[Markup], float]:
+    """A row of the chart, and the top of the next one."""
     middle, most = duration(statistics.median(several)), duration(max(several))
     figures = f"median {middle}, max {most}" if len(several) > 1 else most
-    yield svg.text(f"{kinds} ({len(several)}): {figures}", 0, top + svg.TEXT)
+    parts, baseline = svg.label(f"{kinds} ({len(several)}): {figures}", top)
     for seconds in several:
         x = 100 * (math.log10(max(seconds, FLOOR)) - low) / span
-        yield svg.dot(x, top + svg.TEXT + 12, "effect", f"{kinds}: {duration(seconds)}")
+        parts.append(svg.dot(x, baseline + DOTS, "effect", f"{kinds}: {duration(seconds)}"))
+    return parts, baseline + NEXT

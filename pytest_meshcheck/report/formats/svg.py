@@ -4,12 +4,22 @@ Horizontal positions are therefore percentages, and vertical ones pixels; colour
 """
 
 import math
+import re
+import textwrap
 from collections.abc import Iterable
 
 from markupsafe import Markup
 
 TEXT = 12
 """Pixels from the top of a line of text to its baseline."""
+
+LINE = 15
+"""Pixels from one line of a label to the next."""
+
+WIDTH = 52
+"""Characters of a line of a label, for which a card has room on a phone of 390 pixels."""
+
+NO_BREAK = "\u00a0"
 
 
 def element(tag: str, *inside: str, **attributes: object) -> Markup:
@@ -29,6 +39,16 @@ def picture(description: str, height: float, parts: Iterable[str]) -> Markup:
 def text(words: str, x: float, y: float, **attributes: object) -> Markup:
     """Text whose baseline begins at this point."""
     return element("text", words, x=f"{x:.2f}%", y=f"{y:g}", **attributes)
+
+
+def label(words: str, top: float) -> tuple[list[Markup], float]:
+    """A label at the left edge, in lines that fit on a phone as SVG wraps no text, and the baseline of the last one.
+
+    Lines end after commas and colons, so that a figure stays with its unit.
+    """
+    lines = textwrap.wrap(re.sub("(?<![,:]) ", NO_BREAK, words), WIDTH)
+    drawn = [text(line.replace(NO_BREAK, " "), 0, top + TEXT + LINE * number) for number, line in enumerate(lines)]
+    return drawn, top + TEXT + LINE * (len(lines) - 1)
 
 
 def bar(begin: float, end: float, y: float, height: float, kind: str, *, title: str = "") -> Markup:

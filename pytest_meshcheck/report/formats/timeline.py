@@ -1,7 +1,5 @@
 """The time line of a request: its client above, each attempt at a server below."""
 
-from collections.abc import Iterator
-
 from markupsafe import Markup
 
 from pytest_meshcheck.checks.history import TimeLine, TriedAt
@@ -9,8 +7,11 @@ from pytest_meshcheck.probe.protocol.messages import AttemptEnding, Ending
 from pytest_meshcheck.report.formats import svg
 from pytest_meshcheck.report.formats.words import duration
 
-ROW, BAR = 40, 10
-"""Heights in pixels: of a row with its label, and of its bar."""
+BAR = 10
+"""The height of a bar in pixels."""
+
+BELOW, NEXT = 6, 28
+"""Pixels from the label of a row down to its bar, and to the next row."""
 
 SHOWN = 12
 """The maximum number of drawn attempts; further ones are counted."""
@@ -31,14 +32,17 @@ def draw(seen: TimeLine) -> Markup:
     attempts = (seen.attempts or ())[:SHOWN]
     ends = [_end(one, seen) for one in attempts]
     last = max(seen.seconds, *ends, 0.001)
-    foot = ROW * (1 + len(attempts)) + 8
+    rows, foot = _client(seen, last)
+    for one in attempts:
+        row, foot = _attempt(one, seen, foot, last)
+        rows += row
+    foot += 8
     marks = [(100 * tick / last, duration(tick)) for tick in svg.ticks(last)]
     left = _note(seen)
     height = foot + 22 + (18 if left else 0)
     parts = [
         *svg.axis(marks, foot, svg.TEXT + 6),
-        *_client(seen, last),
-        *(part for row, one in enumerate(attempts, 1) for part in _attempt(one, seen, row * ROW, last)),
+        *rows,
         svg.line(100 * seen.seconds / last, svg.TEXT + 6, 100 * seen.seconds / last, foot, "until"),
         *([svg.text(left, 0, foot + 36, class_="soft")] if left else []),
     ]
@@ -54,9 +58,11 @@ def _note(seen: TimeLine) -> str:
     return f"and {more} more attempts" if more > 0 else ""
 
 
-def _client(seen: TimeLine, last: float) -> Iterator[Markup]:
-    yield svg.text(_client_label(seen), 0, svg.TEXT)
-    yield svg.bar(0, 100 * seen.seconds / last, svg.TEXT + 6, BAR, f"bar client {_client_kind(seen)}")
+def _client(seen: TimeLine, last: float) -> tuple[list[Markup], float]:
+    """The label and the bar of the client, and the top of the next row."""
+    label, baseline = svg.label(_client_label(seen), 0)
+    kind = f"bar client {_client_kind(seen)}"
+    return [*label, svg.bar(0, 100 * seen.seconds / last, baseline + BELOW, BAR, kind)], baseline + NEXT
 
 
 def _client_kind(seen: TimeLine) -> str:
@@ -71,17 +77,17 @@ def _client_label(seen: TimeLine) -> str:
     return f"{seen.client}: {seen.ending}{status} after {duration(seen.seconds)}"
 
 
-def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> Iterator[Markup]:
-    """The label and the bar of an attempt; its part after the client's end is drawn as late."""
-    end = _end(one, seen)
-    label, y = _label(one, seen), top + svg.TEXT + 6
+def _attempt(one: TriedAt, seen: TimeLine, top: float, last: float) -> tuple[list[Markup], float]:
+    """The label and the bar of an attempt, as late after the client's end, and the top of the next row."""
+    end, label = _end(one, seen), _label(one, seen)
+    parts, baseline = svg.label(label, top)
+    y = baseline + BELOW
     begin, until, past = (100 * min(max(moment, 0), last) / last for moment in (one.arrived, seen.seconds, end))
-    yield svg.text(label, 0, top + svg.TEXT)
-    yield svg.bar(begin, max(min(past, until), begin), y, BAR, f"bar {one.ending}", title=label)
+    parts.append(svg.bar(begin, max(min(past, until), begin), y, BAR, f"bar {one.ending}", title=label))
     if past > until and end - seen.seconds > 0.001:
-        yield svg.bar(
-            max(until, begin), past, y, BAR, f"bar late {one.ending}", title=f"{label}, after the client's end"
-        )
+        title = f"{label}, after the client's end"
+        parts.append(svg.bar(max(until, begin), past, y, BAR, f"bar late {one.ending}", title=title))
+    return parts, baseline + NEXT
 
 
 def _end(one: TriedAt, seen: TimeLine) -> float:

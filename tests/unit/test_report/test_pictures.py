@@ -162,6 +162,38 @@ def test_ticks_are_few_and_inside(last: float) -> None:
     assert len(found) <= 6
 
 
+def written(picture: str) -> list[tuple[float, str]]:
+    """The lines of labels at the left edge, with their baselines."""
+    found = [one for one in parsed(picture).iter("text") if one.get("x") == "0.00%" and one.get("class") is None]
+    return [(float(one.get("y", "")), one.text or "") for one in found]
+
+
+def test_a_label_is_as_wide_as_a_phone_and_above_its_dots() -> None:
+    kinds = "MutualTls, NetworkPolicy, RequestsPerConnection, Retry, Timeout"
+    picture = seconds_chart.draw({kinds: [0.01, 0.1], "Retry": [0.01]}, "From policy to effect")
+    lines = written(picture)
+    assert " ".join(line for _, line in lines) == f"{kinds} (2): median 55 ms, max 100 ms Retry (1): 10 ms"
+    assert max(len(line) for _, line in lines) <= svg.WIDTH
+    assert all(line.endswith((",", ":", " ms")) for _, line in lines), "a figure stays with its unit"
+    heights = [*(y for y, _ in lines), *(float(one.get("cy", "")) for one in parsed(picture).iter("circle"))]
+    first, second, retry, *dots = heights
+    assert first < second < dots[0] == dots[1] < retry < dots[2]
+
+
+def test_the_label_of_an_attempt_is_as_wide_as_a_phone_and_above_its_bar() -> None:
+    picture = timeline.draw(request(CUT, msgspec.structs.replace(SLOW, server="green/server-with-a-long-name")))
+    lines = written(picture)
+    assert max(len(line) for _, line in lines) <= svg.WIDTH
+    assert lines[-1][0] < max(float(one.get("y", "")) for one in parsed(picture).iter("rect"))
+
+
+def test_a_check_that_did_not_run_took_no_time(
+    make_report: Callable[..., Any], make_result: Callable[..., Result]
+) -> None:
+    page = html.render(make_report(make_result("a/b", Verdict.NOT_RUN, "r", seconds=0.0)))
+    assert '<td class="number soft"></td>' in page
+
+
 def test_text_in_pictures_is_escaped(hostile: str) -> None:
     assert "<script" not in timeline.draw(request(client=hostile))
     marks = (Mark(1.0, MarkKind.RESTART, hostile),)
