@@ -15,6 +15,7 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.local.machine import refuse_unfit
 from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
+from pytest_meshcheck.report.model import Report
 from pytest_meshcheck.run.hooks import Run
 from pytest_meshcheck.run.own_tests import OwnTests
 from pytest_meshcheck.run.score import RunResults
@@ -48,8 +49,27 @@ def start(config: pytest.Config, settings: Settings) -> None:
         pytest.UsageError: A mesh, the expectations or chart values are invalid; nothing was created yet.
     """
     _need_pytest_asyncio(config)
-    meshes = registry(config)
     upgrade = Upgrade.asked_for(config, settings)
+    adapters = _adapters(config, settings, upgrade)
+    baseline = _baseline(settings)
+    cluster = _cluster(config, settings, adapters)
+    results = None
+    if not hasattr(config, "workerinput"):
+        results = RunResults(settings, adapters, baseline, upgrade)
+        config.pluginmanager.register(results, "meshcheck-results")
+        if cluster is not None:
+            cluster.report_to(results)
+    open_as_many_as_allowed()
+    run = Run(config, settings, adapters, results, upgrade, cluster=cluster)
+    config.pluginmanager.register(run, "meshcheck-run")
+    config.pluginmanager.register(run.judging, "meshcheck-judging")
+    config.pluginmanager.register(OwnTests(settings, adapters), "meshcheck-own-tests")
+    config.pluginmanager.import_plugin("pytest_meshcheck.run.fixtures")
+
+
+def _adapters(config: pytest.Config, settings: Settings, upgrade: Upgrade | None) -> dict[MeshName, Mesh]:
+    """The adapters of the run; UsageError if one of them, or all of them together, cannot be used here."""
+    meshes = registry(config)
     names = (upgrade.before, upgrade.after) if upgrade else tuple(dict.fromkeys(settings.mesh))
     requested = MeshRequest(
         None,
@@ -64,28 +84,23 @@ def start(config: pytest.Config, settings: Settings) -> None:
         adapters = {name: meshes.create(name.name, replace(requested, version=name.version)) for name in names}
         if any(adapter.runs_on is PlatformKind.PROCESSES for adapter in adapters.values()):
             refuse_unfit(hot_restart=upgrade is not None)
-        if settings.mesh_expectations:
-            read_expectations(settings.mesh_expectations)
-        baseline = load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
-    except (RegistryError, MeshUnavailable, ExpectationsError, BaselineUnreadable) as error:
+    except (RegistryError, MeshUnavailable) as error:
         raise pytest.UsageError(str(error)) from error
     _refuse_unknown_charts(settings, requested.values, adapters.values())
     if upgrade:
         upgrade.refuse(adapters)
     _refuse_twins(adapters)
-    cluster = _cluster(config, settings, adapters)
-    results = None
-    if not hasattr(config, "workerinput"):
-        results = RunResults(settings, adapters, baseline, upgrade)
-        config.pluginmanager.register(results, "meshcheck-results")
-        if cluster is not None:
-            cluster.report_to(results)
-    open_as_many_as_allowed()
-    run = Run(config, settings, adapters, results, upgrade, cluster=cluster)
-    config.pluginmanager.register(run, "meshcheck-run")
-    config.pluginmanager.register(run.judging, "meshcheck-judging")
-    config.pluginmanager.register(OwnTests(settings, adapters), "meshcheck-own-tests")
-    config.pluginmanager.import_plugin("pytest_meshcheck.run.fixtures")
+    return adapters
+
+
+def _baseline(settings: Settings) -> Report | None:
+    """The report to compare with, if one is named; UsageError if it, or the expectations, cannot be read."""
+    try:
+        if settings.mesh_expectations:
+            read_expectations(settings.mesh_expectations)
+        return load_baseline(settings.mesh_baseline) if settings.mesh_baseline else None
+    except (ExpectationsError, BaselineUnreadable) as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _need_pytest_asyncio(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pytest_meshcheck.meshes.canary import Canary, UpgradeBy
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
-from pytest_meshcheck.model.observation import LoadOutcome
+from pytest_meshcheck.model.observation import Exchange, LoadOutcome
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.probe.process.pulse import now
@@ -60,19 +60,9 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         await _show_leaf(mesh, outsider, server)
         await skew.survey("before the upgrade")
         begun = time.monotonic()
-        async with _loads(client, server) as of_control_plane, client.stream(server) as stream:
-            with mesh.journal.action("upgrade step", f"control plane to {version}"):
-                await _control_plane(mesh, version, by)
-            await _show_leaf(mesh, outsider, server)
-            await skew.survey("control plane upgraded")
-            await _serve_on(mesh, server, of_control_plane)
-            echo = await stream.echo()
-        async with _loads(client, server) as of_data_planes:
-            with mesh.journal.action("upgrade step", f"data planes to {version}"):
-                await _data_planes(mesh, by, skew)
-            mesh.steps[f"upgrade to {version}"] = seconds = time.monotonic() - begun
-            await _show_leaf(mesh, outsider, server)
-            await _serve_on(mesh, server, of_data_planes)
+        of_control_plane, echo = await _control_plane_under_load(mesh, version, by, skew)
+        of_data_planes, ended = await _data_planes_under_load(mesh, version, by, skew)
+        mesh.steps[f"upgrade to {version}"] = ended - begun
         if mesh.adapter.returns_to_former_version:
             await _back_and_forth(mesh, before, version, skew)
         caller = await _caller(mesh, client, server)
@@ -80,9 +70,9 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         before=before,
         after=mesh.adapter.version,
         by=by,
-        seconds=seconds,
-        control_plane=_results(of_control_plane),
-        data_planes=_results(of_data_planes),
+        seconds=ended - begun,
+        control_plane=of_control_plane,
+        data_planes=of_data_planes,
         intrusion=intrusion.result if intrusion else None,
         stream=echo,
         begun=since,
@@ -90,6 +80,35 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         journal=[entry for entry in mesh.journal.entries[earlier:] if entry.kind in KEPT],
         decisions=skew.decisions,
     )
+
+
+async def _control_plane_under_load(
+    mesh: MeshUnderTest, version: str, by: UpgradeBy, skew: Skew
+) -> tuple[Mapping[str, LoadOutcome], Exchange]:
+    """Upgrade the control plane; the loads meanwhile, and the echo on a stream that was open all the while."""
+    client, server = await mesh.workload("client"), await mesh.workload("server")
+    async with _loads(client, server) as loads, client.stream(server) as stream:
+        with mesh.journal.action("upgrade step", f"control plane to {version}"):
+            await _control_plane(mesh, version, by)
+        await _show_leaf(mesh, skew.outsider, server)
+        await skew.survey("control plane upgraded")
+        await _serve_on(mesh, server, loads)
+        echo = await stream.echo()
+    return _results(loads), echo
+
+
+async def _data_planes_under_load(
+    mesh: MeshUnderTest, version: str, by: UpgradeBy, skew: Skew
+) -> tuple[Mapping[str, LoadOutcome], float]:
+    """Have the data planes follow; the loads meanwhile, and when the last of them had followed (``time.monotonic``)."""
+    client, server = await mesh.workload("client"), await mesh.workload("server")
+    async with _loads(client, server) as loads:
+        with mesh.journal.action("upgrade step", f"data planes to {version}"):
+            await _data_planes(mesh, by, skew)
+        ended = time.monotonic()
+        await _show_leaf(mesh, skew.outsider, server)
+        await _serve_on(mesh, server, loads)
+    return _results(loads), ended
 
 
 async def _serve_on(mesh: MeshUnderTest, server: Workload, loads: Mapping[str, Load]) -> None:

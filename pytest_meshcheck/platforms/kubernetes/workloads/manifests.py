@@ -167,27 +167,28 @@ def pod(owner: Ownership, spec: WorkloadSpec, first: Request | None = None) -> M
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [
-            {
-                "name": CONTAINER,
-                "image": owner.image,
-                "imagePullPolicy": owner.pull_policy,
-                "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
-                "args": ["--socket", SOCKET, *_first(first), "--drain", f"{spec.grace:g}"],
-                "ports": [
-                    {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"}
-                    for port in spec.ports
-                ],
-                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                    "readOnlyRootFilesystem": True,
-                },
-                "volumeMounts": [{"name": "control", "mountPath": SOCKET_FOLDER}],
-            }
-        ],
+        "containers": [_container(owner, spec, first)],
         "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+    }
+
+
+def _container(owner: Ownership, spec: WorkloadSpec, first: Request | None) -> Manifest:
+    return {
+        "name": CONTAINER,
+        "image": owner.image,
+        "imagePullPolicy": owner.pull_policy,
+        "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
+        "args": ["--socket", SOCKET, *_first(first), "--drain", f"{spec.grace:g}"],
+        "ports": [
+            {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"} for port in spec.ports
+        ],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "control", "mountPath": SOCKET_FOLDER}],
     }
 
 
