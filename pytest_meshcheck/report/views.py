@@ -202,7 +202,7 @@ class Apart:
 
 
 def apart(report: Report) -> list[Apart]:
-    """The counts outside the score by verdict; what the run did not ask for is counted for itself."""
+    """The counts outside the score by verdict; checks that the run did not ask for have a count of their own."""
     asked = [result for result in report.results if is_asked_for(report, result)]
     found, others = counts(asked), len(report.results) - len(asked)
     rows = (

@@ -48,7 +48,7 @@ EVIDENCE_IS_KEPT = pytest.StashKey[bool]()
 
 
 def mesh_of(item: pytest.Item) -> MeshName | None:
-    """The mesh of a test, be it a check or not; None if it uses none, or has its own parameter ``mesh_name``."""
+    """The mesh of a test, whether a check or not; None if it uses none, or has its own parameter ``mesh_name``."""
     mesh = item.callspec.params.get("mesh_name") if hasattr(item, "callspec") else None
     return mesh if isinstance(mesh, MeshName) else None
 
@@ -82,6 +82,6 @@ class WorkerSummary(msgspec.Struct, frozen=True):
 
     collected: list[Collected] = []
     troubles: list[str] = []
-    """What could not be kept, and why."""
+    """Evidence that could not be kept, and why."""
     notes: list[str] = []
-    """What the user should write otherwise from now on."""
+    """Notes for the user, such as about ids that have changed."""

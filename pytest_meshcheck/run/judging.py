@@ -223,7 +223,7 @@ class Judging:
 
 
 def result_of(check_item: CheckItem, verdict: Verdict, seconds: float = 0.0) -> Result:
-    """The result of a check, but for what it is about."""
+    """The result of a check, without its observations."""
     known = None if verdict in (Verdict.CONFORMS, Verdict.NOT_RUN) else check_item.known
     return Result(
         id=check_item.id,
