@@ -88,7 +88,7 @@ def only_claimed(mesh: MeshUnderTest, kind: Kind) -> None:
     """Raise Unsupported where the mesh does not claim what a kind of policy needs."""
     for claim in map(mesh.adapter.claim, kind.uses):
         if not claim.supported:
-            raise Unsupported(f"{claim.note} ({claim.source})")
+            raise Unsupported(claim.why)
 
 
 async def step_by_step(mesh: MeshUnderTest, server: Workload, kind: Kind, watches: Sequence[PolicyWatch]) -> None:
@@ -133,7 +133,7 @@ async def test_policy_change_loses_nothing(
     """While a policy is created, changed, changed back and deleted, no request is lost, and no change goes back.
 
     Every request of a member over HTTP or gRPC is served exactly once, also those that are under way at a change. Once
-    a request has met the policy of after a change, none that begins later meets that of before. Members see a policy
+    a request has met the new policy, none that begins later meets the old one. Members see a policy
     by a mark in answers, callers outside the mesh by whether they are served. The length of each flap is recorded.
     """
     only_claimed(mesh, kind)

@@ -5,43 +5,22 @@ import pytest
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
-    LoadOutcome,
     MeshUnderTest,
     Mode,
     MutualTls,
     Namespace,
-    Port,
-    Protocol,
     Workload,
-    WorkloadSpec,
     check,
     control,
-    converge,
     expect,
     slow,
 )
 
+from .starts import called_from_its_start
+
 STARTS = (2, pytest.param(30, marks=slow))
-RATE = 200
-"""Requests per second from the moment when the workload has an address."""
 PATIENCE = 10.0
 """Seconds until one of them has reached a permissive workload that serves."""
-LEAST = 5
-"""Requests that have to be sent meanwhile."""
-LATE = WorkloadSpec("blue", "late", ports=(Port("http", Protocol.HTTP1),), calls=False)
-
-
-async def called_from_its_start(
-    mesh: MeshUnderTest, outsider: Workload, client: Workload, *, within: float = 0.0
-) -> LoadOutcome:
-    """Start a workload, and have an outsider call it in plaintext all the while, until an enrolled client is served.
-
-    Then for ``within`` more seconds, or until a request of the outsider has reached the application.
-    """
-    async with mesh.deploy_called(LATE, outsider, RATE) as (late, load):
-        control(await client.get(late), "an enrolled client").answered()
-        await converge(lambda: late.attempts_of(load), bool, within)
-    return control(load.result, "plaintext to a workload that starts").sent_at_least(LEAST)
 
 
 @pytest.mark.parametrize("starts", STARTS)

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -12,21 +12,19 @@ from pytest_meshcheck.suite import (
     Capability,
     Enrolment,
     Exchange,
-    LoadOutcome,
     MeshUnderTest,
     NetworkPolicy,
     Placement,
-    Port,
-    Protocol,
     Via,
     Workload,
     WorkloadSpec,
     check,
     control,
-    converge,
     expect,
     slow,
 )
+
+from ..mtls.starts import LATE, called_from_its_start
 
 UNLISTED = {
     # port that the policy lists: one that it does not
@@ -39,14 +37,11 @@ PATIENCE = 4.0
 
 TWIN = WorkloadSpec("grey", "client", Enrolment.UNENROLLED)
 """Outside of the namespaces of the callers, with the labels of one of them."""
-NEWCOMER = WorkloadSpec("blue", "newcomer", ports=(Port("http", Protocol.HTTP1),), calls=False)
 STARTS = (2, pytest.param(30, marks=slow))
 RATE = 100
-"""Requests per second from the moment when the workload has an address."""
+"""Requests per second to a workload that starts: a refused one is under way for as long as its client is patient."""
 REACHED_WITHIN = 10.0
 """Seconds until one of them has reached a workload that nothing protects."""
-LEAST = 5
-"""Requests that have to be sent meanwhile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,19 +153,6 @@ async def test_same_decision_on_every_path(
         expect(exchange, str(call)).answered()
 
 
-async def called_from_its_start(
-    mesh: MeshUnderTest, outsider: Workload, client: Workload, *, within: float = 0.0
-) -> LoadOutcome:
-    """Start a workload that an outsider calls all the while, until ``client`` is served.
-
-    Then for ``within`` more seconds, or until a request of the outsider has reached the application.
-    """
-    async with mesh.deploy_called(NEWCOMER, outsider, RATE) as (newcomer, load):
-        control(await client.get(newcomer), "the listed caller").answered()
-        await converge(lambda: newcomer.attempts_of(load), bool, within)
-    return control(load.result, "requests to a workload that starts").sent_at_least(LEAST)
-
-
 @pytest.mark.parametrize("starts", STARTS)
 @check(MUST, "network.first-packet", proves={Capability.NETWORK_POLICY})
 async def test_holds_from_the_first_packet(
@@ -181,9 +163,9 @@ async def test_holds_from_the_first_packet(
     Somebody who is not listed calls it from the moment when it has an address until the listed caller is served: not
     one of these requests gets through. Without the policy some do.
     """
-    outcome = await called_from_its_start(mesh, outsider, client, within=REACHED_WITHIN * mesh.scale)
+    outcome = await called_from_its_start(mesh, outsider, client, within=REACHED_WITHIN * mesh.scale, rate=RATE)
     control(outcome.reached, "requests that reach a workload that nothing protects").at_least(1)
-    async with mesh.policy(NetworkPolicy(mesh.stage.placed(NEWCOMER), (client,), ("http",))):
+    async with mesh.policy(NetworkPolicy(replace(LATE, namespace=client.namespace), (client,), ("http",))):
         for start in range(starts):
-            outcome = await called_from_its_start(mesh, outsider, client)
+            outcome = await called_from_its_start(mesh, outsider, client, rate=RATE)
             expect(outcome, f"start {start + 1}").refused()

@@ -48,7 +48,7 @@ class Flap:
 
     Attributes:
         request: The number of the first of them, from 0.
-        seconds: From the begin of the first to the end of the last of them.
+        seconds: From the start of the first to the end of the last.
     """
 
     request: int
@@ -71,7 +71,7 @@ def unmet(steps: Sequence[Step], met: Iterable[Met]) -> tuple[PolledValue, ...]:
 
 
 def flaps(steps: Sequence[Step], met: Sequence[Met]) -> tuple[Flap, ...]:
-    """How often the policies went back to those of an earlier step, and for how long callers met those.
+    """Each return to the policies of an earlier step, with its length.
 
     Args:
         steps: In the order of the changes; the first is that before all changes.

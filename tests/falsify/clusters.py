@@ -28,7 +28,7 @@ OF_A_DATA_PLANE = (
     "network/unreadable-between-nodes-while-data-plane-restarts",
     "network/unreadable-between-nodes-with-routing",
 )
-"""Checks that need one that routes, or that can be killed."""
+"""Checks that need a data plane that routes, or that can be killed."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
         mesh="none",
     ),
     "policies-without-enforcement": WrongCluster(
-        "Network policies are stored, and nobody enforces them.",
+        "Network policies are stored but not enforced.",
         NETWORK_POLICIES,
         values={"policyEnforcementMode": "never"},
     ),
     "encryption-off": WrongCluster(
-        "The network carries between nodes what pods send, as it is.",
+        "The network does not encrypt traffic between nodes.",
         NODE_ENCRYPTION,
         values={"encryption": {"enabled": False}},
     ),

@@ -55,7 +55,7 @@ def page() -> str:
         lines.append("|---|---|---|")
         for name, defect in family.DEFECTS.items():
             lines.append(f"| `{name}` | {defect.description} | {'control' if defect.mesh else 'data'} plane |")
-    lines += ["", "### clusters", "", "| cluster | what is wrong with it | mesh |", "|---|---|---|"]
+    lines += ["", "### clusters", "", "| cluster | fault | mesh |", "|---|---|---|"]
     lines += [f"| `{name}` | {one.description} | `{one.mesh}` |" for name, one in WRONG_CLUSTERS.items()]
     return "\n".join(lines) + "\n"
 

@@ -86,7 +86,9 @@ SHARED: Claims = {
         False, INSTALL, "the agent of a node is its network and control plane in one"
     ),
     Capability.PROXY_RESTART: Claim(
-        True, f"{UPGRADE}#upgrade-impact", "the agent of a node; what it has loaded into the kernel goes on without it"
+        True,
+        f"{UPGRADE}#upgrade-impact",
+        "the agent of a node; the programs that it has loaded run on without it",
     ),
     Capability.PROXY_REPLACEMENT: Claim(False, ENVOY, "one proxy serves all workloads of a node"),
 }

@@ -66,7 +66,7 @@ DEFINED_BY_OPERATOR = {"ciliumnetworkpolicies.cilium.io", "ciliumclusterwidenetw
 DEFINED_FOR_ROUTES = {"ciliumenvoyconfigs.cilium.io"}
 """The operator makes it only with the Gateway API, an ingress controller or ``envoyConfig`` enabled."""
 DEFINED_WITHIN = 10.0
-"""Seconds until the operator has made the definitions, once it runs; those that it has not made then never come."""
+"""Seconds from the start of the operator until it has created its definitions."""
 
 
 class CiliumMesh(HelmMesh):

@@ -59,7 +59,7 @@ class CiliumZtunnelMesh(CiliumMesh):
         return Metadata({ENROLLED: "true"})
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """No resources: ztunnel is always permissive, and cannot be configured otherwise.
+        """Network policies alone: ztunnel is always permissive, and cannot be configured otherwise.
 
         Raises:
             Unsupported: A policy asks for more.

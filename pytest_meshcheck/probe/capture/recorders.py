@@ -1,6 +1,7 @@
 """The recorders of a probe, by name: relays in the path, and captures of packets."""
 
 import socket
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -46,20 +47,20 @@ class Recorders:
         """Begin to capture packets; ProbeFault where that is not possible."""
         self._refuse_second(command.name)
         capture = self._recording[command.name] = Capture(command.client, command.servers)
-        try:
-            await capture.prove(command.canaries)
-        except BaseException:
-            self.stop(command.name)
-            raise
+        await self._proven(command.name, capture.prove(command.canaries))
 
     async def capture_outward(self, command: m.CaptureOutward) -> None:
         """Begin to capture packets to and from another node; ProbeFault where that is not possible."""
         self._refuse_second(command.name)
         capture = self._recording[command.name] = OutwardCapture(command.peer, command.pods)
+        await self._proven(command.name, capture.prove())
+
+    async def _proven(self, name: str, proof: Awaitable[None]) -> None:
+        """Wait for the proof that a capture works, and stop it if there is none."""
         try:
-            await capture.prove()
+            await proof
         except BaseException:
-            self.stop(command.name)
+            self.stop(name)
             raise
 
     def _refuse_second(self, name: str) -> None:

@@ -132,16 +132,16 @@ DEFECTS = {
     ),
     "flapping": Defect("Every change of a policy has requests refused for a moment.", POLICY_CHANGE[:1], mesh=Flapping),
     "clusters-withdrawn": Defect(
-        "Every change of a policy has routes lead to clusters that are gone for a moment.",
+        "During every policy change routes lead to clusters that do not exist for a moment.",
         POLICY_CHANGE[:1],
         mesh=ClustersWithdrawn,
     ),
     "listeners-anew": Defect(
-        "Every change of a policy replaces listeners, and cuts what is under way once they have drained.",
+        "Every policy change replaces listeners, and cuts requests in flight when the drain period ends.",
         POLICY_CHANGE,
         listeners_anew,
     ),
     "goes-back": Defect(
-        "After every change of a policy that of before acts again for a moment.", POLICY_CHANGE, mesh=GoesBack
+        "After every policy change the old policy takes effect again for a moment.", POLICY_CHANGE, mesh=GoesBack
     ),
 }

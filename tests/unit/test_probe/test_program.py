@@ -121,6 +121,18 @@ async def test_a_closed_listener_refuses_connections(pair: Any, unused: tuple[st
     assert (await pair.send("passing", unused)).ending is m.Ending.CONNECT_REFUSED
 
 
+async def test_a_port_that_is_closed_for_long_is_opened_again_by_hand(pair: Any, unused: tuple[str, int]) -> None:
+    listen = m.Listen(port="returning", address=unused, protocol=m.Protocol.HTTP1)
+    assert await pair.server.call(m.Serve("server-1", (listen,))) == m.Done()
+    assert await pair.server.call(m.CloseListener("returning", 600.0)) == m.Done()
+    assert (await pair.send("closed", unused)).ending is m.Ending.CONNECT_REFUSED
+    assert await pair.server.call(m.CloseListener("returning", 0.0)) == m.Done()
+    async with asyncio.timeout(30):
+        while (await pair.send("open", unused)).ending is not m.Ending.ANSWERED:
+            pass  # it is opened as soon as the probe comes to it
+    assert await pair.server.call(m.CloseListener("returning")) == m.Done()
+
+
 @pytest.mark.parametrize(
     "command",
     [

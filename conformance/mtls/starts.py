@@ -1,0 +1,31 @@
+"""Workloads that an outsider calls while they start."""
+
+from pytest_meshcheck.suite import (
+    LoadOutcome,
+    MeshUnderTest,
+    Port,
+    Protocol,
+    Workload,
+    WorkloadSpec,
+    control,
+    converge,
+)
+
+RATE = 200
+"""Requests per second from the moment when the workload has an address."""
+LEAST = 5
+"""Requests that have to be sent meanwhile."""
+LATE = WorkloadSpec("blue", "late", ports=(Port("http", Protocol.HTTP1),), calls=False)
+
+
+async def called_from_its_start(
+    mesh: MeshUnderTest, outsider: Workload, client: Workload, *, within: float = 0.0, rate: float = RATE
+) -> LoadOutcome:
+    """Start a workload, and have an outsider call it in plaintext all the while, until an admitted client is served.
+
+    Then for ``within`` more seconds, or until a request of the outsider has reached the application.
+    """
+    async with mesh.deploy_called(LATE, outsider, rate) as (late, load):
+        control(await client.get(late), "an admitted client").answered()
+        await converge(lambda: late.attempts_of(load), bool, within)
+    return control(load.result, "plaintext to a workload that starts").sent_at_least(LEAST)
