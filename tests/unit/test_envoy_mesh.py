@@ -314,6 +314,23 @@ async def test_what_fell_due_during_an_outage_is_issued_after_it(rig: Rig) -> No
 
 
 @pytest.mark.asyncio
+async def test_an_outage_begins_once_the_newest_certificates_are_in_use(rig: Rig) -> None:
+    server, outsider = await rig.start(SERVER, OUTSIDER)
+    before = await shown(rig, outsider, server)
+    child = rig.mesh._planes["blue/server"].sidecar.child
+    assert child is not None
+    child.process.send_signal(signal.SIGSTOP)
+    await rig.mesh.rotate(Rotation.LEAF)
+    async with AsyncExitStack() as outage:
+        begins = asyncio.create_task(outage.enter_async_context(rig.mesh.authority_outage()))
+        done, _ = await asyncio.wait({begins}, timeout=0.3)
+        child.process.send_signal(signal.SIGCONT)
+        assert not done
+        await begins
+        assert (await shown(rig, outsider, server)).serial_number != before.serial_number
+
+
+@pytest.mark.asyncio
 async def test_an_outage_of_the_control_plane_is_survived_and_made_up_for(rig: Rig) -> None:
     client, server, outsider = await rig.start(CLIENT, SERVER, OUTSIDER)
     async with rig.mesh.control_plane_outage():

@@ -194,6 +194,7 @@ class EnvoyMesh(SidecarMesh):
     async def _outage(self) -> AsyncIterator[None]:
         self._in_service.clear()
         try:
+            await self.settled()  # a certificate that was issued just before is in use when the outage begins
             yield
         finally:
             self._in_service.set()
