@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from pytest_meshcheck.model.errors import MeshUnavailable
@@ -66,7 +67,9 @@ def _installed_program() -> Path:
     return Path(str(importlib.metadata.distribution(PACKAGE).locate_file(PROGRAM)))
 
 
+@cache
 def _runnable(program: Path) -> Path:
+    """The program, which has run once: that takes 0.1 s of CPU time, and each mesh of a run asks twice."""
     try:
         subprocess.run([program, "--version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
