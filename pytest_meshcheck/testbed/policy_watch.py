@@ -1,5 +1,6 @@
 """What the requests of a load meet while policies change."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
@@ -60,4 +61,4 @@ async def under_watch(change: Awaitable[object], watches: Sequence[PolicyWatch],
     await change
     for watch, before in zip(watches, sent, strict=True):
         await watch.acts(before)
-        await more_sent(watch.load, number=number, within=within)
+    await asyncio.gather(*(more_sent(watch.load, number=number, within=within) for watch in watches))
