@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck.commands import clean, publish, rbac, report
+from pytest_meshcheck.commands import clean, doctor, publish, rbac, report
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ COMMANDS = {
     "publish": Command(publish.SUMMARY, publish.SUMMARY, publish.add_arguments, publish.run),
     "clean": Command(clean.SUMMARY, clean.DESCRIPTION, clean.add_arguments, clean.run),
     "rbac": Command(rbac.SUMMARY, rbac.SUMMARY, rbac.add_arguments, rbac.run),
+    "doctor": Command(doctor.SUMMARY, doctor.DESCRIPTION, doctor.add_arguments, doctor.run),
 }
 
 

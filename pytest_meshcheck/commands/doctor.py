@@ -1,0 +1,75 @@
+"""``meshcheck doctor``: what is wrong with the meshes of a cluster, without a change to it."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_meshcheck.commands.errors import BAD_INPUT, failed
+from pytest_meshcheck.doctor.finding import Finding, Severity, is_wanting
+from pytest_meshcheck.doctor.look import look
+from pytest_meshcheck.model.errors import MeshUnavailable
+
+SUMMARY = "Examine the meshes of a cluster, read-only, in seconds."
+DESCRIPTION = f"""{SUMMARY} One line per finding: severity, object, why, what to do, rule, source. It only reads, and
+says what it may not read. Exit code 0: nothing to mend; 1: errors or warnings; 4: bad input, or no such cluster."""
+
+FINDINGS = 1
+"""The exit code if there is something to mend."""
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """What ``--output json`` prints."""
+
+    kubernetes: str
+    findings: tuple[Finding, ...]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``meshcheck doctor``."""
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: as kubectl")
+    parser.add_argument("--context", metavar="NAME", help="default: the current one")
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="examine the pods of this namespace only; repeatable; the meshes themselves are always examined",
+    )
+    parser.add_argument(
+        "--issuers",
+        action="store_true",
+        help="read the Secrets with the meshes' issuers too; only their certificates are kept",
+    )
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the findings; returns the exit code."""
+    if options.kubeconfig and not options.kubeconfig.is_file():
+        return failed(f"--kubeconfig={options.kubeconfig}: no such file", BAD_INPUT)
+    try:
+        kubernetes, findings = asyncio.run(
+            look(options.kubeconfig, options.context, options.namespace, issuers=options.issuers)
+        )
+    except MeshUnavailable as error:
+        return failed(str(error).replace("--mesh-context", "--context"), BAD_INPUT)
+    if options.output == "json":
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(Diagnosis(kubernetes, findings)), indent=2).decode())
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in lines(findings)))
+    return FINDINGS if is_wanting(findings) else 0
+
+
+def lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """The findings as text, one line each, and their number."""
+    width = max(map(len, Severity))
+    for one in findings:
+        advice = f"; {one.advice}" if one.advice else ""
+        source = f" {one.source}" if one.source else ""
+        yield f"{one.severity.upper():{width}}  {one.object}: {one.why}{advice} [{one.rule}]{source}"
+    yield ", ".join(f"{sum(one.severity is each for one in findings)} {each}" for each in Severity)

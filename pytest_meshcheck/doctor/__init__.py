@@ -1,0 +1,1 @@
+"""What can be seen of the health of the meshes in a cluster without a change to it."""
