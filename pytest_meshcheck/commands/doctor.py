@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.commands.errors import BAD_INPUT, failed
-from pytest_meshcheck.doctor.finding import Finding, Severity, is_wanting
+from pytest_meshcheck.doctor.finding import Finding, Severity, is_wanting, tally
 from pytest_meshcheck.doctor.look import look
 from pytest_meshcheck.model.errors import MeshUnavailable
 
@@ -72,4 +72,4 @@ def lines(findings: Sequence[Finding]) -> Iterator[str]:
         advice = f"; {one.advice}" if one.advice else ""
         source = f" {one.source}" if one.source else ""
         yield f"{one.severity.upper():{width}}  {one.object}: {one.why}{advice} [{one.rule}]{source}"
-    yield ", ".join(f"{sum(one.severity is each for one in findings)} {each}" for each in Severity)
+    yield tally(findings)

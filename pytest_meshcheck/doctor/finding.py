@@ -1,7 +1,7 @@
 """A finding of the doctor."""
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -44,12 +44,24 @@ class Found:
     source: str = ""
 
 
+NOUNS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "fact"}
 ORDER = {severity: number for number, severity in enumerate(Severity)}
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings by severity, then by rule and object."""
     return tuple(sorted(findings, key=lambda one: (ORDER[one.severity], one.rule, one.object, one.why)))
+
+
+def tally(findings: Sequence[Finding]) -> str:
+    """How many there are of each severity, e.g. ``1 error, 2 warnings, 3 facts``."""
+    counted = {each: sum(one.severity is each for one in findings) for each in Severity}
+    return ", ".join(f"{number} {NOUNS[each]}{'' if number == 1 else 's'}" for each, number in counted.items())
+
+
+def errors(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings about what is broken now."""
+    return [one for one in findings if one.severity is Severity.ERROR]
 
 
 def is_wanting(findings: Iterable[Finding]) -> bool:

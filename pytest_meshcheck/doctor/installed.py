@@ -124,7 +124,7 @@ def _version(item: Object, container: str) -> str:
     images = [
         str(one.get("image", ""))
         for one in template.get("spec", {}).get("containers", ())
-        if not container or one["name"] == container
+        if not container or one.get("name") == container
     ]
     shown = next(filter(None, map(versions.in_image, images)), "")
     created_by = annotations_of(template).get("linkerd.io/created-by", "").rpartition(" ")[2]

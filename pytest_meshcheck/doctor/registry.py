@@ -160,8 +160,13 @@ def _named(rule: Rule, found: Found) -> Finding:
     return Finding(
         rule=rule.id,
         severity=found.severity,
-        object=found.object,
-        why=found.why,
+        object=_printable(found.object),
+        why=_printable(found.why),
         advice=found.advice,
         source=found.source or rule.source,
     )
+
+
+def _printable(text: str) -> str:
+    """One line for a terminal: annotations and subjects of a cluster are anybody's text."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())

@@ -39,13 +39,14 @@ _OWN_SWITCHES = ("--mesh-slow", "--mesh-installed", "--mesh-allow-disruption")
 def without_machine(report: Report) -> Report:
     """The report without machine-specific details and without secrets.
 
-    Commands that repeat a check work elsewhere: cluster, charts, values and images are the reader's own.
+    Commands that repeat a check work elsewhere: cluster, charts, values and images are the reader's own. The doctor's
+    findings, which name the workloads of a cluster, are left out.
     """
     local = _names(report)
     platform = local.get(report.platform, report.platform)
     steps = {_cleaned(step, local): seconds for step, seconds in report.steps.items()}
     results = tuple(_everybodys(report, result, local) for result in report.results)
-    cleaned = msgspec.structs.replace(report, platform=platform, steps=steps, results=results)
+    cleaned = msgspec.structs.replace(report, platform=platform, steps=steps, results=results, doctor=msgspec.UNSET)
     return without_secrets(cleaned if report.summary is msgspec.UNSET else summarised(cleaned))
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from pytest_meshcheck.checks.requirements import Requirement
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.doctor.finding import Finding
 from pytest_meshcheck.model.capability import NOT_CLAIMED, Claim
 
 SCHEMA: Literal["1"] = "1"
@@ -134,6 +135,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The steps before and between checks, e.g. ``mesh start``, in seconds."""
     pulse: Mapping[str, float] | msgspec.UnsetType = msgspec.UNSET
     """The longest stall in seconds by kind of process: ``pytest``, ``probes``, ``sidecars``; omitted if unknown."""
+    doctor: tuple[Finding, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What ``meshcheck doctor`` found before the run, the worst first; omitted unless the mesh was there already."""
     results: tuple[Result, ...] = ()
     requirements: Mapping[str, Requirement] = {}
     """The requirements by id."""

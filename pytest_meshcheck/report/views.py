@@ -221,8 +221,13 @@ def beside(report: Report) -> list[str]:
     return [*parts, f"{plural(facts, 'fact')} recorded (MAY)"] if facts else parts
 
 
-LIMITS = "The mesh was tested with workloads of the suite; the configuration of other namespaces was not examined."
+LIMITS = "The mesh was tested with workloads of the suite; the configuration of other namespaces was"
 """The limit of every run."""
+
+
+def limits(report: Report) -> str:
+    """What a run did not test."""
+    return f"{LIMITS} {'examined by meshcheck doctor only' if report.doctor else 'not examined'}."
 
 
 def plural(number: int, noun: str) -> str:

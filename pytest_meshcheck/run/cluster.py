@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pytest_meshcheck.doctor.finding import Finding
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
@@ -58,6 +59,7 @@ class Cluster:
     _results: RunResults | None = None
     _no_probe: pytest.UsageError | None = None
     _exit: int = 0
+    _findings: tuple[Finding, ...] = ()
     _said: set[tuple[str, str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,7 @@ class Cluster:
         """Pass the platform and the duration of each step to the run's results."""
         self._results = results
         results.steps = self.progress.steps
+        results.findings = self._findings
         self._tell_platform(f"context {context_of(self.settings)}" if is_named(self.settings) else "a kind cluster")
 
     def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
@@ -110,6 +113,8 @@ class Cluster:
         refuse_one_place(settings, on_cluster)
         self._unrecorded = tuple(str(name) for name, mesh in on_cluster.items() if _only_adapter_uninstalls(mesh))
         asyncio.run(looked_at(on_cluster.values(), settings))
+        if settings.mesh_installed:
+            self._findings = _examined(settings)
 
     def _plan_probe(self) -> None:
         """Fetch the parts of the probe image to this machine; UsageError if that is impossible."""
@@ -221,3 +226,11 @@ class Cluster:
 
 def _only_adapter_uninstalls(mesh: Mesh) -> bool:
     return isinstance(mesh, KubernetesMesh) and mesh.installed_by_run and not mesh.recorded_in_cluster
+
+
+def _examined(settings: Settings) -> tuple[Finding, ...]:
+    """What the doctor finds in the cluster; MeshUnavailable if it cannot be reached."""
+    from pytest_meshcheck.doctor.look import look  # noqa: PLC0415 - other runs need no rules
+
+    _, findings = asyncio.run(look(settings.mesh_kubeconfig, settings.mesh_context))
+    return findings

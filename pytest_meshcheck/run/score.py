@@ -14,6 +14,7 @@ import pytest
 
 from pytest_meshcheck.checks.aliases import Aliases, aliases
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.doctor.finding import Finding, tally
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.options import MeshName, Settings
@@ -74,6 +75,7 @@ class RunResults:
     written: dict[str, Path] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
     reports: dict[str, Report] = field(default_factory=dict)
     reservation: Reservation | None = None
 
@@ -214,6 +216,7 @@ class RunResults:
             capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),
             steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
             pulse={kind: round(seconds, 3) for kind, seconds in score.pulse.items()} or msgspec.UNSET,
+            doctor=self._findings(adapter),
             results=results,
             requirements=score.all_requirements,
             defects=kill_table(score.roots),
@@ -224,6 +227,11 @@ class RunResults:
         declared = _aliases(score.roots)
         self.notes += [f"--mesh-baseline: {alias}" for alias in old_ids(baseline, declared)]
         return msgspec.structs.replace(report, baseline=compare(baseline, report, declared))
+
+    def _findings(self, adapter: Mesh) -> tuple[Finding, ...] | msgspec.UnsetType:
+        """What the doctor found in the cluster of this mesh, if it looked."""
+        on_cluster = adapter.runs_on is PlatformKind.KUBERNETES
+        return self.findings if self.findings and on_cluster else msgspec.UNSET
 
     def _baseline_of(self, name: MeshName) -> Report | None:
         """The baseline of a report: after an upgrade, the report from before it."""
@@ -237,8 +245,9 @@ class RunResults:
         return bool(after and after.baseline and of_change(after.baseline, Change.WORSE))
 
     def pytest_report_header(self) -> list[str]:
-        """One line per mesh."""
-        return [self._header(name, adapter) for name, adapter in self.adapters.items()]
+        """One line per mesh, and one about the cluster if the doctor looked at it."""
+        doctor = [f"meshcheck doctor: {tally(self.findings)}"] if self.findings else []
+        return [*(self._header(name, adapter) for name, adapter in self.adapters.items()), *doctor]
 
     def _platform(self, name: MeshName, adapter: Mesh) -> str:
         return self.platforms.get(name, str(adapter.runs_on))

@@ -1,5 +1,6 @@
 """A mesh that an operator installs, not Helm: looked at before a run makes anything, removed after it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -148,8 +149,12 @@ def test_it_is_removed_after_the_run(run: Runs) -> None:
 
 
 def test_a_mesh_that_was_there_is_never_removed(run: Runs) -> None:
-    run("--mesh-installed")
+    result = run("--mesh-installed")
     assert run.seen == ["detect v1.34.4", "install"]
+    result.stdout.fnmatch_lines(["meshcheck doctor: 0 errors, 0 warnings, 1 fact"])
+    report = json.loads((run.suite.path / "meshcheck-report/operated-2.0/report.json").read_text())
+    (finding,) = report["doctor"]
+    assert finding["why"] == "no Istio, Linkerd or Cilium found on Kubernetes v1.34.4"
 
 
 def test_one_that_cannot_be_removed_is_left_to_clean(run: Runs) -> None:

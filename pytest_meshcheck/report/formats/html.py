@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_meshcheck.checks.verdict import Verdict
+from pytest_meshcheck.doctor.finding import tally
 from pytest_meshcheck.report import baseline, unjudged, views
 from pytest_meshcheck.report.cards import cards
 from pytest_meshcheck.report.formats import description, load_chart, seconds_chart, timeline, verdicts
@@ -40,6 +41,7 @@ def _environment() -> Environment:
     environment.globals.update(
         views=views,
         unjudged=unjudged,
+        tally=tally,
         baseline=baseline,
         verdicts=verdicts,
         looks=verdicts.LOOKS,

@@ -4,17 +4,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.doctor.finding import Finding, tally
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.cards import Card, cards
 from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS, attention
 from pytest_meshcheck.report.model import Change, Comparison, Report
 from pytest_meshcheck.report.unjudged import grouped
 from pytest_meshcheck.report.views import (
-    LIMITS,
     beside,
     contradictions,
     families,
     headline,
+    limits,
     missing,
     observed,
     plural,
@@ -61,6 +62,7 @@ def render(report: Report) -> str:
             *_head(report),
             *_contradictions(report),
             *_attention(report),
+            *_doctor(report.doctor or ()),
             *(_baseline(report.baseline) if report.baseline else ()),
             *_families(report),
             *_capabilities(report),
@@ -74,7 +76,7 @@ def _head(report: Report) -> Iterator[str]:
     yield from (f"Score: **{score(report).sentence}**{apart}", "")
     facts = [*where(report), f"level {report.level}", report.started, f"{report.seconds:.1f} s"]
     yield from (" · ".join(escape(fact) for fact in [*facts, f"pytest-meshcheck {report.meshcheck}"]), "")
-    yield from (f"_{escape(LIMITS)}_", "")
+    yield from (f"_{escape(limits(report))}_", "")
     if stood := pulse(report):
         yield from (f"Machine stalls: {escape(stood)}", "")
 
@@ -125,6 +127,17 @@ def _reasons(found: Sequence[Result]) -> Iterator[str]:
         several = f"**{plural(len(group.results), 'check')}** " if len(group.results) > 1 else ""
         yield f"- {several}{code(group.checks)} {escape(group.first.reason)}{more}"
     yield ""
+
+
+def _doctor(findings: Sequence[Finding]) -> Iterator[str]:
+    if findings:
+        yield from ("## The cluster before the run", "", f"`meshcheck doctor`: {tally(findings)}", "")
+        rows = ([one.severity, escape(one.object), escape(one.why), escape(one.advice), _rule(one)] for one in findings)
+        yield from table(("", "Object", "Finding", "What to do", "Rule"), rows)
+
+
+def _rule(finding: Finding) -> str:
+    return link(finding.rule, finding.source) if finding.source else escape(finding.rule)
 
 
 def _baseline(comparison: Comparison) -> Iterator[str]:

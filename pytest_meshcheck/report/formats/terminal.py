@@ -5,18 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.doctor.finding import Finding, errors, tally
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.formats.verdicts import LOOKS, attention, worst
 from pytest_meshcheck.report.formats.words import duration
 from pytest_meshcheck.report.model import Change, Comparison, Report
 from pytest_meshcheck.report.unjudged import Group, grouped
 from pytest_meshcheck.report.views import (
-    LIMITS,
     contradictions,
     counts,
     families,
     headline,
     is_whole,
+    limits,
     missing,
     plural,
     pulse,
@@ -46,11 +47,12 @@ def lines(report: Report, report_path: Path | None) -> list[Line]:
         *_families(report),
         *_attention(report, home),
         *_contradictions(report),
+        *_doctor(report.doctor or ()),
         *(_baseline(report.baseline) if report.baseline else ()),
         *([(f"waited for: {_waited(waited)}", PLAIN)] if (waited := waits(report)) else ()),
         *([(f"machine stalls: {stood}", {"yellow": True})] if (stood := pulse(report)) else ()),
         *_verdict(report),
-        (f"note: {LIMITS}", PLAIN),
+        (f"note: {limits(report)}", PLAIN),
         *((f"stand-in: {one}", PLAIN) for one in report.stand_ins or ()),
         *([(f"report: {report_path}", PLAIN)] if report_path else ()),
     ]
@@ -150,6 +152,15 @@ def _contradictions(report: Report) -> Iterator[Line]:
     for found in contradictions(report):
         ids = ", ".join(result.id for result in found.results)
         yield f"  CLAIM CONTRADICTED  {found.capability.name}: {ids}", {"red": True}
+
+
+def _doctor(findings: Sequence[Finding]) -> Iterator[Line]:
+    """The number of the doctor's findings, and its errors; the reports have all of them."""
+    if findings:
+        broken = errors(findings)
+        yield f"meshcheck doctor, before the run: {tally(findings)}", {"red": True} if broken else PLAIN
+        for one in broken:
+            yield f"  ERROR  {one.object}: {one.why}", {"red": True}
 
 
 def _baseline(comparison: Comparison) -> Iterator[Line]:

@@ -40,7 +40,7 @@ def test_a_healthy_mesh_is_0(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert doctor(server, tmp_path) == 0
     out = capsys.readouterr().out.splitlines()
     assert "Deployment istio-system/istiod: Istio 1.31.0, control plane, on Kubernetes v1.34.4" in "\n".join(out)
-    assert out[-1] == "0 error, 0 warning, 3 info"
+    assert out[-1] == "0 errors, 0 warnings, 3 facts"
 
 
 def test_findings_are_1_and_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pytest_meshcheck.checks.requirements import Requirement, Source
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
+from pytest_meshcheck.doctor.finding import Finding, Severity
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.report import baseline
 from pytest_meshcheck.report.model import MeshVersion, Report, observe
@@ -36,6 +37,26 @@ REQUIREMENTS: Mapping[str, Requirement] = {
     "retry.count": Requirement("A request MUST NOT be tried more often than the policy says.", (Source("A", DOCS),)),
     "timeout.total": Requirement("A timeout MUST cover all attempts of a request.", (Source("evil", "javascript:x"),)),
 }
+
+FINDINGS = (
+    Finding(
+        rule="enrolment.without-sidecar",
+        severity=Severity.ERROR,
+        object="workload shop/web",
+        why=f"2 of its pods should be in Istio and have no sidecar {HOSTILE}",
+        advice="restart the workload",
+        source=DOCS,
+    ),
+    Finding(
+        rule="policy.permissive",
+        severity=Severity.WARNING,
+        object="PeerAuthentication shop/old",
+        why="mode PERMISSIVE admits plaintext",
+        advice="set STRICT",
+        source="javascript:x",
+    ),
+    Finding(rule="installation.installed", severity=Severity.INFO, object="Deployment mesh/istiod", why="Istio 1.31.0"),
+)
 
 DESCRIPTION = """A workload under strict mutual TLS refuses a plaintext connection.
 
@@ -162,6 +183,7 @@ def sample(make_report: Callable[..., Report]) -> Report:
         *RESULTS,
         requirements=REQUIREMENTS,
         steps={"mesh start": 0.81, "stage start": 0.93, "checks": 15.2},
+        doctor=FINDINGS,
         defects={"mtls/plaintext-is-refused": ("client certificate not required", "only the first strict port strict")},
     )
     earlier = make_report(
