@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read the Secrets with the meshes' issuers too; only their certificates are kept",
     )
+    parser.add_argument(
+        "--proxies",
+        action="store_true",
+        help="ask each istiod, over a port-forward, which proxies lack the newest configuration or reject it",
+    )
     parser.add_argument("--output", choices=("text", "json"), default="text", help="default: %(default)s")
 
 
@@ -53,7 +58,13 @@ def run(options: argparse.Namespace) -> int:
         return failed(f"--kubeconfig={options.kubeconfig}: no such file", BAD_INPUT)
     try:
         kubernetes, findings = asyncio.run(
-            look(options.kubeconfig, options.context, options.namespace, issuers=options.issuers)
+            look(
+                options.kubeconfig,
+                options.context,
+                options.namespace,
+                issuers=options.issuers,
+                proxies=options.proxies,
+            )
         )
     except MeshUnavailable as error:
         return failed(str(error).replace("--mesh-context", "--context"), BAD_INPUT)

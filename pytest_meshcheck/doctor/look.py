@@ -10,7 +10,12 @@ from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
 async def look(
-    kubeconfig: Path | None, context: str | None, namespaces: Sequence[str] = (), *, issuers: bool = False
+    kubeconfig: Path | None,
+    context: str | None,
+    namespaces: Sequence[str] = (),
+    *,
+    issuers: bool = False,
+    proxies: bool = False,
 ) -> tuple[str, tuple[Finding, ...]]:
     """The version of Kubernetes, and all findings, the worst first.
 
@@ -19,6 +24,7 @@ async def look(
         context: None for the current one.
         namespaces: Examine the pods of these namespaces only; empty for all.
         issuers: Read the Secrets with issuers too.
+        proxies: Ask each istiod which proxies have the newest configuration.
 
     Raises:
         MeshUnavailable: The kubeconfig or the context cannot be used, a namespace does not exist, or the API server
@@ -26,7 +32,7 @@ async def look(
     """
     api = await Api.connect(kubeconfig, context)
     try:
-        snapshot = await read(api, namespaces, issuers=issuers)
+        snapshot = await read(api, namespaces, issuers=issuers, proxies=proxies)
     finally:
         await api.close()
     return snapshot.kubernetes, examine(snapshot)

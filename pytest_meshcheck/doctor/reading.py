@@ -6,6 +6,7 @@ import datetime
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pytest_meshcheck.doctor.proxies import read_proxies
 from pytest_meshcheck.doctor.snapshot import Kind, Snapshot, Unread, name_of, namespace_of, some
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
@@ -100,13 +101,14 @@ class _Read:
         self.objects.setdefault(kind, []).extend(objects)
 
 
-async def read(api: Api, namespaces: Sequence[str] = (), *, issuers: bool = False) -> Snapshot:
+async def read(api: Api, namespaces: Sequence[str] = (), *, issuers: bool = False, proxies: bool = False) -> Snapshot:
     """Read what the rules need.
 
     Args:
         api: The cluster.
         namespaces: Read the pods of these namespaces only; empty for all.
         issuers: Read the Secrets with issuers too; only their certificates are kept.
+        proxies: Ask each istiod which proxies have the newest configuration, over a port-forward.
 
     Raises:
         MeshUnavailable: The API server does not answer, or refuses; or there is no such namespace.
@@ -127,6 +129,10 @@ async def read(api: Api, namespaces: Sequence[str] = (), *, issuers: bool = Fals
     await asyncio.gather(*(collect(source, source.paths) for source in _slices(found)))
     if issuers:
         await _issuers(api, found, deadline)
+    if proxies:
+        told, silent = await read_proxies(api, deadline)
+        found.add(Kind.PROXY, told)
+        found.unread += silent
     return Snapshot(
         version,
         datetime.datetime.now(datetime.UTC),

@@ -62,6 +62,8 @@ RULES = (
     Rule("data-plane.node-skew", data_planes.node_skew, f"{ISTIO}/ambient/upgrade/helm/"),
     Rule("data-plane.linkerd-skew", data_planes.linkerd_skew, f"{LINKERD}/tasks/upgrade/"),
     Rule("data-plane.proxy-not-ready", data_planes.proxy_not_ready, f"{ISTIO}/ops/diagnostic-tools/proxy-cmd/"),
+    Rule("data-plane.rejected", data_planes.rejected, f"{ISTIO}/ops/diagnostic-tools/proxy-cmd/"),
+    Rule("data-plane.not-in-sync", data_planes.not_in_sync, f"{ISTIO}/ops/diagnostic-tools/proxy-cmd/"),
     Rule(
         "data-plane.stale-anchors",
         data_planes.stale_anchors,

@@ -26,6 +26,8 @@ class Kind(enum.StrEnum):
     DESTINATION_RULE = "DestinationRule"
     ENVOY_FILTER = "EnvoyFilter"
     CILIUM_POLICY = "CiliumNetworkPolicy"
+    PROXY = "Proxy"
+    """A proxy as its istiod sees it: ``resources`` by type, with the nonces ``sent`` and ``acked``."""
     ISSUER = "Issuer"
     """The public half of a Secret with an issuer: ``certificate`` in PEM, and nothing else."""
 

@@ -232,5 +232,5 @@ def _examined(settings: Settings) -> tuple[Finding, ...]:
     """What the doctor finds in the cluster; MeshUnavailable if it cannot be reached."""
     from pytest_meshcheck.doctor.look import look  # noqa: PLC0415 - other runs need no rules
 
-    _, findings = asyncio.run(look(settings.mesh_kubeconfig, settings.mesh_context))
+    _, findings = asyncio.run(look(settings.mesh_kubeconfig, settings.mesh_context, proxies=True))
     return findings

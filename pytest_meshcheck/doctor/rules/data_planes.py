@@ -1,5 +1,6 @@
 """Control planes against data planes: versions, readiness, trust anchors."""
 
+import datetime
 import json
 from collections.abc import Iterator
 
@@ -8,10 +9,11 @@ from packaging.version import Version
 from pytest_meshcheck.doctor import certificates, pods, versions
 from pytest_meshcheck.doctor.finding import Found, Severity
 from pytest_meshcheck.doctor.installed import CONTROL_PLANE, Product, components, control_planes, revision
-from pytest_meshcheck.doctor.snapshot import Snapshot, annotations_of, labels_of
+from pytest_meshcheck.doctor.snapshot import Kind, Snapshot, annotations_of, labels_of, name_of, namespace_of
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
+UNANSWERED = datetime.timedelta(minutes=1)
 STATUS = "sidecar.istio.io/status"
 
 
@@ -102,6 +104,42 @@ def proxy_not_ready(snapshot: Snapshot) -> Iterator[Found]:
 def _is_stuck(pod: Object, name: str) -> bool:
     status = pods.statuses(pod).get(name)
     return status is not None and not status.get("ready") and "running" in status.get("state", {})
+
+
+def rejected(snapshot: Snapshot) -> Iterator[Found]:
+    """Proxies that reject what istiod sends, and go on with what they had."""
+    for one in snapshot.of(Kind.PROXY):
+        for kind, resources in one["resources"].items():
+            if resources["lastError"]:
+                yield Found(
+                    Severity.ERROR,
+                    f"proxy {namespace_of(one)}/{name_of(one)}",
+                    f"it rejects {kind}s and goes on with older ones: {resources['lastError']}",
+                    "mend or delete the resource that it comes from, often an EnvoyFilter",
+                )
+
+
+def not_in_sync(snapshot: Snapshot) -> Iterator[Found]:
+    """Proxies that have not acknowledged what istiod sent to them for a minute."""
+    for one in snapshot.of(Kind.PROXY):
+        late = [kind for kind, resources in one["resources"].items() if _is_late(snapshot, resources)]
+        if late:
+            yield Found(
+                Severity.ERROR,
+                f"proxy {namespace_of(one)}/{name_of(one)}",
+                f"it has not acknowledged the newest {', '.join(sorted(late))}: it may run old configuration",
+                "look at the proxy's log, and restart the workload if it is stuck",
+            )
+
+
+def _is_late(snapshot: Snapshot, resources: Object) -> bool:
+    if resources["sent"] == resources["acked"] or resources["lastError"]:
+        return False
+    try:
+        sent = datetime.datetime.fromisoformat(resources["sentTime"])
+    except ValueError:
+        return True  # an istiod that does not say when: some release before it did
+    return snapshot.taken - sent > UNANSWERED
 
 
 def stale_anchors(snapshot: Snapshot) -> Iterator[Found]:

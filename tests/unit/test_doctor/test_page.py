@@ -36,5 +36,5 @@ def _resource(path: str) -> tuple[str, str]:
 
 
 def test_each_kind_is_read_from_somewhere() -> None:
-    assert {source.kind for source in SOURCES} | {Kind.ENDPOINT_SLICE, Kind.ISSUER} == set(Kind)
+    assert {source.kind for source in SOURCES} | {Kind.ENDPOINT_SLICE, Kind.ISSUER, Kind.PROXY} == set(Kind)
     assert ISSUERS
