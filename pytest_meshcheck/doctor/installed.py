@@ -49,12 +49,14 @@ class Component:
 
 CONTROL_PLANE = "control plane"
 NODE_PROXY = "node proxy"
+CNI_PLUGIN = "CNI plugin"
 
 ROLES = (
     # kind, label, its value, product, role, container
     (Kind.DEPLOYMENT, "app", "istiod", Product.ISTIO, CONTROL_PLANE, "discovery"),
     (Kind.DAEMON_SET, "app", "ztunnel", Product.ISTIO, NODE_PROXY, "istio-proxy"),
-    (Kind.DAEMON_SET, "k8s-app", "istio-cni-node", Product.ISTIO, "CNI plugin", "install-cni"),
+    (Kind.DAEMON_SET, "k8s-app", "istio-cni-node", Product.ISTIO, CNI_PLUGIN, "install-cni"),
+    (Kind.DAEMON_SET, "k8s-app", "linkerd-cni", Product.LINKERD, CNI_PLUGIN, "install-cni"),
     (
         Kind.DEPLOYMENT,
         "linkerd.io/control-plane-component",
@@ -73,7 +75,8 @@ ROLES = (
         "proxy-injector",
     ),
     (Kind.DAEMON_SET, "k8s-app", "cilium", Product.CILIUM, CONTROL_PLANE, "cilium-agent"),
-    (Kind.DAEMON_SET, "k8s-app", "cilium-envoy", Product.CILIUM, "L7 proxy", ""),
+    (Kind.DEPLOYMENT, "io.cilium/app", "operator", Product.CILIUM, "operator", ""),
+    (Kind.DAEMON_SET, "k8s-app", "cilium-envoy", Product.CILIUM, "L7 proxy (with the version of Envoy)", ""),
 )
 
 
@@ -99,6 +102,11 @@ def has(snapshot: Snapshot, product: Product) -> bool:
 def is_ambient(snapshot: Snapshot) -> bool:
     """Whether the cluster has Istio's ambient mode."""
     return any(one.role == NODE_PROXY for one in components(snapshot))
+
+
+def has_plugin(snapshot: Snapshot, product: Product) -> bool:
+    """Whether this mesh redirects traffic by a CNI plugin."""
+    return any(one.product is product and one.role == CNI_PLUGIN for one in components(snapshot))
 
 
 def revision(istiod: Component) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pytest_meshcheck.doctor.finding import Found, Severity
-from pytest_meshcheck.doctor.installed import Product, cilium_config, has, is_ambient
+from pytest_meshcheck.doctor.installed import Product, cilium_config, has, has_plugin, is_ambient
 from pytest_meshcheck.doctor.snapshot import Kind, Snapshot, called
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, Setting
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
@@ -41,6 +41,9 @@ FOR_AMBIENT = (
 )
 """The settings of Cilium that Istio depends on."""
 
+FOR_PLUGINS = "cni-exclusive"
+"""The setting that matters only to a mesh with a CNI plugin; others redirect from an init container."""
+
 ENCRYPTIONS = {"enable-wireguard": "WireGuard", "enable-ipsec": "IPsec"}
 
 
@@ -63,10 +66,10 @@ def under_another_mesh(snapshot: Snapshot) -> Iterator[Found]:
 
 
 def _wanted(snapshot: Snapshot) -> Iterator[Setting]:
-    if has(snapshot, Product.LINKERD):
-        yield from FOR_LINKERD
-    if has(snapshot, Product.ISTIO):
-        yield from FOR_ISTIO
+    for product, settings in ((Product.LINKERD, FOR_LINKERD), (Product.ISTIO, FOR_ISTIO)):
+        if has(snapshot, product):
+            plugin = has_plugin(snapshot, product)
+            yield from (one for one in settings if plugin or one.key != FOR_PLUGINS)
     if is_ambient(snapshot):
         yield from FOR_AMBIENT
 

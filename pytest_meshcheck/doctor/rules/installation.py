@@ -140,7 +140,9 @@ def _has_both(pod: dict[str, object]) -> bool:
 def retries_without_effect(snapshot: Snapshot) -> Iterator[Found]:
     """HTTPRoutes with retries on a Cilium that never retries."""
     planes = control_planes(snapshot, Product.CILIUM)
-    if has(snapshot, Product.ISTIO) or not any(versions.is_before(one.version, ("1.20.0",)) for one in planes):
+    if has(snapshot, Product.ISTIO) or has(snapshot, Product.LINKERD):
+        return  # the routes may be theirs
+    if not any(versions.is_before(one.version, ("1.20.0",)) for one in planes):
         return
     for route in snapshot.of(Kind.HTTP_ROUTE):
         if any("retry" in rule for rule in route.get("spec", {}).get("rules") or ()):
