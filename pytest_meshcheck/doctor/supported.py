@@ -25,7 +25,7 @@ class Supported:
 
 
 RELEASES = "https://istio.io/latest/docs/releases/supported-releases/#support-status-of-istio-releases"
-MINIMUM = "https://github.com/istio/istio/blob/master/pkg/kube/version.go"
+MINIMUM = "https://github.com/istio/istio/blob/master/istioctl/pkg/install/k8sversion/version.go"
 LINKERD_MINIMUM = "https://github.com/linkerd/linkerd2/blob/main/pkg/k8s/version.go"
 CILIUM_TESTED = "https://docs.cilium.io/en/v1.18/network/kubernetes/compatibility/"
 
