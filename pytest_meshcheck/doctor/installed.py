@@ -85,7 +85,7 @@ def components(snapshot: Snapshot) -> Iterator[Component]:
     for kind, label, value, product, role, container in ROLES:
         for item in snapshot.of(kind):
             if labels_of(item).get(label) == value or _template_labels(item).get(label) == value:
-                yield Component(product, role, kind, item, _version(item, container))
+                yield Component(product, role, kind, item, _version(item, product, container))
 
 
 def control_planes(snapshot: Snapshot, *products: Product) -> list[Component]:
@@ -126,8 +126,11 @@ def _template_labels(item: Object) -> Mapping[str, str]:
     return labels_of(item.get("spec", {}).get("template", {}))
 
 
-def _version(item: Object, container: str) -> str:
-    """The version in the image; for images without one, what the chart wrote."""
+def _version(item: Object, product: Product, container: str) -> str:
+    """The version in the image; for images without one, what the chart wrote.
+
+    Only Linkerd's chart is believed: that of a checkout of Istio always says 1.0.0.
+    """
     template = item.get("spec", {}).get("template", {})
     images = [
         str(one.get("image", ""))
@@ -135,5 +138,7 @@ def _version(item: Object, container: str) -> str:
         if not container or one.get("name") == container
     ]
     shown = next(filter(None, map(versions.in_image, images)), "")
+    if shown or product is not Product.LINKERD:
+        return shown
     created_by = annotations_of(template).get("linkerd.io/created-by", "").rpartition(" ")[2]
-    return shown or labels_of(item).get("app.kubernetes.io/version", "") or created_by
+    return labels_of(item).get("app.kubernetes.io/version", "") or created_by

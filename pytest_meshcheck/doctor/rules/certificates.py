@@ -125,17 +125,26 @@ def stale_copies(snapshot: Snapshot) -> Iterator[Found]:
 
 def webhook_authorities(snapshot: Snapshot) -> Iterator[Found]:
     """Webhooks that the API server cannot verify, now or soon."""
-    for kind, configuration, hook in mesh_webhooks(snapshot):
-        name = f"{called(kind, configuration)} ({hook['name']})"
-        bundle = hook.get("clientConfig", {}).get("caBundle", "")
-        found = certificates.in_bundle(bundle)
-        if not found:
+    for name, hooks in _by_configuration(snapshot).items():
+        bundles = {hook["name"]: certificates.in_bundle(hook["clientConfig"].get("caBundle", "")) for hook in hooks}
+        if bare := [hook for hook, found in bundles.items() if not found]:
             yield Found(
                 Severity.ERROR,
                 name,
-                "caBundle holds no certificate: the API server cannot call the webhook",
+                f"caBundle of {some(bare, most=1)} holds no certificate: the API server cannot call the webhook",
                 "restart the control plane, which writes it, or repeat the installation",
             )
-        elif max(one.not_valid_after_utc for one in found) <= snapshot.taken + datetime.timedelta(days=SOON):
-            newest = max(found, key=lambda one: one.not_valid_after_utc)
-            yield _lasting(name, "authority", newest, snapshot.taken, "repeat the installation, which issues a new one")
+        newest = [max(found, key=lambda one: one.not_valid_after_utc) for found in bundles.values() if found]
+        if newest:
+            first = min(newest, key=lambda one: one.not_valid_after_utc)
+            if first.not_valid_after_utc <= snapshot.taken + datetime.timedelta(days=SOON):
+                yield _lasting(
+                    name, "authority", first, snapshot.taken, "repeat the installation, which issues a new one"
+                )
+
+
+def _by_configuration(snapshot: Snapshot) -> dict[str, list[Object]]:
+    found: dict[str, list[Object]] = {}
+    for kind, configuration, hook in mesh_webhooks(snapshot):
+        found.setdefault(called(kind, configuration), []).append(hook)
+    return found

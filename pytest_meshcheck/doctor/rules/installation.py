@@ -34,7 +34,9 @@ def not_ready(snapshot: Snapshot) -> Iterator[Found]:
             yield Found(
                 Severity.WARNING if ready else Severity.ERROR,
                 one.name,
-                f"{ready} of {wanted} pods of the {one.role} of {one.product} are ready",
+                f"{ready} of {wanted} pods of the {one.role} of {one.product} are ready"
+                if wanted
+                else f"the {one.role} of {one.product} has no pods: it is scaled to zero, or fits on no node",
                 "look at its events and logs: new pods and changes of policies may wait for it",
             )
 
