@@ -3,11 +3,15 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
+from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.doctor.reading import ISSUERS, SOURCES
 from pytest_meshcheck.doctor.registry import RULES
 from pytest_meshcheck.doctor.snapshot import Kind
+from tests.unit.test_doctor.api_server import ApiServer, serving
+from tests.unit.test_doctor.snapshots import FOLDER
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/doctor.md").read_text()
 IN_STEPS = {("discovery.k8s.io", "endpointslices")}
@@ -17,6 +21,12 @@ IN_STEPS = {("discovery.k8s.io", "endpointslices")}
 def test_the_table_has_every_rule() -> None:
     rows = re.findall(r"^\| `([a-z-]+\.[a-z0-9-]+)` \| (.*) \|$", PAGE, re.MULTILINE)
     assert rows == [(rule.id, rule.about) for rule in RULES]
+
+
+def test_the_example_is_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(ApiServer(yaml.safe_load((FOLDER / "example.yaml").read_text()))) as server:
+        assert main(["doctor", f"--kubeconfig={server.kubeconfig(tmp_path)}"]) == 1
+    assert f"```text\n{capsys.readouterr().out}```" in PAGE
 
 
 def test_the_role_allows_what_is_read() -> None:
