@@ -126,7 +126,15 @@ def _charts(text: str) -> str:
     return text
 
 
+def _manifests(text: str) -> Path:
+    path = Path(text)
+    if text != "-" and not path.exists():
+        raise ValueError("no such file or directory; - reads standard input")
+    return path
+
+
 ON_CLUSTER = {
+    "mesh_manifests",
     "mesh_kubeconfig",
     "mesh_context",
     "mesh_kind_config",
@@ -145,7 +153,7 @@ ON_CLUSTER = {
 OF_WHOLE_RUN = {"mesh", "mesh_slow", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
 """Options, by ini name, that do not affect a single check, or that select the mesh or the lane."""
 
-PATHS = (_directory, _folder, _file, _charts)
+PATHS = (_directory, _folder, _file, _charts, _manifests)
 """Parsers of paths (or URLs); a path in the ini file is relative to that file, as everywhere in pytest."""
 
 OPTIONS = (
@@ -206,6 +214,14 @@ OPTIONS = (
         None,
     ),
     Option(
+        "--mesh-manifests",
+        "Put these Kubernetes manifests on trial: a file, a directory, or - for standard input; repeatable.",
+        _manifests,
+        (),
+        "PATH",
+        many=True,
+    ),
+    Option(
         "--mesh-allow-disruption",
         "Allow disruptive checks on a mesh that was already installed.",
         bool,
@@ -242,6 +258,7 @@ class Settings:
     mesh_charts: str | None
     mesh_values: Path | None
     mesh_installed: bool
+    mesh_manifests: tuple[Path, ...]
     mesh_allow_disruption: bool
 
 

@@ -1,5 +1,6 @@
 """The names that authors of checks and of tests of their own need, in one place."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
@@ -52,6 +53,7 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+    from pytest_meshcheck.testbed.trial.trial import Trial
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
 
@@ -107,6 +109,7 @@ __all__ = [
     "Time",
     "Timeout",
     "TlsEndpoint",
+    "Trial",
     "Unsupported",
     "Upgraded",
     "Validity",
@@ -132,10 +135,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """``MeshCluster``, imported when it is first asked for: checks do without clients of Kubernetes."""
-    if name != "MeshCluster":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_meshcheck.testbed.mesh_cluster import MeshCluster  # noqa: PLC0415 - as above
+ON_CLUSTER = {
+    # name: its module, imported when it is first asked for, as checks do without clients of Kubernetes
+    "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
+    "Trial": "pytest_meshcheck.testbed.trial.trial",
+}
 
-    return MeshCluster
+
+def __getattr__(name: str) -> object:
+    """The names of ``ON_CLUSTER``."""
+    if name not in ON_CLUSTER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(ON_CLUSTER[name]), name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.history import History
 from pytest_meshcheck.model.redaction import redacted
 from pytest_meshcheck.probe.process.pulse import now
@@ -114,6 +115,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Measurements made by the check, e.g. ``policy acts after (s)``."""
     history: History | msgspec.UnsetType = msgspec.UNSET
     """The data of the pictures; omitted without any."""
+    access: tuple[Access, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Who reaches a port of a user's own service; omitted for other checks."""
     attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
     """The verdict of each attempt, if a plugin made several; the verdict is the worst of them."""
 

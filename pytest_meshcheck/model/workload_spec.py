@@ -1,8 +1,8 @@
 """Specifications of workloads: names, enrolment, ports, and addresses."""
 
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.protocol import messages as m
 
@@ -25,11 +25,19 @@ class Via(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Port:
-    """A declared port of a workload and of the service of the same name in front of it."""
+    """A declared port of a workload and of the service of the same name in front of it.
+
+    Attributes:
+        name: Its name.
+        protocol: What it serves.
+        server_first: Whether the server speaks first.
+        number: Its number, where that is given; None where the platform chooses it.
+    """
 
     name: str
     protocol: m.Protocol
     server_first: bool = False
+    number: int | None = None
 
 
 PORTS = (
@@ -69,6 +77,21 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Template:
+    """What a user's manifest says about the pods of a workload, whose services and service account are given too.
+
+    Attributes:
+        labels: The labels of its pods.
+        annotations: The annotations of its pods.
+        service_account: The name of its service account.
+    """
+
+    service_account: str
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class WorkloadSpec:
     """The specification of a workload, and of the service of the same name in front of it.
 
@@ -88,6 +111,7 @@ class WorkloadSpec:
         job: Whether its application ends by itself, once it is told to (``Platform.finish``).
         first_call: What its application calls when it starts; ``Workload.first_exchange`` returns how that went.
         placement: The node that it has to run on, where the platform has nodes; None for any.
+        template: Its pods, if it stands in for a workload of a user's; None for those of the suite.
     """
 
     namespace: str
@@ -104,11 +128,12 @@ class WorkloadSpec:
     job: bool = False
     first_call: FirstCall | None = None
     placement: Placement | None = None
+    template: Template | None = None
 
     @property
     def service_account(self) -> str:
-        """The service account, which has the name of the workload."""
-        return self.name
+        """The service account, which has the name of the workload unless a template names it."""
+        return self.template.service_account if self.template else self.name
 
     @property
     def service(self) -> tuple[str, str]:

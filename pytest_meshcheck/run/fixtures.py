@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_meshcheck.options import MeshName
     from pytest_meshcheck.run.cluster import Cluster
     from pytest_meshcheck.run.hooks import Run
+    from pytest_meshcheck.run.manifest_trial import ManifestTrial
     from pytest_meshcheck.run.own_tests import OwnTests
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
 
@@ -193,6 +194,14 @@ globals().update({f"mesh_{role}": _workload_of(role) for role in STAGE})
 def mesh_upgraded(mesh: MeshUnderTest) -> Upgraded:
     """The observations made during the upgrade to the present version."""
     return mesh.of_upgrade()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mesh_trial(mesh_session: MeshUnderTest, mesh_name: "MeshName", pytestconfig: pytest.Config) -> Any:
+    """The stand-ins of the workloads of --mesh-manifests, under the mesh resources of the same manifests."""
+    manifests: ManifestTrial = pytestconfig.pluginmanager.get_plugin("meshcheck-trial")  # type: ignore[assignment]
+    async with manifests.held(mesh_name, mesh_session) as trial:
+        yield trial
 
 
 @pytest.fixture

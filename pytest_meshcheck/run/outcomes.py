@@ -48,7 +48,10 @@ def fill_result(result: Result, error: BaseException | None, report: pytest.Test
         return result
     request_id = error.request_id if isinstance(error, Violation) else None
     return msgspec.structs.replace(
-        result, measured=dict(mesh.measured), history=history(mesh.journal.entries, request_id)
+        result,
+        measured=dict(mesh.measured),
+        history=history(mesh.journal.entries, request_id),
+        access=mesh.access or msgspec.UNSET,
     )
 
 

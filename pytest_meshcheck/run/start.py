@@ -17,6 +17,7 @@ from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.report.model import Report
 from pytest_meshcheck.run.hooks import Run
+from pytest_meshcheck.run.manifest_trial import ManifestTrial
 from pytest_meshcheck.run.own_tests import OwnTests
 from pytest_meshcheck.run.score import RunResults
 from pytest_meshcheck.run.upgrade import Upgrade
@@ -51,6 +52,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
     _need_pytest_asyncio(config)
     upgrade = Upgrade.asked_for(config, settings)
     adapters = _adapters(config, settings, upgrade)
+    trial = ManifestTrial.of(config, settings, adapters)
     baseline = _baseline(settings)
     cluster = _cluster(config, settings, adapters)
     results = None
@@ -63,6 +65,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
     run = Run(config, settings, adapters, results, upgrade, cluster=cluster)
     config.pluginmanager.register(run, "meshcheck-run")
     config.pluginmanager.register(run.judging, "meshcheck-judging")
+    config.pluginmanager.register(trial, "meshcheck-trial")
     config.pluginmanager.register(OwnTests(settings, adapters), "meshcheck-own-tests")
     config.pluginmanager.import_plugin("pytest_meshcheck.run.fixtures")
 

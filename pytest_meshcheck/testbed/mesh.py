@@ -89,7 +89,7 @@ class MeshUnderTest(MeshFacts):
         """Reset everything that belongs to one check."""
         self.journal.begin()
         self.stalls.begin_check()
-        self.measured = {}
+        self.measured, self.access = {}, ()
         self.evidence.directory = evidence
 
     async def head_start(self, check_id: str) -> Any:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.meshes.base import Mesh, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented, Refusals
@@ -29,12 +30,14 @@ class MeshFacts:
         platform: The platform that it runs on.
         scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
         measured: The measurements of the current check.
+        access: Who reached what, as the current check saw it.
     """
 
     adapter: Mesh
     platform: Platform
     scale: float = 1.0
     measured: dict[str, float | int | str] = field(default_factory=dict)
+    access: tuple[Access, ...] = ()
 
     @property
     def journal(self) -> Journal:
@@ -99,6 +102,11 @@ class MeshFacts:
         """Record a measurement for the report."""
         self.measured[name] = value
         self.journal.add("measured", name, value)
+
+    def record_access(self, access: Sequence[Access]) -> None:
+        """Record who reaches what, for the access matrix of the report."""
+        self.access = tuple(access)
+        self.journal.add("access", "matrix", self.access)
 
     def measure_distribution(self, name: str, seconds: Sequence[float]) -> None:
         """Record durations in seconds, at least one, as a distribution, which the report plots."""

@@ -22,7 +22,7 @@ import pytest_meshcheck.report.writer
 import pytest_meshcheck.run.cluster
 import pytest_meshcheck.run.start
 import pytest_meshcheck.testbed.mesh  # noqa: F401 - see above
-from pytest_meshcheck.suite import __all__ as public
+from pytest_meshcheck.suite import ON_CLUSTER, __all__ as public
 
 REQUIREMENTS = """
 [demo.rule]
@@ -30,8 +30,8 @@ text = "A mesh MUST do what it says."
 sources = [{ title = "The rule", url = "https://example.org/rule" }]
 """
 
-NAMES = ", ".join(name for name in public if name != "MeshCluster")
-"""What checks import: all public names but MeshCluster, which would load Kubernetes clients in every run."""
+NAMES = ", ".join(name for name in public if name not in ON_CLUSTER)
+"""What checks import: all public names but those that would load Kubernetes clients in every run."""
 
 IMPORTS = f"""
 import asyncio, os, pathlib, select, signal

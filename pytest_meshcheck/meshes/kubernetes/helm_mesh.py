@@ -41,7 +41,6 @@ class HelmMesh(Charted, KubernetesMesh):
 
     Attributes:
         resources: The permissions for the resources that ``render`` returns.
-        policies: The API groups of the mesh's configuration, by the suite or by others: evidence of a violation.
         dumps: Queries to the data planes for evidence of a violation, by container name.
         groups: The API groups whose definitions the mesh itself creates and leaves behind.
         given: The claims that differ if the mesh was pre-installed.
@@ -49,7 +48,6 @@ class HelmMesh(Charted, KubernetesMesh):
 
     trust_domain: ClassVar[str] = "cluster.local"
     resources: ClassVar[Sequence[Permission]] = ()
-    policies: ClassVar[Sequence[str]] = ()
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {}
     groups: ClassVar[Sequence[str]] = ()
     one_lifetime = True

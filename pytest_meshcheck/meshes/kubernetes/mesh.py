@@ -1,6 +1,7 @@
 """The common part of meshes in a cluster, whether Helm, an operator or another program installs them."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
@@ -24,12 +25,14 @@ class KubernetesMesh(Mesh):
         asked: The version that the user named; None where any will do.
         scale: What every patience is multiplied by.
         installed_by_run: Whether the suite installs it; not with ``--mesh-installed``.
+        policies: The API groups of the mesh's configuration, by the suite or by others: evidence of a violation.
         recorded_in_cluster: Whether the cluster itself holds who installed it and how, so that ``meshcheck clean``
             uninstalls it without the adapter.
     """
 
     namespace: str
     runs_on = PlatformKind.KUBERNETES
+    policies: ClassVar[Sequence[str]] = ()
     recorded_in_cluster: ClassVar[bool] = False
 
     def __init__(self, request: MeshRequest) -> None:

@@ -93,12 +93,24 @@ class Deployments:
         await self._make_namespace(spec.namespace, metadata.namespace_labels)
         first = first_request(spec, self.resolve, self._patience)
         made = manifests.workload(self.owner, spec, metadata, first)
-        _, service, _ = await self._apply(*made)
-        workload = await self._enter(spec, service["spec"]["clusterIP"], spec.replica)
+        applied = await self._apply(*made)
+        service_address = next((one["spec"]["clusterIP"] for one in applied if one["kind"] == "Service"), "")
+        workload = await self._enter(spec, service_address, spec.replica)
         if spec.enrolment is not Enrolment.IMPERSONATED:
             await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
-            await self._routed(workload, Via.SERVICE)
+            if service_address:
+                await self._routed(workload, Via.SERVICE)
         return workload
+
+    async def create_namespace(self, name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+        """Create a namespace under this very name, for workloads of a user's manifests.
+
+        Raises:
+            Refused: There is one already, or it may not be created.
+        """
+        await (await self.api()).create(manifests.namespace(self.owner, name, labels, annotations))
+        self._labels[name] = dict(labels)
+        self._namespaces[name] = asyncio.create_task(self._apply())
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
         """Open one declared port of an impersonated workload, with its own TLS if ``tls`` is given."""
@@ -189,7 +201,7 @@ class Deployments:
                 await self._cut_grace_short(running)
         self._leaving.discard(str(spec))
         made = [manifests.workload_resource(self.owner, spec, Metadata(), generation)]
-        if not any(other.spec.service == spec.service for other in self.running.values()):
+        if spec.template is None and not any(other.spec.service == spec.service for other in self.running.values()):
             made += [manifests.service_account(self.owner, spec), manifests.service(self.owner, spec)]
         cluster = await self._connected()
         await cluster.delete(made)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.doctor.finding import Finding, tally
+from pytest_meshcheck.report.access_matrix import Cell, access_matrix
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.cards import Card, cards
-from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS, attention
+from pytest_meshcheck.report.formats.verdicts import ACCESS, CONTRADICTED, LOOKS, attention
 from pytest_meshcheck.report.model import Change, Comparison, Report
 from pytest_meshcheck.report.unjudged import grouped
 from pytest_meshcheck.report.views import (
@@ -63,6 +64,7 @@ def render(report: Report) -> str:
             *_contradictions(report),
             *_attention(report),
             *_doctor(report.doctor or ()),
+            *_access(report),
             *(_baseline(report.baseline) if report.baseline else ()),
             *_families(report),
             *_capabilities(report),
@@ -119,6 +121,18 @@ def _card(report: Report, card: Card) -> Iterator[str]:
         if finding.first.reproduce:
             yield f"  - **Reproduce** {code(finding.first.reproduce)}"
     yield ""
+
+
+def _access(report: Report) -> Iterator[str]:
+    if (matrix := access_matrix(report.results)) is None:
+        return
+    yield from (f"## {ACCESS}", "")
+    rows = ([code(row.destination), *map(_cell, row.cells)] for row in matrix.rows)
+    yield from table(("Service", *map(code, matrix.callers)), rows)
+
+
+def _cell(cell: Cell) -> str:
+    return f"{escape(cell.words)}{' **plaintext**' if cell.plaintext else ''}"
 
 
 def _reasons(found: Sequence[Result]) -> Iterator[str]:

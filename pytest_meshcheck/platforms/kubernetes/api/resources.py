@@ -109,9 +109,24 @@ class Api(Server):
         except Refused as error:
             raise Inconclusive(f"the API server rejects a change of {path}: {error}") from error
 
+    async def create(self, manifest: Manifest) -> Object:
+        """Create a resource that does not exist yet; raises Refused."""
+        return await self.request("POST", (await self._path(manifest)).rpartition("/")[0], [], manifest)
+
     async def created_dry(self, path: str, manifest: Manifest) -> Object:
         """A new resource under a path as the server and its webhooks would create it; raises Refused."""
         return await self.patiently("POST", path, [("dryRun", "All")], manifest)
+
+    async def try_to_create(self, manifest: Manifest) -> None:
+        """Have the server and its webhooks try a new resource, and refuse fields that it does not know; raises Refused.
+
+        Nothing is created.
+        """
+        path, query = (
+            (await self._path(manifest)).rpartition("/")[0],
+            [("dryRun", "All"), ("fieldValidation", "Strict")],
+        )
+        await self.patiently("POST", path, query, manifest)
 
     async def delete(self, manifest: Manifest, grace: int | None = None) -> None:
         """Delete a resource with its dependents; one that is gone already is no error."""

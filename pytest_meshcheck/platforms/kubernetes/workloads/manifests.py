@@ -13,6 +13,8 @@ from pytest_meshcheck.probe.protocol.messages import Request
 RUN = "meshcheck.dev/run"
 WORKER = "meshcheck.dev/worker"
 WORKLOAD = "app.kubernetes.io/name"
+STAND_IN = "meshcheck.dev/stand-in"
+"""The name of a workload whose other labels are those of a user's manifest."""
 GENERATION = "meshcheck.dev/generation"
 """Distinguishes replicas of a workload, and an instance from its successor; a service leads to one or to all."""
 
@@ -30,6 +32,11 @@ USER = 65532
 
 NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banner": 9001}
 """Port numbers by name; they are the same on services and on pods."""
+
+FIRST_UNPRIVILEGED = 1024
+LOW_PORTS = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
+"""Lets a probe serve ports such as 80; safe by
+https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls"""
 
 FIRST_OTHER = 10080
 """The first number of declared ports that have other names, in their order."""
@@ -73,7 +80,7 @@ class Ownership:
 def port_number(spec: WorkloadSpec, name: str) -> int:
     """The number of a declared port."""
     port = spec.port(name)
-    return NUMBERS.get(name) or FIRST_OTHER + spec.ports.index(port)
+    return port.number or NUMBERS.get(name) or FIRST_OTHER + spec.ports.index(port)
 
 
 def namespace(
@@ -92,8 +99,10 @@ def namespace(
 def workload(owner: Ownership, spec: WorkloadSpec, metadata: Metadata, first: Request | None = None) -> list[Manifest]:
     """A workload's service account, service and workload resource; ``metadata`` is required by the mesh on its pods.
 
-    Its probe sends the ``first`` request at once.
+    Its probe sends the ``first`` request at once. Of a stand-in only the workload resource: the rest is given.
     """
+    if spec.template:
+        return [workload_resource(owner, spec, metadata, spec.replica, first)]
     leads_to = FIRST if spec.replicas == 1 else None
     return [
         service_account(owner, spec),
@@ -166,6 +175,7 @@ def pod(owner: Ownership, spec: WorkloadSpec, first: Request | None = None) -> M
             "runAsGroup": USER,
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **_low_ports(spec),
         },
         "containers": [_container(owner, spec, first)],
         "volumes": [{"name": "control", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
@@ -244,16 +254,25 @@ def _placed(placement: Placement | None) -> Manifest:
     return {"affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
+def _low_ports(spec: WorkloadSpec) -> Manifest:
+    numbers = [port_number(spec, port.name) for port in spec.ports]
+    return {"sysctls": [LOW_PORTS]} if any(number < FIRST_UNPRIVILEGED for number in numbers) else {}
+
+
 def _first(request: Request | None) -> tuple[str, ...]:
     return ("--first", encoded(request)) if request else ()
 
 
 def _metadata(owner: Ownership, spec: WorkloadSpec, name: str) -> Manifest:
-    return {"name": name, "namespace": spec.namespace, "labels": owner.labels | {WORKLOAD: spec.name}}
+    return {"name": name, "namespace": spec.namespace, "labels": owner.labels | _named(spec)}
+
+
+def _named(spec: WorkloadSpec) -> dict[str, str]:
+    return {STAND_IN if spec.template else WORKLOAD: spec.name}
 
 
 def _selected(spec: WorkloadSpec, generation: int | None) -> dict[str, str]:
-    return {WORKLOAD: spec.name} | ({} if generation is None else {GENERATION: str(generation)})
+    return _named(spec) | ({} if generation is None else {GENERATION: str(generation)})
 
 
 def _service_port(spec: WorkloadSpec, port: Port) -> Manifest:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import FIRST, GENERATION, WORKLOAD
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import FIRST, GENERATION, STAND_IN, WORKLOAD
 from pytest_meshcheck.probe.controller import Probe
 
 
@@ -52,8 +52,22 @@ def pods_of(
     known: Mapping[tuple[str, str], Object], namespace: str, name: str, generation: int | None = None
 ) -> list[Object]:
     """The pods of one workload, or of one generation of them."""
-    wanted = {WORKLOAD: name} | ({} if generation is None else {GENERATION: str(generation)})
-    return [pod for (where, _), pod in known.items() if where == namespace and wanted.items() <= _labels(pod).items()]
+    return [
+        pod
+        for (where, _), pod in known.items()
+        if where == namespace and _workload(pod) == name and generation in (None, _generation(pod))
+    ]
+
+
+def _workload(pod: Object) -> str | None:
+    """The name of the workload of a pod; the other labels of a stand-in are a user's."""
+    labels = _labels(pod)
+    return labels.get(STAND_IN) or labels.get(WORKLOAD)
+
+
+def _generation(pod: Object) -> int | None:
+    number = _labels(pod).get(GENERATION)
+    return int(number) if number else None
 
 
 def _labels(pod: Object) -> Mapping[str, str]:

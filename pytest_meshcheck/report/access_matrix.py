@@ -1,0 +1,72 @@
+"""The access matrix of a report: who reaches which port of a user's services."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from pytest_meshcheck.checks.access import Access, Outcome
+from pytest_meshcheck.checks.verdict import Result
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one caller's calls of one port came to.
+
+    Attributes:
+        words: E.g. ``served``, or ``refused (status 403), by address served``.
+        reached: Whether a request reached the application.
+        plaintext: Whether one did so in plaintext.
+    """
+
+    words: str
+    reached: bool
+    plaintext: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One port, and a cell for each caller."""
+
+    destination: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class AccessMatrix:
+    """The callers, and a row for each port."""
+
+    callers: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def access_matrix(results: Iterable[Result]) -> AccessMatrix | None:
+    """The matrix of all results that have a part of it; None without any."""
+    entries = [one for result in results if result.access is not msgspec.UNSET for one in result.access]
+    callers = tuple(dict.fromkeys(one.caller for one in entries))
+    destinations = dict.fromkeys(one.destination for one in entries)
+    rows = tuple(
+        Row(
+            where,
+            tuple(_cell([one for one in entries if (one.destination, one.caller) == (where, who)]) for who in callers),
+        )
+        for where in destinations
+    )
+    return AccessMatrix(callers, rows) if rows else None
+
+
+def _cell(entries: Sequence[Access]) -> Cell:
+    by_name = dict.fromkeys(_words(one) for one in entries if not one.address_of)
+    by_address = dict.fromkeys(_words(one) for one in entries if one.address_of)
+    words = " or ".join(by_name)
+    if by_address and by_address.keys() != by_name.keys():
+        words += f", by address {' or '.join(by_address)}"
+    return Cell(words, any(one.arrived for one in entries), any(one.plaintext for one in entries))
+
+
+def _words(one: Access) -> str:
+    """An outcome in words; what arrived without its caller's knowledge is said."""
+    form = f" ({one.form})" if one.form else ""
+    arrived = ", but arrived" if one.outcome is Outcome.REFUSED and one.arrived else ""
+    lost = ", but did not arrive" if one.outcome is Outcome.SERVED and not one.arrived else ""
+    return f"{one.outcome}{form}{arrived}{lost}"

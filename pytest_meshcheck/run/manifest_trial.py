@@ -1,0 +1,156 @@
+"""Manifests of a user on trial in a run: what is selected by ``--mesh-manifests``, and the fixture of its checks."""
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pytest_meshcheck.meshes.base import Mesh, PlatformKind
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.manifests.plan import Plan
+    from pytest_meshcheck.manifests.reading import Text
+    from pytest_meshcheck.testbed.trial.trial import Trial
+
+MANIFESTS = "meshcheck_manifests"
+"""The key of the texts in the input of an xdist worker."""
+
+SUITE = Path(__file__).parents[1] / "configuration"
+OPTION = "--mesh-manifests"
+NOT_GIVEN = f"these checks put manifests of your own on trial: name them with {OPTION}=PATH"
+FIXTURE = "mesh_trial"
+PARAMETER = "destination"
+
+
+@dataclass(eq=False)
+class ManifestTrial:
+    """The hooks of a run with manifests; without any it refuses the checks that need them.
+
+    Attributes:
+        texts: The manifests as they were read.
+        plans: What becomes of them on each mesh.
+    """
+
+    texts: "list[Text]"
+    plans: "Mapping[MeshName, Plan]"
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "ManifestTrial":
+        """Read the manifests, and select the checks about them where no path is given.
+
+        Raises:
+            pytest.UsageError: The manifests cannot be read or used, or not in such a run.
+        """
+        if not settings.mesh_manifests:
+            return cls([], {})
+        from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
+        from pytest_meshcheck.manifests.reading import objects_in  # noqa: PLC0415 - as above
+
+        _refuse_run(config, settings, adapters)
+        try:
+            texts = _texts(config, settings)
+            objects = objects_in(texts)
+            plans = {name: _plan(objects, adapter) for name, adapter in adapters.items()}
+        except ManifestError as error:
+            raise pytest.UsageError(f"{OPTION}: {error}") from error
+        if config.args_source is not pytest.Config.ArgsSource.ARGS:
+            config.args[:] = [str(SUITE)]
+        return cls(texts, plans, settings.mesh_timeout_scale)
+
+    def pytest_report_header(self) -> list[str]:
+        """What becomes of the manifests."""
+        from pytest_meshcheck.manifests.described import described  # noqa: PLC0415 - as above
+
+        return [line for name, made in self.plans.items() for line in described(made, str(name))]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Pass the manifests to an xdist worker, which has no standard input of its own."""
+        node.workerinput[MANIFESTS] = msgspec.json.encode(self.texts).decode()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a check about destinations once per port of a service."""
+        if FIXTURE in metafunc.fixturenames and PARAMETER in metafunc.fixturenames:
+            named = dict.fromkeys(str(one) for made in self.plans.values() for one in made.destinations)
+            metafunc.parametrize(PARAMETER, list(named), scope="session")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Refuse checks about manifests in a run without any."""
+        if not self.plans and any(FIXTURE in getattr(item, "fixturenames", ()) for item in items):
+            raise pytest.UsageError(NOT_GIVEN)
+
+    @asynccontextmanager
+    async def held(self, name: MeshName, subject: MeshUnderTest) -> "AsyncIterator[Trial]":
+        """The trial of a mesh while the block runs.
+
+        Raises:
+            Inconclusive: It cannot be made; whatever was made of it is removed.
+        """
+        from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - as above
+        from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
+        from pytest_meshcheck.testbed.trial.trial import Trial  # noqa: PLC0415 - as above
+
+        if not isinstance(subject.platform, Kubernetes):
+            raise Inconclusive(f"stand-ins need a cluster, and {name} runs on {subject.platform}")
+        home = str(getattr(subject.adapter, "namespace", ""))
+        trial = Trial(subject.adapter, subject.platform, self.plans[name], home, self.scale)
+        try:
+            await trial.begin()
+            yield trial
+        except ManifestError as error:
+            raise Inconclusive(f"{OPTION}: {error}") from error
+        finally:
+            await trial.close()
+
+
+def _refuse_run(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:
+    for name, adapter in adapters.items():
+        if adapter.runs_on is PlatformKind.PROCESSES:
+            raise pytest.UsageError(
+                f"{OPTION}: --mesh={name} runs as local processes, without a cluster for the manifests: select a mesh "
+                "on Kubernetes, such as --mesh=istio"
+            )
+    if settings.mesh_upgrade_to is not None:
+        raise pytest.UsageError(f"{OPTION} and --mesh-upgrade-to cannot be combined: upgrade without manifests")
+    if len(getattr(config.option, "tx", None) or ()) > 1:
+        raise pytest.UsageError(
+            f"{OPTION}: the namespaces of the manifests exist once, so one process has all of them: take -n 1"
+        )
+
+
+def _texts(config: pytest.Config, settings: Settings) -> "list[Text]":
+    from pytest_meshcheck.manifests.reading import STANDARD_INPUT, Text, texts_of  # noqa: PLC0415 - as above
+
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    if MANIFESTS in given:
+        return msgspec.json.decode(given[MANIFESTS], type=list[Text])
+    paths = settings.mesh_manifests
+    return texts_of(paths, _standard_input(config) if STANDARD_INPUT in paths else "")
+
+
+def _standard_input(config: pytest.Config) -> str:
+    """What is piped into pytest, which takes standard input from tests; it does so again when it next captures."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
+    if sys.stdin.isatty():
+        raise pytest.UsageError(f"{OPTION}=-: nothing is piped in; write: kustomize build k8s/ | pytest {OPTION}=-")
+    return sys.stdin.read()
+
+
+def _plan(objects: Any, adapter: Mesh) -> "Plan":
+    from pytest_meshcheck.manifests.plan import Configured, plan  # noqa: PLC0415 - as above
+    from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh  # noqa: PLC0415 - no cluster, no client
+
+    if not isinstance(adapter, KubernetesMesh):
+        return plan(objects, Configured(adapter.name, (), "", ours=adapter.installed_by_run))
+    return plan(objects, Configured(adapter.name, adapter.policies, adapter.namespace, ours=adapter.installed_by_run))

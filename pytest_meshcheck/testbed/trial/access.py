@@ -1,0 +1,149 @@
+"""The access matrix: who reaches a port, by the name of its service and by the addresses of the pods behind it."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.checks.access import Access, Outcome
+from pytest_meshcheck.manifests.services import Destination
+from pytest_meshcheck.model.observation import Ending, Exchange
+from pytest_meshcheck.model.workload import PATIENCE as UNSCALED, Workload
+from pytest_meshcheck.model.workload_spec import Address
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
+
+PATIENCE = 3.0
+"""Seconds of a request: packets that a network policy drops are answered by nobody."""
+
+SETTLED_WITHIN = 30.0
+"""Seconds until two rounds in a row have to agree."""
+
+AT_ONCE = 16
+"""The number of requests under way."""
+
+PLAIN_PORT = 80
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way from a caller to a port.
+
+    Attributes:
+        caller: Who calls.
+        address: What it dials.
+        authority: The host name that it gives.
+        address_of: The stand-in whose pod that is; empty for the service.
+    """
+
+    caller: Caller
+    address: Address
+    authority: str
+    address_of: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of one request.
+
+    Attributes:
+        form: How it was refused; empty if it was served.
+        arrived: Whether it reached the application.
+    """
+
+    form: str
+    arrived: bool
+
+
+async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...]:
+    """Who reaches a port: each caller by name and by address, until two rounds in a row agree.
+
+    Raises:
+        Inconclusive: A probe is lost.
+    """
+    ways = list(_ways(trial, destination))
+    until = time.monotonic() + SETTLED_WITHIN * trial.scale
+    rounds = [await _round(trial, destination, ways)]
+    while len(rounds) < 2 or (rounds[-1] != rounds[-2] and time.monotonic() < until):
+        rounds.append(await _round(trial, destination, ways))
+    return tuple(_entry(destination, way, [one[at] for one in rounds[-2:]]) for at, way in enumerate(ways))
+
+
+async def answers_itself(trial: StandIns, destination: Destination) -> list[tuple[str, Exchange]]:
+    """What each stand-in behind a port answers to itself, within its pod, where no mesh is in between."""
+    found = []
+    for backend in trial.backends(destination):
+        name, number, workload = backend
+        way = Way(Caller(name, workload, enrolled=False), (LOOPBACK, number), f"{LOOPBACK}:{number}")
+        found.append((name, await workload.exchange(m.Send(_request(destination, backend, way)), workload)))
+    return found
+
+
+def form_of(exchange: Exchange, protocol: m.Protocol) -> str:
+    """How an exchange was refused, in words; empty if it was served."""
+    if exchange.ending is not Ending.ANSWERED:
+        return str(exchange.ending)
+    facts = protocol.facts
+    status = exchange.grpc_status if facts.grpc else exchange.status
+    if not facts.has_status or status == facts.success:
+        return ""
+    return f"grpc-status {status}" if facts.grpc else f"status {status}"
+
+
+def _ways(trial: StandIns, destination: Destination) -> Iterator[Way]:
+    host = f"{destination.service}.{trial.place_of(destination.namespace)}"
+    authority = host if destination.port == PLAIN_PORT else f"{host}:{destination.port}"
+    address = trial.service_address(destination)
+    is_headless = not trial.addresses[destination.namespace, destination.service]
+    backends = trial.backends(destination)
+    number = backends[0][1] if is_headless else destination.port
+    for caller in trial.callers():
+        yield Way(caller, (address, number), authority)
+        for name, port, workload in backends:
+            if workload.spec.replica == 1:
+                pod = trial.pod_address(workload)
+                yield Way(caller, (pod, port), f"{pod}:{port}", name)
+
+
+async def _round(trial: StandIns, destination: Destination, ways: Sequence[Way]) -> list[Seen]:
+    """One request on each way."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def seen(way: Way) -> Seen:
+        async with places:
+            return await _seen(trial, destination, way)
+
+    return list(await asyncio.gather(*map(seen, ways)))
+
+
+async def _seen(trial: StandIns, destination: Destination, way: Way) -> Seen:
+    backends = trial.backends(destination)
+    _, _, first = backends[0]
+    exchange = await way.caller.workload.exchange(m.Send(_request(destination, backends[0], way)), first)
+    attempts = [one for _, _, workload in backends for one in await workload.attempts(exchange)]
+    return Seen(form_of(exchange, destination.declared.spoken), bool(attempts))
+
+
+def _request(destination: Destination, backend: tuple[str, int, Workload], way: Way) -> m.Request:
+    _, number, workload = backend
+    caller, spoken = way.caller.workload, destination.declared.spoken
+    name = next(port.name for port in workload.spec.ports if port.number == number)
+    patience = caller.patience * PATIENCE / UNSCALED
+    return caller.request_to(
+        workload.spec, way.address, name, protocol=spoken, authority=way.authority, patience=patience
+    )
+
+
+def _entry(destination: Destination, way: Way, seen: Sequence[Seen]) -> Access:
+    served = {not one.form for one in seen}
+    outcome = Outcome.VARIES if len(served) > 1 else Outcome.SERVED if served == {True} else Outcome.REFUSED
+    return Access(
+        destination=str(destination),
+        caller=way.caller.name,
+        enrolled=way.caller.enrolled,
+        address_of=way.address_of,
+        outcome=outcome,
+        form=" or ".join(dict.fromkeys(one.form for one in seen if one.form)),
+        arrived=any(one.arrived for one in seen),
+    )

@@ -1,0 +1,85 @@
+"""Manifests of a user: what a run says of them before it makes anything, and what it refuses with exit code 4."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Quick, Suite
+
+MANIFESTS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {containers: [{name: web, ports: [{containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+"""
+SAID = [
+    "manifests for none: 1 stand-ins, 1 services, 0 mesh resources, 0 left out",
+    "  namespace of its own, for objects that name none: not among the manifests, so part of the mesh",
+    "  stand-in web for Pod (k8s.yaml:2), ports 8080 http/1.1",
+    "  service web:80 http/1.1 (protocol undeclared) -> web",
+    "*test_access?none-web:80?*",
+]
+
+
+@pytest.fixture
+def manifests(suite: Suite) -> Path:
+    suite.write("conforms", k8s_yaml=MANIFESTS)
+    return suite.path / "k8s.yaml"
+
+
+def test_what_is_made_is_said_while_nothing_is_made(manifests: Path, quick: Quick) -> None:
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only")
+    result.stdout.fnmatch_lines(SAID)
+    assert result.ret == 0
+    assert "test_conforms" not in result.stdout.str()
+
+
+def test_a_path_of_tests_selects_those(manifests: Path, quick: Quick, suite: Suite) -> None:
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only", str(suite.path))
+    assert "test_conforms" in result.stdout.str()
+    assert "test_access" not in result.stdout.str()
+
+
+def test_manifests_are_read_from_standard_input(manifests: Path, suite: Suite) -> None:
+    command = [sys.executable, "-m", "pytest", "--mesh=none", "--mesh-manifests=-", "--collect-only", "-p", "no:xdist"]
+    done = subprocess.run(command, input=MANIFESTS, cwd=suite.path, capture_output=True, text=True, check=False)
+    assert "stand-in web for Pod (-:2), ports 8080 http/1.1" in done.stdout
+    assert done.returncode == 0
+
+
+REFUSED = {
+    # case: options, what is said
+    "no-file": (["--mesh=none", "--mesh-manifests=k9s"], "k9s: no such file or directory; - reads standard input."),
+    "no-cluster": (
+        ["--mesh=envoy", "--mesh-manifests=k8s.yaml"],
+        ": --mesh=envoy runs as local processes, without a cluster for the manifests: select a mesh on Kubernetes, *",
+    ),
+    "malformed": (["--mesh=none", "--mesh-manifests=pytest.ini"], ": pytest.ini:1: *"),
+    "twice": (["--mesh=none", "--mesh-manifests=k8s.yaml", "--mesh-manifests=k8s.yaml"], ": k8s.yaml:2: Pod web is *"),
+    "two-processes": (
+        ["--mesh=none", "--mesh-manifests=k8s.yaml", "-n", "2"],
+        ": the namespaces of the manifests exist once, so one process has all of them: take -n 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("collect", [[], ["--collect-only"]], ids=["run", "collect"])
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_on_trial_is_refused(case: str, collect: list[str], manifests: Path, quick: Quick) -> None:
+    options, said = REFUSED[case]
+    result = quick(*options, *collect)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --mesh-manifests{'=' if case == 'no-file' else ''}{said}"])
+
+
+def test_its_checks_are_refused_without_manifests(suite: Suite, quick: Quick) -> None:
+    result = quick("--mesh=none", "--pyargs", "pytest_meshcheck.configuration", "--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: these checks put manifests of your own on trial: name them with *=PATH"])
