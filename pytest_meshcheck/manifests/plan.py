@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_meshcheck.manifests.errors import ManifestError
-from pytest_meshcheck.manifests.objects import KubernetesObject
+from pytest_meshcheck.manifests.objects import KubernetesObject, Place
 from pytest_meshcheck.manifests.services import FROM_OUTSIDE, Destination, as_applied, destinations, serving
 from pytest_meshcheck.manifests.stand_ins import DEFAULT_ACCOUNT, StandIn, is_workload, stand_in
 from pytest_meshcheck.platforms.base import Manifest
@@ -89,6 +89,15 @@ class Plan:
     resources: tuple[KubernetesObject, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+
+    @property
+    def named(self) -> dict[str, Place]:
+        """The namespaces that the manifests name, each with the first place that does."""
+        objects = (*self.services, *self.service_accounts, *self.resources)
+        places = [(one.namespace, one.place) for one in self.stand_ins]
+        places += [(one.namespace, one.place) for one in objects]
+        used = dict(sorted(places, key=lambda one: one[1], reverse=True))
+        return {name: one.place if one else used[name] for name, one in self.namespaces.items() if name}
 
 
 def plan(objects: Sequence[KubernetesObject], mesh: Configured) -> Plan:

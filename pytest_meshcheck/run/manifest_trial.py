@@ -1,17 +1,18 @@
 """Manifests of a user on trial in a run: what is selected by ``--mesh-manifests``, and the fixture of its checks."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 import pytest
 
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
@@ -42,6 +43,7 @@ class ManifestTrial:
     texts: "list[Text]"
     plans: "Mapping[MeshName, Plan]"
     scale: float = 1.0
+    in_worker: bool = False
 
     @classmethod
     def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "ManifestTrial":
@@ -64,7 +66,25 @@ class ManifestTrial:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args[:] = [str(SUITE)]
-        return cls(texts, plans, settings.mesh_timeout_scale)
+        return cls(texts, plans, settings.mesh_timeout_scale, hasattr(config, "workerinput"))
+
+    def look_before(self, config: pytest.Config, settings: Settings) -> None:
+        """Refuse namespaces that exist in the cluster that the user named, before anything is made.
+
+        Raises:
+            pytest.UsageError: One exists, or the cluster does not say.
+        """
+        is_first = not config.option.collectonly and not hasattr(config, "workerinput")
+        if not (self.plans and is_first and (settings.mesh_context or settings.mesh_kubeconfig)):
+            return
+        from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
+        from pytest_meshcheck.testbed.trial.resources import namespaces_are_free  # noqa: PLC0415 - no client either
+
+        named = {name: place for made in self.plans.values() for name, place in made.named.items()}
+        try:
+            asyncio.run(namespaces_are_free(settings.mesh_kubeconfig, settings.mesh_context, named))
+        except (ManifestError, MeshUnavailable) as error:
+            raise pytest.UsageError(f"{OPTION}: {error}") from error
 
     def pytest_report_header(self) -> list[str]:
         """What becomes of the manifests."""
@@ -93,7 +113,8 @@ class ManifestTrial:
         """The trial of a mesh while the block runs.
 
         Raises:
-            Inconclusive: It cannot be made; whatever was made of it is removed.
+            pytest.exit.Exception: Something of it exists already or is rejected, which was found before it was made.
+            Inconclusive: A stand-in does not start, or the mesh does not take the configuration; all is removed.
         """
         from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - as above
         from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes  # noqa: PLC0415 - no cluster, no client
@@ -107,9 +128,15 @@ class ManifestTrial:
             await trial.begin()
             yield trial
         except ManifestError as error:
-            raise Inconclusive(f"{OPTION}: {error}") from error
+            self._refuse(f"{OPTION}: {error}")
         finally:
             await trial.close()
+
+    def _refuse(self, why: str) -> NoReturn:
+        """End the run as for any bad input; an xdist worker cannot, and has no verdict instead."""
+        if self.in_worker:
+            raise Inconclusive(why)
+        pytest.exit(f"meshcheck: {why}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def _refuse_run(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:

@@ -55,6 +55,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
     trial = ManifestTrial.of(config, settings, adapters)
     baseline = _baseline(settings)
     cluster = _cluster(config, settings, adapters)
+    trial.look_before(config, settings)
     results = None
     if not hasattr(config, "workerinput"):
         results = RunResults(settings, adapters, baseline, upgrade)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Quick, Suite
+from .recorded import api_server, recorded
 
 MANIFESTS = """
 apiVersion: v1
@@ -83,3 +84,24 @@ def test_its_checks_are_refused_without_manifests(suite: Suite, quick: Quick) ->
     result = quick("--mesh=none", "--pyargs", "pytest_meshcheck.configuration", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: these checks put manifests of your own on trial: name them with *=PATH"])
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: near
+clusters: [{{name: near, cluster: {{server: "{server}"}}}}]
+contexts: [{{name: near, context: {{cluster: near, user: me}}}}]
+users: [{{name: me, user: {{token: abc}}}}]
+"""
+
+
+def test_a_namespace_that_the_cluster_has_is_refused_and_nothing_is_changed(suite: Suite, quick: Quick) -> None:
+    with api_server([recorded("/api/v1/namespaces", "shop")]) as (server, changes):
+        named = MANIFESTS.replace("{name: web", "{namespace: shop, name: web")
+        suite.write("conforms", k8s_yaml=named, config_yaml=KUBECONFIG.format(server=server))
+        result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--mesh-kubeconfig=config.yaml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = "ERROR: --mesh-manifests: k8s.yaml:2: the namespace shop exists in the cluster already, *"
+    result.stderr.fnmatch_lines([said])
+    assert changes == []

@@ -85,10 +85,11 @@ def form_of(exchange: Exchange, protocol: m.Protocol) -> str:
     if exchange.ending is not Ending.ANSWERED:
         return str(exchange.ending)
     facts = protocol.facts
-    status = exchange.grpc_status if facts.grpc else exchange.status
-    if not facts.has_status or status == facts.success:
+    is_grpc = facts.grpc and exchange.grpc_status is not None  # a proxy may answer a call with an error of HTTP
+    status = exchange.grpc_status if is_grpc else exchange.status
+    if not facts.has_status or (status == facts.success and is_grpc is facts.grpc):
         return ""
-    return f"grpc-status {status}" if facts.grpc else f"status {status}"
+    return f"grpc-status {status}" if is_grpc else f"status {status}"
 
 
 def _ways(trial: StandIns, destination: Destination) -> Iterator[Way]:

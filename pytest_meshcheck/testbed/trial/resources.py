@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pytest_meshcheck.manifests.objects import KubernetesObject, Place
 from pytest_meshcheck.manifests.plan import cleaned
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
 from pytest_meshcheck.platforms.kubernetes.api.server import Object, Refused
@@ -62,6 +63,23 @@ async def refuse_taken(api: Api, namespaces: Mapping[str, Place], single: Iterab
     for one in single:
         if await api.has(one.manifest):
             raise one.place.error(f"{one} exists in the cluster, and a run touches only what it made; delete it first")
+
+
+async def namespaces_are_free(kubeconfig: Path | None, context: str | None, named: Mapping[str, Place]) -> None:
+    """Look into a cluster before anything is made.
+
+    Raises:
+        ManifestError: It has one of the namespaces, each given with a place that names it.
+        MeshUnavailable: It cannot be had, or does not say.
+    """
+    api = await Api.connect(kubeconfig, context)
+    try:
+        await api.version()
+        await refuse_taken(api, named, ())
+    except Refused as error:
+        raise MeshUnavailable(f"its namespaces cannot be read: {error}") from error
+    finally:
+        await api.close()
 
 
 async def refuse_invalid(api: Api, resources: Iterable[KubernetesObject], home: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pytest_meshcheck.manifests.objects import KubernetesObject, Place
+from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.plan import Plan, accounts, cleaned
 from pytest_meshcheck.manifests.services import HEADLESS, Destination
 from pytest_meshcheck.manifests.stand_ins import StandIn
@@ -82,10 +82,9 @@ class StandIns:
         Raises:
             ManifestError: Something exists already, or is rejected by the server or a webhook.
         """
-        api, named = await self.platform.api(), [name for name in self.plan.namespaces if name]
+        api, named = await self.platform.api(), self.plan.named
         await until_earlier_are_gone(api, self.platform.owner.run, named, self.scale)
-        written = {name: self._written(name) for name in named}
-        await refuse_taken(api, written, [one for one in self.plan.resources if one.namespace == self.home])
+        await refuse_taken(api, named, [one for one in self.plan.resources if one.namespace == self.home])
         await refuse_invalid(api, self.plan.resources, self.home)
 
     async def begin(self) -> None:
@@ -190,15 +189,6 @@ class StandIns:
             return has_data_plane(self.platform.running[str(workload)].pod)
         around = self._namespace(self.plan.namespaces[one.namespace])
         return self.adapter.namespace_enrolment().labels.items() <= around.labels.items()
-
-    def _written(self, name: str) -> Place:
-        """A place that names a namespace."""
-        if declared := self.plan.namespaces[name]:
-            return declared.place
-        objects = (*self.plan.services, *self.plan.service_accounts, *self.plan.resources)
-        places = [(one.namespace, one.place) for one in self.plan.stand_ins]
-        places += [(one.namespace, one.place) for one in objects]
-        return next(place for where, place in places if where == name)
 
     def _placed(self, one: KubernetesObject) -> dict[str, object]:
         return self._manifest(cleaned(one), one.namespace)

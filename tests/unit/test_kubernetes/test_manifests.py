@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Port, Template, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
+from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
 from pytest_meshcheck.probe.agent.first_request import decoded
 from pytest_meshcheck.probe.protocol.messages import Protocol, Request
 
@@ -116,3 +117,35 @@ def test_replicas_share_a_service_that_leads_to_all_of_them() -> None:
     labels = [one["spec"]["template"]["metadata"]["labels"].items() for one in deployments]
     assert [[selector <= own for own in labels] for selector in selectors] == [[True, False], [False, True]]
     assert all(first[1]["spec"]["selector"].items() <= own for own in labels)
+
+
+STAND_IN = WorkloadSpec(
+    "shop",
+    "orders",
+    ports=(Port("web", Protocol.HTTP1, number=80), Port("port-9090", Protocol.GRPC, number=9090)),
+    template=Template("payer", {"app.kubernetes.io/name": "other"}, {"a": "b"}),
+)
+
+
+def test_of_a_stand_in_only_the_pods_are_made_under_the_labels_of_its_template() -> None:
+    metadata = Metadata(STAND_IN.template.labels, STAND_IN.template.annotations)  # type: ignore[union-attr]
+    (made,) = manifests.workload(OWNER, STAND_IN, metadata)
+    template = made["spec"]["template"]
+    ours = OWNER.labels | {manifests.STAND_IN: "orders", manifests.GENERATION: "1"}
+    assert template["metadata"] == {"labels": ours | {"app.kubernetes.io/name": "other"}, "annotations": {"a": "b"}}
+    assert template["spec"]["serviceAccountName"] == "payer"
+    assert [one["containerPort"] for one in template["spec"]["containers"][0]["ports"]] == [80, 9090]
+    assert made["spec"]["selector"] == {"matchLabels": {manifests.STAND_IN: "orders", manifests.GENERATION: "1"}}
+
+
+def test_a_port_below_1024_needs_a_sysctl_and_others_do_not() -> None:
+    low, high = (manifests.pod(OWNER, one)["securityContext"] for one in (STAND_IN, SERVER))
+    assert low["sysctls"] == [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
+    assert "sysctls" not in high
+
+
+def test_the_pods_of_a_stand_in_are_found_whatever_its_own_labels_say() -> None:
+    labels = {manifests.STAND_IN: "orders", manifests.GENERATION: "1", manifests.WORKLOAD: "other"}
+    known = {("shop", "orders-1"): {"metadata": {"labels": labels}}}
+    assert len(pods_of(known, "shop", "orders", 1)) == len(pods_of(known, "shop", "orders")) == 1
+    assert pods_of(known, "shop", "other") == pods_of(known, "shop", "orders", 2) == []

@@ -4,12 +4,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.aliases import Alias
 from pytest_meshcheck.checks.history import History
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report import views
 from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, old_ids, summary
-from pytest_meshcheck.report.formats import markdown
+from pytest_meshcheck.report.formats import html, markdown
 from pytest_meshcheck.report.formats.badge import badge
 from pytest_meshcheck.report.formats.description import Block, blocks
 from pytest_meshcheck.report.formats.terminal import lines
@@ -216,3 +217,15 @@ def test_no_check_waits_for_longer_than_it_takes(make_report: MakeReport, make_r
     made_ahead = make_result("a/b", Verdict.CONFORMS, "r", seconds=0.5, history=History(spent={"traffic": 15.5}))
     other = make_result("a/c", Verdict.CONFORMS, "r", seconds=2.0, history=History(spent={"traffic": 1.0}))
     assert views.waits(make_report(made_ahead, other)) == {"traffic": 1.5, "other": 1.0}
+
+
+@pytest.mark.parametrize("render", [markdown.render, html.render])
+def test_who_reaches_what_is_a_table(
+    render: Callable[[Report], str], make_report: MakeReport, make_result: MakeResult
+) -> None:
+    entry = Access(destination="shop/a:80", caller="outsider", enrolled=False, outcome=Outcome.SERVED, arrived=True)
+    measured = make_result("own/access[shop/a:80]", Verdict.CONFORMS, "own.access", access=(entry,))
+    page = render(make_report(measured))
+    for shown in ("Who reaches what", "shop/a:80", "outsider", "served", "plaintext"):
+        assert shown in page
+    assert "Who reaches what" not in render(make_report(make_result("mtls/a", Verdict.CONFORMS, "own.access")))
