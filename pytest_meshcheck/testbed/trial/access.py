@@ -2,19 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.model.observation import Ending, Exchange
-from pytest_meshcheck.model.workload import PATIENCE as UNSCALED, Workload
-from pytest_meshcheck.model.workload_spec import Address
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
-
-PATIENCE = 3.0
-"""Seconds of a request: packets that a network policy drops are answered by nobody."""
+from pytest_meshcheck.testbed.trial.ways import Way, request_on, ways_to
 
 SETTLED_WITHIN = 30.0
 """Seconds until two rounds in a row have to agree."""
@@ -22,25 +18,7 @@ SETTLED_WITHIN = 30.0
 AT_ONCE = 16
 """The number of requests under way."""
 
-PLAIN_PORT = 80
 LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way from a caller to a port.
-
-    Attributes:
-        caller: Who calls.
-        address: What it dials.
-        authority: The host name that it gives.
-        address_of: The stand-in whose pod that is; empty for the service.
-    """
-
-    caller: Caller
-    address: Address
-    authority: str
-    address_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +40,7 @@ async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...
     Raises:
         Inconclusive: A probe is lost.
     """
-    ways = list(_ways(trial, destination))
+    ways = list(ways_to(trial, destination))
     until = time.monotonic() + SETTLED_WITHIN * trial.scale
     rounds = [await _round(trial, destination, ways)]
     while len(rounds) < 2 or (rounds[-1] != rounds[-2] and time.monotonic() < until):
@@ -76,7 +54,7 @@ async def answers_itself(trial: StandIns, destination: Destination) -> list[tupl
     for backend in trial.backends(destination):
         name, number, workload = backend
         way = Way(Caller(name, workload, enrolled=False), (LOOPBACK, number), f"{LOOPBACK}:{number}")
-        found.append((name, await workload.exchange(m.Send(_request(destination, backend, way)), workload)))
+        found.append((name, await workload.exchange(m.Send(request_on(destination, backend, way)), workload)))
     return found
 
 
@@ -90,21 +68,6 @@ def form_of(exchange: Exchange, protocol: m.Protocol) -> str:
     if not facts.has_status or (status == facts.success and is_grpc is facts.grpc):
         return ""
     return f"grpc-status {status}" if is_grpc else f"status {status}"
-
-
-def _ways(trial: StandIns, destination: Destination) -> Iterator[Way]:
-    host = f"{destination.service}.{trial.place_of(destination.namespace)}"
-    authority = host if destination.port == PLAIN_PORT else f"{host}:{destination.port}"
-    address = trial.service_address(destination)
-    is_headless = not trial.addresses[destination.namespace, destination.service]
-    backends = trial.backends(destination)
-    number = backends[0][1] if is_headless else destination.port
-    for caller in trial.callers():
-        yield Way(caller, (address, number), authority)
-        for name, port, workload in backends:
-            if workload.spec.replica == 1:
-                pod = trial.pod_address(workload)
-                yield Way(caller, (pod, port), f"{pod}:{port}", name)
 
 
 async def _round(trial: StandIns, destination: Destination, ways: Sequence[Way]) -> list[Seen]:
@@ -121,19 +84,9 @@ async def _round(trial: StandIns, destination: Destination, ways: Sequence[Way])
 async def _seen(trial: StandIns, destination: Destination, way: Way) -> Seen:
     backends = trial.backends(destination)
     _, _, first = backends[0]
-    exchange = await way.caller.workload.exchange(m.Send(_request(destination, backends[0], way)), first)
+    exchange = await way.caller.workload.exchange(m.Send(request_on(destination, backends[0], way)), first)
     attempts = [one for _, _, workload in backends for one in await workload.attempts(exchange)]
     return Seen(form_of(exchange, destination.declared.spoken), bool(attempts))
-
-
-def _request(destination: Destination, backend: tuple[str, int, Workload], way: Way) -> m.Request:
-    _, number, workload = backend
-    caller, spoken = way.caller.workload, destination.declared.spoken
-    name = next(port.name for port in workload.spec.ports if port.number == number)
-    patience = caller.patience * PATIENCE / UNSCALED
-    return caller.request_to(
-        workload.spec, way.address, name, protocol=spoken, authority=way.authority, patience=patience
-    )
 
 
 def _entry(destination: Destination, way: Way, seen: Sequence[Seen]) -> Access:

@@ -11,7 +11,7 @@ from pytest_meshcheck.manifests.stand_ins import StandIn
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, Template, WorkloadSpec
-from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.testbed.trial.resources import (
@@ -71,6 +71,8 @@ class StandIns:
     replicas: dict[str, list[Workload]] = field(default_factory=dict)
     outsiders: list[Caller] = field(default_factory=list)
     addresses: dict[tuple[str, str], str] = field(default_factory=dict)
+    _at_home: list[Manifest] = field(default_factory=list)
+    """The resources in the namespace of the control plane that this trial may have made."""
 
     def place_of(self, plain: str) -> str:
         """The name in the cluster of a namespace of the plan."""
@@ -103,13 +105,17 @@ class StandIns:
         await self._apply_around()
         places = asyncio.Semaphore(AT_ONCE)
         starts = [self._started(places, *one) for one in specs]
-        await asyncio.gather(self._outsider(places, OUTSIDER), self._outsider(places, STRANGER), *starts)
+        starts += [self._outsider(places, OUTSIDER), self._outsider(places, STRANGER)]
+        for error in await asyncio.gather(*starts, return_exceptions=True):  # none goes on while all is removed
+            if error is not None:
+                raise error
+        self._at_home = [self._placed(one) for one in self.plan.resources if one.namespace == self.home]
         await self.platform.apply([self._placed(one) for one in self.plan.resources])
         await self.adapter.settled()
 
     async def close(self) -> None:
         """Remove what is outside of the namespaces of this trial, and begin to remove those."""
-        await self.platform.delete([self._placed(one) for one in self.plan.resources if one.namespace == self.home])
+        await self.platform.delete(self._at_home)
         made = set(self.platform.namespaces)
         names = [name for name in map(self.place_of, self.plan.namespaces) if name in made]
         await self.platform.delete([namespace(name) for name in names])
@@ -129,11 +135,6 @@ class StandIns:
         return [
             (str(one), number, workload) for one, number in destination.backends for workload in self.replicas[str(one)]
         ]
-
-    def service_address(self, destination: Destination) -> str:
-        """The address of a service: of its first pod, where it has none of its own."""
-        address = self.addresses[destination.namespace, destination.service]
-        return address or self.pod_address(self.backends(destination)[0][2])
 
     def pod_address(self, workload: Workload) -> str:
         """The address of a pod."""

@@ -1,8 +1,12 @@
 """A user's configuration on trial: the value of the fixture ``mesh_trial``."""
 
+from collections.abc import Sequence
+
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.model.observation import Exchange
+from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, answers_itself
+from pytest_meshcheck.testbed.trial.executions import Execution, executions
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 
@@ -18,6 +22,17 @@ class Trial(StandIns):
             Inconclusive: A probe is lost.
         """
         return await access(self, self.destination(destination))
+
+    async def executions(self, destination: str, method: str, answer: m.Answer) -> Sequence[Execution]:
+        """A request of each caller of the mesh that is let in, and how often it was executed.
+
+        Every stand-in behind the port answers it like this each time, after it was carried out.
+
+        Raises:
+            Unsupported: The port is not declared as HTTP.
+            Inconclusive: No caller of the mesh is let in, or a probe is lost.
+        """
+        return await executions(self, self.destination(destination), method, answer)
 
     async def answers_itself(self, destination: str) -> list[tuple[str, Exchange]]:
         """By name, what each stand-in behind a port answers to itself, where no mesh is in between."""

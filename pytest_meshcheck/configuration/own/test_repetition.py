@@ -1,0 +1,27 @@
+"""Requests that are carried out more often than they were sent."""
+
+import pytest
+
+from pytest_meshcheck.suite import MUST, Answer, Behaviour, MeshUnderTest, Trial, check, expect
+
+FAILURES = {
+    # what the service does after it has carried out the request
+    "503": Answer(status=503),
+    "reset": Answer(behaviour=Behaviour.RESET),
+    "stall": Answer(behaviour=Behaviour.STALL),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@check(MUST, "own.at-most-once")
+async def test_post_is_executed_at_most_once(mesh: MeshUnderTest, trial: Trial, destination: str, failure: str) -> None:
+    """A POST that fails after it was carried out is not sent again by the mesh, whoever of the mesh calls.
+
+    A payment that is carried out three times is the outage that nobody finds. The client's own retries are its own
+    affair; those of a VirtualService, a route, a profile or a default of the mesh are not.
+    """
+    seen = await trial.executions(destination, "POST", FAILURES[failure])
+    for sent in seen:
+        mesh.measure(f"executed for {sent.caller}", len(sent.attempts))
+    for sent in seen:
+        expect(len(sent.attempts), f"executions of one POST from {sent.caller} to {destination}").at_most(1)

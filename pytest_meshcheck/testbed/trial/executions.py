@@ -1,0 +1,65 @@
+"""How often a service executes one request that fails after it was carried out."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_meshcheck.manifests.services import Destination
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.observation import Attempt, Exchange
+from pytest_meshcheck.model.workload import PATIENCE as UNSCALED, new_id
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.testbed.trial.access import form_of
+from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
+from pytest_meshcheck.testbed.trial.ways import request_on, way_by_name
+
+PATIENCE = 10.0
+"""Seconds that a caller waits for a service that stalls; a limit for one attempt has to be shorter to be seen."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One request, and what the service saw of it.
+
+    Attributes:
+        caller: Who sent it.
+        exchange: What the caller saw.
+        attempts: What reached the stand-ins behind the port.
+    """
+
+    caller: str
+    exchange: Exchange
+    attempts: tuple[Attempt, ...]
+
+
+async def executions(trial: StandIns, destination: Destination, method: str, answer: m.Answer) -> Sequence[Execution]:
+    """A request of each caller that is let in, which every stand-in behind the port answers like this each time.
+
+    Raises:
+        Unsupported: The port is not declared as HTTP.
+        Inconclusive: No caller of the mesh is let in.
+    """
+    if not destination.declared.spoken.facts.is_http or destination.declared.spoken.facts.grpc:
+        raise Unsupported(f"{destination} speaks {destination.declared.spoken}, which has no {method}")
+    callers = [one for one in trial.callers() if one.enrolled]
+    served = await asyncio.gather(*(_sent(trial, destination, one, method, m.Answer()) for one in callers))
+    spoken = destination.declared.spoken
+    let_in = [one for one, sent in zip(callers, served, strict=True) if not form_of(sent.exchange, spoken)]
+    if not let_in:
+        raise Inconclusive(f"no workload of the mesh is served by {destination}, so nothing can be repeated")
+    return await asyncio.gather(*(_sent(trial, destination, one, method, answer) for one in let_in))
+
+
+async def _sent(trial: StandIns, destination: Destination, caller: Caller, method: str, answer: m.Answer) -> Execution:
+    backends, request_id = trial.backends(destination), new_id()
+    for _, _, workload in backends:
+        await workload.answers(answer, repeat=True, request_id=request_id)
+    patience = caller.workload.patience * PATIENCE / UNSCALED
+    body = m.Body(text="pay once\n")
+    way = way_by_name(trial, destination, caller)
+    request = request_on(
+        destination, backends[0], way, request_id=request_id, method=method, body=body, patience=patience
+    )
+    exchange = await caller.workload.exchange(m.Send(request), backends[0][2])
+    attempts = [one for _, _, workload in backends for one in await workload.attempts(request_id)]
+    return Execution(caller.name, exchange, tuple(attempts))
