@@ -10,10 +10,16 @@ from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.model.observation import Ending, Exchange
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
-from pytest_meshcheck.testbed.trial.ways import Way, request_on, ways_to
+from pytest_meshcheck.testbed.trial.ways import Way, request_on, way_by_name, ways_to
 
 SETTLED_WITHIN = 30.0
 """Seconds until two rounds in a row have to agree."""
+
+QUIET = 5.0
+"""Seconds without a change, after which a configuration is taken to act."""
+
+PAUSE = 0.2
+"""Seconds between two rounds."""
 
 AT_ONCE = 16
 """The number of requests under way."""
@@ -32,6 +38,23 @@ class Seen:
 
     form: str
     arrived: bool
+
+
+async def settle(trial: StandIns) -> None:
+    """Wait until nobody's access has changed for some time: a mesh does not say when the configuration of others acts.
+
+    Every caller calls every port by name, over and over, for at most ``SETTLED_WITHIN``.
+
+    Raises:
+        Inconclusive: A probe is lost.
+    """
+    until = time.monotonic() + SETTLED_WITHIN * trial.scale
+    last, since = await _by_name(trial), time.monotonic()
+    while (now := time.monotonic()) < until and now - since < QUIET * trial.scale:
+        await asyncio.sleep(PAUSE)
+        seen = await _by_name(trial)
+        if seen != last:
+            last, since = seen, time.monotonic()
 
 
 async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...]:
@@ -68,6 +91,15 @@ def form_of(exchange: Exchange, protocol: m.Protocol) -> str:
     if not facts.has_status or (status == facts.success and is_grpc is facts.grpc):
         return ""
     return f"grpc-status {status}" if is_grpc else f"status {status}"
+
+
+async def _by_name(trial: StandIns) -> list[list[Seen]]:
+    """One request of each caller to each port."""
+    callers = trial.callers()
+    return [
+        await _round(trial, destination, [way_by_name(trial, destination, caller) for caller in callers])
+        for destination in trial.plan.destinations
+    ]
 
 
 async def _round(trial: StandIns, destination: Destination, ways: Sequence[Way]) -> list[Seen]:

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.testbed.trial.access import access, answers_itself
+from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
 from pytest_meshcheck.testbed.trial.executions import Execution, executions
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 
 class Trial(StandIns):
     """The stand-ins of a plan, and what is observed of them."""
+
+    async def begin(self) -> None:
+        """Make everything, and wait until the configuration acts; raises what the making raises."""
+        await super().begin()
+        await settle(self)
 
     async def access(self, destination: str) -> tuple[Access, ...]:
         """Who reaches a port, e.g. ``shop/orders:8080``: each caller by name and by address.

@@ -1,0 +1,124 @@
+"""What a trial observes, with real probes and without a mesh."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+import pytest_asyncio
+
+from pytest_meshcheck.checks.access import Outcome
+from pytest_meshcheck.manifests.plan import Configured, Plan, plan
+from pytest_meshcheck.manifests.reading import Text, objects_in
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, Via, WorkloadSpec
+from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.testbed.trial import access as observed
+from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
+from pytest_meshcheck.testbed.trial.executions import executions
+from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
+
+pytestmark = pytest.mark.asyncio
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, labels: {app: web}}\nspec: {containers: []}\n"
+SERVICE = """---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {app: web}
+  ports: [{name: http, port: HTTP}, {name: grpc, port: GRPC}, {name: tcp, port: TCP}]
+"""
+PORTS = (Port("http", m.Protocol.HTTP1), Port("grpc", m.Protocol.GRPC), Port("tcp", m.Protocol.TCP))
+
+
+class LocalTrial(StandIns):
+    """The stand-ins of a plan as local processes, where every service has the address of its only pod."""
+
+    def __init__(self, made: Plan, web: Workload, callers: list[Caller]) -> None:
+        self.plan, self.web, self.those, self.scale = made, web, callers, 0.02
+        self.replicas, self.addresses = {"shop/web": [web]}, {("shop", "web"): ""}
+
+    def place_of(self, plain: str) -> str:
+        return plain
+
+    def callers(self) -> list[Caller]:
+        return self.those
+
+    def pod_address(self, workload: Workload) -> str:
+        return workload.resolve(workload.spec, workload.spec, "http", Via.SERVICE)[0]
+
+
+@pytest_asyncio.fixture
+async def trial(tmp_path: Path) -> AsyncIterator[LocalTrial]:
+    platform = Processes(Journal(), tmp_path)
+    outside = Enrolment.UNENROLLED
+    specs = (WorkloadSpec("shop", "web", outside, ports=PORTS), WorkloadSpec("grey", "outsider", outside))
+    web, outsider = await asyncio.gather(*(platform.start(spec, Metadata()) for spec in specs))
+    numbers = [web.resolve(web.spec, web.spec, port.name, Via.SERVICE)[1] for port in PORTS]
+    web.spec = replace(
+        web.spec, ports=tuple(replace(port, number=number) for port, number in zip(PORTS, numbers, strict=True))
+    )
+    text = POD + SERVICE
+    for name, number in zip(("HTTP", "GRPC", "TCP"), numbers, strict=True):
+        text = text.replace(name, str(number))
+    made = plan(objects_in([Text("a.yaml", text)]), Configured("none", ()))
+    yield LocalTrial(made, web, [Caller("web", web, enrolled=True), Caller("outsider", outsider, enrolled=False)])
+    await platform.close()
+
+
+async def test_who_is_served_is_seen_by_name_and_by_address_on_every_protocol(trial: LocalTrial) -> None:
+    for destination in trial.plan.destinations:
+        seen = await access(trial, destination)
+        assert [(one.caller, one.address_of) for one in seen] == [
+            ("web", ""),
+            ("web", "shop/web"),
+            ("outsider", ""),
+            ("outsider", "shop/web"),
+        ]
+        assert {(one.outcome, one.form, one.arrived) for one in seen} == {(Outcome.SERVED, "", True)}
+        assert [one.plaintext for one in seen] == [False, False, True, True]
+
+
+async def test_a_closed_port_is_refused_and_nothing_arrives(trial: LocalTrial) -> None:
+    http = trial.plan.destinations[0]
+    async with trial.web.closed("http"):
+        seen = await access(trial, http)
+        assert {(one.outcome, one.form, one.arrived) for one in seen} == {(Outcome.REFUSED, "connect-refused", False)}
+        with pytest.raises(Inconclusive, match="no workload of the mesh is served by shop/web:"):
+            await executions(trial, http, "POST", m.Answer(status=503))
+
+
+async def test_a_stand_in_answers_itself(trial: LocalTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observed, "LOOPBACK", trial.pod_address(trial.web))
+    for destination in trial.plan.destinations:
+        ((name, exchange),) = await answers_itself(trial, destination)
+        assert (name, exchange.ending) == ("shop/web", m.Ending.ANSWERED)
+
+
+async def test_what_nobody_repeats_is_executed_once(trial: LocalTrial) -> None:
+    http, grpc, _ = trial.plan.destinations
+    (sent,) = await executions(trial, http, "POST", m.Answer(status=503))
+    assert (sent.caller, sent.exchange.status, len(sent.attempts)) == ("web", 503, 1)
+    assert [one.method for one in sent.attempts] == ["POST"]
+    with pytest.raises(Unsupported, match="speaks grpc, which has no POST"):
+        await executions(trial, grpc, "POST", m.Answer())
+
+
+async def test_a_change_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = [["refused"], ["served"], ["refused"]]
+
+    async def by_name(_trial: object) -> object:
+        return rounds.pop(0) if len(rounds) > 1 else rounds[0]
+
+    monkeypatch.setattr(observed, "_by_name", by_name)
+    monkeypatch.setattr(observed, "QUIET", 0.5)
+    monkeypatch.setattr(observed, "PAUSE", 0.01)
+    await settle(cast("StandIns", type("Scaled", (), {"scale": 1.0})()))
+    assert rounds == [["refused"]]
