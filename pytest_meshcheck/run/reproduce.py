@@ -10,7 +10,9 @@ import pytest
 
 from pytest_meshcheck.run.items import parameters_of, repetition_of
 
-OURS = "pytest_meshcheck.conformance"
+PACKAGE = Path(__file__).parents[1]
+OURS = ("conformance", "configuration")
+"""The suites of the package."""
 
 REPEATED = (
     # pytest's attribute, option
@@ -51,9 +53,9 @@ def _selection(item: pytest.Item) -> tuple[str, ...]:
 @functools.cache
 def _importable_as(path: Path, *, pyargs: bool) -> str | None:
     """The module name of a file for ``--pyargs``; for suites other than ours only if the user selected it that way."""
-    ours = (Path(__file__).parents[1] / "conformance").resolve()
-    if path.resolve().is_relative_to(ours):
-        return ".".join((OURS, *path.resolve().relative_to(ours).with_suffix("").parts))
+    for suite in OURS:
+        if path.resolve().is_relative_to(folder := (PACKAGE / suite).resolve()):
+            return ".".join((PACKAGE.name, suite, *path.resolve().relative_to(folder).with_suffix("").parts))
     packages = [folder for folder in path.parents if (folder / "__init__.py").is_file()]
     if not pyargs or not packages or str(packages[-1].parent) not in sys.path:
         return None
