@@ -26,19 +26,19 @@ FOOT = MARKS + 4
 """Without marks."""
 
 
-def draw(load: LoadLine) -> Markup:
-    """The picture."""
+def draw(load: LoadLine, *, conforms: bool = False) -> Markup:
+    """The picture. If the check conforms, it wanted the requests refused that were not served: they are no losses."""
     width = 100 / len(load.slices)
     ticks = [(width * tick / load.step, f"{tick:g} s") for tick in svg.ticks(seconds(load))]
     foot = FOOT + LABEL + STRIP if load.marks else FOOT
     parts = [
         *svg.axis(ticks, foot, LABEL),
         *_marks(load, width, foot),
-        *_requests(load, width),
+        *_requests(load, width, "unserved" if conforms else "wrong"),
         *_slowest(load, width),
-        *_losses(load, width),
+        *(_strip(load, width, "not served", "unserved") if conforms else _strip(load, width, "losses", "wrong")),
     ]
-    return svg.picture(f"{load.name}, step by step: {summary(load)}", foot + 22, parts)
+    return svg.picture(f"{load.name}, step by step: {summary(load, conforms=conforms)}", foot + 22, parts)
 
 
 def seconds(load: LoadLine) -> float:
@@ -46,11 +46,11 @@ def seconds(load: LoadLine) -> float:
     return len(load.slices) * load.step
 
 
-def summary(load: LoadLine) -> str:
+def summary(load: LoadLine, *, conforms: bool = False) -> str:
     """The result of all requests in one line."""
     sent = sum(one.sent for one in load.slices)
     wrong = {
-        "failed": sum(one.failed for one in load.slices),
+        "not served" if conforms else "failed": sum(one.failed for one in load.slices),
         "lost": sum(one.lost for one in load.slices),
         "served twice": sum(one.doubled for one in load.slices),
     }
@@ -63,7 +63,7 @@ def event(mark: Mark) -> str:
     return f"{LEGEND[mark.kind]}: {mark.what}"
 
 
-def _requests(load: LoadLine, width: float) -> Iterator[Markup]:
+def _requests(load: LoadLine, width: float, kind: str) -> Iterator[Markup]:
     most = max(one.sent for one in load.slices) or 1
     yield svg.text(f"requests in each {'second' if load.step == 1 else f'{load.step:g} s'} (up to {most})", 0, svg.TEXT)
     for number, one in enumerate(load.slices):
@@ -71,23 +71,28 @@ def _requests(load: LoadLine, width: float) -> Iterator[Markup]:
         place, foot, title = (width * number, width * (number + 0.9)), LABEL + PANEL, _title(load, number)
         yield svg.bar(*place, foot - high, high, "served", title=title)
         if bad:
-            yield svg.bar(*place, foot - bad, bad, "wrong", title=title)
+            yield svg.bar(*place, foot - bad, bad, kind, title=title)
 
 
 def _slowest(load: LoadLine, width: float) -> Iterator[Markup]:
     most = max(one.slowest for one in load.slices) or 1.0
     top = LABEL + PANEL
     yield svg.text(f"slowest answer (up to {duration(most)})", 0, top + svg.TEXT + 2)
-    heights = [top + LABEL + PANEL - (PANEL - 2) * one.slowest / most for one in load.slices]
-    for number, (before, now) in enumerate(zip([heights[0], *heights], heights, strict=False)):
-        yield svg.line(width * max(number - 0.5, 0), before, width * (number + 0.5), now, "slowest")
+    foot = top + LABEL + PANEL
+    points = [
+        (width * (number + 0.5), foot - (PANEL - 2) * one.slowest / most)
+        for number, one in enumerate(load.slices)
+        if one.sent
+    ]
+    for before, now in zip([(0.0, points[0][1]), *points] if points else [], points, strict=False):
+        yield svg.line(*before, *now, "slowest")
 
 
-def _losses(load: LoadLine, width: float) -> Iterator[Markup]:
-    wrong = [number for number, one in enumerate(load.slices) if one.failed or one.lost or one.doubled]
-    yield svg.text("losses" if wrong else "losses: none", 0, LOSSES + svg.TEXT + 2)
-    for number in wrong:
-        yield svg.bar(width * number, width * (number + 1), LOSSES + LABEL, STRIP, "wrong", title=_title(load, number))
+def _strip(load: LoadLine, width: float, label: str, kind: str) -> Iterator[Markup]:
+    found = [number for number, one in enumerate(load.slices) if one.failed or one.lost or one.doubled]
+    yield svg.text(label if found else "losses: none", 0, LOSSES + svg.TEXT + 2)
+    for number in found:
+        yield svg.bar(width * number, width * (number + 1), LOSSES + LABEL, STRIP, kind, title=_title(load, number))
 
 
 def _marks(load: LoadLine, width: float, foot: float) -> Iterator[Markup]:

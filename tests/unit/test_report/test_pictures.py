@@ -104,6 +104,22 @@ def test_a_load_shows_losses_where_they_were() -> None:
     assert load_chart.summary(LOAD) == "120 requests in 3 s, 2 failed, 1 served twice"
 
 
+def test_requests_that_a_conforming_check_wanted_refused_are_no_losses() -> None:
+    refused = msgspec.structs.replace(LOAD, slices=(LoadSlice(sent=50), LoadSlice(sent=50, failed=50)))
+    picture = load_chart.draw(refused, conforms=True)
+    assert bars(picture, "unserved")
+    assert not bars(picture, "wrong")
+    assert "losses" not in picture
+    assert load_chart.summary(refused, conforms=True) == "100 requests in 2 s, 50 not served"
+
+
+def test_a_time_without_requests_has_no_slowest_answer() -> None:
+    pause = (LoadSlice(sent=1, slowest=0.2), LoadSlice(sent=0), LoadSlice(sent=1, slowest=0.2))
+    picture = parsed(load_chart.draw(msgspec.structs.replace(LOAD, slices=pause)))
+    lines = [one for one in picture.iter("line") if one.get("class") == "slowest"]
+    assert {one.get(side) for one in lines for side in ("y1", "y2")} == {lines[0].get("y1")}
+
+
 def test_a_load_shows_rotations_and_certificates() -> None:
     dots = {one.get("class"): one.get("cx") for one in parsed(load_chart.draw(LOAD)).iter("circle")}
     assert dots == {"rotation": "16.67%", "certificate": "50.00%"}
