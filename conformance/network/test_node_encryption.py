@@ -39,7 +39,7 @@ async def test_unreadable_between_nodes_with_routing(mesh: MeshUnderTest, client
     async with mesh.deploy(far_from(client, "far-server")) as far:
         server = far.service
         async with (
-            mesh.policy(Retry(server, 1, statuses=frozenset({503}))),
+            mesh.policy(Retry(server, 1, statuses={503})),
             mesh.wire_between_nodes(client, server) as wire,
         ):
             canaries = await send_canaries(client, server, "http", Answer(status=503))

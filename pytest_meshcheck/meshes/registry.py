@@ -56,7 +56,7 @@ Factory = Callable[[MeshRequest], Mesh]
 
 
 @dataclass(frozen=True)
-class Entry:
+class AvailableMesh:
     """One available mesh."""
 
     name: str
@@ -68,7 +68,7 @@ class Entry:
 class Registry:
     """The meshes by name."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, AvailableMesh] = field(default_factory=dict)
 
     @classmethod
     def installed(cls) -> "Registry":
@@ -76,7 +76,7 @@ class Registry:
         registry = cls()
         for point in entry_points(group=ENTRY_POINTS):
             distribution = f"package {point.dist.name}" if point.dist else "an entry point"
-            registry.add(Entry(point.name, f"{distribution} ({point.value})", point.load))
+            registry.add(AvailableMesh(point.name, f"{distribution} ({point.value})", point.load))
         return registry
 
     def register(self, name: str, factory: Factory, origin: str = "") -> None:
@@ -85,9 +85,9 @@ class Registry:
         Raises:
             RegistryError: The name is taken.
         """
-        self.add(Entry(name, origin or f"hook ({factory.__module__}:{factory.__qualname__})", lambda: factory))
+        self.add(AvailableMesh(name, origin or f"hook ({factory.__module__}:{factory.__qualname__})", lambda: factory))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: AvailableMesh) -> None:
         """Add a mesh; RegistryError names both origins if the name is taken."""
         if (known := self.entries.get(entry.name)) and known.origin != entry.origin:
             raise RegistryError(

@@ -18,8 +18,8 @@ REDIAL = 30.0
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between the attempts; the last one from then on."""
 
-Stream = tuple[asyncio.StreamReader, Writer]
-Dial = Callable[[], Awaitable[Stream]]
+ControlStream = tuple[asyncio.StreamReader, Writer]
+Dial = Callable[[], Awaitable[ControlStream]]
 """Makes a stream to a probe's socket; OSError if that may still succeed, ProbeLost if it never will."""
 
 
@@ -44,7 +44,7 @@ class Probe:
         self._lost: str | None = None
         self._closing = False
         self._listener: asyncio.Task[None] | None = None
-        self._redial: Callable[[], Awaitable[Stream]] | None = None
+        self._redial: Callable[[], Awaitable[ControlStream]] | None = None
         self._broken: str | None = None
 
     @classmethod
@@ -134,7 +134,7 @@ class Probe:
         finally:
             self._lose(why)
 
-    async def _renew(self, redial: Callable[[], Awaitable[Stream]]) -> None:
+    async def _renew(self, redial: Callable[[], Awaitable[ControlStream]]) -> None:
         """Replace the stream and send again what has no reply."""
         self._writer.close()
         self._reader, self._writer = await _patiently(redial)
@@ -164,7 +164,7 @@ class Probe:
                 waiting.set_exception(ProbeLost(why))
 
 
-async def _greeted(dial: Dial, session: str) -> tuple[Stream, str]:
+async def _greeted(dial: Dial, session: str) -> tuple[ControlStream, str]:
     """A stream over which both sides have said who they are, and the incarnation of the probe."""
     reader, writer = await dial()
     writer.write(framed(Hello(session)))
@@ -179,7 +179,7 @@ async def _greeted(dial: Dial, session: str) -> tuple[Stream, str]:
     return (reader, writer), welcome.incarnation
 
 
-async def _greeted_again(dial: Dial, session: str, expected: str) -> Stream:
+async def _greeted_again(dial: Dial, session: str, expected: str) -> ControlStream:
     stream, incarnation = await _greeted(dial, session)
     if incarnation != expected:
         stream[1].close()
@@ -187,7 +187,7 @@ async def _greeted_again(dial: Dial, session: str, expected: str) -> Stream:
     return stream
 
 
-async def _patiently(redial: Callable[[], Awaitable[Stream]]) -> Stream:
+async def _patiently(redial: Callable[[], Awaitable[ControlStream]]) -> ControlStream:
     until = asyncio.get_running_loop().time() + REDIAL
     for attempt in count():
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from pytest_meshcheck.meshes.envoy.process.discovery import Stream, Subscriber
+from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryStream, Subscriber
 from pytest_meshcheck.meshes.envoy.process.rejection import TRUNCATED, reason
 from pytest_meshcheck.meshes.envoy.xds.protobuf import NotEnvoy, message
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resources
@@ -32,7 +32,7 @@ class Sidecar:
     def __init__(self, *, published: Resources) -> None:
         self.subscriber = Subscriber()
         self.subscriber.publish(published)
-        self.stream = Stream(self.subscriber.configuration, lambda: None)
+        self.stream = DiscoveryStream(self.subscriber.configuration, lambda: None)
         self.subscriber.streams["blue/client"] = self.stream
 
     def say(self, kind: str, **fields: Any) -> None:

@@ -28,7 +28,7 @@ from pytest_meshcheck.platforms.kubernetes.workloads.pods import (
     unfinished,
 )
 from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
-from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
+from pytest_meshcheck.probe.controller import ControlStream, Probe, ProbeLost
 
 STARTS_WITHIN = 90.0
 """Seconds from the first resource of a workload until it must serve."""
@@ -177,7 +177,7 @@ class Connection:
         """The control connection to the probe in a pod; Inconclusive if it cannot be reached."""
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
 
-        async def dial() -> Stream:
+        async def dial() -> ControlStream:
             return await self.executor.open(namespace, name, CONTAINER, RELAY)
 
         try:

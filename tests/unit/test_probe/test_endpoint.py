@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.probe.agent.first_request import encoded
-from pytest_meshcheck.probe.controller import Probe, ProbeLost, Stream
+from pytest_meshcheck.probe.controller import ControlStream, Probe, ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
 
@@ -32,7 +32,7 @@ class Relayed:
         self.path = path
         self.relays: list[Any] = []
 
-    async def __call__(self) -> Stream:
+    async def __call__(self) -> ControlStream:
         argv = (sys.executable, "-m", "pytest_meshcheck.probe.agent.relay", str(self.path))
         relay = await asyncio.create_subprocess_exec(
             *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

@@ -58,7 +58,7 @@ class Sent:
         return f"{self.kind} {', '.join(self.names[:MOST_NAMED])} and {len(self.names) - MOST_NAMED} more"
 
 
-class Stream:
+class DiscoveryStream:
     """The stream to one sidecar process: its responses, and Envoy's answers.
 
     Attributes:
@@ -154,7 +154,7 @@ class Subscriber:
 
     def __init__(self) -> None:
         self.configuration = Configuration()
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, DiscoveryStream] = {}
         self.progress = asyncio.Event()
         """Set whenever a process has answered, subscribed or gone."""
 
@@ -207,7 +207,7 @@ class DiscoveryServer:
         if subscriber is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no sidecar is named {node}")
             return
-        stream = Stream(subscriber.configuration, subscriber.progress.set)
+        stream = DiscoveryStream(subscriber.configuration, subscriber.progress.set)
         subscriber.streams[node] = stream
         stream.take(first)
         listening = asyncio.create_task(stream.listen(requests))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_meshcheck.meshes.envoy.process.admin import AdminSocket
-from pytest_meshcheck.meshes.envoy.process.discovery import Stream, Subscriber
+from pytest_meshcheck.meshes.envoy.process.discovery import DiscoveryStream, Subscriber
 from pytest_meshcheck.meshes.envoy.process.hot_restart import Generation
 from pytest_meshcheck.meshes.envoy.process.rejection import reason
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resources
@@ -113,7 +113,7 @@ class Sidecar:
         self._subscriber.streams.pop(self.node, None)
 
     @property
-    def _stream(self) -> Stream | None:
+    def _stream(self) -> DiscoveryStream | None:
         return self._subscriber.streams.get(self.node)
 
     def _has_settled(self) -> bool:

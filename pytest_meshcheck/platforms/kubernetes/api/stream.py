@@ -15,7 +15,7 @@ from kubernetes_asyncio.stream import WsApiClient
 from kubernetes_asyncio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
 from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of
-from pytest_meshcheck.probe.controller import ProbeLost, Stream
+from pytest_meshcheck.probe.controller import ControlStream, ProbeLost
 
 HEARTBEAT = 20.0
 """Seconds between pings, which detect a stream whose other end is gone."""
@@ -38,7 +38,7 @@ class Executor:
         self._pods = CoreV1Api(self._client)
         self._pipes: set[Pipe] = set()
 
-    async def open(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Stream:
+    async def open(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> ControlStream:
         """Start a command; the stream is its standard input and output.
 
         Raises:
