@@ -22,7 +22,7 @@ class Hooks(Protocol):
 
 
 class NoHooks:
-    """The hooks where there is no pytest run."""
+    """The hooks of an adapter that no pytest run uses."""
 
     def pytest_meshcheck_envoy_resources(self, *, workload: str, resources: dict[str, Any]) -> None:
         """Change nothing."""

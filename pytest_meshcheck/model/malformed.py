@@ -1,4 +1,4 @@
-"""Certificates that an authority ought not to have issued, or that nobody ought to accept, made from a recipe."""
+"""Malformed certificates, which no authority may issue or no peer may accept, made from a recipe."""
 
 import enum
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ PURPOSES = {
     "code_signing": ExtendedKeyUsageOID.CODE_SIGNING,
 }
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.25.1"), b"\x05\x00")
-"""An extension that nobody knows, by an identifier of the arc that is for UUIDs."""
+"""An unknown extension, under an identifier of the arc for UUIDs."""
 
 
 class IssuedBy(enum.StrEnum):
@@ -36,14 +36,14 @@ class IssuedBy(enum.StrEnum):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a leaf is made; what is left as it is, is as it ought to be.
+    """How to make a leaf; with the defaults it is well-formed.
 
     Attributes:
         names: SANs with their types, as ``URI:spiffe://cluster.local/ns/blue/sa/client`` or ``DNS:client.blue``.
         ca: ``cA`` in the basic constraints.
         key_usage: The bits that are set, by the names that ``cryptography`` gives them.
         extended_key_usage: Keys of ``PURPOSES``.
-        unknown_extension: Whether it has a critical extension that nobody knows.
+        unknown_extension: Whether it has an unknown critical extension.
         issued_by: Who signs.
     """
 

@@ -151,7 +151,7 @@ class Probe:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message.reply)
         except msgspec.ValidationError as nonsense:  # it would come again over another stream
-            raise ProbeLost(f"it sent what is no reply: {nonsense}") from nonsense
+            raise ProbeLost(f"it sent an invalid reply: {nonsense}") from nonsense
         except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError) as broken:
             return f"its stream broke: {broken!r}"
         return "its stream ended"

@@ -105,7 +105,7 @@ def packages_refused(result: pytest.RunResult, programs: Programs, said: str) ->
 def test_a_wheel_that_is_missing_is_named(airgapped: Suite, quick: Quick, programs: Programs) -> None:
     for path in (airgapped.path / "wheels").glob("h11-*"):
         path.unlink()
-    said = "wheels does not have the packages of the probe image for Python 3.11 on *: *h11==*; fill *manylinux_2_17_*"
+    said = "wheels does not have the packages of the probe image for Python 3.11 on *: *h11==*; run *manylinux_2_17_*"
     packages_refused(quick(*ARGUMENTS), programs, said)
 
 

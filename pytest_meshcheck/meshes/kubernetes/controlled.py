@@ -55,7 +55,7 @@ class ControlledMesh(HelmMesh):
         """The complaints of the control plane, so far, about unusable files of an authority."""
 
     async def install(self, platform: Platform) -> None:
-        """Install the mesh as usual; what a killed run has scaled to zero in it is scaled back first.
+        """Install the mesh as usual, after scaling back the deployments that a killed run left at zero.
 
         Raises:
             MeshUnavailable: Another installation is in the way.
@@ -67,7 +67,7 @@ class ControlledMesh(HelmMesh):
         await super().install(platform)
 
     async def give_authority(self, files: AuthorityFiles) -> str:
-        """Apply the files as those of the authority; what the control plane says about them, within some seconds."""
+        """Apply the files in place of the authority's; returns the control plane's complaint about them, if any."""
         api = await self.platform.api()
         before = await self.complaints(api)
         for secret in self.secrets_of(files):
@@ -90,7 +90,7 @@ class ControlledMesh(HelmMesh):
     async def control_plane_return(self) -> AsyncIterator[None]:
         """Scale the control plane to zero and back; the block begins once its deployments are available.
 
-        Unlike at the end of an outage, nobody has seen yet that the webhook works.
+        Unlike at the end of an outage, it is not yet known whether the webhook works.
         """
         api, names = await self.platform.api(), self.control_plane_deployments
         try:

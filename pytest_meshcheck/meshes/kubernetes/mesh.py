@@ -21,7 +21,7 @@ class KubernetesMesh(Mesh):
     process of this run, which the adapter has to find in the cluster, and nothing of other runs.
 
     Attributes:
-        namespace: Where its control plane is; two meshes in one namespace are never judged in one run.
+        namespace: Where its control plane is; two meshes in one namespace are never tested in one run.
         asked: The version that the user named; None where any will do.
         scale: What every patience is multiplied by.
         installed_by_run: Whether the suite installs it; not with ``--mesh-installed``.

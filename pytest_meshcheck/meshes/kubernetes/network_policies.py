@@ -11,7 +11,7 @@ from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
 NAMESPACE = "kubernetes.io/metadata.name"
-"""The label of every namespace with its own name, which nobody can change."""
+"""The label that Kubernetes sets on every namespace: its name. It cannot be changed."""
 
 LEFT_TO_THE_NETWORK = dict.fromkeys(
     (Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION),

@@ -1,6 +1,6 @@
 """Installing, upgrading and uninstalling Helm charts on the cluster of a run, by the user's ``helm``.
 
-It neither judges readiness nor needs a network where charts lie in a directory.
+It does not decide when a mesh is ready, and needs no network if the charts are in a directory.
 """
 
 import contextlib

@@ -171,7 +171,7 @@ def _download(recipe: Recipe, folder: Path, wheels: Path | None) -> None:
         option = "" if wheels else ", to be named with --mesh-probe-wheels=DIR"
         raise MeshUnavailable(
             f"{place} not have the packages of the probe image for Python {recipe.python} on {machine}: "
-            f"{last_lines(ran)}; fill a directory where there is a network by `{fill}`{option}, or name a built probe "
+            f"{last_lines(ran)}; run `{fill}` on a machine with a network{option}, or name a built probe "
             "image with --mesh-probe-image=IMAGE"
         )
 

@@ -116,7 +116,7 @@ def connectivity(running: Sequence[Workload]) -> list[Condition]:
 
 
 def _served(pairs: Iterable[tuple[Workload, Workload]]) -> list[Condition]:
-    """Enrolled callers of these pairs are served; a stranger behind a service of the mesh may be reached by nobody."""
+    """Enrolled callers of these pairs are served, except by strangers and impostors, which may be out of reach."""
     return [
         Condition(caller, server, port.name, Property.SERVED, expected=True)
         for caller, server in pairs

@@ -151,7 +151,7 @@ async def test_what_makes_no_sense_as_a_reply_is_not_asked_for_again() -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     probe = await Probe.at(lambda: asyncio.open_connection(host, port))
-    with pytest.raises(ProbeLost, match="it sent what is no reply"):
+    with pytest.raises(ProbeLost, match="it sent an invalid reply"):
         await asyncio.wait_for(probe.call(m.ReadLedger()), 30)
     assert len(dialled) == 1
     await probe.close()

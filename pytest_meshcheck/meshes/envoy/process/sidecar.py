@@ -104,7 +104,7 @@ class Sidecar:
         self._admin.close()
 
     def dismiss(self) -> None:
-        """Let nobody wait for it any more: its process ends for good."""
+        """Wake whatever waits for its configuration: its process ends for good."""
         self._is_dismissed = True
         self._subscriber.progress.set()
 
