@@ -22,7 +22,6 @@ from pytest_meshcheck.suite import (
     ServerPolicy,
     ServicePolicy,
     Timeout,
-    Unsupported,
     Workload,
     check,
     control,
@@ -84,13 +83,6 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def only_claimed(mesh: MeshUnderTest, kind: Kind) -> None:
-    """Raise Unsupported where the mesh does not claim what a kind of policy needs."""
-    for claim in map(mesh.adapter.claim, kind.uses):
-        if not claim.supported:
-            raise Unsupported(claim.why)
-
-
 async def step_by_step(mesh: MeshUnderTest, server: Workload, kind: Kind, watches: Sequence[PolicyWatch]) -> None:
     """Create a policy, change it, change it back, and delete it; requests are sent under each."""
     for watch in watches:
@@ -136,7 +128,8 @@ async def test_policy_change_loses_nothing(
     a request has met the new policy, none that begins later meets the old one. Members see a policy
     by a mark in answers, callers outside the mesh by whether they are served. The length of each flap is recorded.
     """
-    only_claimed(mesh, kind)
+    for capability in kind.uses:
+        mesh.insist_on(capability, "this kind of policy")
     async with (
         client.load(server, RATE) as http,
         client.load(server, GRPC_RATE, "grpc") as grpc,

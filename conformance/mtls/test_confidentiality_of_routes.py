@@ -12,7 +12,6 @@ from pytest_meshcheck.suite import (
     MutualTls,
     Retry,
     Timeout,
-    Unsupported,
     Workload,
     check,
     expect,
@@ -53,9 +52,8 @@ async def test_unreadable_with_routing_and_authorization_attached(
     The first attempt fails and is retried, so that the request is sent twice. A canary stands in each part of the
     request and of the answer. Under permissive mutual TLS the server would take plaintext, too.
     """
-    if port == "grpc" and not mesh.claims(Capability.RETRY_GRPC):
-        claim = mesh.adapter.claims[Capability.RETRY_GRPC]
-        raise Unsupported(f"retries of gRPC calls: {claim.note} ({claim.source})")
+    if port == "grpc":
+        mesh.insist_on(Capability.RETRY_GRPC, "retries of gRPC calls")
     failure, listed = FAILURES[port]
     await are_found(mesh, outsider, plain_server, port)
     policies = (Retry(server, 1, **listed), Timeout(server, LIMIT), MutualTls(server, mode))

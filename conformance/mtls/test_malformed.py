@@ -13,7 +13,6 @@ from pytest_meshcheck.suite import (
     Credentials,
     MeshUnderTest,
     Recipe,
-    Unsupported,
     Validity,
     Workload,
     check,
@@ -80,9 +79,8 @@ AS_SERVER = [case for case in corpus() if case.as_server is Decision.REFUSED]
 
 def applies(mesh: MeshUnderTest, case: Case) -> None:
     """Raise Unsupported where the clause is about identities that the mesh does not have."""
-    if case.spiffe and not mesh.claims(Capability.SPIFFE):
-        claim = mesh.adapter.claims[Capability.SPIFFE]
-        raise Unsupported(f"{case.clause.title} is about SPIFFE identities: {claim.note} ({claim.source})")
+    if case.spiffe:
+        mesh.insist_on(Capability.SPIFFE, f"{case.clause.title} is about SPIFFE identities")
 
 
 @pytest.mark.parametrize("case", AS_CLIENT, ids=lambda case: case.id)

@@ -9,6 +9,7 @@ from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.meshes.base import Mesh, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented, Refusals
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.journal import DISTRIBUTION, Journal
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import Authority
@@ -79,6 +80,12 @@ class MeshFacts:
     def claims(self, capability: Capability) -> bool:
         """Whether the mesh claims this capability."""
         return self.adapter.claim(capability).supported
+
+    def insist_on(self, capability: Capability, what: str) -> None:
+        """Raise Unsupported, with the reason for ``what``, unless the mesh claims a capability that one case needs."""
+        claim = self.adapter.claim(capability)
+        if not claim.supported:
+            raise Unsupported(f"{what}: {claim.why}")
 
     def peer_identity(self, attempt: Attempt) -> str | None:
         """The caller's identity as the mesh states it to the server."""

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 
 from pytest_meshcheck.probe.client.connection import Connection, dial
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.client.tls import Secure
 from pytest_meshcheck.probe.process.loading import loaded
 from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, Protocol, Request
 
-Speaker = Callable[[Request, Observed], Awaitable[None]]
+Speaker = Callable[[Request, ExchangeRecorder], Awaitable[None]]
 
 
 async def module_of(protocol: Protocol) -> ModuleType:
@@ -33,33 +33,37 @@ async def exchange(request: Request, resumed: asyncio.Event | None = None) -> Ex
     """
     speak = await speaker(request.protocol)
     await asyncio.sleep(request.idle)
-    return await observe(Observed(request, resumed), request.patience, lambda observed: speak(request, observed))
+    return await observe(
+        ExchangeRecorder(request, resumed), request.patience, lambda recorder: speak(request, recorder)
+    )
 
 
-async def observe(observed: Observed, patience: float, speak: Callable[[Observed], Awaitable[None]]) -> Exchange:
+async def observe(
+    recorder: ExchangeRecorder, patience: float, speak: Callable[[ExchangeRecorder], Awaitable[None]]
+) -> Exchange:
     """Run something that observes an exchange, and say how it ended."""
     try:
         async with asyncio.timeout(patience):
-            await speak(observed)
+            await speak(recorder)
     except Ended as ended:
-        return observed.ended(ended)
+        return recorder.ended(ended)
     except ConnectionResetError as reset:
-        return observed.ended(observed.cut(reset.strerror or "connection reset", reset=True))
+        return recorder.ended(recorder.cut(reset.strerror or "connection reset", reset=True))
     except TimeoutError:
-        return observed.ended(observed.out_of_patience())
-    return observed.exchange(Ending.ANSWERED)
+        return recorder.ended(recorder.out_of_patience())
+    return recorder.exchange(Ending.ANSWERED)
 
 
 @asynccontextmanager
-async def connection(request: Request, observed: Observed) -> AsyncIterator[Connection]:
+async def connection(request: Request, recorder: ExchangeRecorder) -> AsyncIterator[Connection]:
     """The connection of a request, over TLS and in a tunnel if it says so; closed at the end of the block."""
-    with await dial(request.address, observed) as plain:
+    with await dial(request.address, recorder) as plain:
         if request.tls is None:
             yield plain
             return
         secure = Secure(plain, request.tls)
         try:
-            await secure.shake_hands(observed)
+            await secure.shake_hands(recorder)
             await secure.verdict()
             if not request.tls.tunnel:
                 yield secure

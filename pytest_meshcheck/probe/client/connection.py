@@ -7,7 +7,7 @@ import socket
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import Ending
 
@@ -101,7 +101,7 @@ class Plain:
         self.close()
 
 
-async def dial(address: tuple[str, int], observed: Observed) -> Plain:
+async def dial(address: tuple[str, int], recorder: ExchangeRecorder) -> Plain:
     """Connect.
 
     Raises:
@@ -115,15 +115,15 @@ async def dial(address: tuple[str, int], observed: Observed) -> Plain:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, sockaddr)
-        observed.local = sock.getsockname()[:2]
-        observed.remote = sock.getpeername()[:2]
+        recorder.local = sock.getsockname()[:2]
+        recorder.remote = sock.getpeername()[:2]
     except OSError as error:
         sock.close()
         raise refusal(error, host, port) from error
     except BaseException:
         sock.close()
         raise
-    observed.connected = True
+    recorder.connected = True
     return Plain(sock)
 
 

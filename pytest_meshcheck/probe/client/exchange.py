@@ -19,7 +19,7 @@ class Ended(Exception):
         self.detail = detail
 
 
-class Observed:
+class ExchangeRecorder:
     """The observations so far."""
 
     def __init__(self, request: Request, resumed: asyncio.Event | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.grpc_framing import COUNT_HEADER
@@ -53,10 +53,10 @@ HTTP_STATUS = re.compile(r"Received http2 header with status: (\d+)")
 MESSAGE_LIMIT = 64 << 20
 
 
-async def speak(request: Request, observed: Observed) -> None:
+async def speak(request: Request, recorder: ExchangeRecorder) -> None:
     """Make a call; see ``client.speaker``. A status other than 0 is an answer if a peer sent it."""
     async with channel(request) as opened:
-        await observe_call(begin(opened, request), request, observed)
+        await observe_call(begin(opened, request), request, recorder)
 
 
 @asynccontextmanager
@@ -110,52 +110,52 @@ def begin(opened: grpc.aio.Channel, request: Request) -> Any:
     return call(metadata=metadata, timeout=request.deadline)
 
 
-async def observe_call(call: Any, request: Request, observed: Observed) -> None:
+async def observe_call(call: Any, request: Request, recorder: ExchangeRecorder) -> None:
     """Run a call to its end."""
-    observed.connected = True
+    recorder.connected = True
     try:
-        await converse(call, request, observed)
+        await converse(call, request, recorder)
     except grpc.aio.AioRpcError:
         # The call itself knows its status, with or without messages before it.
-        await end(call, observed)
+        await end(call, recorder)
         return
     except asyncio.CancelledError:
         call.cancel()
         raise
-    await end(call, observed)
+    await end(call, recorder)
 
 
-async def converse(call: Any, request: Request, observed: Observed) -> None:
+async def converse(call: Any, request: Request, recorder: ExchangeRecorder) -> None:
     """Exchange the messages of a call."""
     if request.kind == "unary":
-        only_message(await call, observed)
+        only_message(await call, recorder)
         return
     if request.kind == "server-stream":
-        await read_all(call, observed)
+        await read_all(call, recorder)
         return
-    await write_all(call, request, observed)
+    await write_all(call, request, recorder)
     if request.kind == "client-stream":
-        only_message(await call, observed)
+        only_message(await call, recorder)
     else:
-        await read_all(call, observed)
+        await read_all(call, recorder)
 
 
-async def write_all(call: Any, request: Request, observed: Observed) -> None:
+async def write_all(call: Any, request: Request, recorder: ExchangeRecorder) -> None:
     """Write the messages of a call, with its pause; no more of them once it has ended."""
     for number in range(request.messages):
         if number == (request.pause_after or 0):
-            await pause(call, observed)
+            await pause(call, recorder)
         if call.done():
             return
         await call.write(content(request.body))
         if request.kind == "bidi":
-            await read_one(call, observed)
+            await read_one(call, recorder)
     await call.done_writing()
 
 
-async def pause(call: Any, observed: Observed) -> None:
+async def pause(call: Any, recorder: ExchangeRecorder) -> None:
     """Wait where the call has a pause, but no longer than it lasts."""
-    waiting = [asyncio.ensure_future(observed.pause()), asyncio.ensure_future(call.code())]
+    waiting = [asyncio.ensure_future(recorder.pause()), asyncio.ensure_future(call.code())]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -163,50 +163,50 @@ async def pause(call: Any, observed: Observed) -> None:
             one.cancel()
 
 
-async def read_one(call: Any, observed: Observed) -> None:
+async def read_one(call: Any, recorder: ExchangeRecorder) -> None:
     """Read one message; without one the call has ended."""
     received = await call.read()
     if received is not grpc.aio.EOF:
-        message(received, observed)
+        message(received, recorder)
 
 
-async def read_all(call: Any, observed: Observed) -> None:
+async def read_all(call: Any, recorder: ExchangeRecorder) -> None:
     """Read messages until the call ends."""
     while (received := await call.read()) is not grpc.aio.EOF:
-        message(received, observed)
+        message(received, recorder)
 
 
-def message(received: bytes, observed: Observed) -> None:
+def message(received: bytes, recorder: ExchangeRecorder) -> None:
     """Note one message."""
-    observed.messages += 1
-    observed.body(received)
+    recorder.messages += 1
+    recorder.body(received)
 
 
-def only_message(received: bytes | None, observed: Observed) -> None:
+def only_message(received: bytes | None, recorder: ExchangeRecorder) -> None:
     """Note the message of a call that has one; where the peer sent a status alone, grpcio has none either."""
     if received is not None:
-        message(received, observed)
+        message(received, recorder)
 
 
-async def end(call: Any, observed: Observed) -> None:
+async def end(call: Any, recorder: ExchangeRecorder) -> None:
     """Note how a call ended.
 
     Raises:
         Ended: No status came from a peer.
     """
-    observed.headers = pairs(await call.initial_metadata())
-    observed.trailers = pairs(await call.trailing_metadata())
+    recorder.headers = pairs(await call.initial_metadata())
+    recorder.trailers = pairs(await call.trailing_metadata())
     code = await call.code()
-    observed.grpc_status = code.value[0]
-    observed.grpc_message = await call.details() or ""
-    observed.begun = bool(observed.headers) or observed.begun
-    if http := HTTP_STATUS.match(observed.grpc_message):
-        observed.status = int(http[1])
-    ending = ended_locally(observed.grpc_message) if code is not grpc.StatusCode.OK else None
+    recorder.grpc_status = code.value[0]
+    recorder.grpc_message = await call.details() or ""
+    recorder.begun = bool(recorder.headers) or recorder.begun
+    if http := HTTP_STATUS.match(recorder.grpc_message):
+        recorder.status = int(http[1])
+    ending = ended_locally(recorder.grpc_message) if code is not grpc.StatusCode.OK else None
     if ending in (Ending.RESET, Ending.CLOSED):
-        raise observed.cut(observed.grpc_message, reset=ending is Ending.RESET)
+        raise recorder.cut(recorder.grpc_message, reset=ending is Ending.RESET)
     if ending is not None:
-        raise Ended(ending, observed.grpc_message)
+        raise Ended(ending, recorder.grpc_message)
 
 
 def ended_locally(said: str) -> Ending | None:
@@ -228,18 +228,18 @@ class GrpcStream:
     _channel: grpc.aio.Channel
     _call: Any
 
-    async def echo(self, data: bytes, observed: Observed) -> None:
+    async def echo(self, data: bytes, recorder: ExchangeRecorder) -> None:
         """Send a message and wait for its echo."""
-        observed.connected = True
+        recorder.connected = True
         try:
             await self._call.write(data)
             received = await self._call.read()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             received = grpc.aio.EOF
         if received is grpc.aio.EOF:
-            await end(self._call, observed)
+            await end(self._call, recorder)
             raise Ended(Ending.CLOSED, "the stream had ended")
-        message(received, observed)
+        message(received, recorder)
 
     async def close(self) -> None:
         """Cancel it and close its channel."""
@@ -247,12 +247,12 @@ class GrpcStream:
         await self._channel.close()
 
 
-async def open_stream(request: Request, observed: Observed) -> GrpcStream:
+async def open_stream(request: Request, recorder: ExchangeRecorder) -> GrpcStream:
     """Open a bidirectional stream and have it echo once; see ``streams``."""
     opened = open_channel(request)
     stream = GrpcStream(request, opened, begin(opened, request))
     try:
-        await stream.echo(content(request.body) or b"meshcheck", observed)
+        await stream.echo(content(request.body) or b"meshcheck", recorder)
     except BaseException:
         await stream.close()
         raise

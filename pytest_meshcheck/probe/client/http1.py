@@ -8,7 +8,7 @@ import h11
 
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.headers import from_bytes, to_bytes
@@ -65,18 +65,18 @@ def request_headers(request: Request, body: bytes) -> list[tuple[str, str]]:
     return headers
 
 
-async def speak(request: Request, observed: Observed) -> None:
+async def speak(request: Request, recorder: ExchangeRecorder) -> None:
     """Make an exchange; see ``client.speaker``."""
     written = Written(request)
-    async with connection(request, observed) as wire:
-        await converse(wire, written, observed)
+    async with connection(request, recorder) as wire:
+        await converse(wire, written, recorder)
 
 
-async def converse(wire: Connection, written: Written, observed: Observed) -> None:
+async def converse(wire: Connection, written: Written, recorder: ExchangeRecorder) -> None:
     """Send one request and read its answer."""
-    writing = asyncio.create_task(send(wire, written, observed))
+    writing = asyncio.create_task(send(wire, written, recorder))
     try:
-        await read_answer(wire, written.http, observed)
+        await read_answer(wire, written.http, recorder)
     finally:
         await abandon(writing)
 
@@ -89,46 +89,46 @@ class KeptHttp1:
     block: AsyncExitStack
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def exchange(self, request: Request, observed: Observed) -> None:
+    async def exchange(self, request: Request, recorder: ExchangeRecorder) -> None:
         """Make an exchange; see ``kept``."""
         written = Written(request)
         async with self._turn:
-            await converse(self.wire, written, observed)
+            await converse(self.wire, written, recorder)
 
     async def close(self) -> None:
         """Close it."""
         await self.block.aclose()
 
 
-async def keep(request: Request, observed: Observed) -> KeptHttp1:
+async def keep(request: Request, recorder: ExchangeRecorder) -> KeptHttp1:
     """Dial a connection that is kept; see ``kept``."""
     async with AsyncExitStack() as block:
-        return KeptHttp1(await block.enter_async_context(connection(request, observed)), block.pop_all())
+        return KeptHttp1(await block.enter_async_context(connection(request, recorder)), block.pop_all())
 
 
-async def send(wire: Connection, written: Written, observed: Observed) -> None:
+async def send(wire: Connection, written: Written, recorder: ExchangeRecorder) -> None:
     """Send the request, with its pause."""
     await wire.send(written.start)
     if written.rest:
-        await observed.pause()
+        await recorder.pause()
         await wire.send(written.rest)
 
 
-async def read_answer(wire: Connection, http: h11.Connection, observed: Observed) -> None:
+async def read_answer(wire: Connection, http: h11.Connection, recorder: ExchangeRecorder) -> None:
     """Read one answer, or its rest, to the end."""
-    while not isinstance(event := await next_event(wire, http, observed), h11.EndOfMessage):
+    while not isinstance(event := await next_event(wire, http, recorder), h11.EndOfMessage):
         if isinstance(event, h11.InformationalResponse):
-            observed.informational += (event.status_code,)
+            recorder.informational += (event.status_code,)
         elif isinstance(event, h11.Response):
-            observed.status, observed.headers = event.status_code, from_bytes(event.headers.raw_items())
+            recorder.status, recorder.headers = event.status_code, from_bytes(event.headers.raw_items())
         elif isinstance(event, h11.Data):
-            observed.body(event.data)
+            recorder.body(event.data)
         else:
             raise Ended(Ending.MALFORMED, f"unexpected {event!r}")
-    observed.trailers = from_bytes(event.headers.raw_items())
+    recorder.trailers = from_bytes(event.headers.raw_items())
 
 
-async def next_event(wire: Connection, http: h11.Connection, observed: Observed) -> object:
+async def next_event(wire: Connection, http: h11.Connection, recorder: ExchangeRecorder) -> object:
     """The next part of an answer: an event of h11, or ``h11.PAUSED`` where the protocol was switched.
 
     Raises:
@@ -136,18 +136,18 @@ async def next_event(wire: Connection, http: h11.Connection, observed: Observed)
     """
     try:
         while (event := http.next_event()) is h11.NEED_DATA:
-            await feed(wire, http, observed)
+            await feed(wire, http, recorder)
     except h11.RemoteProtocolError as error:
         if http.trailing_data[1]:
-            raise observed.cut(f"{error}", reset=False) from error
+            raise recorder.cut(f"{error}", reset=False) from error
         raise Ended(Ending.MALFORMED, str(error)) from error
     return event
 
 
-async def feed(wire: Connection, http: h11.Connection, observed: Observed) -> None:
+async def feed(wire: Connection, http: h11.Connection, recorder: ExchangeRecorder) -> None:
     """Hand over the peer's next bytes."""
-    observed.begun = observed.status is not None or bool(http.trailing_data[0])
+    recorder.begun = recorder.status is not None or bool(http.trailing_data[0])
     data = await wire.receive()
-    if not data and not observed.begun:
-        raise observed.cut("the peer closed the connection", reset=False)
+    if not data and not recorder.begun:
+        raise recorder.cut("the peer closed the connection", reset=False)
     http.receive_data(data)

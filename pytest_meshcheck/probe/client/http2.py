@@ -12,7 +12,7 @@ import h2.exceptions
 
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.client.http2_frames import FromServer
 from pytest_meshcheck.probe.http2.connection import client_side, error_name, ignore, room
 from pytest_meshcheck.probe.protocol.body import before_pause, content, parted
@@ -23,10 +23,10 @@ FIRST = 1
 """The number of a client's first stream."""
 
 
-async def speak(request: Request, observed: Observed) -> None:
+async def speak(request: Request, recorder: ExchangeRecorder) -> None:
     """Make an exchange; see ``client.speaker``."""
-    async with connection(request, observed) as wire, begun(wire) as http:
-        await http.exchange(request, observed)
+    async with connection(request, recorder) as wire, begun(wire) as http:
+        await http.exchange(request, recorder)
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class Stream:
 
     number: int
     request: Request
-    observed: Observed
+    recorder: ExchangeRecorder
     sent: bool = False
     window: asyncio.Event = field(default_factory=asyncio.Event)
     answered: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -54,24 +54,24 @@ class Stream:
 
     def informational(self, event: h2.events.InformationalResponseReceived) -> None:
         """A 1xx status came."""
-        self.observed.informational += (int(joined(from_bytes(event.headers), ":status") or 0),)
+        self.recorder.informational += (int(joined(from_bytes(event.headers), ":status") or 0),)
 
     def head(self, event: h2.events.ResponseReceived) -> None:
         """The head of the answer came."""
         headers = from_bytes(event.headers)
-        self.observed.begun = True
-        self.observed.status = int(joined(headers, ":status") or 0)
-        self.observed.headers = regular(headers)
+        self.recorder.begun = True
+        self.recorder.status = int(joined(headers, ":status") or 0)
+        self.recorder.headers = regular(headers)
         self._grpc(headers)
 
     def data(self, event: h2.events.DataReceived) -> None:
         """A piece of the answer's body came."""
-        self.observed.body(event.data)
+        self.recorder.body(event.data)
 
     def trailers(self, event: h2.events.TrailersReceived) -> None:
         """The trailers came."""
-        self.observed.trailers = from_bytes(event.headers)
-        self._grpc(self.observed.trailers)
+        self.recorder.trailers = from_bytes(event.headers)
+        self._grpc(self.recorder.trailers)
 
     def end(self, _event: h2.events.StreamEnded) -> None:
         """The answer is whole."""
@@ -80,13 +80,13 @@ class Stream:
 
     def reset(self, event: h2.events.StreamReset) -> None:
         """The peer has reset it."""
-        self.fail(self.observed.cut(f"RST_STREAM {error_name(event.error_code)}", reset=True))
+        self.fail(self.recorder.cut(f"RST_STREAM {error_name(event.error_code)}", reset=True))
 
     def _grpc(self, headers: tuple[tuple[str, str], ...]) -> None:
         status = joined(headers, "grpc-status")
         if status is not None and status.isdigit():
-            self.observed.grpc_status = int(status)
-            self.observed.grpc_message = joined(headers, "grpc-message") or ""
+            self.recorder.grpc_status = int(status)
+            self.recorder.grpc_message = joined(headers, "grpc-message") or ""
 
 
 OF_STREAM: dict[type, Callable[[Stream, Any], None]] = {
@@ -107,7 +107,7 @@ class Http2Connection:
         self._http = client_side()
         self._sending = asyncio.Lock()
         self._streams: dict[int, Stream] = {}
-        self._over: Callable[[Observed], Exception] | None = None
+        self._over: Callable[[ExchangeRecorder], Exception] | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             h2.events.DataReceived: self._acknowledge,
             h2.events.ConnectionTerminated: self._goaway,
@@ -115,12 +115,12 @@ class Http2Connection:
             h2.events.RemoteSettingsChanged: self._open_windows,
         }
 
-    async def exchange(self, request: Request, observed: Observed) -> None:
+    async def exchange(self, request: Request, recorder: ExchangeRecorder) -> None:
         """Send a request on a stream of its own, and read the answer to its end."""
         if self._over is not None:
-            raise self._over(observed)
+            raise self._over(recorder)
         body = content(request.body)
-        stream = self._open(request, observed, body)
+        stream = self._open(request, recorder, body)
         writing = asyncio.create_task(self._write(stream, body))
         try:
             await stream.answered
@@ -139,20 +139,20 @@ class Http2Connection:
         except (Ended, ConnectionResetError) as error:
             self._end(lambda _observed, error=error: error)  # type: ignore[misc]
         else:
-            self._end(lambda observed: observed.cut("the peer closed the connection", reset=False))
+            self._end(lambda recorder: recorder.cut("the peer closed the connection", reset=False))
 
     async def flush(self) -> None:
         """Send what waits to be sent."""
         async with self._sending:
             await self._wire.send(self._http.data_to_send())
 
-    def _open(self, request: Request, observed: Observed, body: bytes) -> Stream:
+    def _open(self, request: Request, recorder: ExchangeRecorder, body: bytes) -> Stream:
         """A stream with the head of its request, which waits to be sent; raw bytes count as the first stream."""
         number = FIRST
         if request.raw is None:
             number = self._http.get_next_available_stream_id()
             self._http.send_headers(number, to_bytes(request_headers(request, body)), end_stream=not body)
-        stream = self._streams[number] = Stream(number, request, observed)
+        stream = self._streams[number] = Stream(number, request, recorder)
         return stream
 
     async def _write(self, stream: Stream, body: bytes) -> None:
@@ -163,7 +163,7 @@ class Http2Connection:
         first, rest = parted(body, before_pause(stream.request))
         await self._write_body(stream, first, end=not rest)
         if rest:
-            await stream.observed.pause()
+            await stream.recorder.pause()
             await self._write_body(stream, rest, end=True)
         stream.sent = True
 
@@ -189,18 +189,18 @@ class Http2Connection:
     def _goaway(self, event: h2.events.ConnectionTerminated) -> None:
         code = event.error_code
         last = event.last_stream_id or 0
-        self._end(lambda observed: observed.cut(f"GOAWAY {error_name(code)}", reset=code != 0), above=last)
+        self._end(lambda recorder: recorder.cut(f"GOAWAY {error_name(code)}", reset=code != 0), above=last)
 
     def _open_windows(self, _event: h2.events.Event) -> None:
         for stream in self._streams.values():
             stream.window.set()
 
-    def _end(self, how: Callable[[Observed], Exception], above: int = 0) -> None:
+    def _end(self, how: Callable[[ExchangeRecorder], Exception], above: int = 0) -> None:
         """No further stream can be opened; those with a higher number than this have failed."""
         self._over = self._over or how
         for stream in self._streams.values():
             if stream.number > above:
-                stream.fail(how(stream.observed))
+                stream.fail(how(stream.recorder))
 
     def _forget(self, stream: Stream) -> None:
         """Release a stream; if its request is not whole, the peer need not wait for the rest."""
@@ -229,10 +229,10 @@ class KeptHttp2:
     http: Http2Connection
     block: AsyncExitStack
 
-    async def exchange(self, request: Request, observed: Observed) -> None:
+    async def exchange(self, request: Request, recorder: ExchangeRecorder) -> None:
         """Make an exchange; see ``kept``."""
         try:
-            await self.http.exchange(request, observed)
+            await self.http.exchange(request, recorder)
         finally:
             await self.http.flush()
 
@@ -241,10 +241,10 @@ class KeptHttp2:
         await self.block.aclose()
 
 
-async def keep(request: Request, observed: Observed) -> KeptHttp2:
+async def keep(request: Request, recorder: ExchangeRecorder) -> KeptHttp2:
     """Dial a connection that is kept; see ``kept``."""
     async with AsyncExitStack() as block:
-        wire = await block.enter_async_context(connection(request, observed))
+        wire = await block.enter_async_context(connection(request, recorder))
         return KeptHttp2(await block.enter_async_context(begun(wire)), block.pop_all())
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 from pytest_meshcheck.probe.client.client import module_of, observe
-from pytest_meshcheck.probe.client.exchange import Observed
+from pytest_meshcheck.probe.client.exchange import ExchangeRecorder
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import Exchange, Protocol, Request
 
@@ -14,14 +14,14 @@ from pytest_meshcheck.probe.protocol.messages import Exchange, Protocol, Request
 class Kept(Interface):
     """A connection that stays open; ``exchange`` is like ``client.Speaker``."""
 
-    async def exchange(self, request: Request, observed: Observed) -> None:
+    async def exchange(self, request: Request, recorder: ExchangeRecorder) -> None:
         """Make an exchange on it."""
 
     async def close(self) -> None:
         """Close it."""
 
 
-Keeper = Callable[[Request, Observed], Awaitable[Kept]]
+Keeper = Callable[[Request, ExchangeRecorder], Awaitable[Kept]]
 """Dials the connection of a request, and sends nothing yet."""
 
 Address = tuple[str, int]
@@ -46,23 +46,23 @@ class KeptConnections:
             raise ProbeFault(f"connections of {request.protocol} are not kept; those of these are: {KEPT}")
         await asyncio.sleep(request.idle)
 
-        async def speak(observed: Observed) -> None:
-            kept = await self._connection(request, observed)
-            await kept.exchange(request, observed)
+        async def speak(recorder: ExchangeRecorder) -> None:
+            kept = await self._connection(request, recorder)
+            await kept.exchange(request, recorder)
 
-        return await observe(Observed(request, resumed), request.patience, speak)
+        return await observe(ExchangeRecorder(request, resumed), request.patience, speak)
 
     async def close(self, name: str) -> None:
         """Close a connection; nothing if it was never dialled."""
         if entry := self._open.pop(name, None):
             await entry[0].close()
 
-    async def _connection(self, request: Request, observed: Observed) -> Kept:
+    async def _connection(self, request: Request, recorder: ExchangeRecorder) -> Kept:
         async with self._dialling:
             if request.connection not in self._open:
                 keep: Keeper = (await module_of(request.protocol)).keep
-                kept = await keep(request, observed)
-                self._open[request.connection] = kept, observed.local, observed.remote
-            kept, observed.local, observed.remote = self._open[request.connection]
-        observed.connected = True
+                kept = await keep(request, recorder)
+                self._open[request.connection] = kept, recorder.local, recorder.remote
+            kept, recorder.local, recorder.remote = self._open[request.connection]
+        recorder.connected = True
         return kept

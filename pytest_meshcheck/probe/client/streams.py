@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 from pytest_meshcheck.probe.client.client import module_of, observe
-from pytest_meshcheck.probe.client.exchange import Observed
+from pytest_meshcheck.probe.client.exchange import ExchangeRecorder
 from pytest_meshcheck.probe.client.tcp import SMALLEST
 from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
@@ -17,14 +17,14 @@ class Stream(Interface):
 
     request: Request
 
-    async def echo(self, data: bytes, observed: Observed) -> None:
+    async def echo(self, data: bytes, recorder: ExchangeRecorder) -> None:
         """Send bytes and wait for their echo."""
 
     async def close(self) -> None:
         """Close it."""
 
 
-Opener = Callable[[Request, Observed], Awaitable[Stream]]
+Opener = Callable[[Request, ExchangeRecorder], Awaitable[Stream]]
 """Opens a stream and has it echo once."""
 
 STREAMED = ", ".join(protocol for protocol in Protocol if protocol.facts.streams)
@@ -44,18 +44,18 @@ class Streams:
             raise ProbeFault(f"{request.protocol} has no streams; these have: {STREAMED}")
         opener: Opener = (await module_of(request.protocol)).open_stream
 
-        async def begin(observed: Observed) -> None:
-            self._open[request.request_id] = await opener(request, observed)
+        async def begin(recorder: ExchangeRecorder) -> None:
+            self._open[request.request_id] = await opener(request, recorder)
 
-        return await observe(Observed(request), request.patience, begin)
+        return await observe(ExchangeRecorder(request), request.patience, begin)
 
     async def echo(self, request_id: str, body: Body, patience: float) -> Exchange:
         """Send bytes on an open stream and wait for their echo."""
         stream = self._named(request_id)
-        observed = Observed(stream.request)
-        observed.connected = True
+        recorder = ExchangeRecorder(stream.request)
+        recorder.connected = True
         data = content(body) or SMALLEST
-        return await observe(observed, patience, lambda seen: stream.echo(data, seen))
+        return await observe(recorder, patience, lambda seen: stream.echo(data, seen))
 
     async def close(self, request_id: str) -> None:
         """Close a stream."""

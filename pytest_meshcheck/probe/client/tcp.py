@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.protocol.body import content
 from pytest_meshcheck.probe.protocol.messages import TCP_BANNER, Ending, Request
 from pytest_meshcheck.probe.protocol.tcp_lines import ID_LINE, id_line
@@ -15,10 +15,10 @@ SMALLEST = b"meshcheck"
 """Sent where no body is asked for: some data planes neither serve nor refuse a client that says fewer than 5 bytes."""
 
 
-async def speak(request: Request, observed: Observed) -> None:
+async def speak(request: Request, recorder: ExchangeRecorder) -> None:
     """Make an exchange; see ``client.speaker``."""
-    async with connection(request, observed) as wire:
-        await greet(wire, request, observed)
+    async with connection(request, recorder) as wire:
+        await greet(wire, request, recorder)
 
 
 @dataclass
@@ -29,57 +29,57 @@ class TcpStream:
     wire: Connection
     block: AsyncExitStack
 
-    async def echo(self, data: bytes, observed: Observed) -> None:
+    async def echo(self, data: bytes, recorder: ExchangeRecorder) -> None:
         """Send bytes and wait for their echo."""
-        await echo(self.wire, data, len(data), observed)
+        await echo(self.wire, data, len(data), recorder)
 
     async def close(self) -> None:
         """Close it."""
         await self.block.aclose()
 
 
-async def open_stream(request: Request, observed: Observed) -> TcpStream:
+async def open_stream(request: Request, recorder: ExchangeRecorder) -> TcpStream:
     """Open a connection and have it echo once; see ``streams``."""
     async with AsyncExitStack() as block:
-        wire = await block.enter_async_context(connection(request, observed))
-        await greet(wire, request, observed)
+        wire = await block.enter_async_context(connection(request, recorder))
+        await greet(wire, request, recorder)
         return TcpStream(request, wire, block.pop_all())
 
 
-async def greet(wire: Connection, request: Request, observed: Observed) -> None:
+async def greet(wire: Connection, request: Request, recorder: ExchangeRecorder) -> None:
     """Say the id and the body on a new connection, and wait for the echo."""
     if request.server_first:
-        await expect_banner(wire, observed)
+        await expect_banner(wire, recorder)
     body = content(request.body) or SMALLEST
     said = id_line(request.request_id) + body if request.raw is None else request.raw
-    await echo(wire, said, expected_echo(said), observed)
+    await echo(wire, said, expected_echo(said), recorder)
 
 
-async def echo(wire: Connection, said: bytes, expected: int, observed: Observed) -> None:
+async def echo(wire: Connection, said: bytes, expected: int, recorder: ExchangeRecorder) -> None:
     """Send bytes and read as many as their echo has, while they are still being sent."""
     # Both at once, or a body larger than the buffers on the way would stop both ends.
     writing = asyncio.create_task(wire.send(said))
     try:
-        while observed.body_length < expected:
-            observed.body(await receive(wire, observed))
+        while recorder.body_length < expected:
+            recorder.body(await receive(wire, recorder))
     finally:
         await abandon(writing)
 
 
-async def expect_banner(wire: Connection, observed: Observed) -> None:
+async def expect_banner(wire: Connection, recorder: ExchangeRecorder) -> None:
     """Read the server's banner."""
     banner = b""
     while len(banner) < len(TCP_BANNER):
-        banner += await receive(wire, observed)
+        banner += await receive(wire, recorder)
         if not TCP_BANNER.startswith(banner):
             raise Ended(Ending.MALFORMED, f"the banner is {banner[:80]!r}, not {TCP_BANNER!r}")
 
 
-async def receive(wire: Connection, observed: Observed) -> bytes:
+async def receive(wire: Connection, recorder: ExchangeRecorder) -> bytes:
     """The next bytes; there must be some."""
     data = await wire.receive()
     if not data:
-        raise observed.cut("the peer closed the connection", reset=False)
+        raise recorder.cut("the peer closed the connection", reset=False)
     return data
 
 

@@ -5,7 +5,7 @@ import ssl
 from typing import Any
 
 from pytest_meshcheck.probe.client.connection import Plain
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.client.sessions import SESSIONS
 from pytest_meshcheck.probe.client.tls_messages import ALERT, ALERTS, HANDSHAKE, Handshake, agreed_group
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
@@ -42,7 +42,7 @@ class Secure:
         self._accepted = False
         self._is_established = False
 
-    async def shake_hands(self, observed: Observed) -> None:
+    async def shake_hands(self, recorder: ExchangeRecorder) -> None:
         """Make the handshake.
 
         Raises:
@@ -53,14 +53,14 @@ class Secure:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush()
-                await self._feed_handshake(observed)
+                await self._feed_handshake(recorder)
                 continue
             except ssl.SSLError as error:
                 await self._flush()
                 raise self._refusal() or Ended(Ending.HANDSHAKE_FAILED, error.reason or str(error)) from error
             await self._flush()
             self._is_established = True
-            observed.tls = self.agreed()
+            recorder.tls = self.agreed()
             return
 
     async def verdict(self, seconds: float = VERDICT_BEFORE_WRITING, *, always: bool = False) -> None:
@@ -144,13 +144,13 @@ class Secure:
         else:
             self._incoming.write_eof()
 
-    async def _feed_handshake(self, observed: Observed) -> None:
+    async def _feed_handshake(self, recorder: ExchangeRecorder) -> None:
         try:
             data = await self._plain.receive()
         except ConnectionResetError as reset:
-            raise observed.cut(f"during the TLS handshake: {reset.strerror}", reset=True) from reset
+            raise recorder.cut(f"during the TLS handshake: {reset.strerror}", reset=True) from reset
         if not data:
-            raise observed.cut("during the TLS handshake", reset=False)
+            raise recorder.cut("during the TLS handshake", reset=False)
         self._incoming.write(data)
 
     def _refusal(self) -> Ended | None:

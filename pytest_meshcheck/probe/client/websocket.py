@@ -12,7 +12,7 @@ from wsproto.utilities import generate_accept_token, generate_nonce
 
 from pytest_meshcheck.probe.client.client import abandon, connection
 from pytest_meshcheck.probe.client.connection import Connection
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.client.http1 import Written, next_event, read_answer
 from pytest_meshcheck.probe.client.tcp import receive
 from pytest_meshcheck.probe.protocol.body import content
@@ -27,20 +27,20 @@ UNFINISHED = (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING)
 """States in which no close frame has come: what wsproto then calls a closure is its opinion of the peer's frames."""
 
 
-async def speak(request: Request, observed: Observed) -> None:
+async def speak(request: Request, recorder: ExchangeRecorder) -> None:
     """Make an exchange; see ``client.speaker``. A refused upgrade is an answer like any other over HTTP."""
-    async with connection(request, observed) as wire:
-        socket = await upgraded(wire, request, observed)
+    async with connection(request, recorder) as wire:
+        socket = await upgraded(wire, request, recorder)
         if socket is None:
             return
         await asyncio.sleep(request.body_delay)
         message = request.body.text or content(request.body)
         for _ in range(request.messages):
-            await socket.echo(message, observed)
-        await socket.finish(observed)
+            await socket.echo(message, recorder)
+        await socket.finish(recorder)
 
 
-async def upgraded(wire: Connection, request: Request, observed: Observed) -> "WebSocket | None":
+async def upgraded(wire: Connection, request: Request, recorder: ExchangeRecorder) -> "WebSocket | None":
     """Ask for the upgrade; None if it is refused, with the reason in the answer.
 
     Raises:
@@ -52,18 +52,18 @@ async def upgraded(wire: Connection, request: Request, observed: Observed) -> "W
     headers = (*REQUIRED, (KEY, key.decode()), *request.headers)
     asked = Written(msgspec.structs.replace(request, body=Body(), headers=headers))
     await wire.send(asked.start + asked.rest)
-    while not isinstance(event := await next_event(wire, asked.http, observed), h11.Response):
+    while not isinstance(event := await next_event(wire, asked.http, recorder), h11.Response):
         if not isinstance(event, h11.InformationalResponse):
             raise Ended(Ending.MALFORMED, f"unexpected {event!r}")
         if event.status_code == SWITCHING:
             break
-        observed.informational += (event.status_code,)
-    observed.status, observed.headers = event.status_code, from_bytes(event.headers.raw_items())
-    observed.begun = True
+        recorder.informational += (event.status_code,)
+    recorder.status, recorder.headers = event.status_code, from_bytes(event.headers.raw_items())
+    recorder.begun = True
     if isinstance(event, h11.Response):
-        await read_answer(wire, asked.http, observed)
+        await read_answer(wire, asked.http, recorder)
         return None
-    if mistake := mistake_in(observed.headers, key):
+    if mistake := mistake_in(recorder.headers, key):
         raise Ended(Ending.MALFORMED, mistake)
     return WebSocket(wire, Frames(ConnectionType.CLIENT, trailing_data=asked.http.trailing_data[0]))
 
@@ -82,7 +82,7 @@ class WebSocket:
     frames: Frames
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def echo(self, message: str | bytes, observed: Observed) -> None:
+    async def echo(self, message: str | bytes, recorder: ExchangeRecorder) -> None:
         """Send a message and wait for the one that answers it.
 
         Raises:
@@ -95,14 +95,14 @@ class WebSocket:
         # Both at once, or a message larger than the buffers on the way would stop both ends.
         writing = asyncio.create_task(self._send(said))
         try:
-            await self._hear(observed)
+            await self._hear(recorder)
         finally:
             await abandon(writing)
 
-    async def finish(self, observed: Observed) -> None:
+    async def finish(self, recorder: ExchangeRecorder) -> None:
         """Close in order: say so, and wait for the peer to say it, too."""
         await self.say_goodbye()
-        while not isinstance(event := await self._event(observed), CloseConnection):
+        while not isinstance(event := await self._event(recorder), CloseConnection):
             pass
         if self.frames.state in UNFINISHED:
             raise Ended(Ending.MALFORMED, str(event.reason))
@@ -117,28 +117,28 @@ class WebSocket:
         async with self._sending:
             await self.wire.send(self.frames.send(event))
 
-    async def _hear(self, observed: Observed) -> None:
+    async def _hear(self, recorder: ExchangeRecorder) -> None:
         while True:
-            event = await self._event(observed)
+            event = await self._event(recorder)
             if isinstance(event, CloseConnection):
-                raise self._closed(event, observed)
+                raise self._closed(event, recorder)
             if isinstance(event, Ping):
                 await self._send(event.response())
             elif isinstance(event, Message):
-                observed.body(bytes_of(event))
+                recorder.body(bytes_of(event))
                 if event.message_finished:
-                    observed.messages += 1
+                    recorder.messages += 1
                     return
 
-    async def _event(self, observed: Observed) -> Event:
+    async def _event(self, recorder: ExchangeRecorder) -> Event:
         while (event := next(self.frames.events(), None)) is None:
-            self.frames.receive_data(await receive(self.wire, observed))
+            self.frames.receive_data(await receive(self.wire, recorder))
         return event
 
-    def _closed(self, event: CloseConnection, observed: Observed) -> Ended:
+    def _closed(self, event: CloseConnection, recorder: ExchangeRecorder) -> Ended:
         if self.frames.state in UNFINISHED:
             return Ended(Ending.MALFORMED, str(event.reason))
-        return observed.cut(f"closed with code {event.code} {event.reason or ''}".strip(), reset=False)
+        return recorder.cut(f"closed with code {event.code} {event.reason or ''}".strip(), reset=False)
 
 
 @dataclass
@@ -149,9 +149,9 @@ class WebSocketStream:
     socket: WebSocket
     block: AsyncExitStack
 
-    async def echo(self, data: bytes, observed: Observed) -> None:
+    async def echo(self, data: bytes, recorder: ExchangeRecorder) -> None:
         """Send a message and wait for its echo."""
-        await self.socket.echo(data, observed)
+        await self.socket.echo(data, recorder)
 
     async def close(self) -> None:
         """Close it, without waiting for the peer."""
@@ -159,11 +159,11 @@ class WebSocketStream:
             await self.socket.say_goodbye()
 
 
-async def open_stream(request: Request, observed: Observed) -> WebSocketStream:
+async def open_stream(request: Request, recorder: ExchangeRecorder) -> WebSocketStream:
     """Open a WebSocket and have it echo once; see ``streams``."""
     async with AsyncExitStack() as block:
-        socket = await upgraded(await block.enter_async_context(connection(request, observed)), request, observed)
+        socket = await upgraded(await block.enter_async_context(connection(request, recorder)), request, recorder)
         if socket is None:
-            raise Ended(Ending.CLOSED, f"the upgrade was refused: {observed.status}")
-        await socket.echo(content(request.body) or b"meshcheck", observed)
+            raise Ended(Ending.CLOSED, f"the upgrade was refused: {recorder.status}")
+        await socket.echo(content(request.body) or b"meshcheck", recorder)
         return WebSocketStream(request, socket, block.pop_all())

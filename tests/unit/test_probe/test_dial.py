@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.probe.client.connection import dial
-from pytest_meshcheck.probe.client.exchange import Ended, Observed
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
 from pytest_meshcheck.probe.protocol.messages import Ending, Request
 
 AT_ONCE = struct.pack("ii", 1, 0)
@@ -36,5 +36,5 @@ async def test_a_connection_that_is_reset_before_the_probe_looks_at_it_is_reset(
         monkeypatch.setattr(loop, "sock_connect", connect_and_be_reset)
         host, port = server.getsockname()
         with pytest.raises(Ended) as ended:
-            await dial((host, port), Observed(Request(request_id="a", address=(host, port))))
+            await dial((host, port), ExchangeRecorder(Request(request_id="a", address=(host, port))))
     assert ended.value.ending is Ending.RESET

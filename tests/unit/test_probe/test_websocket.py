@@ -12,7 +12,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.utilities import generate_accept_token
 
 from pytest_meshcheck.model.observation import outcome_of
-from pytest_meshcheck.probe.client.exchange import Observed
+from pytest_meshcheck.probe.client.exchange import ExchangeRecorder
 from pytest_meshcheck.probe.client.websocket import WebSocket
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.body import seeded_bytes
@@ -227,7 +227,7 @@ async def test_a_pong_waits_for_the_end_of_the_message_under_way(pair: Any) -> N
     peer = Frames(ConnectionType.SERVER)
     wire = Slow(peer.send(Ping(payload=b"p")), peer.send(BytesMessage(data=b"long")))
     request = pair.request("slow-wire", "ws", protocol=WS)
-    await WebSocket(wire, Frames(ConnectionType.CLIENT)).echo(b"long", Observed(request))
+    await WebSocket(wire, Frames(ConnectionType.CLIENT)).echo(b"long", ExchangeRecorder(request))
     peer.receive_data(wire.sent)
     assert [bytes(event.data if isinstance(event, BytesMessage) else event.payload) for event in peer.events()] == [
         b"long",
