@@ -10,7 +10,6 @@ import msgspec
 
 from pytest_meshcheck.commands.errors import BAD_INPUT, failed
 from pytest_meshcheck.doctor.finding import Finding, Severity, is_wanting, tally
-from pytest_meshcheck.doctor.look import look
 from pytest_meshcheck.model.errors import MeshUnavailable
 
 SUMMARY = "Examine the meshes of a cluster, read-only, in seconds."
@@ -54,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings; returns the exit code."""
+    from pytest_meshcheck.doctor.look import look  # noqa: PLC0415 - other commands need no rules
+
     if options.kubeconfig and not options.kubeconfig.is_file():
         return failed(f"--kubeconfig={options.kubeconfig}: no such file", BAD_INPUT)
     try:
