@@ -120,15 +120,16 @@ def _replicas(one: KubernetesObject) -> int:
 
 
 def _ports(one: KubernetesObject, spec: Mapping[str, Any]) -> tuple[StandInPort, ...]:
-    """The container ports over TCP, each number once."""
+    """The container ports over TCP, each number and each name once: a stand-in has one container."""
     found: dict[int, StandInPort] = {}
     for container in _containers(spec):
         for port in container.get("ports") or ():
             number = port.get("containerPort")
             if not isinstance(number, int):
                 raise one.place.error(f"{one} has a container port {number!r}; write a number from 1 to 65535")
-            if port.get("protocol", "TCP") == "TCP":
-                found.setdefault(number, StandInPort(number, str(port.get("name") or ""), declared(port)))
+            if port.get("protocol", "TCP") == "TCP" and number not in found:
+                name, taken = str(port.get("name") or ""), {one.name for one in found.values()}
+                found[number] = StandInPort(number, "" if name in taken else name, declared(port))
     return tuple(found.values())
 
 

@@ -122,6 +122,12 @@ def test_a_port_is_spoken_as_it_is_declared(case: str) -> None:
     assert [one.declared.spoken for one in made.stand_ins[0].ports] == [spoken]
 
 
+def test_a_name_that_ports_of_two_containers_share_is_that_of_the_first() -> None:
+    one, other = ("{ports: [{name: metrics, containerPort: 9100}]}", "{ports: [{name: metrics, containerPort: 9101}]}")
+    made = plan(read(port(port=80).replace("{name: a}]}", f"{one}, {other}]}}", 1)), ISTIO)
+    assert [(each.name, each.number) for each in made.stand_ins[0].ports] == [("metrics", 9100), ("", 9101), ("", 80)]
+
+
 def of(kind: str, version: str, about: str) -> str:
     return f"---\napiVersion: {version}\nkind: {kind}\nmetadata: {{{about}}}\n"
 
