@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck.commands import clean, doctor, publish, rbac, report
+from pytest_meshcheck.commands import clean, doctor, expect, publish, rbac, report
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Command:
 
 COMMANDS = {
     "report": Command(report.SUMMARY, report.SUMMARY, report.add_arguments, report.run),
+    "expect": Command(expect.SUMMARY, expect.DESCRIPTION, expect.add_arguments, expect.run),
     "publish": Command(publish.SUMMARY, publish.SUMMARY, publish.add_arguments, publish.run),
     "clean": Command(clean.SUMMARY, clean.DESCRIPTION, clean.add_arguments, clean.run),
     "rbac": Command(rbac.SUMMARY, rbac.SUMMARY, rbac.add_arguments, rbac.run),

@@ -135,6 +135,7 @@ def _manifests(text: str) -> Path:
 
 ON_CLUSTER = {
     "mesh_manifests",
+    "mesh_manifests_expect",
     "mesh_kubeconfig",
     "mesh_context",
     "mesh_kind_config",
@@ -221,6 +222,7 @@ OPTIONS = (
         "PATH",
         many=True,
     ),
+    Option("--mesh-manifests-expect", "TOML file of what you expect of --mesh-manifests.", _file, None, "FILE"),
     Option(
         "--mesh-allow-disruption",
         "Allow disruptive checks on a mesh that was already installed.",
@@ -259,6 +261,7 @@ class Settings:
     mesh_values: Path | None
     mesh_installed: bool
     mesh_manifests: tuple[Path, ...]
+    mesh_manifests_expect: Path | None
     mesh_allow_disruption: bool
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.expect import control, converge, expect
+from pytest_meshcheck.checks.expected_access import ExpectedAccess
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
@@ -52,6 +53,7 @@ from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
+    from pytest_meshcheck.manifests.expected import Limit, Once
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
     from pytest_meshcheck.testbed.trial.trial import Trial
 
@@ -77,6 +79,7 @@ __all__ = [
     "Ending",
     "Enrolment",
     "Exchange",
+    "ExpectedAccess",
     "Failure",
     "FieldTimeout",
     "FirstCall",
@@ -84,6 +87,7 @@ __all__ = [
     "Inconclusive",
     "IssuedBy",
     "Issuer",
+    "Limit",
     "Load",
     "LoadOutcome",
     "MeshCluster",
@@ -92,6 +96,7 @@ __all__ = [
     "MutualTls",
     "Namespace",
     "NetworkPolicy",
+    "Once",
     "Placement",
     "PolicyWatch",
     "Port",
@@ -137,6 +142,8 @@ __all__ = [
 
 ON_CLUSTER = {
     # name: its module, imported when it is first asked for, as checks do without clients of Kubernetes
+    "Limit": "pytest_meshcheck.manifests.expected",
+    "Once": "pytest_meshcheck.manifests.expected",
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
     "Trial": "pytest_meshcheck.testbed.trial.trial",
 }

@@ -4,6 +4,12 @@ import enum
 
 import msgspec
 
+OUTSIDER = "outsider"
+"""The caller that is not part of the mesh."""
+
+STRANGER = "stranger"
+"""The caller that is part of the mesh, and that no manifest names."""
+
 
 class Outcome(enum.StrEnum):
     """What a caller's requests came to."""
@@ -37,3 +43,22 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def plaintext(self) -> bool:
         """Whether plaintext got in."""
         return self.arrived and not self.enrolled
+
+    @property
+    def reached(self) -> bool:
+        """Whether a request arrived, or was answered like one that does."""
+        return self.arrived or self.outcome is not Outcome.REFUSED
+
+    @property
+    def words(self) -> str:
+        """The outcome in words; what arrived without its caller's knowledge is said."""
+        form = f" ({self.form})" if self.form else ""
+        arrived = ", but arrived" if self.outcome is Outcome.REFUSED and self.arrived else ""
+        lost = ", but did not arrive" if self.outcome is Outcome.SERVED and not self.arrived else ""
+        return f"{self.outcome}{form}{arrived}{lost}"
+
+    @property
+    def way(self) -> str:
+        """The caller, and its way to the port, in words."""
+        plaintext = "" if self.enrolled else ", in plaintext"
+        return f"{self.caller} by {f'the address of {self.address_of}' if self.address_of else 'name'}{plaintext}"

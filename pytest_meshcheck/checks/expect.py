@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
+from pytest_meshcheck.checks.access_claims import AccessClaims
 from pytest_meshcheck.checks.claims import (
     AttemptsClaims,
     CaptureClaims,
@@ -25,6 +26,7 @@ from pytest_meshcheck.checks.claims import (
     fail_mesh,
     fail_stimulus,
 )
+from pytest_meshcheck.checks.expected_access import ComparedAccess
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.model.observation import Attempt, CaptureResult, Exchange, LoadOutcome
 
@@ -51,6 +53,8 @@ class Judge:
     @overload
     def __call__(self, seen: CaptureResult, what: str = "", *, rests_on: Time | None = None) -> CaptureClaims: ...
     @overload
+    def __call__(self, seen: ComparedAccess, what: str = "", *, rests_on: Time | None = None) -> AccessClaims: ...
+    @overload
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> ValueClaims[Any]: ...
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> Claims[Any]:
         """The assertions for this observation."""
@@ -66,6 +70,7 @@ KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
     (Exchange, ExchangeClaims),
     (LoadOutcome, LoadClaims),
     (CaptureResult, CaptureClaims),
+    (ComparedAccess, AccessClaims),
 )
 
 expect = Judge(fail_mesh)

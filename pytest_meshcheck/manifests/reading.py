@@ -49,7 +49,7 @@ def texts_of(paths: Iterable[Path], standard_input: str = "") -> list[Text]:
     return [
         text
         for path in paths
-        for text in ([Text("-", standard_input)] if path == STANDARD_INPUT else map(_text, _files(path)))
+        for text in ([Text("-", standard_input)] if path == STANDARD_INPUT else map(text_of, _files(path)))
     ]
 
 
@@ -88,7 +88,12 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _text(path: Path) -> Text:
+def text_of(path: Path) -> Text:
+    """The text of a file.
+
+    Raises:
+        ManifestError: It cannot be read.
+    """
     try:
         return Text(str(path), path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pytest_meshcheck.checks.access import Access, Outcome
+from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.verdict import Result
 
 
@@ -56,17 +56,9 @@ def access_matrix(results: Iterable[Result]) -> AccessMatrix | None:
 
 
 def _cell(entries: Sequence[Access]) -> Cell:
-    by_name = dict.fromkeys(_words(one) for one in entries if not one.address_of)
-    by_address = dict.fromkeys(_words(one) for one in entries if one.address_of)
+    by_name = dict.fromkeys(one.words for one in entries if not one.address_of)
+    by_address = dict.fromkeys(one.words for one in entries if one.address_of)
     words = " or ".join(by_name)
     if by_address and by_address.keys() != by_name.keys():
         words += f", by address {' or '.join(by_address)}"
     return Cell(words, any(one.arrived for one in entries), any(one.plaintext for one in entries))
-
-
-def _words(one: Access) -> str:
-    """An outcome in words; what arrived without its caller's knowledge is said."""
-    form = f" ({one.form})" if one.form else ""
-    arrived = ", but arrived" if one.outcome is Outcome.REFUSED and one.arrived else ""
-    lost = ", but did not arrive" if one.outcome is Outcome.SERVED and not one.arrived else ""
-    return f"{one.outcome}{form}{arrived}{lost}"

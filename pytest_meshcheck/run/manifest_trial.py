@@ -14,9 +14,11 @@ import pytest
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.run.expected_checks import WITHOUT_MANIFESTS, expected_of, is_void, parametrize
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 if TYPE_CHECKING:
+    from pytest_meshcheck.manifests.expected import Expected
     from pytest_meshcheck.manifests.plan import Plan
     from pytest_meshcheck.manifests.reading import Text
     from pytest_meshcheck.testbed.trial.trial import Trial
@@ -38,12 +40,14 @@ class ManifestTrial:
     Attributes:
         texts: The manifests as they were read.
         plans: What becomes of them on each mesh.
+        expected: What the user expects of them; None without manifests.
     """
 
     texts: "list[Text]"
     plans: "Mapping[MeshName, Plan]"
     scale: float = 1.0
     in_worker: bool = False
+    expected: "Expected | None" = None
 
     @classmethod
     def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "ManifestTrial":
@@ -53,6 +57,8 @@ class ManifestTrial:
             pytest.UsageError: The manifests cannot be read or used, or not in such a run.
         """
         if not settings.mesh_manifests:
+            if settings.mesh_manifests_expect:
+                raise pytest.UsageError(WITHOUT_MANIFESTS)
             return cls([], {})
         from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
         from pytest_meshcheck.manifests.reading import objects_in  # noqa: PLC0415 - as above
@@ -62,11 +68,12 @@ class ManifestTrial:
             texts = _texts(config, settings)
             objects = objects_in(texts)
             plans = {name: _plan(objects, adapter) for name, adapter in adapters.items()}
+            expected = expected_of(settings, plans.values())
         except ManifestError as error:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args[:] = [str(SUITE)]
-        return cls(texts, plans, settings.mesh_timeout_scale, hasattr(config, "workerinput"))
+        return cls(texts, plans, settings.mesh_timeout_scale, hasattr(config, "workerinput"), expected)
 
     def look_before(self, config: pytest.Config, settings: Settings) -> None:
         """Refuse namespaces that exist in the cluster that the user named, before anything is made.
@@ -87,10 +94,11 @@ class ManifestTrial:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
 
     def pytest_report_header(self) -> list[str]:
-        """What becomes of the manifests."""
+        """What becomes of the manifests, and what is expected of them."""
         from pytest_meshcheck.manifests.described import described  # noqa: PLC0415 - as above
 
-        return [line for name, made in self.plans.items() for line in described(made, str(name))]
+        made = [line for name, made in self.plans.items() for line in described(made, str(name))]
+        return [*made, *map(str, [self.expected] if self.expected and self.expected.file else [])]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -98,15 +106,18 @@ class ManifestTrial:
         node.workerinput[MANIFESTS] = msgspec.json.encode(self.texts).decode()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run a check about destinations once per port of a service."""
+        """Run a check about destinations once per port of a service, and one about expectations once for each."""
+        parametrize(metafunc, self.expected)
         if FIXTURE in metafunc.fixturenames and PARAMETER in metafunc.fixturenames:
             named = dict.fromkeys(str(one) for made in self.plans.values() for one in made.destinations)
             metafunc.parametrize(PARAMETER, list(named), scope="session")
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse checks about manifests in a run without any."""
+        """Refuse checks about manifests in a run without any; leave out those of which nothing is expected."""
         if not self.plans and any(FIXTURE in getattr(item, "fixturenames", ()) for item in items):
             raise pytest.UsageError(NOT_GIVEN)
+        items[:] = [item for item in items if not is_void(item)]
 
     @asynccontextmanager
     async def held(self, name: MeshName, subject: MeshUnderTest) -> "AsyncIterator[Trial]":

@@ -80,6 +80,56 @@ def test_what_cannot_be_on_trial_is_refused(case: str, collect: list[str], manif
     result.stderr.fnmatch_lines([f"ERROR: --mesh-manifests{'=' if case == 'no-file' else ''}{said}"])
 
 
+def expect(manifests: Path, expected: str) -> None:
+    """Put manifests in a directory of their own, and what is expected beside them."""
+    folder = manifests.parent / "k8s"
+    folder.mkdir()
+    manifests.rename(folder / "k8s.yaml")
+    (folder / "meshcheck.toml").write_text(expected)
+
+
+def test_what_is_expected_beside_the_manifests_is_checked(manifests: Path, quick: Quick) -> None:
+    expect(manifests, '[[access]]\nto = "web:80"\nfrom = ["web"]\n')
+    result = quick("--mesh=none", "--mesh-manifests=k8s", "--collect-only")
+    result.stdout.fnmatch_lines(
+        ["expected (k8s/meshcheck.toml): 1 access", "*test_access_is_as_expected?none-web:80?*"]
+    )
+    assert result.ret == 0
+
+
+def test_what_is_expected_of_manifests_that_are_piped_is_named(manifests: Path, suite: Suite) -> None:
+    (suite.path / "expected.toml").write_text('plaintext = "refused"\n')
+    options = ["--mesh=none", "--mesh-manifests=-", "--mesh-manifests-expect=expected.toml", "--collect-only", "-q"]
+    command = [sys.executable, "-m", "pytest", *options, "-p", "no:xdist"]
+    done = subprocess.run(command, input=MANIFESTS, cwd=suite.path, capture_output=True, text=True, check=False)
+    assert "test_access_is_as_expected[none-web:80]" in done.stdout
+    assert done.returncode == 0
+
+
+def test_without_expectations_there_is_no_check_of_them(manifests: Path, quick: Quick) -> None:
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only")
+    assert "test_expected.py" not in result.stdout.str()
+    assert "expected:" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("collect", [[], ["--collect-only"]], ids=["run", "collect"])
+def test_what_cannot_be_expected_is_refused(collect: list[str], manifests: Path, quick: Quick) -> None:
+    expect(manifests, '[[access]]\nto = "web:8080"\nfrom = ["web"]\n')
+    result = quick("--mesh=none", "--mesh-manifests=k8s", *collect)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = "k8s/meshcheck.toml:2: no port 'web:8080' of a service in these manifests; did you mean 'web:80'?"
+    result.stderr.fnmatch_lines([f"ERROR: --mesh-manifests: {said}"])
+
+
+def test_expectations_without_manifests_are_refused(suite: Suite, quick: Quick) -> None:
+    (suite.path / "expected.toml").touch()
+    result = quick("--mesh=none", "--mesh-manifests-expect=expected.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --mesh-manifests-expect is about manifests: name them with --mesh-manifests=PATH"]
+    )
+
+
 def test_its_checks_are_refused_without_manifests(suite: Suite, quick: Quick) -> None:
     result = quick("--mesh=none", "--pyargs", "pytest_meshcheck.configuration", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

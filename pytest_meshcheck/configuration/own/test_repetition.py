@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_meshcheck.suite import MUST, Answer, Behaviour, MeshUnderTest, Trial, check, expect
+from pytest_meshcheck.suite import MUST, Answer, Behaviour, MeshUnderTest, Once, Trial, check, expect
 
 FAILURES = {
     # what the service does after it has carried out the request
@@ -25,3 +25,20 @@ async def test_post_is_executed_at_most_once(mesh: MeshUnderTest, trial: Trial, 
         mesh.measure(f"executed for {sent.caller}", len(sent.attempts))
     for sent in seen:
         expect(len(sent.attempts), f"executions of one POST from {sent.caller} to {destination}").at_most(1)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@check(MUST, "own.at-most-once")
+async def test_request_is_executed_at_most_once(
+    mesh: MeshUnderTest, trial: Trial, expected_once: Once, failure: str
+) -> None:
+    """A request that fails after it was carried out is not sent again by the mesh, whoever of the mesh calls.
+
+    Its port, method and path are an ``[[once]]`` in ``meshcheck.toml``: a route may match just these, and retry them.
+    """
+    once = expected_once
+    seen = await trial.executions(once.destination, once.method, FAILURES[failure], path=once.path)
+    for sent in seen:
+        mesh.measure(f"executed for {sent.caller}", len(sent.attempts))
+    for sent in seen:
+        expect(len(sent.attempts), f"executions of one {once.method} {once.path} from {sent.caller}").at_most(1)

@@ -16,6 +16,9 @@ from pytest_meshcheck.testbed.trial.ways import request_on, way_by_name
 PATIENCE = 10.0
 """Seconds that a caller waits for a service that stalls; a limit for one attempt has to be shorter to be seen."""
 
+BARE = ("GET", "HEAD")
+"""Methods of requests without a body."""
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -32,7 +35,27 @@ class Execution:
     attempts: tuple[Attempt, ...]
 
 
-async def executions(trial: StandIns, destination: Destination, method: str, answer: m.Answer) -> Sequence[Execution]:
+@dataclass(frozen=True)
+class Sent:
+    """What is sent.
+
+    Attributes:
+        method: The method.
+        path: The path.
+        patience: Seconds that the caller waits, at a scale of 1.
+    """
+
+    method: str
+    path: str = "/"
+    patience: float = PATIENCE
+
+    @property
+    def body(self) -> m.Body:
+        """What is sent along: nothing where it would be no common request."""
+        return m.Body() if self.method in BARE else m.Body(text="pay once\n")
+
+
+async def executions(trial: StandIns, destination: Destination, sent: Sent, answer: m.Answer) -> Sequence[Execution]:
     """A request of each caller that is let in, which every stand-in behind the port answers like this each time.
 
     Raises:
@@ -40,26 +63,24 @@ async def executions(trial: StandIns, destination: Destination, method: str, ans
         Inconclusive: No caller of the mesh is let in.
     """
     if not destination.declared.spoken.facts.is_http or destination.declared.spoken.facts.grpc:
-        raise Unsupported(f"{destination} speaks {destination.declared.spoken}, which has no {method}")
+        raise Unsupported(f"{destination} speaks {destination.declared.spoken}, which has no {sent.method}")
     callers = [one for one in trial.callers() if one.enrolled]
-    served = await asyncio.gather(*(_sent(trial, destination, one, method, m.Answer()) for one in callers))
+    served = await asyncio.gather(*(_sent(trial, destination, one, sent, m.Answer()) for one in callers))
     spoken = destination.declared.spoken
-    let_in = [one for one, sent in zip(callers, served, strict=True) if not form_of(sent.exchange, spoken)]
+    let_in = [one for one, first in zip(callers, served, strict=True) if not form_of(first.exchange, spoken)]
     if not let_in:
         raise Inconclusive(f"no workload of the mesh is served by {destination}, so nothing can be repeated")
-    return await asyncio.gather(*(_sent(trial, destination, one, method, answer) for one in let_in))
+    return await asyncio.gather(*(_sent(trial, destination, one, sent, answer) for one in let_in))
 
 
-async def _sent(trial: StandIns, destination: Destination, caller: Caller, method: str, answer: m.Answer) -> Execution:
+async def _sent(trial: StandIns, destination: Destination, caller: Caller, sent: Sent, answer: m.Answer) -> Execution:
     backends, request_id = trial.backends(destination), new_id()
     for _, _, workload in backends:
         await workload.answers(answer, repeat=True, request_id=request_id)
-    patience = caller.workload.patience * PATIENCE / UNSCALED
-    body = m.Body(text="pay once\n")
+    patience = caller.workload.patience * sent.patience / UNSCALED
+    how = {"method": sent.method, "path": sent.path, "body": sent.body, "patience": patience}
     way = way_by_name(trial, destination, caller)
-    request = request_on(
-        destination, backends[0], way, request_id=request_id, method=method, body=body, patience=patience
-    )
+    request = request_on(destination, backends[0], way, request_id=request_id, **how)
     exchange = await caller.workload.exchange(m.Send(request), backends[0][2])
     attempts = [one for _, _, workload in backends for one in await workload.attempts(request_id)]
     return Execution(caller.name, exchange, tuple(attempts))

@@ -6,7 +6,7 @@ from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
-from pytest_meshcheck.testbed.trial.executions import Execution, executions
+from pytest_meshcheck.testbed.trial.executions import PATIENCE, Execution, Sent, executions
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 
@@ -28,16 +28,19 @@ class Trial(StandIns):
         """
         return await access(self, self.destination(destination))
 
-    async def executions(self, destination: str, method: str, answer: m.Answer) -> Sequence[Execution]:
+    async def executions(
+        self, destination: str, method: str, answer: m.Answer, *, path: str = "/", patience: float = PATIENCE
+    ) -> Sequence[Execution]:
         """A request of each caller of the mesh that is let in, and how often it was executed.
 
-        Every stand-in behind the port answers it like this each time, after it was carried out.
+        Every stand-in behind the port answers it like this each time, after it was carried out. Callers wait for
+        ``patience`` in seconds, at a scale of 1.
 
         Raises:
             Unsupported: The port is not declared as HTTP.
             Inconclusive: No caller of the mesh is let in, or a probe is lost.
         """
-        return await executions(self, self.destination(destination), method, answer)
+        return await executions(self, self.destination(destination), Sent(method, path, patience), answer)
 
     async def answers_itself(self, destination: str) -> list[tuple[str, Exchange]]:
         """By name, what each stand-in behind a port answers to itself, where no mesh is in between."""

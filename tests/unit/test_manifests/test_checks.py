@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.checks.access import Access, Outcome
-from pytest_meshcheck.checks.verdict import Violation
-from pytest_meshcheck.configuration.own import test_access as of_access, test_repetition as of_repetition
+from pytest_meshcheck.checks.verdict import Time, Violation
+from pytest_meshcheck.configuration.own import (
+    test_access as of_access,
+    test_expected as of_expectations,
+    test_repetition as of_repetition,
+)
+from pytest_meshcheck.manifests.expected import Limit, Once
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.probe.protocol.messages import Answer, Ending, Exchange, Protocol
 from pytest_meshcheck.testbed.trial.executions import Execution
@@ -32,6 +37,11 @@ class Mesh:
         self.access: tuple[Access, ...] = ()
         self.platform = self.stalls = self
 
+    tolerance = 0.5
+
+    def time(self, seconds: float) -> Time:
+        return Time(lost=self.tolerance, during=seconds)
+
     def measure(self, name: str, value: object) -> None:
         self.measured[name] = value
 
@@ -54,6 +64,7 @@ class Trial:
     def __init__(self, itself: Ending = Ending.ANSWERED, **attempts: int) -> None:
         self.itself = itself
         self.attempts = attempts
+        self.how: dict[str, Any] = {}
 
     async def answers_itself(self, _destination: str) -> list[tuple[str, Exchange]]:
         return [("orders", exchange(self.itself))]
@@ -61,9 +72,9 @@ class Trial:
     async def access(self, _destination: str) -> tuple[Access, ...]:
         return (ENTRY,)
 
-    async def executions(self, _destination: str, _method: str, _answer: Answer) -> list[Execution]:
+    async def executions(self, _destination: str, _method: str, _answer: Answer, **how: Any) -> list[Execution]:
         attempt: Any = SimpleNamespace()
-        seen = exchange(Ending.RESET)
+        self.how, seen = how, exchange(Ending.RESET)
         return [Execution(caller, seen, (attempt,) * number) for caller, number in self.attempts.items()]
 
 
@@ -93,3 +104,47 @@ async def test_a_post_that_is_executed_twice_for_one_caller_violates() -> None:
         await of_repetition.test_post_is_executed_at_most_once(
             mesh=mesh, mesh_trial=trial, destination=WHERE, failure="503"
         )
+
+
+ONCE = Once(WHERE, "PUT", "/pay")
+
+
+@pytest.mark.parametrize("failure", of_repetition.FAILURES)
+async def test_a_request_that_is_executed_once_as_expected_conforms(failure: str) -> None:
+    trial = Trial(web=1)
+    await of_repetition.test_request_is_executed_at_most_once(
+        mesh=Mesh(), mesh_trial=trial, expected_once=ONCE, failure=failure
+    )
+    assert trial.how == {"path": "/pay"}
+
+
+async def test_a_request_that_is_executed_twice_violates() -> None:
+    with pytest.raises(Violation, match="executions of one PUT /pay from cart"):
+        await of_repetition.test_request_is_executed_at_most_once(
+            mesh=Mesh(), mesh_trial=Trial(web=1, cart=2), expected_once=ONCE, failure="503"
+        )
+
+
+async def limited(seconds: float, **attempts: int) -> Mesh:
+    """The check of a limit where a caller waits for 0.1 s."""
+    mesh, trial = Mesh(), Trial(**attempts)
+    limit = Limit(WHERE, seconds, "/pay")
+    await of_expectations.test_wait_is_limited(mesh=mesh, mesh_trial=trial, expected_limit=limit)
+    assert trial.how == {"path": "/pay", "patience": seconds + 5}
+    return mesh
+
+
+async def test_a_wait_within_the_limit_and_the_tolerance_conforms() -> None:
+    assert (await limited(0.05, web=1)).measured == {"seconds of web": 0.1}
+
+
+async def test_a_wait_beyond_the_limit_violates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mesh, "tolerance", 0.01)
+    with pytest.raises(Violation, match="seconds that cart waits for shop/orders:80 /pay: at most") as violation:
+        await limited(0.05, cart=2)
+    assert violation.value.rests_on is not None
+
+
+async def test_a_wait_for_what_never_arrived_shows_nothing() -> None:
+    with pytest.raises(Inconclusive, match="attempts of web at the application"):
+        await limited(1.0, web=0)

@@ -10,6 +10,9 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.checks.access import Outcome
+from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.verdict import Violation
+from pytest_meshcheck.configuration.own.test_expected import test_access_is_as_expected as access_is_as_expected
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
@@ -21,8 +24,10 @@ from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial import access as observed
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
-from pytest_meshcheck.testbed.trial.executions import executions
+from pytest_meshcheck.testbed.trial.executions import Sent, executions
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
+from pytest_meshcheck.testbed.trial.trial import Trial
+from tests.unit.test_manifests.test_checks import Mesh
 
 pytestmark = pytest.mark.asyncio
 
@@ -38,7 +43,7 @@ spec:
 PORTS = (Port("http", m.Protocol.HTTP1), Port("grpc", m.Protocol.GRPC), Port("tcp", m.Protocol.TCP))
 
 
-class LocalTrial(StandIns):
+class LocalTrial(Trial):
     """The stand-ins of a plan as local processes, where every service has the address of its only pod."""
 
     def __init__(self, made: Plan, web: Workload, callers: list[Caller]) -> None:
@@ -92,7 +97,7 @@ async def test_a_closed_port_is_refused_and_nothing_arrives(trial: LocalTrial) -
         seen = await access(trial, http)
         assert {(one.outcome, one.form, one.arrived) for one in seen} == {(Outcome.REFUSED, "connect-refused", False)}
         with pytest.raises(Inconclusive, match="no workload of the mesh is served by shop/web:"):
-            await executions(trial, http, "POST", m.Answer(status=503))
+            await executions(trial, http, Sent("POST"), m.Answer(status=503))
 
 
 async def test_a_stand_in_answers_itself(trial: LocalTrial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +109,44 @@ async def test_a_stand_in_answers_itself(trial: LocalTrial, monkeypatch: pytest.
 
 async def test_what_nobody_repeats_is_executed_once(trial: LocalTrial) -> None:
     http, grpc, _ = trial.plan.destinations
-    (sent,) = await executions(trial, http, "POST", m.Answer(status=503))
+    (sent,) = await executions(trial, http, Sent("POST"), m.Answer(status=503))
     assert (sent.caller, sent.exchange.status, len(sent.attempts)) == ("web", 503, 1)
     assert [one.method for one in sent.attempts] == ["POST"]
     with pytest.raises(Unsupported, match="speaks grpc, which has no POST"):
-        await executions(trial, grpc, "POST", m.Answer())
+        await executions(trial, grpc, Sent("POST"), m.Answer())
+
+
+async def test_what_is_expected_is_compared_with_what_real_probes_see(
+    trial: LocalTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed, "LOOPBACK", trial.pod_address(trial.web))
+    for port in map(str, trial.plan.destinations):
+        everybody, web = (ExpectedAccess(port, frozenset(names)) for names in ({"web", "outsider"}, {"web"}))
+        await access_is_as_expected(mesh=Mesh(), mesh_trial=trial, expected_access=everybody)
+        with pytest.raises(Violation, match="nobody else to get in, but outsider by name, in plaintext: served; outs"):
+            await access_is_as_expected(mesh=Mesh(), mesh_trial=trial, expected_access=web)
+
+
+async def test_who_is_expected_and_refused_violates(trial: LocalTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def itself(_trial: object, _destination: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr("pytest_meshcheck.testbed.trial.trial.answers_itself", itself)
+    http = str(trial.plan.destinations[0])
+    async with trial.web.closed("http"):
+        with pytest.raises(Violation, match="served by name, but web by name: refused"):
+            await access_is_as_expected(
+                mesh=Mesh(), mesh_trial=trial, expected_access=ExpectedAccess(http, frozenset({"web"}))
+            )
+
+
+async def test_a_request_is_sent_with_its_method_and_path_and_waits_as_long_as_it_may(trial: LocalTrial) -> None:
+    http = trial.plan.destinations[0]
+    silent = m.Answer(behaviour=m.Behaviour.STALL)
+    (sent,) = await executions(trial, http, Sent("GET", "/pay", patience=0.3), silent)
+    assert [(one.method, one.path, one.body_length) for one in sent.attempts] == [("GET", "/pay", 0)]
+    assert sent.exchange.ending is m.Ending.TIMED_OUT
+    assert 0.3 <= sent.exchange.seconds < 3
 
 
 async def test_a_change_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
