@@ -37,6 +37,9 @@ VALUES = {
     "mesh_probe_wheels": ("one", "two"),
     "mesh_charts": ("one", "two"),
     "mesh_values": ("one.toml", "two.toml"),
+    "mesh_stand_in": ("Envoy-1.37", "Envoy-1.36"),
+    "mesh_manifests": ("one", "two"),
+    "mesh_manifests_expect": ("one.toml", "two.toml"),
 }
 
 SettingOf = Callable[..., str]
