@@ -53,7 +53,7 @@ from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
-    from pytest_meshcheck.manifests.expected import Limit, Once
+    from pytest_meshcheck.manifests.expected import Identity, Limit, Once
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
     from pytest_meshcheck.testbed.trial.trial import Trial
 
@@ -84,6 +84,7 @@ __all__ = [
     "FieldTimeout",
     "FirstCall",
     "Flaw",
+    "Identity",
     "Inconclusive",
     "IssuedBy",
     "Issuer",
@@ -142,6 +143,7 @@ __all__ = [
 
 ON_CLUSTER = {
     # name: its module, imported when it is first asked for, as checks do without clients of Kubernetes
+    "Identity": "pytest_meshcheck.manifests.expected",
     "Limit": "pytest_meshcheck.manifests.expected",
     "Once": "pytest_meshcheck.manifests.expected",
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,32 +11,44 @@ from typing import Any
 from pytest_meshcheck.checks.access import OUTSIDER, STRANGER
 from pytest_meshcheck.checks.expected_access import ExpectedAccess
 from pytest_meshcheck.manifests.errors import ManifestError
-from pytest_meshcheck.manifests.expected import Expected, Limit, Once
+from pytest_meshcheck.manifests.expected import Expected, Identity, Limit, Once
 from pytest_meshcheck.manifests.objects import Place
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.reading import Text
-from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.manifests.toml_places import Block, blocks
 
 FILE = "meshcheck.toml"
 OPTION = "--mesh-manifests-expect"
 
-ACCESS, ONCE, LIMIT, PLAINTEXT = "access", "once", "limit", "plaintext"
-TO, FROM = "to", "from"
+ACCESS, ONCE, LIMIT, IDENTITY, PLAINTEXT = "access", "once", "limit", "identity", "plaintext"
+TO, FROM, OF = "to", "from", "of"
 REFUSED = "refused"
 PLAINTEXT_VALUES = (REFUSED, "allowed")
 SECONDS = 60
 
 KEYS: Mapping[str, Collection[str]] = {
     # table: its keys
-    "": (PLAINTEXT, ACCESS, ONCE, LIMIT),
+    "": (PLAINTEXT, ACCESS, ONCE, LIMIT, IDENTITY),
     ACCESS: (TO, FROM, PLAINTEXT),
     ONCE: (TO, "method", "path"),
     LIMIT: (TO, "seconds", "path"),
+    IDENTITY: (OF, "is"),
+}
+NEEDED: Mapping[str, Sequence[str]] = {
+    # table: the keys without which it says nothing, first that of what it is about
+    ACCESS: (TO,),
+    ONCE: (TO,),
+    LIMIT: (TO, "seconds"),
+    IDENTITY: (OF, "is"),
 }
 IS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     # key: whether a value will do, and what would
     TO: (lambda it: isinstance(it, str), 'a port of a service, such as "shop/orders:8080"'),
+    OF: (lambda it: isinstance(it, str), 'a workload, such as "shop/web"'),
+    "is": (
+        lambda it: isinstance(it, str) and bool(it),
+        'an identity as the mesh writes it, such as "spiffe://cluster.local/ns/shop/sa/web"',
+    ),
     FROM: (
         lambda it: isinstance(it, list) and all(isinstance(one, str) for one in it),
         'a list of callers, such as ["shop/web"], or [] for nobody',
@@ -62,12 +74,25 @@ class Entry:
     Attributes:
         values: Its keys and values, of which all are valid by themselves.
         block: Its lines.
-        to: The port that it is about.
     """
 
     values: Mapping[str, Any]
     block: Block
-    to: Destination
+
+    @property
+    def about(self) -> str:
+        """The port or the workload that it is about."""
+        return str(self.values[NEEDED[self.block.table][0]])
+
+    @property
+    def place(self) -> Place:
+        """Where that is named."""
+        return self.block.key(NEEDED[self.block.table][0])
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """Its other values."""
+        return {key: value for key, value in self.values.items() if key != NEEDED[self.block.table][0]}
 
 
 def beside(manifests: Collection[Path]) -> Path | None:
@@ -92,14 +117,15 @@ def expected_in(text: Text, made: Plan) -> Expected:
     _refuse_unknown(tables, parts[0], parts)
     if not tables:
         raise ManifestError(f"{text.file}: there is no expectation in it; begin with: meshcheck expect REPORT.json")
-    found = {name: _entries(name, tables, parts, made) for name in (ACCESS, ONCE, LIMIT)}
+    found = {name: _entries(name, tables, parts, made) for name in NEEDED}
     everywhere = tables.get(PLAINTEXT) == REFUSED
     access = {str(one): ExpectedAccess(str(one), None, refuses_plaintext=True) for one in made.destinations}
-    said = {str(one.to): _access(one, _callers(made), everywhere) for one in found[ACCESS]}
+    said = {one.about: _access(one, _callers(made), everywhere) for one in found[ACCESS]}
     return Expected(
         {port: one for port, one in {**(access if everywhere else {}), **said}.items() if one.says_something},
-        tuple(Once(str(_http(one)), **_rest(one)) for one in found[ONCE]),
-        tuple(Limit(str(_http(one)), **_rest(one)) for one in found[LIMIT]),
+        tuple(Once(_http(one, made), **one.rest) for one in found[ONCE]),
+        tuple(Limit(_http(one, made), **one.rest) for one in found[LIMIT]),
+        tuple(Identity(one.about, one.values["is"]) for one in found[IDENTITY]),
         text.file,
     )
 
@@ -132,29 +158,31 @@ def _entries(name: str, tables: Mapping[str, Any], parts: Collection[Block], mad
     entries = [_entry(one, block, made) for one, block in zip(values, found, strict=True)]
     first: dict[object, Entry] = {}
     for one in entries:
-        same = (str(one.to), *(one.values.get(key, usual) for key, usual in USUAL.items()))
+        same = (one.about, *(one.values.get(key, usual) for key, usual in USUAL.items()))
         if earlier := first.get(same):
-            line = earlier.block.key(TO).line
-            raise one.block.key(TO).error(f"a second [[{name}]] for {one.to}, first in line {line}; make them one")
+            raise one.place.error(
+                f"a second [[{name}]] for {one.about}, first in line {earlier.place.line}; make them one"
+            )
         first[same] = one
     return entries
 
 
 def _entry(values: Mapping[str, Any], block: Block, made: Plan) -> Entry:
     _refuse_unknown(values, block)
-    for key in (TO, "seconds") if block.table == LIMIT else (TO,):
+    for key in NEEDED[block.table]:
         if key not in values:
             raise block.place.error(f"[[{block.table}]] without {key}; write {IS[key][1]}")
-    ports = {str(one): one for one in made.destinations}
-    if values[TO] not in ports:
-        raise block.key(TO).error(_no("port", values[TO], ports, " of a service in these manifests"))
-    return Entry(values, block, ports[values[TO]])
+    one = Entry(values, block)
+    what, valid = ("workload", _workloads(made)) if OF in values else ("port", list(map(str, made.destinations)))
+    if one.about not in valid:
+        raise one.place.error(_no(what, one.about, valid, " in these manifests"))
+    return one
 
 
 def _access(one: Entry, callers: Collection[str], everywhere: bool) -> ExpectedAccess:
     listed: list[str] | None = one.values.get(FROM)
     if listed is None and PLAINTEXT not in one.values:
-        raise one.block.place.error(f"[[{ACCESS}]] says nothing about {one.to}; write {FROM}, {PLAINTEXT} or both")
+        raise one.block.place.error(f"[[{ACCESS}]] says nothing about {one.about}; write {FROM}, {PLAINTEXT} or both")
     for name in listed or ():
         if name not in callers:
             raise one.block.text(FROM, name).error(_no("caller", name, callers, " in these manifests"))
@@ -166,24 +194,23 @@ def _access(one: Entry, callers: Collection[str], everywhere: bool) -> ExpectedA
             f'{OUTSIDER} calls in plaintext, which {PLAINTEXT} = "{REFUSED}" forbids; take it out of the list, or '
             f'write {PLAINTEXT} = "allowed" in this [[{ACCESS}]]'
         )
-    return ExpectedAccess(str(one.to), None if listed is None else frozenset(listed), refuses)
+    return ExpectedAccess(one.about, None if listed is None else frozenset(listed), refuses)
 
 
-def _rest(one: Entry) -> dict[str, Any]:
-    """The values of an entry but for its port."""
-    return {key: value for key, value in one.values.items() if key != TO}
-
-
-def _http(one: Entry) -> Destination:
+def _http(one: Entry, made: Plan) -> str:
     """The port of an entry about requests of HTTP."""
-    spoken = one.to.declared.spoken
+    spoken = next(each.declared.spoken for each in made.destinations if str(each) == one.about)
     if not spoken.facts.is_http or spoken.facts.grpc:
-        raise one.block.key(TO).error(f"{one.to} speaks {spoken}; [[{one.block.table}]] is for ports of HTTP")
-    return one.to
+        raise one.place.error(f"{one.about} speaks {spoken}; [[{one.block.table}]] is for ports of HTTP")
+    return one.about
+
+
+def _workloads(made: Plan) -> list[str]:
+    return sorted(map(str, made.stand_ins))
 
 
 def _callers(made: Plan) -> list[str]:
-    return [*sorted(map(str, made.stand_ins)), STRANGER, OUTSIDER]
+    return [*_workloads(made), STRANGER, OUTSIDER]
 
 
 def _no(what: str, name: str, valid: Collection[str], where: str) -> str:

@@ -48,6 +48,22 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """The identity that the mesh tells services about a caller.
+
+    Attributes:
+        caller: The stand-in that calls.
+        name: Its identity as the mesh writes it.
+    """
+
+    caller: str
+    name: str
+
+    def __str__(self) -> str:
+        return self.caller
+
+
+@dataclass(frozen=True)
 class Expected:
     """All expectations.
 
@@ -55,15 +71,22 @@ class Expected:
         access: Who is to reach a port, by the port.
         once: Requests that are executed at most once.
         limits: Limits on time.
+        identities: Who callers are to services.
         file: Where they are written; empty if nothing is expected.
     """
 
     access: Mapping[str, ExpectedAccess] = field(default_factory=dict)
     once: tuple[Once, ...] = ()
     limits: tuple[Limit, ...] = ()
+    identities: tuple[Identity, ...] = ()
     file: str = ""
 
     def __str__(self) -> str:
-        parts = {"access": self.access, "at most once": self.once, "limits": self.limits}
+        parts = {
+            "access": self.access,
+            "at most once": self.once,
+            "limits": self.limits,
+            "identities": self.identities,
+        }
         counted = [f"{len(found)} {words}" for words, found in parts.items() if found]
         return f"expected ({self.file}): {', '.join(counted) or 'nothing'}"

@@ -19,6 +19,7 @@ PARAMETERS: "Mapping[str, Callable[[Expected], Iterable[Any]]]" = {
     "expected_access": lambda expected: expected.access.values(),
     "expected_once": lambda expected: [one for one in expected.once if not one.of_every_port],
     "expected_limit": lambda expected: expected.limits,
+    "expected_identity": lambda expected: expected.identities,
 }
 """What such a check is called with; the text of each value is the parameter in the check's id."""
 

@@ -117,7 +117,7 @@ def test_what_cannot_be_expected_is_refused(collect: list[str], manifests: Path,
     expect(manifests, '[[access]]\nto = "web:8080"\nfrom = ["web"]\n')
     result = quick("--mesh=none", "--mesh-manifests=k8s", *collect)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = "k8s/meshcheck.toml:2: no port 'web:8080' of a service in these manifests; did you mean 'web:80'?"
+    said = "k8s/meshcheck.toml:2: no port 'web:8080' in these manifests; did you mean 'web:80'?"
     result.stderr.fnmatch_lines([f"ERROR: --mesh-manifests: {said}"])
 
 

@@ -4,7 +4,9 @@ from pytest_meshcheck.suite import (
     MUST,
     Answer,
     Behaviour,
+    Capability,
     ExpectedAccess,
+    Identity,
     Limit,
     MeshUnderTest,
     Trial,
@@ -47,3 +49,17 @@ async def test_wait_is_limited(mesh: MeshUnderTest, trial: Trial, expected_limit
     for sent in seen:
         wait = f"seconds that {sent.caller} waits for {limit}"
         expect(sent.exchange.seconds, wait, rests_on=mesh.time(limit.seconds)).at_most(limit.seconds + mesh.tolerance)
+
+
+@check(MUST, "own.identity", uses={Capability.PEER_IDENTITY})
+async def test_identity_is_as_expected(mesh: MeshUnderTest, trial: Trial, expected_identity: Identity) -> None:
+    """Every service that this workload reaches is told the identity that its owner expects.
+
+    It is an ``[[identity]]`` in ``meshcheck.toml``. Policies name callers by it; a workload with another service
+    account is somebody else to them.
+    """
+    caller = expected_identity.caller
+    for attempt in await trial.calls_of(caller):
+        seen = mesh.peer_identity(attempt)
+        mesh.measure(f"identity of {caller}", seen or "none")
+        expect(seen, f"identity of {caller}").equals(expected_identity.name)

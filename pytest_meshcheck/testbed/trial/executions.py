@@ -73,6 +73,21 @@ async def executions(trial: StandIns, destination: Destination, sent: Sent, answ
     return await asyncio.gather(*(_sent(trial, destination, one, sent, answer) for one in let_in))
 
 
+async def calls_of(trial: StandIns, caller: str) -> Sequence[Attempt]:
+    """One attempt of a stand-in at each port of HTTP and gRPC that lets it in.
+
+    Raises:
+        Inconclusive: None does.
+    """
+    (one,) = (each for each in trial.callers() if each.name == caller)
+    ports = [each for each in trial.plan.destinations if each.declared.spoken.facts.is_http]
+    sent = [await _sent(trial, port, one, Sent("GET"), m.Answer()) for port in ports]
+    attempts = [each.attempts[0] for each in sent if each.attempts]
+    if not attempts:
+        raise Inconclusive(f"no port of HTTP lets {caller} in, so none sees its identity")
+    return attempts
+
+
 async def _sent(trial: StandIns, destination: Destination, caller: Caller, sent: Sent, answer: m.Answer) -> Execution:
     backends, request_id = trial.backends(destination), new_id()
     for _, _, workload in backends:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from pytest_meshcheck.checks.access import Access
-from pytest_meshcheck.model.observation import Exchange
+from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
-from pytest_meshcheck.testbed.trial.executions import PATIENCE, Execution, Sent, executions
+from pytest_meshcheck.testbed.trial.executions import PATIENCE, Execution, Sent, calls_of, executions
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 
@@ -41,6 +41,14 @@ class Trial(StandIns):
             Inconclusive: No caller of the mesh is let in, or a probe is lost.
         """
         return await executions(self, self.destination(destination), Sent(method, path, patience), answer)
+
+    async def calls_of(self, caller: str) -> Sequence[Attempt]:
+        """One attempt of a stand-in, e.g. ``shop/web``, at each port of HTTP and gRPC that lets it in.
+
+        Raises:
+            Inconclusive: None does, or a probe is lost.
+        """
+        return await calls_of(self, caller)
 
     async def answers_itself(self, destination: str) -> list[tuple[str, Exchange]]:
         """By name, what each stand-in behind a port answers to itself, where no mesh is in between."""

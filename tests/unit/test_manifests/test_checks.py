@@ -12,7 +12,7 @@ from pytest_meshcheck.configuration.own import (
     test_expected as of_expectations,
     test_repetition as of_repetition,
 )
-from pytest_meshcheck.manifests.expected import Limit, Once
+from pytest_meshcheck.manifests.expected import Identity, Limit, Once
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.probe.protocol.messages import Answer, Ending, Exchange, Protocol
 from pytest_meshcheck.testbed.trial.executions import Execution
@@ -41,6 +41,9 @@ class Mesh:
 
     def time(self, seconds: float) -> Time:
         return Time(lost=self.tolerance, during=seconds)
+
+    def peer_identity(self, attempt: Any) -> str:
+        return f"spiffe://local/{attempt.caller}"
 
     def measure(self, name: str, value: object) -> None:
         self.measured[name] = value
@@ -71,6 +74,9 @@ class Trial:
 
     async def access(self, _destination: str) -> tuple[Access, ...]:
         return (ENTRY,)
+
+    async def calls_of(self, caller: str) -> list[Any]:
+        return [SimpleNamespace(caller=caller)] * self.attempts[caller]
 
     async def executions(self, _destination: str, _method: str, _answer: Answer, **how: Any) -> list[Execution]:
         attempt: Any = SimpleNamespace()
@@ -148,3 +154,17 @@ async def test_a_wait_beyond_the_limit_violates(monkeypatch: pytest.MonkeyPatch)
 async def test_a_wait_for_what_never_arrived_shows_nothing() -> None:
     with pytest.raises(Inconclusive, match="attempts of web at the application"):
         await limited(1.0, web=0)
+
+
+async def test_an_identity_as_expected_conforms() -> None:
+    mesh, expected = Mesh(), Identity("web", "spiffe://local/web")
+    await of_expectations.test_identity_is_as_expected(mesh=mesh, mesh_trial=Trial(web=2), expected_identity=expected)
+    assert mesh.measured == {"identity of web": "spiffe://local/web"}
+
+
+async def test_another_identity_violates() -> None:
+    expected = Identity("web", "spiffe://local/cart")
+    with pytest.raises(Violation, match="identity of web: 'spiffe://local/cart', but it is 'spiffe://local/web'"):
+        await of_expectations.test_identity_is_as_expected(
+            mesh=Mesh(), mesh_trial=Trial(web=1), expected_identity=expected
+        )

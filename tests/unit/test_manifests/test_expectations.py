@@ -8,7 +8,7 @@ import pytest
 from pytest_meshcheck.checks.access import OUTSIDER, STRANGER
 from pytest_meshcheck.manifests.errors import ManifestError
 from pytest_meshcheck.manifests.expectations import FILE, beside, expected_in
-from pytest_meshcheck.manifests.expected import Expected, Limit, Once
+from pytest_meshcheck.manifests.expected import Expected, Identity, Limit, Once
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.testbed.trial import stand_ins
@@ -32,11 +32,11 @@ REFUSED = {
     "end": ("[[access]]\nto =", "2: not TOML: Invalid value"),
     "table": ('[[acess]]\nto = "shop/orders:80"\n', "1: no key 'acess'; did you mean 'access'?"),
     "top-key": ('\nplaintxt = "refused"\n', "2: no key 'plaintxt'; did you mean 'plaintext'?"),
-    "far": ("x = 1\n", "1: no key 'x'; valid: plaintext, access, once, limit"),
+    "far": ("x = 1\n", "1: no key 'x'; valid: plaintext, access, once, limit, identity"),
     "key": (f"{ORDERS}form = []\n", "3: no key 'form' in [[access]]; did you mean 'from'?"),
     "port": (
         '[[access]]\n# the shop\nto = "shop/order:80"\nfrom = []\n',
-        "3: no port 'shop/order:80' of a service in these manifests; did you mean 'shop/orders:80'?",
+        "3: no port 'shop/order:80' in these manifests; did you mean 'shop/orders:80'?",
     ),
     "caller": (
         f'{ORDERS}from = [\n    "stranger",\n    "shop/reports",  # nightly\n]\n',
@@ -91,6 +91,18 @@ REFUSED = {
     "seconds": (
         '[[limit]]\nto = "shop/orders:80"\nseconds = "5s"\n',
         "3: seconds = '5s'; write a number of seconds up to 60",
+    ),
+    "workload": (
+        '[[identity]]\nof = "shop/order"\nis = "spiffe://a/b"\n',
+        "2: no workload 'shop/order' in these manifests; did you mean 'shop/orders'?",
+    ),
+    "identity-twice": (
+        '[[identity]]\nof = "shop/orders"\nis = "a"\n[[identity]]\nof = "shop/orders"\nis = "b"\n',
+        "5: a second [[identity]] for shop/orders, first in line 2; make them one",
+    ),
+    "no-identity": (
+        '[[identity]]\nof = "shop/orders"\nis = ""\n',
+        "3: is = ''; write an identity as the mesh writes it, such as \"spiffe://cluster.local/ns/shop/sa/web\"",
     ),
     "inline": ('access = [{to = "shop/orders:80"}]\n', "1: write each entry as a table of its own, [[access]]"),
 }
@@ -150,6 +162,7 @@ def test_the_file_that_is_documented_is_one() -> None:
     }
     assert found.once == (Once("shop/payments:8080", "PUT", "/pay"),)
     assert found.limits == (Limit("shop/payments:8080", 2.0),)
+    assert found.identities == (Identity("shop/frontend", "spiffe://cluster.local/ns/shop/sa/frontend"),)
 
 
 def test_the_callers_without_a_stand_in_are_those_of_a_trial() -> None:

@@ -24,7 +24,7 @@ from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial import access as observed
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
-from pytest_meshcheck.testbed.trial.executions import Sent, executions
+from pytest_meshcheck.testbed.trial.executions import Sent, calls_of, executions
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 from pytest_meshcheck.testbed.trial.trial import Trial
 from tests.unit.test_manifests.test_checks import Mesh
@@ -147,6 +147,14 @@ async def test_a_request_is_sent_with_its_method_and_path_and_waits_as_long_as_i
     assert [(one.method, one.path, one.body_length) for one in sent.attempts] == [("GET", "/pay", 0)]
     assert sent.exchange.ending is m.Ending.TIMED_OUT
     assert 0.3 <= sent.exchange.seconds < 3
+
+
+async def test_each_port_that_lets_a_caller_in_sees_one_call(trial: LocalTrial) -> None:
+    assert len(await calls_of(trial, "web")) == 2  # TCP tells nothing of a caller
+    trial.plan = replace(trial.plan, destinations=trial.plan.destinations[:1])
+    async with trial.web.closed("http"):
+        with pytest.raises(Inconclusive, match="no port of HTTP lets web in"):
+            await calls_of(trial, "web")
 
 
 async def test_a_change_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
