@@ -1,6 +1,7 @@
 """Who reaches a port, compared with who is to reach it: in the check, and in what `meshcheck expect` prints."""
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,22 @@ def test_what_is_printed_of_a_matrix_is_expected_of_the_same_matrix(matrix: list
     for port, one in expected.items():
         compared = one.compared([each for each in matrix if each.destination == port])
         assert (compared.leaks, compared.missing) == ((), ())
+
+
+WAYS = [(outcome, arrived) for outcome in Outcome for arrived in (False, True)]
+
+
+def test_whatever_becomes_of_a_caller_is_expected_of_it_in_what_is_printed() -> None:
+    for by_name, by_address, enrolled in itertools.product(WAYS, WAYS, (False, True)):
+        ways = {"": by_name, "shop/orders": by_address}
+        matrix = [
+            entry("shop/web", address_of=address, outcome=outcome, arrived=arrived, enrolled=enrolled)
+            for address, (outcome, arrived) in ways.items()
+        ]
+        matrix = [*at(80, *matrix), *at(81, refused("shop/web"))]
+        for port, one in expected_in(Text("meshcheck.toml", snapshot(matrix, "none")), shop()).access.items():
+            compared = one.compared([each for each in matrix if each.destination == port])
+            assert (compared.leaks, compared.missing) == ((), ())
 
 
 def test_what_leaks_is_printed_to_be_reviewed() -> None:
