@@ -76,15 +76,22 @@ async def executions(trial: StandIns, destination: Destination, sent: Sent, answ
 async def calls_of(trial: StandIns, caller: str) -> Sequence[Attempt]:
     """One attempt of a stand-in at each port of HTTP and gRPC that lets it in.
 
+    Ports of stand-ins outside of the mesh do not count: nobody tells these who calls.
+
     Raises:
-        Inconclusive: None does.
+        Inconclusive: There is no such port.
     """
-    (one,) = (each for each in trial.callers() if each.name == caller)
-    ports = [each for each in trial.plan.destinations if each.declared.spoken.facts.is_http]
-    sent = [await _sent(trial, port, one, Sent("GET"), m.Answer()) for port in ports]
+    callers = {each.name: each for each in trial.callers()}
+    enrolled = {name for name, each in callers.items() if each.enrolled}
+    ports = [
+        each
+        for each in trial.plan.destinations
+        if each.declared.spoken.facts.is_http and enrolled.issuperset(str(backend) for backend, _ in each.backends)
+    ]
+    sent = [await _sent(trial, port, callers[caller], Sent("GET"), m.Answer()) for port in ports]
     attempts = [each.attempts[0] for each in sent if each.attempts]
     if not attempts:
-        raise Inconclusive(f"no port of HTTP lets {caller} in, so none sees its identity")
+        raise Inconclusive(f"no port of HTTP in the mesh lets {caller} in, so none sees its identity")
     return attempts
 
 

@@ -149,12 +149,22 @@ async def test_a_request_is_sent_with_its_method_and_path_and_waits_as_long_as_i
     assert 0.3 <= sent.exchange.seconds < 3
 
 
+NOBODY = "no port of HTTP in the mesh lets shop/web in"
+
+
 async def test_each_port_that_lets_a_caller_in_sees_one_call(trial: LocalTrial) -> None:
-    assert len(await calls_of(trial, "web")) == 2  # TCP tells nothing of a caller
+    trial.those = [replace(one, name="shop/web") for one in trial.those if one.enrolled]
+    assert len(await calls_of(trial, "shop/web")) == 2  # TCP tells nothing of a caller
     trial.plan = replace(trial.plan, destinations=trial.plan.destinations[:1])
     async with trial.web.closed("http"):
-        with pytest.raises(Inconclusive, match="no port of HTTP lets web in"):
-            await calls_of(trial, "web")
+        with pytest.raises(Inconclusive, match=NOBODY):
+            await calls_of(trial, "shop/web")
+
+
+async def test_a_service_outside_of_the_mesh_is_told_no_identity(trial: LocalTrial) -> None:
+    trial.those = [replace(one, name="shop/web", enrolled=False) for one in trial.those if one.enrolled]
+    with pytest.raises(Inconclusive, match=NOBODY):
+        await calls_of(trial, "shop/web")
 
 
 async def test_a_change_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
