@@ -19,6 +19,7 @@ from pytest_meshcheck.doctor.snapshot import Snapshot
 
 ISTIO = "https://istio.io/latest/docs"
 LINKERD = "https://linkerd.io/2"
+VALIDITY = "https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.5"
 CILIUM = "https://docs.cilium.io/en/stable"
 KUBERNETES = "https://kubernetes.io/docs"
 GATEWAY_API = "https://gateway-api.sigs.k8s.io"
@@ -99,8 +100,8 @@ RULES = (
         certificates.webhook_authorities,
         f"{LINKERD}/tasks/rotating_webhooks_certificates/",
     ),
-    Rule("certificates.root", certificates.roots, f"{LINKERD}/tasks/generate-certificates/"),
-    Rule("certificates.issuer", certificates.issuers, f"{LINKERD}/tasks/generate-certificates/"),
+    Rule("certificates.root", certificates.roots, VALIDITY),
+    Rule("certificates.issuer", certificates.issuers, VALIDITY),
     Rule(
         "certificates.issuer-outlives-root",
         certificates.issuers_that_outlive_roots,
