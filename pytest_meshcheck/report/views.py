@@ -225,8 +225,14 @@ LIMITS = "The mesh was tested with workloads of the suite; the configuration of 
 """The limit of every run."""
 
 
+STAND_INS = "Probes stood in for the workloads of the manifests: the code of these workloads was not run."
+"""The limit of a run that put a user's manifests on trial."""
+
+
 def limits(report: Report) -> str:
     """What a run did not test."""
+    if any(result.access for result in report.results):
+        return STAND_INS
     return f"{LIMITS} {'examined by meshcheck doctor only' if report.doctor else 'not examined'}."
 
 
