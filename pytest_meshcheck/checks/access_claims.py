@@ -15,7 +15,7 @@ class AccessClaims(Claims[ComparedAccess]):
     """Assertions on access."""
 
     def refused(self) -> ComparedAccess:
-        """Nobody got in that must not, on any way."""
+        """No caller got in that must not, by name or by address."""
         leaks = self.seen.leaks
         return self.require_in_time(not leaks, "nobody else to get in", _listed(leaks), None, leak=True)
 

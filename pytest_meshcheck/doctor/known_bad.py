@@ -24,7 +24,7 @@ class Bug:
         mode: The data planes that have it.
         since: The first version with it; empty if it was always there.
         fixed: The first version without it in each line; empty if none was known when this table was written.
-        severity: Error if it lets somebody in, or data out in plaintext.
+        severity: Error if it admits unauthorized callers, or sends data in plaintext.
         what: The fault.
         link: The issue, note or advisory.
     """

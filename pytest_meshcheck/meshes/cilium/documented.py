@@ -69,7 +69,7 @@ ROUTED: Claims = {
         False, f"{SPEC}/#grpcrouterule", "GRPCRoute has no timeouts; that of an HTTPRoute is answered with HTTP 504"
     ),
 }
-"""What HTTPRoutes do; nothing is in the way of a service that has none."""
+"""What HTTPRoutes do; a service without one is not affected."""
 
 UNROUTED: Claims = dict.fromkeys(
     ROUTED, Claim(False, f"{ZTUNNEL}#limitations", "what enrolled pods send is encrypted before Cilium's Envoy sees it")

@@ -200,7 +200,7 @@ class HelmMesh(Charted, KubernetesMesh):
         await self._store(api, self.recipe())
 
     async def refuse_taken(self, api: Api) -> None:
-        """Check that nothing is in the way of the installation.
+        """Check that nothing prevents the installation.
 
         Raises:
             MeshUnavailable: Another run, or a third party, has installed the mesh.

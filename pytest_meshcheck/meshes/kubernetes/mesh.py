@@ -51,7 +51,7 @@ class KubernetesMesh(Mesh):
 
     @abstractmethod
     async def refuse_taken(self, api: Api) -> None:
-        """Check that nothing is in the way of the installation.
+        """Check that nothing prevents the installation.
 
         Raises:
             MeshUnavailable: Another run, or a third party, has installed the mesh.
@@ -71,7 +71,7 @@ class KubernetesMesh(Mesh):
             )
 
     async def look(self, api: Api) -> None:
-        """Detect a pre-installed mesh, or check that nothing is in the way of ours; otherwise MeshUnavailable."""
+        """Detect a pre-installed mesh, or check that nothing prevents an installation; otherwise MeshUnavailable."""
         await (self.refuse_taken(api) if self.installed_by_run else self.find(api))
 
     def spelt(self, version: str) -> str:

@@ -41,7 +41,7 @@ class Seen:
 
 
 async def settle(trial: StandIns) -> None:
-    """Wait until nobody's access has changed for some time: a mesh does not say when the configuration of others acts.
+    """Wait until no caller's access has changed for a while: a mesh does not say when a configuration takes effect.
 
     Every caller calls every port by name, over and over, for at most ``SETTLED_WITHIN``.
 

@@ -11,7 +11,7 @@ from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 
 PATIENCE = 3.0
-"""Seconds of a request: packets that a network policy drops are answered by nobody."""
+"""Seconds of a request: packets that a network policy drops are never answered."""
 
 PLAIN_PORT = 80
 
