@@ -26,8 +26,8 @@ from pytest_meshcheck.suite import (
 
 from .authorities import UNHURRIED, follows, peer, two_roots
 
-RATE = 100
-"""Requests per second while something is rotated."""
+RATE = 50
+"""Requests per second while something is rotated, each on a connection of its own."""
 SERVED = 20
 """Requests of that load that have to arrive under each issuer."""
 WHILE_ROOTS_CHANGE = 30

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from .conftest import Given
 
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "shop"
 PATIENCE = 600.0
+ISTIO = "MESHCHECK_E2E_ISTIO"
+"""Options that install Istio in the cluster: where charts and images come from."""
 
 FAILING = """
 import pytest
@@ -71,10 +74,10 @@ class Ran:
     folder: Path
 
 
-def run(given: Given, cwd: Path, folder: Path, options: Sequence[str]) -> Ran:
+def run(given: Given, cwd: Path, folder: Path, options: Sequence[str], mesh: str = "none") -> Ran:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     place = [option for option in given.options if "probe-base" not in option]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--mesh=none", *place]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--mesh={mesh}", *place]
     done = subprocess.run(
         [*command, f"--mesh-report={folder / 'report'}", f"--mesh-kind-load={given.base}", *options],
         cwd=cwd,
@@ -97,6 +100,14 @@ def test_the_shop_runs_on_a_cluster(given: Given, tmp_path: Path, workers: Seque
     assert "probe image" not in ran.output or workers
     assert given.namespaces() <= before
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.skipif(ISTIO not in os.environ, reason=f"needs the options that install Istio in {ISTIO}")
+def test_the_shop_runs_in_istio(given: Given, tmp_path: Path) -> None:
+    options = ["tests/test_shop.py", "tests/test_coroutines.py", *shlex.split(os.environ[ISTIO])]
+    ran = run(given, SHOP, tmp_path, options, "istio")
+    assert ran.code == pytest.ExitCode.OK, ran.output
+    assert "6 passed" in ran.output
 
 
 @pytest.fixture(scope="module")
