@@ -107,7 +107,7 @@ def _is_stuck(pod: Object, name: str) -> bool:
 
 
 def rejected(snapshot: Snapshot) -> Iterator[Found]:
-    """Proxies that reject what istiod sends, and go on with what they had."""
+    """Proxies that reject istiod's configuration, and keep the old one."""
     for one in snapshot.of(Kind.PROXY):
         for kind, resources in one["resources"].items():
             if resources["lastError"]:
