@@ -14,6 +14,7 @@ import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration
 
 from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.kubernetes.api.sockets import Sockets
 
 Client = TypeVar("Client", bound=ApiClient)
 SCHEMES = ("http", "https")
@@ -34,8 +35,8 @@ def proxy_to(server: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def client_of(kind: Callable[..., Client], configuration: Configuration, **how: Any) -> Client:
-    """A client whose requests and streams use that proxy.
+def client_of(kind: Callable[..., Client], configuration: Configuration, sockets: Sockets, **how: Any) -> Client:
+    """A client whose requests and streams use that proxy, through connections over these sockets.
 
     Raises:
         MeshUnavailable: The scheme of the proxy is not supported.
@@ -49,8 +50,9 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, **how: 
         )
     client = kind(configuration, **how)
     rest = client.rest_client
-    connector = rest.pool_manager.connector
+    given: Any = rest.pool_manager.connector
     rest.pool_manager.detach()
+    connector = aiohttp.TCPConnector(limit=given.limit, ssl=given._ssl, socket_factory=sockets)
     rest.pool_manager = aiohttp.ClientSession(connector=connector, proxy=proxy, read_bufsize=READ_BUFFER)
     rest.proxy = ""  # else each request names it once more
     return client

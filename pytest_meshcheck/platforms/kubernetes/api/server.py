@@ -20,6 +20,7 @@ import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration
 
 from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of
+from pytest_meshcheck.platforms.kubernetes.api.sockets import Sockets
 
 PAUSE = 0.5
 """Seconds between attempts to reach a server that is away."""
@@ -62,7 +63,8 @@ class Server:
         self.configuration = configuration
         self.patience = patience
         self._away_since: float | None = None
-        self._client = client_of(ApiClient, configuration)
+        self._sockets = Sockets()
+        self._client = client_of(ApiClient, configuration, self._sockets)
 
     async def request(
         self, method: str, path: str, query: Query = (), body: Any = None, content_type: str = JSON
@@ -125,7 +127,7 @@ class Server:
                         return
                     yield event["type"], event["object"]
         finally:
-            # Closed in an orderly way, the TLS connection would outlive the event loop.
+            # The server would have to answer before an orderly close of TLS ends.
             if response.connection is not None and response.connection.transport is not None:
                 response.connection.transport.abort()
             response.close()
@@ -133,7 +135,7 @@ class Server:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
-        await asyncio.sleep(0)  # what was aborted is closed in the next round of the event loop
+        await self._sockets.close()
 
     async def _call(
         self, method: str, path: str, query: Query, body: Any = None, content_type: str = JSON

@@ -15,6 +15,7 @@ from kubernetes_asyncio.stream import WsApiClient
 from kubernetes_asyncio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
 from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of
+from pytest_meshcheck.platforms.kubernetes.api.sockets import Sockets
 from pytest_meshcheck.probe.controller import ControlStream, ProbeLost
 
 HEARTBEAT = 20.0
@@ -24,9 +25,6 @@ STDIN = bytes([STDIN_CHANNEL])
 CHUNK = 1 << 20
 """Bytes per message; the server does not read longer ones."""
 
-CHECKS, PAUSE = 500, 0.01
-"""Checks, and seconds between them, whether the API server has closed its end of a TLS connection."""
-
 NOT_FOUND = 404
 
 
@@ -34,7 +32,8 @@ class Executor:
     """Runs commands in containers of one cluster."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self._client = client_of(WsApiClient, configuration, heartbeat=HEARTBEAT)
+        self._sockets = Sockets()
+        self._client = client_of(WsApiClient, configuration, self._sockets, heartbeat=HEARTBEAT)
         self._pods = CoreV1Api(self._client)
         self._pipes: set[Pipe] = set()
 
@@ -81,6 +80,7 @@ class Executor:
         """Close all streams and connections."""
         await asyncio.gather(*(pipe.end() for pipe in self._pipes))
         await self._client.close()
+        await self._sockets.close()
 
 
 class Pipe:
@@ -89,7 +89,6 @@ class Pipe:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         self.reader = asyncio.StreamReader()
         self._socket = socket
-        self._below = socket.get_extra_info("socket")
         self._name = name
         self._outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._said = b""
@@ -112,17 +111,13 @@ class Pipe:
         return self._closing
 
     def is_closed(self) -> bool:
-        """Whether the connection below it is closed as well."""
-        return self._below is None or self._below.fileno() == -1
+        """Whether nothing is sent or received any more."""
+        return all(task.done() for task in self._tasks)
 
     async def end(self) -> None:
-        """End the stream, and wait until its connection is closed, which must not outlive the event loop."""
+        """End the stream."""
         self.close()
         await asyncio.wait(self._tasks)
-        for _ in range(CHECKS):
-            if self.is_closed():
-                return
-            await asyncio.sleep(PAUSE)
 
     async def _send(self) -> None:
         try:
