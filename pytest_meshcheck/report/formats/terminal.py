@@ -10,7 +10,7 @@ from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.formats.verdicts import LOOKS, attention, worst
 from pytest_meshcheck.report.formats.words import duration
 from pytest_meshcheck.report.model import Change, Comparison, Report
-from pytest_meshcheck.report.unjudged import Group, grouped
+from pytest_meshcheck.report.unjudged import Group, grouped, is_asked_for
 from pytest_meshcheck.report.views import (
     contradictions,
     counts,
@@ -21,6 +21,7 @@ from pytest_meshcheck.report.views import (
     missing,
     plural,
     pulse,
+    recorded,
     score,
     waits,
 )
@@ -73,14 +74,17 @@ def _families(report: Report) -> Iterator[Line]:
     grouped = families(report.results)
     width = max((len(name) for name in grouped), default=0)
     for name, results in grouped.items():
-        yield f"{name:<{width}}  {_tally(results)}{_wanting(missing(report, results))}", _worst(results)
+        yield f"{name:<{width}}  {_tally(report, results)}{_wanting(missing(report, results))}", _worst(results)
 
 
-def _tally(results: Sequence[Result]) -> str:
-    found = counts(results)
-    return "  ".join(
-        f"{found[verdict]:3} {LOOKS[verdict].counted}" for verdict in Verdict if verdict in COUNTED or found[verdict]
-    )
+def _tally(report: Report, results: Sequence[Result]) -> str:
+    """The counts of a family: what counts in the score is apart from recorded facts and from what was not asked for."""
+    facts = recorded(results)
+    asked = [result for result in results if is_asked_for(report, result)]
+    found = counts(result for result in asked if result not in facts)
+    rows = {LOOKS[verdict].counted: found[verdict] for verdict in Verdict if verdict in COUNTED or found[verdict]}
+    rest = {"recorded": len(facts), "not asked for": len(results) - len(asked)}
+    return "  ".join(f"{number:3} {words}" for words, number in (rows | {k: n for k, n in rest.items() if n}).items())
 
 
 def _wanting(capabilities: Sequence[str]) -> str:

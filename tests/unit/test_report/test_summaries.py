@@ -7,7 +7,7 @@ import pytest
 from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.aliases import Alias
 from pytest_meshcheck.checks.history import History
-from pytest_meshcheck.checks.verdict import Result, Verdict
+from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report import views
 from pytest_meshcheck.report.baseline import BaselineUnreadable, compare, load_baseline, old_ids, summary
 from pytest_meshcheck.report.formats import html, markdown
@@ -132,6 +132,20 @@ def texts(report: Report, path: Path | None = Path("out/report.html")) -> str:
 def test_the_terminal_groups_by_family(sample: Report) -> None:
     assert "mtls        3 conform    1 violates    0 inconclusive    0 unsupported" in texts(sample)
     assert "1 unsupported (ca-outage)" in texts(sample)
+
+
+def test_facts_and_what_was_not_asked_for_are_no_part_of_what_conforms(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    results = [
+        make_result("a/judged", Verdict.CONFORMS, "r"),
+        make_result("a/fact", Verdict.CONFORMS, "r", level=Level.MAY),
+        make_result("a/slow", Verdict.NOT_RUN, "r", slow=True),
+        make_result("a/cut-off", Verdict.NOT_RUN, "r"),
+    ]
+    row = "a    1 conform    0 violates    0 inconclusive    0 unsupported"
+    report = msgspec.structs.replace(make_report(*results), level=Level.MAY)
+    assert f"{row}    1 not run    1 recorded    1 not asked for\n" in texts(report)
 
 
 def test_the_terminal_tells_all_of_a_violation(sample: Report) -> None:
