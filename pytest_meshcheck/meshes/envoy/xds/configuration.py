@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from pytest_meshcheck.meshes.envoy.xds.protobuf import NotEnvoy, message
+from pytest_meshcheck.meshes.envoy.xds.referenced import ReferencedFilters
 from pytest_meshcheck.meshes.envoy.xds.resources import TYPES, Resource, Resources, name_of
 
 REMEMBERED = 4
@@ -39,11 +40,13 @@ class Configuration:
         self.malformed: dict[tuple[str, str], str] = {}
         self._resources: dict[str, dict[str, Versioned]] = {kind: {} for kind in TYPES}
         self._remembered: dict[tuple[str, str], deque[Versioned]] = {}
+        self._referenced = ReferencedFilters()
         self._count = 0
 
     def replace(self, resources: Resources) -> None:
         """Replace all resources; an unchanged one keeps its version."""
         self.malformed.clear()
+        resources = self._referenced.taken_out(resources)
         self._resources = {kind: self._of_kind(kind, resources[kind]) for kind in TYPES}
 
     def of(self, kind: str) -> Mapping[str, Versioned]:
