@@ -7,7 +7,7 @@ from pytest_meshcheck.doctor.finding import Severity
 from pytest_meshcheck.doctor.installed import Product
 
 
-class Mode(enum.StrEnum):
+class DataPlaneMode(enum.StrEnum):
     """The form of data planes that a bug is about."""
 
     ANY = ""
@@ -30,7 +30,7 @@ class Bug:
     """
 
     product: Product
-    mode: Mode
+    mode: DataPlaneMode
     since: str
     fixed: tuple[str, ...]
     severity: Severity
@@ -39,7 +39,7 @@ class Bug:
 
 
 ISTIO, LINKERD, CILIUM = Product.ISTIO, Product.LINKERD, Product.CILIUM
-ANY, SIDECAR, AMBIENT = Mode.ANY, Mode.SIDECAR, Mode.AMBIENT
+ANY, SIDECAR, AMBIENT = DataPlaneMode.ANY, DataPlaneMode.SIDECAR, DataPlaneMode.AMBIENT
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 ISTIO_ISSUES = "https://github.com/istio/istio/issues"

@@ -35,7 +35,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._=+,@\[\]-]+")
 
 
 @dataclass(frozen=True)
-class Record:
+class EvidenceRecord:
     """An entry of the journal as plain data, without secrets."""
 
     wall: float
@@ -110,16 +110,16 @@ def remove_other_evidence(directory: Path, kept: Iterable[str]) -> None:
                 folder.parent.rmdir()
 
 
-def _record(entry: Entry) -> Record:
-    return Record(entry.wall, str(redact(entry.kind)), str(redact(entry.subject)), redact(entry.observation))
+def _record(entry: Entry) -> EvidenceRecord:
+    return EvidenceRecord(entry.wall, str(redact(entry.kind)), str(redact(entry.subject)), redact(entry.observation))
 
 
-def _observations(records: Sequence[Record]) -> str:
+def _observations(records: Sequence[EvidenceRecord]) -> str:
     lines = (msgspec.json.encode(record).decode() for record in records)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _manifests(records: Sequence[Record]) -> str:
+def _manifests(records: Sequence[EvidenceRecord]) -> str:
     policies = [
         {"time": record.time, "subject": record.subject, "manifests": record.observation}
         for record in records
@@ -128,7 +128,7 @@ def _manifests(records: Sequence[Record]) -> str:
     return msgspec.json.format(msgspec.json.encode(policies), indent=2).decode() + "\n" if policies else ""
 
 
-def _wire(records: Sequence[Record]) -> str:
+def _wire(records: Sequence[EvidenceRecord]) -> str:
     sections = [
         f"{record.time}  {record.subject}\n{_summary(record)}\n\n{hexdump(data)}"
         for record in records
@@ -152,19 +152,19 @@ def hexdump(data: bytes) -> str:
     )
 
 
-def _exchanges(records: Sequence[Record]) -> str:
+def _exchanges(records: Sequence[EvidenceRecord]) -> str:
     lines = ["# What happened, in order", ""]
     for record in records:
         lines += [f"- `{record.time}` **{record.kind}** {record.subject}", *_points(record), ""]
     return "\n".join(lines)
 
 
-def _points(record: Record) -> list[str]:
+def _points(record: EvidenceRecord) -> list[str]:
     several = record.observation if isinstance(record.observation, list) else [record.observation]
     return [f"    - {_line(item)}" for item in several] or ["    - nothing"]
 
 
-def _summary(record: Record) -> str:
+def _summary(record: EvidenceRecord) -> str:
     return _line(record.observation)
 
 
@@ -199,7 +199,7 @@ def _figure(value: float) -> str:
     return f"{value:.6g}" if abs(value) < LARGE else f"{value:.3f}"
 
 
-_FILES: Mapping[str, Callable[[Sequence[Record]], str]] = {
+_FILES: Mapping[str, Callable[[Sequence[EvidenceRecord]], str]] = {
     "observations.jsonl": _observations,
     EXCHANGES: _exchanges,
     "manifests.json": _manifests,

@@ -23,8 +23,8 @@ from tests.programs import Programs
 
 LIVING = """
 import msgspec, sys
-from pytest_meshcheck.platforms.cleanup.run_records import Record, Registration
-record = msgspec.json.decode(sys.argv[1], type=Record)
+from pytest_meshcheck.platforms.cleanup.run_records import RunRecord, Registration
+record = msgspec.json.decode(sys.argv[1], type=RunRecord)
 held = Registration.begin(record.run, record.where)
 print("held", flush=True)
 sys.stdin.read()
@@ -44,7 +44,7 @@ Clean = Callable[..., tuple[int, str]]
 @contextmanager
 def living(run: str, where: Where) -> Iterator["subprocess.Popen[str]"]:
     """A run that has made this, and lives."""
-    record = registration.msgspec.json.encode(registration.Record(run, where)).decode()
+    record = registration.msgspec.json.encode(registration.RunRecord(run, where)).decode()
     process = subprocess.Popen(
         [sys.executable, "-c", LIVING, record], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pytest_meshcheck.doctor import pods, versions
 from pytest_meshcheck.doctor.finding import Found, Severity
 from pytest_meshcheck.doctor.installed import Component, Product, components, control_planes, has, is_ambient
-from pytest_meshcheck.doctor.known_bad import KNOWN_BUGS, Mode
+from pytest_meshcheck.doctor.known_bad import KNOWN_BUGS, DataPlaneMode
 from pytest_meshcheck.doctor.snapshot import Kind, Snapshot, annotations_of, called, name_of, some
 from pytest_meshcheck.doctor.supported import GATEWAY_API, KUBERNETES, Supported
 
@@ -78,13 +78,13 @@ def known_bugs(snapshot: Snapshot) -> Iterator[Found]:
                 yield Found(bug.severity, plane.name, f"{plane.product} {plane.version}: {bug.what}", "", bug.link)
 
 
-def _modes(snapshot: Snapshot) -> Iterator[Mode]:
-    yield Mode.ANY
+def _modes(snapshot: Snapshot) -> Iterator[DataPlaneMode]:
+    yield DataPlaneMode.ANY
     ambient = is_ambient(snapshot)
     if ambient:
-        yield Mode.AMBIENT
+        yield DataPlaneMode.AMBIENT
     if not ambient or any(pods.proxy(one, pods.ISTIO_PROXY) and not pods.is_gateway(one) for one in snapshot.pods()):
-        yield Mode.SIDECAR
+        yield DataPlaneMode.SIDECAR
 
 
 def gateway_api(snapshot: Snapshot) -> Iterator[Found]:

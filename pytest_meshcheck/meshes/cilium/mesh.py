@@ -25,7 +25,7 @@ from pytest_meshcheck.meshes.cilium.variants import Variant
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, HelmMesh, secret
-from pytest_meshcheck.meshes.kubernetes.modes import Mode, other_mode
+from pytest_meshcheck.meshes.kubernetes.modes import InstalledMode, other_mode
 from pytest_meshcheck.meshes.kubernetes.node_daemons import NodeDaemon
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
@@ -183,7 +183,7 @@ class CiliumMesh(HelmMesh):
         """MeshUnavailable if the configuration is that of another variant, or has a wrong setting."""
         on = variants.found_in(config)
         if on and self.variant in variants.EXCLUSIVE and self.variant not in on:
-            mode = Mode((on[0].name,), on[0].words)
+            mode = InstalledMode((on[0].name,), on[0].words)
             shown_by = f"{on[0].settings[0].key} is {on[0].settings[0].wanted} in {CONFIG}"
             raise other_mode(self.name, f"cilium {self.version} in {self.home}", mode, shown_by)
         if wrong := conflicts(config, self.variant.settings):

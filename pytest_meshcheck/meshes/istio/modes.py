@@ -1,7 +1,7 @@
 """Detection of sidecar and ambient mode in a pre-installed Istio."""
 
 from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
-from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace
+from pytest_meshcheck.meshes.kubernetes.modes import InstalledMode, Trace
 
 ZTUNNEL = Trace("there is a DaemonSet ztunnel", f"/apis/apps/v1/namespaces/{ROOT_NAMESPACE}/daemonsets", name="ztunnel")
 INJECTED = (
@@ -15,7 +15,7 @@ INJECTED = (
 )
 
 MODES = (
-    Mode(("istio-ambient",), "in ambient mode", (ZTUNNEL,)),
-    Mode(("istio", "istio-httproute"), "in sidecar mode", INJECTED, "there is no DaemonSet ztunnel"),
+    InstalledMode(("istio-ambient",), "in ambient mode", (ZTUNNEL,)),
+    InstalledMode(("istio", "istio-httproute"), "in sidecar mode", INJECTED, "there is no DaemonSet ztunnel"),
 )
 """https://istio.io/latest/docs/overview/dataplane-modes/"""

@@ -30,7 +30,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Mode:
+class InstalledMode:
     """A way in which a mesh can be installed.
 
     Attributes:
@@ -46,7 +46,7 @@ class Mode:
     otherwise: str = ""
 
 
-async def refuse_other(api: Api, mesh: str, installed: str, modes: Sequence[Mode]) -> None:
+async def refuse_other(api: Api, mesh: str, installed: str, modes: Sequence[InstalledMode]) -> None:
     """Check that a mesh runs in the mode of a name.
 
     Args:
@@ -66,7 +66,7 @@ async def refuse_other(api: Api, mesh: str, installed: str, modes: Sequence[Mode
         raise other_mode(mesh, installed, *used[0])
 
 
-def other_mode(mesh: str, installed: str, mode: Mode, shown_by: str) -> MeshUnavailable:
+def other_mode(mesh: str, installed: str, mode: InstalledMode, shown_by: str) -> MeshUnavailable:
     """The message about a mesh that runs in another mode than its name says."""
     use = " or ".join(f"--mesh={name}" for name in mode.judged_as)
     return MeshUnavailable(f"{installed} is installed {mode.words} ({shown_by}): use {use}, not --mesh={mesh}")

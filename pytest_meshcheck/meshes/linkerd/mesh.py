@@ -9,7 +9,7 @@ from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes.authority_input import recorded
 from pytest_meshcheck.meshes.kubernetes.controlled import ControlledMesh
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, secret
-from pytest_meshcheck.meshes.kubernetes.modes import Mode, Trace, refuse_other
+from pytest_meshcheck.meshes.kubernetes.modes import InstalledMode, Trace, refuse_other
 from pytest_meshcheck.meshes.kubernetes.readiness import (
     as_injected,
     deployments,
@@ -70,8 +70,8 @@ DEFINITIONS = {"enableHttpRoutes": True, "enableTcpRoutes": False, "enableTlsRou
 
 CILIUM = Trace("there is a DaemonSet cilium", "/apis/apps/v1/daemonsets", "k8s-app=cilium", "cilium")
 MODES = (
-    Mode(("linkerd+cilium",), "on Cilium's network", (CILIUM,)),
-    Mode(("linkerd",), "on another network than Cilium's", otherwise="there is no DaemonSet cilium"),
+    InstalledMode(("linkerd+cilium",), "on Cilium's network", (CILIUM,)),
+    InstalledMode(("linkerd",), "on another network than Cilium's", otherwise="there is no DaemonSet cilium"),
 )
 """The modes: Linkerd's view of connections depends on the network below it."""
 

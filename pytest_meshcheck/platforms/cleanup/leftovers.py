@@ -15,7 +15,7 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
     KeptCluster,
     NamedCluster,
     OwnCluster,
-    Record,
+    RunRecord,
     adopted,
     forget,
     records,
@@ -108,7 +108,7 @@ def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftove
             yield Leftover(what, partial(_remove_namespaces, there), "" if run in dead else NO_RECORD)
 
 
-def _described(record: Record) -> str:
+def _described(record: RunRecord) -> str:
     match record.where:
         case OwnCluster(name):
             return f"kind cluster {name}"
@@ -119,7 +119,7 @@ def _described(record: Record) -> str:
             return f"resources of run {record.run} in context {context}{meshes}"
 
 
-def _is_gone(record: Record) -> bool:
+def _is_gone(record: RunRecord) -> bool:
     """Whether the resource of a record certainly no longer exists."""
     if isinstance(record.where, NamedCluster) or shutil.which("kind") is None:
         return False
@@ -129,7 +129,7 @@ def _is_gone(record: Record) -> bool:
         return False
 
 
-def _doubt(record: Record) -> str:
+def _doubt(record: RunRecord) -> str:
     if not isinstance(record.where, NamedCluster):
         return ""
     try:
@@ -139,7 +139,7 @@ def _doubt(record: Record) -> str:
     return "" if record.where.context in known.names else NO_CONTEXT
 
 
-def _remove(record: Record, uninstall: Uninstall) -> str:
+def _remove(record: RunRecord, uninstall: Uninstall) -> str:
     with adopted(record) as ours:
         if not ours:
             return ""  # another process is removing it
@@ -152,7 +152,7 @@ def _remove(record: Record, uninstall: Uninstall) -> str:
         return trouble
 
 
-def _remove_made(record: Record, uninstall: Uninstall) -> str:
+def _remove_made(record: RunRecord, uninstall: Uninstall) -> str:
     match record.where:
         case OwnCluster(name):
             return _remove_kind(name, record.run)

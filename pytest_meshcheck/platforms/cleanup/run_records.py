@@ -43,7 +43,7 @@ class NamedCluster(msgspec.Struct, frozen=True, tag="named-cluster"):
 Where = OwnCluster | KeptCluster | NamedCluster
 
 
-class Record(msgspec.Struct, frozen=True):
+class RunRecord(msgspec.Struct, frozen=True):
     """What one run creates."""
 
     run: str
@@ -67,7 +67,7 @@ class Record(msgspec.Struct, frozen=True):
 class Registration:
     """A record that this process holds."""
 
-    record: Record
+    record: RunRecord
     lock: int
 
     @classmethod
@@ -77,7 +77,7 @@ class Registration:
         Raises:
             MeshUnavailable: The folder of records cannot be written.
         """
-        record, folder = Record(run, where, meshes), records_folder()
+        record, folder = RunRecord(run, where, meshes), records_folder()
         fresh = folder / f".{secrets.token_hex(8)}"
         lock = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -93,10 +93,10 @@ class Registration:
         os.close(self.lock)
 
 
-def records() -> tuple[list[Record], list[Record]]:
+def records() -> tuple[list[RunRecord], list[RunRecord]]:
     """The records of live runs and of dead runs."""
-    alive: list[Record] = []
-    dead: list[Record] = []
+    alive: list[RunRecord] = []
+    dead: list[RunRecord] = []
     for path in sorted(records_folder().glob(f"*{SUFFIX}")):
         with _taken(path) as taken:
             if (record := _read(path)) is not None:
@@ -105,13 +105,13 @@ def records() -> tuple[list[Record], list[Record]]:
 
 
 @contextlib.contextmanager
-def adopted(record: Record) -> Iterator[bool]:
+def adopted(record: RunRecord) -> Iterator[bool]:
     """Lock the record of a dead run while the block runs; False if it is gone, or locked by another process."""
     with _taken(records_folder() / record.file) as taken:
         yield taken
 
 
-def forget(record: Record) -> None:
+def forget(record: RunRecord) -> None:
     """Remove a record."""
     (records_folder() / record.file).unlink(missing_ok=True)
 
@@ -162,9 +162,9 @@ def _taken(path: Path) -> Iterator[bool]:
         os.close(lock)
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> RunRecord | None:
     """The content of a record; None if it is gone, or was written by another version."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
+        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

@@ -30,7 +30,7 @@ async def speak(request: Request, recorder: ExchangeRecorder) -> None:
 
 
 @dataclass(eq=False)
-class Stream:
+class RequestStream:
     """One request and its answer.
 
     Attributes:
@@ -89,13 +89,13 @@ class Stream:
             self.recorder.grpc_message = joined(headers, "grpc-message") or ""
 
 
-OF_STREAM: dict[type, Callable[[Stream, Any], None]] = {
-    h2.events.InformationalResponseReceived: Stream.informational,
-    h2.events.ResponseReceived: Stream.head,
-    h2.events.DataReceived: Stream.data,
-    h2.events.TrailersReceived: Stream.trailers,
-    h2.events.StreamEnded: Stream.end,
-    h2.events.StreamReset: Stream.reset,
+OF_STREAM: dict[type, Callable[[RequestStream, Any], None]] = {
+    h2.events.InformationalResponseReceived: RequestStream.informational,
+    h2.events.ResponseReceived: RequestStream.head,
+    h2.events.DataReceived: RequestStream.data,
+    h2.events.TrailersReceived: RequestStream.trailers,
+    h2.events.StreamEnded: RequestStream.end,
+    h2.events.StreamReset: RequestStream.reset,
 }
 
 
@@ -106,7 +106,7 @@ class Http2Connection:
         self._wire = wire
         self._http = client_side()
         self._sending = asyncio.Lock()
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, RequestStream] = {}
         self._over: Callable[[ExchangeRecorder], Exception] | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             h2.events.DataReceived: self._acknowledge,
@@ -146,16 +146,16 @@ class Http2Connection:
         async with self._sending:
             await self._wire.send(self._http.data_to_send())
 
-    def _open(self, request: Request, recorder: ExchangeRecorder, body: bytes) -> Stream:
+    def _open(self, request: Request, recorder: ExchangeRecorder, body: bytes) -> RequestStream:
         """A stream with the head of its request, which waits to be sent; raw bytes count as the first stream."""
         number = FIRST
         if request.raw is None:
             number = self._http.get_next_available_stream_id()
             self._http.send_headers(number, to_bytes(request_headers(request, body)), end_stream=not body)
-        stream = self._streams[number] = Stream(number, request, recorder)
+        stream = self._streams[number] = RequestStream(number, request, recorder)
         return stream
 
-    async def _write(self, stream: Stream, body: bytes) -> None:
+    async def _write(self, stream: RequestStream, body: bytes) -> None:
         if stream.request.raw is not None:
             await self._wire.send(stream.request.raw)
             return
@@ -167,7 +167,7 @@ class Http2Connection:
             await self._write_body(stream, rest, end=True)
         stream.sent = True
 
-    async def _write_body(self, stream: Stream, body: bytes, *, end: bool) -> None:
+    async def _write_body(self, stream: RequestStream, body: bytes, *, end: bool) -> None:
         while body:
             if (free := room(self._http, stream.number)) <= 0:
                 stream.window.clear()
@@ -202,7 +202,7 @@ class Http2Connection:
             if stream.number > above:
                 stream.fail(how(stream.recorder))
 
-    def _forget(self, stream: Stream) -> None:
+    def _forget(self, stream: RequestStream) -> None:
         """Release a stream; if its request is not whole, the peer need not wait for the rest."""
         del self._streams[stream.number]
         whole = stream.sent and stream.answered.done() and not stream.answered.cancelled()

@@ -14,7 +14,7 @@ from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_byte
 from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, AttemptEnding, Protocol, joined
 from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.http2_events import Http2Events
-from pytest_meshcheck.probe.server.http2_response import Stream, respond
+from pytest_meshcheck.probe.server.http2_response import ResponseStream, respond
 from pytest_meshcheck.probe.server.ledger import Head
 from pytest_meshcheck.probe.server.scripts import ScriptedResponses
 
@@ -27,7 +27,7 @@ class Http2Server(Http2Events):
         self.connection = connection
         self._responses = responses
         self._port = port
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, ResponseStream] = {}
         self._window = asyncio.Event()
 
     async def run(self) -> None:
@@ -59,10 +59,10 @@ class Http2Server(Http2Events):
                 peer=self.connection.peer,
             )
         )
-        stream = self._streams[event.stream_id] = Stream(event.stream_id, entry, answer, grpc=grpc)
+        stream = self._streams[event.stream_id] = ResponseStream(event.stream_id, entry, answer, grpc=grpc)
         self._run(stream, respond(self, stream))
 
-    def _run(self, stream: Stream, answering: Coroutine[Any, Any, None]) -> None:
+    def _run(self, stream: ResponseStream, answering: Coroutine[Any, Any, None]) -> None:
         stream.task = asyncio.create_task(answering)
         stream.task.add_done_callback(lambda _: self._forget(stream))
 
@@ -89,7 +89,7 @@ class Http2Server(Http2Events):
         if stream is not None:
             stream.cancel(f"RST_STREAM {error_name(event.error_code)}")
 
-    def _forget(self, stream: Stream) -> None:
+    def _forget(self, stream: ResponseStream) -> None:
         """Forget a stream that is answered and heard to its end."""
         if stream.task.done() and stream.heard:
             self._streams.pop(stream.number, None)
@@ -113,12 +113,12 @@ class Http2Server(Http2Events):
         if data := self.http.data_to_send():
             self.connection.put(data)
 
-    async def headers(self, stream: Stream, headers: list[tuple[str, str]], *, end: bool = False) -> None:
+    async def headers(self, stream: ResponseStream, headers: list[tuple[str, str]], *, end: bool = False) -> None:
         """Send a block of headers."""
         self.http.send_headers(stream.number, to_bytes(headers), end_stream=end)
         self._flush()
 
-    async def body(self, stream: Stream, data: bytes) -> None:
+    async def body(self, stream: ResponseStream, data: bytes) -> None:
         """Send a piece of a body, as fast as the peer's windows allow."""
         while data:
             if (free := room(self.http, stream.number)) <= 0:
@@ -129,12 +129,12 @@ class Http2Server(Http2Events):
             self._flush()
             await self.connection.write(b"")
 
-    async def finish(self, stream: Stream) -> None:
+    async def finish(self, stream: ResponseStream) -> None:
         """End the answer without trailers."""
         self.http.end_stream(stream.number)
         self._flush()
 
-    def refuse(self, stream: Stream, code: h2.errors.ErrorCodes) -> None:
+    def refuse(self, stream: ResponseStream, code: h2.errors.ErrorCodes) -> None:
         """Reset one stream."""
         self.http.reset_stream(stream.number, code)
         self._flush()

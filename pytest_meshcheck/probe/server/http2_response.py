@@ -17,7 +17,7 @@ from pytest_meshcheck.probe.server.scripts import UNSCRIPTED
 Headers = list[tuple[str, str]]
 
 
-class Stream:
+class ResponseStream:
     """A stream: its attempt, and its request so far. For gRPC the attempt's body is its messages."""
 
     def __init__(self, number: int, entry: Entry, answer: Answer, *, grpc: bool) -> None:
@@ -65,20 +65,20 @@ class Wire(Protocol):
 
     connection: AcceptedConnection
 
-    async def headers(self, stream: Stream, headers: Headers, *, end: bool = False) -> None:
+    async def headers(self, stream: ResponseStream, headers: Headers, *, end: bool = False) -> None:
         """Send a block of headers."""
 
-    async def body(self, stream: Stream, data: bytes) -> None:
+    async def body(self, stream: ResponseStream, data: bytes) -> None:
         """Send a piece of a body."""
 
-    async def finish(self, stream: Stream) -> None:
+    async def finish(self, stream: ResponseStream) -> None:
         """End the answer without trailers."""
 
-    def refuse(self, stream: Stream, code: h2.errors.ErrorCodes) -> None:
+    def refuse(self, stream: ResponseStream, code: h2.errors.ErrorCodes) -> None:
         """Reset the stream."""
 
 
-async def respond(wire: Wire, stream: Stream) -> None:
+async def respond(wire: Wire, stream: ResponseStream) -> None:
     """Answer a stream as scripted."""
     answer, entry = stream.answer, stream.entry
     bidi = stream.is_grpc and (entry.attempt().path.endswith(grpc.BIDI))
@@ -93,7 +93,7 @@ async def respond(wire: Wire, stream: Stream) -> None:
         entry.end(AttemptEnding.CANCELLED, f"the stream was gone: {error!r}")
 
 
-async def reply(wire: Wire, stream: Stream) -> None:
+async def reply(wire: Wire, stream: ResponseStream) -> None:
     """Send the scripted answer; any HTTP status but 200 is an answer without gRPC, whatever was asked."""
     answer = stream.answer
     for status in answer.informational:
@@ -104,7 +104,7 @@ async def reply(wire: Wire, stream: Stream) -> None:
         await reply_http(wire, stream)
 
 
-async def reply_http(wire: Wire, stream: Stream) -> None:
+async def reply_http(wire: Wire, stream: ResponseStream) -> None:
     """An answer in HTTP's own terms."""
     answer, entry = stream.answer, stream.entry
     bodiless = entry.attempt().method == "HEAD" or answer.status in (204, 304)
@@ -121,7 +121,7 @@ async def reply_http(wire: Wire, stream: Stream) -> None:
     await end(wire, stream, lower(answer.trailers))
 
 
-async def reply_grpc(wire: Wire, stream: Stream) -> None:
+async def reply_grpc(wire: Wire, stream: ResponseStream) -> None:
     """An answer in gRPC's terms: the request's messages come back, or the script's answer."""
     answer, entry = stream.answer, stream.entry
     head = [(":status", "200"), ("content-type", grpc.CONTENT_TYPE), *lower(answer.headers)]
@@ -135,7 +135,7 @@ async def reply_grpc(wire: Wire, stream: Stream) -> None:
     return await end(wire, stream, trailers)
 
 
-async def begin(wire: Wire, stream: Stream) -> None:
+async def begin(wire: Wire, stream: ResponseStream) -> None:
     """Send the messages that come before a failure: the script's, or those that were heard, one by one."""
     answer = stream.answer
     for _ in range(answer.messages):
@@ -144,7 +144,7 @@ async def begin(wire: Wire, stream: Stream) -> None:
     await asyncio.sleep(answer.body_delay)
 
 
-async def echo(wire: Wire, stream: Stream) -> None:
+async def echo(wire: Wire, stream: ResponseStream) -> None:
     """Send back messages: one by one on a bidirectional stream, as many as asked for on a server's, else one."""
     attempt = stream.entry.attempt()
     if attempt.path.endswith(grpc.BIDI):
@@ -163,7 +163,7 @@ async def echo(wire: Wire, stream: Stream) -> None:
         await wire.body(stream, grpc.framed(payload))
 
 
-async def end(wire: Wire, stream: Stream, trailers: Headers) -> None:
+async def end(wire: Wire, stream: ResponseStream, trailers: Headers) -> None:
     """End the answer. It is written down first: whoever has the answer finds the attempt ended."""
     if wire.connection.gone:
         raise PeerGone(wire.connection.gone)
@@ -174,7 +174,7 @@ async def end(wire: Wire, stream: Stream, trailers: Headers) -> None:
         await wire.finish(stream)
 
 
-async def reset(wire: Wire, stream: Stream) -> None:
+async def reset(wire: Wire, stream: ResponseStream) -> None:
     """RST_STREAM INTERNAL_ERROR."""
     if stream.answer.messages:
         stream.entry.answering()
@@ -184,19 +184,19 @@ async def reset(wire: Wire, stream: Stream) -> None:
     wire.refuse(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
 
 
-async def refuse(wire: Wire, stream: Stream) -> None:
+async def refuse(wire: Wire, stream: ResponseStream) -> None:
     """RST_STREAM REFUSED_STREAM."""
     stream.entry.end(AttemptEnding.CUT, "refused as scripted")
     wire.refuse(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
 
 
-async def close(wire: Wire, stream: Stream) -> None:
+async def close(wire: Wire, stream: ResponseStream) -> None:
     """Close the whole connection."""
     stream.entry.end(AttemptEnding.CUT, "closed as scripted")
     wire.connection.finish()
 
 
-async def stall(wire: Wire, _stream: Stream) -> None:
+async def stall(wire: Wire, _stream: ResponseStream) -> None:
     """Never answer; the connection cancels this when the peer gives up."""
     await wire.connection.pause(None)
 
