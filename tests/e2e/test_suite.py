@@ -13,11 +13,12 @@ import pytest
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
 from tests.falsify.clusters import NETWORK_POLICIES, OF_A_DATA_PLANE
+from tests.falsify.judged import FIRST_END
 
 from .conftest import Given
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 600.0
+PATIENCE = 1200.0
 
 
 def start(given: Given, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -38,7 +39,7 @@ def start(given: Given, folder: Path, *arguments: str) -> "subprocess.Popen[str]
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "two workers"])
 def test_no_check_conforms_where_there_is_no_mesh(given: Given, tmp_path: Path, workers: tuple[str, ...]) -> None:
     before = given.namespaces()
-    run = start(given, tmp_path, "--mesh-timeout-scale=0.3", "--mesh-artifacts=never", *workers)
+    run = start(given, tmp_path, "--mesh-timeout-scale=0.3", "--mesh-artifacts=never", *FIRST_END, *workers)
     output, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, output
     report = msgspec.json.decode((tmp_path / "none-1" / "report.json").read_bytes(), type=Report)
