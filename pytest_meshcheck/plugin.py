@@ -61,13 +61,19 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 @pytest.fixture(scope="session")
 def mesh_cluster() -> None:
     """The kind cluster, or the one of --mesh-context, with the selected mesh ready on it; for tests of your own."""
-    # run.fixtures overrides both once a mesh is selected
+    # run.fixtures overrides all of these once a mesh is selected
     pytest.fail(f"mesh_cluster: {NO_MESH_SELECTED}", pytrace=False)
 
 
 @pytest.fixture
 def mesh_namespace(mesh_cluster: None) -> None:
     """The name of a namespace for one test, in which every pod is part of the mesh; removed after the test."""
+
+
+@pytest.fixture
+def stand_in() -> None:
+    """The stand-in of a workload of --mesh-manifests, by its name such as shop/orders; for tests of your own."""
+    pytest.fail(f"stand_in: {NO_MESH_SELECTED}; and --mesh-manifests=PATH", pytrace=False)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

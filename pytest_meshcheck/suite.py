@@ -55,6 +55,7 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 if TYPE_CHECKING:
     from pytest_meshcheck.manifests.expected import Identity, Limit, Once
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+    from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn
     from pytest_meshcheck.testbed.trial.trial import Trial
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
@@ -109,6 +110,7 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "Rotation",
+    "RunningStandIn",
     "ServerPolicy",
     "ServerTls",
     "ServicePolicy",
@@ -147,6 +149,7 @@ ON_CLUSTER = {
     "Limit": "pytest_meshcheck.manifests.expected",
     "Once": "pytest_meshcheck.manifests.expected",
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
+    "RunningStandIn": "pytest_meshcheck.testbed.stand_in.handle",
     "Trial": "pytest_meshcheck.testbed.trial.trial",
 }
 

@@ -1,8 +1,9 @@
 """The fixtures of a check: the mesh, and the workloads of the stage by their role."""
 
+import asyncio
 import copy
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_meshcheck.run.manifest_trial import ManifestTrial
     from pytest_meshcheck.run.own_tests import OwnTests
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
+    from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -202,6 +204,23 @@ async def mesh_trial(mesh_session: MeshUnderTest, mesh_name: "MeshName", pytestc
     manifests: ManifestTrial = pytestconfig.pluginmanager.get_plugin("meshcheck-trial")  # type: ignore[assignment]
     async with manifests.held(mesh_name, mesh_session) as trial:
         yield trial
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stand_in(mesh_trial: Any, mesh_evidence: None) -> "Callable[[str], RunningStandIn]":
+    """The stand-in of a workload of --mesh-manifests, by its name such as shop/orders; for tests of your own."""
+    from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn  # noqa: PLC0415 - no cluster, no client
+    from pytest_meshcheck.testbed.stand_in.names import UnknownName  # noqa: PLC0415 - as above
+
+    loop = asyncio.get_running_loop()
+
+    def named(name: str) -> RunningStandIn:
+        try:
+            return RunningStandIn.named(mesh_trial, name, loop)
+        except UnknownName as unknown:
+            pytest.fail(f"stand_in: {unknown}", pytrace=False)
+
+    return named
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ RESTS_ON = "mesh_session"
 CLUSTER = "mesh_cluster"
 """A fixture that depends on it as well, but works in every loop."""
 
-FIXTURES = {"mesh", RESTS_ON, *PLAIN.values()}
+FIXTURES = {"mesh", RESTS_ON, "mesh_trial", "stand_in", *PLAIN.values()}
 ANYIO = "anyio_backend"
 
 

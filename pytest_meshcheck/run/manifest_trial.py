@@ -15,6 +15,7 @@ from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.run.expected_checks import WITHOUT_MANIFESTS, expected_of, is_void, parametrize
+from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ OPTION = "--mesh-manifests"
 NOT_GIVEN = f"these checks put manifests of your own on trial: name them with {OPTION}=PATH"
 FIXTURE = "mesh_trial"
 PARAMETER = "destination"
+STAND_IN = "stand_in"
+NO_STAND_IN = f"{STAND_IN} is a workload of your own manifests: name them with {OPTION}=PATH"
 
 
 @dataclass(eq=False)
@@ -115,9 +118,22 @@ class ManifestTrial:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Refuse checks about manifests in a run without any; leave out those of which nothing is expected."""
-        if not self.plans and any(FIXTURE in getattr(item, "fixturenames", ()) for item in items):
+        if not self.plans and any(uses_trial(item) and not uses_stand_in(item) for item in items):
             raise pytest.UsageError(NOT_GIVEN)
         items[:] = [item for item in items if not is_void(item)]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Refuse a run of tests whose stand-ins stand in for nothing, before anything is made for them alone."""
+        uses = [item for item in session.items if mesh_of(item)]
+        starts = not session.config.option.collectonly and not hasattr(session.config, "workerinput")
+        if starts and uses and not self.plans and all(map(uses_stand_in, uses)):
+            raise pytest.UsageError(NO_STAND_IN)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Fail such a test where the run goes on: because of others, or in an xdist worker."""
+        if not self.plans and uses_stand_in(item):
+            pytest.fail(NO_STAND_IN, pytrace=False)
 
     @asynccontextmanager
     async def held(self, name: MeshName, subject: MeshUnderTest) -> "AsyncIterator[Trial]":
@@ -148,6 +164,16 @@ class ManifestTrial:
         if self.in_worker:
             raise Inconclusive(why)
         pytest.exit(f"meshcheck: {why}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def uses_trial(item: pytest.Item) -> bool:
+    """Whether a test or a check is about the manifests."""
+    return FIXTURE in getattr(item, "fixturenames", ())
+
+
+def uses_stand_in(item: pytest.Item) -> bool:
+    """Whether a test of a user's own asks for a stand-in."""
+    return STAND_IN in getattr(item, "fixturenames", ())
 
 
 def _refuse_run(config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> None:

@@ -6,9 +6,6 @@ import time
 
 from pytest_meshcheck.probe.protocol.messages import Ending, Exchange, Request, Tls
 
-EXCERPT = 400
-"""Bytes of the body that are kept."""
-
 
 class Ended(Exception):
     """The exchange ended otherwise than with an answer."""
@@ -27,7 +24,7 @@ class ExchangeRecorder:
         self._resumed = resumed or asyncio.Event()
         self._digest = hashlib.sha256()
         self._length = 0
-        self._start = b""
+        self._start = bytearray()
         self._started = time.monotonic()
         self._wall = time.time()
         self.status: int | None = None
@@ -54,8 +51,7 @@ class ExchangeRecorder:
         self.begun = True
         self._digest.update(data)
         self._length += len(data)
-        if len(self._start) < EXCERPT:
-            self._start += data[: EXCERPT - len(self._start)]
+        self._start += data[: max(self._request.excerpt - len(self._start), 0)]
 
     @property
     def body_length(self) -> int:

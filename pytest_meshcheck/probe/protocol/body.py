@@ -14,8 +14,8 @@ def seeded_bytes(seed: int, length: int) -> bytes:
 
 
 def content(body: Body) -> bytes:
-    """The bytes of a body; its text, as UTF-8, wins over seed and length."""
-    return body.text.encode() if body.text else seeded_bytes(body.seed, body.length)
+    """The bytes of a body: its data, else its text as UTF-8, else those of its seed."""
+    return body.data or body.text.encode() or seeded_bytes(body.seed, body.length)
 
 
 def parted(data: bytes, first: int | None) -> tuple[bytes, bytes]:

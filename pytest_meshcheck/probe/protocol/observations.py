@@ -70,7 +70,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     body_length: int = 0
     body_sha256: str = ""
     body_start: str = ""
-    """The first 400 bytes of the body, as Latin-1."""
+    """The first bytes of the body, as many as ``Request.excerpt`` says, as Latin-1."""
     messages: int = 0
     """Messages received, of a protocol that has them."""
     tls: Tls | None = None

@@ -72,11 +72,15 @@ class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.seeded_bytes``; ``text`` wins."""
+    """A body of ``length`` bytes, made from ``seed`` by ``probe.protocol.body.seeded_bytes``.
+
+    ``text`` wins over that, and ``data`` over both.
+    """
 
     length: int = 0
     seed: int = 0
     text: str = ""
+    data: bytes = b""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +160,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Messages to send, or to ask for, of a protocol that has them; over gRPC on the streaming kinds."""
     server_first: bool = False
     """TCP: wait for the server's banner before anything is sent."""
+    excerpt: int = 400
+    """Bytes of the answer's body that are kept, from its start."""
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
