@@ -8,6 +8,9 @@ import msgspec
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.verdict import Result
 
+TITLE = "Who reaches what"
+"""The heading of the matrix."""
+
 
 @dataclass(frozen=True)
 class Cell:

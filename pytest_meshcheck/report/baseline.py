@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import msgspec
+
 from pytest_meshcheck.checks.aliases import Alias, Aliases
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Change, CheckChange, Comparison, Report, ReportUnreadable, load
+from pytest_meshcheck.report.recorded import compare_tables
 
 RANK: Mapping[Verdict, int] = {
     Verdict.CONFORMS: 2,
@@ -52,7 +55,8 @@ def compare(baseline: Report, report: Report, aliases: Aliases = MappingProxyTyp
         for check_id in _heirs(result.id, now, aliases) or [result.id]:
             before.setdefault(check_id, result.verdict)
     changes = tuple(_change(check_id, before.get(check_id), now.get(check_id)) for check_id in {**now, **before})
-    return Comparison(mesh=baseline.mesh, started=baseline.started, changes=changes)
+    tables = compare_tables(baseline.results, report.results) or msgspec.UNSET
+    return Comparison(mesh=baseline.mesh, started=baseline.started, changes=changes, tables=tables)
 
 
 def old_ids(baseline: Report, aliases: Aliases) -> list[Alias]:
@@ -89,8 +93,15 @@ def of_change(comparison: Comparison, change: Change) -> list[CheckChange]:
 
 
 def summary(comparison: Comparison) -> str:
-    """One line, e.g. ``against envoy 1.36.2: 1 worse, 2 better, 31 same``."""
+    """One line, e.g. ``against envoy 1.36.2: 1 worse, 2 better, 31 same``, and how much of each table changed."""
     found = Counter(item.change for item in comparison.changes)
     order = (Change.WORSE, Change.BETTER, Change.SAME, Change.NEW, Change.GONE, Change.UNKNOWN)
     parts = [f"{found[change]} {change}" for change in order if found[change]] or ["no check in either"]
-    return f"against {comparison.mesh}: {', '.join(parts)}"
+    tables = [f"{one.name}: {len(one.changes)} of {one.entries} changed" for one in comparison.tables or ()]
+    return f"against {comparison.mesh}: {'; '.join([', '.join(parts), *tables])}"
+
+
+def noteworthy(comparison: Comparison) -> list[CheckChange]:
+    """The checks to look at: those that are worse, that are new and violate, and that are better."""
+    new = [one for one in of_change(comparison, Change.NEW) if one.now is Verdict.VIOLATES]
+    return [*of_change(comparison, Change.WORSE), *new, *of_change(comparison, Change.BETTER)]

@@ -98,12 +98,38 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The commonest cause first. A score means little without them."""
 
 
+class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a recorded table in a baseline and now, in words; ``(new)`` or ``(gone)`` where only one has it."""
+
+    row: str
+    """E.g. the port of a service."""
+    column: str
+    """E.g. its caller."""
+    before: str
+    now: str
+
+
+class TableComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded table compared with that of a baseline."""
+
+    name: str
+    row: str
+    """The heading of its rows."""
+    column: str
+    """The heading of what a row says something about."""
+    entries: int
+    """The number of entries of both."""
+    changes: tuple[RecordedChange, ...]
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """This run compared with a baseline, check by check."""
 
     mesh: MeshVersion
     started: str
     changes: tuple[CheckChange, ...]
+    tables: tuple[TableComparison, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What checks record, such as who reaches what; omitted if neither run has any of it."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 
 from pytest_meshcheck.model.secrets import redact
 from pytest_meshcheck.report.evidence import remove_other_evidence
-from pytest_meshcheck.report.files import ReportNotWritten, append, make_directory, replace
+from pytest_meshcheck.report.files import ReportNotWritten, append, make_directory, remove, replace
 from pytest_meshcheck.report.formats import badge, html, markdown
 from pytest_meshcheck.report.model import Report, encode
 
@@ -21,9 +21,14 @@ FILES: Mapping[str, Callable[[Report], bytes]] = {
 }
 """The files in writing order: the data first, so that it is safe."""
 
+CHANGES = "changes.md"
+"""The file with what changed since a baseline; without one there is none."""
+
 
 def write(report: Report, directory: Path) -> Path:
     """Write report.json, report.md, report.html and badge.json, each in one step; returns the path of report.html.
+
+    With a baseline also changes.md.
 
     Args:
         report: The report; secrets in its messages are removed.
@@ -37,6 +42,10 @@ def write(report: Report, directory: Path) -> Path:
     make_directory(directory)
     for name, render in FILES.items():
         replace(directory / name, render(clean))
+    if clean.baseline:
+        replace(directory / CHANGES, markdown.changes(clean, clean.baseline).encode())
+    else:
+        remove(directory / CHANGES)  # of an earlier run
     remove_other_evidence(directory, (result.evidence for result in report.results))
     return directory / "report.html"
 

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.doctor.finding import tally
-from pytest_meshcheck.report import baseline, unjudged, views
-from pytest_meshcheck.report.access_matrix import access_matrix
+from pytest_meshcheck.report import baseline, recorded, unjudged, views
+from pytest_meshcheck.report.access_matrix import TITLE, access_matrix
 from pytest_meshcheck.report.cards import cards
 from pytest_meshcheck.report.formats import description, load_chart, seconds_chart, timeline, verdicts
 from pytest_meshcheck.report.formats.words import duration, figure, moment
@@ -44,6 +44,8 @@ def _environment() -> Environment:
         unjudged=unjudged,
         tally=tally,
         access_matrix=access_matrix,
+        access_title=TITLE,
+        recorded=recorded,
         baseline=baseline,
         verdicts=verdicts,
         looks=verdicts.LOOKS,

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.doctor.finding import Finding, tally
-from pytest_meshcheck.report.access_matrix import Cell, access_matrix
-from pytest_meshcheck.report.baseline import of_change, summary
+from pytest_meshcheck.report.access_matrix import TITLE, Cell, access_matrix
+from pytest_meshcheck.report.baseline import noteworthy, summary
 from pytest_meshcheck.report.cards import Card, cards
-from pytest_meshcheck.report.formats.verdicts import ACCESS, CONTRADICTED, LOOKS, attention
+from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS, attention
+from pytest_meshcheck.report.formats.words import listed, moment
 from pytest_meshcheck.report.model import Change, Comparison, Report
+from pytest_meshcheck.report.recorded import MergedChange, merged
 from pytest_meshcheck.report.unjudged import grouped
 from pytest_meshcheck.report.views import (
     beside,
@@ -63,9 +65,9 @@ def render(report: Report) -> str:
             *_head(report),
             *_contradictions(report),
             *_attention(report),
+            *(_baseline(report, report.baseline) if report.baseline else ()),
             *_doctor(report.doctor or ()),
             *_access(report),
-            *(_baseline(report.baseline) if report.baseline else ()),
             *_families(report),
             *_capabilities(report),
         ]
@@ -126,7 +128,7 @@ def _card(report: Report, card: Card) -> Iterator[str]:
 def _access(report: Report) -> Iterator[str]:
     if (matrix := access_matrix(report.results)) is None:
         return
-    yield from (f"## {ACCESS}", "")
+    yield from (f"## {TITLE}", "")
     rows = ([code(row.destination), *map(_cell, row.cells)] for row in matrix.rows)
     yield from table(("Service", *map(code, matrix.callers)), rows)
 
@@ -154,12 +156,43 @@ def _rule(finding: Finding) -> str:
     return link(finding.rule, finding.source) if finding.source else escape(finding.rule)
 
 
-def _baseline(comparison: Comparison) -> Iterator[str]:
-    yield from ("## Baseline", "", escape(summary(comparison)), "")
-    changed = [item for change in (Change.WORSE, Change.BETTER) for item in of_change(comparison, change)]
-    rows = ([item.change, code(item.id), str(item.before), str(item.now)] for item in changed)
-    if changed:
-        yield from table(("", "Check", "Before", "Now"), rows)
+def changes(report: Report, comparison: Comparison) -> str:
+    """What of the behaviour changed since the baseline, for a pull request."""
+    head = [f"# What changed: {escape(str(report.mesh))}", ""]
+    since = f"Baseline: run of {moment(comparison.started)}"
+    return "\n".join([*head, *_changes(report, comparison), f"_{escape(since)}_", ""])
+
+
+def _baseline(report: Report, comparison: Comparison) -> Iterator[str]:
+    yield from ("## Baseline", "")
+    yield from _changes(report, comparison)
+
+
+def _changes(report: Report, comparison: Comparison) -> Iterator[str]:
+    yield from (f"**{escape(summary(comparison))}**", "")
+    for one in comparison.tables or ():
+        if one.changes:
+            yield from (f"### {escape(one.name)}", "")
+            yield from table((one.row, one.column, "Before", "Now"), map(_merged, merged(one.changes)))
+    if not (changed := noteworthy(comparison)):
+        return
+    yield from ("### Checks", "")
+    rows = ([item.change, code(item.id), str(item.before or ""), str(item.now)] for item in changed)
+    yield from table(("", "Check", "Before", "Now"), rows)
+    worse = {item.id for item in changed if item.change is not Change.BETTER}
+    found = [one for one in report.results if one.id in worse and one.expected]
+    yield from (f"- {code(one.id)}: expected {escape(one.expected)}, but {escape(one.actual)}" for one in found)
+    if found:
+        yield ""
+
+
+def _merged(change: MergedChange) -> list[str]:
+    return [
+        listed([*map(code, change.rows)]),
+        listed([*map(code, change.columns)]),
+        escape(change.before),
+        escape(change.now),
+    ]
 
 
 def _families(report: Report) -> Iterator[str]:

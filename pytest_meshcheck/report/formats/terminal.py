@@ -8,8 +8,9 @@ from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.doctor.finding import Finding, errors, tally
 from pytest_meshcheck.report.baseline import of_change, summary
 from pytest_meshcheck.report.formats.verdicts import LOOKS, attention, worst
-from pytest_meshcheck.report.formats.words import duration
+from pytest_meshcheck.report.formats.words import duration, listed
 from pytest_meshcheck.report.model import Change, Comparison, Report
+from pytest_meshcheck.report.recorded import merged
 from pytest_meshcheck.report.unjudged import Group, grouped, is_asked_for
 from pytest_meshcheck.report.views import (
     contradictions,
@@ -35,6 +36,9 @@ COUNTED = (Verdict.CONFORMS, Verdict.VIOLATES, Verdict.INCONCLUSIVE, Verdict.UNS
 PLAIN: Markup = {}
 WIDTH = 100
 """The width of a line of ids."""
+
+SHOWN = 10
+"""Changes of recorded tables that are printed."""
 
 
 def lines(report: Report, report_path: Path | None) -> list[Line]:
@@ -173,3 +177,11 @@ def _baseline(comparison: Comparison) -> Iterator[Line]:
     for change, markup in ((Change.WORSE, {"red": True}), (Change.BETTER, {"green": True})):
         for item in of_change(comparison, change):
             yield f"  {change.upper():6}  {item.id}: {item.before} -> {item.now}", markup
+    changed = [entry for one in comparison.tables or () for entry in merged(one.changes)]
+    for entry in changed[:SHOWN]:
+        yield (
+            f"  CHANGED {listed(entry.rows)} for {listed(entry.columns)}: {entry.before} -> {entry.now}",
+            {"yellow": True},
+        )
+    if len(changed) > SHOWN:
+        yield f"  ... and {len(changed) - SHOWN} more in changes.md", PLAIN

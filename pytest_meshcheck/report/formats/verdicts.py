@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pytest_meshcheck.checks.verdict import Result, Verdict
 
 CONTRADICTED = "Claims contradicted by checks"
-ACCESS = "Who reaches what"
 """The heading of the claims that a check contradicts."""
 
 

@@ -1,6 +1,10 @@
 """Figures and times for people."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+SHOWN = 8
+"""Names that are shown of a list."""
 
 
 def duration(seconds: float) -> str:
@@ -18,6 +22,12 @@ def duration(seconds: float) -> str:
 def figure(value: float | str) -> str:
     """A measured figure: a float with four significant digits, anything else unchanged."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a line, of which a long list is cut: ``a, b and 4 more``."""
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
 def moment(started: str) -> str:

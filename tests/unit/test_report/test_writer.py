@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
@@ -11,14 +12,20 @@ from pytest_meshcheck.report import writer
 from pytest_meshcheck.report.files import ReportNotWritten, append, replace
 from pytest_meshcheck.report.model import Report
 
-FILES = {"report.json", "report.md", "report.html", "badge.json"}
+FILES = {"report.json", "report.md", "report.html", "badge.json", "changes.md"}
 TOKEN = "Bearer c2VjcmV0LXRva2VuLW9mLW1pbmU"
 
 
-def test_a_report_is_four_files(sample: Report, tmp_path: Path) -> None:
+def test_a_report_with_a_baseline_is_five_files(sample: Report, tmp_path: Path) -> None:
     page = writer.write(sample, tmp_path / "new" / "envoy-1.40.0")
     assert page.name == "report.html"
     assert {path.name for path in page.parent.iterdir()} == FILES
+
+
+def test_without_a_baseline_there_are_no_changes_not_even_those_of_before(sample: Report, tmp_path: Path) -> None:
+    writer.write(sample, tmp_path)
+    writer.write(msgspec.structs.replace(sample, baseline=None), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES - {"changes.md"}
 
 
 def test_other_files_of_the_directory_are_left_alone(sample: Report, tmp_path: Path) -> None:
