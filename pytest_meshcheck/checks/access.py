@@ -40,6 +40,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a request reached the application, whatever its caller saw."""
 
     @property
+    def within_pod(self) -> bool:
+        """Whether the caller calls the address of its own pod, which no data plane is on the way to."""
+        return self.address_of == self.caller
+
+    @property
     def plaintext(self) -> bool:
         """Whether plaintext got in."""
         return self.arrived and not self.enrolled

@@ -29,8 +29,8 @@ class ExpectedAccess:
         return self.callers is not None or self.refuses_plaintext
 
     def compared(self, seen: Iterable[Access]) -> "ComparedAccess":
-        """What of the access to this port is not as expected."""
-        seen = tuple(seen)
+        """What of the access to this port is not as expected; what stays within a pod is no access."""
+        seen = tuple(one for one in seen if not one.within_pod)
         return ComparedAccess(
             tuple(one for one in seen if one.reached and self._forbids(one)),
             tuple(one for one in seen if not one.address_of and self._lists(one.caller) and not _is_served(one)),

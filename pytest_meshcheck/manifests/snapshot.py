@@ -21,7 +21,7 @@ def snapshot(entries: Iterable[Access], seen: str) -> str:
         seen: The mesh and the time of that run.
     """
     by_port: dict[str, list[Access]] = {}
-    for one in entries:
+    for one in (each for each in entries if not each.within_pod):
         by_port.setdefault(one.destination, []).append(one)
     refused = not any(one.reached and not one.enrolled for found in by_port.values() for one in found)
     head = HEAD.format(seen=seen) + ('plaintext = "refused"\n' if refused else "")

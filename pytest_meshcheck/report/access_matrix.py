@@ -45,7 +45,8 @@ class AccessMatrix:
 
 def access_matrix(results: Iterable[Result]) -> AccessMatrix | None:
     """The matrix of all results that have a part of it; None without any."""
-    entries = [one for result in results if result.access is not msgspec.UNSET for one in result.access]
+    found = [one for result in results if result.access is not msgspec.UNSET for one in result.access]
+    entries = [one for one in found if not one.within_pod]
     callers = tuple(dict.fromkeys(one.caller for one in entries))
     destinations = dict.fromkeys(one.destination for one in entries)
     rows = tuple(

@@ -46,6 +46,10 @@ CELLS = {
     ],
     "refused (timed-out), but arrived": [entry("web", outcome=Outcome.REFUSED, form="timed-out", arrived=True)],
     "served, but did not arrive": [entry("web")],
+    "refused (status 404)": [
+        entry("shop/orders", outcome=Outcome.REFUSED, form="status 404"),
+        entry("shop/orders", address_of="shop/orders", arrived=True),  # its own pod
+    ],
     "varies (status 500)": [entry("web", outcome=Outcome.VARIES, form="status 500", arrived=True)],
 }
 

@@ -56,6 +56,7 @@ CONFORMS = {
     # case: what is expected, what is seen
     "listed": (ONLY_WEB, [entry("shop/web"), refused("shop/cart"), refused("outsider")]),
     "refused-by-address": (ONLY_WEB, [entry("shop/web"), refused("shop/web", address_of="shop/orders")]),
+    "itself": (ONLY_WEB, [entry("shop/web"), refused("shop/orders"), entry("shop/orders", address_of="shop/orders")]),
     "nobody": (ExpectedAccess(PORT, frozenset()), [refused("shop/web"), refused("outsider")]),
     "anybody-in-the-mesh": (IN_THE_MESH, [entry("shop/web"), refused("outsider")]),
     "outsider-listed": (ExpectedAccess(PORT, frozenset({"outsider"})), [entry("outsider")]),
