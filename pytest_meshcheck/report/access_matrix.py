@@ -1,15 +1,31 @@
 """The access matrix of a report: who reaches which port of a user's services."""
 
+import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from pytest_meshcheck.checks.access import Access
+from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.verdict import Result
 
 TITLE = "Who reaches what"
 """The heading of the matrix."""
+
+
+class Sign(enum.StrEnum):
+    """What a cell comes to, the first of these that is so."""
+
+    PLAINTEXT = "plaintext"
+    """A request in plaintext reached the application."""
+    VARIES = "varies"
+    DISAGREES = "disagrees"
+    """What a caller saw by the name of the service is not what the application saw."""
+    SERVED = "served"
+    BY_ADDRESS = "by-address"
+    """The name of the service leads nowhere, and the address of a pod leads in."""
+    REFUSED = "refused"
+    UNTRIED = "untried"
 
 
 @dataclass(frozen=True)
@@ -20,11 +36,13 @@ class Cell:
         words: E.g. ``served``, or ``refused (status 403), by address served``.
         reached: Whether a request reached the application.
         plaintext: Whether one did so in plaintext.
+        sign: What it comes to, in a picture.
     """
 
     words: str
     reached: bool
     plaintext: bool
+    sign: Sign = Sign.UNTRIED
 
 
 @dataclass(frozen=True)
@@ -65,4 +83,20 @@ def _cell(entries: Sequence[Access]) -> Cell:
     words = " or ".join(by_name)
     if by_address and by_address.keys() != by_name.keys():
         words += f", by address {' or '.join(by_address)}"
-    return Cell(words, any(one.arrived for one in entries), any(one.plaintext for one in entries))
+    reached, plaintext = any(one.arrived for one in entries), any(one.plaintext for one in entries)
+    return Cell(words, reached, plaintext, _sign(entries))
+
+
+def _sign(entries: Sequence[Access]) -> Sign:
+    named = [one for one in entries if not one.address_of]
+    outcomes = {one.outcome for one in named}
+    signs = {
+        # what it comes to: whether it does
+        Sign.PLAINTEXT: any(one.plaintext for one in entries),
+        Sign.VARIES: Outcome.VARIES in outcomes or len(outcomes) > 1,
+        Sign.DISAGREES: any((one.outcome is Outcome.SERVED) is not one.arrived for one in named),
+        Sign.SERVED: Outcome.SERVED in outcomes,
+        Sign.BY_ADDRESS: any(one.reached for one in entries),
+        Sign.REFUSED: bool(entries),
+    }
+    return next((sign for sign, holds in signs.items() if holds), Sign.UNTRIED)

@@ -12,7 +12,7 @@ from pytest_meshcheck.doctor.finding import tally
 from pytest_meshcheck.report import baseline, recorded, unjudged, views
 from pytest_meshcheck.report.access_matrix import TITLE, access_matrix
 from pytest_meshcheck.report.cards import cards
-from pytest_meshcheck.report.formats import description, load_chart, seconds_chart, timeline, verdicts
+from pytest_meshcheck.report.formats import access_picture, description, load_chart, seconds_chart, timeline, verdicts
 from pytest_meshcheck.report.formats.words import duration, figure, moment
 from pytest_meshcheck.report.model import Change, Observed, Report
 
@@ -44,6 +44,7 @@ def _environment() -> Environment:
         unjudged=unjudged,
         tally=tally,
         access_matrix=access_matrix,
+        access_picture=access_picture,
         access_title=TITLE,
         recorded=recorded,
         baseline=baseline,
