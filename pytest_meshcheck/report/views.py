@@ -122,6 +122,11 @@ def used(result: Result) -> list[str]:
     return [name for name in result.needs if name not in result.proven]
 
 
+def capabilities(report: Report) -> tuple[CapabilityRow, ...]:
+    """The capabilities of the mesh; none where no check of the run can prove one, as those of a user's manifests."""
+    return report.capabilities if any(result.proven for result in report.results) else ()
+
+
 def observed(report: Report, row: CapabilityRow) -> str:
     """The observation of a capability in words, or that no check proves it."""
     if any(row.name in result.proven for result in report.results):

@@ -15,6 +15,7 @@ from pytest_meshcheck.report.recorded import MergedChange, merged
 from pytest_meshcheck.report.unjudged import grouped
 from pytest_meshcheck.report.views import (
     beside,
+    capabilities,
     contradictions,
     families,
     headline,
@@ -210,10 +211,10 @@ def _verdict(result: Result) -> str:
 
 
 def _capabilities(report: Report) -> Iterator[str]:
-    if report.capabilities:
+    if shown := capabilities(report):
         yield from ("## Capabilities", "")
         rows = (
             [code(row.name), "yes" if row.claimed else "no", escape(observed(report, row)), escape(row.note)]
-            for row in report.capabilities
+            for row in shown
         )
         yield from table(("Capability", "Claimed", "Observed", "Note"), rows)

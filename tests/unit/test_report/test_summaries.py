@@ -15,7 +15,7 @@ from pytest_meshcheck.report.formats.badge import badge
 from pytest_meshcheck.report.formats.description import Block, blocks
 from pytest_meshcheck.report.formats.terminal import lines
 from pytest_meshcheck.report.formats.verdicts import LOOKS
-from pytest_meshcheck.report.model import Change, Report, encode
+from pytest_meshcheck.report.model import Change, Observed, Report, encode
 
 MakeResult = Callable[..., Result]
 MakeReport = Callable[..., Report]
@@ -132,6 +132,17 @@ def texts(report: Report, path: Path | None = Path("out/report.html")) -> str:
 def test_the_terminal_groups_by_family(sample: Report) -> None:
     assert "mtls        3 conform    1 violates    0 inconclusive    0 unsupported" in texts(sample)
     assert "1 unsupported (ca-outage)" in texts(sample)
+
+
+def test_capabilities_are_left_out_where_no_check_can_prove_one(
+    sample: Report, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    rows = tuple(msgspec.structs.replace(row, observed=Observed.NOT_OBSERVED) for row in sample.capabilities)
+    run = make_report(make_result("own/access", Verdict.CONFORMS, "r"))
+    about_manifests = msgspec.structs.replace(run, capabilities=rows)
+    for render in (html.render, markdown.render):
+        assert "strict-mtls" in render(sample)
+        assert "strict-mtls" not in render(about_manifests)
 
 
 def test_facts_and_what_was_not_asked_for_are_no_part_of_what_conforms(
