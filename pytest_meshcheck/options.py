@@ -88,6 +88,16 @@ def _scale(text: str) -> float:
     return scale
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise ValueError("valid values are numbers of seconds from 0 to 86400")
+    return seconds
+
+
 def _directory(text: str) -> Path:
     path = Path(text)
     nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
@@ -136,6 +146,7 @@ def _manifests(text: str) -> Path:
 ON_CLUSTER = {
     "mesh_manifests",
     "mesh_manifests_expect",
+    "mesh_manifests_budget",
     "mesh_kubeconfig",
     "mesh_context",
     "mesh_kind_config",
@@ -151,7 +162,15 @@ ON_CLUSTER = {
 }
 """Options, by ini name, that concern only runs on a cluster."""
 
-OF_WHOLE_RUN = {"mesh", "mesh_slow", "mesh_baseline", "mesh_upgrade_to", "mesh_upgrade_by", "mesh_keep"}
+OF_WHOLE_RUN = {
+    "mesh",
+    "mesh_slow",
+    "mesh_baseline",
+    "mesh_upgrade_to",
+    "mesh_upgrade_by",
+    "mesh_keep",
+    "mesh_manifests_budget",
+}
 """Options, by ini name, that do not affect a single check, or that select the mesh or the lane."""
 
 PATHS = (_directory, _folder, _file, _charts, _manifests)
@@ -224,6 +243,13 @@ OPTIONS = (
     ),
     Option("--mesh-manifests-expect", "TOML file of what you expect of --mesh-manifests.", _file, None, "FILE"),
     Option(
+        "--mesh-manifests-budget",
+        "Seconds for taking out the mesh resources of --mesh-manifests in turn.",
+        _seconds,
+        180.0,
+        "SECONDS",
+    ),
+    Option(
         "--mesh-allow-disruption",
         "Allow disruptive checks on a mesh that was already installed.",
         bool,
@@ -262,6 +288,7 @@ class Settings:
     mesh_installed: bool
     mesh_manifests: tuple[Path, ...]
     mesh_manifests_expect: Path | None
+    mesh_manifests_budget: float
     mesh_allow_disruption: bool
 
 

@@ -54,8 +54,10 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
     from pytest_meshcheck.manifests.expected import Identity, Limit, Once
+    from pytest_meshcheck.manifests.parts import Part
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
     from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn
+    from pytest_meshcheck.testbed.trial.mutation import Mutation
     from pytest_meshcheck.testbed.trial.trial import Trial
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
@@ -95,10 +97,12 @@ __all__ = [
     "MeshCluster",
     "MeshUnderTest",
     "Mode",
+    "Mutation",
     "MutualTls",
     "Namespace",
     "NetworkPolicy",
     "Once",
+    "Part",
     "Placement",
     "PolicyWatch",
     "Port",
@@ -150,6 +154,8 @@ ON_CLUSTER = {
     "Once": "pytest_meshcheck.manifests.expected",
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
     "RunningStandIn": "pytest_meshcheck.testbed.stand_in.handle",
+    "Mutation": "pytest_meshcheck.testbed.trial.mutation",
+    "Part": "pytest_meshcheck.manifests.parts",
     "Trial": "pytest_meshcheck.testbed.trial.trial",
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_meshcheck.model.stage import STAGE
 
-PLAIN = {plain: f"mesh_{plain}" for plain in (*STAGE, "upgraded", "head_start", "trial")}
+PLAIN = {plain: f"mesh_{plain}" for plain in (*STAGE, "upgraded", "head_start", "trial", "mutation")}
 """The name of a fixture in checks, and its name elsewhere."""
 
 ROLES = {PLAIN[role]: role for role in STAGE}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_meshcheck.run.own_tests import OwnTests
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
     from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn
+    from pytest_meshcheck.testbed.trial.trial import Trial
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -221,6 +222,15 @@ async def stand_in(mesh_trial: Any, mesh_evidence: None) -> "Callable[[str], Run
             pytest.fail(f"stand_in: {unknown}", pytrace=False)
 
     return named
+
+
+@pytest.fixture(scope="session")
+def mesh_mutation(mesh_trial: "Trial", pytestconfig: pytest.Config) -> Any:
+    """Takes the mesh resources of --mesh-manifests out, one after the other, within --mesh-manifests-budget."""
+    run: Run = pytestconfig.pluginmanager.get_plugin("meshcheck-run")  # type: ignore[assignment]
+    from pytest_meshcheck.run.resource_checks import mutation_of  # noqa: PLC0415 - only runs with manifests
+
+    return mutation_of(mesh_trial, run.settings)
 
 
 @pytest.fixture

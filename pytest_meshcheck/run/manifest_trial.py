@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +16,7 @@ from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.run.expected_checks import WITHOUT_MANIFESTS, expected_of, is_void, parametrize
 from pytest_meshcheck.run.items import mesh_of
+from pytest_meshcheck.run.resource_checks import budgeted, is_about_nothing, parametrize_parts
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class ManifestTrial:
         texts: The manifests as they were read.
         plans: What becomes of them on each mesh.
         expected: What the user expects of them; None without manifests.
+        homes: The namespace of the control plane of each mesh; empty without one.
+        budget: Seconds for taking out resources.
     """
 
     texts: "list[Text]"
@@ -51,6 +54,8 @@ class ManifestTrial:
     scale: float = 1.0
     in_worker: bool = False
     expected: "Expected | None" = None
+    homes: Mapping[MeshName, str] = field(default_factory=dict)
+    budget: float = 0.0
 
     @classmethod
     def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "ManifestTrial":
@@ -76,7 +81,9 @@ class ManifestTrial:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args[:] = [str(SUITE)]
-        return cls(texts, plans, settings.mesh_timeout_scale, hasattr(config, "workerinput"), expected)
+        homes, in_worker = {name: _home(adapter) for name, adapter in adapters.items()}, hasattr(config, "workerinput")
+        budget = settings.mesh_manifests_budget
+        return cls(texts, plans, settings.mesh_timeout_scale, in_worker, expected, homes, budget)
 
     def look_before(self, config: pytest.Config, settings: Settings) -> None:
         """Refuse namespaces that exist in the cluster that the user named, before anything is made.
@@ -101,7 +108,8 @@ class ManifestTrial:
         from pytest_meshcheck.manifests.described import described  # noqa: PLC0415 - as above
 
         made = [line for name, made in self.plans.items() for line in described(made, str(name))]
-        return [*made, *map(str, [self.expected] if self.expected and self.expected.file else [])]
+        expected = [str(self.expected)] if self.expected and self.expected.file else []
+        return [*made, *expected, *budgeted(self.plans.values(), self.budget)]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -111,6 +119,7 @@ class ManifestTrial:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run a check about destinations once per port of a service, and one about expectations once for each."""
         parametrize(metafunc, self.expected)
+        parametrize_parts(metafunc, self.plans, self.texts, self.homes)
         if FIXTURE in metafunc.fixturenames and PARAMETER in metafunc.fixturenames:
             named = dict.fromkeys(str(one) for made in self.plans.values() for one in made.destinations)
             metafunc.parametrize(PARAMETER, list(named), scope="session")
@@ -120,7 +129,7 @@ class ManifestTrial:
         """Refuse checks about manifests in a run without any; leave out those of which nothing is expected."""
         if not self.plans and any(uses_trial(item) and not uses_stand_in(item) for item in items):
             raise pytest.UsageError(NOT_GIVEN)
-        items[:] = [item for item in items if not is_void(item)]
+        items[:] = [item for item in items if not (is_void(item) or is_about_nothing(item))]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse a run of tests whose stand-ins stand in for nothing, before anything is made for them alone."""
@@ -149,8 +158,7 @@ class ManifestTrial:
 
         if not isinstance(subject.platform, Kubernetes):
             raise Inconclusive(f"stand-ins need a cluster, and {name} runs on {subject.platform}")
-        home = str(getattr(subject.adapter, "namespace", ""))
-        trial = Trial(subject.adapter, subject.platform, self.plans[name], home, self.scale)
+        trial = Trial(subject.adapter, subject.platform, self.plans[name], _home(subject.adapter), self.scale)
         try:
             await trial.begin()
             yield trial
@@ -189,6 +197,11 @@ def _refuse_run(config: pytest.Config, settings: Settings, adapters: Mapping[Mes
         raise pytest.UsageError(
             f"{OPTION}: the namespaces of the manifests exist once, so one process has all of them: take -n 1"
         )
+
+
+def _home(adapter: Mesh) -> str:
+    """The namespace of the control plane; empty without one."""
+    return str(getattr(adapter, "namespace", ""))
 
 
 def _texts(config: pytest.Config, settings: Settings) -> "list[Text]":

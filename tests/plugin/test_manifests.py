@@ -136,6 +136,55 @@ def test_its_checks_are_refused_without_manifests(suite: Suite, quick: Quick) ->
     result.stderr.fnmatch_lines(["ERROR: these checks put manifests of your own on trial: name them with *=PATH"])
 
 
+ROUTES = """---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec:
+  parentRefs: [{kind: Service, group: "", name: web}]
+  rules:
+  - {}
+  - matches: [{path: {value: /pay}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: all}
+spec: {podSelector: {}}
+"""
+BUDGET = "taken out in turn: mesh resources and their rules, for at most {} s (--mesh-manifests-budget)"
+
+
+def test_each_mesh_resource_and_rule_has_a_check_and_the_budget_is_said(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", k8s_yaml=MANIFESTS + ROUTES)
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only")
+    result.stdout.fnmatch_lines([BUDGET.format(180)])
+    result.stdout.fnmatch_lines_random(
+        [
+            "*test_resource_acts?none-NetworkPolicy all?*",
+            "*test_resource_acts?none-HTTPRoute web?*",
+            "*test_resource_acts?none-HTTPRoute web rule 1?*",
+            "*test_resource_acts?none-HTTPRoute web rule 2?*",
+        ]
+    )
+    assert result.ret == 0
+
+
+def test_the_budget_is_an_option_with_a_twin_in_the_ini_file(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms", k8s_yaml=MANIFESTS + ROUTES)
+    options = ["--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only"]
+    quick(*options, "-o", "mesh_manifests_budget=60").stdout.fnmatch_lines([BUDGET.format(60)])
+    refused = quick(*options, "--mesh-manifests-budget=ever")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    said = "ERROR: --mesh-manifests-budget=ever: valid values are numbers of seconds from 0 to 86400."
+    refused.stderr.fnmatch_lines([said])
+
+
+def test_without_mesh_resources_none_is_taken_out(manifests: Path, quick: Quick) -> None:
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only")
+    assert "test_resource_acts" not in result.stdout.str()
+    assert "taken out" not in result.stdout.str()
+
+
 KUBECONFIG = """
 apiVersion: v1
 kind: Config

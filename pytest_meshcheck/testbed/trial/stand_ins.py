@@ -78,6 +78,10 @@ class StandIns:
         """The name in the cluster of a namespace of the plan."""
         return plain or self.platform.namespace(OWN)
 
+    def in_cluster(self, one: KubernetesObject) -> dict[str, object]:
+        """A manifest as it is applied: in its namespace in the cluster, with the labels of the run."""
+        return self._manifest(cleaned(one), one.namespace)
+
     async def refuse(self) -> None:
         """Look whether all of it can be made.
 
@@ -109,8 +113,8 @@ class StandIns:
         for error in await asyncio.gather(*starts, return_exceptions=True):  # none goes on while all is removed
             if error is not None:
                 raise error
-        self._at_home = [self._placed(one) for one in self.plan.resources if one.namespace == self.home]
-        await self.platform.apply([self._placed(one) for one in self.plan.resources])
+        self._at_home = [self.in_cluster(one) for one in self.plan.resources if one.namespace == self.home]
+        await self.platform.apply([self.in_cluster(one) for one in self.plan.resources])
         await self.adapter.settled()
 
     async def close(self) -> None:
@@ -148,7 +152,7 @@ class StandIns:
             await self.platform.apply([self._manifest({**bare, "metadata": {"name": name}, **about}, where)])
         api = await self.platform.api()
         for one in self.plan.services:
-            applied = await api.apply(self._placed(one))
+            applied = await api.apply(self.in_cluster(one))
             address = applied["spec"].get("clusterIP", HEADLESS)
             self.addresses[one.namespace, one.name] = "" if address == HEADLESS else address
 
@@ -190,9 +194,6 @@ class StandIns:
             return has_data_plane(self.platform.running[str(workload)].pod)
         around = self._namespace(self.plan.namespaces[one.namespace])
         return self.adapter.namespace_enrolment().labels.items() <= around.labels.items()
-
-    def _placed(self, one: KubernetesObject) -> dict[str, object]:
-        return self._manifest(cleaned(one), one.namespace)
 
     def _manifest(self, manifest: Mapping[str, object], where: str) -> dict[str, object]:
         return placed(manifest, self.place_of(where), self.platform.owner.labels)

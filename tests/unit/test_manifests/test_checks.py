@@ -11,11 +11,15 @@ from pytest_meshcheck.configuration.own import (
     test_access as of_access,
     test_expected as of_expectations,
     test_repetition as of_repetition,
+    test_without_effect as of_resources,
 )
 from pytest_meshcheck.manifests.expected import Identity, Limit, Once
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.manifests.parts import Part
+from pytest_meshcheck.manifests.reading import Text, objects_in
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.probe.protocol.messages import Answer, Ending, Exchange, Protocol
 from pytest_meshcheck.testbed.trial.executions import Execution
+from pytest_meshcheck.testbed.trial.mutation import Removal
 
 pytestmark = pytest.mark.asyncio
 
@@ -168,3 +172,42 @@ async def test_another_identity_violates() -> None:
         await of_expectations.test_identity_is_as_expected(
             mesh=Mesh(), mesh_trial=Trial(web=1), expected_identity=expected
         )
+
+
+POLICY = objects_in([Text("k8s.yaml", "apiVersion: a/v1\nkind: Policy\nmetadata: {name: orders, namespace: shop}\n")])[
+    0
+]
+NO_SELECTOR = "no workload has the labels app: order"
+
+
+async def without(*changes: str, reason: str = "", unseen: str = "") -> Mesh:
+    """The check of a resource whose removal came to this."""
+    mesh, removal = Mesh(), Removal(changes, reason, unseen, 8.04)
+
+    class Mutation:
+        async def without(self, _part: Part) -> Removal:
+            return removal
+
+    part = Part(POLICY, (), "", POLICY.place)
+    await of_resources.test_resource_acts(mesh=mesh, mesh_mutation=Mutation(), resource_part=part)
+    return mesh
+
+
+async def test_a_resource_without_which_something_changes_conforms() -> None:
+    measured = (await without("outcome: 403, without it served", "b", unseen="headers")).measured
+    assert measured["for example"] == "outcome: 403, without it served"
+    assert (measured["changes without it"], measured["taken out and back in (s)"]) == (2, 8.0)
+
+
+@pytest.mark.parametrize(("reason", "said"), [("", "nothing changes without it$"), (NO_SELECTOR, f": {NO_SELECTOR}$")])
+async def test_a_resource_without_which_nothing_changes_violates_with_its_line_and_the_reason(
+    reason: str, said: str
+) -> None:
+    with pytest.raises(Violation, match=rf"an effect of Policy shop/orders \(k8s\.yaml:1\): .*{said}"):
+        await without(reason=reason)
+
+
+async def test_a_resource_whose_effect_may_be_hidden_is_unsupported() -> None:
+    said = r"without Policy shop/orders \(k8s\.yaml:1\); but the effect of headers is not measured"
+    with pytest.raises(Unsupported, match=said):
+        await without(unseen="the effect of headers is not measured")

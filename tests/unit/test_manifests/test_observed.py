@@ -15,6 +15,7 @@ from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.configuration.own.test_expected import test_access_is_as_expected as access_is_as_expected
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
+from pytest_meshcheck.manifests.stimuli import Shape, Stimuli
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
@@ -24,6 +25,14 @@ from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial import access as observed
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
+from pytest_meshcheck.testbed.trial.behaviour import (
+    STALL,
+    Aspect,
+    Round,
+    Stimulus,
+    observed as observed_once,
+    passed,
+)
 from pytest_meshcheck.testbed.trial.executions import Sent, calls_of, executions
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 from pytest_meshcheck.testbed.trial.trial import Trial
@@ -178,3 +187,64 @@ async def test_a_change_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observed, "PAUSE", 0.01)
     await settle(cast("StandIns", type("Scaled", (), {"scale": 1.0})()))
     assert rounds == [["refused"]]
+
+
+def cells(seen: Round, aspect: Aspect) -> dict[tuple[str, str], set[str]]:
+    """The values of an aspect by caller and kind of request."""
+    return {(cell.caller, str(cell.stimulus)): set(values) for cell, values in seen.items() if cell.aspect is aspect}
+
+
+KNOWN = Stimuli(shapes=(Shape(),), failures=("503",), limits=(0.5,), delays=(2.0,), by_chance=False)
+
+
+async def test_a_request_is_observed_at_both_ends(trial: LocalTrial) -> None:
+    http = trial.plan.destinations[0]
+    asked = Shape("PUT", "/pay", (("end-user", "jason"),))
+    seen = await observed_once(trial, [Stimulus(http, asked)], KNOWN)
+    words = "PUT /pay end-user: jason"
+    assert cells(seen, Aspect.OUTCOME) == {("web", words): {"served"}, ("outsider", words): {"served"}}
+    assert cells(seen, Aspect.WORKLOADS)["web", words] == {"shop/web"}
+    assert cells(seen, Aspect.PATH)["web", words] == {"/pay"}
+    assert cells(seen, Aspect.ATTEMPTS)["web", words] == {"1"}
+    assert cells(seen, Aspect.DELAY)["web", words] == {"less than 2 s"}
+    (names,) = cells(seen, Aspect.HEADERS)["web", words]
+    assert {"end-user", "host", "content-length"} <= set(names.split())
+
+
+async def test_a_service_fails_for_each_caller_of_the_mesh(trial: LocalTrial) -> None:
+    http = trial.plan.destinations[0]
+    failures = ("503", "reset", STALL)
+    seen = await observed_once(trial, [Stimulus(http, Shape(), one) for one in failures], KNOWN)
+    assert {cell.caller for cell in seen} == {"web"}
+    assert cells(seen, Aspect.OUTCOME) == {
+        ("web", "GET /, which fails with 503"): {"status 503"},
+        ("web", "GET /, which fails with reset"): {"reset"},
+    }
+    assert cells(seen, Aspect.LIMIT) == {("web", "GET /, which fails with stall"): {"no end"}}
+    assert set(map(tuple, cells(seen, Aspect.ATTEMPTS).values())) == {("1",)}
+
+
+async def test_every_protocol_and_every_way_is_observed(trial: LocalTrial) -> None:
+    seen = await observed_once(
+        trial, [Stimulus(one, Shape(), by_address=True) for one in trial.plan.destinations], KNOWN
+    )
+    answered = {cell: values for cell, values in seen.items() if cell.aspect is Aspect.WORKLOADS}
+    assert {tuple(values) for values in answered.values()} == {("shop/web",)}
+    assert {(cell.caller, cell.address_of) for cell in answered} == {
+        (caller, of) for caller in ("web", "outsider") for of in ("", "shop/web")
+    }
+    assert len({cell.stimulus.destination for cell in answered}) == 3
+
+
+async def test_nobody_answers_at_a_closed_port(trial: LocalTrial) -> None:
+    async with trial.web.closed("http"):
+        seen = await observed_once(trial, [Stimulus(trial.plan.destinations[0], Shape())], KNOWN)
+    assert cells(seen, Aspect.OUTCOME)["web", "GET /"] == {"connect-refused"}
+    assert cells(seen, Aspect.WORKLOADS)["web", "GET /"] == {"nobody"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.1, "less than 2 s"), (1.8, "2 s"), (2.9, "2 s"), (4.75, "5 s"), (9.0, "5 s")]
+)
+async def test_a_time_is_that_of_the_longest_limit_that_has_passed(seconds: float, words: str) -> None:
+    assert passed(seconds, (2.0, 5.0)) == words

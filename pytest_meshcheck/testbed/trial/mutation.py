@@ -1,0 +1,280 @@
+"""Mutation of a configuration: each part is taken out in turn, and what changes without it is observed.
+
+Whether a part that changes nothing does nothing, or was not waited for long enough, is decided by this bound: after it
+was taken out, every data plane has to show a policy that was changed later (``marker``), and then all measurements have
+to stay as they were for ``QUIET`` seconds. Where a data plane does not show that policy, it is ``QUIET_UNMARKED``
+seconds. A change is believed once two rounds in a row show it.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pytest_meshcheck.manifests.parts import Part
+from pytest_meshcheck.manifests.services import Destination
+from pytest_meshcheck.manifests.stimuli import Stimuli, stimuli
+from pytest_meshcheck.manifests.targets import OF_WORKLOADS, Configuration, concerned, rivals
+from pytest_meshcheck.manifests.visibility import beside, is_known, not_taken_out, unseen
+from pytest_meshcheck.manifests.without_effect import reason
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.testbed.trial.behaviour import STALL, Aspect, Cell, Stimulus, observed
+from pytest_meshcheck.testbed.trial.marker import Marker
+from pytest_meshcheck.testbed.trial.observation import Observation, pool
+from pytest_meshcheck.testbed.trial.removal import by_age, put_back, take_out
+from pytest_meshcheck.testbed.trial.stand_ins import StandIns
+
+QUIET = 3.0
+"""Seconds without a change, before the scale, once every data plane has shown that it follows."""
+
+QUIET_UNMARKED = 12.0
+"""The same where one does not show it: longer than istiod gathers changes (``PILOT_DEBOUNCE_MAX``, 10 s)."""
+
+BACK_WITHIN = 30.0
+"""Seconds until a part that was put back acts again."""
+
+PAUSE = 0.2
+"""Seconds between two rounds."""
+
+TRIES = 5
+"""Rounds in which two in a row have to agree before anything is taken out."""
+
+BY_CHANCE = 12
+"""Rounds where requests go to one of several workloads, or rules act on a share of them."""
+
+BY_CHANCE_AT_MOST = 40
+"""Rounds after which a value that was not seen does not occur: one of 20 % is missed once in 7500 times."""
+
+OPTION = "--mesh-manifests-budget"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What became of a configuration without one of its parts.
+
+    Attributes:
+        changes: What was different, in words; empty if nothing was.
+        reason: Why the part does nothing, where the manifests tell.
+        unseen: Why it may act although nothing changed; empty if that would have been seen.
+        seconds: How long all of it took.
+    """
+
+    changes: tuple[str, ...]
+    reason: str
+    unseen: str
+    seconds: float
+
+
+@dataclass(eq=False)
+class Mutation:
+    """The removals of one trial.
+
+    Attributes:
+        trial: The stand-ins.
+        around: The manifests.
+        budget: Seconds that all removals may take; the one that is under way when they are over is completed.
+        spent: Seconds that they have taken.
+        broken: Why no further part can be taken out; empty if one can.
+    """
+
+    trial: StandIns
+    around: Configuration
+    budget: float
+    spent: float = 0.0
+    broken: str = ""
+    _before: Observation = field(init=False)
+    _marker: Marker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._before = Observation(self._varies)
+        self._marker = Marker(self.trial)
+
+    async def without(self, part: Part) -> Removal:
+        """Take a part out, observe, and put it back.
+
+        A run that is cut off meanwhile leaves nothing behind: what is there goes with the trial, and what was taken out
+        is not made again.
+
+        Raises:
+            Unsupported: Its effect is none of those that are measured.
+            Inconclusive: The budget is used up, a probe is lost, or an earlier part did not come to act again.
+        """
+        if all(one is not part.resource for one in self.around.plan.resources):
+            raise Unsupported(f"{part} ({part.place}) is no resource of this mesh, and was left out")
+        if why := not_taken_out(part, self.around):
+            raise Unsupported(f"{part} ({part.place}): {why}")
+        if why := self.broken or self._used_up(part):
+            raise Inconclusive(why)
+        begun = time.monotonic()
+        try:
+            changes = await self._changes(part)
+        finally:
+            seconds = time.monotonic() - begun
+            self.spent += seconds
+        found = reason(part, self.around)
+        hidden = "" if found and found.is_enough else "; ".join(dict.fromkeys(unseen(part, self.around)))
+        return Removal(changes, found.words if found else "", hidden, seconds)
+
+    def _used_up(self, part: Part) -> str:
+        if self.spent < self.budget:
+            return ""
+        return f"{part} was not taken out: the {self.budget:g} s of {OPTION} are used up; raise it to reach this one"
+
+    async def _changes(self, part: Part) -> tuple[str, ...]:
+        sent = Sent.of(part, self.around)
+        ages = await by_age(self.trial, [part.resource, *rivals(part.resource, self.around)])
+        await self._before_it(sent)
+        await take_out(self.trial, part)
+        try:
+            changed, after = await self._without(sent)
+        except Exception:
+            await put_back(self.trial, part, ages)
+            raise
+        await put_back(self.trial, part, ages)
+        await self._until_back(part, sent, [one.stimulus for one in changed])
+        if set(changed) - set(self._certain(after)):
+            await self._until_like(self._before, after)
+            changed = [one for one in changed if self._before.values[one] != after.values[one]]
+        return tuple(f"{one}: {self._before.of(one)}, without it {after.of(one)}" for one in changed)
+
+    async def _before_it(self, sent: "Sent") -> None:
+        """Observe what was not observed for another part, until two rounds in a row agree."""
+        left = [one for one in sent.all if not self._before.has(one)]
+        agreed = left
+        for _ in range(TRIES):
+            if not left:
+                break
+            seen = await observed(self.trial, left, self._known)
+            different = {one.stimulus for one in self._before.certainly_new(seen)}
+            different |= {one.stimulus for one in seen if not self._before.rounds[one]}
+            self._before.add(seen)
+            left = [one for one in left if one in different]
+        await self._by_chance(self._before, agreed)
+
+    async def _without(self, sent: "Sent") -> tuple[list[Cell], Observation]:
+        """The cells that are different while a part is out, and all that was observed meanwhile."""
+        after = Observation(self._varies)
+        marking = asyncio.ensure_future(self._marker.unfollowed())
+        try:
+            changed = await self._until_changed(sent, after, marking)
+        finally:
+            await asyncio.gather(marking, return_exceptions=True)  # a probe would go on with it, if it was cancelled
+        if changed:
+            return changed, after
+        after = Observation(self._varies)
+        after.add(await observed(self.trial, sent.all, self._known))
+        if unlike := self._certain(after):
+            after.add(await observed(self.trial, list({one.stimulus for one in unlike}), self._known))
+            if unlike := self._certain(after):
+                return unlike, after
+        await self._by_chance(after, sent.all)
+        await self._until_like(after, self._before)
+        return self._before.unlike(after), after
+
+    async def _until_changed(
+        self, sent: "Sent", after: Observation, marking: "asyncio.Future[list[str]]"
+    ) -> list[Cell]:
+        """The cells that two rounds in a row show changed; none once all was quiet for long enough."""
+        last: set[object] = set()
+        since = time.monotonic()
+        while True:
+            seen = await observed(self.trial, sent.quick, self._known)
+            changed = {cell: pool(cell) if self._varies(cell) else cell for cell in self._before.certainly_new(seen)}
+            after.add(seen)
+            if both := [cell for cell, what in changed.items() if what in last]:
+                return sorted(both, key=str)
+            last = set(changed.values())
+            if changed or not marking.done():
+                since = time.monotonic()
+            elif time.monotonic() - since > self.trial.scale * (QUIET_UNMARKED if marking.result() else QUIET):
+                return []
+            await asyncio.sleep(PAUSE)
+
+    async def _until_back(self, part: Part, sent: "Sent", changed: Sequence[Stimulus]) -> None:
+        """Wait until two rounds in a row are as before, and every data plane follows.
+
+        Raises:
+            Inconclusive: They are not in time; then nothing else can be taken out.
+        """
+        again, within = list(dict.fromkeys([*sent.quick, *changed])), BACK_WITHIN * self.trial.scale
+        until, good = time.monotonic() + within, 0
+        await self._marker.unfollowed()
+        while good < (2 if changed else 1):
+            different = self._before.certainly_new(await observed(self.trial, again, self._known))
+            good = 0 if different else good + 1
+            if different and time.monotonic() > until:
+                self.broken = f"{part} was put back, and {within:.0f} s later it does not act as before: {different[0]}"
+                raise Inconclusive(self.broken)
+
+    async def _by_chance(self, found: Observation, sent: Sequence[Stimulus]) -> None:
+        """Observe what varies by chance as often as it takes to see most values."""
+        while left := found.too_few(sent, BY_CHANCE):
+            found.add(await observed(self.trial, left, self._known))
+
+    async def _until_like(self, found: Observation, other: Observation) -> None:
+        """Observe what varies by chance, and is unlike another observation, until it is alike or clearly is not."""
+        while left := found.too_few({one.stimulus for one in found.unlike(other)}, BY_CHANCE_AT_MOST):
+            found.add(await observed(self.trial, left, self._known))
+
+    def _certain(self, after: Observation) -> list[Cell]:
+        return self._before.certainly_new({cell: frozenset(after.values[cell]) for cell in after.rounds})
+
+    @cached_property
+    def _known(self) -> Stimuli:
+        """The limits and delays of all resources."""
+        return stimuli(self.around.plan.resources)
+
+    @cached_property
+    def _ports_of_chance(self) -> frozenset[str]:
+        """The ports where rules act on a share of the requests."""
+        chancy = [one for one in self.around.plan.resources if is_known(one) and stimuli([one]).by_chance]
+        return frozenset(str(port) for one in chancy for port in concerned(one, self.around))
+
+    def _varies(self, cell: Cell) -> bool:
+        """Whether a request by the name of a service can be answered in several ways by chance."""
+        port = cell.stimulus.destination
+        several = cell.aspect is Aspect.WORKLOADS and len({str(one) for one, _ in port.backends}) > 1
+        return not cell.address_of and (several or str(port) in self._ports_of_chance)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What is sent for a part.
+
+    Attributes:
+        quick: What is sent over and over until something changes.
+        all: All of it.
+    """
+
+    quick: tuple[Stimulus, ...]
+    all: tuple[Stimulus, ...]
+
+    @classmethod
+    def of(cls, part: Part, around: Configuration) -> "Sent":
+        """Requests that meet the rules on the ports that a part concerns; a plain one by all ways to every port."""
+        known, ports = stimuli(beside(part.resource, around)), concerned(part.resource, around)
+        routes = part.kind not in OF_WORKLOADS
+        met = [one for port in ports for one in _met(port, known, routes=routes)]
+        every = [Stimulus(port, known.shapes[0], by_address=True) for port in around.plan.destinations]
+        plain = [Stimulus(port, known.shapes[0]) for port in around.plan.destinations]
+        quick = [one for one in met if one.failure != STALL] or plain
+        return cls(tuple(quick), tuple(dict.fromkeys([*quick, *met, *every])))
+
+
+def _met(port: Destination, known: Stimuli, *, routes: bool) -> Iterator[Stimulus]:
+    """The requests to one port: of each kind, and with each failure where the part routes requests of HTTP."""
+    facts = port.declared.spoken.facts
+    if not facts.is_http or facts.grpc:
+        yield Stimulus(port, known.shapes[0])
+        return
+    yield from (Stimulus(port, shape) for shape in known.shapes)
+    if routes:
+        both = dict.fromkeys(one for shape in known.shapes for one in (shape, shape.posted))
+        yield from (Stimulus(port, shape, failure) for shape in both for failure in known.failures)
+        yield from (Stimulus(port, shape, STALL) for shape in known.shapes if known.limits)
+
+
+def cheapest_first(parts: Sequence[Part], around: Configuration) -> list[Part]:
+    """Parts by the number of ports that they concern, which every caller calls, and then by what is sent there."""
+    return sorted(parts, key=lambda one: (len(concerned(one.resource, around)), len(Sent.of(one, around).all)))

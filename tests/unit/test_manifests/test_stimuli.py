@@ -1,0 +1,193 @@
+"""The requests that rules are met with, and what of rules can be seen at all."""
+
+import pytest
+
+from pytest_meshcheck.manifests.stimuli import Shape, Stimuli, path_in, seconds, stimuli
+from pytest_meshcheck.manifests.visibility import FIELDS, not_taken_out, unseen
+
+from .configured import configured, resource
+
+VIRTUAL_SERVICE = """{hosts: [orders], http: [
+  {match: [{uri: {prefix: /pay}, method: {exact: PUT}, headers: {end-user: {exact: jason}, x: {}}}], timeout: 1.5s},
+  {match: [{queryParams: {a: {exact: b}}}], retries: {attempts: 4, perTryTimeout: 500ms, retryOn: '5xx,418'}},
+  {fault: {delay: {fixedDelay: 2s, percentage: {value: 50}}}, timeout: 1h}]}"""
+POLICY = "{rules: [{to: [{operation: {methods: [GET, POST], paths: [/a*, '/b/{**}']}}]}]}"
+HTTP_ROUTE = """{parentRefs: [{kind: Service, group: '', name: orders}], rules: [
+  {matches: [{path: {value: /a}, method: PUT, headers: [{name: x, value: y}], queryParams: [{name: q, value: r}]}],
+   timeouts: {request: 1m30s, backendRequest: 3s},
+   backendRefs: [{name: orders, weight: 1}, {name: web, weight: 9}]}]}"""
+GET = Shape()
+
+STIMULI = {
+    # case: resource, what is sent
+    "virtual-service": (
+        ("VirtualService", VIRTUAL_SERVICE),
+        Stimuli(
+            shapes=(GET, Shape("PUT", "/pay", (("end-user", "jason"), ("x", "x"))), Shape("GET", "/?a=b")),
+            failures=("503", "500", "reset", "418"),
+            limits=(1.5, 2.5),
+            delays=(2.0,),
+            by_chance=True,
+        ),
+    ),
+    "authorization-policy": (
+        ("AuthorizationPolicy", POLICY),
+        Stimuli(
+            shapes=(GET, Shape("GET", "/ax"), Shape("GET", "/b/x"), Shape("POST", "/ax"), Shape("POST", "/b/x")),
+            failures=("503",),
+            limits=(),
+            delays=(),
+            by_chance=False,
+        ),
+    ),
+    "http-route": (
+        ("HTTPRoute", HTTP_ROUTE),
+        Stimuli(
+            shapes=(GET, Shape("PUT", "/a?q=r", (("x", "y"),))),
+            failures=("503",),
+            limits=(3.0,),
+            delays=(),
+            by_chance=True,
+        ),
+    ),
+    "nothing": (
+        ("VirtualService", "{hosts: [orders], http: [{route: [{destination: {host: web}}]}]}"),
+        Stimuli(shapes=(GET,), failures=("503",), limits=(), delays=(), by_chance=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STIMULI)
+def test_each_rule_is_met_by_a_request(case: str) -> None:
+    (kind, spec), expected = STIMULI[case]
+    around, _ = configured(resource(kind, "a", spec))
+    assert stimuli(around.plan.resources) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("1.5s", 1.5), ("1m30s", 90), ("250ms", 0.25), ("0s", 0), ("", 0), ("soon", 0)]
+)
+def test_durations(written: str, expected: float) -> None:
+    assert seconds(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"), [("/a", "/a"), ("/a/*", "/a/x"), ("*/a", "/x/a"), ("*", "/x"), ("/{*}/a", "/x/a"), ("a", "/")]
+)
+def test_a_path_is_one_that_a_pattern_matches(pattern: str, path: str) -> None:
+    assert path_in(pattern) == path
+
+
+def route(rule: str) -> tuple[str, str]:
+    return "VirtualService", f"{{hosts: [orders], http: [{rule}]}}"
+
+
+def rules(rule: str) -> tuple[str, str]:
+    return "AuthorizationPolicy", f"{{rules: [{rule}]}}"
+
+
+def of_http(rule: str) -> tuple[str, str]:
+    return "HTTPRoute", f"{{parentRefs: [{{kind: Service, group: '', name: orders}}], rules: [{rule}]}}"
+
+
+UNSEEN = {
+    # case: resource, what cannot be seen of it; empty where all can
+    "route": (route("{route: [{destination: {host: orders, subset: v1}}], timeout: 3s}"), ""),
+    "match": (route("{match: [{uri: {exact: /a}, headers: {x: {prefix: y}}, sourceLabels: {app: web}}]}"), ""),
+    "retries": (route("{retries: {attempts: 2, retryOn: '5xx,reset,503'}}"), ""),
+    "retries-of-connections": (
+        route("{retries: {retryOn: '5xx,connect-failure'}}"),
+        "http.retries.retryOn: 5xx,connect-f",
+    ),
+    "regex": (route("{match: [{uri: {regex: '/.*'}}]}"), "http.match.uri.regex is not measured"),
+    "no-such-caller": (route("{match: [{sourceLabels: {app: gateway}}]}"), "http.match.sourceLabels.app: gateway"),
+    "shares": (
+        route("{route: [{destination: {host: orders}, weight: 90}, {destination: {host: web}, weight: 10}]}"),
+        "weight: 90",
+    ),
+    "all": (route("{route: [{destination: {host: orders}, weight: 100}]}"), ""),
+    "long": (route("{timeout: 60s}"), "http.timeout: 60s is not measured"),
+    "rare-fault": (route("{fault: {abort: {httpStatus: 500, percentage: {value: 1}}}}"), "percentage.value: 1 is"),
+    "fault": (route("{fault: {abort: {httpStatus: 500, percentage: {value: 50}}}}"), ""),
+    "short-delay": (route("{fault: {delay: {fixedDelay: 100ms, percentage: {value: 100}}}}"), "fixedDelay: 100ms"),
+    "headers": (route("{headers: {request: {set: {a: b}}}}"), "http.headers.request.set.a is not measured"),
+    "cors": (route("{corsPolicy: {allowMethods: [GET]}}"), "http.corsPolicy.allowMethods is not measured"),
+    "pool": (
+        ("DestinationRule", "{host: orders, trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}}"),
+        "maxConnections",
+    ),
+    "subsets": (("DestinationRule", "{host: orders, subsets: [{name: v1, labels: {a.b/version: v1}}]}"), ""),
+    "host-outside": (("VirtualService", "{hosts: [api.example.com]}"), "api.example.com, which is not among these"),
+    "host-of-others": (("VirtualService", "{hosts: [a.b.svc.cluster.local]}"), "a.b.svc.cluster.local, which is not"),
+    "grpc": (("VirtualService", "{hosts: [stock], http: [{timeout: 1s}]}"), "calls of gRPC to shop/stock:8080"),
+    "principal": (rules("{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]}"), ""),
+    "other-principal": (rules("{from: [{source: {principals: [cluster.local/ns/shop/sa/batch]}}]}"), "sa/batch is not"),
+    "namespace": (rules("{from: [{source: {notNamespaces: [shop]}}]}"), ""),
+    "other-namespace": (rules("{from: [{source: {namespaces: [ingress]}}]}"), "namespaces: ingress is not measured"),
+    "account": (rules("{from: [{source: {serviceAccounts: [shop/web]}}]}"), ""),
+    "token": (rules("{from: [{source: {requestPrincipals: ['*']}}]}"), "requestPrincipals is not measured"),
+    "condition": (rules("{when: [{key: 'request.headers[a]', values: [b]}]}"), "rules.when.key is not measured"),
+    "port": (rules("{to: [{operation: {ports: ['8080'], methods: [GET]}}]}"), ""),
+    "other-port": (rules("{to: [{operation: {ports: ['9']}}]}"), "ports: 9 is not measured"),
+    "audit": (("AuthorizationPolicy", "{action: AUDIT, rules: [{}]}"), "action: AUDIT"),
+    "strict": (("PeerAuthentication", "{mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}"), ""),
+    "many": (
+        rules("{to: [{operation: {methods: [GET, PUT, POST], paths: [/a, /b, /c, /d, /e, /f]}}]}"),
+        "more than 16 kinds of requests",
+    ),
+    "network-policy": (("NetworkPolicy", "{podSelector: {}}"), "depends on the cluster"),
+    "path": (
+        of_http("{matches: [{path: {type: PathPrefix, value: /a}}], backendRefs: [{name: orders, port: 8080}]}"),
+        "",
+    ),
+    "path-by-regex": (of_http("{matches: [{path: {type: RegularExpression, value: /a}}]}"), "path.type: RegularExpr"),
+    "header-filter": (of_http("{filters: [{type: RequestHeaderModifier}]}"), "filters.type: RequestHeaderModifier"),
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_what_is_not_measured_is_named(case: str) -> None:
+    (kind, spec), words = UNSEEN[case]
+    around, found = configured(resource(kind, "a", spec))
+    said = "; ".join(unseen(found[f"{kind} shop/a"], around))
+    assert words in said if words else not said, said
+
+
+def test_of_a_rule_only_its_own_fields_count() -> None:
+    spec = "{hosts: [orders], http: [{match: [{uri: {exact: /a}}], headers: {request: {remove: [a]}}}, {timeout: 1s}]}"
+    around, found = configured(resource("VirtualService", "a", spec))
+    assert not list(unseen(found["VirtualService shop/a rule 2"], around))
+    assert list(unseen(found["VirtualService shop/a rule 1"], around))
+    ports = "{portLevelMtls: {8080: {mode: STRICT}, 9090: {mode: STRICT}}}"
+    around, found = configured(resource("PeerAuthentication", "a", ports))
+    assert not list(unseen(found["PeerAuthentication shop/a port 8080"], around))
+
+
+NOT_TAKEN_OUT = {
+    # case: resource, why it stays; empty if it is taken out
+    "telemetry": (("Telemetry", "{}", "shop"), "what a Telemetry does is not measured"),
+    "gateway": (("VirtualService", "{hosts: [orders], gateways: [mesh, edge]}", "shop"), "it is bound to edge"),
+    "gateway-of-a-match": (
+        ("VirtualService", "{hosts: [orders], http: [{match: [{gateways: [edge]}]}]}", "shop"),
+        "it is bound to edge",
+    ),
+    "gateway-api": (("HTTPRoute", "{parentRefs: [{name: edge}], rules: []}", "shop"), "it is bound to edge"),
+    "service": (("HTTPRoute", "{parentRefs: [{kind: Service, group: '', name: orders}]}", "shop"), ""),
+    "of-the-gateway": (
+        ("AuthorizationPolicy", "{selector: {matchLabels: {istio: ingressgateway}}}", "istio-system"),
+        "workloads of istio-system, which are not among these manifests, may have its labels",
+    ),
+    "mesh-wide": (("PeerAuthentication", "{mtls: {mode: STRICT}}", "istio-system"), ""),
+}
+
+
+@pytest.mark.parametrize("case", NOT_TAKEN_OUT)
+def test_what_calls_in_the_mesh_cannot_show_is_not_taken_out(case: str) -> None:
+    (kind, spec, namespace), words = NOT_TAKEN_OUT[case]
+    around, found = configured(resource(kind, "a", spec, namespace))
+    said = not_taken_out(found[f"{kind} {namespace}/a"], around)
+    assert words in said if words else not said, said
+
+
+def test_kinds_that_are_not_in_the_table_stay() -> None:
+    assert ("telemetry.istio.io", "Telemetry") not in FIELDS
