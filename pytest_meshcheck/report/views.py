@@ -19,6 +19,9 @@ from pytest_meshcheck.report.model import (
 )
 from pytest_meshcheck.report.unjudged import breakdown, causes, is_asked_for, unjudged
 
+OWN = "own"
+"""The family of the checks about a user's manifests."""
+
 NOTABLE = 0.5
 """The shortest stall in seconds that reports mention."""
 
@@ -170,16 +173,31 @@ def headline(report: Report, *, causes: bool = True) -> str:
 
 
 def _finding(report: Report) -> str:
-    found, total = counts(report.results), score(report)
+    found, total, subject = counts(report.results), score(report), _subject(report)
     broken = found[Verdict.VIOLATES] + found[Verdict.KNOWN_VIOLATION]
     if total.judged == 0:
-        return f"Nothing is known about {report.mesh}: no check was conclusive."
+        return f"Nothing is known about {subject}: no check was conclusive."
     if broken:
         known = f", {found[Verdict.KNOWN_VIOLATION]} of them known" if found[Verdict.KNOWN_VIOLATION] else ""
-        return f"{report.mesh} violates {broken} of {plural(total.judged, 'conclusive check')}{known}."
+        return _begun(f"{subject} violates {broken} of {plural(total.judged, 'conclusive check')}{known}.")
     if is_whole(report):
-        return f"{report.mesh} conforms in all {plural(total.judged, 'conclusive check')}."
-    return f"No violation of {report.mesh} in {plural(total.judged, 'conclusive check')}."
+        return _begun(f"{subject} conforms in all {plural(total.judged, 'conclusive check')}.")
+    return f"No violation of {subject} in {plural(total.judged, 'conclusive check')}."
+
+
+def _subject(report: Report) -> str:
+    """What is judged: a mesh, or what a user configured in it."""
+    return f"this configuration of {report.mesh}" if is_trial(report) else str(report.mesh)
+
+
+def _begun(sentence: str) -> str:
+    """A sentence about a configuration, with its capital; names of meshes have none."""
+    return f"T{sentence[1:]}" if sentence.startswith("this ") else sentence
+
+
+def is_trial(report: Report) -> bool:
+    """Whether all checks are about a user's manifests."""
+    return bool(report.results) and all(family(result.id) == OWN for result in report.results)
 
 
 def summarised(report: Report) -> Report:
@@ -236,7 +254,7 @@ STAND_INS = "Probes stood in for the workloads of the manifests: the code of the
 
 def limits(report: Report) -> str:
     """What a run did not test."""
-    if any(result.access for result in report.results):
+    if is_trial(report):
         return STAND_INS
     return f"{LIMITS} {'examined by meshcheck doctor only' if report.doctor else 'not examined'}."
 

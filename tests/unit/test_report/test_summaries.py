@@ -145,6 +145,20 @@ def test_capabilities_are_left_out_where_no_check_can_prove_one(
         assert "strict-mtls" not in render(about_manifests)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (Verdict.CONFORMS, "This configuration of envoy 1.40.0 conforms in all 1 conclusive check."),
+        (Verdict.VIOLATES, "This configuration of envoy 1.40.0 violates 1 of 1 conclusive check."),
+        (Verdict.UNSUPPORTED, "Nothing is known about this configuration of envoy 1.40.0: no check was conclusive."),
+    ],
+)
+def test_the_headline_of_a_trial_is_about_the_configuration(
+    verdict: Verdict, said: str, make_report: MakeReport, make_result: MakeResult
+) -> None:
+    assert views.headline(make_report(make_result("own/post-is-executed-at-most-once", verdict, "r"))) == said
+
+
 def test_facts_and_what_was_not_asked_for_are_no_part_of_what_conforms(
     make_report: MakeReport, make_result: MakeResult
 ) -> None:
