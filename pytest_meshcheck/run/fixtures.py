@@ -208,10 +208,13 @@ async def mesh_trial(mesh_session: MeshUnderTest, mesh_name: "MeshName", pytestc
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stand_in(mesh_trial: Any, mesh_evidence: None) -> "Callable[[str], RunningStandIn]":
+async def stand_in(
+    mesh_session: MeshUnderTest, mesh_trial: Any, mesh_evidence: None, request: pytest.FixtureRequest
+) -> AsyncIterator["Callable[[str], RunningStandIn]"]:
     """The stand-in of a workload of --mesh-manifests, by its name such as shop/orders; for tests of your own."""
     from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn  # noqa: PLC0415 - no cluster, no client
     from pytest_meshcheck.testbed.stand_in.names import UnknownName  # noqa: PLC0415 - as above
+    from pytest_meshcheck.testbed.stand_in.seen import seen  # noqa: PLC0415 - as above
 
     loop = asyncio.get_running_loop()
 
@@ -219,9 +222,11 @@ async def stand_in(mesh_trial: Any, mesh_evidence: None) -> "Callable[[str], Run
         try:
             return RunningStandIn.named(mesh_trial, name, loop)
         except UnknownName as unknown:
-            pytest.fail(f"stand_in: {unknown}", pytrace=False)
+            said = f"stand_in: {unknown}"
+        pytest.fail(said, pytrace=False)
 
-    return named
+    yield named
+    request.node.add_report_section("teardown", "meshcheck", seen(mesh_session.journal.entries))
 
 
 @pytest.fixture(scope="session")

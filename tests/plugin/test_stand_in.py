@@ -29,7 +29,7 @@ async def mesh_platform(tmp_path_factory):
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mesh_trial(mesh_session, tmp_path_factory):
     texts = [path.read_text() for path in sorted(pathlib.Path("k8s").glob("*.yaml"))]
-    async with shop_in(tmp_path_factory.mktemp("shop"), *texts) as shop:
+    async with shop_in(tmp_path_factory.mktemp("shop"), *texts, journal=mesh_session.journal) as shop:
         yield shop
 """
 TESTS = """
@@ -116,6 +116,32 @@ def test_the_example_passes_without_a_mesh_but_for_what_its_mesh_has_to_do(
     assert {line.partition("::")[2].partition("[")[0] for line in failed} == NEEDS_ITS_MESH
 
 
+FAILS = """
+def test_passes(stand_in):
+    assert stand_in("shop/orders").blocking.get("payments:8080/before").served
+
+def test_fails(stand_in):
+    orders, payments = stand_in("shop/orders").blocking, stand_in("shop/payments").blocking
+    answer = orders.http.post("http://payments:8080/pay")
+    with orders.load("payments:8080", 50):
+        assert len(payments.attempts(answer)) == 2
+"""
+
+
+def test_a_test_that_fails_shows_what_its_stand_ins_saw(suite: Suite, quick: Quick, near: tuple[str, ...]) -> None:
+    (suite.path / "test_own.py").write_text(FAILS)
+    result = quick(*near, LISTED, "test_own.py")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "shop/orders -> shop/payments:8080: request *, it was answered 200 after *",
+            "shop/payments: attempt 1 of request *, POST /pay, answered",
+            "shop/orders -> shop/payments:8080: of * requests none failed",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*GET /before*")
+
+
 def test_an_unknown_name_is_one_line_with_the_nearest(suite: Suite, quick: Quick, near: tuple[str, ...]) -> None:
     (suite.path / "test_own.py").write_text(UNKNOWN)
     result = quick(*near, LISTED, "test_own.py")
@@ -124,6 +150,7 @@ def test_an_unknown_name_is_one_line_with_the_nearest(suite: Suite, quick: Quick
         ["stand_in: no workload 'shop/order' in these manifests; did you mean 'shop/orders'[?]"]
     )
     result.stdout.no_fnmatch_line("*test_own.py:1:*")
+    result.stdout.no_fnmatch_line("During handling of the above exception*")
 
 
 def test_another_event_loop_is_refused_before_anything_starts(

@@ -84,13 +84,13 @@ class Leading:
 
 
 @asynccontextmanager
-async def shop_in(folder: Path, *texts: str) -> AsyncIterator[Shop]:
+async def shop_in(folder: Path, *texts: str, journal: Journal | None = None) -> AsyncIterator[Shop]:
     """The stand-ins of manifests while the block runs, with a folder for their processes."""
     made = plan(
         objects_in([Text(f"{number}.yaml", text) for number, text in enumerate(texts or [MANIFESTS])]),
         Configured("istio", ("security.istio.io", "networking.istio.io")),
     )
-    platform = Processes(Journal(), folder)
+    platform = Processes(journal or Journal(), folder)
     try:
         yield await started(platform, made)
     finally:
