@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.doctor.finding import Finding, tally
-from pytest_meshcheck.report.access_matrix import TITLE, Cell, access_matrix
+from pytest_meshcheck.report.access_matrix import TITLE, AccessMatrix, Cell, access_matrix
 from pytest_meshcheck.report.baseline import noteworthy, summary
 from pytest_meshcheck.report.cards import Card, cards
 from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS, attention
@@ -28,6 +28,9 @@ from pytest_meshcheck.report.views import (
     score,
     where,
 )
+
+COLUMNS = 10
+"""Callers that have a column each."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>&#|~])")
 
@@ -130,8 +133,21 @@ def _access(report: Report) -> Iterator[str]:
     if (matrix := access_matrix(report.results)) is None:
         return
     yield from (f"## {TITLE}", "")
+    if len(matrix.callers) > COLUMNS:
+        yield from table(("Service", "", "Callers"), _by_outcome(matrix))
+        return
     rows = ([code(row.destination), *map(_cell, row.cells)] for row in matrix.rows)
     yield from table(("Service", *map(code, matrix.callers)), rows)
+
+
+def _by_outcome(matrix: AccessMatrix) -> Iterator[list[str]]:
+    """A row for each port and what its callers saw: a column for each of many callers would not be legible."""
+    for row in matrix.rows:
+        callers: dict[str, list[str]] = {}
+        for caller, cell in zip(matrix.callers, row.cells, strict=True):
+            if cell.words:
+                callers.setdefault(_cell(cell), []).append(code(caller))
+        yield from ([code(row.destination), words, ", ".join(several)] for words, several in callers.items())
 
 
 def _cell(cell: Cell) -> str:

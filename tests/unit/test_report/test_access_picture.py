@@ -10,7 +10,7 @@ import pytest
 from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report.access_matrix import Sign, access_matrix
-from pytest_meshcheck.report.formats import html
+from pytest_meshcheck.report.formats import html, markdown
 from pytest_meshcheck.report.formats.access_picture import CHARACTERS, picture
 from pytest_meshcheck.report.model import Report
 
@@ -104,6 +104,18 @@ def test_fifty_services_fit_on_a_page_that_a_browser_opens_at_once(make_report: 
     page = html.render(make_report(*results))
     assert page.count('role="img" tabindex') == 2500
     assert len(page) < 1_000_000
+
+
+def test_in_markdown_many_callers_are_listed_by_what_they_saw(make_report: Callable[..., Report]) -> None:
+    callers = {f"shop/c{number}": SERVED if number < 2 else REFUSED for number in range(11)}
+    text = markdown.render(make_report(result("shop/a:80", *(access("shop/a:80", c, **w) for c, w in callers.items()))))
+    refused = ", ".join(f"`{caller}`" for caller in list(callers)[2:])
+    assert text[text.index("## Who reaches what") :].splitlines()[2:6] == [
+        "| Service |  | Callers |",
+        "| --- | --- | --- |",
+        "| `shop/a:80` | served | `shop/c0`, `shop/c1` |",
+        f"| `shop/a:80` | refused (status 403) | {refused} |",
+    ]
 
 
 def test_a_name_is_escaped(make_report: Callable[..., Report]) -> None:
