@@ -55,7 +55,7 @@ class RunningStandIn:
         """The first of its probes, which sends its requests."""
         return Sender(self.name, self.trial, self.replicas[0])
 
-    @property
+    @cached_property
     def blocking(self) -> BlockingStandIn:
         """The same methods for functions: none of them is to be awaited."""
         return BlockingStandIn(self)

@@ -12,6 +12,9 @@ from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 CLUSTER_DOMAIN = "svc.cluster.local"
 """Where services are looked up; https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"""
 
+ITSELF = "localhost"
+"""The pod itself, by a name that every pod knows."""
+
 Service = tuple[str, str]
 """The namespace, as the manifests write it, and the name of a service."""
 
@@ -93,7 +96,7 @@ def _pod_of(trial: StandIns, service: Service) -> str:
 
 def _is_of_these(trial: StandIns, name: str) -> bool:
     """Whether a name can only be that of a service in a namespace of the manifests."""
-    if is_address(name):
+    if name == ITSELF or is_address(name):
         return False
     _, dot, where = name.removesuffix(f".{CLUSTER_DOMAIN}").removesuffix(".svc").partition(".")
     return not dot or where in {trial.place_of(one) for one in trial.plan.namespaces}

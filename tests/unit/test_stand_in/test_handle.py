@@ -45,6 +45,7 @@ LEFT_TO_THE_POD = {
     # host: what is dialled
     "api.example.org": "api.example.org",
     "10.96.0.1": "10.96.0.1",
+    "localhost": "localhost",
     "kubernetes.default": "kubernetes.default",
     "elsewhere": "elsewhere.shop.svc.cluster.local",
 }
