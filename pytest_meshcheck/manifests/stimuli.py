@@ -25,6 +25,10 @@ FAILURES_OF = {
     "retriable-4xx": ("409",),
     "retriable-status-codes": (),
 }
+ANY = "meshcheck"
+"""What stands for any text in paths."""
+
+METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 ALWAYS = ("503",)
 """The failure that is tried in any case: meshes retry it by default."""
 
@@ -75,7 +79,7 @@ def stimuli(resources: Iterable[KubernetesObject]) -> Stimuli:
     """The requests for all rules of resources about the same ports."""
     found = list(resources)
     rules = [rule for one in found for name in ("http", "rules") for rule in rules_of(one, name)]
-    shapes = dict.fromkeys([Shape(), *(shape for one in rules for shape in _shapes(one))])
+    shapes = dict.fromkeys([Shape(), *(shape for one in rules for shape in _shapes(one)), *_unnamed(rules)])
     retried = [failure for rule in rules for failure in failures(str((rule.get("retries") or {}).get("retryOn", "")))]
     faults = [rule.get("fault") or {} for rule in rules]
     return Stimuli(
@@ -121,7 +125,7 @@ def shapes_of_match(match: Mapping[str, Any]) -> Shape:
     query = "&".join(f"{name}={_text(value)}" for name, value in asked)
     return Shape(
         method=_text(method) if isinstance(method, Mapping) else str(method),
-        path=(_text(path) if path else "/") + (f"?{query}" if query else ""),
+        path=_path(path) + (f"?{query}" if query else ""),
         headers=tuple((str(name), _text(value)) for name, value in _headers(match)),
     )
 
@@ -135,8 +139,31 @@ def shapes_of_operation(operation: Mapping[str, Any]) -> Iterator[Shape]:
 
 def path_in(pattern: str) -> str:
     """A path that a pattern of an AuthorizationPolicy matches: ``/a*``, ``*/a``, ``/a/{*}``, ``/a/{**}`` or exact."""
-    path = pattern.replace("{**}", "x").replace("{*}", "x").replace("*", "x" if pattern.startswith("/") else "/x")
+    filler = ANY if pattern.startswith("/") else f"/{ANY}"
+    path = pattern.replace("{**}", ANY).replace("{*}", ANY).replace("*", filler)
     return path if path.startswith("/") else "/"
+
+
+def _path(match: Mapping[str, Any]) -> str:
+    """A path for a match: below a prefix, where no exact match of another rule takes it."""
+    given = _text(match) if match else ""
+    is_prefix = "prefix" in match or match.get("type") == "PathPrefix"
+    return f"{given.rstrip('/')}/{ANY}" if is_prefix and given != "/" else given or "/"
+
+
+def _unnamed(rules: Iterable[Mapping[str, Any]]) -> Iterator[Shape]:
+    """Requests with a path, or a method, that no rule names: they meet the rules that match everything else."""
+    found = [(conditions, rule) for rule in rules for conditions in _conditions(rule)]
+    if any({"uri", "path", "paths", "notPaths"} & set(conditions) for conditions, _ in found):
+        yield Shape(path=f"/{ANY}")
+    if any({"method", "methods", "notMethods"} & set(conditions) for conditions, _ in found):
+        named = {shape.method for _, rule in found for shape in _shapes(rule)}
+        yield Shape(next(one for one in METHODS if one not in named))
+
+
+def _conditions(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    operations = [to.get("operation") or {} for to in matches(rule, "to")]
+    return [*matches(rule), *matches(rule, "matches"), *operations]
 
 
 def _shapes(rule: Mapping[str, Any]) -> Iterator[Shape]:

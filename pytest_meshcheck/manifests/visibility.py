@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, ISTIO_SECURITY, NETWORKING, Part, within
+from pytest_meshcheck.manifests.rule_match import ROUTES, meets
 from pytest_meshcheck.manifests.stimuli import FAILURES_OF, LONGEST, seconds, stimuli
 from pytest_meshcheck.manifests.targets import (
     MESH_GATEWAY,
@@ -18,6 +19,7 @@ from pytest_meshcheck.manifests.targets import (
     gateways,
     hosts_outside,
     is_about_hosts,
+    selected,
 )
 
 SHARE = 20.0
@@ -219,8 +221,25 @@ def unseen(part: Part, around: Configuration) -> Iterator[str]:
     if is_about_hosts(part.resource):
         calls = [str(one) for one in concerned(part.resource, around) if one.declared.spoken.facts.grpc]
         yield from (f"calls of gRPC to {one} are made to succeed alone" for one in calls)
-    if len(stimuli(beside(part.resource, around)).shapes) > MOST_SHAPES:
+    else:
+        yield from _uncalled(part, around)
+    shapes = stimuli(beside(part.resource, around)).shapes
+    if part.kind in ROUTES and part.path and not any(meets(shape, part) for shape in shapes):
+        yield "no request is certain to meet it, and no other rule"
+    if len(shapes) > MOST_SHAPES:
         yield f"it takes more than {MOST_SHAPES} kinds of requests to meet its rules"
+
+
+def _uncalled(part: Part, around: Configuration) -> Iterator[str]:
+    """The ports of the workloads that a resource selects to which no service leads: nobody calls them."""
+    called = {(str(one), number) for port in around.plan.destinations for one, number in port.backends}
+    chosen = selected(part.resource, around)
+    missed = [
+        f"{one} port {port.number}" for one in chosen for port in one.ports if (str(one), port.number) not in called
+    ]
+    yield from (f"no service leads to {one}, so nobody calls it" for one in missed)
+    if chosen and not missed and not concerned(part.resource, around):
+        yield f"no service leads to {', '.join(map(str, chosen))}, so nobody calls it"
 
 
 def beside(resource: KubernetesObject, around: Configuration) -> list[KubernetesObject]:

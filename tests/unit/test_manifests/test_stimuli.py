@@ -2,10 +2,11 @@
 
 import pytest
 
+from pytest_meshcheck.manifests.rule_match import meets
 from pytest_meshcheck.manifests.stimuli import Shape, Stimuli, path_in, seconds, stimuli
 from pytest_meshcheck.manifests.visibility import FIELDS, not_taken_out, unseen
 
-from .configured import configured, resource
+from .configured import WORKLOAD, configured, resource
 
 VIRTUAL_SERVICE = """{hosts: [orders], http: [
   {match: [{uri: {prefix: /pay}, method: {exact: PUT}, headers: {end-user: {exact: jason}, x: {}}}], timeout: 1.5s},
@@ -23,7 +24,13 @@ STIMULI = {
     "virtual-service": (
         ("VirtualService", VIRTUAL_SERVICE),
         Stimuli(
-            shapes=(GET, Shape("PUT", "/pay", (("end-user", "jason"), ("x", "x"))), Shape("GET", "/?a=b")),
+            shapes=(
+                GET,
+                Shape("PUT", "/pay/meshcheck", (("end-user", "jason"), ("x", "x"))),
+                Shape("GET", "/?a=b"),
+                Shape("GET", "/meshcheck"),
+                Shape("POST"),
+            ),
             failures=("503", "500", "reset", "418"),
             limits=(1.5, 2.5),
             delays=(2.0,),
@@ -33,7 +40,12 @@ STIMULI = {
     "authorization-policy": (
         ("AuthorizationPolicy", POLICY),
         Stimuli(
-            shapes=(GET, Shape("GET", "/ax"), Shape("GET", "/b/x"), Shape("POST", "/ax"), Shape("POST", "/b/x")),
+            shapes=(
+                GET,
+                *(Shape(method, path) for method in ("GET", "POST") for path in ("/ameshcheck", "/b/meshcheck")),
+                Shape("GET", "/meshcheck"),
+                Shape("PUT"),
+            ),
             failures=("503",),
             limits=(),
             delays=(),
@@ -43,7 +55,7 @@ STIMULI = {
     "http-route": (
         ("HTTPRoute", HTTP_ROUTE),
         Stimuli(
-            shapes=(GET, Shape("PUT", "/a?q=r", (("x", "y"),))),
+            shapes=(GET, Shape("PUT", "/a?q=r", (("x", "y"),)), Shape("GET", "/meshcheck"), Shape("POST")),
             failures=("503",),
             limits=(3.0,),
             delays=(),
@@ -72,7 +84,8 @@ def test_durations(written: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "path"), [("/a", "/a"), ("/a/*", "/a/x"), ("*/a", "/x/a"), ("*", "/x"), ("/{*}/a", "/x/a"), ("a", "/")]
+    ("pattern", "path"),
+    [("/a", "/a"), ("/a/*", "/a/meshcheck"), ("*/a", "/meshcheck/a"), ("*", "/meshcheck"), ("/{*}/a", "/meshcheck/a")],
 )
 def test_a_path_is_one_that_a_pattern_matches(pattern: str, path: str) -> None:
     assert path_in(pattern) == path
@@ -88,6 +101,45 @@ def rules(rule: str) -> tuple[str, str]:
 
 def of_http(rule: str) -> tuple[str, str]:
     return "HTTPRoute", f"{{parentRefs: [{{kind: Service, group: '', name: orders}}], rules: [{rule}]}}"
+
+
+UNCALLED = WORKLOAD.format(name="batch-v1", app="batch", version="v1").replace("8080", "9090") + WORKLOAD.format(
+    name="cron", app="cron", version="v1"
+).replace(", ports: [{containerPort: 8080}]", "")
+
+
+def two(first: str, second: str) -> tuple[str, str]:
+    return "VirtualService", f"{{hosts: [orders], http: [{first}, {second}]}}"
+
+
+MET = {
+    # case: two rules; whether some request is certain to meet the first, and the second
+    "exact-then-all": (two("{match: [{uri: {exact: /}}]}", "{timeout: 1s}"), (True, True)),
+    "prefix-then-all": (two("{match: [{uri: {prefix: /pay}}]}", "{timeout: 1s}"), (True, True)),
+    "method-then-all": (two("{match: [{method: {exact: GET}}]}", "{timeout: 1s}"), (True, True)),
+    "header-then-all": (two("{match: [{name: a, headers: {x: {exact: y}}}]}", "{timeout: 1s}"), (True, True)),
+    "any-header-then-all": (two("{match: [{headers: {x: {}}}]}", "{timeout: 1s}"), (True, True)),
+    "query-then-all": (two("{match: [{queryParams: {a: {exact: b}}}]}", "{timeout: 1s}"), (True, True)),
+    "prefix-then-longer": (two("{match: [{uri: {prefix: /a}}]}", "{match: [{uri: {prefix: /ab}}]}"), (True, False)),
+    "longer-then-prefix": (two("{match: [{uri: {prefix: /ab}}]}", "{match: [{uri: {prefix: /a}}]}"), (True, True)),
+    "caller-then-all": (two("{match: [{sourceLabels: {app: web}}]}", "{timeout: 1s}"), (True, False)),
+    "regex-then-all": (two("{match: [{uri: {regex: '/.*'}}]}", "{timeout: 1s}"), (False, False)),
+    "header-by-regex-then-all": (two("{match: [{headers: {x: {regex: a}}}]}", "{timeout: 1s}"), (False, True)),
+    "routes-side-by-side": (
+        of_http("{matches: [{path: {value: /a}}]}, {matches: [{path: {value: /b}, headers: [{name: x, value: y}]}]}"),
+        (True, True),
+    ),
+    "routes-of-one-path": (of_http("{}, {matches: [{path: {type: PathPrefix, value: /a}}]}"), (True, False)),
+}
+
+
+@pytest.mark.parametrize("case", MET)
+def test_a_rule_is_met_where_no_other_one_may_take_the_request(case: str) -> None:
+    (kind, spec), met = MET[case]
+    around, found = configured(resource(kind, "a", spec))
+    shapes = stimuli(around.plan.resources).shapes
+    rules = [found[f"{kind} shop/a rule {number}"] for number in (1, 2)]
+    assert tuple(any(meets(shape, rule) for shape in shapes) for rule in rules) == met
 
 
 UNSEEN = {
@@ -130,6 +182,11 @@ UNSEEN = {
     "port": (rules("{to: [{operation: {ports: ['8080'], methods: [GET]}}]}"), ""),
     "other-port": (rules("{to: [{operation: {ports: ['9']}}]}"), "ports: 9 is not measured"),
     "audit": (("AuthorizationPolicy", "{action: AUDIT, rules: [{}]}"), "action: AUDIT"),
+    "uncalled-port": (
+        ("PeerAuthentication", "{selector: {matchLabels: {app: batch}}, mtls: {mode: STRICT}}"),
+        "no service leads to shop/batch-v1 port 9090",
+    ),
+    "uncalled": (("PeerAuthentication", "{selector: {matchLabels: {app: cron}}}"), "no service leads to shop/cron, so"),
     "strict": (("PeerAuthentication", "{mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}"), ""),
     "many": (
         rules("{to: [{operation: {methods: [GET, PUT, POST], paths: [/a, /b, /c, /d, /e, /f]}}]}"),
@@ -148,7 +205,7 @@ UNSEEN = {
 @pytest.mark.parametrize("case", UNSEEN)
 def test_what_is_not_measured_is_named(case: str) -> None:
     (kind, spec), words = UNSEEN[case]
-    around, found = configured(resource(kind, "a", spec))
+    around, found = configured(resource(kind, "a", spec), UNCALLED if "uncalled" in case else "")
     said = "; ".join(unseen(found[f"{kind} shop/a"], around))
     assert words in said if words else not said, said
 
