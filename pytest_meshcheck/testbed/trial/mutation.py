@@ -253,8 +253,9 @@ class Sent:
     @classmethod
     def of(cls, part: Part, around: Configuration) -> "Sent":
         """Requests that meet the rules on the ports that a part concerns; a plain one by all ways to every port."""
-        known, ports = stimuli(beside(part.resource, around)), concerned(part.resource, around)
-        routes = part.kind not in OF_WORKLOADS
+        ports, routes = concerned(part.resource, around), part.kind not in OF_WORKLOADS
+        related = [one for one in beside(part.resource, around) if routes or (one.group, one.kind) in OF_WORKLOADS]
+        known = stimuli(related)
         met = [one for port in ports for one in _met(port, known, routes=routes)]
         every = [Stimulus(port, known.shapes[0], by_address=True) for port in around.plan.destinations]
         plain = [Stimulus(port, known.shapes[0]) for port in around.plan.destinations]
