@@ -3,9 +3,13 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from pytest_meshcheck.checks.access_hazards import by_one_way_only, plaintext_beside
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
+from pytest_meshcheck.checks.effective_values import effective_values
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.limit_hazards import outlasted, unfired, unlimited_retries
+from pytest_meshcheck.checks.traffic_hazards import delay, fault, mirror
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
@@ -55,6 +59,7 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 if TYPE_CHECKING:
     from pytest_meshcheck.manifests.expected import Identity, Limit, Once
     from pytest_meshcheck.manifests.parts import Part
+    from pytest_meshcheck.manifests.settings import Setting
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
     from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn
     from pytest_meshcheck.testbed.trial.mutation import Mutation
@@ -118,6 +123,7 @@ __all__ = [
     "ServerPolicy",
     "ServerTls",
     "ServicePolicy",
+    "Setting",
     "Time",
     "Timeout",
     "TlsEndpoint",
@@ -130,20 +136,29 @@ __all__ = [
     "Workload",
     "WorkloadSpec",
     "broken",
+    "by_one_way_only",
     "check",
     "control",
     "converge",
+    "delay",
+    "effective_values",
     "expect",
+    "fault",
+    "mirror",
     "more_arrive",
     "more_sent",
     "needs",
     "new_id",
+    "outlasted",
     "parsed_chain",
+    "plaintext_beside",
     "proves",
     "seeded_bytes",
     "slow",
     "spiffe_id",
     "under_watch",
+    "unfired",
+    "unlimited_retries",
 ]
 
 
@@ -152,6 +167,7 @@ ON_CLUSTER = {
     "Identity": "pytest_meshcheck.manifests.expected",
     "Limit": "pytest_meshcheck.manifests.expected",
     "Once": "pytest_meshcheck.manifests.expected",
+    "Setting": "pytest_meshcheck.manifests.settings",
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
     "RunningStandIn": "pytest_meshcheck.testbed.stand_in.handle",
     "Mutation": "pytest_meshcheck.testbed.trial.mutation",

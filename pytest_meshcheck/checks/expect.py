@@ -27,6 +27,7 @@ from pytest_meshcheck.checks.claims import (
     fail_stimulus,
 )
 from pytest_meshcheck.checks.expected_access import ComparedAccess
+from pytest_meshcheck.checks.hazard import Hazard, HazardClaims
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.model.observation import Attempt, CaptureResult, Exchange, LoadOutcome
 
@@ -55,6 +56,8 @@ class Judge:
     @overload
     def __call__(self, seen: ComparedAccess, what: str = "", *, rests_on: Time | None = None) -> AccessClaims: ...
     @overload
+    def __call__(self, seen: Hazard, what: str = "", *, rests_on: Time | None = None) -> HazardClaims: ...
+    @overload
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> ValueClaims[Any]: ...
     def __call__(self, seen: Any, what: str = "", *, rests_on: Time | None = None) -> Claims[Any]:
         """The assertions for this observation."""
@@ -71,6 +74,7 @@ KINDS: tuple[tuple[type, type[Claims[Any]]], ...] = (
     (LoadOutcome, LoadClaims),
     (CaptureResult, CaptureClaims),
     (ComparedAccess, AccessClaims),
+    (Hazard, HazardClaims),
 )
 
 expect = Judge(fail_mesh)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pytest_meshcheck.checks.access import Access
+from pytest_meshcheck.checks.effective_values import EffectiveValues
 from pytest_meshcheck.checks.history import History
 from pytest_meshcheck.model.redaction import redacted
 from pytest_meshcheck.probe.process.pulse import now
@@ -117,6 +118,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The data of the pictures; omitted without any."""
     access: tuple[Access, ...] | msgspec.UnsetType = msgspec.UNSET
     """Who reaches a port of a user's own service; omitted for other checks."""
+    effective: tuple[EffectiveValues, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What the configuration of such a port comes to; omitted for other checks."""
     attempts: tuple[Verdict, ...] | msgspec.UnsetType = msgspec.UNSET
     """The verdict of each attempt, if a plugin made several; the verdict is the worst of them."""
 

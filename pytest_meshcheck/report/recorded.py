@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
-from pytest_meshcheck.report import access_matrix
+from pytest_meshcheck.report import access_matrix, effects_table
+from pytest_meshcheck.report.effects_table import attempts_in_words, limit_in_words
 from pytest_meshcheck.report.model import RecordedChange, TableComparison
 
 UNKNOWN = "not known"
@@ -14,6 +15,9 @@ UNKNOWN = "not known"
 
 NEW, GONE = "(new)", "(gone)"
 """In place of the value of an entry that one of the two reports does not have."""
+
+STEPS = 2
+"""Steps per second in which limits are compared: a measured one is a little longer each time."""
 
 UNJUDGED = (Verdict.INCONCLUSIVE, Verdict.NOT_RUN)
 
@@ -46,9 +50,20 @@ def _access(result: Result) -> Iterator[Entry]:
             yield row.destination, caller, f"{cell.words}{', in plaintext' if cell.plaintext else ''}"
 
 
+def _effects(result: Result) -> Iterator[Entry]:
+    """The effective values of each caller."""
+    for one in result.effective or ():
+        limits = {method: round(limit * STEPS) / STEPS for method, limit in one.limits.items()}
+        steady = msgspec.structs.replace(one, limits=limits)
+        said = f"limit {limit_in_words(steady)}, attempts {attempts_in_words(one)}"
+        for caller, identity in zip(one.callers, one.identities, strict=True):
+            yield one.destination, caller, f"{said}, identity {identity or 'none'}"
+
+
 TABLES = (
     # heading, rows, columns, the part of one result
     RecordedTable(access_matrix.TITLE, "Service", "Caller", _access),
+    RecordedTable(effects_table.TITLE, "Service", "Caller", _effects),
 )
 
 

@@ -52,6 +52,7 @@ def fill_result(result: Result, error: BaseException | None, report: pytest.Test
         measured=dict(mesh.measured),
         history=history(mesh.journal.entries, request_id),
         access=mesh.access or msgspec.UNSET,
+        effective=mesh.effective or msgspec.UNSET,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography import x509
 
+from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.model.deployment import Deployment
@@ -89,7 +90,7 @@ class MeshUnderTest(MeshFacts):
         """Reset everything that belongs to one check."""
         self.journal.begin()
         self.stalls.begin_check()
-        self.measured, self.access = {}, ()
+        self.measured, self.access, self.effective = {}, (), ()
         self.evidence.directory = evidence
 
     async def head_start(self, check_id: str) -> Any:
@@ -99,6 +100,15 @@ class MeshUnderTest(MeshFacts):
         result = await begun.task
         self.journal.add("head start", check_id, result)
         return result
+
+    def recall(self, seen: PortEffects) -> None:
+        """Use the observations of a port, which were made for several checks, as evidence of the current one."""
+        self.stalls.reach_back(seen.since)
+        for call in seen.calls:
+            self.journal.add("exchange", f"{call.caller} -> {seen.destination}", call.exchange)
+        arrivals = {(one.stand_in, one.attempt) for call in seen.calls for one in call.arrivals}
+        for name in sorted({name for name, _ in arrivals}):
+            self.journal.add("attempts", name, tuple(attempt for at, attempt in arrivals if at == name))
 
     def of_upgrade(self) -> Upgraded:
         """The observations made during the upgrade, recorded as evidence of the current check.

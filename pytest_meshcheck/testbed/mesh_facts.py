@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.checks.access import Access
+from pytest_meshcheck.checks.effective_values import EffectiveValues
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.meshes.base import Mesh, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented, Refusals
@@ -32,6 +33,7 @@ class MeshFacts:
         scale: The factor for all time limits and tolerances (``--mesh-timeout-scale``).
         measured: The measurements of the current check.
         access: Who reached what, as the current check saw it.
+        effective: What a port's configuration comes to, as the current check saw it.
     """
 
     adapter: Mesh
@@ -39,6 +41,7 @@ class MeshFacts:
     scale: float = 1.0
     measured: dict[str, float | int | str] = field(default_factory=dict)
     access: tuple[Access, ...] = ()
+    effective: tuple[EffectiveValues, ...] = ()
 
     @property
     def journal(self) -> Journal:
@@ -114,6 +117,11 @@ class MeshFacts:
         """Record who reaches what, for the access matrix of the report."""
         self.access = tuple(access)
         self.journal.add("access", "matrix", self.access)
+
+    def record_effective(self, values: Sequence[EffectiveValues]) -> None:
+        """Record what the configuration of a port comes to, for the table of the report."""
+        self.effective = tuple(values)
+        self.journal.add("effective", "values", self.effective)
 
     def measure_distribution(self, name: str, seconds: Sequence[float]) -> None:
         """Record durations in seconds, at least one, as a distribution, which the report plots."""

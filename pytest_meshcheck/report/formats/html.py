@@ -12,6 +12,7 @@ from pytest_meshcheck.doctor.finding import tally
 from pytest_meshcheck.report import baseline, recorded, unjudged, views
 from pytest_meshcheck.report.access_matrix import TITLE, access_matrix
 from pytest_meshcheck.report.cards import cards
+from pytest_meshcheck.report.effects_table import TITLE as EFFECTS, effects_table
 from pytest_meshcheck.report.formats import access_picture, description, load_chart, seconds_chart, timeline, verdicts
 from pytest_meshcheck.report.formats.words import duration, figure, moment
 from pytest_meshcheck.report.model import Change, Observed, Report
@@ -47,6 +48,8 @@ def _environment() -> Environment:
         access_picture=access_picture,
         access_title=TITLE,
         recorded=recorded,
+        effects_table=effects_table,
+        effects_title=EFFECTS,
         baseline=baseline,
         verdicts=verdicts,
         looks=verdicts.LOOKS,

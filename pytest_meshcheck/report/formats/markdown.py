@@ -8,6 +8,7 @@ from pytest_meshcheck.doctor.finding import Finding, tally
 from pytest_meshcheck.report.access_matrix import TITLE, AccessMatrix, Cell, access_matrix
 from pytest_meshcheck.report.baseline import noteworthy, summary
 from pytest_meshcheck.report.cards import Card, cards
+from pytest_meshcheck.report.effects_table import TITLE as EFFECTS, EffectsRow, effects_table
 from pytest_meshcheck.report.formats.verdicts import CONTRADICTED, LOOKS, attention
 from pytest_meshcheck.report.formats.words import listed, moment
 from pytest_meshcheck.report.model import Change, Comparison, Report
@@ -72,6 +73,7 @@ def render(report: Report) -> str:
             *(_baseline(report, report.baseline) if report.baseline else ()),
             *_doctor(report.doctor or ()),
             *_access(report),
+            *_effects(report),
             *_families(report),
             *_capabilities(report),
         ]
@@ -152,6 +154,21 @@ def _by_outcome(matrix: AccessMatrix) -> Iterator[list[str]]:
 
 def _cell(cell: Cell) -> str:
     return f"{escape(cell.words)}{' **plaintext**' if cell.plaintext else ''}"
+
+
+def _effects(report: Report) -> Iterator[str]:
+    if not (found := effects_table(report.results)):
+        return
+    yield from (f"## {EFFECTS}", "")
+    rows = (
+        [code(one.destination), escape(one.callers), _limit(one), escape(one.attempts), escape(one.identity)]
+        for one in found
+    )
+    yield from table(("Service", "Callers", "Limit on time", "Attempts if it fails", "Identity that it sees"), rows)
+
+
+def _limit(row: EffectsRow) -> str:
+    return f"**{escape(row.limit)}**" if row.unlimited else escape(row.limit)
 
 
 def _reasons(found: Sequence[Result]) -> Iterator[str]:

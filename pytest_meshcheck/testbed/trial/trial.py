@@ -1,17 +1,28 @@
 """A user's configuration on trial: the value of the fixture ``mesh_trial``."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from pytest_meshcheck.checks.access import Access
+from pytest_meshcheck.checks.limit_hazards import Retried
+from pytest_meshcheck.checks.port_effects import PortEffects
+from pytest_meshcheck.manifests.settings import Setting, limit_of_one_attempt, settings, written_retries
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
+from pytest_meshcheck.testbed.trial.effects import begun
 from pytest_meshcheck.testbed.trial.executions import PATIENCE, Execution, Sent, calls_of, executions
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 
+@dataclass(eq=False)
 class Trial(StandIns):
     """The stand-ins of a plan, and what is observed of them."""
+
+    _observing: dict[str, asyncio.Task[PortEffects]] = field(default_factory=dict)
+    """The observations of all ports, once a check has asked for one."""
 
     async def begin(self) -> None:
         """Make everything, and wait until the configuration acts; raises what the making raises."""
@@ -53,3 +64,58 @@ class Trial(StandIns):
     async def answers_itself(self, destination: str) -> list[tuple[str, Exchange]]:
         """By name, what each stand-in behind a port answers to itself, where no mesh is in between."""
         return await answers_itself(self, self.destination(destination))
+
+    async def effects(self, destination: str) -> PortEffects:
+        """What the configuration of a port comes to: requests of each caller of the mesh, served and failed.
+
+        The first check that asks has all ports observed, side by side; the others read what was seen then.
+
+        Raises:
+            Unsupported: The port is not declared as HTTP or gRPC.
+            Inconclusive: A probe is lost.
+        """
+        spoken = self.destination(destination).declared.spoken
+        if not spoken.facts.is_http:
+            raise Unsupported(f"{destination} speaks {spoken}, which has neither methods nor answers")
+        return (await self._observed())[destination].result()
+
+    async def effects_around(self, destination: str) -> tuple[PortEffects, tuple[Access, ...]]:
+        """The same of a port of any protocol, and who reached those of other workloads in its namespace.
+
+        Raises:
+            Inconclusive: A probe is lost.
+        """
+        here, observed = self.destination(destination), await self._observed()
+        behind = {str(backend) for backend, _ in here.backends}
+        others = [
+            one
+            for one in self.plan.destinations
+            if one.namespace == here.namespace and behind.isdisjoint(str(backend) for backend, _ in one.backends)
+        ]
+        around = [each for one in others for each in observed[str(one)].result().access]
+        return observed[destination].result(), tuple(around)
+
+    def settings(self, destination: str, what: Setting) -> tuple[str, ...]:
+        """Where the manifests configure something about a port, e.g. ``VirtualService a/b (k8s.yaml:3): spec.…``."""
+        return settings(self.plan, self.destination(destination), what, self.home)
+
+    def limit_of_one_attempt(self, destination: str) -> float | None:
+        """The shortest limit of a single attempt that the manifests state for a port, in seconds; None without one."""
+        return limit_of_one_attempt(self.plan, self.destination(destination))
+
+    def written_retries(self, destination: str) -> tuple[Retried, ...]:
+        """The retry policies in the manifests that are about every request to a port."""
+        return written_retries(self.plan, self.destination(destination))
+
+    async def close(self) -> None:
+        """End observations that are under way, and remove what was made."""
+        for one in self._observing.values():
+            one.cancel()
+        await asyncio.gather(*self._observing.values(), return_exceptions=True)
+        await super().close()
+
+    async def _observed(self) -> dict[str, asyncio.Task[PortEffects]]:
+        """The observations, all of which have ended: a check must not be disturbed by those of others."""
+        self._observing = self._observing or begun(self)
+        await asyncio.wait(self._observing.values())
+        return self._observing

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.access import Access, Outcome
+from pytest_meshcheck.checks.effective_values import EffectiveValues
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.report import recorded
 from pytest_meshcheck.report.baseline import compare, summary
@@ -185,3 +186,26 @@ def test_the_page_and_the_terminal_say_it_too(changed: Report) -> None:
     said = [text for text, _ in lines(changed, None)]
     callers = ", ".join(f"caller-{number}" for number in range(8))
     assert f"  CHANGED shop/a:80 for {callers} and 4 more: refused (status 403) -> served" in said
+
+
+def effects(limit: float, attempts: int = 3) -> list[Result]:
+    """What the configuration of a port comes to for two callers, of which one has an identity."""
+    values = EffectiveValues(
+        destination="shop/a:80",
+        callers=("web", "cart"),
+        limits={"GET": limit},
+        patience=16.0,
+        attempts={"GET": {"503": attempts}},
+        identities=("spiffe://mesh/web", ""),
+    )
+    return [checked("own/effective-values[shop/a:80]", effective=(values,))]
+
+
+def test_effective_values_are_compared_and_a_measured_limit_varies_a_little() -> None:
+    (same,) = compare_tables(effects(2.0), effects(2.1))
+    assert (same.entries, same.changes) == (2, ())
+    (changed,) = compare_tables(effects(2.0), effects(4.0, attempts=1))
+    assert [(one.column, one.before, one.now) for one in changed.changes] == [
+        (caller, f"limit 2 s, attempts 3, identity {identity}", f"limit 4 s, attempts 1, identity {identity}")
+        for caller, identity in (("web", "spiffe://mesh/web"), ("cart", "none"))
+    ]

@@ -1,0 +1,115 @@
+"""What the configuration of a port comes to, and hazards in it, in requests that services serve or fail."""
+
+from pytest_meshcheck.suite import (
+    MAY,
+    SHOULD,
+    MeshUnderTest,
+    Setting,
+    Trial,
+    Unsupported,
+    check,
+    delay,
+    effective_values,
+    expect,
+    fault,
+    mirror,
+    outlasted,
+    unfired,
+    unlimited_retries,
+)
+
+
+@check(MAY, "own.effective-values")
+async def test_effective_values(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """What the configuration comes to for each caller of the mesh that is let in.
+
+    It records an observation, and never fails: the seconds after which the mesh ends a request to a service that
+    stalls, how often a service executes one request that it fails, by method and failure, and the identity that it is
+    told. Callers wait for 16 s; a longer limit counts as none. That there is none is the default of most meshes.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    if not (values := effective_values(seen)):
+        raise Unsupported(f"no workload of the mesh is served by {destination}, so its values cannot be seen")
+    mesh.record_effective(values)
+
+
+@check(SHOULD, "own.limit-fits-retries")
+async def test_limit_fits_retries(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """The time limit of a request leaves time for its retries, and ends the work for it.
+
+    A caller that is cut while attempts are still due gets none of them: three attempts of 2 s do not fit into 3 s. How
+    many there are shows where the service fails at once; how long each takes, where it stalls. A service that goes on
+    with a request after its caller was cut works for nobody.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    settings = trial.settings(destination, Setting.LIMIT)
+    hazard = outlasted(seen, settings, trial.limit_of_one_attempt(destination))
+    expect(hazard, f"limit of {destination}").absent("all attempts to end within it")
+
+
+@check(SHOULD, "own.retries-are-limited")
+async def test_retries_are_limited(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """A request that is repeated when its service fails does not wait for ever when that service stalls.
+
+    Who configures retries has thought of a service that fails; without a limit on time, one that hangs is never
+    retried, and holds all of its callers. It is about retries in the manifests, and not about those by default.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    hazard = unlimited_retries(seen, trial.settings(destination, Setting.RETRY))
+    expect(hazard, f"requests to {destination}").absent("a limit on time beside retries")
+
+
+@check(SHOULD, "own.retries-fire")
+async def test_retries_fire(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """A retry policy repeats a request that fails as the policy says.
+
+    It is about rules of VirtualServices and HTTPRoutes that match every request: where they name 5xx, gateway-error or
+    503, a GET that fails so is executed more than once. A policy that never does so is overruled, or stands beside
+    something that turns it off.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    hazard = unfired(seen, trial.written_retries(destination))
+    expect(hazard, f"retries of {destination}").absent("a request that fails to be repeated")
+
+
+@check(SHOULD, "own.no-fault")
+async def test_requests_reach_the_service(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """No request is answered in the place of its service, by a fault that was left in.
+
+    Up to ten GETs of each caller, which the service would serve. Answers that deny access, redirect, or limit a rate
+    are not counted, nor is a service that no caller reaches and that no fault is configured for.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    hazard = fault(seen, trial.settings(destination, Setting.FAULT))
+    expect(hazard, f"requests to {destination}").absent("an answer of the service to each")
+
+
+@check(SHOULD, "own.no-fault")
+async def test_requests_are_not_delayed(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """No request is delayed on its way, by a fault that was left in.
+
+    Up to ten GETs of each caller, which the service answers at once. Two that take more than 1 s on their way are a
+    delay where a fault is configured for the port; where none is, a fifth of all that take more than 3 s.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    hazard = delay(seen, trial.settings(destination, Setting.FAULT), mesh.tolerance)
+    expect(hazard, f"requests to {destination}").absent("no delay on their way")
+
+
+@check(SHOULD, "own.no-mirror")
+async def test_requests_are_not_mirrored(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """A request that is answered at once reaches one workload, once.
+
+    A mirror that was left in sends copies to a workload that nobody called, which executes them: it writes what they
+    write, and sends what they send. A mirror to something outside of the manifests is not seen.
+    """
+    seen = await trial.effects(destination)
+    mesh.recall(seen)
+    hazard = mirror(seen, trial.settings(destination, Setting.MIRROR))
+    expect(hazard, f"requests to {destination}").absent("each to arrive once")

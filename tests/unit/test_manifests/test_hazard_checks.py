@@ -1,0 +1,188 @@
+"""The checks of effective values and hazards, each seen to conform, and to violate or be unsupported."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.checks.access import Access
+from pytest_meshcheck.checks.effective_values import EffectiveValues, effective_values
+from pytest_meshcheck.checks.limit_hazards import Retried
+from pytest_meshcheck.checks.port_effects import PortEffects
+from pytest_meshcheck.checks.verdict import Violation
+from pytest_meshcheck.configuration.own import test_effects as of_effects, test_exposure as of_exposure
+from pytest_meshcheck.manifests.settings import Setting
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.probe.process.pulse import now
+from pytest_meshcheck.probe.protocol.messages import Ending
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from tests.unit.test_manifests import test_checks
+from tests.unit.test_manifests.test_hazards import (
+    ABORTED,
+    COPY,
+    PORT,
+    WHERE,
+    elsewhere,
+    entry,
+    failed,
+    refused,
+    seen,
+    served,
+    stalled,
+    turned_away,
+    ways,
+)
+
+pytestmark = pytest.mark.asyncio
+Check = Callable[..., Awaitable[None]]
+
+
+class Mesh(test_checks.Mesh):
+    """What a check records and recalls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recalled: list[PortEffects] = []
+        self.effective: Sequence[EffectiveValues] = ()
+        self.refusals = self
+        self.plaintext = frozenset({Ending.RESET})
+
+    def recall(self, observed: PortEffects) -> None:
+        self.recalled.append(observed)
+
+    def record_effective(self, values: Sequence[EffectiveValues]) -> None:
+        self.effective = values
+
+
+class Trial:
+    """A trial that has seen this, under manifests that configure everything in one place."""
+
+    def __init__(self, observed: PortEffects, around: Sequence[Access] = ()) -> None:
+        self.observed, self.around = observed, around
+
+    async def effects(self, _destination: str) -> PortEffects:
+        return self.observed
+
+    async def effects_around(self, _destination: str) -> tuple[PortEffects, Sequence[Access]]:
+        return self.observed, self.around
+
+    def settings(self, _destination: str, _what: Setting) -> tuple[str, ...]:
+        return WHERE
+
+    def limit_of_one_attempt(self, _destination: str) -> None:
+        """None is written."""
+
+    def written_retries(self, _destination: str) -> tuple[Retried, ...]:
+        return (Retried(WHERE[0], frozenset({"503"})),)
+
+
+async def checked(check: Check, trial: Trial) -> Mesh:
+    mesh = Mesh()
+    await check(mesh=mesh, mesh_trial=trial, destination=PORT)
+    assert mesh.recalled == [trial.observed]
+    return mesh
+
+
+SOUND = seen(*served(), failed(2), stalled(2.0, 0.0, 1.0), access=ways(entry, entry, "outsider"))
+BAD: dict[str, tuple[Check, Trial, str]] = {
+    # case: the check, what was seen, what is said
+    "limit-fits-retries": (
+        of_effects.test_limit_fits_retries,
+        Trial(seen(failed(4), stalled(2.0, 0.0, 1.0))),
+        "limit of shop/orders:80: all attempts to end within it, but GET from shop/web is ended after 2.0 s",
+    ),
+    "retries-are-limited": (
+        of_effects.test_retries_are_limited,
+        Trial(seen(failed(4), stalled(None, 0.0))),
+        "requests to shop/orders:80: a limit on time beside retries, but GET from shop/web is tried 4 times",
+    ),
+    "retries-fire": (
+        of_effects.test_retries_fire,
+        Trial(seen(failed(1))),
+        "retries of shop/orders:80: a request that fails to be repeated, but 1 requests that failed with 503",
+    ),
+    "requests-reach-the-service": (
+        of_effects.test_requests_reach_the_service,
+        Trial(seen(*[ABORTED] * 2)),
+        "requests to shop/orders:80: an answer of the service to each, but 2 of 2 GET / from shop/web ended",
+    ),
+    "requests-are-not-delayed": (
+        of_effects.test_requests_are_not_delayed,
+        Trial(seen(*served(seconds=3.0))),
+        "requests to shop/orders:80: no delay on their way, but 2 of 2 GET / from shop/web took 3.0 s",
+    ),
+    "requests-are-not-mirrored": (
+        of_effects.test_requests_are_not_mirrored,
+        Trial(seen(COPY, COPY)),
+        "requests to shop/orders:80: each to arrive once, but 2 of 2 GET / from shop/web arrived at shop/audit as well",
+    ),
+    "name-and-address-agree": (
+        of_exposure.test_name_and_address_agree,
+        Trial(seen(access=ways(refused, entry, "shop/web"))),
+        "access to shop/orders:80: the same by name and by address, but shop/web: refused by name (status 403)",
+    ),
+    "plaintext-is-refused-alike": (
+        of_exposure.test_plaintext_is_refused_alike,
+        Trial(seen(access=(entry("outsider"),)), elsewhere(turned_away(), entry("shop/web"))),
+        "plaintext to shop/orders:80: the same as in the rest of its namespace, but it serves outsider in plaintext",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_hazard_violates_and_leads_to_its_place(case: str) -> None:
+    check, trial, said = BAD[case]
+    with pytest.raises(Violation) as violation:
+        await checked(check, trial)
+    assert str(violation.value).startswith(f"expected {said}")
+    assert str(violation.value).endswith(f"(see {WHERE[0]})")
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_sound_port_conforms(case: str) -> None:
+    await checked(BAD[case][0], Trial(SOUND, elsewhere(entry("outsider"), entry("shop/web"))))
+
+
+async def test_only_a_delay_and_a_silent_refusal_rest_on_time() -> None:
+    resting = {}
+    for case, (check, trial, _) in BAD.items():
+        with pytest.raises(Violation) as violation:
+            await checked(check, trial)
+        resting[case] = violation.value.rests_on is not None
+    assert [case for case, rests in resting.items() if rests] == ["requests-are-not-delayed"]
+
+
+async def test_effective_values_are_recorded() -> None:
+    (values,) = (await checked(of_effects.test_effective_values, Trial(SOUND))).effective
+    assert (values.callers, values.limits, values.attempts) == (
+        ("shop/web",),
+        {"GET": 2.0},
+        {"GET": {"503": 2, "stall": 2}},
+    )
+
+
+async def test_where_nobody_is_let_in_there_are_no_values() -> None:
+    arguments: dict[str, Any] = {"mesh": Mesh(), "mesh_trial": Trial(seen(ABORTED)), "destination": PORT}
+    with pytest.raises(Unsupported, match="no workload of the mesh is served by shop/orders:80"):
+        await of_effects.test_effective_values(**arguments)
+
+
+async def test_what_was_observed_before_is_evidence_of_the_check(tmp_path: Path) -> None:
+    platform = Processes(Journal(), tmp_path)
+    mesh = MeshUnderTest(EnvoyMesh(), platform)
+    mesh.begin_check(None)
+    before = now()
+    mesh.recall(dataclasses.replace(SOUND, since=before - 60))
+    mesh.record_effective(effective_values(SOUND))
+    kinds = Counter(one.kind for one in mesh.journal.entries)
+    assert kinds == {"exchange": len(SOUND.calls), "attempts": 1, "effective": 1}
+    assert mesh.stalls._since <= before - 60, "stalls of that time can explain what was observed"
+    mesh.begin_check(None)
+    assert (mesh.effective, mesh.journal.entries) == ((), [])
+    await platform.close()
