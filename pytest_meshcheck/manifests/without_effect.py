@@ -135,6 +135,25 @@ def overruled(part: Part, around: Configuration) -> str:
     return f"overruled by {', '.join(others)}, about the same {what}" if others else ""
 
 
+def leads_there_anyway(part: Part, around: Configuration) -> str:
+    """Its routes lead to the service that was called, and to a subset of all the workloads behind it, or to none."""
+    if part.kind != VIRTUAL_SERVICE:
+        return ""
+    rules = [part.content] if part.path else list(rules_of(part.resource, "http"))
+    to = [each.get("destination") or {} for rule in rules for each in matches(rule, "route")]
+    named, subsets = hosts(part.resource), {str(one["subset"]) for one in to if one.get("subset")}
+    is_bare = all(set(rule) <= {"name", "match", "route"} for rule in rules) and set(part.resource.spec) <= {
+        "hosts",
+        "http",
+    }
+    if not (to and is_bare and all(_host_of(one, part.resource) in named for one in to)):
+        return ""
+    if not all(_has_all(named, subset, part, around) for subset in subsets):
+        return ""
+    whole = f", and every workload behind it has the labels of the subset {', '.join(sorted(subsets))}"
+    return f"requests go to {', '.join(sorted({str(one.get('host')) for one in to}))} anyway{whole if subsets else ''}"
+
+
 def said_more_widely(part: Part, around: Configuration) -> str:
     """A PeerAuthentication of the namespace or the mesh has the same mode already, or it is the default."""
     if part.kind != PEER_AUTHENTICATION or part.path:
@@ -168,6 +187,7 @@ FINDERS: Sequence[tuple[Finder, bool]] = (
     (shadowed, True),
     (said_twice, True),
     (overruled, False),
+    (leads_there_anyway, False),
     (subset_without_route, False),
     (said_more_widely, False),
 )
@@ -208,9 +228,27 @@ def _routed_subsets(around: Configuration) -> set[tuple[str, str]]:
             mirrors = [rule.get("mirror"), *(each.get("destination") for each in matches(rule, "mirrors"))]
             for to in [*(each.get("destination") for each in matches(rule, "route")), *mirrors]:
                 if isinstance(to, Mapping):
-                    host = str(to.get("host", ""))
-                    found.add((host if "." in host else full_name(one.namespace, host), str(to.get("subset", ""))))
+                    found.add((_host_of(to, one), str(to.get("subset", ""))))
     return found
+
+
+def _host_of(destination: Mapping[str, Any], resource: KubernetesObject) -> str:
+    """The full host of a destination."""
+    host = str(destination.get("host", ""))
+    return host if "." in host else full_name(resource.namespace, host)
+
+
+def _has_all(named: Sequence[str], subset: str, part: Part, around: Configuration) -> bool:
+    """Whether all workloads behind these hosts have the labels of a subset."""
+    found = [
+        texts(one.get("labels"))
+        for rule in around.plan.resources
+        if (rule.group, rule.kind) == DESTINATION_RULE and set(hosts(rule)) & set(named)
+        for one in rule.spec.get("subsets") or ()
+        if one.get("name") == subset
+    ]
+    behind = [one for port in concerned(part.resource, around) for one, _ in port.backends]
+    return bool(found) and all(found[0].items() <= one.labels.items() for one in behind)
 
 
 def _met(rules: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

@@ -155,6 +155,39 @@ CASES = {
         "VirtualService shop/b",
         "overruled by VirtualService shop/orders (mesh.yaml:2), about the same hosts",
     ),
+    "goes-there-anyway": (
+        [resource("VirtualService", "a", "{hosts: [web], http: [{route: [{destination: {host: web}}]}]}")],
+        "VirtualService shop/a",
+        "requests go to web anyway",
+    ),
+    "goes-to-all-there-is": (
+        [
+            resource(
+                "VirtualService", "a", "{hosts: [web], http: [{route: [{destination: {host: web, subset: v1}}]}]}"
+            ),
+            resource("DestinationRule", "a", "{host: web, subsets: [{name: v1, labels: {version: v1}}]}"),
+        ],
+        "VirtualService shop/a",
+        "requests go to web anyway, and every workload behind it has the labels of the subset v1",
+    ),
+    "goes-to-one-of-two": (
+        [
+            resource("VirtualService", "a", RULES % "{route: [{destination: {host: orders, subset: v1}}]}"),
+            resource("DestinationRule", "a", SUBSETS),
+        ],
+        "VirtualService shop/a",
+        "",
+    ),
+    "goes-elsewhere": (
+        [resource("VirtualService", "a", "{hosts: [web], http: [{route: [{destination: {host: orders}}]}]}")],
+        "VirtualService shop/a",
+        "",
+    ),
+    "goes-there-with-a-limit": (
+        [resource("VirtualService", "a", "{hosts: [web], http: [{route: [{destination: {host: web}}], timeout: 1s}]}")],
+        "VirtualService shop/a",
+        "",
+    ),
     "policies-add-up": (
         [
             resource("AuthorizationPolicy", "a", DENY % "orders"),
