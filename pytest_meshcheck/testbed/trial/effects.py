@@ -74,13 +74,17 @@ class PortObserver:
         return PortEffects(
             destination=str(self.destination),
             protocol=spoken,
-            backends=frozenset(str(one) for one, _ in self.destination.backends),
+            backends=self._behind,
             access=reached,
             calls=tuple(calls),
             identities=dict(self._identities(calls)),
             patience=self.patience * self.trial.scale,
             since=since,
         )
+
+    @property
+    def _behind(self) -> frozenset[str]:
+        return frozenset(str(one) for one, _ in self.destination.backends)
 
     @property
     def _is_grpc(self) -> bool:
@@ -133,10 +137,10 @@ class PortObserver:
         arrived, unended = await self._arrived(request_id), 0
         if exchange.ending is not Ending.TIMED_OUT:
             patience = CANCELLED_WITHIN * self.trial.scale
-            for workload, number in arrived:
+            for _, workload, number in [one for one in arrived if one[0] in self._behind] or arrived:
                 attempts = await workload.wait_for_attempts(request_id, number, ended=True, patience=patience)
                 unended += sum(one.ending is m.AttemptEnding.OPEN for one in attempts)
-        in_time = sum(number for _, number in arrived)
+        in_time = sum(number for _, _, number in arrived)
         return replace(self._call(caller, shape, STALL, exchange), in_time=in_time, unended=unended)
 
     async def _send(self, caller: Caller, shape: Shape, request_id: str, patience: float) -> Exchange:
@@ -161,10 +165,10 @@ class PortObserver:
     def _running(self) -> list[tuple[str, Workload]]:
         return [(name, one) for name, several in self.trial.replicas.items() for one in several]
 
-    async def _arrived(self, request_id: str) -> list[tuple[Workload, int]]:
-        """The stand-ins that a request has reached, and how often."""
+    async def _arrived(self, request_id: str) -> list[tuple[str, Workload, int]]:
+        """The stand-ins that a request has reached, by name, and how often."""
         ledgers = await asyncio.gather(*(one.attempts_under(request_id) for _, one in self._running()))
-        return [(workload, len(seen)) for (_, workload), seen in zip(self._running(), ledgers, strict=True) if seen]
+        return [(*one, len(seen)) for one, seen in zip(self._running(), ledgers, strict=True) if seen]
 
     async def _joined(self, calls: Sequence[Call]) -> list[Call]:
         """The requests with what has arrived of them by now, the copies and late attempts among it."""
@@ -177,10 +181,9 @@ class PortObserver:
 
     def _identities(self, calls: Iterable[Call]) -> Iterator[tuple[str, str]]:
         """Of each caller that was served, its identity as the first attempt behind the port was told it."""
-        behind = {str(one) for one, _ in self.destination.backends}
         for call in calls:
             for one in call.arrivals:
-                if not call.form and one.stand_in in behind:
+                if not call.form and one.stand_in in self._behind:
                     yield call.caller, self.trial.adapter.peer_identity(one.attempt) or ""
 
 
