@@ -303,6 +303,7 @@ ONE_WAY = {
         ways(entry, refused, "outsider"),
         "outsider: served by name, and refused by the addresses of the pods (status 403)",
     ),
+    "to-itself": ([refused("shop/orders"), entry("shop/orders", address_of="shop/orders")], ""),
     "by-name-alone-in-the-mesh": (ways(entry, refused, "shop/web"), ""),
     "both": (ways(entry, entry, "outsider"), ""),
     "neither": (ways(refused, refused, "shop/web"), ""),
