@@ -46,8 +46,7 @@ def plaintext_beside(
 def _one_way(access: Sequence[Access]) -> Iterator[tuple[str, str]]:
     """Callers, each with what is said of it."""
     for caller in dict.fromkeys(one.caller for one in access):
-        # what a pod sends to its own address never leaves the pod, so that no policy meets it
-        ways = [one for one in access if one.caller == caller and one.address_of != caller]
+        ways = [one for one in access if one.caller == caller and not one.within_pod]
         by_name, by_address = ([one for one in ways if bool(one.address_of) is of_pods] for of_pods in (False, True))
         if not (by_name and by_address):
             continue
