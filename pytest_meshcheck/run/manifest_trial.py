@@ -124,12 +124,16 @@ class ManifestTrial:
             named = dict.fromkeys(str(one) for made in self.plans.values() for one in made.destinations)
             metafunc.parametrize(PARAMETER, list(named), scope="session")
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse checks about manifests in a run without any; leave out those of which nothing is expected."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
+        """Refuse checks about manifests in a run without any; leave out those of which nothing is expected.
+
+        Before checks get their ids, so that what is left out does not count as not run.
+        """
         if not self.plans and any(uses_trial(item) and not uses_stand_in(item) for item in items):
             raise pytest.UsageError(NOT_GIVEN)
         items[:] = [item for item in items if not (is_void(item) or is_about_nothing(item))]
+        return (yield)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Refuse a run of tests whose stand-ins stand in for nothing, before anything is made for them alone."""

@@ -204,3 +204,21 @@ def test_a_namespace_that_the_cluster_has_is_refused_and_nothing_is_changed(suit
     said = "ERROR: --mesh-manifests: k8s.yaml:2: the namespace shop exists in the cluster already, *"
     result.stderr.fnmatch_lines([said])
     assert changes == []
+
+
+PLANNED = """
+def pytest_collection_finish(session):
+    run = session.config.pluginmanager.get_plugin("meshcheck-run")
+    print("planned:", *sorted(item.id for item in run.check_items))
+"""
+
+
+def test_what_is_about_nothing_counts_as_no_check(
+    manifests: Path, suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (suite.path / "looking.py").write_text(PLANNED, "utf-8")
+    monkeypatch.syspath_prepend(str(suite.path))
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only", "-p", "looking")
+    (planned,) = [line for line in result.outlines if line.startswith("planned: ")]
+    assert "own/access[" in planned
+    assert "[None]" not in planned
