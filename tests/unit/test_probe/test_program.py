@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,13 @@ async def test_the_end_of_its_input_ends_it(started: tuple[Any, Probe]) -> None:
     assert await process.wait() == 0
 
 
+def wait_until_it_has_taken_its_streams(pid: int) -> None:
+    """Until then, its standard output leads to where it was started with; just before, it begins to belong to us."""
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid}/fd/1").readlink() == Path(os.devnull) and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 async def test_it_dies_with_its_parent() -> None:
     # We hold the other end of its input, so that nothing but the parent's death can end it.
     reading, writing = os.pipe()
@@ -37,7 +46,9 @@ async def test_it_dies_with_its_parent() -> None:
     )
     os.close(reading)
     assert parent.stdout is not None
-    probe = os.pidfd_open(int(await parent.stdout.readline()))
+    pid = int(await parent.stdout.readline())
+    probe = os.pidfd_open(pid)
+    wait_until_it_has_taken_its_streams(pid)
     gone = asyncio.Event()
     asyncio.get_running_loop().add_reader(probe, gone.set)
     with pytest.raises(TimeoutError):
