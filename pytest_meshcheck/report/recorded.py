@@ -1,5 +1,6 @@
 """What checks record in tables, such as who reaches what, compared with an earlier run."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ NEW, GONE = "(new)", "(gone)"
 
 STEPS = 2
 """Steps per second in which limits are compared: a measured one is a little longer each time."""
+
+OF_RUN = re.compile(r"(?<=-)[0-9a-f]{6}(?=/)")
+"""What the name of a run adds to that of a namespace, where the manifests name none."""
 
 UNJUDGED = (Verdict.INCONCLUSIVE, Verdict.NOT_RUN)
 
@@ -57,7 +61,7 @@ def _effects(result: Result) -> Iterator[Entry]:
         steady = msgspec.structs.replace(one, limits=limits)
         said = f"limit {limit_in_words(steady)}, attempts {attempts_in_words(one)}"
         for caller, identity in zip(one.callers, one.identities, strict=True):
-            yield one.destination, caller, f"{said}, identity {identity or 'none'}"
+            yield one.destination, caller, f"{said}, identity {OF_RUN.sub('…', identity) or 'none'}"
 
 
 TABLES = (

@@ -188,7 +188,7 @@ def test_the_page_and_the_terminal_say_it_too(changed: Report) -> None:
     assert f"  CHANGED shop/a:80 for {callers} and 4 more: refused (status 403) -> served" in said
 
 
-def effects(limit: float, attempts: int = 3) -> list[Result]:
+def effects(limit: float, attempts: int = 3, run: str = "05b967") -> list[Result]:
     """What the configuration of a port comes to for two callers, of which one has an identity."""
     values = EffectiveValues(
         destination="shop/a:80",
@@ -196,16 +196,16 @@ def effects(limit: float, attempts: int = 3) -> list[Result]:
         limits={"GET": limit},
         patience=16.0,
         attempts={"GET": {"503": attempts}},
-        identities=("spiffe://mesh/web", ""),
+        identities=(f"spiffe://mesh/ns/own-{run}/sa/web", ""),
     )
     return [checked("own/effective-values[shop/a:80]", effective=(values,))]
 
 
 def test_effective_values_are_compared_and_a_measured_limit_varies_a_little() -> None:
-    (same,) = compare_tables(effects(2.0), effects(2.1))
+    (same,) = compare_tables(effects(2.0), effects(2.1, run="64c8a8"))
     assert (same.entries, same.changes) == (2, ())
     (changed,) = compare_tables(effects(2.0), effects(4.0, attempts=1))
     assert [(one.column, one.before, one.now) for one in changed.changes] == [
         (caller, f"limit 2 s, attempts 3, identity {identity}", f"limit 4 s, attempts 1, identity {identity}")
-        for caller, identity in (("web", "spiffe://mesh/web"), ("cart", "none"))
+        for caller, identity in (("web", "spiffe://mesh/ns/own-…/sa/web"), ("cart", "none"))
     ]
