@@ -4,6 +4,10 @@ Whether a part that changes nothing does nothing, or was not waited for long eno
 was taken out, every data plane has to show a policy that was changed later (``marker``), and then all measurements have
 to stay as they were for ``QUIET`` seconds. Where a data plane does not show that policy, it is ``QUIET_UNMARKED``
 seconds. A change is believed once two rounds in a row show it.
+
+Who is let in is decided by the data plane of the server, whose listener serves connections from before a change as
+before, once more each, while it drains them. For policies about access a quiet time has at least ``USED_UP`` rounds, so
+that the pooled connections of each caller are used up.
 """
 
 import asyncio
@@ -33,6 +37,15 @@ QUIET_UNMARKED = 12.0
 
 BACK_WITHIN = 30.0
 """Seconds until a part that was put back acts again."""
+
+LONGEST_WAIT = 60.0
+"""Seconds after which what never gets quiet is looked at as it is."""
+
+USED_UP = 10
+"""Rounds in which every caller has used the connections that its data plane has kept."""
+
+CONFIRMED = 4
+"""Further rounds that have to show a change which the quick ones did not; one where a service stalls."""
 
 PAUSE = 0.2
 """Seconds between two rounds."""
@@ -164,10 +177,8 @@ class Mutation:
             return changed, after
         after = Observation(self._varies)
         after.add(await observed(self.trial, sent.all, self._known))
-        if unlike := self._certain(after):
-            after.add(await observed(self.trial, list({one.stimulus for one in unlike}), self._known))
-            if unlike := self._certain(after):
-                return unlike, after
+        if unlike := await self._confirmed(after):
+            return unlike, after
         await self._by_chance(after, sent.all)
         await self._until_like(after, self._before)
         return self._before.unlike(after), after
@@ -175,24 +186,39 @@ class Mutation:
     async def _until_changed(
         self, sent: "Sent", after: Observation, marking: "asyncio.Future[list[str]]"
     ) -> list[Cell]:
-        """The cells that two rounds in a row show changed; none once all was quiet for long enough."""
+        """The cells that two rounds in a row show changed, or two at all where values vary; none after a quiet time."""
         last: set[object] = set()
-        since = time.monotonic()
-        while True:
+        since, quiet, until = time.monotonic(), 0, time.monotonic() + LONGEST_WAIT * self.trial.scale
+        while time.monotonic() < until:
             seen = await observed(self.trial, sent.quick, self._known)
             changed = {cell: pool(cell) if self._varies(cell) else cell for cell in self._before.certainly_new(seen)}
             after.add(seen)
             if both := [cell for cell, what in changed.items() if what in last]:
                 return sorted(both, key=str)
-            last = set(changed.values())
+            last = {what for what in last if not isinstance(what, Cell)} | set(changed.values())
+            quiet += 1
             if changed or not marking.done():
-                since = time.monotonic()
-            elif time.monotonic() - since > self.trial.scale * (QUIET_UNMARKED if marking.result() else QUIET):
-                return []
+                since, quiet = time.monotonic(), 0
+            elif quiet >= sent.rounds and time.monotonic() - since > self._quiet_time(marking.result()):
+                break
             await asyncio.sleep(PAUSE)
+        return []
+
+    def _quiet_time(self, unfollowed: Sequence[str]) -> float:
+        return self.trial.scale * (QUIET_UNMARKED if unfollowed else QUIET)
+
+    async def _confirmed(self, after: Observation) -> list[Cell]:
+        """The cells of a round that are different, and stay so."""
+        unlike = self._certain(after)
+        stalls = any(one.stimulus.failure == STALL for one in unlike)
+        for _ in range(1 if stalls else CONFIRMED):
+            if unlike:
+                after.add(await observed(self.trial, list({one.stimulus for one in unlike}), self._known))
+                unlike = self._certain(after)
+        return unlike
 
     async def _until_back(self, part: Part, sent: "Sent", changed: Sequence[Stimulus]) -> None:
-        """Wait until two rounds in a row are as before, and every data plane follows.
+        """Wait until enough rounds in a row are as before, and every data plane follows.
 
         Raises:
             Inconclusive: They are not in time; then nothing else can be taken out.
@@ -200,7 +226,7 @@ class Mutation:
         again, within = list(dict.fromkeys([*sent.quick, *changed])), BACK_WITHIN * self.trial.scale
         until, good = time.monotonic() + within, 0
         await self._marker.unfollowed()
-        while good < (2 if changed else 1):
+        while good < (sent.rounds if changed else 1):
             different = self._before.certainly_new(await observed(self.trial, again, self._known))
             good = 0 if different else good + 1
             if different and time.monotonic() > until:
@@ -245,10 +271,12 @@ class Sent:
     Attributes:
         quick: What is sent over and over until something changes.
         all: All of it.
+        rounds: How often ``quick`` is sent, at least, before nothing is taken to change any more.
     """
 
     quick: tuple[Stimulus, ...]
     all: tuple[Stimulus, ...]
+    rounds: int
 
     @classmethod
     def of(cls, part: Part, around: Configuration) -> "Sent":
@@ -260,7 +288,7 @@ class Sent:
         every = [Stimulus(port, known.shapes[0], by_address=True) for port in around.plan.destinations]
         plain = [Stimulus(port, known.shapes[0]) for port in around.plan.destinations]
         quick = [one for one in met if one.failure != STALL] or plain
-        return cls(tuple(quick), tuple(dict.fromkeys([*quick, *met, *every])))
+        return cls(tuple(quick), tuple(dict.fromkeys([*quick, *met, *every])), 2 if routes else USED_UP)
 
 
 def _met(port: Destination, known: Stimuli, *, routes: bool) -> Iterator[Stimulus]:

@@ -163,6 +163,36 @@ async def test_answers_by_turns_are_no_change_and_others_who_answer_are(
     assert all(one.startswith("answered by of GET / from") for one in seen.changes)
 
 
+STRICT = resource("PeerAuthentication", "all", "{selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}}")
+
+
+async def test_a_policy_about_access_acts_also_where_kept_connections_show_it_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A data plane serves connections from before as before; a quiet time alone would be over by then."""
+    name = "PeerAuthentication shop/all"
+    monkeypatch.setattr(module, "QUIET", 0.0)
+    for kept, acts in ((8, True), (40, False)):
+        removals, found = mutation(
+            monkeypatch, Mesh(unless_out(name, Aspect.OUTCOME, "served in plaintext"), kept), STRICT
+        )
+        assert bool((await removals.without(found[name])).changes) is acts
+
+
+async def test_a_change_that_does_not_stay_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a connection from before an earlier part came back."""
+    since: list[int] = []
+
+    def values(mesh: Mesh, cell: Cell) -> Iterable[str]:
+        if NAME not in mesh.now or not cell.stimulus.by_address:
+            return ["served"]
+        since.append(mesh.rounds)
+        return ["status 403"] if mesh.rounds < since[0] + 3 and cell.aspect is Aspect.OUTCOME else ["served"]
+
+    removals, found = mutation(monkeypatch, Mesh(values), ROUTE)
+    assert (await removals.without(found[NAME])).changes == ()
+
+
 async def test_one_odd_round_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = {4, 7}
 
