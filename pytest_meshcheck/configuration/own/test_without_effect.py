@@ -22,6 +22,6 @@ async def test_resource_acts(mesh: MeshUnderTest, mutation: Mutation, resource_p
         mesh.measure("for example", seen.changes[0])
     elif seen.unseen:
         raise Unsupported(f"nothing changes without {part} ({part.place}){reason}; but {seen.unseen}")
-    expect(bool(seen.changes), f"an effect of {part} ({part.place})").is_true(
-        otherwise=f"nothing changes without it{reason}"
+    expect(seen.changes, f"{part} ({part.place})").require(
+        bool(seen.changes), "to change what the mesh does", f"nothing changes without it{reason}"
     )

@@ -203,7 +203,7 @@ async def test_a_resource_without_which_something_changes_conforms() -> None:
 async def test_a_resource_without_which_nothing_changes_violates_with_its_line_and_the_reason(
     reason: str, said: str
 ) -> None:
-    with pytest.raises(Violation, match=rf"an effect of Policy shop/orders \(k8s\.yaml:1\): .*{said}"):
+    with pytest.raises(Violation, match=rf"Policy shop/orders \(k8s\.yaml:1\): to change what the mesh does.*{said}"):
         await without(reason=reason)
 
 
