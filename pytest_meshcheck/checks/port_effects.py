@@ -1,7 +1,7 @@
 """What the configuration of one port came to: the requests of its callers, and what its services saw of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, Protocol
@@ -18,7 +18,7 @@ class Arrival:
     attempt: Attempt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Shape:
     """A kind of request over HTTP.
 
@@ -31,6 +31,11 @@ class Shape:
     method: str = "GET"
     path: str = "/"
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def posted(self) -> "Shape":
+        """The same as a POST, where it is a GET."""
+        return replace(self, method="POST") if self.method == "GET" else self
 
     def __str__(self) -> str:
         headers = " and ".join(f"{name}: {value}" for name, value in self.headers)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, Part, within
-from pytest_meshcheck.manifests.stimuli import Shape
 from pytest_meshcheck.manifests.targets import matches
 
 VIRTUAL_SERVICE = (ISTIO_NETWORKING, "VirtualService")

@@ -5,9 +5,10 @@ A rule that no request meets would seem to do nothing.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.targets import matches, rules_of
 
@@ -31,29 +32,6 @@ ANY = "meshcheck"
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 ALWAYS = ("503",)
 """The failure that is tried in any case: meshes retry it by default."""
-
-
-@dataclass(frozen=True, order=True)
-class Shape:
-    """A kind of request.
-
-    Attributes:
-        method: Its method.
-        path: Its path.
-        headers: Its headers.
-    """
-
-    method: str = "GET"
-    path: str = "/"
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def posted(self) -> "Shape":
-        """The same as a POST, where it is a GET."""
-        return replace(self, method="POST") if self.method == "GET" else self
-
-    def __str__(self) -> str:
-        return " ".join([self.method, self.path, *(f"{name}: {value}" for name, value in self.headers)])
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.manifests.objects import KubernetesObject, texts
 from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, ISTIO_SECURITY, SUBSET, Part, within
 from pytest_meshcheck.manifests.services import Destination
-from pytest_meshcheck.manifests.stimuli import Shape, shapes_of_match
+from pytest_meshcheck.manifests.stimuli import shapes_of_match
 from pytest_meshcheck.manifests.targets import (
     DOMAIN,
     OF_WORKLOADS,

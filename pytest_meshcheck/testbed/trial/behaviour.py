@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.manifests.services import Destination
-from pytest_meshcheck.manifests.stimuli import Shape, Stimuli
+from pytest_meshcheck.manifests.stimuli import Stimuli
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange
 from pytest_meshcheck.model.workload import PATIENCE as UNSCALED, new_id
 from pytest_meshcheck.probe.protocol import messages as m

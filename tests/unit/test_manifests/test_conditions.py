@@ -37,7 +37,11 @@ RULES = {
         f"{{match: [{{headers: {{end-user: {{exact: jason}}}}}}], {FAULT}}}",
         "GET / with end-user: jason",
     ),
-    "path": (ISTIO, f"{{match: [{{uri: {{prefix: /a}}}}, {{uri: {{exact: /b}}}}], {FAULT}}}", "GET /a, GET /b"),
+    "path": (
+        ISTIO,
+        f"{{match: [{{uri: {{prefix: /a}}}}, {{uri: {{exact: /b}}}}], {FAULT}}}",
+        "GET /a/meshcheck, GET /b",
+    ),
     "method": (ISTIO, f"{{match: [{{method: {{exact: POST}}}}], {FAULT}}}", "POST /"),
     "present": (ISTIO, f"{{match: [{{headers: {{x-debug: {{}}}}}}], {FAULT}}}", "GET / with x-debug: x"),
     "expression": (ISTIO, f"{{match: [{{uri: {{regex: '/a.*'}}}}], {FAULT}}}", ""),
@@ -48,7 +52,7 @@ RULES = {
         GATEWAY_API,
         "{matches: [{path: {type: PathPrefix, value: /a}, method: PUT, headers: [{name: x, value: y}]}], "
         f"{MIRROR}}}",
-        "PUT /a with x: y",
+        "PUT /a/meshcheck with x: y",
     ),
     "expression-of-the-gateway-api": (
         GATEWAY_API,

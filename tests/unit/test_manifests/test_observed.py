@@ -11,11 +11,12 @@ import pytest_asyncio
 
 from pytest_meshcheck.checks.access import Outcome
 from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.configuration.own.test_expected import test_access_is_as_expected as access_is_as_expected
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
-from pytest_meshcheck.manifests.stimuli import Shape, Stimuli
+from pytest_meshcheck.manifests.stimuli import Stimuli
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
@@ -201,7 +202,7 @@ async def test_a_request_is_observed_at_both_ends(trial: LocalTrial) -> None:
     http = trial.plan.destinations[0]
     asked = Shape("PUT", "/pay", (("end-user", "jason"),))
     seen = await observed_once(trial, [Stimulus(http, asked)], KNOWN)
-    words = "PUT /pay end-user: jason"
+    words = "PUT /pay with end-user: jason"
     assert cells(seen, Aspect.OUTCOME) == {("web", words): {"served"}, ("outsider", words): {"served"}}
     assert cells(seen, Aspect.WORKLOADS)["web", words] == {"shop/web"}
     assert cells(seen, Aspect.PATH)["web", words] == {"/pay"}

@@ -2,8 +2,9 @@
 
 import pytest
 
+from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.manifests.rule_match import meets
-from pytest_meshcheck.manifests.stimuli import Shape, Stimuli, path_in, seconds, stimuli
+from pytest_meshcheck.manifests.stimuli import Stimuli, path_in, seconds, stimuli
 from pytest_meshcheck.manifests.visibility import FIELDS, not_taken_out, unseen
 
 from .configured import WORKLOAD, configured, resource
