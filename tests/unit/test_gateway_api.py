@@ -22,6 +22,11 @@ async def listing(*resources: dict[str, Any]) -> AsyncIterator[Api]:
     """An API server that lists these, whatever is asked; what watches is told of nothing."""
     body = json.dumps({"items": resources, "metadata": {"resourceVersion": "1"}}).encode()
 
+    answering: list[asyncio.Task[None]] = []
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.append(asyncio.create_task(answer(reader, writer)))
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         watched = b"watch=true" in request
@@ -32,12 +37,14 @@ async def listing(*resources: dict[str, Any]) -> AsyncIterator[Api]:
         else:
             writer.write(body)
         writer.close()
+        await writer.wait_closed()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         api = Api(Configuration(host=f"http://{host}:{port}"), SOON)
         yield api
         await api.close()
+    await asyncio.gather(*answering, return_exceptions=True)  # a client may have gone without a request
 
 
 def condition(kind: str, status: str, generation: int = 2) -> dict[str, Any]:
