@@ -3,13 +3,13 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from pytest_meshcheck.checks.access_hazards import by_one_way_only, plaintext_beside
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.effective_values import effective_values
 from pytest_meshcheck.checks.expect import control, converge, expect
-from pytest_meshcheck.checks.expected_access import ExpectedAccess
-from pytest_meshcheck.checks.limit_hazards import outlasted, unfired, unlimited_retries
-from pytest_meshcheck.checks.traffic_hazards import delay, fault, mirror
+from pytest_meshcheck.checks.own.access_hazards import one_way_access, plaintext_beside
+from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.own.limit_hazards import outlasted_limit, unfired_retries, unlimited_retries
+from pytest_meshcheck.checks.own.traffic_hazards import injected_delay, injected_fault, mirrored_requests
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Default, Documented
@@ -58,7 +58,7 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
     from pytest_meshcheck.manifests.expected import Identity, Limit, Once
-    from pytest_meshcheck.manifests.parts import Part
+    from pytest_meshcheck.manifests.mutation.parts import Part
     from pytest_meshcheck.manifests.settings import Setting
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
     from pytest_meshcheck.testbed.stand_in.handle import RunningStandIn
@@ -136,20 +136,20 @@ __all__ = [
     "Workload",
     "WorkloadSpec",
     "broken",
-    "by_one_way_only",
     "check",
     "control",
     "converge",
-    "delay",
     "effective_values",
     "expect",
-    "fault",
-    "mirror",
+    "injected_delay",
+    "injected_fault",
+    "mirrored_requests",
     "more_arrive",
     "more_sent",
     "needs",
     "new_id",
-    "outlasted",
+    "one_way_access",
+    "outlasted_limit",
     "parsed_chain",
     "plaintext_beside",
     "proves",
@@ -157,7 +157,7 @@ __all__ = [
     "slow",
     "spiffe_id",
     "under_watch",
-    "unfired",
+    "unfired_retries",
     "unlimited_retries",
 ]
 
@@ -171,7 +171,7 @@ ON_CLUSTER = {
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
     "RunningStandIn": "pytest_meshcheck.testbed.stand_in.handle",
     "Mutation": "pytest_meshcheck.testbed.trial.mutation",
-    "Part": "pytest_meshcheck.manifests.parts",
+    "Part": "pytest_meshcheck.manifests.mutation.parts",
     "Trial": "pytest_meshcheck.testbed.trial.trial",
 }
 

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from pytest_meshcheck.checks.access_claims import AccessClaims
 from pytest_meshcheck.checks.claims import (
     AttemptsClaims,
     CaptureClaims,
@@ -26,8 +25,9 @@ from pytest_meshcheck.checks.claims import (
     fail_mesh,
     fail_stimulus,
 )
-from pytest_meshcheck.checks.expected_access import ComparedAccess
-from pytest_meshcheck.checks.hazard import Hazard, HazardClaims
+from pytest_meshcheck.checks.own.access_claims import AccessClaims
+from pytest_meshcheck.checks.own.expected_access import ComparedAccess
+from pytest_meshcheck.checks.own.hazard import Hazard, HazardClaims
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.model.observation import Attempt, CaptureResult, Exchange, LoadOutcome
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_meshcheck.checks.port_effects import Shape
+from pytest_meshcheck.manifests.mutation.stimuli import shape_of_match
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.manifests.settings import KEYS, ROUTES, Setting, concerning, paths_in
-from pytest_meshcheck.manifests.stimuli import shapes_of_match
 
 MOST = 5
 """The kinds of requests to one port."""
@@ -17,7 +17,7 @@ def conditioned(plan: Plan, destination: Destination) -> tuple[Shape, ...]:
     """The requests for all rules about a port that inject a fault or mirror, and that ``GET /`` alone does not meet."""
     keys = (*KEYS[Setting.FAULT], *KEYS[Setting.MIRROR])
     found = [
-        shapes_of_match(match)
+        shape_of_match(match)
         for one in concerning(plan, destination)
         for part, matched, _ in ROUTES.get(one.kind, ())
         for rule in one.spec.get(part) or ()

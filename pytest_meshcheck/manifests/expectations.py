@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_meshcheck.checks.access import OUTSIDER, STRANGER
-from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.manifests.errors import ManifestError
 from pytest_meshcheck.manifests.expected import Expected, Identity, Limit, Once
 from pytest_meshcheck.manifests.objects import Place

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,15 @@ GIVEN_BY_CLUSTER = ("clusterIPs", "externalIPs", "loadBalancerIP", "loadBalancer
 OF_OUTSIDE = ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "loadBalancerSourceRanges")
 
 
+CLUSTER_DOMAIN = "svc.cluster.local"
+"""Where services are looked up; https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"""
+
+
+def full_name(namespace: str, service: str) -> str:
+    """The host of a service."""
+    return f"{service}.{namespace}.{CLUSTER_DOMAIN}"
+
+
 @dataclass(frozen=True)
 class Destination:
     """A port of a service that callers call.
@@ -31,6 +40,12 @@ class Destination:
     port: int
     declared: Declared
     backends: tuple[tuple[StandIn, int], ...]
+
+    @property
+    def has_methods(self) -> bool:
+        """Whether requests to it have methods, paths and headers to choose: it speaks HTTP, and not gRPC."""
+        facts = self.declared.spoken.facts
+        return facts.is_http and not facts.grpc
 
     def __str__(self) -> str:
         name = f"{self.namespace}/{self.service}" if self.namespace else self.service

@@ -1,17 +1,16 @@
 """Where a user's manifests configure something about a port, for messages that lead to the line; pure."""
 
 import enum
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pytest_meshcheck.checks.limit_hazards import Retried
+from pytest_meshcheck.checks.own.limit_hazards import Retried
+from pytest_meshcheck.manifests.durations import seconds
 from pytest_meshcheck.manifests.objects import KubernetesObject, texts
 from pytest_meshcheck.manifests.plan import Plan
-from pytest_meshcheck.manifests.services import Destination
+from pytest_meshcheck.manifests.services import Destination, full_name
 
-DOMAIN = "svc.cluster.local"
 OF_NAMESPACE = ("PeerAuthentication", "AuthorizationPolicy")
 """Kinds that are about all workloads of a namespace where they select none."""
 
@@ -46,8 +45,6 @@ FAILURES: Mapping[str, frozenset[str]] = {
     "gateway-error": frozenset({"503"}),
     "503": frozenset({"503"}),
 }
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 
 
 def settings(plan: Plan, destination: Destination, what: Setting, home: str = "") -> tuple[str, ...]:
@@ -93,11 +90,6 @@ ROUTES: Mapping[str, Sequence[tuple[str, str, str]]] = {
 }
 
 
-def seconds(written: object) -> float:
-    """A duration such as ``1.5s`` or ``1m30s``; 0 if it is none."""
-    return sum(float(number) * UNITS[unit] for number, unit in DURATION.findall(str(written)))
-
-
 def _failures(retries: Mapping[str, Any]) -> frozenset[str]:
     """The failures that a retry policy names; none where it never tries again."""
     if retries.get("attempts") == 0:
@@ -128,8 +120,9 @@ def concerning(plan: Plan, destination: Destination, home: str = "") -> Iterator
 
 def _names(destination: Destination, seen_from: str) -> set[str]:
     """The hosts under which resources of a namespace name a service."""
-    full = f"{destination.service}.{destination.namespace}"
-    found = {full, f"{full}.svc", f"{full}.{DOMAIN}"} if destination.namespace else set()
+    short = f"{destination.service}.{destination.namespace}"
+    full = full_name(destination.namespace, destination.service)
+    found = {short, f"{short}.svc", full} if destination.namespace else set()
     return found | ({destination.service} if seen_from == destination.namespace else set())
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_meshcheck.checks.access import Access
-from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 
 HEAD = """# Who reached what on {seen}.
 # It is what the mesh did, and not what it should do: review it.

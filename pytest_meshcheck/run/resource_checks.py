@@ -9,7 +9,7 @@ from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.run.expected_checks import NOTHING
 
 if TYPE_CHECKING:
-    from pytest_meshcheck.manifests.parts import Part
+    from pytest_meshcheck.manifests.mutation.parts import Part
     from pytest_meshcheck.manifests.plan import Plan
     from pytest_meshcheck.manifests.reading import Text
     from pytest_meshcheck.testbed.trial.mutation import Mutation
@@ -32,9 +32,9 @@ def parametrize_parts(
         return
     found: dict[str, Part] = {}
     if plans:
-        from pytest_meshcheck.manifests.parts import parts  # noqa: PLC0415 - other runs need no YAML
-        from pytest_meshcheck.manifests.targets import Configuration  # noqa: PLC0415 - as above
-        from pytest_meshcheck.testbed.trial.mutation import cheapest_first  # noqa: PLC0415 - no client either
+        from pytest_meshcheck.manifests.mutation.parts import parts  # noqa: PLC0415 - other runs need no YAML
+        from pytest_meshcheck.manifests.mutation.targets import Configuration  # noqa: PLC0415 - as above
+        from pytest_meshcheck.testbed.trial.part_stimuli import cheapest_first  # noqa: PLC0415 - no client either
 
         for name, made in plans.items():
             ordered = cheapest_first(parts(made.resources, texts), Configuration(made, homes.get(name) or None))
@@ -44,7 +44,7 @@ def parametrize_parts(
 
 def mutation_of(trial: "Trial", settings: Settings) -> "Mutation":
     """The removals of a run's resources."""
-    from pytest_meshcheck.manifests.targets import Configuration  # noqa: PLC0415 - only runs with manifests
+    from pytest_meshcheck.manifests.mutation.targets import Configuration  # noqa: PLC0415 - only runs with manifests
     from pytest_meshcheck.testbed.trial.mutation import Mutation  # noqa: PLC0415 - as above
 
     return Mutation(trial, Configuration(trial.plan, trial.home or None), settings.mesh_manifests_budget)

@@ -101,14 +101,15 @@ class MeshUnderTest(MeshFacts):
         self.journal.add("head start", check_id, result)
         return result
 
-    def recall(self, seen: PortEffects) -> None:
-        """Use the observations of a port, which were made for several checks, as evidence of the current one."""
+    def recall(self, seen: PortEffects) -> PortEffects:
+        """Take the observations of a port, which were made for several checks, as evidence of the current one, too."""
         self.stalls.reach_back(seen.since)
         for call in seen.calls:
             self.journal.add("exchange", f"{call.caller} -> {seen.destination}", call.exchange)
         arrivals = {(one.stand_in, one.attempt) for call in seen.calls for one in call.arrivals}
         for name in sorted({name for name, _ in arrivals}):
             self.journal.add("attempts", name, tuple(attempt for at, attempt in arrivals if at == name))
+        return seen
 
     def of_upgrade(self) -> Upgraded:
         """The observations made during the upgrade, recorded as evidence of the current check.

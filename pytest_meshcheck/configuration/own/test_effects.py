@@ -8,13 +8,13 @@ from pytest_meshcheck.suite import (
     Trial,
     Unsupported,
     check,
-    delay,
     effective_values,
     expect,
-    fault,
-    mirror,
-    outlasted,
-    unfired,
+    injected_delay,
+    injected_fault,
+    mirrored_requests,
+    outlasted_limit,
+    unfired_retries,
     unlimited_retries,
 )
 
@@ -27,8 +27,7 @@ async def test_effective_values(mesh: MeshUnderTest, trial: Trial, destination: 
     stalls, how often a service executes one request that it fails, by method and failure, and the identity that it is
     told. Callers wait for 16 s; a longer limit counts as none. That there is none is the default of most meshes.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
+    seen = mesh.recall(await trial.effects(destination))
     if not (values := effective_values(seen)):
         raise Unsupported(f"no workload of the mesh is served by {destination}, so its values cannot be seen")
     mesh.record_effective(values)
@@ -42,10 +41,9 @@ async def test_limit_fits_retries(mesh: MeshUnderTest, trial: Trial, destination
     many there are shows where the service fails at once; how long each takes, where it stalls. A service that goes on
     with a request after its caller was cut works for nobody.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
+    seen = mesh.recall(await trial.effects(destination))
     settings = trial.settings(destination, Setting.LIMIT)
-    hazard = outlasted(seen, settings, trial.limit_of_one_attempt(destination))
+    hazard = outlasted_limit(seen, settings, trial.limit_of_one_attempt(destination))
     expect(hazard, f"limit of {destination}").absent("all attempts to end within it")
 
 
@@ -56,8 +54,7 @@ async def test_retries_are_limited(mesh: MeshUnderTest, trial: Trial, destinatio
     Who configures retries has thought of a service that fails; without a limit on time, one that hangs is never
     retried, and holds all of its callers. It is about retries in the manifests, and not about those by default.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
+    seen = mesh.recall(await trial.effects(destination))
     hazard = unlimited_retries(seen, trial.settings(destination, Setting.RETRY))
     expect(hazard, f"requests to {destination}").absent("a limit on time beside retries")
 
@@ -70,9 +67,8 @@ async def test_retries_fire(mesh: MeshUnderTest, trial: Trial, destination: str)
     503, a GET that fails so is executed more than once. A policy that never does so is overruled, or stands beside
     something that turns it off.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
-    hazard = unfired(seen, trial.written_retries(destination))
+    seen = mesh.recall(await trial.effects(destination))
+    hazard = unfired_retries(seen, trial.written_retries(destination))
     expect(hazard, f"retries of {destination}").absent("a request that fails to be repeated")
 
 
@@ -83,9 +79,8 @@ async def test_requests_reach_the_service(mesh: MeshUnderTest, trial: Trial, des
     Up to ten GETs of each caller, which the service would serve. Answers that deny access, redirect, or limit a rate
     are not counted, nor is a service that no caller reaches and that no fault is configured for.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
-    hazard = fault(seen, trial.settings(destination, Setting.FAULT))
+    seen = mesh.recall(await trial.effects(destination))
+    hazard = injected_fault(seen, trial.settings(destination, Setting.FAULT))
     expect(hazard, f"requests to {destination}").absent("an answer of the service to each")
 
 
@@ -96,9 +91,8 @@ async def test_requests_are_not_delayed(mesh: MeshUnderTest, trial: Trial, desti
     Up to ten GETs of each caller, which the service answers at once. Two that take more than 1 s on their way are a
     delay where a fault is configured for the port; where none is, a fifth of all that take more than 3 s.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
-    hazard = delay(seen, trial.settings(destination, Setting.FAULT), mesh.tolerance)
+    seen = mesh.recall(await trial.effects(destination))
+    hazard = injected_delay(seen, trial.settings(destination, Setting.FAULT), mesh.tolerance)
     expect(hazard, f"requests to {destination}").absent("no delay on their way")
 
 
@@ -109,7 +103,6 @@ async def test_requests_are_not_mirrored(mesh: MeshUnderTest, trial: Trial, dest
     A mirror that was left in sends copies to a workload that nobody called, which executes them: it writes what they
     write, and sends what they send. A mirror to something outside of the manifests is not seen.
     """
-    seen = await trial.effects(destination)
-    mesh.recall(seen)
-    hazard = mirror(seen, trial.settings(destination, Setting.MIRROR))
+    seen = mesh.recall(await trial.effects(destination))
+    hazard = mirrored_requests(seen, trial.settings(destination, Setting.MIRROR))
     expect(hazard, f"requests to {destination}").absent("each to arrive once")

@@ -5,9 +5,9 @@ from pytest_meshcheck.suite import (
     MeshUnderTest,
     Setting,
     Trial,
-    by_one_way_only,
     check,
     expect,
+    one_way_access,
     plaintext_beside,
 )
 
@@ -22,7 +22,7 @@ async def test_name_and_address_agree(mesh: MeshUnderTest, trial: Trial, destina
     """
     here, _ = await trial.effects_around(destination)
     mesh.recall(here)
-    hazard = by_one_way_only(here.access, trial.settings(destination, Setting.HOST))
+    hazard = one_way_access(here.access, trial.settings(destination, Setting.HOST))
     expect(hazard, f"access to {destination}").absent("the same by name and by address")
 
 

@@ -9,8 +9,7 @@ from pytest_meshcheck.model.workload import Workload, new_id
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.stand_in.names import destination_of, host_of
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
-
-PLAIN_PORT = 80
+from pytest_meshcheck.testbed.trial.ways import PLAIN_PORT
 
 REQUEST_ID = "request_id"
 """The extension of a request of httpx that names it in ledgers."""

@@ -5,12 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pytest_meshcheck.manifests.services import Destination
+from pytest_meshcheck.manifests.services import CLUSTER_DOMAIN, Destination, full_name
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
-
-CLUSTER_DOMAIN = "svc.cluster.local"
-"""Where services are looked up; https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"""
 
 ITSELF = "localhost"
 """The pod itself, by a name that every pod knows."""
@@ -85,7 +82,7 @@ def _names(trial: StandIns, namespace: str) -> Iterator[tuple[str, Service]]:
 
 
 def _in_full(trial: StandIns, service: Service) -> str:
-    return f"{service[1]}.{trial.place_of(service[0])}.{CLUSTER_DOMAIN}"
+    return full_name(trial.place_of(service[0]), service[1])
 
 
 def _pod_of(trial: StandIns, service: Service) -> str:

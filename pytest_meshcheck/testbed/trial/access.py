@@ -10,7 +10,7 @@ from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.model.observation import Ending, Exchange
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
-from pytest_meshcheck.testbed.trial.ways import Way, request_on, way_by_name, ways_to
+from pytest_meshcheck.testbed.trial.ways import AT_ONCE, Way, request_on, way_by_name, ways_to
 
 SETTLED_WITHIN = 30.0
 """Seconds until two rounds in a row have to agree."""
@@ -20,9 +20,6 @@ QUIET = 5.0
 
 PAUSE = 0.2
 """Seconds between two rounds."""
-
-AT_ONCE = 16
-"""The number of requests under way."""
 
 LOOPBACK = "127.0.0.1"
 

@@ -6,19 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck.checks.port_effects import Shape
+from pytest_meshcheck.checks.port_effects import STALL, Shape
+from pytest_meshcheck.manifests.mutation.stimuli import Stimuli
 from pytest_meshcheck.manifests.services import Destination
-from pytest_meshcheck.manifests.stimuli import Stimuli
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange
 from pytest_meshcheck.model.workload import PATIENCE as UNSCALED, new_id
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import form_of
-from pytest_meshcheck.testbed.trial.executions import BARE
+from pytest_meshcheck.testbed.trial.executions import Sent
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
-from pytest_meshcheck.testbed.trial.ways import PATIENCE, Way, request_on, way_by_name, ways_to
-
-AT_ONCE = 16
-"""Requests under way."""
+from pytest_meshcheck.testbed.trial.ways import AT_ONCE, PATIENCE, Way, request_on, way_by_name, ways_to
 
 MARGIN = 2.0
 """Seconds that a caller waits beyond the longest limit or delay."""
@@ -28,8 +25,6 @@ EARLY = 0.3
 
 CALLER = "x-meshcheck-caller"
 """Header that tells callers apart whose requests share an id, as they share a script."""
-
-STALL = "stall"
 
 
 class Aspect(enum.StrEnum):
@@ -91,7 +86,7 @@ Round = Mapping[Cell, frozenset[str]]
 
 
 @dataclass(frozen=True)
-class _Sent:
+class _Request:
     way: Way
     stimulus: Stimulus
     request: m.Request
@@ -123,14 +118,14 @@ async def observed(trial: StandIns, stimuli: Sequence[Stimulus], known: Stimuli)
     }
 
 
-def _requests(trial: StandIns, stimulus: Stimulus, prefix: str, known: Stimuli) -> Iterator[_Sent]:
+def _requests(trial: StandIns, stimulus: Stimulus, prefix: str, known: Stimuli) -> Iterator[_Request]:
     destination = stimulus.destination
     ways = ways_to(trial, destination) if stimulus.by_address else _by_name(trial, destination)
     longest = max([0.0, *known.limits] if stimulus.failure == STALL else [0.0, *known.delays])
     for number, way in enumerate(way for way in ways if way.caller.enrolled or not stimulus.failure):
         workload = way.caller.workload
         patience = max(PATIENCE, longest + MARGIN if longest else 0.0) * workload.patience / UNSCALED
-        yield _Sent(
+        yield _Request(
             way,
             stimulus,
             request_on(
@@ -139,32 +134,25 @@ def _requests(trial: StandIns, stimulus: Stimulus, prefix: str, known: Stimuli) 
                 way,
                 patience=patience,
                 request_id=prefix if stimulus.failure else f"{prefix}-{number}",
-                **(_fields(stimulus.shape, way) if _is_http(destination) else {}),
+                **(_fields(stimulus.shape, way) if destination.has_methods else {}),
             ),
         )
 
 
 def _fields(shape: Shape, way: Way) -> dict[str, object]:
     headers = (*shape.headers, (CALLER, way.caller.name))
-    body = m.Body() if shape.method in BARE else m.Body(text="pay once\n")
-    return {"method": shape.method, "path": shape.path, "headers": headers, "body": body}
+    return {"method": shape.method, "path": shape.path, "headers": headers, "body": Sent(shape.method).body}
 
 
 def _by_name(trial: StandIns, destination: Destination) -> list[Way]:
     return [way_by_name(trial, destination, caller) for caller in trial.callers()]
 
 
-def _is_http(destination: Destination) -> bool:
-    facts = destination.declared.spoken.facts
-    return facts.is_http and not facts.grpc
-
-
-async def _script(trial: StandIns, sent: Iterable[_Sent]) -> None:
+async def _script(trial: StandIns, sent: Iterable[_Request]) -> None:
     """Have every stand-in fail as it is to: routes may lead to any of them."""
     failing = {one.request.request_id: one.stimulus.failure for one in sent if one.stimulus.failure}
     scripts = [m.SetScript(name, (_answer(failure),), repeat=True) for name, failure in failing.items()]
-    running = [one for several in trial.replicas.values() for one in several]
-    await asyncio.gather(*(one.ask(script, m.Done) for one in running for script in scripts))
+    await asyncio.gather(*(one.ask(script, m.Done) for _, one in trial.running for script in scripts))
 
 
 def _answer(failure: str) -> m.Answer:
@@ -172,7 +160,7 @@ def _answer(failure: str) -> m.Answer:
     return m.Answer(behaviour=named[failure]) if failure in named else m.Answer(status=int(failure))
 
 
-async def _exchange(one: _Sent, places: asyncio.Semaphore) -> Exchange:
+async def _exchange(one: _Request, places: asyncio.Semaphore) -> Exchange:
     """Make one exchange; those that wait for a limit do not keep others from theirs."""
     if one.stimulus.failure == STALL:
         return (await one.way.caller.workload.ask(m.Send(one.request), m.Exchanged)).exchange
@@ -182,22 +170,19 @@ async def _exchange(one: _Sent, places: asyncio.Semaphore) -> Exchange:
 
 async def _attempts(trial: StandIns, prefix: str) -> Mapping[tuple[str, str], list[tuple[str, Attempt]]]:
     """What arrived anywhere, with the name of the stand-in: by request id and caller, and by request id alone."""
-    running = [(name, one) for name, several in trial.replicas.items() for one in several]
-    ledgers = await asyncio.gather(*(one.attempts_under(prefix) for _, one in running))
     found: dict[tuple[str, str], list[tuple[str, Attempt]]] = defaultdict(list)
-    for (name, _), ledger in zip(running, ledgers, strict=True):
-        for attempt in ledger:
-            found[attempt.request_id, attempt.header(CALLER) or ""].append((name, attempt))
+    for name, attempt in await trial.attempts_under(prefix):
+        found[attempt.request_id, attempt.header(CALLER) or ""].append((name, attempt))
     return found
 
 
-def _of(one: _Sent, attempts: Mapping[tuple[str, str], list[tuple[str, Attempt]]]) -> list[tuple[str, Attempt]]:
-    caller = one.way.caller.name if _is_http(one.stimulus.destination) else ""
+def _of(one: _Request, attempts: Mapping[tuple[str, str], list[tuple[str, Attempt]]]) -> list[tuple[str, Attempt]]:
+    caller = one.way.caller.name if one.stimulus.destination.has_methods else ""
     return attempts.get((one.request.request_id, caller), [])
 
 
 def _cells(
-    one: _Sent, exchange: Exchange, attempts: Sequence[tuple[str, Attempt]], known: Stimuli
+    one: _Request, exchange: Exchange, attempts: Sequence[tuple[str, Attempt]], known: Stimuli
 ) -> Iterator[tuple[Cell, frozenset[str]]]:
     spoken = one.stimulus.destination.declared.spoken
     form = form_of(exchange, spoken)
@@ -207,7 +192,7 @@ def _cells(
 
     if one.stimulus.failure != STALL:
         yield cell(Aspect.OUTCOME), frozenset([form or "served"])
-    if _is_http(one.stimulus.destination):
+    if one.stimulus.destination.has_methods:
         yield cell(Aspect.ATTEMPTS), frozenset([str(len(attempts))])
         if one.stimulus.failure == STALL and known.limits:
             yield cell(Aspect.LIMIT), frozenset([_waited(exchange, known.limits)])

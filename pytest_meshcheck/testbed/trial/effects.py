@@ -14,7 +14,7 @@ from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, form_of
 from pytest_meshcheck.testbed.trial.executions import Sent
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
-from pytest_meshcheck.testbed.trial.ways import request_on, way_by_name
+from pytest_meshcheck.testbed.trial.ways import AT_ONCE, request_on, way_by_name
 
 PATIENCE = 16.0
 """Seconds that a caller waits for a service that stalls: longer than the default limit of Envoy, 15 s."""
@@ -27,9 +27,6 @@ SAMPLED_WITHIN = 10.0
 
 CANCELLED_WITHIN = 3.0
 """Seconds in which a service learns that its caller was cut."""
-
-AT_ONCE = 16
-"""Requests under way, without those that wait for a service that stalls."""
 
 TRIES = 8
 """How often a request is sent that a mesh answers by chance before it arrives."""
@@ -51,7 +48,7 @@ class PortObserver:
         trial: The stand-ins.
         destination: The port.
         patience: Seconds that callers wait for a service that stalls, at a scale of 1.
-        places: For requests under way.
+        places: For requests under way, without those that wait for a service that stalls.
     """
 
     trial: StandIns
@@ -120,7 +117,7 @@ class PortObserver:
         for number in range(TRIES):
             request_id = f"{prefix}-{shape.method}-{failure}-{number}"
             script = m.SetScript(request_id, (answer,), repeat=True)
-            await asyncio.gather(*(one.ask(script, m.Done) for _, one in self._running()))
+            await asyncio.gather(*(one.ask(script, m.Done) for _, one in self.trial.running))
             if failure == STALL:
                 call = await self._stalled(caller, shape, request_id)
             else:
@@ -162,21 +159,17 @@ class PortObserver:
         said = GRPC if self._is_grpc else str(shape)
         return Call(caller.name, shape.method, failure, exchange, form, (), said)
 
-    def _running(self) -> list[tuple[str, Workload]]:
-        return [(name, one) for name, several in self.trial.replicas.items() for one in several]
-
     async def _arrived(self, request_id: str) -> list[tuple[str, Workload, int]]:
         """The stand-ins that a request has reached, by name, and how often."""
-        ledgers = await asyncio.gather(*(one.attempts_under(request_id) for _, one in self._running()))
-        return [(*one, len(seen)) for one, seen in zip(self._running(), ledgers, strict=True) if seen]
+        running = self.trial.running
+        ledgers = await asyncio.gather(*(one.attempts_under(request_id) for _, one in running))
+        return [(*one, len(seen)) for one, seen in zip(running, ledgers, strict=True) if seen]
 
     async def _joined(self, calls: Sequence[Call]) -> list[Call]:
         """The requests with what has arrived of them by now, the copies and late attempts among it."""
-        ledgers = await asyncio.gather(*(one.attempts_under(f"{self._id}-") for _, one in self._running()))
         found: dict[str, list[Arrival]] = {}
-        for (name, _), ledger in zip(self._running(), ledgers, strict=True):
-            for attempt in ledger:
-                found.setdefault(attempt.request_id, []).append(Arrival(name, attempt))
+        for name, attempt in await self.trial.attempts_under(f"{self._id}-"):
+            found.setdefault(attempt.request_id, []).append(Arrival(name, attempt))
         return [replace(one, arrivals=tuple(found.get(one.exchange.request_id, ()))) for one in calls]
 
     def _identities(self, calls: Iterable[Call]) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ async def executions(trial: StandIns, destination: Destination, sent: Sent, answ
         Unsupported: The port is not declared as HTTP.
         Inconclusive: No caller of the mesh is let in.
     """
-    if not destination.declared.spoken.facts.is_http or destination.declared.spoken.facts.grpc:
+    if not destination.has_methods:
         raise Unsupported(f"{destination} speaks {destination.declared.spoken}, which has no {sent.method}")
     callers = [one for one in trial.callers() if one.enrolled]
     served = await asyncio.gather(*(_sent(trial, destination, one, sent, m.Answer()) for one in callers))

@@ -60,8 +60,7 @@ class Marker:
     def _callers(self) -> list[tuple[str, Workload]]:
         """Each replica of each stand-in that is part of the mesh."""
         enrolled = {one.name for one in self._trial.callers() if one.enrolled}
-        replicas = self._trial.replicas.items()
-        return [(str(one), one) for name, several in replicas if name in enrolled for one in several]
+        return [(str(one), one) for name, one in self._trial.running if name in enrolled]
 
     def _names(self) -> list[str]:
         return [name for name, _ in self._callers()]

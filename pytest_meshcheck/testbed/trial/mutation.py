@@ -6,26 +6,27 @@ to stay as they were for ``QUIET`` seconds. Where a data plane does not show tha
 seconds. A change is believed once two rounds in a row show it.
 
 Who is let in is decided by the data plane of the server, whose listener serves connections from before a change as
-before, once more each, while it drains them. For policies about access a quiet time has at least ``USED_UP`` rounds, so
-that the pooled connections of each caller are used up.
+before, once more each, while it drains them. For policies about access a quiet time has at least as many rounds
+(``part_stimuli.USED_UP``) as use up the pooled connections of each caller.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pytest_meshcheck.manifests.parts import Part
-from pytest_meshcheck.manifests.services import Destination
-from pytest_meshcheck.manifests.stimuli import Stimuli, stimuli
-from pytest_meshcheck.manifests.targets import OF_WORKLOADS, Configuration, concerned, rivals
-from pytest_meshcheck.manifests.visibility import beside, is_known, not_taken_out, unseen
-from pytest_meshcheck.manifests.without_effect import reason
+from pytest_meshcheck.checks.port_effects import STALL
+from pytest_meshcheck.manifests.mutation.parts import Part
+from pytest_meshcheck.manifests.mutation.stimuli import Stimuli, stimuli
+from pytest_meshcheck.manifests.mutation.targets import Configuration, concerned, rivals
+from pytest_meshcheck.manifests.mutation.visibility import is_known, not_taken_out, unseen
+from pytest_meshcheck.manifests.mutation.without_effect import reason
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
-from pytest_meshcheck.testbed.trial.behaviour import STALL, Aspect, Cell, Stimulus, observed
+from pytest_meshcheck.testbed.trial.behaviour import Aspect, Cell, Stimulus, observed
 from pytest_meshcheck.testbed.trial.marker import Marker
 from pytest_meshcheck.testbed.trial.observation import Observation, pool
+from pytest_meshcheck.testbed.trial.part_stimuli import PartStimuli
 from pytest_meshcheck.testbed.trial.removal import by_age, put_back, take_out
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
@@ -40,9 +41,6 @@ BACK_WITHIN = 30.0
 
 LONGEST_WAIT = 60.0
 """Seconds after which what never gets quiet is looked at as it is."""
-
-USED_UP = 10
-"""Rounds in which every caller has used the connections that its data plane has kept."""
 
 CONFIRMED = 4
 """Further rounds that have to show a change which the quick ones did not; one where a service stalls."""
@@ -135,7 +133,7 @@ class Mutation:
         return f"{part} was not taken out: the {self.budget:g} s of {OPTION} are used up; raise it to reach this one"
 
     async def _changes(self, part: Part) -> tuple[str, ...]:
-        sent = Sent.of(part, self.around)
+        sent = PartStimuli.of(part, self.around)
         ages = await by_age(self.trial, [part.resource, *rivals(part.resource, self.around)])
         await self._before_it(sent)
         await take_out(self.trial, part)
@@ -151,7 +149,7 @@ class Mutation:
             changed = [one for one in changed if self._before.values[one] != after.values[one]]
         return tuple(f"{one}: {self._before.of(one)}, without it {after.of(one)}" for one in changed)
 
-    async def _before_it(self, sent: "Sent") -> None:
+    async def _before_it(self, sent: "PartStimuli") -> None:
         """Observe what was not observed for another part, until two rounds in a row agree."""
         left = [one for one in sent.all if not self._before.has(one)]
         agreed = left
@@ -165,7 +163,7 @@ class Mutation:
             left = [one for one in left if one in different]
         await self._by_chance(self._before, agreed)
 
-    async def _without(self, sent: "Sent") -> tuple[list[Cell], Observation]:
+    async def _without(self, sent: "PartStimuli") -> tuple[list[Cell], Observation]:
         """The cells that are different while a part is out, and all that was observed meanwhile."""
         after = Observation(self._varies)
         marking = asyncio.ensure_future(self._marker.unfollowed())
@@ -184,7 +182,7 @@ class Mutation:
         return self._before.unlike(after), after
 
     async def _until_changed(
-        self, sent: "Sent", after: Observation, marking: "asyncio.Future[list[str]]"
+        self, sent: "PartStimuli", after: Observation, marking: "asyncio.Future[list[str]]"
     ) -> list[Cell]:
         """The cells that two rounds in a row show changed, or two at all where values vary; none after a quiet time."""
         last: set[object] = set()
@@ -217,7 +215,7 @@ class Mutation:
                 unlike = self._certain(after)
         return unlike
 
-    async def _until_back(self, part: Part, sent: "Sent", changed: Sequence[Stimulus]) -> None:
+    async def _until_back(self, part: Part, sent: "PartStimuli", changed: Sequence[Stimulus]) -> None:
         """Wait until enough rounds in a row are as before, and every data plane follows.
 
         Raises:
@@ -262,48 +260,3 @@ class Mutation:
         port = cell.stimulus.destination
         several = cell.aspect is Aspect.WORKLOADS and len({str(one) for one, _ in port.backends}) > 1
         return not cell.address_of and (several or str(port) in self._ports_of_chance)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What is sent for a part.
-
-    Attributes:
-        quick: What is sent over and over until something changes.
-        all: All of it.
-        rounds: How often ``quick`` is sent, at least, before nothing is taken to change any more.
-    """
-
-    quick: tuple[Stimulus, ...]
-    all: tuple[Stimulus, ...]
-    rounds: int
-
-    @classmethod
-    def of(cls, part: Part, around: Configuration) -> "Sent":
-        """Requests that meet the rules on the ports that a part concerns; a plain one by all ways to every port."""
-        ports, routes = concerned(part.resource, around), part.kind not in OF_WORKLOADS
-        related = [one for one in beside(part.resource, around) if routes or (one.group, one.kind) in OF_WORKLOADS]
-        known = stimuli(related)
-        met = [one for port in ports for one in _met(port, known, routes=routes)]
-        every = [Stimulus(port, known.shapes[0], by_address=True) for port in around.plan.destinations]
-        plain = [Stimulus(port, known.shapes[0]) for port in around.plan.destinations]
-        quick = [one for one in met if one.failure != STALL] or plain
-        return cls(tuple(quick), tuple(dict.fromkeys([*quick, *met, *every])), 2 if routes else USED_UP)
-
-
-def _met(port: Destination, known: Stimuli, *, routes: bool) -> Iterator[Stimulus]:
-    """The requests to one port: of each kind, and with each failure where the part routes requests of HTTP."""
-    facts = port.declared.spoken.facts
-    if not facts.is_http or facts.grpc:
-        yield Stimulus(port, known.shapes[0])
-        return
-    yield from (Stimulus(port, shape) for shape in known.shapes)
-    if routes:
-        both = dict.fromkeys(one for shape in known.shapes for one in (shape, shape.posted))
-        yield from (Stimulus(port, shape, failure) for shape in both for failure in known.failures)
-        yield from (Stimulus(port, shape, STALL) for shape in known.shapes if known.limits)
-
-
-def cheapest_first(parts: Sequence[Part], around: Configuration) -> list[Part]:
-    """Parts by the number of ports that they concern, which every caller calls, and then by what is sent there."""
-    return sorted(parts, key=lambda one: (len(concerned(one.resource, around)), len(Sent.of(one, around).all)))

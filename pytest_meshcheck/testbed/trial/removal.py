@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from pytest_meshcheck.manifests.mutation.parts import Part
 from pytest_meshcheck.manifests.objects import KubernetesObject
-from pytest_meshcheck.manifests.parts import Part
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 PAUSE = 0.3

@@ -9,6 +9,7 @@ from pytest_meshcheck.manifests.plan import Plan, accounts, cleaned
 from pytest_meshcheck.manifests.services import HEADLESS, Destination
 from pytest_meshcheck.manifests.stand_ins import StandIn
 from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, Template, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
@@ -133,6 +134,16 @@ class StandIns:
         firsts = [(one, self.replicas[str(one)][0]) for one in sorted(self.plan.stand_ins, key=str)]
         own = [Caller(str(one), first, self._is_enrolled(one, first)) for one, first in firsts]
         return [*own, *sorted(self.outsiders, key=lambda one: one.name)]
+
+    @property
+    def running(self) -> list[tuple[str, Workload]]:
+        """All probes that stand in for something, each with the name of the stand-in."""
+        return [(name, one) for name, several in self.replicas.items() for one in several]
+
+    async def attempts_under(self, prefix: str) -> list[tuple[str, Attempt]]:
+        """What arrived anywhere of the requests whose ids begin like this, with the names of the stand-ins."""
+        ledgers = await asyncio.gather(*(one.attempts_under(prefix) for _, one in self.running))
+        return [(name, attempt) for (name, _), seen in zip(self.running, ledgers, strict=True) for attempt in seen]
 
     def backends(self, destination: Destination) -> list[tuple[str, int, Workload]]:
         """The probes behind a port: name of the stand-in, number of its port, probe."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.checks.access import Access
-from pytest_meshcheck.checks.limit_hazards import Retried
+from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.manifests.settings import Setting, limit_of_one_attempt, settings, written_retries
 from pytest_meshcheck.model.errors import Unsupported

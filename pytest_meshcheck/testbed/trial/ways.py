@@ -13,6 +13,9 @@ from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 PATIENCE = 3.0
 """Seconds of a request: packets that a network policy drops are never answered."""
 
+AT_ONCE = 16
+"""The number of requests under way."""
+
 PLAIN_PORT = 80
 
 

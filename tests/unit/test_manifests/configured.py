@@ -1,9 +1,9 @@
 """Manifests of a shop under resources of Istio, for tests of what these do."""
 
-from pytest_meshcheck.manifests.parts import Part, parts
+from pytest_meshcheck.manifests.mutation.parts import Part, parts
+from pytest_meshcheck.manifests.mutation.targets import Configuration
 from pytest_meshcheck.manifests.plan import Configured, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
-from pytest_meshcheck.manifests.targets import Configuration
 
 ISTIO = Configured("istio", ("networking.istio.io", "security.istio.io", "telemetry.istio.io"), "istio-system")
 

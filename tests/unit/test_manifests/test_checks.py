@@ -14,7 +14,7 @@ from pytest_meshcheck.configuration.own import (
     test_without_effect as of_resources,
 )
 from pytest_meshcheck.manifests.expected import Identity, Limit, Once
-from pytest_meshcheck.manifests.parts import Part
+from pytest_meshcheck.manifests.mutation.parts import Part
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.probe.protocol.messages import Answer, Ending, Exchange, Protocol

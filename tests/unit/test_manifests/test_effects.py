@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.checks.effective_values import effective_values
-from pytest_meshcheck.checks.limit_hazards import outlasted
+from pytest_meshcheck.checks.own.limit_hazards import outlasted_limit
+from pytest_meshcheck.checks.own.traffic_hazards import injected_delay, injected_fault, mirrored_requests
 from pytest_meshcheck.checks.port_effects import PortEffects, Shape
-from pytest_meshcheck.checks.traffic_hazards import delay, fault, mirror
 from pytest_meshcheck.manifests.settings import Setting
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.probe.protocol import messages as m
@@ -81,7 +81,12 @@ async def test_over_tcp_only_access_is_observed(shop: LocalTrial) -> None:
 async def test_sound_traffic_has_no_hazard(shop: LocalTrial) -> None:
     seen = await observe(shop)
     assert len(seen.samples) == 4
-    for hazard in (fault(seen, ()), delay(seen, (), 1.0), mirror(seen, ()), outlasted(seen, (), None)):
+    for hazard in (
+        injected_fault(seen, ()),
+        injected_delay(seen, (), 1.0),
+        mirrored_requests(seen, ()),
+        outlasted_limit(seen, (), None),
+    ):
         assert not hazard.found
 
 
@@ -104,7 +109,7 @@ async def test_an_answer_in_the_place_of_the_service_is_a_fault(
 
     intercept(shop, monkeypatch, abort)
     seen = await observe(shop)
-    assert fault(seen, ()).found == ("3 of 4 GET / from web ended with status 555, and it never saw them",)
+    assert injected_fault(seen, ()).found == ("3 of 4 GET / from web ended with status 555, and it never saw them",)
     (values,) = effective_values(seen)
     assert values.attempts["GET"] == {"503": 1, "reset": 1, "stall": 1}, "sent again, as the mesh answered it first"
 
@@ -118,7 +123,7 @@ async def test_rules_behind_conditions_are_met(shop: LocalTrial, monkeypatch: py
     intercept(shop, monkeypatch, abort)
     monkeypatch.setattr(observed, "conditioned", lambda *_: (Shape("POST", "/pay", (("end-user", "jason"),)),))
     seen = await observe(shop)
-    assert fault(seen, ()).found == (
+    assert injected_fault(seen, ()).found == (
         "4 of 4 POST /pay with end-user: jason from web ended with status 500, and it never saw them",
     )
     assert len(effective_values(seen)) == 1
@@ -132,7 +137,7 @@ async def test_a_request_that_arrives_late_is_delayed(shop: LocalTrial, monkeypa
         return m.Exchanged(msgspec.structs.replace(reply.exchange, ended=reply.exchange.ended + 4.0))
 
     intercept(shop, monkeypatch, late)
-    (said,) = delay(await observe(shop), (), 1.0).found
+    (said,) = injected_delay(await observe(shop), (), 1.0).found
     assert re.match(r"4 of 4 GET / from web took [45]\.\d s, 0\.\d s of it there", said)
 
 
@@ -142,7 +147,7 @@ async def test_a_copy_of_a_request_is_a_mirror(shop: LocalTrial, monkeypatch: py
         return await asked(command, m.Exchanged)
 
     intercept(shop, monkeypatch, twice)
-    assert mirror(await observe(shop), ()).found == ("4 of 4 GET / from web arrived at shop/web as well",)
+    assert mirrored_requests(await observe(shop), ()).found == ("4 of 4 GET / from web arrived at shop/web as well",)
 
 
 async def test_retries_that_outlast_a_limit_are_found(shop: LocalTrial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +167,7 @@ async def test_retries_that_outlast_a_limit_are_found(shop: LocalTrial, monkeypa
     (values,) = effective_values(seen)
     assert values.attempts["POST"] == {"503": 3, "reset": 3, "stall": 2}
     assert values.limits == {"GET": 0.5, "POST": 0.5}
-    of_get, of_post = outlasted(seen, (), None).found
+    of_get, of_post = outlasted_limit(seen, (), None).found
     assert re.match(r"GET from web is ended after 0\.5 s, with 2 of 3 attempts begun: each takes \d\.\d s", of_get)
     assert of_post.startswith("POST from web")
 
@@ -183,7 +188,7 @@ async def test_a_service_that_goes_on_for_a_caller_that_was_cut_is_found(
         return m.Exchanged(exchange)
 
     intercept(shop, monkeypatch, cut)
-    found = outlasted(await observe(shop), (), None).found
+    found = outlasted_limit(await observe(shop), (), None).found
     assert [one.split(" is ended")[0] for one in found] == ["GET from web", "POST from web"]
     assert all(one.endswith("and the service goes on with 1 attempt") for one in found)
     await asyncio.gather(*sent)

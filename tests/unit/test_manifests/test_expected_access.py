@@ -10,7 +10,7 @@ import pytest
 
 from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.checks.access import Access, Outcome
-from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.commands import expect as command
 from pytest_meshcheck.configuration.own.test_expected import test_access_is_as_expected as access_is_as_expected

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.effective_values import EffectiveValues, effective_values
-from pytest_meshcheck.checks.limit_hazards import Retried
+from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.configuration.own import test_effects as of_effects, test_exposure as of_exposure
@@ -53,8 +53,9 @@ class Mesh(test_checks.Mesh):
         self.refusals = self
         self.plaintext = frozenset({Ending.RESET})
 
-    def recall(self, observed: PortEffects) -> None:
+    def recall(self, observed: PortEffects) -> PortEffects:
         self.recalled.append(observed)
+        return observed
 
     def record_effective(self, values: Sequence[EffectiveValues]) -> None:
         self.effective = values

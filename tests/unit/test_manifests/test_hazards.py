@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.access import Access, Outcome
-from pytest_meshcheck.checks.access_hazards import by_one_way_only, plaintext_beside
 from pytest_meshcheck.checks.effective_values import effective_values
-from pytest_meshcheck.checks.hazard import Hazard
-from pytest_meshcheck.checks.limit_hazards import Retried, outlasted, unfired, unlimited_retries
+from pytest_meshcheck.checks.own.access_hazards import one_way_access, plaintext_beside
+from pytest_meshcheck.checks.own.hazard import Hazard
+from pytest_meshcheck.checks.own.limit_hazards import Retried, outlasted_limit, unfired_retries, unlimited_retries
+from pytest_meshcheck.checks.own.traffic_hazards import MANY, injected_delay, injected_fault, mirrored_requests
 from pytest_meshcheck.checks.port_effects import Arrival, Call, PortEffects
-from pytest_meshcheck.checks.traffic_hazards import MANY, delay, fault, mirror
 from pytest_meshcheck.model.observation import Answered
 from pytest_meshcheck.probe.protocol.messages import Attempt, Ending, Exchange, Protocol
 
@@ -82,19 +82,19 @@ def failed(attempts: int, failure: str = "503", **fields: Any) -> Call:
 
 
 def faults(configured: bool) -> Callable[[PortEffects], Hazard]:
-    return lambda effects: fault(effects, WHERE if configured else ())
+    return lambda effects: injected_fault(effects, WHERE if configured else ())
 
 
 def delays(effects: PortEffects) -> Hazard:
-    return delay(effects, WHERE, TOLERANCE)
+    return injected_delay(effects, WHERE, TOLERANCE)
 
 
 def mirrors(effects: PortEffects) -> Hazard:
-    return mirror(effects, WHERE)
+    return mirrored_requests(effects, WHERE)
 
 
 def limits(each: float | None = None) -> Callable[[PortEffects], Hazard]:
-    return lambda effects: outlasted(effects, WHERE, each)
+    return lambda effects: outlasted_limit(effects, WHERE, each)
 
 
 def unlimited(effects: PortEffects) -> Hazard:
@@ -102,7 +102,7 @@ def unlimited(effects: PortEffects) -> Hazard:
 
 
 def retries(*failures: str, **fields: Any) -> Callable[[PortEffects], Hazard]:
-    return lambda effects: unfired(effects, [Retried(WHERE[0], frozenset(failures), **fields)])
+    return lambda effects: unfired_retries(effects, [Retried(WHERE[0], frozenset(failures), **fields)])
 
 
 ABORTED, DENIED = call("status 500"), call("status 403")
@@ -145,7 +145,7 @@ FOUND: dict[str, tuple[Callable[[PortEffects], Hazard], Sequence[Call], str]] = 
         f"2 of 2 GET / from shop/web took 2.0 s, 0.0 s of it there (see {WHERE[0]})",
     ),
     "delay-that-nothing-configures": (
-        lambda effects: delay(effects, (), TOLERANCE),
+        lambda effects: injected_delay(effects, (), TOLERANCE),
         [*served(8), *served(2, seconds=3.02)],
         "2 of 10 GET / from shop/web took 3.0 s, 0.0 s of it there",
     ),
@@ -201,14 +201,14 @@ def test_a_hazard_is_found_and_named(case: str) -> None:
 def test_attempts_that_begin_after_the_end_are_counted_by_order() -> None:
     late = stalled(2.0, 0.0)
     effects = seen(failed(1), Call(**{**vars(late), "in_time": 0}))
-    assert outlasted(effects, (), None).found == (
+    assert outlasted_limit(effects, (), None).found == (
         "GET from shop/web is ended after 2.0 s, and 1 attempt began after that",
     )
 
 
 def test_a_stall_explains_only_that_a_service_goes_on() -> None:
-    assert outlasted(seen(failed(1), stalled(2.0, 0.0, unended=1)), (), None).rests_on is not None
-    assert outlasted(seen(failed(4), stalled(4.0, 0.0, 1.5)), (), None).rests_on is None
+    assert outlasted_limit(seen(failed(1), stalled(2.0, 0.0, unended=1)), (), None).rests_on is not None
+    assert outlasted_limit(seen(failed(4), stalled(4.0, 0.0, 1.5)), (), None).rests_on is None
 
 
 ABSENT: dict[str, tuple[Callable[[PortEffects], Hazard], Sequence[Call]]] = {
@@ -234,8 +234,11 @@ ABSENT: dict[str, tuple[Callable[[PortEffects], Hazard], Sequence[Call]]] = {
     "failed-by-the-service": (faults(True), [call("status 500", arrival())] * 2),
     "fast": (delays, served(10)),
     "slow-service": (delays, [call("", arrival(answered=5.0), seconds=5.0)] * 10),
-    "slow-machine": (lambda effects: delay(effects, (), TOLERANCE), served(10, seconds=2.9)),
-    "slow-now-and-then": (lambda effects: delay(effects, (), TOLERANCE), [*served(9), *served(2, seconds=4.0)]),
+    "slow-machine": (lambda effects: injected_delay(effects, (), TOLERANCE), served(10, seconds=2.9)),
+    "slow-now-and-then": (
+        lambda effects: injected_delay(effects, (), TOLERANCE),
+        [*served(9), *served(2, seconds=4.0)],
+    ),
     "slow-once": (delays, [*served(9), *served(1, seconds=5.0)]),
     "routed-elsewhere": (mirrors, [call("", arrival(stand_in="shop/canary"))] * 10),
     "retried-after-a-closed-connection": (mirrors, [*served(9), COPY]),
@@ -315,13 +318,13 @@ ONE_WAY = {
 @pytest.mark.parametrize("case", ONE_WAY)
 def test_access_that_depends_on_the_host_is_found(case: str) -> None:
     access, said = ONE_WAY[case]
-    assert "; ".join(by_one_way_only(access, ()).found) == said
+    assert "; ".join(one_way_access(access, ()).found) == said
 
 
 def test_a_stall_explains_a_refusal_without_an_answer() -> None:
     silent = [refused("shop/web", form="timed-out"), entry("shop/web", address_of="shop/orders")]
-    assert by_one_way_only(silent, ()).rests_on is not None
-    assert by_one_way_only(ways(refused, entry, "shop/web"), ()).rests_on is None
+    assert one_way_access(silent, ()).rests_on is not None
+    assert one_way_access(ways(refused, entry, "shop/web"), ()).rests_on is None
 
 
 def elsewhere(*entries: Access) -> list[Access]:

@@ -44,6 +44,10 @@ class Trial:
         self.documented = SimpleNamespace(policies_act_within=10.0)
         self.applied: list[object] = []
 
+    @property
+    def running(self) -> list[tuple[str, Any]]:
+        return [(name, one) for name, several in self.replicas.items() for one in several]
+
     def callers(self) -> list[Caller]:
         firsts = [(name, several[0]) for name, several in self.replicas.items()]
         return [Caller(name, one, enrolled=name != "shop/batch") for name, one in firsts]

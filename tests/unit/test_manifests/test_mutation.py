@@ -6,12 +6,13 @@ from typing import cast
 
 import pytest
 
-from pytest_meshcheck.manifests.parts import Part
-from pytest_meshcheck.manifests.stimuli import Stimuli
+from pytest_meshcheck.manifests.mutation.parts import Part
+from pytest_meshcheck.manifests.mutation.stimuli import Stimuli
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.testbed.trial import mutation as module
 from pytest_meshcheck.testbed.trial.behaviour import STALL, Aspect, Cell, Stimulus
-from pytest_meshcheck.testbed.trial.mutation import Mutation, Sent, cheapest_first
+from pytest_meshcheck.testbed.trial.mutation import Mutation
+from pytest_meshcheck.testbed.trial.part_stimuli import PartStimuli, cheapest_first
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 from .configured import configured, resource
@@ -303,7 +304,7 @@ async def test_rules_are_met_on_their_ports_and_every_port_is_called_by_all_ways
     around, found = configured(
         resource("VirtualService", "a", "{hosts: [orders], http: [{retries: {retryOn: '500'}}]}")
     )
-    sent = Sent.of(found["VirtualService shop/a"], around)
+    sent = PartStimuli.of(found["VirtualService shop/a"], around)
     assert {str(one.destination) for one in sent.quick} == {"shop/orders:8080"}
     assert [(one.shape.method, one.failure) for one in sent.quick] == [
         ("GET", ""),

@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 
 from pytest_meshcheck.checks.access import Outcome
-from pytest_meshcheck.checks.expected_access import ExpectedAccess
+from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.checks.port_effects import Shape
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.configuration.own.test_expected import test_access_is_as_expected as access_is_as_expected
+from pytest_meshcheck.manifests.mutation.stimuli import Stimuli
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
-from pytest_meshcheck.manifests.stimuli import Stimuli
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload

@@ -1,6 +1,6 @@
 """What can be taken out of a configuration, and where it is written."""
 
-from pytest_meshcheck.manifests.parts import parts
+from pytest_meshcheck.manifests.mutation.parts import parts
 from pytest_meshcheck.manifests.reading import Text, objects_in
 
 TEXT = """apiVersion: networking.istio.io/v1

@@ -2,11 +2,12 @@
 
 import pytest
 
-from pytest_meshcheck.checks.limit_hazards import Retried
+from pytest_meshcheck.checks.own.limit_hazards import Retried
+from pytest_meshcheck.manifests.durations import seconds
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.manifests.services import Destination
-from pytest_meshcheck.manifests.settings import Setting, limit_of_one_attempt, seconds, settings, written_retries
+from pytest_meshcheck.manifests.settings import Setting, limit_of_one_attempt, settings, written_retries
 
 SHOP = """apiVersion: v1
 kind: Pod

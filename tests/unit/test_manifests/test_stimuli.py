@@ -3,9 +3,10 @@
 import pytest
 
 from pytest_meshcheck.checks.port_effects import Shape
-from pytest_meshcheck.manifests.rule_match import meets
-from pytest_meshcheck.manifests.stimuli import Stimuli, path_in, seconds, stimuli
-from pytest_meshcheck.manifests.visibility import FIELDS, not_taken_out, unseen
+from pytest_meshcheck.manifests.durations import seconds
+from pytest_meshcheck.manifests.mutation.rule_match import meets
+from pytest_meshcheck.manifests.mutation.stimuli import Stimuli, path_in, stimuli
+from pytest_meshcheck.manifests.mutation.visibility import FIELDS, not_taken_out, unseen
 
 from .configured import WORKLOAD, configured, resource
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_meshcheck.manifests.without_effect import FINDERS, reason
+from pytest_meshcheck.manifests.mutation.without_effect import FINDERS, reason
 
 from .configured import configured, resource
 

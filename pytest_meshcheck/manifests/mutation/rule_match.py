@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pytest_meshcheck.checks.port_effects import Shape
-from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, Part, within
-from pytest_meshcheck.manifests.targets import matches
+from pytest_meshcheck.manifests.mutation.parts import GATEWAY_API, ISTIO_NETWORKING, Part, within
+from pytest_meshcheck.manifests.mutation.targets import matches
 
 VIRTUAL_SERVICE = (ISTIO_NETWORKING, "VirtualService")
 ROUTES = (VIRTUAL_SERVICE, (GATEWAY_API, "HTTPRoute"))

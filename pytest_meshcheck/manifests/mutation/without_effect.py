@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.checks.port_effects import Shape
-from pytest_meshcheck.manifests.objects import KubernetesObject, texts
-from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, ISTIO_SECURITY, SUBSET, Part, within
-from pytest_meshcheck.manifests.services import Destination
-from pytest_meshcheck.manifests.stimuli import shapes_of_match
-from pytest_meshcheck.manifests.targets import (
-    DOMAIN,
+from pytest_meshcheck.manifests.mutation.parts import (
+    GATEWAY_API,
+    ISTIO_NETWORKING,
+    ISTIO_SECURITY,
+    SUBSET,
+    Part,
+    within,
+)
+from pytest_meshcheck.manifests.mutation.stimuli import shape_of_match
+from pytest_meshcheck.manifests.mutation.targets import (
     OF_WORKLOADS,
     Configuration,
     concerned,
-    full_name,
     hosts,
     hosts_outside,
     is_about_hosts,
@@ -28,6 +31,8 @@ from pytest_meshcheck.manifests.targets import (
     selected,
     selector,
 )
+from pytest_meshcheck.manifests.objects import KubernetesObject, texts
+from pytest_meshcheck.manifests.services import CLUSTER_DOMAIN, Destination, full_name
 
 VIRTUAL_SERVICE = (ISTIO_NETWORKING, "VirtualService")
 DESTINATION_RULE = (ISTIO_NETWORKING, "DestinationRule")
@@ -62,7 +67,7 @@ def host_unknown(part: Part, around: Configuration) -> str:
         return ""
     hint = ""
     if any(_has_dots_only(one, around) for one in named):
-        hint = f"; a host with dots is taken as it is, so write NAME.NAMESPACE.{DOMAIN}"
+        hint = f"; a host with dots is taken as it is, so write NAME.NAMESPACE.{CLUSTER_DOMAIN}"
     return f"no service of these manifests has the host {', '.join(map(_plain, named))}{hint}"
 
 
@@ -196,11 +201,11 @@ FINDERS: Sequence[tuple[Finder, bool]] = (
 
 
 def _has_dots_only(host: str, around: Configuration) -> bool:
-    return not host.endswith(f".{DOMAIN}") and namespace_of(host, around) is not None
+    return not host.endswith(f".{CLUSTER_DOMAIN}") and namespace_of(host, around) is not None
 
 
 def _plain(host: str) -> str:
-    return host.replace(f"..{DOMAIN}", "")
+    return host.replace(f"..{CLUSTER_DOMAIN}", "")
 
 
 def _words(labels: Mapping[str, str]) -> str:
@@ -283,7 +288,7 @@ def _matches_of(rule: Mapping[str, Any]) -> list[Any]:
 
 
 def _matches_everything(rule: Mapping[str, Any]) -> bool:
-    return any(set(one) <= {"uri"} and shapes_of_match(one) == Shape() and _is_prefix(one) for one in _matches_of(rule))
+    return any(set(one) <= {"uri"} and shape_of_match(one) == Shape() and _is_prefix(one) for one in _matches_of(rule))
 
 
 def _is_prefix(match: Mapping[str, Any]) -> bool:

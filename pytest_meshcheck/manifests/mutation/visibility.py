@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pytest_meshcheck.manifests.objects import KubernetesObject
-from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, ISTIO_SECURITY, NETWORKING, Part, within
-from pytest_meshcheck.manifests.rule_match import ROUTES, meets
-from pytest_meshcheck.manifests.stimuli import FAILURES_OF, LONGEST, seconds, stimuli
-from pytest_meshcheck.manifests.targets import (
+from pytest_meshcheck.manifests.durations import seconds
+from pytest_meshcheck.manifests.mutation.parts import (
+    GATEWAY_API,
+    ISTIO_NETWORKING,
+    ISTIO_SECURITY,
+    NETWORKING,
+    Part,
+    within,
+)
+from pytest_meshcheck.manifests.mutation.rule_match import ROUTES, meets
+from pytest_meshcheck.manifests.mutation.stimuli import FAILURES_OF, LONGEST, stimuli
+from pytest_meshcheck.manifests.mutation.targets import (
     MESH_GATEWAY,
     Configuration,
     concerned,
@@ -21,6 +28,7 @@ from pytest_meshcheck.manifests.targets import (
     is_about_hosts,
     selected,
 )
+from pytest_meshcheck.manifests.objects import KubernetesObject
 
 SHARE = 20.0
 """Percent of the requests that a rule has to act on, so that a few dozen requests meet it."""

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from pytest_meshcheck.checks.access import OUTSIDER, Access, Outcome
-from pytest_meshcheck.checks.access_claims import STALLED
 from pytest_meshcheck.checks.claims import GAVE_UP
-from pytest_meshcheck.checks.hazard import Hazard
+from pytest_meshcheck.checks.own.access_claims import STALLED
+from pytest_meshcheck.checks.own.hazard import Hazard
 from pytest_meshcheck.checks.port_effects import of_callers
 from pytest_meshcheck.model.observation import Form
 
 
-def by_one_way_only(access: Sequence[Access], settings: Sequence[str]) -> Hazard:
+def one_way_access(access: Sequence[Access], settings: Sequence[str]) -> Hazard:
     """Callers whose access depends on what they call the same pods.
 
     By name, a caller that is part of the mesh may be let in alone: most meshes know services by their names, and send

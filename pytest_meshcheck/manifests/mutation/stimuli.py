@@ -3,20 +3,17 @@
 A rule that no request meets would seem to do nothing.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.checks.port_effects import Shape
+from pytest_meshcheck.manifests.durations import seconds
+from pytest_meshcheck.manifests.mutation.targets import matches, rules_of
 from pytest_meshcheck.manifests.objects import KubernetesObject
-from pytest_meshcheck.manifests.targets import matches, rules_of
 
 LONGEST = 12.0
 """Seconds of the longest time limit and delay that requests wait for."""
-
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
-DURATION = re.compile(r"([\d.]+)(ms|us|h|m|s)")
 
 FAILURES_OF = {
     # condition of a retry: the failures that meet it
@@ -75,11 +72,6 @@ def failures(retry_on: str) -> list[str]:
     return [each for one in named for each in ((one,) if one.isdigit() else FAILURES_OF.get(one, ()))]
 
 
-def seconds(written: Any) -> float:
-    """A duration of Istio or the Gateway API, such as ``1.5s`` or ``1m30s``; 0 if it is none."""
-    return sum(float(number) * UNITS[unit] for number, unit in DURATION.findall(str(written)))
-
-
 def limits(rule: Mapping[str, Any]) -> Iterator[float]:
     """The times after which a rule ends a request: its own, and that of all attempts together."""
     yield seconds(rule.get("timeout", ""))
@@ -95,7 +87,7 @@ def delay(fault: Mapping[str, Any]) -> float:
     return seconds((fault.get("delay") or {}).get("fixedDelay", ""))
 
 
-def shapes_of_match(match: Mapping[str, Any]) -> Shape:
+def shape_of_match(match: Mapping[str, Any]) -> Shape:
     """A request that a match of a VirtualService or HTTPRoute means, as far as it can be made from it."""
     path, method = match.get("uri") or match.get("path") or {}, match.get("method", "GET")
     queries = match.get("queryParams") or {}
@@ -145,7 +137,7 @@ def _conditions(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _shapes(rule: Mapping[str, Any]) -> Iterator[Shape]:
-    yield from map(shapes_of_match, [*matches(rule), *matches(rule, "matches")])
+    yield from map(shape_of_match, [*matches(rule), *matches(rule, "matches")])
     for to in matches(rule, "to"):
         yield from shapes_of_operation(to.get("operation") or {})
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from pytest_meshcheck.checks.hazard import Hazard
+from pytest_meshcheck.checks.own.hazard import Hazard
 from pytest_meshcheck.checks.port_effects import Call, PortEffects, by_caller, of_callers
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.model.observation import Ending
@@ -33,7 +33,7 @@ MANY, EQUAL = 5, 0.8
 """Delays that are equal: so many, of which the shortest is this fraction of the longest."""
 
 
-def fault(seen: PortEffects, settings: Sequence[str]) -> Hazard:
+def injected_fault(seen: PortEffects, settings: Sequence[str]) -> Hazard:
     """Requests that the mesh answered itself.
 
     Where a service sees some requests of a caller and others not, that is a fault by chance. Where it sees none, the
@@ -49,7 +49,7 @@ def fault(seen: PortEffects, settings: Sequence[str]) -> Hazard:
     return _hazard(said, [one for calls in found.values() for one in calls], settings)
 
 
-def delay(seen: PortEffects, settings: Sequence[str], tolerance: float) -> Hazard:
+def injected_delay(seen: PortEffects, settings: Sequence[str], tolerance: float) -> Hazard:
     """Requests that took longer than ``tolerance`` in seconds, although the service answered at once.
 
     Where no fault is configured, it has to be ``SHARE`` of all, and ``LONGER``: a busy machine delays some.
@@ -66,7 +66,7 @@ def delay(seen: PortEffects, settings: Sequence[str], tolerance: float) -> Hazar
     return _hazard(said, late, settings, _stall_for(late, tolerance))
 
 
-def mirror(seen: PortEffects, settings: Sequence[str]) -> Hazard:
+def mirrored_requests(seen: PortEffects, settings: Sequence[str]) -> Hazard:
     """Requests that were answered well, and that arrived more than once."""
     copied = [one for one in seen.samples if not one.form and len(one.arrivals) > 1]
     said = [

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_meshcheck.checks.hazard import Hazard
+from pytest_meshcheck.checks.own.hazard import Hazard
 from pytest_meshcheck.checks.port_effects import STALL, Call, PortEffects, by_caller, of_callers
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.model.observation import Ending
@@ -44,7 +44,7 @@ class Retried:
     beside_fault: bool = False
 
 
-def outlasted(seen: PortEffects, settings: Sequence[str], each: float | None) -> Hazard:
+def outlasted_limit(seen: PortEffects, settings: Sequence[str], each: float | None) -> Hazard:
     """A time limit that ends a request before its retries, or before the service.
 
     Args:
@@ -79,7 +79,7 @@ def unlimited_retries(seen: PortEffects, settings: Sequence[str]) -> Hazard:
     return _hazard(found.items(), settings)
 
 
-def unfired(seen: PortEffects, written: Iterable[Retried]) -> Hazard:
+def unfired_retries(seen: PortEffects, written: Iterable[Retried]) -> Hazard:
     """Retry policies that fire for none of the failures that they name: each of these requests was executed once."""
     found, where, shown = [], [], list[Call]()
     for one in written:

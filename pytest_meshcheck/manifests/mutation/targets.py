@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pytest_meshcheck.manifests.mutation.parts import GATEWAY_API, ISTIO_NETWORKING, ISTIO_SECURITY, NETWORKING
 from pytest_meshcheck.manifests.objects import KubernetesObject, texts
-from pytest_meshcheck.manifests.parts import GATEWAY_API, ISTIO_NETWORKING, ISTIO_SECURITY, NETWORKING
 from pytest_meshcheck.manifests.plan import Plan
-from pytest_meshcheck.manifests.services import Destination
+from pytest_meshcheck.manifests.services import CLUSTER_DOMAIN, Destination, full_name
 from pytest_meshcheck.manifests.stand_ins import StandIn
 
-DOMAIN = "svc.cluster.local"
 MESH_GATEWAY = "mesh"
 """How a VirtualService names the sidecars, beside gateways."""
 
@@ -37,18 +36,13 @@ class Configuration:
         return any(fnmatchcase(full_name(one.namespace, one.name), host) for one in self.plan.services)
 
 
-def full_name(namespace: str, service: str) -> str:
-    """The host of a service."""
-    return f"{service}.{namespace}.{DOMAIN}"
-
-
 def namespace_of(host: str, configuration: Configuration) -> str | None:
     """The namespace that a host names, also as ``NAME.NAMESPACE`` where the manifests have it; None for other hosts."""
     name, dot, rest = host.partition(".")
     if dot and name and configuration.is_known(rest):
         return rest
-    parts = host.removesuffix(f".{DOMAIN}").rsplit(".", 1)
-    return parts[1] if host.endswith(f".{DOMAIN}") and len(parts) == 2 else None
+    parts = host.removesuffix(f".{CLUSTER_DOMAIN}").rsplit(".", 1)
+    return parts[1] if host.endswith(f".{CLUSTER_DOMAIN}") and len(parts) == 2 else None
 
 
 def hosts_outside(resource: KubernetesObject, configuration: Configuration) -> list[str]:

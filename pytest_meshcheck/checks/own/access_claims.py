@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.claims import GAVE_UP, Claims
-from pytest_meshcheck.checks.expected_access import ComparedAccess
+from pytest_meshcheck.checks.own.expected_access import ComparedAccess
 from pytest_meshcheck.checks.verdict import Time
 
 STALLED = Time(lost=1.5, during=30.0)
