@@ -27,7 +27,7 @@ class EffectiveValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     What never arrived is not there.
     """
     identities: tuple[str, ...]
-    """The identity of each caller as the service is told it; empty if it is told none."""
+    """The identity of each caller that the mesh passes to the service; empty without one."""
 
     def is_like(self, other: "EffectiveValues") -> bool:
         """Whether these are the values of another caller, identities aside."""

@@ -1,4 +1,4 @@
-"""What the configuration of one port came to: the requests of its callers, and what its services saw of them."""
+"""The observed behaviour of one port: the requests of its callers, and their attempts at the services."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -9,7 +9,7 @@ import msgspec
 from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.verdict import Result
 
-TITLE = "Who reaches what"
+TITLE = "Access matrix"
 """The heading of the matrix."""
 
 

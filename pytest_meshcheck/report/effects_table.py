@@ -9,7 +9,7 @@ import msgspec
 from pytest_meshcheck.checks.effective_values import ALIKE, EffectiveValues
 from pytest_meshcheck.checks.verdict import Result
 
-TITLE = "What your configuration comes to"
+TITLE = "Effective values"
 """The heading of the table."""
 
 
@@ -23,7 +23,7 @@ class EffectsRow:
         limit: The limit on time in words, e.g. ``2 s``.
         unlimited: Whether some requests have none.
         attempts: How often requests are executed that fail, in words, e.g. ``GET 3 (stall 1), POST 1``.
-        identity: The identities that the service is told, in words.
+        identity: The caller identities that the mesh passes to the service, in words.
     """
 
     destination: str

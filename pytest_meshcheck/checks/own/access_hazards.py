@@ -11,7 +11,7 @@ from pytest_meshcheck.model.observation import Form
 
 
 def one_way_access(access: Sequence[Access], settings: Sequence[str]) -> Hazard:
-    """Callers whose access depends on what they call the same pods.
+    """Callers whose access by the name of a service and by the addresses of its pods differs.
 
     By name, a caller that is part of the mesh may be let in alone: most meshes know services by their names, and send
     plaintext to the addresses of pods. A caller without a data plane sends the same bytes on both ways, but for the
@@ -44,7 +44,7 @@ def plaintext_beside(
 
 
 def _one_way(access: Sequence[Access]) -> Iterator[tuple[str, str]]:
-    """Callers, each with what is said of it."""
+    """Callers with such access, each with a description."""
     for caller in dict.fromkeys(one.caller for one in access):
         ways = [one for one in access if one.caller == caller and not one.within_pod]
         by_name, by_address = ([one for one in ways if bool(one.address_of) is of_pods] for of_pods in (False, True))

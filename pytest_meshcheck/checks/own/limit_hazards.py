@@ -1,4 +1,4 @@
-"""Hazards in how long callers wait and how often services work for them: limits and retries that do not fit."""
+"""Hazards of timeouts and retries: retries that do not fit into a timeout, that have none, or that never fire."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def _beginning_late(stalled: Call) -> str:
 
 
 def _going_on(stalled: Call) -> str:
-    """What is said where work goes on for a caller that was told that it failed."""
+    """The description of work that goes on after the caller has its error; empty without any."""
     return f"and the service goes on with {_attempts(stalled.unended)}" if stalled.unended else ""
 
 

@@ -1,4 +1,4 @@
-"""Hazards in what becomes of requests that every service would serve: faults, delays and mirrors that were left in."""
+"""Hazards of injected faults and delays, and of mirrors, in requests that the services serve."""
 
 from collections.abc import Iterable, Sequence
 
@@ -76,7 +76,7 @@ def mirrored_requests(seen: PortEffects, settings: Sequence[str]) -> Hazard:
 
 
 def _stall_for(late: Sequence[Call], tolerance: float) -> Time | None:
-    """The stall that explains delays: it lasts for the greater part of those of one caller, which follow each other.
+    """The stall that explains delays: it lasts for half of the delays of one caller, whose requests are sequential.
 
     Nothing explains many equal ones, as a stall delays each request that it meets by another time.
     """

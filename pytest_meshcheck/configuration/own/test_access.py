@@ -1,4 +1,4 @@
-"""Who reaches what under the configuration of a user's manifests."""
+"""The access matrix under the configuration of a user's manifests."""
 
 from pytest_meshcheck.suite import MAY, MeshUnderTest, Trial, check, control
 

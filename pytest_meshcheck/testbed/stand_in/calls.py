@@ -1,4 +1,4 @@
-"""What a stand-in is told to send: a request to a URL of a user's own tests."""
+"""Requests to the URLs of a user's own tests."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -100,7 +100,7 @@ def error_of(exchange: m.Exchange, patience: float) -> type[httpx.TransportError
 
 
 def _fields(request: httpx.Request, body: bytes) -> dict[str, Any]:
-    """A request of httpx, header by header, as a probe is told."""
+    """A request of httpx as fields of ``messages.Request``."""
     read = request.extensions.get("timeout", {}).get("read")
     return {
         "protocol": m.Protocol.HTTP1,

@@ -1,4 +1,4 @@
-"""The names in tests of a user's own: those of stand-ins, and host names, which lead where the pod's resolver leads."""
+"""Names in a user's own tests: stand-ins, and hosts, resolved as in the pod."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence

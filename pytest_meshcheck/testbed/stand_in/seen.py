@@ -1,4 +1,4 @@
-"""What the stand-ins of a test saw, for whoever reads why it failed."""
+"""The requests and attempts of the stand-ins of a failed test, in words."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""What the configuration of a user's ports comes to: each caller's requests, served and failed, and what arrived."""
+"""Observation of a user's ports: requests of each caller, served and failed, and their attempts at the stand-ins."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence

@@ -110,7 +110,7 @@ def test_in_markdown_many_callers_are_listed_by_what_they_saw(make_report: Calla
     callers = {f"shop/c{number}": SERVED if number < 2 else REFUSED for number in range(11)}
     text = markdown.render(make_report(result("shop/a:80", *(access("shop/a:80", c, **w) for c, w in callers.items()))))
     refused = ", ".join(f"`{caller}`" for caller in list(callers)[2:])
-    assert text[text.index("## Who reaches what") :].splitlines()[2:6] == [
+    assert text[text.index("## Access matrix") :].splitlines()[2:6] == [
         "| Service |  | Callers |",
         "| --- | --- | --- |",
         "| `shop/a:80` | served | `shop/c0`, `shop/c1` |",

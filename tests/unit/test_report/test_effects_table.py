@@ -96,7 +96,7 @@ def test_a_report_has_a_table_that_marks_what_is_not_limited(
     measured: Callable[..., Result],
 ) -> None:
     page = render(make_report(measured()))
-    for shown in ("What your configuration comes to", "shop/orders:80", "shop/web, shop/cart", "sa/… web, cart"):
+    for shown in ("Effective values", "shop/orders:80", "shop/web, shop/cart", "sa/… web, cart"):
         assert shown in page
     assert strong.format("none within 16 s") in page
     assert strong.format("2 s") not in render(make_report(measured(limits={"GET": 2.0, "POST": 2.0})))

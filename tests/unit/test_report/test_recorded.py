@@ -140,7 +140,7 @@ def changed(make_report: Callable[..., Report]) -> Report:
 
 def test_the_summary_says_how_much_changed(changed: Report) -> None:
     assert changed.baseline
-    said = "against envoy 1.40.0: 1 worse, 1 better, 2 same, 1 new; Who reaches what: 12 of 12 changed"
+    said = "against envoy 1.40.0: 1 worse, 1 better, 2 same, 1 new; Access matrix: 12 of 12 changed"
     assert summary(changed.baseline) == said
 
 
@@ -149,7 +149,7 @@ def test_a_reviewer_reads_what_changed_and_nothing_else(changed: Report) -> None
     text = markdown.changes(changed, changed.baseline)
     callers = ", ".join(f"`caller-{number}`" for number in range(8))
     assert text.splitlines()[4:] == [
-        "### Who reaches what",
+        "### Access matrix",
         "",
         "| Service | Caller | Before | Now |",
         "| --- | --- | --- | --- |",
@@ -175,7 +175,7 @@ def test_the_same_is_in_the_report_for_the_job_summary(changed: Report) -> None:
     text = markdown.render(changed)
     section = markdown.changes(changed, changed.baseline).partition("\n\n")[2].partition("_Baseline")[0]
     assert f"## Baseline\n\n{section}" in text
-    assert text.index("## Baseline") < text.index("\n## Who reaches what")
+    assert text.index("## Baseline") < text.index("\n## Access matrix")
 
 
 def test_the_page_and_the_terminal_say_it_too(changed: Report) -> None:

@@ -265,6 +265,6 @@ def test_who_reaches_what_is_a_table(
     entry = Access(destination="shop/a:80", caller="outsider", enrolled=False, outcome=Outcome.SERVED, arrived=True)
     measured = make_result("own/access[shop/a:80]", Verdict.CONFORMS, "own.access", access=(entry,))
     page = render(make_report(measured))
-    for shown in ("Who reaches what", "shop/a:80", "outsider", "served", "plaintext", "these workloads was not run"):
+    for shown in ("Access matrix", "shop/a:80", "outsider", "served", "plaintext", "these workloads was not run"):
         assert shown in page
-    assert "Who reaches what" not in render(make_report(make_result("mtls/a", Verdict.CONFORMS, "own.access")))
+    assert "Access matrix" not in render(make_report(make_result("mtls/a", Verdict.CONFORMS, "own.access")))
