@@ -59,7 +59,7 @@ def _effects(result: Result) -> Iterator[Entry]:
     for one in result.effective or ():
         limits = {method: round(limit * STEPS) / STEPS for method, limit in one.limits.items()}
         steady = msgspec.structs.replace(one, limits=limits)
-        said = f"limit {limit_in_words(steady)}, attempts {attempts_in_words(one)}"
+        said = f"timeout {limit_in_words(steady)}, attempts {attempts_in_words(one)}"
         for caller, identity in zip(one.callers, one.identities, strict=True):
             yield one.destination, caller, f"{said}, identity {OF_RUN.sub('…', identity) or 'none'}"
 

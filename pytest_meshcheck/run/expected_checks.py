@@ -55,6 +55,6 @@ def parametrize(metafunc: pytest.Metafunc, expected: "Expected | None") -> None:
 
 
 def is_void(item: pytest.Item) -> bool:
-    """Whether a check is about expectations, and nothing is expected."""
+    """Whether a check is about an expectation or a part of a resource, and there is none."""
     params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    return any(params[name] is NOTHING for name in PARAMETERS if name in params)
+    return any(value is NOTHING for value in params.values())

@@ -16,7 +16,7 @@ from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.run.expected_checks import WITHOUT_MANIFESTS, expected_of, is_void, parametrize
 from pytest_meshcheck.run.items import mesh_of
-from pytest_meshcheck.run.resource_checks import budgeted, is_about_nothing, parametrize_parts
+from pytest_meshcheck.run.resource_checks import budgeted, parametrize_parts
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 if TYPE_CHECKING:
@@ -126,13 +126,13 @@ class ManifestTrial:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
-        """Refuse checks about manifests in a run without any; leave out those of which nothing is expected.
+        """Refuse checks about manifests in a run without any; leave out those about nothing.
 
         Before checks get their ids, so that what is left out does not count as not run.
         """
         if not self.plans and any(uses_trial(item) and not uses_stand_in(item) for item in items):
             raise pytest.UsageError(NOT_GIVEN)
-        items[:] = [item for item in items if not (is_void(item) or is_about_nothing(item))]
+        items[:] = [item for item in items if not is_void(item)]
         return (yield)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:

@@ -48,9 +48,3 @@ def mutation_of(trial: "Trial", settings: Settings) -> "Mutation":
     from pytest_meshcheck.testbed.trial.mutation import Mutation  # noqa: PLC0415 - as above
 
     return Mutation(trial, Configuration(trial.plan, trial.home or None), settings.mesh_manifests_budget)
-
-
-def is_about_nothing(item: pytest.Item) -> bool:
-    """Whether a check is about parts of resources, and there is none."""
-    params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
-    return PARAMETER in params and params[PARAMETER] is NOTHING

@@ -164,7 +164,7 @@ def _effects(report: Report) -> Iterator[str]:
         [code(one.destination), escape(one.callers), _limit(one), escape(one.attempts), escape(one.identity)]
         for one in found
     )
-    yield from table(("Service", "Callers", "Limit on time", "Attempts if it fails", "Identity that it sees"), rows)
+    yield from table(("Service", "Callers", "Request timeout", "Attempts on failure", "Caller identity"), rows)
 
 
 def _limit(row: EffectsRow) -> str:

@@ -206,6 +206,6 @@ def test_effective_values_are_compared_and_a_measured_limit_varies_a_little() ->
     assert (same.entries, same.changes) == (2, ())
     (changed,) = compare_tables(effects(2.0), effects(4.0, attempts=1))
     assert [(one.column, one.before, one.now) for one in changed.changes] == [
-        (caller, f"limit 2 s, attempts 3, identity {identity}", f"limit 4 s, attempts 1, identity {identity}")
+        (caller, f"timeout 2 s, attempts 3, identity {identity}", f"timeout 4 s, attempts 1, identity {identity}")
         for caller, identity in (("web", "spiffe://mesh/ns/own-…/sa/web"), ("cart", "none"))
     ]
