@@ -7,6 +7,7 @@ from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.effective_values import effective_values
 from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.own.access_hazards import one_way_access, plaintext_beside
+from pytest_meshcheck.checks.own.chain_hazards import multiplied_retries
 from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.checks.own.limit_hazards import outlasted_limit, unfired_retries, unlimited_retries
 from pytest_meshcheck.checks.own.traffic_hazards import injected_delay, injected_fault, mirrored_requests
@@ -146,6 +147,7 @@ __all__ = [
     "mirrored_requests",
     "more_arrive",
     "more_sent",
+    "multiplied_retries",
     "needs",
     "new_id",
     "one_way_access",

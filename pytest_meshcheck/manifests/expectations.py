@@ -20,19 +20,20 @@ from pytest_meshcheck.manifests.toml_places import Block, blocks
 FILE = "meshcheck.toml"
 OPTION = "--mesh-manifests-expect"
 
-ACCESS, ONCE, LIMIT, IDENTITY, PLAINTEXT = "access", "once", "limit", "identity", "plaintext"
-TO, FROM, OF = "to", "from", "of"
+ACCESS, ONCE, LIMIT, IDENTITY, CALLS, PLAINTEXT = "access", "once", "limit", "identity", "calls", "plaintext"
+TO, FROM, OF, PORTS = "to", "from", "of", "ports"
 REFUSED = "refused"
 PLAINTEXT_VALUES = (REFUSED, "allowed")
 SECONDS = 60
 
 KEYS: Mapping[str, Collection[str]] = {
     # table: its keys
-    "": (PLAINTEXT, ACCESS, ONCE, LIMIT, IDENTITY),
+    "": (PLAINTEXT, ACCESS, ONCE, LIMIT, IDENTITY, CALLS),
     ACCESS: (TO, FROM, PLAINTEXT),
     ONCE: (TO, "method", "path"),
     LIMIT: (TO, "seconds", "path"),
     IDENTITY: (OF, "is"),
+    CALLS: (OF, PORTS),
 }
 NEEDED: Mapping[str, Sequence[str]] = {
     # table: the keys without which it says nothing, first that of what it is about
@@ -40,7 +41,14 @@ NEEDED: Mapping[str, Sequence[str]] = {
     ONCE: (TO,),
     LIMIT: (TO, "seconds"),
     IDENTITY: (OF, "is"),
+    CALLS: (OF, PORTS),
 }
+
+
+def _is_texts(it: object) -> bool:
+    return isinstance(it, list) and all(isinstance(one, str) for one in it)
+
+
 IS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     # key: whether a value will do, and what would
     TO: (lambda it: isinstance(it, str), 'a port of a service, such as "shop/orders:8080"'),
@@ -49,10 +57,8 @@ IS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda it: isinstance(it, str) and bool(it),
         'an identity as the mesh writes it, such as "spiffe://cluster.local/ns/shop/sa/web"',
     ),
-    FROM: (
-        lambda it: isinstance(it, list) and all(isinstance(one, str) for one in it),
-        'a list of callers, such as ["shop/web"], or [] for nobody',
-    ),
+    FROM: (_is_texts, 'a list of callers, such as ["shop/web"], or [] for nobody'),
+    PORTS: (_is_texts, 'a list of ports of services, such as ["shop/orders:8080"]'),
     PLAINTEXT: (lambda it: it in PLAINTEXT_VALUES, " or ".join(f'"{one}"' for one in PLAINTEXT_VALUES)),
     "method": (lambda it: isinstance(it, str) and it.isalpha() and it.isupper(), 'a method, such as "POST"'),
     "path": (lambda it: isinstance(it, str) and it.startswith("/"), 'a path, such as "/pay"'),
@@ -126,6 +132,7 @@ def expected_in(text: Text, made: Plan) -> Expected:
         tuple(Once(_http(one, made), **one.rest) for one in found[ONCE]),
         tuple(Limit(_http(one, made), **one.rest) for one in found[LIMIT]),
         tuple(Identity(one.about, one.values["is"]) for one in found[IDENTITY]),
+        {one.about: _called(one, made) for one in found[CALLS]},
         text.file,
     )
 
@@ -195,6 +202,14 @@ def _access(one: Entry, callers: Collection[str], everywhere: bool) -> ExpectedA
             f'write {PLAINTEXT} = "allowed" in this [[{ACCESS}]]'
         )
     return ExpectedAccess(one.about, None if listed is None else frozenset(listed), refuses)
+
+
+def _called(one: Entry, made: Plan) -> frozenset[str]:
+    valid = list(map(str, made.destinations))
+    for name in one.values[PORTS]:
+        if name not in valid:
+            raise one.block.text(PORTS, name).error(_no("port", name, valid, " in these manifests"))
+    return frozenset(one.values[PORTS])
 
 
 def _http(one: Entry, made: Plan) -> str:

@@ -72,6 +72,7 @@ class Expected:
         once: Requests that are executed at most once.
         limits: Limits on time.
         identities: Who callers are to services.
+        calls: The ports that each workload calls.
         file: Where they are written; empty if nothing is expected.
     """
 
@@ -79,6 +80,7 @@ class Expected:
     once: tuple[Once, ...] = ()
     limits: tuple[Limit, ...] = ()
     identities: tuple[Identity, ...] = ()
+    calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
     file: str = ""
 
     def __str__(self) -> str:
@@ -89,4 +91,5 @@ class Expected:
             "identities": self.identities,
         }
         counted = [f"{len(found)} {words}" for words, found in parts.items() if found]
+        counted += [f"calls of {len(self.calls)} workloads"] if self.calls else []
         return f"expected ({self.file}): {', '.join(counted) or 'nothing'}"

@@ -163,6 +163,7 @@ class ManifestTrial:
         if not isinstance(subject.platform, Kubernetes):
             raise Inconclusive(f"stand-ins need a cluster, and {name} runs on {subject.platform}")
         trial = Trial(subject.adapter, subject.platform, self.plans[name], _home(subject.adapter), self.scale)
+        trial.expected = self.expected or trial.expected
         try:
             await trial.begin()
             yield trial

@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     injected_delay,
     injected_fault,
     mirrored_requests,
+    multiplied_retries,
     outlasted_limit,
     unfired_retries,
     unlimited_retries,
@@ -70,6 +71,22 @@ async def test_retries_fire(mesh: MeshUnderTest, trial: Trial, destination: str)
     seen = mesh.recall(await trial.effects(destination))
     hazard = unfired_retries(seen, trial.written_retries(destination))
     expect(hazard, f"retries of {destination}").absent("a request that fails to be repeated")
+
+
+@check(SHOULD, "own.retries-do-not-multiply")
+async def test_retries_do_not_multiply(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
+    """One request at the begin of a chain of services is not multiplied by the retries of each call in it.
+
+    The stand-ins call each other in a row and pass the failure of the last one back, as services do: three attempts of
+    each of two callers are nine at the last, which has failed already. Who calls whom is said by `[[calls]]` in
+    meshcheck.toml, or else by the callers that its `[[access]]` lists or that policies let in. It is about retries in
+    the manifests, and not about those by default.
+    """
+    mesh.recall(await trial.effects(destination))
+    sent = await trial.chain_calls(destination)
+    mesh.measure("attempts at the end of a chain", max(one.hops[-1].attempts for one in sent))
+    hazard = multiplied_retries(sent, trial.settings_along(sent, Setting.RETRY))
+    expect(hazard, f"requests that end at {destination}").absent("retries by one caller in a chain at most")
 
 
 @check(SHOULD, "own.no-fault")

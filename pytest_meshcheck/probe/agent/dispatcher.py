@@ -30,7 +30,7 @@ class Dispatcher:
         """Make the ``first`` exchange at once, where there is one."""
         self._first = asyncio.ensure_future(exchange(first)) if first else None
         self.pulse = Pulse()
-        self._responses = ScriptedResponses()
+        self._responses = ScriptedResponses(exchange)
         self._listeners = Listeners(self._responses)
         self._kept = KeptConnections()
         self._loads = Loads()

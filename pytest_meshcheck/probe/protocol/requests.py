@@ -107,6 +107,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Messages that a stream of gRPC answers with before it fails, by its status or its behaviour."""
     trailers_only: bool = False
     """The gRPC status comes without initial metadata (Trailers-Only), and without a message."""
+    onward: "Request | None" = None
+    """A request that the attempt makes before it is answered; where that is served, ``Answer()`` is the answer."""
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ class Http1Server:
         try:
             await self._read_body(entry, answer.after)
             await self._connection.pause(answer.delay)
+            answer = await self._responses.outcome(answer)
             if (cut := CUTS.get(answer.behaviour)) is not None:
                 await cut(self, entry)
             else:

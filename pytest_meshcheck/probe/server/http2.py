@@ -11,7 +11,7 @@ import h2.exceptions
 from pytest_meshcheck.probe.http2.connection import error_name, room, server_side
 from pytest_meshcheck.probe.protocol.grpc_framing import CompressedMessage
 from pytest_meshcheck.probe.protocol.headers import from_bytes, regular, to_bytes
-from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, AttemptEnding, Protocol, joined
+from pytest_meshcheck.probe.protocol.messages import REQUEST_ID_HEADER, Answer, AttemptEnding, Protocol, joined
 from pytest_meshcheck.probe.server.connection import AcceptedConnection, PeerGone
 from pytest_meshcheck.probe.server.http2_events import Http2Events
 from pytest_meshcheck.probe.server.http2_response import ResponseStream, respond
@@ -112,6 +112,10 @@ class Http2Server(Http2Events):
     def _flush(self) -> None:
         if data := self.http.data_to_send():
             self.connection.put(data)
+
+    async def outcome(self, answer: Answer) -> Answer:
+        """The answer to an attempt, after its request onward has ended."""
+        return await self._responses.outcome(answer)
 
     async def headers(self, stream: ResponseStream, headers: list[tuple[str, str]], *, end: bool = False) -> None:
         """Send a block of headers."""

@@ -65,6 +65,9 @@ class Wire(Protocol):
 
     connection: AcceptedConnection
 
+    async def outcome(self, answer: Answer) -> Answer:
+        """The answer to an attempt, after its request onward has ended."""
+
     async def headers(self, stream: ResponseStream, headers: Headers, *, end: bool = False) -> None:
         """Send a block of headers."""
 
@@ -86,7 +89,8 @@ async def respond(wire: Wire, stream: ResponseStream) -> None:
         if not bidi:
             await stream.request(answer.after)
         await asyncio.sleep(answer.delay)
-        await BEHAVIOURS[answer.behaviour](wire, stream)
+        stream.answer = await wire.outcome(answer)
+        await BEHAVIOURS[stream.answer.behaviour](wire, stream)
     except PeerGone as gone:
         entry.end(AttemptEnding.CANCELLED, str(gone))
     except h2.exceptions.ProtocolError as error:

@@ -1,8 +1,18 @@
 """What all servers of a probe share: its scripts and its ledger."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from pytest_meshcheck.probe.protocol.messages import POLICIES_HEADER, POLICIES_SEEN_HEADER, Answer, SetScript, joined
+from pytest_meshcheck.probe.protocol.messages import (
+    POLICIES_HEADER,
+    POLICIES_SEEN_HEADER,
+    Answer,
+    Ending,
+    Exchange,
+    Request,
+    SetScript,
+    joined,
+)
 from pytest_meshcheck.probe.server.ledger import Entry, Head, Ledger
 
 UNSCRIPTED = Answer()
@@ -12,8 +22,14 @@ SCRIPTS = 10_000
 
 @dataclass
 class ScriptedResponses:
-    """Decides the answer to an attempt, and records it."""
+    """Decides the answer to an attempt, and records it.
 
+    Attributes:
+        send: Makes the requests that attempts make before they are answered.
+        ledger: What it records.
+    """
+
+    send: Callable[[Request], Awaitable[Exchange]]
     ledger: Ledger = field(default_factory=Ledger)
     _scripts: dict[str, SetScript] = field(default_factory=dict)
 
@@ -39,8 +55,20 @@ class ScriptedResponses:
             return script.answers[number - 1]
         return script.answers[-1] if script.repeat else UNSCRIPTED
 
+    async def outcome(self, answer: Answer) -> Answer:
+        """The answer to an attempt, after its request onward has ended, where it makes one."""
+        if answer.onward is None:
+            return answer
+        return UNSCRIPTED if _is_served(await self.send(answer.onward)) else answer
+
 
 def _telling(head: Head) -> Answer:
     """Return to the client the policies that its data plane showed, which saves a look-up in the ledger."""
     shown = joined(head.headers, POLICIES_HEADER)
     return UNSCRIPTED if shown is None else Answer(headers=((POLICIES_SEEN_HEADER, shown),))
+
+
+def _is_served(exchange: Exchange) -> bool:
+    if exchange.ending is not Ending.ANSWERED:
+        return False
+    return (exchange.status or UNSCRIPTED.status, exchange.grpc_status or 0) == (UNSCRIPTED.status, 0)

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.checks.access import Access
+from pytest_meshcheck.checks.own.chain_hazards import ChainCall
 from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
+from pytest_meshcheck.manifests.call_graph import calls, chains
+from pytest_meshcheck.manifests.expected import Expected
 from pytest_meshcheck.manifests.settings import Setting, limit_of_one_attempt, settings, written_retries
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, answers_itself, settle
+from pytest_meshcheck.testbed.trial.chains import sent_through
 from pytest_meshcheck.testbed.trial.effects import begun
 from pytest_meshcheck.testbed.trial.executions import PATIENCE, Execution, Sent, calls_of, executions
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
@@ -19,8 +23,13 @@ from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 @dataclass(eq=False)
 class Trial(StandIns):
-    """The stand-ins of a plan, and what is observed of them."""
+    """The stand-ins of a plan, and what is observed of them.
 
+    Attributes:
+        expected: What their owner expects.
+    """
+
+    expected: Expected = field(default_factory=Expected)
     _observing: dict[str, asyncio.Task[PortEffects]] = field(default_factory=dict)
     """The observations of all ports, once a check has asked for one."""
 
@@ -78,6 +87,31 @@ class Trial(StandIns):
         if not spoken.facts.is_http:
             raise Unsupported(f"{destination} speaks {spoken}, which has neither methods nor answers")
         return (await self._observed())[destination].result()
+
+    async def chain_calls(self, destination: str) -> Sequence[ChainCall]:
+        """Requests through the chains of two and more calls that end at a port, whose workloads fail each.
+
+        Raises:
+            Unsupported: The port is not declared as HTTP or gRPC, or no chain is known that reaches it.
+            Inconclusive: A probe is lost.
+        """
+        seen, last = await self.effects(destination), self.destination(destination)
+        spoken = [one for one in self.plan.destinations if one.declared.spoken.facts.is_http]
+        access = [each for one in (await self._observed()).values() for each in one.result().access]
+        known = chains(spoken, calls(self.expected, access), last)
+        if not known:
+            raise Unsupported(
+                f"no chain of calls to {seen.destination} is known; [[calls]] in meshcheck.toml says who calls whom"
+            )
+        sent = [call for chain in known for call in await sent_through(self, chain)]
+        if not any(one.arrived for one in sent):
+            raise Unsupported(f"no request through {known[0]} reaches its end, as one of these workloads is not let in")
+        return sent
+
+    def settings_along(self, sent: Sequence[ChainCall], what: Setting) -> tuple[str, ...]:
+        """Where the manifests configure something about the ports of chains."""
+        ports = dict.fromkeys(hop.port for call in sent for hop in call.hops)
+        return tuple(dict.fromkeys(where for port in ports for where in self.settings(port, what)))
 
     async def effects_around(self, destination: str) -> tuple[PortEffects, tuple[Access, ...]]:
         """The same of a port of any protocol, and who reached those of other workloads in its namespace.

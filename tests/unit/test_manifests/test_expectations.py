@@ -32,7 +32,7 @@ REFUSED = {
     "end": ("[[access]]\nto =", "2: not TOML: Invalid value"),
     "table": ('[[acess]]\nto = "shop/orders:80"\n', "1: no key 'acess'; did you mean 'access'?"),
     "top-key": ('\nplaintxt = "refused"\n', "2: no key 'plaintxt'; did you mean 'plaintext'?"),
-    "far": ("x = 1\n", "1: no key 'x'; valid: plaintext, access, once, limit, identity"),
+    "far": ("x = 1\n", "1: no key 'x'; valid: plaintext, access, once, limit, identity, calls"),
     "key": (f"{ORDERS}form = []\n", "3: no key 'form' in [[access]]; did you mean 'from'?"),
     "port": (
         '[[access]]\n# the shop\nto = "shop/order:80"\nfrom = []\n',
@@ -104,6 +104,14 @@ REFUSED = {
         '[[identity]]\nof = "shop/orders"\nis = ""\n',
         "3: is = ''; write an identity as the mesh writes it, such as \"spiffe://cluster.local/ns/shop/sa/web\"",
     ),
+    "called": (
+        '[[calls]]\nof = "shop/report"\nports = [\n  "shop/order:80",\n]\n',
+        "4: no port 'shop/order:80' in these manifests; did you mean 'shop/orders:80'?",
+    ),
+    "no-calls": (
+        '[[calls]]\nof = "shop/report"\nports = "shop/orders:80"\n',
+        "3: ports = 'shop/orders:80'; write a list of ports of services, such as [\"shop/orders:8080\"]",
+    ),
     "inline": ('access = [{to = "shop/orders:80"}]\n', "1: write each entry as a table of its own, [[access]]"),
 }
 
@@ -145,6 +153,12 @@ def test_requests_and_limits_are_expected() -> None:
     assert str(found) == "expected (k8s/meshcheck.toml): 2 at most once, 1 limits"
 
 
+def test_calls_are_said_for_each_workload() -> None:
+    found = expected('[[calls]]\nof = "shop/report"\nports = ["shop/orders:80", "shop/orders:9090"]\n')
+    assert found.calls == {"shop/report": {"shop/orders:80", "shop/orders:9090"}}
+    assert str(found) == "expected (k8s/meshcheck.toml): calls of 1 workloads"
+
+
 def pod(name: str, port: int) -> str:
     about = f"metadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}}}"
     spec = f"spec: {{selector: {{app: {name}}}, ports: [{{port: {port}}}]}}"
@@ -162,6 +176,7 @@ def test_the_file_that_is_documented_is_one() -> None:
     }
     assert found.once == (Once("shop/payments:8080", "PUT", "/pay"),)
     assert found.limits == (Limit("shop/payments:8080", 2.0),)
+    assert found.calls == {"shop/frontend": {"shop/orders:8080"}, "shop/orders": {"shop/payments:8080"}}
     assert found.identities == (Identity("shop/frontend", "spiffe://cluster.local/ns/shop/sa/frontend"),)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_meshcheck.checks.access import Access
 from pytest_meshcheck.checks.effective_values import EffectiveValues, effective_values
+from pytest_meshcheck.checks.own.chain_hazards import ChainCall, Hop
 from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.checks.verdict import Violation
@@ -64,8 +65,14 @@ class Mesh(test_checks.Mesh):
 class Trial:
     """A trial that has seen this, under manifests that configure everything in one place."""
 
-    def __init__(self, observed: PortEffects, around: Sequence[Access] = ()) -> None:
-        self.observed, self.around = observed, around
+    def __init__(self, observed: PortEffects, around: Sequence[Access] = (), hops: tuple[Hop, ...] = ()) -> None:
+        self.observed, self.around, self.hops = observed, around, hops
+
+    async def chain_calls(self, _destination: str) -> Sequence[ChainCall]:
+        return [ChainCall("shop/web", "GET", "503", self.hops or (Hop(PORT, 3),), "id")]
+
+    def settings_along(self, _sent: Sequence[ChainCall], _what: Setting) -> tuple[str, ...]:
+        return WHERE
 
     async def effects(self, _destination: str) -> PortEffects:
         return self.observed
@@ -107,6 +114,12 @@ BAD: dict[str, tuple[Check, Trial, str]] = {
         of_effects.test_retries_fire,
         Trial(seen(failed(1))),
         "retries of shop/orders:80: a request that fails to be repeated, but 1 requests that failed with 503",
+    ),
+    "retries-do-not-multiply": (
+        of_effects.test_retries_do_not_multiply,
+        Trial(SOUND, hops=(Hop("shop/cart:80", 3), Hop(PORT, 9))),
+        "requests that end at shop/orders:80: retries by one caller in a chain at most, but 1 GET from shop/web "
+        "arrives 3 times at shop/cart:80 and 9 times at shop/orders:80, which fails with 503",
     ),
     "requests-reach-the-service": (
         of_effects.test_requests_reach_the_service,
