@@ -146,6 +146,7 @@ def _manifests(text: str) -> Path:
 ON_CLUSTER = {
     "mesh_manifests",
     "mesh_manifests_expect",
+    "mesh_manifests_only",
     "mesh_manifests_budget",
     "mesh_kubeconfig",
     "mesh_context",
@@ -243,6 +244,14 @@ OPTIONS = (
     ),
     Option("--mesh-manifests-expect", "TOML file of what you expect of --mesh-manifests.", _file, None, "FILE"),
     Option(
+        "--mesh-manifests-only",
+        "Try the workloads and services of --mesh-manifests whose names match; repeatable.",
+        str,
+        (),
+        "PATTERN",
+        many=True,
+    ),
+    Option(
         "--mesh-manifests-budget",
         "Seconds for taking out the mesh resources of --mesh-manifests in turn.",
         _seconds,
@@ -288,6 +297,7 @@ class Settings:
     mesh_installed: bool
     mesh_manifests: tuple[Path, ...]
     mesh_manifests_expect: Path | None
+    mesh_manifests_only: tuple[str, ...]
     mesh_manifests_budget: float
     mesh_allow_disruption: bool
 

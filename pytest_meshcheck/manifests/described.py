@@ -20,6 +20,7 @@ def described(made: Plan, mesh: str) -> Iterator[str]:
     for name, declared in made.namespaces.items():
         yield f"{INDENT}namespace {name or 'of its own, for objects that name none'}: {_enrolled(declared)}"
     yield from (f"{INDENT}stand-in {_stand_in(one)}" for one in made.stand_ins)
+    yield from (f"{INDENT}stand-in outside of the mesh {_stand_in(one)}" for one in made.external_hosts)
     yield from (f"{INDENT}service {_destination(one)}" for one in made.destinations)
     if made.resources:
         yield f"{INDENT}applied to the letter: {_counted(made.resources)}"

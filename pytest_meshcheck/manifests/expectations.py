@@ -125,7 +125,8 @@ def expected_in(text: Text, made: Plan) -> Expected:
         raise ManifestError(f"{text.file}: there is no expectation in it; begin with: meshcheck expect REPORT.json")
     found = {name: _entries(name, tables, parts, made) for name in NEEDED}
     everywhere = tables.get(PLAINTEXT) == REFUSED
-    access = {str(one): ExpectedAccess(str(one), None, refuses_plaintext=True) for one in made.destinations}
+    of_mesh = [str(one) for one in made.destinations if not one.external_host]
+    access = {one: ExpectedAccess(one, None, refuses_plaintext=True) for one in of_mesh}
     said = {one.about: _access(one, _callers(made), everywhere) for one in found[ACCESS]}
     return Expected(
         {port: one for port, one in {**(access if everywhere else {}), **said}.items() if one.says_something},

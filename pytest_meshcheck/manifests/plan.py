@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_meshcheck.manifests.errors import ManifestError
+from pytest_meshcheck.manifests.external_hosts import external_hosts
 from pytest_meshcheck.manifests.objects import KubernetesObject, Place
 from pytest_meshcheck.manifests.services import FROM_OUTSIDE, Destination, as_applied, destinations, serving
 from pytest_meshcheck.manifests.stand_ins import DEFAULT_ACCOUNT, StandIn, is_workload, stand_in
@@ -75,20 +76,24 @@ class Plan:
         service_accounts: The declared service accounts.
         services: The services, as they are applied.
         stand_ins: The stand-ins.
-        destinations: The ports of services that lead to stand-ins.
+        external_hosts: The stand-ins of hosts outside of the mesh.
+        destinations: The ports of services and external hosts that lead to stand-ins.
         resources: What configures the mesh, applied to the letter.
         left_out: What is not used.
         notes: What differs from the manifests otherwise.
+        fixed: The resources that are never taken out, as they are about services that are not called.
     """
 
     namespaces: Mapping[str, KubernetesObject | None]
     service_accounts: tuple[KubernetesObject, ...]
     services: tuple[KubernetesObject, ...]
     stand_ins: tuple[StandIn, ...]
+    external_hosts: tuple[StandIn, ...]
     destinations: tuple[Destination, ...]
     resources: tuple[KubernetesObject, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    fixed: tuple[KubernetesObject, ...] = ()
 
     @property
     def named(self) -> dict[str, Place]:
@@ -109,6 +114,7 @@ def plan(objects: Sequence[KubernetesObject], mesh: Configured) -> Plan:
     found = _sorted(objects, mesh)
     namespaces = _namespaces(objects, found, mesh)
     stand_ins = [stand_in(one) for one in found["workload"]]
+    external = external_hosts(found["resource"])
     _refuse_same_name(stand_ins)
     called = [one for service in found["service"] for one in destinations(service, stand_ins)]
     serve = {id(one): serving(one, called) for one in stand_ins}
@@ -127,10 +133,11 @@ def plan(objects: Sequence[KubernetesObject], mesh: Configured) -> Plan:
         tuple(found["account"]),
         tuple(found["service"]),
         tuple(serve.values()),
-        tuple(called),
+        external.stand_ins,
+        (*called, *external.destinations),
         tuple(found["resource"]),
         tuple(LeftOut(one, _why(one, mesh)) for one in found["other"]),
-        tuple(_notes(found["service"], stand_ins, found["workload"])),
+        (*_notes(found["service"], stand_ins, found["workload"]), *external.notes),
     )
 
 

@@ -33,6 +33,7 @@ class Destination:
         port: The number of its port.
         declared: The protocol of the port.
         backends: The stand-ins behind it, and the number of their port.
+        external_host: The host outside of the mesh that it is; empty for a service.
     """
 
     namespace: str
@@ -40,6 +41,12 @@ class Destination:
     port: int
     declared: Declared
     backends: tuple[tuple[StandIn, int], ...]
+    external_host: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The host under which resources of any namespace name it."""
+        return self.external_host or full_name(self.namespace, self.service)
 
     @property
     def has_methods(self) -> bool:

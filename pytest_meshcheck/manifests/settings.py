@@ -120,6 +120,8 @@ def concerning(plan: Plan, destination: Destination, home: str = "") -> Iterator
 
 def _names(destination: Destination, seen_from: str) -> set[str]:
     """The hosts under which resources of a namespace name a service."""
+    if destination.external_host:
+        return {destination.external_host}
     short = f"{destination.service}.{destination.namespace}"
     full = full_name(destination.namespace, destination.service)
     found = {short, f"{short}.svc", full} if destination.namespace else set()

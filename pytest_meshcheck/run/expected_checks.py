@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_meshcheck.manifests.plan import Plan
 
 OPTION = "--mesh-manifests-expect"
-WITHOUT_MANIFESTS = f"{OPTION} is about manifests: name them with --mesh-manifests=PATH"
+WITHOUT_MANIFESTS = "{option} is about manifests: name them with --mesh-manifests=PATH"
 
 PARAMETERS: "Mapping[str, Callable[[Expected], Iterable[Any]]]" = {
     # parameter of a check: its values

@@ -14,7 +14,7 @@ import pytest
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.run.expected_checks import WITHOUT_MANIFESTS, expected_of, is_void, parametrize
+from pytest_meshcheck.run.expected_checks import OPTION as EXPECT, WITHOUT_MANIFESTS, expected_of, is_void, parametrize
 from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.run.resource_checks import budgeted, parametrize_parts
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
@@ -30,6 +30,7 @@ MANIFESTS = "meshcheck_manifests"
 
 SUITE = Path(__file__).parents[1] / "configuration"
 OPTION = "--mesh-manifests"
+ONLY = "--mesh-manifests-only"
 NOT_GIVEN = f"these checks put manifests of your own on trial: name them with {OPTION}=PATH"
 FIXTURE = "mesh_trial"
 PARAMETER = "destination"
@@ -65,10 +66,12 @@ class ManifestTrial:
             pytest.UsageError: The manifests cannot be read or used, or not in such a run.
         """
         if not settings.mesh_manifests:
-            if settings.mesh_manifests_expect:
-                raise pytest.UsageError(WITHOUT_MANIFESTS)
+            for option, value in ((EXPECT, settings.mesh_manifests_expect), (ONLY, settings.mesh_manifests_only)):
+                if value:
+                    raise pytest.UsageError(WITHOUT_MANIFESTS.format(option=option))
             return cls([], {})
         from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
+        from pytest_meshcheck.manifests.narrowing import expected_of_some, narrowed  # noqa: PLC0415 - as above
         from pytest_meshcheck.manifests.reading import objects_in  # noqa: PLC0415 - as above
 
         _refuse_run(config, settings, adapters)
@@ -77,6 +80,9 @@ class ManifestTrial:
             objects = objects_in(texts)
             plans = {name: _plan(objects, adapter) for name, adapter in adapters.items()}
             expected = expected_of(settings, plans.values())
+            plans = {name: narrowed(made, settings.mesh_manifests_only) for name, made in plans.items()}
+            for made in plans.values():
+                expected = expected_of_some(expected, made)
         except ManifestError as error:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
         if config.args_source is not pytest.Config.ArgsSource.ARGS:

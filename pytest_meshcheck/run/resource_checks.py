@@ -37,7 +37,8 @@ def parametrize_parts(
         from pytest_meshcheck.testbed.trial.part_stimuli import cheapest_first  # noqa: PLC0415 - no client either
 
         for name, made in plans.items():
-            ordered = cheapest_first(parts(made.resources, texts), Configuration(made, homes.get(name) or None))
+            taken_out = [one for one in made.resources if one not in made.fixed]
+            ordered = cheapest_first(parts(taken_out, texts), Configuration(made, homes.get(name) or None))
             found |= {str(one): one for one in ordered if str(one) not in found}
     metafunc.parametrize(PARAMETER, list(found.values()) or [NOTHING], ids=str, scope="session")
 

@@ -121,13 +121,25 @@ def test_what_cannot_be_expected_is_refused(collect: list[str], manifests: Path,
     result.stderr.fnmatch_lines([f"ERROR: --mesh-manifests: {said}"])
 
 
-def test_expectations_without_manifests_are_refused(suite: Suite, quick: Quick) -> None:
+@pytest.mark.parametrize("option", ["--mesh-manifests-expect=expected.toml", "--mesh-manifests-only=web"])
+def test_options_about_manifests_are_refused_without_any(option: str, suite: Suite, quick: Quick) -> None:
     (suite.path / "expected.toml").touch()
-    result = quick("--mesh=none", "--mesh-manifests-expect=expected.toml")
+    result = quick("--mesh=none", option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["ERROR: --mesh-manifests-expect is about manifests: name them with --mesh-manifests=PATH"]
-    )
+    name = option.partition("=")[0]
+    result.stderr.fnmatch_lines([f"ERROR: {name} is about manifests: name them with --mesh-manifests=PATH"])
+
+
+def test_a_part_of_the_manifests_is_tried(manifests: Path, quick: Quick) -> None:
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--mesh-manifests-only=web", "--collect-only")
+    result.stdout.fnmatch_lines(["*note: --mesh-manifests-only=web leaves 1 of * ports"])
+
+
+def test_a_part_that_is_not_there_is_refused(manifests: Path, quick: Quick) -> None:
+    result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--mesh-manifests-only=wbe")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = "no workload or service matches --mesh-manifests-only=wbe; did you mean 'web'?"
+    result.stderr.fnmatch_lines([f"ERROR: --mesh-manifests: {said}"])
 
 
 def test_its_checks_are_refused_without_manifests(suite: Suite, quick: Quick) -> None:

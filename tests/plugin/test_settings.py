@@ -40,6 +40,7 @@ VALUES = {
     "mesh_stand_in": ("Envoy-1.37", "Envoy-1.36"),
     "mesh_manifests": ("one", "two"),
     "mesh_manifests_expect": ("one.toml", "two.toml"),
+    "mesh_manifests_only": ("shop/orders", "shop/*"),
     "mesh_manifests_budget": ("60", "90"),
 }
 

@@ -33,7 +33,9 @@ class Configuration:
 
     def has_service(self, host: str) -> bool:
         """Whether a full host, which may begin with a wildcard, is that of a service."""
-        return any(fnmatchcase(full_name(one.namespace, one.name), host) for one in self.plan.services)
+        names = [full_name(one.namespace, one.name) for one in self.plan.services]
+        names += [one.full_name for one in self.plan.destinations if one.external_host]
+        return any(fnmatchcase(one, host) for one in names)
 
 
 def namespace_of(host: str, configuration: Configuration) -> str | None:
@@ -86,7 +88,7 @@ def concerned(resource: KubernetesObject, configuration: Configuration) -> list[
     ports = configuration.plan.destinations
     if is_about_hosts(resource):
         found = hosts(resource)
-        return [one for one in ports if any(fnmatchcase(full_name(one.namespace, one.service), host) for host in found)]
+        return [one for one in ports if any(fnmatchcase(one.full_name, host) for host in found)]
     chosen = {id(one) for one in selected(resource, configuration)}
     egress = resource.group == NETWORKING and "egress" in resource.spec
     return [one for one in ports if egress or any(id(backend) in chosen for backend, _ in one.backends)]

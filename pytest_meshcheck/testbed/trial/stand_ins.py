@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from pytest_meshcheck.manifests.external_hosts import host_of, is_entry, led_to
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.plan import Plan, accounts, cleaned
 from pytest_meshcheck.manifests.services import HEADLESS, Destination
@@ -61,7 +62,8 @@ class StandIns:
         scale: The factor for all time limits.
         replicas: The running probes of each stand-in, by its name.
         outsiders: Callers that stand in for nobody.
-        addresses: The cluster IP of each service, by namespace and name; empty for a headless one.
+        addresses: The cluster IP of each service, by namespace and name; empty for a headless one. Of an external host,
+            which has no namespace, the address of its stand-in.
     """
 
     adapter: Mesh
@@ -80,8 +82,14 @@ class StandIns:
         return plain or self.platform.namespace(OWN)
 
     def in_cluster(self, one: KubernetesObject) -> dict[str, object]:
-        """A manifest as it is applied: in its namespace in the cluster, with the labels of the run."""
-        return self._manifest(cleaned(one), one.namespace)
+        """A manifest as it is applied: in its namespace in the cluster, with the labels of the run.
+
+        An entry for an external host leads to its stand-in.
+        """
+        manifest = cleaned(one)
+        if is_entry(one) and (address := self.addresses.get(("", host_of(one)))):
+            manifest = led_to(manifest, address)
+        return self._manifest(manifest, one.namespace)
 
     async def refuse(self) -> None:
         """Look whether all of it can be made.
@@ -103,6 +111,7 @@ class StandIns:
         """
         await self.refuse()
         specs = [(one, self._spec(one), self._metadata(one)) for one in self.plan.stand_ins]
+        specs += [(one, *self._outside(one)) for one in self.plan.external_hosts]
         await self.platform.refuse_beyond([(spec, metadata) for _, spec, metadata in specs], 1)
         for name, declared in self.plan.namespaces.items():
             meta = self._namespace(declared)
@@ -114,6 +123,8 @@ class StandIns:
         for error in await asyncio.gather(*starts, return_exceptions=True):  # none goes on while all is removed
             if error is not None:
                 raise error
+        for one in self.plan.external_hosts:
+            self.addresses["", one.name] = self.pod_address(self.replicas[str(one)][0])
         self._at_home = [self.in_cluster(one) for one in self.plan.resources if one.namespace == self.home]
         await self.platform.apply([self.in_cluster(one) for one in self.plan.resources])
         await self.adapter.settled()
@@ -184,12 +195,16 @@ class StandIns:
         return WorkloadSpec(
             self.place_of(one.namespace),
             one.name,
-            ports=tuple(
-                Port(port.name or f"port-{port.number}", port.declared.spoken, number=port.number) for port in one.ports
-            ),
+            ports=_ports(one),
             replicas=one.replicas,
             template=Template(one.service_account, one.labels, one.annotations),
         )
+
+    def _outside(self, one: StandIn) -> tuple[WorkloadSpec, Metadata]:
+        """The stand-in of an external host, beside the outsider; its name in the cluster has no dots."""
+        namespace = self.platform.namespace(OUTSIDER.namespace)
+        spec = WorkloadSpec(namespace, one.name.replace(".", "-"), Enrolment.UNENROLLED, ports=_ports(one))
+        return spec, self.adapter.enrolment(spec)
 
     def _metadata(self, one: StandIn) -> Metadata:
         around = self._namespace(self.plan.namespaces[one.namespace])
@@ -208,6 +223,12 @@ class StandIns:
 
     def _manifest(self, manifest: Mapping[str, object], where: str) -> dict[str, object]:
         return placed(manifest, self.place_of(where), self.platform.owner.labels)
+
+
+def _ports(one: StandIn) -> tuple[Port, ...]:
+    return tuple(
+        Port(port.name or f"port-{port.number}", port.declared.spoken, number=port.number) for port in one.ports
+    )
 
 
 def has_data_plane(pod: Object) -> bool:

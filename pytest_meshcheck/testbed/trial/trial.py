@@ -124,7 +124,9 @@ class Trial(StandIns):
         others = [
             one
             for one in self.plan.destinations
-            if one.namespace == here.namespace and behind.isdisjoint(str(backend) for backend, _ in one.backends)
+            if not one.external_host
+            and one.namespace == here.namespace
+            and behind.isdisjoint(str(backend) for backend, _ in one.backends)
         ]
         around = [each for one in others for each in observed[str(one)].result().access]
         return observed[destination].result(), tuple(around)

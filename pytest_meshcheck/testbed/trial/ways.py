@@ -37,8 +37,12 @@ class Way:
 
 
 def way_by_name(trial: StandIns, destination: Destination, caller: Caller) -> Way:
-    """The way by the name of the service; without an address of its own, to its first pod under that name."""
-    host = f"{destination.service}.{trial.place_of(destination.namespace)}"
+    """The way by the name of the service; without an address of its own, to its first pod under that name.
+
+    An external host is called at the address of its stand-in, on its own port.
+    """
+    service = f"{destination.service}.{trial.place_of(destination.namespace)}"
+    host = destination.external_host or service
     authority = host if destination.port == PLAIN_PORT else f"{host}:{destination.port}"
     if address := trial.addresses[destination.namespace, destination.service]:
         return Way(caller, (address, destination.port), authority)
@@ -47,8 +51,15 @@ def way_by_name(trial: StandIns, destination: Destination, caller: Caller) -> Wa
 
 
 def ways_to(trial: StandIns, destination: Destination) -> Iterator[Way]:
-    """Every way of every caller to a port; of a stand-in the first pod."""
+    """Every way of every caller to a port; of a stand-in the first pod.
+
+    An external host is called by its name alone, and by the mesh alone: policies are about what leaves the mesh.
+    """
     for caller in trial.callers():
+        if destination.external_host:
+            if caller.enrolled:
+                yield way_by_name(trial, destination, caller)
+            continue
         yield way_by_name(trial, destination, caller)
         for name, port, workload in trial.backends(destination):
             if workload.spec.replica == 1:

@@ -31,6 +31,7 @@ SHOP = "".join(
 )
 
 VERSIONS = {
+    "ServiceEntry": "networking.istio.io/v1",
     "VirtualService": "networking.istio.io/v1",
     "DestinationRule": "networking.istio.io/v1",
     "AuthorizationPolicy": "security.istio.io/v1",
