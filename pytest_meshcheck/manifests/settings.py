@@ -73,14 +73,24 @@ def limit_of_one_attempt(plan: Plan, destination: Destination) -> float | None:
 
 def written_retries(plan: Plan, destination: Destination) -> tuple[Retried, ...]:
     """The retry policies of routes to a port that are about every request to it."""
-    return tuple(
+    in_rules = [
         Retried(f"{one} ({one.place}): spec.{part}[{at}].{key}", failures, "fault" in rule)
         for one in concerning(plan, destination)
         if _is_for_callers_in_mesh(one, destination)
         for part, matched, key in ROUTES.get(one.kind, ())
         for at, rule in enumerate(one.spec.get(part) or ())
         if not rule.get(matched) and (failures := _failures(rule.get(key) or {}))
-    )
+    ]
+    in_annotations = [
+        Retried(f"{one} ({one.place}): metadata.annotations.{RETRY_ANNOTATION}", failures)
+        for one in concerning(plan, destination)
+        if one.kind == "Service" and (failures := _failures({"retryOn": one.annotations.get(RETRY_ANNOTATION)}))
+    ]
+    return (*in_rules, *in_annotations)
+
+
+RETRY_ANNOTATION = "retry.linkerd.io/http"
+"""Of a service, whose requests are all retried then; https://linkerd.io/2/reference/retries/"""
 
 
 ROUTES: Mapping[str, Sequence[tuple[str, str, str]]] = {

@@ -192,6 +192,7 @@ FIELDS: Mapping[tuple[str, str], Mapping[str, Seen]] = {
     ("policy.linkerd.io", "ServerAuthorization"): {},
     ("policy.linkerd.io", "AuthorizationPolicy"): {},
     ("policy.linkerd.io", "MeshTLSAuthentication"): {},
+    ("policy.linkerd.io", "NetworkAuthentication"): {},
     ("policy.linkerd.io", "HTTPRoute"): {},
     ("linkerd.io", "ServiceProfile"): {},
     ("cilium.io", "CiliumNetworkPolicy"): {},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_meshcheck.checks.port_effects import Shape
+from pytest_meshcheck.manifests.mutation.linkerd_reasons import OF_LINKERD
 from pytest_meshcheck.manifests.mutation.parts import (
     GATEWAY_API,
     ISTIO_NETWORKING,
@@ -56,7 +57,7 @@ class Reason:
 
 def reason(part: Part, around: Configuration) -> Reason | None:
     """The first reason that applies; None if none is found."""
-    found = ((finder(part, around), is_enough) for finder, is_enough in FINDERS)
+    found = ((finder(part, around), is_enough) for finder, is_enough in (*FINDERS, *OF_LINKERD))
     return next((Reason(words, is_enough) for words, is_enough in found if words), None)
 
 

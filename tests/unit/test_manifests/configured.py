@@ -5,6 +5,7 @@ from pytest_meshcheck.manifests.mutation.targets import Configuration
 from pytest_meshcheck.manifests.plan import Configured, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
 
+LINKERD = Configured("linkerd", ("policy.linkerd.io", "linkerd.io"), "linkerd")
 ISTIO = Configured("istio", ("networking.istio.io", "security.istio.io", "telemetry.istio.io"), "istio-system")
 
 WORKLOAD = """---
@@ -38,6 +39,9 @@ VERSIONS = {
     "PeerAuthentication": "security.istio.io/v1",
     "Telemetry": "telemetry.istio.io/v1",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "Server": "policy.linkerd.io/v1beta3",
+    "MeshTLSAuthentication": "policy.linkerd.io/v1alpha1",
+    "ServiceProfile": "linkerd.io/v1alpha2",
     "NetworkPolicy": "networking.k8s.io/v1",
 }
 

@@ -128,6 +128,7 @@ LEFT_OUT = {
     "other-failures": ("gateway-error,reset", "connect-failure,reset,retriable-4xx"),
     "through-a-gateway": ("hosts: [orders]\n  http", "hosts: [orders]\n  gateways: [edge]\n  http"),
     "of-another-host": ("hosts: [orders]\n  http", "hosts: [cart]\n  http"),
+    "none": ('    retries: {attempts: 3, perTryTimeout: 1500ms, retryOn: "gateway-error,reset"}\n', ""),
 }
 
 
@@ -137,6 +138,13 @@ def test_retries_that_are_not_about_callers_or_failures_are_left_out(case: str) 
     assert before in SHOP
     made = plan(objects_in([Text("k8s.yaml", SHOP.replace(before, after))]), ISTIO)
     assert ["HTTPRoute" in one.where for one in written_retries(made, made.destinations[0])] == [True]
+
+
+def test_a_service_may_have_its_retries_in_an_annotation() -> None:
+    before = "timeout.linkerd.io/request: 3s"
+    made = plan(objects_in([Text("k8s.yaml", SHOP.replace(before, "retry.linkerd.io/http: 5xx"))]), ISTIO)
+    where = "Service shop/orders (k8s.yaml:6): metadata.annotations.retry.linkerd.io/http"
+    assert written_retries(made, made.destinations[0])[-1] == Retried(where, frozenset({"503", "reset"}))
 
 
 def test_the_shortest_limit_of_an_attempt_counts() -> None:
