@@ -1,9 +1,10 @@
-"""The requests that meet the conditions of rules with faults and mirrors, which others do not see; pure."""
+"""The requests that meet the conditions of rules with faults and mirrors, or that lead nowhere; pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_meshcheck.checks.port_effects import Shape
+from pytest_meshcheck.manifests.dead_ends import leads_nowhere
 from pytest_meshcheck.manifests.mutation.stimuli import shape_of_match
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.services import Destination
@@ -14,14 +15,14 @@ MOST = 5
 
 
 def conditioned(plan: Plan, destination: Destination) -> tuple[Shape, ...]:
-    """The requests for all rules about a port that inject a fault or mirror, and that ``GET /`` alone does not meet."""
+    """The requests for all rules about a port that inject a fault, mirror or lead nowhere, beside ``GET /``."""
     keys = (*KEYS[Setting.FAULT], *KEYS[Setting.MIRROR])
     found = [
         shape_of_match(match)
         for one in concerning(plan, destination)
         for part, matched, _ in ROUTES.get(one.kind, ())
         for rule in one.spec.get(part) or ()
-        if any(paths_in(rule, keys, part))
+        if any(paths_in(rule, keys, part)) or leads_nowhere(plan, one, rule)
         for match in rule.get(matched) or ()
         if _is_literal(match)
     ]

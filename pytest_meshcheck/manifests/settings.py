@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_meshcheck.checks.own.limit_hazards import Retried
+from pytest_meshcheck.manifests.dead_ends import leads_nowhere
 from pytest_meshcheck.manifests.durations import seconds
 from pytest_meshcheck.manifests.objects import KubernetesObject, texts
 from pytest_meshcheck.manifests.plan import Plan
@@ -60,6 +61,17 @@ def settings(plan: Plan, destination: Destination, what: Setting, home: str = ""
         f"{one} ({one.place}): {path}"
         for one in concerning(plan, destination, home)
         for path, _ in paths_in(one.manifest, KEYS[what])
+    )
+
+
+def dead_ends(plan: Plan, destination: Destination) -> tuple[str, ...]:
+    """The rules of routes to a port that lead to services which do not exist, each with its place and their names."""
+    return tuple(
+        f"{one} ({one.place}): spec.{part}[{at}] leads to {named}, and there is no such service"
+        for one in concerning(plan, destination)
+        for part, _, _ in ROUTES.get(one.kind, ())
+        for at, rule in enumerate(one.spec.get(part) or ())
+        if (named := leads_nowhere(plan, one, rule))
     )
 
 

@@ -10,7 +10,7 @@ from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.manifests.call_graph import calls, chains
 from pytest_meshcheck.manifests.expected import Expected
-from pytest_meshcheck.manifests.settings import Setting, limit_of_one_attempt, settings, written_retries
+from pytest_meshcheck.manifests.settings import Setting, dead_ends, limit_of_one_attempt, settings, written_retries
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Attempt, Exchange
 from pytest_meshcheck.probe.protocol import messages as m
@@ -132,8 +132,13 @@ class Trial(StandIns):
         return observed[destination].result(), tuple(around)
 
     def settings(self, destination: str, what: Setting) -> tuple[str, ...]:
-        """Where the manifests configure something about a port, e.g. ``VirtualService a/b (k8s.yaml:3): spec.…``."""
-        return settings(self.plan, self.destination(destination), what, self.home)
+        """Where the manifests configure something about a port, e.g. ``VirtualService a/b (k8s.yaml:3): spec.…``.
+
+        A rule that leads to no service is a fault.
+        """
+        port = self.destination(destination)
+        nowhere = dead_ends(self.plan, port) if what is Setting.FAULT else ()
+        return (*settings(self.plan, port, what, self.home), *nowhere)
 
     def limit_of_one_attempt(self, destination: str) -> float | None:
         """The shortest limit of a single attempt that the manifests state for a port, in seconds; None without one."""
