@@ -197,11 +197,24 @@ def _cells(
         if one.stimulus.failure == STALL and known.limits:
             yield cell(Aspect.LIMIT), frozenset([_waited(exchange, known.limits)])
         if not one.stimulus.failure:
-            yield from ((cell(aspect), values) for aspect, values in _of_http(exchange, attempts).items())
+            of_http = _of_http(exchange, attempts)
+            if _may_reach_itself(one):
+                of_http = {aspect: of_http[aspect] for aspect in of_http if aspect not in OF_HEADERS}
+            yield from ((cell(aspect), values) for aspect, values in of_http.items())
             if known.delays:
                 yield cell(Aspect.DELAY), frozenset([passed(exchange.seconds, known.delays)])
     if not one.stimulus.failure:
         yield cell(Aspect.WORKLOADS), frozenset(name for name, _ in attempts) or frozenset(["nobody"])
+
+
+OF_HEADERS = (Aspect.HEADERS, Aspect.ANSWER_HEADERS)
+"""They differ where no data plane is in between."""
+
+
+def _may_reach_itself(one: _Request) -> bool:
+    """Whether a workload calls its own service, of which other pods may answer for as long as a balancer likes them."""
+    behind = {str(each): each.replicas for each, _ in one.stimulus.destination.backends}
+    return not one.way.address_of and one.way.caller.name in behind and sum(behind.values()) > 1
 
 
 def _of_http(exchange: Exchange, attempts: Sequence[tuple[str, Attempt]]) -> Mapping[Aspect, frozenset[str]]:

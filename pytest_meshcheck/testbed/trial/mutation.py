@@ -57,8 +57,6 @@ BY_CHANCE = 12
 BY_CHANCE_AT_MOST = 40
 """Rounds after which a value that was not seen does not occur: one of 20 % is missed once in 7500 times."""
 
-OF_HEADERS = (Aspect.HEADERS, Aspect.ANSWER_HEADERS)
-
 OPTION = "--mesh-manifests-budget"
 
 
@@ -258,12 +256,7 @@ class Mutation:
         return frozenset(str(port) for one in chancy for port in concerned(one, self.around))
 
     def _varies(self, cell: Cell) -> bool:
-        """Whether a request by the name of a service can be answered in several ways by chance.
-
-        A workload that calls its own service may reach itself, which no data plane adds its headers for.
-        """
+        """Whether a request by the name of a service can be answered in several ways by chance."""
         port = cell.stimulus.destination
-        behind = {str(one): one.replicas for one, _ in port.backends}
-        several = cell.aspect is Aspect.WORKLOADS and len(behind) > 1
-        itself = cell.aspect in OF_HEADERS and cell.caller in behind and sum(behind.values()) > 1
-        return not cell.address_of and (several or itself or str(port) in self._ports_of_chance)
+        several = cell.aspect is Aspect.WORKLOADS and len({str(one) for one, _ in port.backends}) > 1
+        return not cell.address_of and (several or str(port) in self._ports_of_chance)

@@ -249,3 +249,16 @@ async def test_nobody_answers_at_a_closed_port(trial: LocalTrial) -> None:
 )
 async def test_a_time_is_that_of_the_longest_limit_that_has_passed(seconds: float, words: str) -> None:
     assert passed(seconds, (2.0, 5.0)) == words
+
+
+async def test_a_workload_that_may_reach_itself_sees_headers_by_chance(trial: LocalTrial) -> None:
+    trial.those = [Caller("shop/web", trial.web, enrolled=True)]
+    port = trial.plan.destinations[0]
+    ((backend, number),) = port.backends
+    twice = replace(port, backends=((replace(backend, replicas=2), number),))
+    seen = {
+        one: {cell.aspect for cell in await observed_once(trial, [Stimulus(one, Shape())], KNOWN)}
+        for one in (port, twice)
+    }
+    assert seen[port] - seen[twice] == {Aspect.HEADERS, Aspect.ANSWER_HEADERS}
+    assert Aspect.PATH in seen[twice]
