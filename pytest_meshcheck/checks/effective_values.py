@@ -6,6 +6,9 @@ import msgspec
 
 from pytest_meshcheck.checks.port_effects import STALL, Call, PortEffects, by_caller
 
+PAUSES = (2.0, 4.0, 9.0)
+"""Seconds for which a connection is idle before it is used again; together less than a caller waits for a stall."""
+
 ALIKE = 0.3
 """Seconds by which two measurements of one limit may differ, or five percent of it."""
 
@@ -26,6 +29,8 @@ class EffectiveValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     What never arrived is not there.
     """
+    idle: float = 0.0
+    """The shortest of several pauses in seconds after which a connection was closed; 0 after none of them."""
     identities: tuple[str, ...]
     """The identity of each caller that the mesh passes to the service; empty without one."""
 
@@ -33,6 +38,7 @@ class EffectiveValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         """Whether these are the values of another caller, identities aside."""
         return (
             self.attempts == other.attempts
+            and self.idle == other.idle
             and self.limits.keys() == other.limits.keys()
             and all(_are_alike(limit, other.limits[method]) for method, limit in self.limits.items())
         )
@@ -51,7 +57,9 @@ def effective_values(seen: PortEffects) -> tuple[EffectiveValues, ...]:
 
 
 def _of_each(seen: PortEffects) -> Iterator[EffectiveValues]:
-    for caller, calls in by_caller(seen.failures).items():
+    failed = by_caller(seen.failures)
+    for caller in dict.fromkeys((*failed, *seen.idle)):
+        calls = failed.get(caller, [])
         limited = {one.method: one.limit for one in calls if one.failure == STALL}
         yield EffectiveValues(
             destination=seen.destination,
@@ -59,6 +67,7 @@ def _of_each(seen: PortEffects) -> Iterator[EffectiveValues]:
             limits={method: round(limit, 1) for method, limit in limited.items() if limit is not None},
             patience=seen.patience,
             attempts=_attempts(seen, calls),
+            idle=seen.idle.get(caller, 0.0),
             identities=(seen.identities.get(caller, ""),),
         )
 

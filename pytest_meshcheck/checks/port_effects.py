@@ -96,6 +96,7 @@ class PortEffects:
         access: Who reached it, by name and by address.
         calls: The requests of the callers that are part of the mesh, in the order in which each sent its own.
         identities: Who each caller is to the services, as the mesh states it; empty if it states nothing.
+        idle: By caller, the shortest of several pauses in seconds after which its connection was closed; 0 after none.
         patience: Seconds that callers waited for services that stall.
         since: When the observation began, by ``probe.process.pulse.now``.
     """
@@ -106,6 +107,7 @@ class PortEffects:
     access: tuple[Access, ...]
     calls: tuple[Call, ...]
     identities: Mapping[str, str]
+    idle: Mapping[str, float]
     patience: float
     since: float
 

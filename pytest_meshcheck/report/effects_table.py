@@ -6,8 +6,11 @@ from itertools import takewhile
 
 import msgspec
 
-from pytest_meshcheck.checks.effective_values import ALIKE, EffectiveValues
+from pytest_meshcheck.checks.effective_values import ALIKE, PAUSES, EffectiveValues
 from pytest_meshcheck.checks.verdict import Result
+
+WITHOUT_REQUESTS = "no requests"
+"""What is said of a port of bytes."""
 
 TITLE = "Effective values"
 """The heading of the table."""
@@ -22,6 +25,7 @@ class EffectsRow:
         callers: Their names.
         limit: The limit on time in words, e.g. ``2 s``.
         unlimited: Whether some requests have none.
+        idle: How long a connection may be idle, in words.
         attempts: How often requests are executed that fail, in words, e.g. ``GET 3 (stall 1), POST 1``.
         identity: The caller identities that the mesh passes to the service, in words.
     """
@@ -30,6 +34,7 @@ class EffectsRow:
     callers: str
     limit: str
     unlimited: bool
+    idle: str
     attempts: str
     identity: str
 
@@ -43,6 +48,7 @@ def effects_table(results: Iterable[Result]) -> tuple[EffectsRow, ...]:
             callers=", ".join(one.callers),
             limit=limit_in_words(one),
             unlimited=not one.attempts.keys() <= one.limits.keys(),
+            idle=idle_in_words(one),
             attempts=attempts_in_words(one),
             identity=_identities([name for name in dict.fromkeys(one.identities) if name]) or "none",
         )
@@ -52,17 +58,26 @@ def effects_table(results: Iterable[Result]) -> tuple[EffectsRow, ...]:
 
 def attempts_in_words(values: EffectiveValues) -> str:
     """How often requests are executed that fail, e.g. ``GET 3 (stall 1), POST 1``."""
+    if not values.attempts:
+        return WITHOUT_REQUESTS
     return _by_method({method: _attempts(counts) for method, counts in values.attempts.items()})
 
 
 def limit_in_words(values: EffectiveValues) -> str:
     """The limit on time, e.g. ``2 s``, or ``none within 16 s``."""
+    if not values.attempts:
+        return WITHOUT_REQUESTS
     none, limits = f"none within {values.patience:g} s", values.limits.values()
     if values.limits.keys() == values.attempts.keys() and max(limits) - min(limits) <= ALIKE:
         return f"{min(limits):g} s"
     return _by_method(
         {method: f"{values.limits[method]:g} s" if method in values.limits else none for method in values.attempts}
     )
+
+
+def idle_in_words(values: EffectiveValues) -> str:
+    """How long a connection may be idle, e.g. ``up to 4 s``, or ``9 s and more``."""
+    return f"up to {values.idle:g} s" if values.idle else f"{PAUSES[-1]:g} s and more"
 
 
 def _by_method(words: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.report import access_matrix, effects_table
-from pytest_meshcheck.report.effects_table import attempts_in_words, limit_in_words
+from pytest_meshcheck.report.effects_table import attempts_in_words, idle_in_words, limit_in_words
 from pytest_meshcheck.report.model import RecordedChange, TableComparison
 
 UNKNOWN = "not known"
@@ -60,6 +60,7 @@ def _effects(result: Result) -> Iterator[Entry]:
         limits = {method: round(limit * STEPS) / STEPS for method, limit in one.limits.items()}
         steady = msgspec.structs.replace(one, limits=limits)
         said = f"timeout {limit_in_words(steady)}, attempts {attempts_in_words(one)}"
+        said += f", idle {idle_in_words(one)}" if one.idle else ""
         for caller, identity in zip(one.callers, one.identities, strict=True):
             yield one.destination, caller, f"{said}, identity {OF_RUN.sub('…', identity) or 'none'}"
 

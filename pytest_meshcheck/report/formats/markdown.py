@@ -160,11 +160,12 @@ def _effects(report: Report) -> Iterator[str]:
     if not (found := effects_table(report.results)):
         return
     yield from (f"## {EFFECTS}", "")
+    columns = ("Service", "Callers", "Request timeout", "Attempts on failure", "Idle connection", "Caller identity")
     rows = (
-        [code(one.destination), escape(one.callers), _limit(one), escape(one.attempts), escape(one.identity)]
+        [code(one.destination), escape(one.callers), _limit(one), *map(escape, (one.attempts, one.idle, one.identity))]
         for one in found
     )
-    yield from table(("Service", "Callers", "Request timeout", "Attempts on failure", "Caller identity"), rows)
+    yield from table(columns, rows)
 
 
 def _limit(row: EffectsRow) -> str:

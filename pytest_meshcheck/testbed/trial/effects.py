@@ -13,6 +13,7 @@ from pytest_meshcheck.probe.process.pulse import now
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.trial.access import access, form_of
 from pytest_meshcheck.testbed.trial.executions import Sent
+from pytest_meshcheck.testbed.trial.idle import idle_limit
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 from pytest_meshcheck.testbed.trial.ways import AT_ONCE, request_on, way_by_name
 
@@ -58,16 +59,19 @@ class PortObserver:
     _id: str = field(default_factory=new_id)
 
     async def observe(self) -> PortEffects:
-        """All that is observed of the port; of one that does not speak HTTP, who reaches it.
+        """All that is observed of the port; of one that does not speak HTTP, who reaches it, and idle connections.
 
         Raises:
             Inconclusive: A probe is lost.
         """
         since, spoken = now(), self.destination.declared.spoken
         reached = await access(self.trial, self.destination)
-        callers = [one for one in self.trial.callers() if one.enrolled] if spoken.facts.is_http else []
+        enrolled = [one for one in self.trial.callers() if one.enrolled]
+        callers = enrolled if spoken.facts.is_http else []
+        pausing = [asyncio.ensure_future(idle_limit(self.trial, self.destination, one)) for one in enrolled]
         seen = await asyncio.gather(*(self._of(number, caller) for number, caller in enumerate(callers)))
         calls = await self._joined([one for several in seen for one in several])
+        idle = dict(zip([one.name for one in enrolled], await asyncio.gather(*pausing), strict=True))
         return PortEffects(
             destination=str(self.destination),
             protocol=spoken,
@@ -75,6 +79,7 @@ class PortObserver:
             access=reached,
             calls=tuple(calls),
             identities=dict(self._identities(calls)),
+            idle={name: limit for name, limit in idle.items() if limit is not None},
             patience=self.patience * self.trial.scale,
             since=since,
         )

@@ -88,6 +88,14 @@ class Trial(StandIns):
             raise Unsupported(f"{destination} speaks {spoken}, which has neither methods nor answers")
         return (await self._observed())[destination].result()
 
+    async def observation(self, destination: str) -> PortEffects:
+        """The same of a port of any protocol; of one of bytes, who reached it and its idle connections.
+
+        Raises:
+            Inconclusive: A probe is lost.
+        """
+        return (await self._observed())[destination].result()
+
     async def chain_calls(self, destination: str) -> Sequence[ChainCall]:
         """Requests through the chains of two and more calls that end at a port, whose workloads fail each.
 

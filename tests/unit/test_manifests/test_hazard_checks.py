@@ -77,6 +77,9 @@ class Trial:
     async def effects(self, _destination: str) -> PortEffects:
         return self.observed
 
+    async def observation(self, destination: str) -> PortEffects:
+        return await self.effects(destination)
+
     async def effects_around(self, _destination: str) -> tuple[PortEffects, Sequence[Access]]:
         return self.observed, self.around
 

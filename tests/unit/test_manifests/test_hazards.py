@@ -62,7 +62,7 @@ def call(
 
 
 def seen(*calls: Call, **fields: Any) -> PortEffects:
-    given: dict[str, Any] = {"access": (), "identities": {}, "patience": 16.0, "since": 0.0}
+    given: dict[str, Any] = {"access": (), "identities": {}, "idle": {}, "patience": 16.0, "since": 0.0}
     return PortEffects(PORT, Protocol.HTTP1, frozenset({"shop/orders"}), calls=calls, **{**given, **fields})
 
 

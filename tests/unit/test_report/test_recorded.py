@@ -188,7 +188,7 @@ def test_the_page_and_the_terminal_say_it_too(changed: Report) -> None:
     assert f"  CHANGED shop/a:80 for {callers} and 4 more: refused (status 403) -> served" in said
 
 
-def effects(limit: float, attempts: int = 3, run: str = "05b967") -> list[Result]:
+def effects(limit: float, attempts: int = 3, run: str = "05b967", idle: float = 0.0) -> list[Result]:
     """What the configuration of a port comes to for two callers, of which one has an identity."""
     values = EffectiveValues(
         destination="shop/a:80",
@@ -196,6 +196,7 @@ def effects(limit: float, attempts: int = 3, run: str = "05b967") -> list[Result
         limits={"GET": limit},
         patience=16.0,
         attempts={"GET": {"503": attempts}},
+        idle=idle,
         identities=(f"spiffe://mesh/ns/own-{run}/sa/web", ""),
     )
     return [checked("own/effective-values[shop/a:80]", effective=(values,))]
@@ -209,3 +210,8 @@ def test_effective_values_are_compared_and_a_measured_limit_varies_a_little() ->
         (caller, f"timeout 2 s, attempts 3, identity {identity}", f"timeout 4 s, attempts 1, identity {identity}")
         for caller, identity in (("web", "spiffe://mesh/ns/own-…/sa/web"), ("cart", "none"))
     ]
+
+
+def test_an_idle_limit_that_is_new_is_a_change() -> None:
+    (changed,) = compare_tables(effects(2.0), effects(2.0, idle=4.0))
+    assert [one.now for one in changed.changes][1] == "timeout 2 s, attempts 3, idle up to 4 s, identity none"
