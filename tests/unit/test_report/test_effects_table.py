@@ -104,12 +104,10 @@ def test_a_report_has_a_table_that_marks_what_is_not_limited(
 
 
 @pytest.mark.parametrize(("idle", "said"), [(4.0, "up to 4 s"), (0.0, "9 s and more")])
-def test_how_long_a_connection_may_be_idle_is_said(make_result: MakeResult, idle: float, said: str) -> None:
-    result = make_result("own/effective-values[a]", Verdict.CONFORMS, effective=(values(idle=idle),))
-    assert [row.idle for row in effects_table([result])] == [said]
+def test_how_long_a_connection_may_be_idle_is_said(measured: Callable[..., Result], idle: float, said: str) -> None:
+    assert [row.idle for row in effects_table([measured(idle=idle)])] == [said]
 
 
-def test_a_port_of_bytes_has_no_requests(make_result: MakeResult) -> None:
-    result = make_result("own/effective-values[a]", Verdict.CONFORMS, effective=(values(attempts={}, limits={}),))
-    (row,) = effects_table([result])
+def test_a_port_of_bytes_has_no_requests(measured: Callable[..., Result]) -> None:
+    (row,) = effects_table([measured(attempts={}, limits={})])
     assert (row.limit, row.attempts, row.unlimited) == ("no requests", "no requests", False)
