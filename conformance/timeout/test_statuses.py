@@ -96,8 +96,9 @@ async def test_status_table(mesh: MeshUnderTest, client: Workload, server: Workl
     documented = mesh.documented.timeout
     control(await client.get(server, port, **how)).answered()
     exchange = await {REFUSED: refused, CUT: cut, NO_ENDPOINT: to_no_endpoint}[fate](mesh, client, server, caller)
+    of_refused = documented.refused_http2_status if caller == "h2c" else documented.refused_status
     http, grpc = {
-        REFUSED: ({documented.refused_status}, {documented.refused_grpc_status}),
+        REFUSED: ({of_refused}, {documented.refused_grpc_status}),
         CUT: ({documented.status}, {documented.grpc_status}),
         NO_ENDPOINT: (documented.no_endpoint_statuses, documented.no_endpoint_grpc_statuses),
     }[fate]

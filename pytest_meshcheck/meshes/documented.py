@@ -102,6 +102,7 @@ class TimeoutPromises(Promises):
         answers_unrouted: Whether a data plane that knows HTTP is on the way of requests without a policy about their
             service, and answers them where the application does not.
         refused_status: HTTP status where the application of an enrolled server does not listen.
+        refused_http2_status: The same over HTTP/2.
         refused_grpc_status: gRPC status where it does not.
         no_endpoint_statuses: HTTP statuses where the service of an enrolled server has no endpoint.
         no_endpoint_grpc_statuses: The same of gRPC.
@@ -118,6 +119,7 @@ class TimeoutPromises(Promises):
     default: float | None = None
     answers_unrouted: bool = True
     refused_status: int = 503
+    refused_http2_status: int = 503
     refused_grpc_status: int = 14
     no_endpoint_statuses: frozenset[int] = frozenset({503})
     no_endpoint_grpc_statuses: frozenset[int] = frozenset({14})

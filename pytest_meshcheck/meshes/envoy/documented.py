@@ -90,6 +90,7 @@ DOCUMENTED = Documented(
         grpc_status=4,
         default=None,
         refused_status=503,
+        refused_http2_status=503,
         refused_grpc_status=14,
         sources={
             "status": TIMEOUTS,
@@ -99,6 +100,7 @@ DOCUMENTED = Documented(
             "stream_idle": TIMEOUTS,
             "idle": TIMEOUTS,
             "refused_status": RESPONSE_FLAGS,
+            "refused_http2_status": RESPONSE_FLAGS,
             "refused_grpc_status": GRPC_MAPPING,
             "no_endpoint_statuses": RESPONSE_FLAGS,
             "no_endpoint_grpc_statuses": GRPC_MAPPING,

@@ -136,6 +136,7 @@ DOCUMENTED = Documented(
             "stream_idle": f"{TRAFFIC}/#timeouts",
             "idle": f"{DESTINATION_RULE}/#ConnectionPoolSettings-HTTPSettings",
             "refused_status": f"{ENVOY}/configuration/observability/access_log/usage",
+            "refused_http2_status": f"{ENVOY}/configuration/observability/access_log/usage",
             "refused_grpc_status": "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md",
             "no_endpoint_statuses": f"{ENVOY}/configuration/observability/access_log/usage",
             "no_endpoint_grpc_statuses": "https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md",
