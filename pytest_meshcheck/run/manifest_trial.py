@@ -168,8 +168,8 @@ class ManifestTrial:
 
         if not isinstance(subject.platform, Kubernetes):
             raise Inconclusive(f"stand-ins need a cluster, and {name} runs on {subject.platform}")
-        trial = Trial(subject.adapter, subject.platform, self.plans[name], _home(subject.adapter), self.scale)
-        trial.expected = self.expected or trial.expected
+        of_mesh = (subject.adapter, subject.platform, self.plans[name], _home(subject.adapter))
+        trial = Trial(*of_mesh, self.scale, expected=self.expected)
         try:
             await trial.begin()
             yield trial

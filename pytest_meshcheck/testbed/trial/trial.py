@@ -26,10 +26,10 @@ class Trial(StandIns):
     """The stand-ins of a plan, and what is observed of them.
 
     Attributes:
-        expected: What their owner expects.
+        expected: What their owner expects; None if nothing is said.
     """
 
-    expected: Expected = field(default_factory=Expected)
+    expected: Expected | None = None
     _observing: dict[str, asyncio.Task[PortEffects]] = field(default_factory=dict)
     """The observations of all ports, once a check has asked for one."""
 
@@ -96,31 +96,6 @@ class Trial(StandIns):
         """
         return (await self._observed())[destination].result()
 
-    async def chain_calls(self, destination: str) -> Sequence[ChainCall]:
-        """Requests through the chains of two and more calls that end at a port, whose workloads fail each.
-
-        Raises:
-            Unsupported: The port is not declared as HTTP or gRPC, or no chain is known that reaches it.
-            Inconclusive: A probe is lost.
-        """
-        seen, last = await self.effects(destination), self.destination(destination)
-        spoken = [one for one in self.plan.destinations if one.declared.spoken.facts.is_http]
-        access = [each for one in (await self._observed()).values() for each in one.result().access]
-        known = chains(spoken, calls(self.expected, access), last)
-        if not known:
-            raise Unsupported(
-                f"no chain of calls to {seen.destination} is known; [[calls]] in meshcheck.toml says who calls whom"
-            )
-        sent = [call for chain in known for call in await sent_through(self, chain)]
-        if not any(one.arrived for one in sent):
-            raise Unsupported(f"no request through {known[0]} reaches its end, as one of these workloads is not let in")
-        return sent
-
-    def settings_along(self, sent: Sequence[ChainCall], what: Setting) -> tuple[str, ...]:
-        """Where the manifests configure something about the ports of chains."""
-        ports = dict.fromkeys(hop.port for call in sent for hop in call.hops)
-        return tuple(dict.fromkeys(where for port in ports for where in self.settings(port, what)))
-
     async def effects_around(self, destination: str) -> tuple[PortEffects, tuple[Access, ...]]:
         """The same of a port of any protocol, and who reached those of other workloads in its namespace.
 
@@ -138,6 +113,31 @@ class Trial(StandIns):
         ]
         around = [each for one in others for each in observed[str(one)].result().access]
         return observed[destination].result(), tuple(around)
+
+    async def chain_calls(self, destination: str) -> Sequence[ChainCall]:
+        """Requests through the chains of two and more calls that end at a port, whose workloads fail each.
+
+        Raises:
+            Unsupported: The port is not declared as HTTP or gRPC, or no chain is known that reaches it.
+            Inconclusive: A probe is lost.
+        """
+        seen, last = await self.effects(destination), self.destination(destination)
+        spoken = [one for one in self.plan.destinations if one.declared.spoken.facts.is_http]
+        access = [each for one in (await self._observed()).values() for each in one.result().access]
+        known = chains(spoken, calls(self.expected or Expected(), access), last)
+        if not known:
+            raise Unsupported(
+                f"no chain of calls to {seen.destination} is known; [[calls]] in meshcheck.toml says who calls whom"
+            )
+        sent = [call for chain in known for call in await sent_through(self, chain)]
+        if not any(one.arrived for one in sent):
+            raise Unsupported(f"no request through {known[0]} reaches its end, as one of these workloads is not let in")
+        return sent
+
+    def settings_along(self, sent: Sequence[ChainCall], what: Setting) -> tuple[str, ...]:
+        """Where the manifests configure something about the ports of chains."""
+        ports = dict.fromkeys(hop.port for call in sent for hop in call.hops)
+        return tuple(dict.fromkeys(where for port in ports for where in self.settings(port, what)))
 
     def settings(self, destination: str, what: Setting) -> tuple[str, ...]:
         """Where the manifests configure something about a port, e.g. ``VirtualService a/b (k8s.yaml:3): spec.…``.
