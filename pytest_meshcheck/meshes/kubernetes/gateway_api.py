@@ -42,12 +42,15 @@ async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str
         scale: Factor for all time limits.
 
     Raises:
-        MeshUnavailable: They cannot be fetched; with the next step.
+        MeshUnavailable: They cannot be fetched, or are of the standard channel; with the next step.
         Inconclusive: The API server does not accept them.
     """
-    if await api.read(f"{DEFINITIONS}/{ROUTES}") is not None:
+    if (present := await api.read(f"{DEFINITIONS}/{ROUTES}")) is not None:
+        _refuse_without_retry([present], "in the cluster")
         return
     made = local(charts)
+    if made is not None:
+        _refuse_without_retry(made, f"in {Path(charts or '', FOLDER)}")
     for definition in made if made is not None else await _released(version):
         definition["metadata"]["labels"] = {**definition["metadata"].get("labels", {}), **labels}
         await api.apply(definition)
@@ -144,6 +147,23 @@ def _definitions(text: str, origin: str) -> list[dict[str, Any]]:
     except yaml.YAMLError as error:
         raise MeshUnavailable(f"{origin} is not YAML: {str(error).splitlines()[0]}") from error
     return [one for one in read if isinstance(one, dict) and one.get("kind") == "CustomResourceDefinition"]
+
+
+def _refuse_without_retry(definitions: Sequence[Object], where: str) -> None:
+    """Refuse an HTTPRoute of the standard channel, which the API server would refuse policies about retries of."""
+    for one in definitions:
+        if one["metadata"]["name"] == ROUTES and not any(map(_has_retry, one["spec"]["versions"])):
+            raise MeshUnavailable(
+                f"the definition of HTTPRoute {where} is of the standard channel, in which it has no retry; put that "
+                "of the experimental channel there: https://gateway-api.sigs.k8s.io/guides/#install-experimental-channel"
+            )
+
+
+def _has_retry(version: Object) -> bool:
+    found: Any = version
+    for key in ("schema", "openAPIV3Schema", "properties", "spec", "properties", "rules", "items", "properties"):
+        found = found.get(key) or {}
+    return "retry" in found
 
 
 def _is_taken(route: Object) -> bool:

@@ -1,8 +1,10 @@
 """What is there before the chart: keys, certificates, definitions."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -18,6 +20,7 @@ from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import Factory, MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
 from pytest_meshcheck.model.pki_archive import archived, restore
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 from .conftest import Judged, NoHooks
 
@@ -95,6 +98,39 @@ def test_a_definition_that_is_no_yaml(tmp_path: Path) -> None:
     (tmp_path / "gateway-api" / "broken.yaml").write_text("a: [")
     with pytest.raises(MeshUnavailable, match=r"broken\.yaml is not YAML"):
         gateway_api.local(str(tmp_path))
+
+
+@pytest.mark.parametrize("channel", ["standard", "experimental"])
+def test_definitions_without_retries_are_refused_before_anything_is_made(channel: str, tmp_path: Path) -> None:
+    rules = {"retry": {}} if channel == "experimental" else {}
+    schema: dict[str, Any] = {"properties": {"spec": {"properties": {"rules": {"items": {"properties": rules}}}}}}
+    route = {
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": gateway_api.ROUTES},
+        "spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]},
+    }
+    (tmp_path / "gateway-api").mkdir()
+    (tmp_path / "gateway-api" / "routes.yaml").write_text(json.dumps(route))
+    made: list[str] = []
+
+    class Cluster:
+        async def read(self, _path: str) -> None:
+            """It has no definition."""
+
+        async def apply(self, definition: dict[str, Any]) -> None:
+            made.append(definition["metadata"]["name"])
+
+        async def until(self, *_asked: object) -> None:
+            """They are served."""
+
+    ensured = gateway_api.ensure(cast("Api", Cluster()), "v1.4.1", str(tmp_path), {})
+    if channel == "experimental":
+        asyncio.run(ensured)
+    else:
+        said = r"HTTPRoute in .*/gateway-api is of the standard channel, in which it has no retry"
+        with pytest.raises(MeshUnavailable, match=said):
+            asyncio.run(ensured)
+    assert made == ([gateway_api.ROUTES] if channel == "experimental" else [])
 
 
 def test_linkerd_on_cilium_claims_what_linkerd_claims() -> None:
