@@ -78,9 +78,9 @@ class Workload:
     """
 
     spec: WorkloadSpec
-    probe: Probe
-    journal: Journal
-    resolve: Resolver
+    probe: Probe = field(repr=False)
+    journal: Journal = field(repr=False)
+    resolve: Resolver = field(repr=False)
     instance: str
     patience: float = PATIENCE
     loads: list[Load] = field(default_factory=list, compare=False, repr=False)

@@ -40,7 +40,7 @@ from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 from pytest_meshcheck.testbed.workloads import Stage
 
 
-@dataclass
+@dataclass(repr=False)  # as that of MeshFacts
 class MeshUnderTest(MeshFacts):
     """The value of the fixture ``mesh``.
 

@@ -23,7 +23,7 @@ TOLERANCE = 1.0
 """Seconds. Time limits are proven by the order of events; this only has to separate "cut" from "not cut"."""
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio makes that of each fixture's value, and it would have the whole run in it
 class MeshFacts:
     """A mesh, and the measurements of the current check.
 
