@@ -1,0 +1,125 @@
+"""Runs of pytest as forks of a process that has their modules loaded, which takes each run 0.9 s of CPU time otherwise.
+
+Such a run is a process with a session of its own, and differs from a fresh one in the time of its imports only.
+"""
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from pytest_meshcheck.probe.agent.fork_server import REPORT, ForkServer
+from pytest_meshcheck.probe.agent.main import belong_to_controller
+
+EMPTY_RUN = (
+    *("--mesh=envoy", "--collect-only", "-c", os.devnull, "-o", "asyncio_default_fixture_loop_scope=session"),
+    *("-p", "no:cacheprovider", "-p", "no:rerunfailures"),  # the latter has a thread, which no fork inherits
+)
+"""Has pytest itself load the plugins, as it rewrites their assertions."""
+
+LATER = ("meshes.envoy.process.discovery", "report.writer", "suite", "testbed.stand_in.handle")
+"""Modules of the package that runs import once they have collected checks."""
+
+
+@dataclass
+class ForkedRuns:
+    """The runs, and the process that they are forks of, which starts with the first of them."""
+
+    _server: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _requests: socket.socket = field(init=False)
+
+    def run(self, args: Sequence[str], cwd: Path, env: Mapping[str, str], patience: float) -> tuple[int | None, str]:
+        """Run ``python -m pytest``; returns exit code, None if it was killed after so many seconds, and output."""
+        with ExitStack() as files:
+            output, printing = _pipe(files)
+            reports, reporting = _pipe(files)
+            nothing = files.enter_context(Path(os.devnull).open("rb"))
+            self._ask(json.dumps([str(cwd), [*args], {**env}]), nothing, printing, printing, reporting)
+            printing.close()
+            reporting.close()
+            pid = _reported(reports)
+            text, ended = _read(output, patience)
+            if not ended:
+                os.killpg(pid, signal.SIGKILL)
+            return (_reported(reports) if ended else None), text
+
+    def close(self) -> None:
+        """Have the server end."""
+        if self._server is not None:
+            self._requests.close()
+            self._server.wait()
+
+    def _ask(self, request: str, *files: BinaryIO) -> None:
+        if self._server is None:
+            self._requests, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+            with theirs:
+                argv = (sys.executable, __file__)
+                self._server = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+        socket.send_fds(self._requests, [request.encode()], [file.fileno() for file in files])
+
+
+def _pipe(files: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+    reader, writer = os.pipe()
+    return files.enter_context(os.fdopen(reader, "rb", 0)), files.enter_context(os.fdopen(writer, "wb", 0))
+
+
+def _reported(reports: BinaryIO) -> int:
+    """A process id, or an exit code."""
+    report = reports.read(REPORT.size)
+    assert report, "no run could be forked; the standard error of the server says why"
+    number: int = REPORT.unpack(report)[0]
+    return number
+
+
+def _read(output: BinaryIO, patience: float) -> tuple[str, bool]:
+    """What is printed within so many seconds, and whether that is all."""
+    printed, end = bytearray(), time.monotonic() + patience
+    while (remaining := end - time.monotonic()) > 0 and select.select([output], [], [], remaining)[0]:
+        if not (piece := output.read(1 << 16)):
+            return printed.decode(), True
+        printed += piece
+    return printed.decode(), False
+
+
+def serve() -> None:
+    """Fork runs on request."""
+    belong_to_controller()
+    with tempfile.TemporaryDirectory() as empty:
+        code = pytest.main([*EMPTY_RUN, empty])
+    if code != pytest.ExitCode.NO_TESTS_COLLECTED:
+        sys.exit(f"the run that loads modules ended with {code}")
+    for module in LATER:
+        importlib.import_module(f"pytest_meshcheck.{module}")
+    if request := ForkServer(socket.socket(fileno=0)).serve():
+        cwd, args, env = json.loads(request)
+        become_run(cwd, args, env)
+
+
+def become_run(cwd: str, args: Sequence[str], env: Mapping[str, str]) -> None:
+    """Go on as ``python -m pytest`` does from its first line."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    tempfile.tempdir = None
+    sys.path[0], sys.argv = cwd, ["pytest", *args]
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    serve()
