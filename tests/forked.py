@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -41,6 +42,7 @@ class ForkedRuns:
 
     _server: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _requests: socket.socket = field(init=False)
+    _starting: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def run(self, args: Sequence[str], cwd: Path, env: Mapping[str, str], patience: float) -> tuple[int | None, str]:
         """Run ``python -m pytest``; returns exit code, None if it was killed after so many seconds, and output."""
@@ -64,12 +66,20 @@ class ForkedRuns:
             self._server.wait()
 
     def _ask(self, request: str, *files: BinaryIO) -> None:
-        if self._server is None:
-            self._requests, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-            with theirs:
-                argv = (sys.executable, __file__)
-                self._server = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+        with self._starting:
+            if self._server is None:
+                self._start()
         socket.send_fds(self._requests, [request.encode()], [file.fileno() for file in files])
+
+    def _start(self) -> None:
+        self._requests, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        with theirs:
+            argv = (sys.executable, __file__)
+            self._server = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+
+
+FORKED = ForkedRuns()
+"""Those of this process."""
 
 
 def _pipe(files: ExitStack) -> tuple[BinaryIO, BinaryIO]:

@@ -24,7 +24,7 @@ import pytest_meshcheck.run.cluster
 import pytest_meshcheck.run.start
 import pytest_meshcheck.testbed.mesh  # noqa: F401 - see above
 from pytest_meshcheck.suite import ON_CLUSTER, __all__ as public
-from tests.forked import ForkedRuns
+from tests.forked import FORKED
 
 REQUIREMENTS = """
 [demo.rule]
@@ -98,7 +98,6 @@ Quick = Callable[..., pytest.RunResult]
 PATIENCE = 60.0
 TOKEN = "MESHCHECK_TEST_RUN"
 NO_CACHE = ("-p", "no:cacheprovider")
-FORKED = ForkedRuns()
 
 
 @dataclass(frozen=True)
@@ -241,13 +240,6 @@ def _made(path: Path) -> Iterator[Suite]:
     left = suite.processes()
     shutil.rmtree(temporary)
     assert not left, f"still running: {left}"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def forked() -> Iterator[None]:
-    """Ends the process that runs are forks of."""
-    yield
-    FORKED.close()
 
 
 @pytest.fixture(autouse=True)
