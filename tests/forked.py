@@ -3,16 +3,13 @@
 Such a run is a process with a session of its own, and differs from a fresh one in the time of its imports only.
 """
 
-import importlib
 import json
 import os
-import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,19 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import pytest
+from pytest_meshcheck.probe.agent.fork_server import REPORT
 
-from pytest_meshcheck.probe.agent.fork_server import REPORT, ForkServer
-from pytest_meshcheck.probe.agent.main import belong_to_controller
-
-EMPTY_RUN = (
-    *("--mesh=envoy", "--collect-only", "-c", os.devnull, "-o", "asyncio_default_fixture_loop_scope=session"),
-    *("-p", "no:cacheprovider", "-p", "no:rerunfailures"),  # the latter has a thread, which no fork inherits
-)
-"""Has pytest itself load the plugins, as it rewrites their assertions."""
-
-LATER = ("meshes.envoy.process.discovery", "report.writer", "suite", "testbed.stand_in.handle")
-"""Modules of the package that runs import once they have collected checks."""
+SERVER = Path(__file__).with_name("run_server.py")
 
 
 @dataclass
@@ -74,8 +61,7 @@ class ForkedRuns:
     def _start(self) -> None:
         self._requests, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         with theirs:
-            argv = (sys.executable, __file__)
-            self._server = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+            self._server = subprocess.Popen((sys.executable, SERVER), stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
 
 
 FORKED = ForkedRuns()
@@ -103,33 +89,3 @@ def _read(output: BinaryIO, patience: float) -> tuple[str, bool]:
             return printed.decode(), True
         printed += piece
     return printed.decode(), False
-
-
-def serve() -> None:
-    """Fork runs on request."""
-    belong_to_controller()
-    with tempfile.TemporaryDirectory() as empty:
-        code = pytest.main([*EMPTY_RUN, empty])
-    if code != pytest.ExitCode.NO_TESTS_COLLECTED:
-        sys.exit(f"the run that loads modules ended with {code}")
-    for module in LATER:
-        importlib.import_module(f"pytest_meshcheck.{module}")
-    if request := ForkServer(socket.socket(fileno=0)).serve():
-        cwd, args, env = json.loads(request)
-        become_run(cwd, args, env)
-
-
-def become_run(cwd: str, args: Sequence[str], env: Mapping[str, str]) -> None:
-    """Go on as ``python -m pytest`` does from its first line."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
-    tempfile.tempdir = None
-    sys.path[0], sys.argv = cwd, ["pytest", *args]
-    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    serve()
