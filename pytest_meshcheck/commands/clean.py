@@ -4,11 +4,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_meshcheck.commands.errors import BAD_INPUT, FAILED, failed
-from pytest_meshcheck.meshes.kubernetes.removal import uninstall
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.cleanup.leftovers import Leftover, in_cluster, of_dead_runs, of_nobody
+
+if TYPE_CHECKING:
+    from pytest_meshcheck.platforms.cleanup.leftovers import Leftover
 
 SUMMARY = "Remove the resources of dead runs: kind clusters, namespaces, meshes, folders."
 DESCRIPTION = f"""{SUMMARY} Each run keeps a record, locked while it lives, of the cluster that it creates or of the one
@@ -43,16 +45,24 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(done) else FAILED
 
 
-def _found(options: argparse.Namespace) -> Iterator[Leftover]:
+def _found(options: argparse.Namespace) -> Iterator["Leftover"]:
     if options.kubeconfig and not options.kubeconfig.is_file():
         raise MeshUnavailable(f"--kubeconfig={options.kubeconfig}: no such file")
+    # Kubernetes clients take half a second to load, and no other command needs them.
+    from pytest_meshcheck.meshes.kubernetes.removal import uninstall  # noqa: PLC0415 - see above
+    from pytest_meshcheck.platforms.cleanup.leftovers import (  # noqa: PLC0415 - see above
+        in_cluster,
+        of_dead_runs,
+        of_nobody,
+    )
+
     yield from of_dead_runs(uninstall)
     yield from of_nobody()
     if options.kubeconfig or options.context:
         yield from in_cluster(options.kubeconfig, options.context)
 
 
-def _treat(leftover: Leftover, options: argparse.Namespace) -> bool:
+def _treat(leftover: "Leftover", options: argparse.Namespace) -> bool:
     """Remove, list or keep one leftover; returns whether that worked."""
     if leftover.doubt and not options.all:
         sys.stdout.write(f"kept: {leftover.what} ({leftover.doubt}); --all removes it\n")
