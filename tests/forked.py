@@ -42,9 +42,11 @@ class ForkedRuns:
             reporting.close()
             pid = _reported(reports)
             text, ended = _read(output, patience)
-            if not ended:
-                os.killpg(pid, signal.SIGKILL)
-            return (_reported(reports) if ended else None), text
+            if ended:
+                return _reported(reports), text
+            os.killpg(pid, signal.SIGKILL)
+            rest, _ = _read(output, patience)  # until its children are gone, too
+            return None, text + rest
 
     def close(self) -> None:
         """Have the server end."""
