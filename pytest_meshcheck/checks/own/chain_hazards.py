@@ -13,7 +13,7 @@ class Hop:
 
     Attributes:
         port: The port that is called.
-        attempts: How often one request at the begin of the chain has arrived there.
+        attempts: How often one request at the start of the chain has arrived there.
     """
 
     port: str

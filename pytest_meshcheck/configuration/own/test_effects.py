@@ -76,18 +76,18 @@ async def test_retries_fire(mesh: MeshUnderTest, trial: Trial, destination: str)
 
 @check(SHOULD, "own.retries-do-not-multiply")
 async def test_retries_do_not_multiply(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
-    """One request at the begin of a chain of services is not multiplied by the retries of each call in it.
+    """The retries along a chain of services do not multiply.
 
-    The stand-ins call each other in a row and pass the failure of the last one back, as services do: three attempts of
-    each of two callers are nine at the last, which has failed already. Who calls whom is said by `[[calls]]` in
-    meshcheck.toml, or else by the callers that its `[[access]]` lists or that policies let in. It is about retries in
-    the manifests, and not about those by default.
+    The stand-ins call each other in turn, and return the failure of the last one, as services do: three attempts of two
+    callers in a row make nine at the last, which is failing already. The chain comes from `[[calls]]` in
+    meshcheck.toml, or else from the callers that its `[[access]]` lists or that policies let in. Only retries in the
+    manifests count, not those of the mesh by default.
     """
     mesh.recall(await trial.effects(destination))
     sent = await trial.chain_calls(destination)
     mesh.measure("attempts at the end of a chain", max(one.hops[-1].attempts for one in sent))
     hazard = multiplied_retries(sent, trial.settings_along(sent, Setting.RETRY))
-    expect(hazard, f"requests that end at {destination}").absent("retries by one caller in a chain at most")
+    expect(hazard, f"requests that end at {destination}").absent("retries at one call of a chain at most")
 
 
 @check(SHOULD, "own.no-fault")

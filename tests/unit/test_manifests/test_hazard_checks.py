@@ -121,7 +121,7 @@ BAD: dict[str, tuple[Check, Trial, str]] = {
     "retries-do-not-multiply": (
         of_effects.test_retries_do_not_multiply,
         Trial(SOUND, hops=(Hop("shop/cart:80", 3), Hop(PORT, 9))),
-        "requests that end at shop/orders:80: retries by one caller in a chain at most, but 1 GET from shop/web "
+        "requests that end at shop/orders:80: retries at one call of a chain at most, but 1 GET from shop/web "
         "arrives 3 times at shop/cart:80 and 9 times at shop/orders:80, which fails with 503",
     ),
     "requests-reach-the-service": (
