@@ -1,12 +1,10 @@
 """For all tests of the project."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_meshcheck.platforms.kind.containers import PROVIDER
-from tests.forked import FORKED
 from tests.programs import Programs
 
 pytest_plugins = ("pytester",)
@@ -20,13 +18,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Plant all defects, look for clauses that none needs, and run more parameters on meshes that do nothing; "
         "by default each check sees one defect or a few.",
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def forked() -> Iterator[None]:
-    """Ends the process that runs are forks of, if there is one."""
-    yield
-    FORKED.close()
 
 
 @pytest.fixture

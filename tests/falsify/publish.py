@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from tests.falsify.clusters import WRONG_CLUSTERS
 from tests.falsify.judged import PROCESSORS, planted, survivors
 from tests.falsify.table import DEFECTS, FAMILIES, ROOT, SUITE, killers
-from tests.forked import FORKED
 
 FOR_REPORTS = SUITE / "kill_table.json"
 PAGE = ROOT / "docs" / "kill-table.md"
@@ -69,7 +68,6 @@ def main() -> int:
         missed = {
             name: left for name, run in runs.items() if (left := survivors(name, begun[run].result().verdicts[name]))
         }
-    FORKED.close()
     for name, left in missed.items():
         print(f"{name} is not seen by {left}", file=sys.stderr)
     if missed:
