@@ -108,9 +108,7 @@ def _tls_modes(node: object) -> Iterator[object]:
 
 def _ports(entry: KubernetesObject) -> list[StandInPort]:
     return [
-        StandInPort(
-            int(port["number"]), str(port.get("name") or ""), Declared(SPOKEN[spoken.lower()], f"protocol {spoken}")
-        )
+        StandInPort(int(port["number"]), "", Declared(SPOKEN[spoken.lower()], f"protocol {spoken}"))
         for port in entry.spec.get("ports") or ()
         if (spoken := str(port.get("protocol", "")).upper()) in PLAYED
     ]

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from pytest_meshcheck.manifests.errors import ManifestError
 from pytest_meshcheck.manifests.expected import Expected
-from pytest_meshcheck.manifests.mutation.targets import Configuration, concerned
+from pytest_meshcheck.manifests.mutation.targets import Configuration, concerned, is_about_hosts, selected
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.services import Destination
@@ -16,7 +16,7 @@ from pytest_meshcheck.manifests.stand_ins import StandIn
 OPTION = "--mesh-manifests-only"
 
 
-def narrowed(made: Plan, patterns: Sequence[str]) -> Plan:
+def narrowed(made: Plan, patterns: Sequence[str], home: str = "") -> Plan:
     """The plan with the workloads and services whose names match a pattern, and the workloads behind the services.
 
     Everything else is applied as before, so that the configuration is the same. Resources that are about what is left
@@ -25,6 +25,7 @@ def narrowed(made: Plan, patterns: Sequence[str]) -> Plan:
     Args:
         made: The whole plan.
         patterns: Names such as ``shop/orders``, with the wildcards of shells.
+        home: The namespace of the control plane, whose policies are about all namespaces; empty without one.
 
     Raises:
         ManifestError: A pattern matches nothing, or no service is left.
@@ -36,12 +37,13 @@ def narrowed(made: Plan, patterns: Sequence[str]) -> Plan:
     behind = {id(stand_in) for one in ports for stand_in, _ in one.backends}
     if not ports:
         raise ManifestError(f"no service matches {OPTION}={','.join(patterns)}, so there is nothing to call")
+    stand_ins = _kept(made.stand_ins, behind, patterns)
     return replace(
         made,
-        stand_ins=_kept(made.stand_ins, behind, patterns),
+        stand_ins=stand_ins,
         external_hosts=_kept(made.external_hosts, behind, patterns),
         destinations=ports,
-        fixed=tuple(_fixed(made, ports)),
+        fixed=tuple(_fixed(Configuration(made, home or None), ports, stand_ins)),
         notes=(*made.notes, _said(made, ports, patterns)),
     )
 
@@ -69,11 +71,13 @@ def _kept(stand_ins: Sequence[StandIn], behind: Collection[int], patterns: Seque
     return tuple(one for one in stand_ins if id(one) in behind or _matches(str(one), patterns))
 
 
-def _fixed(made: Plan, kept: Collection[Destination]) -> Iterator[KubernetesObject]:
-    """The resources that concern a port which is left out."""
-    around = Configuration(made, None)
-    for one in made.resources:
-        if any(port not in kept for port in concerned(one, around)):
+def _fixed(
+    around: Configuration, ports: Collection[Destination], stand_ins: Collection[StandIn]
+) -> Iterator[KubernetesObject]:
+    """The resources that concern a port or select a workload which is left out."""
+    for one in around.plan.resources:
+        chosen = [] if is_about_hosts(one) else selected(one, around)
+        if any(port not in ports for port in concerned(one, around)) or any(each not in stand_ins for each in chosen):
             yield one
 
 

@@ -10,7 +10,7 @@ from pytest_meshcheck.checks.effective_values import ALIKE, PAUSES, EffectiveVal
 from pytest_meshcheck.checks.verdict import Result
 
 WITHOUT_REQUESTS = "no requests"
-"""What is said of a port of bytes."""
+"""The entry of a TCP port."""
 
 TITLE = "Effective values"
 """The heading of the table."""

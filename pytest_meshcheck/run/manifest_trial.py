@@ -80,15 +80,15 @@ class ManifestTrial:
             objects = objects_in(texts)
             plans = {name: _plan(objects, adapter) for name, adapter in adapters.items()}
             expected = expected_of(settings, plans.values())
-            plans = {name: narrowed(made, settings.mesh_manifests_only) for name, made in plans.items()}
+            homes = {name: _home(adapter) for name, adapter in adapters.items()}
+            plans = {name: narrowed(made, settings.mesh_manifests_only, homes[name]) for name, made in plans.items()}
             for made in plans.values():
                 expected = expected_of_some(expected, made)
         except ManifestError as error:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args[:] = [str(SUITE)]
-        homes, in_worker = {name: _home(adapter) for name, adapter in adapters.items()}, hasattr(config, "workerinput")
-        budget = settings.mesh_manifests_budget
+        in_worker, budget = hasattr(config, "workerinput"), settings.mesh_manifests_budget
         return cls(texts, plans, settings.mesh_timeout_scale, in_worker, expected, homes, budget)
 
     def look_before(self, config: pytest.Config, settings: Settings) -> None:

@@ -74,19 +74,15 @@ def destination_of(trial: StandIns, service: Service | None, port: int) -> Desti
 
 def _names(trial: StandIns, namespace: str) -> Iterator[tuple[str, Service]]:
     """Every name by which a pod in this namespace finds a service."""
+    external = {("", one.name) for one in trial.plan.external_hosts}
     for service in trial.addresses:
-        if service in _external(trial):
+        if service in external:
             yield service[1], service
             continue
         where, name = trial.place_of(service[0]), service[1]
         if where == namespace:
             yield name, service
         yield from ((f"{name}.{where}{end}", service) for end in ("", ".svc", f".{CLUSTER_DOMAIN}"))
-
-
-def _external(trial: StandIns) -> set[Service]:
-    """The external hosts, named like services without a namespace."""
-    return {("", one.name) for one in trial.plan.external_hosts}
 
 
 def _in_full(trial: StandIns, service: Service) -> str:

@@ -1,4 +1,4 @@
-"""What is sent to see whether a part of a configuration acts."""
+"""The requests that show whether a part of a configuration acts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ USED_UP = 10
 
 @dataclass(frozen=True)
 class PartStimuli:
-    """What is sent for a part.
+    """The requests for a part.
 
     Attributes:
         quick: What is sent over and over until something changes.
@@ -55,5 +55,5 @@ def _met(port: Destination, known: Stimuli, *, routes: bool) -> Iterator[Stimulu
 
 
 def cheapest_first(parts: Sequence[Part], around: Configuration) -> list[Part]:
-    """Parts by the number of ports that they concern, which every caller calls, and then by what is sent there."""
+    """Parts by the number of their ports, each of which every caller calls, and then by that of their requests."""
     return sorted(parts, key=lambda one: (len(concerned(one.resource, around)), len(PartStimuli.of(one, around).all)))

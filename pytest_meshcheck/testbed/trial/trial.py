@@ -23,7 +23,7 @@ from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 @dataclass(eq=False)
 class Trial(StandIns):
-    """The stand-ins of a plan, and what is observed of them.
+    """The stand-ins of a plan, and observations of them.
 
     Attributes:
         expected: What their owner expects; None if nothing is said.

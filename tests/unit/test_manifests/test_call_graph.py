@@ -71,7 +71,7 @@ def entry(caller: str, outcome: Outcome = Outcome.SERVED, **fields: Any) -> Acce
 OPEN = [entry("shop/a"), entry("shop/d"), entry("stranger"), entry("outsider", Outcome.REFUSED)]
 POLICY = [entry("shop/a"), entry("shop/d", Outcome.REFUSED), entry("stranger", Outcome.REFUSED), entry("outsider")]
 CALLS = {
-    # case: what is expected, what was seen, who calls shop/b
+    # case: expectations, observed access, callers of shop/b
     "policy": (Expected(), POLICY, {"shop/a"}),
     "open": (Expected(), OPEN, set()),
     "by-address": (Expected(), [entry("shop/a"), entry("shop/d", Outcome.REFUSED, address_of="shop/b")], set()),

@@ -34,6 +34,7 @@ def test_entries_for_one_host_have_one_stand_in() -> None:
     other = "{hosts: [rates.example], ports: [{number: 8080, protocol: HTTP}]}"
     (found,) = external_hosts(resources(entry(RATES), entry(other, "other"))).stand_ins
     assert (str(found), [port.number for port in found.ports]) == ("rates.example", [80, 8080])
+    assert not any(port.name for port in found.ports), "two entries may give two ports one name"
 
 
 NOT_PLAYED = {

@@ -7,7 +7,7 @@ from pytest_meshcheck.manifests.expectations import expected_in
 from pytest_meshcheck.manifests.narrowing import expected_of_some, narrowed
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.reading import Text
-from tests.unit.test_manifests.configured import configured, resource
+from tests.unit.test_manifests.configured import WORKLOAD, configured, resource
 
 
 def made(*resources: str) -> Plan:
@@ -40,7 +40,7 @@ def test_what_differs_is_said() -> None:
 
 
 UNKNOWN = {
-    # pattern: what is said of it
+    # pattern: the beginning of the error
     "shop/order": "no workload or service matches --mesh-manifests-only=shop/order; did you mean 'shop/orders'?",
     "bank/*": "no workload or service matches --mesh-manifests-only=bank/*; valid: shop/ledger, shop/ledger-v1, ",
     "shop/*-v1": "no service matches --mesh-manifests-only=shop/*-v1, so there is nothing to call",
@@ -63,6 +63,18 @@ def test_resources_about_what_is_left_out_are_applied_and_never_taken_out() -> N
     found = narrowed(whole, ["shop/orders"])
     assert found.resources == whole.resources
     assert [one.name for one in found.fixed] == ["stock", "all"]
+
+
+def test_a_policy_of_the_whole_mesh_is_about_what_is_left_out_too() -> None:
+    whole = made(resource("PeerAuthentication", "default", "{mtls: {mode: STRICT}}", "istio-system"))
+    assert [one.name for one in narrowed(whole, ["shop/orders"], "istio-system").fixed] == ["default"]
+
+
+def test_a_policy_about_a_workload_without_a_service_that_is_left_out_is_never_taken_out() -> None:
+    batch = WORKLOAD.format(name="batch", app="batch", version="v1")
+    policy = resource("PeerAuthentication", "batch", "{selector: {matchLabels: {app: batch}}, mtls: {mode: STRICT}}")
+    found = narrowed(made(batch, policy), ["shop/orders"])
+    assert [one.name for one in found.fixed] == ["batch"]
 
 
 def test_expectations_of_what_is_left_out_are_none() -> None:
