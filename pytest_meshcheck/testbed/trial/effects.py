@@ -68,10 +68,11 @@ class PortObserver:
         reached = await access(self.trial, self.destination)
         enrolled = [one for one in self.trial.callers() if one.enrolled]
         callers = enrolled if spoken.facts.is_http else []
-        pausing = [asyncio.ensure_future(idle_limit(self.trial, self.destination, one)) for one in enrolled]
-        seen = await asyncio.gather(*(self._of(number, caller) for number, caller in enumerate(callers)))
+        seen, limits = await asyncio.gather(
+            asyncio.gather(*(self._of(number, caller) for number, caller in enumerate(callers))),
+            asyncio.gather(*(idle_limit(self.trial, self.destination, one) for one in enrolled)),
+        )
         calls = await self._joined([one for several in seen for one in several])
-        idle = dict(zip([one.name for one in enrolled], await asyncio.gather(*pausing), strict=True))
         return PortEffects(
             destination=str(self.destination),
             protocol=spoken,
@@ -79,7 +80,7 @@ class PortObserver:
             access=reached,
             calls=tuple(calls),
             identities=dict(self._identities(calls)),
-            idle={name: limit for name, limit in idle.items() if limit is not None},
+            idle={one.name: limit for one, limit in zip(enrolled, limits, strict=True) if limit is not None},
             patience=self.patience * self.trial.scale,
             since=since,
         )
