@@ -112,7 +112,7 @@ async def test_minted_peer_is_not_believed_on_opaque_ports(
     """
     claimed, _ = outsider.request(client, via=Via.ADDRESS).address
     payload = OPAQUE[said](claims(mesh, client), claimed).encode()
-    at_once = {"raw": payload, "server_first": False}  # such a line comes before everything else
+    at_once = {"raw": payload, "at_once": True}  # such a line comes before everything else
     own = mesh.authority.issue(mesh.identity_of(outsider), HOUR)
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
         served = await mesh.tls_request(outsider, server, own, SERVER_FIRST, request=at_once)

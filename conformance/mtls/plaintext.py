@@ -16,7 +16,7 @@ async def is_handled(
     **request: Any,
 ) -> None:
     """Plaintext is served under permissive mutual TLS, and refused under strict; the client speaks at once."""
-    seen = await outsider.get(server, port, via, **({"server_first": False} | request))
+    seen = await outsider.get(server, port, via, **({"at_once": True} | request))
     if mode is Mode.PERMISSIVE:
         expect(seen, what).answered()
         return

@@ -13,8 +13,8 @@ SERVER_FIRST = "tcp-banner"
 
 SAID: Mapping[str, Mapping[str, Any]] = {
     # id: what the client says at once
-    "line": {"server_first": False},
-    "http-request": {"server_first": False, "raw": b"GET / HTTP/1.1\r\nhost: server\r\n\r\n"},
+    "line": {"at_once": True},
+    "http-request": {"at_once": True, "raw": b"GET / HTTP/1.1\r\nhost: server\r\n\r\n"},
 }
 
 

@@ -31,7 +31,7 @@ class TcpStream:
 
     async def echo(self, data: bytes, recorder: ExchangeRecorder) -> None:
         """Send bytes and wait for their echo."""
-        await echo(self.wire, data, len(data), recorder)
+        await echo(self.wire, data, len(data), recorder, banner=False)
 
     async def close(self) -> None:
         """Close it."""
@@ -48,18 +48,20 @@ async def open_stream(request: Request, recorder: ExchangeRecorder) -> TcpStream
 
 async def greet(wire: Connection, request: Request, recorder: ExchangeRecorder) -> None:
     """Say the id and the body on a new connection, and wait for the echo."""
-    if request.server_first:
-        await expect_banner(wire, recorder)
     body = content(request.body) or SMALLEST
     said = id_line(request.request_id) + body if request.raw is None else request.raw
-    await echo(wire, said, expected_echo(said), recorder)
+    if request.server_first and not request.at_once:
+        await expect_banner(wire, recorder)
+    await echo(wire, said, expected_echo(said), recorder, banner=request.server_first and request.at_once)
 
 
-async def echo(wire: Connection, said: bytes, expected: int, recorder: ExchangeRecorder) -> None:
-    """Send bytes and read as many as their echo has, while they are still being sent."""
+async def echo(wire: Connection, said: bytes, expected: int, recorder: ExchangeRecorder, *, banner: bool) -> None:
+    """Send bytes and read as many as their echo has, after a banner or not, while they are still being sent."""
     # Both at once, or a body larger than the buffers on the way would stop both ends.
     writing = asyncio.create_task(wire.send(said))
     try:
+        if banner:
+            await expect_banner(wire, recorder)
         while recorder.body_length < expected:
             recorder.body(await receive(wire, recorder))
     finally:
@@ -67,12 +69,14 @@ async def echo(wire: Connection, said: bytes, expected: int, recorder: ExchangeR
 
 
 async def expect_banner(wire: Connection, recorder: ExchangeRecorder) -> None:
-    """Read the server's banner."""
-    banner = b""
-    while len(banner) < len(TCP_BANNER):
-        banner += await receive(wire, recorder)
-        if not TCP_BANNER.startswith(banner):
-            raise Ended(Ending.MALFORMED, f"the banner is {banner[:80]!r}, not {TCP_BANNER!r}")
+    """Read the server's banner; what comes with it is of the echo."""
+    read = b""
+    while len(read) < len(TCP_BANNER):
+        read += await receive(wire, recorder)
+        if not read.startswith(TCP_BANNER[: len(read)]):
+            raise Ended(Ending.MALFORMED, f"the banner is {read[:80]!r}, not {TCP_BANNER!r}")
+    if echoed := read.removeprefix(TCP_BANNER):
+        recorder.body(echoed)
 
 
 async def receive(wire: Connection, recorder: ExchangeRecorder) -> bytes:

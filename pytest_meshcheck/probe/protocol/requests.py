@@ -161,7 +161,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     messages: int = 1
     """Messages to send, or to ask for, of a protocol that has them; over gRPC on the streaming kinds."""
     server_first: bool = False
-    """TCP: wait for the server's banner before anything is sent."""
+    """TCP: the server's banner comes before the echo."""
+    at_once: bool = False
+    """TCP: send without waiting for the server's banner."""
     excerpt: int = 400
     """Bytes of the answer's body that are kept, from its start."""
 

@@ -18,12 +18,11 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"
 
 
 @pytest.mark.parametrize("length", [1, 65_537, 1 << 22])
-@pytest.mark.parametrize("port", ["tcp", "banner"])
-async def test_what_is_sent_comes_back(pair: Any, length: int, port: str) -> None:
-    request_id = f"{port}-{length}"
-    seen = await pair.send(
-        request_id, port, protocol=TCP, server_first=port == "banner", body=m.Body(length=length, seed=5)
-    )
+@pytest.mark.parametrize(("port", "at_once"), [("tcp", False), ("banner", False), ("banner", True)])
+async def test_what_is_sent_comes_back(pair: Any, *, length: int, port: str, at_once: bool) -> None:
+    request_id = f"{port}-{at_once}-{length}"
+    banner, body = port == "banner", m.Body(length=length, seed=5)
+    seen = await pair.send(request_id, port, protocol=TCP, server_first=banner, at_once=at_once, body=body)
     (attempt,) = await pair.ended(request_id)
     digest = hashlib.sha256(seeded_bytes(5, length)).hexdigest()
     assert (seen.ending, seen.body_length, seen.body_sha256) == (m.Ending.ANSWERED, length, digest)
@@ -144,6 +143,17 @@ async def test_a_wrong_banner_is_malformed(pair: Any, peers: Any) -> None:
         seen = await pair.send("banner", address, protocol=TCP, server_first=True)
     assert seen.ending is m.Ending.MALFORMED
     assert "220 mail" in seen.detail
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_banner_is_no_echo(pair: Any, peers: Any, *, at_once: bool) -> None:
+    async def greets(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(m.TCP_BANNER)
+        writer.close()
+
+    async with peers(greets) as address:
+        seen = await pair.send("banner-alone", address, protocol=TCP, server_first=True, at_once=at_once)
+    assert seen.ending in (m.Ending.CLOSED, m.Ending.RESET)
 
 
 async def test_an_answer_is_read_although_the_write_fails(pair: Any, peers: Any) -> None:
