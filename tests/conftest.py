@@ -1,10 +1,12 @@
 """For all tests of the project."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_meshcheck.platforms.kind.containers import PROVIDER
+from tests.forked import FORKED
 from tests.programs import Programs
 
 pytest_plugins = ("pytester",)
@@ -18,6 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Plant all defects, look for clauses that none needs, and run more parameters on meshes that do nothing; "
         "by default each check sees one defect or a few.",
     )
+
+
+@pytest.fixture(scope="session")
+def forked_runs() -> Iterator[None]:
+    """Starts the process that runs are forks of, and ends it."""
+    with FORKED:
+        yield
 
 
 @pytest.fixture

@@ -31,6 +31,11 @@ def _is_spared(parameters: Mapping[str, object]) -> bool:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forks(forked_runs: None) -> None:
+    """Starts the process that ``Run.outcome`` forks."""
+
+
 @pytest.fixture(scope="module")
 def of_module(request: pytest.FixtureRequest) -> list[Mapping[str, object]]:
     """The parameters of the tests of this module."""

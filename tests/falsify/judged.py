@@ -1,7 +1,6 @@
 """Runs of the conformance suite in a pytest of their own, judged by their report.json."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
 from tests.falsify import clauses
 from tests.falsify.table import DEFECTS, ROOT, SUITE, checks, node, of_upgrade
+from tests.forked import FORKED
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
@@ -81,25 +81,29 @@ class Run:
         """Run it; reports go to ``directory``.
 
         Raises:
-            NoReport: It ended without a report.
-            subprocess.TimeoutExpired: It did not end.
+            NoReport: It ended without a report, or did not end.
         """
-        argv = command(self, directory)
-        run = subprocess.run(
-            argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-        otherwise = f"{' '.join(argv)} ended with {run.returncode}:\n{run.stdout}\n{run.stderr}"
+        args = arguments(self, directory)
+        code, output = FORKED.run(args, ROOT, environment(), PATIENCE)
+        otherwise = f"pytest {' '.join(args)} ended with {code}:\n{output}"
+        if code is None:
+            raise NoReport(otherwise)
         verdicts, file = read(self, directory, otherwise), directory / clauses.FILE
         return Outcome(verdicts, clauses.read(file) if file.exists() else {})
 
 
-def command(run: Run, directory: Path) -> tuple[str, ...]:
-    """What a run is started by; reports go to ``directory``."""
+def arguments(run: Run, directory: Path) -> tuple[str, ...]:
+    """Those of pytest for a run; reports go to ``directory``."""
     return (
-        *(sys.executable, "-m", "pytest", *run.collected, "-p", "no:cacheprovider", "-p", "tests.falsify.plant"),
+        *(*run.collected, "-p", "no:cacheprovider", "-p", "tests.falsify.plant", "-p", "tests.falsify.data_alone"),
         *(f"--mesh={mesh}" for mesh in run.meshes),
         *(f"--mesh-report={directory}", "--mesh-artifacts=never", *run.arguments),
     )
+
+
+def command(run: Run, directory: Path) -> tuple[str, ...]:
+    """What a run is started by in a fresh process; reports go to ``directory``."""
+    return (sys.executable, "-m", "pytest", *arguments(run, directory))
 
 
 def environment() -> dict[str, str]:

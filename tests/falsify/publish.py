@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from tests.falsify.clusters import WRONG_CLUSTERS
 from tests.falsify.judged import PROCESSORS, planted, survivors
 from tests.falsify.table import DEFECTS, FAMILIES, ROOT, SUITE, killers
+from tests.forked import FORKED
 
 FOR_REPORTS = SUITE / "kill_table.json"
 PAGE = ROOT / "docs" / "kill-table.md"
@@ -62,7 +63,7 @@ def page() -> str:
 
 def main() -> int:
     """Run every defect, and write the table if each is seen by all checks that have to see it."""
-    with TemporaryDirectory() as place, ThreadPoolExecutor(PROCESSORS + 1) as pool:
+    with FORKED, TemporaryDirectory() as place, ThreadPoolExecutor(PROCESSORS + 1) as pool:
         runs = planted(DEFECTS)
         begun = {run: pool.submit(run.outcome, Path(place) / run.name) for run in dict.fromkeys(runs.values())}
         missed = {

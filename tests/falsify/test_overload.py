@@ -1,7 +1,6 @@
 """A check under load ends as inconclusive as soon as the machine does not carry the load, wherever it is by then."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -9,9 +8,10 @@ import pytest
 
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Report
-from tests.falsify.judged import PATIENCE, SOUND_MESH, Run, command, environment
+from tests.falsify.judged import PATIENCE, SOUND_MESH, Run, arguments, environment
 from tests.falsify.overload import FILE, STEP
 from tests.falsify.table import ROOT
+from tests.forked import FORKED
 
 OVERLOADED = (
     ("issuer-changes-under-load", "rotate"),
@@ -26,11 +26,11 @@ OVERLOADED = (
 @pytest.mark.parametrize(("check", "step"), OVERLOADED)
 def test_a_load_that_is_not_carried_ends_the_check_at_once(check: str, step: str, tmp_path: Path) -> None:
     run = Run(check, (SOUND_MESH,), ("-p", "tests.falsify.overload", "-k", check), ("conformance/rotation",))
-    argv, env = command(run, tmp_path), {**environment(), STEP: step}
-    ended = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    env = {**environment(), STEP: step}
+    _, output = FORKED.run(arguments(run, tmp_path), ROOT, env, PATIENCE)
     (report,) = tmp_path.glob("*/report.json")
     results = msgspec.json.decode(report.read_bytes(), type=Report).results
     (result,) = (one for one in results if one.id == f"rotation/{check}")
-    assert result.verdict is Verdict.INCONCLUSIVE, ended.stdout
+    assert result.verdict is Verdict.INCONCLUSIVE, output
     assert result.reason.startswith("the machine cannot carry the load: ")
     assert not json.loads((tmp_path / FILE).read_text())

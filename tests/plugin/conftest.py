@@ -10,7 +10,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import pytest_meshcheck.run.cluster
 import pytest_meshcheck.run.start
 import pytest_meshcheck.testbed.mesh  # noqa: F401 - see above
 from pytest_meshcheck.suite import ON_CLUSTER, __all__ as public
+from tests.forked import FORKED
 
 REQUIREMENTS = """
 [demo.rule]
@@ -95,6 +96,7 @@ INI = "[pytest]\nasyncio_default_fixture_loop_scope = session\n"
 Quick = Callable[..., pytest.RunResult]
 PATIENCE = 60.0
 TOKEN = "MESHCHECK_TEST_RUN"
+NO_CACHE = ("-p", "no:cacheprovider")
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,10 @@ class Suite:
 
     def start(self, *args: str, within: Sequence[str] = (), **env: str) -> "subprocess.Popen[str]":
         """Start a run, by the command ``within`` where one is given; standard error comes with standard output."""
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "GITHUB", "COV"))}
         return subprocess.Popen(
-            [*within, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
+            [*within, sys.executable, "-m", "pytest", *NO_CACHE, *args],
             cwd=self.path,
-            env={**inherited, "TMPDIR": str(self.temporary), TOKEN: self.token, **env},
+            env=self._environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -148,8 +149,13 @@ class Suite:
         )
 
     def run(self, *args: str, mesh: str = "envoy", within: Sequence[str] = (), **env: str) -> Finished:
-        """Run to the end."""
-        return self.finish(self.start(f"--mesh={mesh}", *args, within=within, **env))
+        """Run to the end; without a command or a variable that is about interpreters, in a fork."""
+        if within or any(name.startswith("PYTHON") for name in env):
+            return self.finish(self.start(f"--mesh={mesh}", *args, within=within, **env))
+        code, output = FORKED.run((*NO_CACHE, f"--mesh={mesh}", *args), self.path, self._environment(env), PATIENCE)
+        if code is None:
+            pytest.fail(f"the run did not end within {PATIENCE} s:\n{output}")
+        return Finished(code, output)
 
     def finish(self, process: "subprocess.Popen[str]") -> Finished:
         """Wait for the end of a run."""
@@ -195,6 +201,10 @@ class Suite:
         """What runs have left where temporary files go."""
         return [path for path in self.temporary.iterdir() if "meshcheck" in path.name]
 
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "GITHUB", "COV"))}
+        return {**inherited, "TMPDIR": str(self.temporary), TOKEN: self.token, **more}
+
     def _is_ours(self, process: Path) -> bool:
         try:
             return f"{TOKEN}={self.token}".encode() in (process / "environ").read_bytes()
@@ -207,6 +217,11 @@ def _command(process: Path) -> str:
         return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks(forked_runs: None) -> None:
+    """Starts the process that ``Suite.run`` forks."""
 
 
 @pytest.fixture
