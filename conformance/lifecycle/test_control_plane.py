@@ -66,7 +66,7 @@ async def test_policies_act_after_control_plane_outage(
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
         control(await outsider.get(server)).answered()
     async with mesh.disruptions.control_plane_outage():
-        control(await client.get(server), "during the outage").answered()
+        control(await outsider.get(server), "plaintext during the outage").answered()
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
 
         async def call() -> Exchange:

@@ -129,10 +129,12 @@ class Disruptions:
             async with self._during(what, begin):
                 yield outage
         except Exception:
-            await self.reconnection.wait()  # the next check must not meet data planes that do not follow yet
+            await (
+                self.reconnection.after_own_outage()
+            )  # the next check must not meet data planes that do not follow yet
             raise
         outage.ended = time.monotonic()
-        await self.reconnection.wait()
+        await self.reconnection.after_own_outage()
 
     @asynccontextmanager
     async def _during(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:

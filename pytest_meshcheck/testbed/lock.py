@@ -27,7 +27,7 @@ class MeshLock:
         if self.file is None:
             yield
             return
-        self._held = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600)
+        self._held = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._is_exclusive = exclusive
         try:
             await asyncio.to_thread(fcntl.flock, self._held, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
@@ -35,6 +35,16 @@ class MeshLock:
         finally:
             os.close(self._held)
             self._held = None
+
+    @property
+    def outages(self) -> int:
+        """The outages that holders have counted: the length of the file."""
+        return 0 if self._held is None else os.fstat(self._held).st_size
+
+    def count_outage(self) -> None:
+        """Count an outage of a part of the mesh, for the data planes of other processes met it as well."""
+        if self._held is not None:
+            os.write(self._held, b".")
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:

@@ -81,7 +81,7 @@ class MeshUnderTest(MeshFacts):
         self.evidence = Evidence(self.adapter, self.stage)
         self.peers = Peers(self.adapter, self.platform)
         self.rotations = Rotations(self.adapter, self.stage, self.peers, self.scale)
-        reconnection = Reconnection(self.adapter, self.stage, self.policies, self.scale)
+        reconnection = Reconnection(self.adapter, self.stage, self.policies, self.lock, self.scale)
         self.disruptions = Disruptions(self.adapter, self.journal, self.evidence, self.policies.flush, reconnection)
         self.stalls = StallMonitor(self.platform)
         self._blocks = PolicyBlocks(self.policies, self.evidence, self.lock, self.may_disrupt)

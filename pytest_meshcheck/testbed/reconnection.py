@@ -1,16 +1,17 @@
 """Waiting after an outage of the control plane until data planes follow it again, as requests show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.testbed.convergence.conditions import admission, connectivity, unmet
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
+from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.workloads import Stage
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reconnection:
     """The data planes of one session.
 
@@ -18,34 +19,58 @@ class Reconnection:
         adapter: The mesh.
         stage: The workloads, whose data planes have to follow.
         policies: Applies the policy that shows whether they do.
+        lock: Counts outages, for other processes cause them as well.
         scale: The factor for time limits.
     """
 
     adapter: Mesh
     stage: Stage
     policies: PolicyLifecycle
+    lock: MeshLock
     scale: float
+    _met: int = field(default=0, init=False)
+    """The outages that the data planes of this process have met."""
+    _is_behind: bool = field(default=False, init=False)
 
-    async def wait(self) -> None:
-        """Wait until all data planes follow, and serve, or the documented time is over; the checks show which do not.
+    async def after_own_outage(self) -> None:
+        """Count an outage that this process has caused, and wait; what does not follow is left to the check."""
+        self.lock.count_outage()
+        self._met = self.lock.outages
+        self._is_behind = not await self._wait()
+
+    async def catch_up(self) -> None:
+        """Wait after outages that other processes caused, and mark data planes that do not follow after any.
+
+        They start anew when they are next requested.
+        """
+        if self.lock.outages == self._met and not self._is_behind:
+            return
+        self._met, self._is_behind = self.lock.outages, False
+        if self.stage.running and not await self._wait():
+            for workload in self.stage.enrolled:
+                workload.unreached = f"{workload} did not follow the control plane after an outage"
+
+    async def _wait(self) -> bool:
+        """Wait until all data planes serve, and follow, or the documented time is over; returns whether they do.
 
         Until then policies would act later than documented for a mesh whose control plane was there all the time, and
         certificates that have expired meanwhile are refused.
         """
         documented = self.adapter.documented
         if not documented.needs_polling:
-            return
-        await unmet(connectivity(self.stage.running), documented.outage.heals_within, self.scale)
-        if self.adapter.claim(Capability.STRICT_MTLS).supported:
-            await self._follow()
+            return True
+        if await unmet(connectivity(self.stage.running), documented.outage.heals_within, self.scale):
+            return False
+        return not self.adapter.claim(Capability.STRICT_MTLS).supported or await self._follow()
 
-    async def _follow(self) -> None:
+    async def _follow(self) -> bool:
         outsider = await self.stage.workload("outsider")
         strict = [MutualTls(server, Mode.STRICT) for server in self.stage.enrolled]
         conditions = admission(strict, outsider, self.stage.running)
         before = await self.policies.apply(strict)
         try:
-            await unmet(conditions, self.adapter.documented.outage.reconnects_within, self.scale)
+            left = await unmet(conditions, self.adapter.documented.outage.reconnects_within, self.scale)
         finally:
             await self.policies.delete(strict, before)
         await self.policies.flush()
+        return not left

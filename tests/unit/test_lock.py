@@ -32,3 +32,22 @@ async def test_checks_share_it(tmp_path: Path) -> None:
     one, other = MeshLock(tmp_path / "lock"), MeshLock(tmp_path / "lock")
     async with asyncio.timeout(60), one.held(exclusive=False), other.held(exclusive=False):
         assert one.file == other.file
+
+
+async def test_outages_are_counted_for_all(tmp_path: Path) -> None:
+    one, other = MeshLock(tmp_path / "lock"), MeshLock(tmp_path / "lock")
+    async with one.held(exclusive=True):
+        assert one.outages == 0
+        one.count_outage()
+    async with other.held(exclusive=True):
+        assert other.outages == 1
+        other.count_outage()
+    async with one.held(exclusive=False):
+        assert one.outages == 2
+
+
+async def test_a_process_of_its_own_counts_none() -> None:
+    lock = MeshLock()
+    async with lock.held(exclusive=True):
+        lock.count_outage()
+        assert lock.outages == 0

@@ -134,8 +134,8 @@ class LinkerdMesh(ControlledMesh):
 
     @property
     def control_plane_deployments(self) -> Sequence[str]:
-        """All deployments of the control plane."""
-        return COMPONENTS
+        """All deployments but that of the identity service, without which certificates of the stage soon expire."""
+        return COMPONENTS[1:]
 
     @property
     def settings(self) -> Sequence[str]:

@@ -1,0 +1,52 @@
+"""After an outage every process that shares the mesh waits for its own data planes, once."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_meshcheck.testbed.lock import MeshLock
+from pytest_meshcheck.testbed.reconnection import Reconnection
+
+pytestmark = pytest.mark.asyncio
+
+
+class Counted(Reconnection):
+    """Counts how often it waits, in vain where no data plane follows."""
+
+    waits = 0
+    follows = True
+
+    async def _wait(self) -> bool:
+        self.waits += 1
+        return self.follows
+
+
+def of_process(lock: Path | None, *running: str) -> Counted:
+    workloads = [SimpleNamespace(name=name, unreached="") for name in running]
+    part: Any = SimpleNamespace(running=workloads, enrolled=workloads)
+    return Counted(part, part, part, MeshLock(lock), 1.0)
+
+
+async def test_other_processes_catch_up_once(tmp_path: Path) -> None:
+    one, other, idle = (of_process(tmp_path / "lock", *running) for running in (["client"], ["client"], []))
+    async with one.lock.held(exclusive=True):
+        await one.after_own_outage()
+    for process in (one, other, other, idle):
+        async with process.lock.held(exclusive=False):
+            await process.catch_up()
+    assert [process.waits for process in (one, other, idle)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("follows", [True, False])
+async def test_data_planes_that_do_not_follow_start_anew(*, follows: bool) -> None:
+    process = of_process(None, "client")
+    process.follows = follows
+    await process.after_own_outage()
+    (workload,) = process.stage.running
+    assert not workload.unreached  # the check that caused the outage judges what they do
+    await process.catch_up()
+    await process.catch_up()
+    assert bool(workload.unreached) is not follows
+    assert process.waits == (1 if follows else 2)
