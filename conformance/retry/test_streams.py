@@ -71,9 +71,11 @@ async def test_stream_is_never_replayed_after_first_message(
     The client has that message already, and would get it again. The same failure before any message is retried.
     """
     broken, call = BROKEN[end], {"kind": kind, "messages": 1, "body": MESSAGE}
+    # Where no unfinished request is retried, a bidirectional one cannot show that the policy acts.
+    retried = call if mesh.documented.retry.unfinished_retried else call | {"kind": "server-stream"}
     first, second = (structs.replace(broken.late, body=Body(text=text)) for text in (FIRST, SECOND))
     async with mesh.policy(Retry(plain_server, 1, **listing(broken.failure))):
-        early = await client.get(plain_server, "grpc", request_id=await plain_server.answers(broken.early), **call)
+        early = await client.get(plain_server, "grpc", request_id=await plain_server.answers(broken.early), **retried)
         broken_off = await plain_server.answers(first, second, repeat=True)
         late = await client.get(plain_server, "grpc", request_id=broken_off, **call)
     control(await plain_server.attempts(early), "attempts where no message came").attempted(2)
