@@ -35,6 +35,7 @@ LINES = {
     # step of a mesh under test: message
     "mesh": "{mesh} ready",
     "stage": "stage of {mesh} ready",
+    "stand-ins": "stand-ins on {mesh} ready",
 }
 
 

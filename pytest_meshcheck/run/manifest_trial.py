@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -170,8 +171,10 @@ class ManifestTrial:
             raise Inconclusive(f"stand-ins need a cluster, and {name} runs on {subject.platform}")
         of_mesh = (subject.adapter, subject.platform, self.plans[name], _home(subject.adapter))
         trial = Trial(*of_mesh, self.scale, expected=self.expected)
+        begun = time.monotonic()
         try:
             await trial.begin()
+            subject.steps["stand-ins"] = time.monotonic() - begun
             yield trial
         except ManifestError as error:
             self._refuse(f"{OPTION}: {error}")
