@@ -9,7 +9,12 @@ from pytest_meshcheck.checks.expect import control, converge, expect
 from pytest_meshcheck.checks.own.access_hazards import one_way_access, plaintext_beside
 from pytest_meshcheck.checks.own.chain_hazards import multiplied_retries
 from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
-from pytest_meshcheck.checks.own.limit_hazards import outlasted_limit, unfired_retries, unlimited_retries
+from pytest_meshcheck.checks.own.limit_hazards import (
+    outlasted_limit,
+    repeated_executions,
+    unfired_retries,
+    unlimited_retries,
+)
 from pytest_meshcheck.checks.own.traffic_hazards import injected_delay, injected_fault, mirrored_requests
 from pytest_meshcheck.checks.verdict import Level, Time
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
@@ -155,6 +160,7 @@ __all__ = [
     "parsed_chain",
     "plaintext_beside",
     "proves",
+    "repeated_executions",
     "seeded_bytes",
     "slow",
     "spiffe_id",

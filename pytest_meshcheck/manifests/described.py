@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from pytest_meshcheck.manifests.extent import sampling
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.services import Destination
@@ -25,7 +26,7 @@ def described(made: Plan, mesh: str) -> Iterator[str]:
     if made.resources:
         yield f"{INDENT}applied to the letter: {_counted(made.resources)}"
     yield from (f"{INDENT}left out: {one}" for one in made.left_out)
-    yield from (f"{INDENT}note: {one}" for one in made.notes)
+    yield from (f"{INDENT}note: {one}" for one in (*made.notes, *sampling(made)))
 
 
 def _enrolled(declared: KubernetesObject | None) -> str:

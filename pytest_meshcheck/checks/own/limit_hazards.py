@@ -1,4 +1,4 @@
-"""Hazards of timeouts and retries: retries that do not fit into a timeout, that have none, or that never fire."""
+"""Hazards of timeouts and retries: retries that repeat POSTs, exceed a timeout, have none, or never fire."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,6 +76,18 @@ def unlimited_retries(seen: PortEffects, settings: Sequence[str]) -> Hazard:
         if stalled and stalled.limit is None and seen.executions(stalled) == 1 and most > 1:
             words = f"is tried {most} times if it fails, and waited for {seen.patience:g} s when the service stalled"
             found.setdefault(tried.method, []).append((stalled, words))
+    return _hazard(found.items(), settings)
+
+
+def repeated_executions(seen: PortEffects, failed: Iterable[Call], settings: Sequence[str]) -> Hazard:
+    """Requests that failed after they were executed, and were executed again.
+
+    ``settings`` are the places that configure retries; a mesh may also make some by default.
+    """
+    found: dict[str, list[tuple[Call, str]]] = {}
+    for call in failed:
+        if (number := seen.executions(call)) > 1:
+            found.setdefault(call.method, []).append((call, f"is executed {number} times"))
     return _hazard(found.items(), settings)
 
 

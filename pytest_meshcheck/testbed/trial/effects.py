@@ -1,11 +1,13 @@
 """Observation of a user's ports: requests of each caller, served and failed, and their attempts at the stand-ins."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from pytest_meshcheck.checks.port_effects import STALL, Arrival, Call, PortEffects, Shape
 from pytest_meshcheck.manifests.conditions import conditioned
+from pytest_meshcheck.manifests.extent import may_arrive, sampled
 from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.model.observation import Ending, Exchange
 from pytest_meshcheck.model.workload import PATIENCE as UNSCALED, Workload, new_id
@@ -50,12 +52,14 @@ class PortObserver:
         destination: The port.
         patience: Seconds that callers wait for a service that stalls, at a scale of 1.
         places: For requests under way, without those that wait for a service that stalls.
+        calls: The ports that each workload is known to call.
     """
 
     trial: StandIns
     destination: Destination
     patience: float = PATIENCE
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _id: str = field(default_factory=new_id)
 
     async def observe(self) -> PortEffects:
@@ -66,7 +70,7 @@ class PortObserver:
         """
         since, spoken = now(), self.destination.declared.spoken
         reached = await access(self.trial, self.destination)
-        enrolled = [one for one in self.trial.callers() if one.enrolled]
+        enrolled = self._callers
         callers = enrolled if spoken.facts.is_http else []
         seen, limits = await asyncio.gather(
             asyncio.gather(*(self._of(number, caller) for number, caller in enumerate(callers))),
@@ -88,6 +92,18 @@ class PortObserver:
     @property
     def _behind(self) -> frozenset[str]:
         return frozenset(str(one) for one, _ in self.destination.backends)
+
+    @property
+    def _callers(self) -> list[Caller]:
+        enrolled = [one for one in self.trial.callers() if one.enrolled]
+        names = sampled([one.name for one in enrolled], self.trial.plan, self.destination, self.calls)
+        return [one for one in enrolled if one.name in names]
+
+    @cached_property
+    def _where(self) -> list[tuple[str, Workload]]:
+        """The probes that may see a request, with the names of their stand-ins."""
+        names = may_arrive(self.trial.plan, self.destination)
+        return [(name, one) for name, one in self.trial.running if name in names]
 
     @property
     def _is_grpc(self) -> bool:
@@ -123,7 +139,7 @@ class PortObserver:
         for number in range(TRIES):
             request_id = f"{prefix}-{shape.method}-{failure}-{number}"
             script = m.SetScript(request_id, (answer,), repeat=True)
-            await asyncio.gather(*(one.ask(script, m.Done) for _, one in self.trial.running))
+            await asyncio.gather(*(one.ask(script, m.Done) for _, one in self._where))
             if failure == STALL:
                 call = await self._stalled(caller, shape, request_id)
             else:
@@ -167,9 +183,8 @@ class PortObserver:
 
     async def _arrived(self, request_id: str) -> list[tuple[str, Workload, int]]:
         """The stand-ins that a request has reached, by name, and how often."""
-        running = self.trial.running
-        ledgers = await asyncio.gather(*(one.attempts_under(request_id) for _, one in running))
-        return [(*one, len(seen)) for one, seen in zip(running, ledgers, strict=True) if seen]
+        ledgers = await asyncio.gather(*(one.attempts_under(request_id) for _, one in self._where))
+        return [(*one, len(seen)) for one, seen in zip(self._where, ledgers, strict=True) if seen]
 
     async def _joined(self, calls: Sequence[Call]) -> list[Call]:
         """The requests with what has arrived of them by now, the copies and late attempts among it."""
@@ -186,10 +201,10 @@ class PortObserver:
                     yield call.caller, self.trial.adapter.peer_identity(one.attempt) or ""
 
 
-def begun(trial: StandIns) -> dict[str, asyncio.Task[PortEffects]]:
-    """The observations of all ports, side by side, by the names of the ports."""
+def begun(trial: StandIns, calls: Mapping[str, frozenset[str]]) -> dict[str, asyncio.Task[PortEffects]]:
+    """The observations of all ports, side by side, by the names of the ports; ``calls`` as of ``PortObserver``."""
     places = asyncio.Semaphore(AT_ONCE)
     return {
-        str(one): asyncio.ensure_future(PortObserver(trial, one, places=places).observe())
+        str(one): asyncio.ensure_future(PortObserver(trial, one, places=places, calls=calls).observe())
         for one in trial.plan.destinations
     }

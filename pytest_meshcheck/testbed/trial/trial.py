@@ -165,6 +165,6 @@ class Trial(StandIns):
 
     async def _observed(self) -> dict[str, asyncio.Task[PortEffects]]:
         """The observations, all of which have ended: a check must not be disturbed by those of others."""
-        self._observing = self._observing or begun(self)
+        self._observing = self._observing or begun(self, self.expected.calls if self.expected else {})
         await asyncio.wait(self._observing.values())
         return self._observing

@@ -99,23 +99,6 @@ async def test_nothing_is_known_of_a_stand_in_that_does_not_answer_itself() -> N
         await of_access.test_access(mesh=Mesh(), mesh_trial=Trial(Ending.RESET), destination=WHERE)
 
 
-@pytest.mark.parametrize("failure", of_repetition.FAILURES)
-async def test_a_post_that_is_executed_once_by_each_caller_conforms(failure: str) -> None:
-    mesh, trial = Mesh(), Trial(web=1, cart=1)
-    await of_repetition.test_post_is_executed_at_most_once(
-        mesh=mesh, mesh_trial=trial, destination=WHERE, failure=failure
-    )
-    assert mesh.measured == {"executed for web": 1, "executed for cart": 1}
-
-
-async def test_a_post_that_is_executed_twice_for_one_caller_violates() -> None:
-    mesh, trial = Mesh(), Trial(web=1, cart=3)
-    with pytest.raises(Violation, match="executions of one POST from cart to shop/orders:80"):
-        await of_repetition.test_post_is_executed_at_most_once(
-            mesh=mesh, mesh_trial=trial, destination=WHERE, failure="503"
-        )
-
-
 ONCE = Once(WHERE, "PUT", "/pay")
 
 

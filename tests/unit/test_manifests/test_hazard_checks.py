@@ -1,6 +1,7 @@
 """The checks of effective values and hazards, each seen to conform, and to violate or be unsupported."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,11 @@ from pytest_meshcheck.checks.own.chain_hazards import ChainCall, Hop
 from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.checks.verdict import Violation
-from pytest_meshcheck.configuration.own import test_effects as of_effects, test_exposure as of_exposure
+from pytest_meshcheck.configuration.own import (
+    test_effects as of_effects,
+    test_exposure as of_exposure,
+    test_repetition as of_repetition,
+)
 from pytest_meshcheck.manifests.settings import Setting
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.errors import Unsupported
@@ -100,9 +105,17 @@ async def checked(check: Check, trial: Trial) -> Mesh:
     return mesh
 
 
-SOUND = seen(*served(), failed(2), stalled(2.0, 0.0, 1.0), access=ways(entry, entry, "outsider"))
+SOUND = seen(
+    *served(), failed(2), failed(1, method="POST"), stalled(2.0, 0.0, 1.0), access=ways(entry, entry, "outsider")
+)
+PAID_THRICE = failed(3, method="POST")
 BAD: dict[str, tuple[Check, Trial, str]] = {
     # case: the check, what was seen, what is said
+    "post-is-executed-at-most-once": (
+        functools.partial(of_repetition.test_post_is_executed_at_most_once, failure="503"),
+        Trial(seen(PAID_THRICE, failed(1, method="POST", caller="shop/cart"))),
+        "POST to shop/orders:80 that fails (503): one execution of each, but POST from shop/web is executed 3 times",
+    ),
     "limit-fits-retries": (
         of_effects.test_limit_fits_retries,
         Trial(seen(failed(4), stalled(2.0, 0.0, 1.0))),
@@ -180,7 +193,7 @@ async def test_effective_values_are_recorded() -> None:
     assert (values.callers, values.limits, values.attempts) == (
         ("shop/web",),
         {"GET": 2.0},
-        {"GET": {"503": 2, "stall": 2}},
+        {"GET": {"503": 2, "stall": 2}, "POST": {"503": 1}},
     )
 
 
@@ -188,6 +201,13 @@ async def test_where_nobody_is_let_in_there_are_no_values() -> None:
     arguments: dict[str, Any] = {"mesh": Mesh(), "mesh_trial": Trial(seen(ABORTED)), "destination": PORT}
     with pytest.raises(Unsupported, match="no workload of the mesh is served by shop/orders:80"):
         await of_effects.test_effective_values(**arguments)
+
+
+@pytest.mark.parametrize("failure", of_repetition.FAILURES)
+async def test_a_port_without_posts_cannot_execute_one_twice(failure: str) -> None:
+    arguments: dict[str, Any] = {"mesh": Mesh(), "mesh_trial": Trial(seen(failed(3))), "destination": PORT}
+    with pytest.raises(Unsupported, match="executes no POST"):
+        await of_repetition.test_post_is_executed_at_most_once(**arguments, failure=failure)
 
 
 async def test_what_was_observed_before_is_evidence_of_the_check(tmp_path: Path) -> None:
