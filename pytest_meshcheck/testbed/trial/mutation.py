@@ -25,7 +25,7 @@ from pytest_meshcheck.manifests.mutation.without_effect import reason
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.testbed.trial.behaviour import Aspect, Cell, Stimulus, observed
 from pytest_meshcheck.testbed.trial.marker import Marker
-from pytest_meshcheck.testbed.trial.observation import Observation, pool
+from pytest_meshcheck.testbed.trial.observation import Observation, in_words, pool
 from pytest_meshcheck.testbed.trial.part_stimuli import PartStimuli
 from pytest_meshcheck.testbed.trial.removal import by_age, put_back, take_out
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
@@ -225,10 +225,13 @@ class Mutation:
         until, good = time.monotonic() + within, 0
         await self._marker.unfollowed()
         while good < (sent.rounds if changed else 1):
-            different = self._before.certainly_new(await observed(self.trial, again, self._known))
+            seen = await observed(self.trial, again, self._known)
+            different = self._before.certainly_new(seen)
             good = 0 if different else good + 1
             if different and time.monotonic() > until:
-                self.broken = f"{part} was put back, and {within:.0f} s later it does not act as before: {different[0]}"
+                cell = different[0]
+                change = f"{cell}: {self._before.of(cell)} before, {in_words(seen[cell])} now"
+                self.broken = f"{part} was put back, and {within:.0f} s later it does not act as before: {change}"
                 raise Inconclusive(self.broken)
 
     async def _by_chance(self, found: Observation, sent: Sequence[Stimulus]) -> None:

@@ -61,7 +61,12 @@ class Observation:
 
     def of(self, cell: Cell) -> str:
         """The values of a cell in words."""
-        return " or ".join(sorted(self.values[cell])) or "none"
+        return in_words(self.values[cell])
+
+
+def in_words(values: Iterable[str]) -> str:
+    """Values of a cell."""
+    return " or ".join(sorted(values)) or "none"
 
 
 def pool(cell: Cell) -> tuple[str, Aspect]:
