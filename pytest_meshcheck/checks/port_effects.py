@@ -9,6 +9,12 @@ from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, Protoc
 STALL = "stall"
 """The failure of a service that never answers."""
 
+GRPC = "call"
+"""The method of gRPC in reports."""
+
+OF_GRPC = {"503": "unavailable"}
+"""The failures of gRPC that have other names."""
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -120,6 +126,11 @@ class PortEffects:
     def failures(self) -> tuple[Call, ...]:
         """The requests that services failed."""
         return tuple(one for one in self.calls if not one.is_sample)
+
+    def failed_posts(self, failure: str) -> tuple[Call, ...]:
+        """The POSTs, and the calls of gRPC, that services failed in this way; calls are unavailable in place of 503."""
+        wanted = {("POST", failure), (GRPC, OF_GRPC.get(failure, failure))}
+        return tuple(one for one in self.failures if (one.method, one.failure) in wanted)
 
     def executions(self, call: Call) -> int:
         """How often a request was executed: behind this port, or where its routes lead otherwise."""

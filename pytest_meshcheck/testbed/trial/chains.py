@@ -5,11 +5,12 @@ import asyncio
 import msgspec
 
 from pytest_meshcheck.checks.own.chain_hazards import ChainCall, Hop
+from pytest_meshcheck.checks.port_effects import GRPC
 from pytest_meshcheck.manifests.call_graph import Chain
 from pytest_meshcheck.manifests.services import Destination
 from pytest_meshcheck.model.workload import new_id
 from pytest_meshcheck.probe.protocol import messages as m
-from pytest_meshcheck.testbed.trial.effects import GRPC, GRPC_FAILURES, HTTP_FAILURES
+from pytest_meshcheck.testbed.trial.effects import GRPC_FAILURES, HTTP_FAILURES
 from pytest_meshcheck.testbed.trial.executions import Sent
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 from pytest_meshcheck.testbed.trial.ways import request_on, way_by_name

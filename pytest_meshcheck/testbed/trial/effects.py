@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from pytest_meshcheck.checks.port_effects import STALL, Arrival, Call, PortEffects, Shape
+from pytest_meshcheck.checks.port_effects import GRPC, STALL, Arrival, Call, PortEffects, Shape
 from pytest_meshcheck.manifests.conditions import conditioned
 from pytest_meshcheck.manifests.extent import may_arrive, sampled
 from pytest_meshcheck.manifests.services import Destination
@@ -33,9 +33,6 @@ CANCELLED_WITHIN = 3.0
 
 TRIES = 8
 """How often a request is sent that a mesh answers by chance before it arrives."""
-
-GRPC = "call"
-"""The method of gRPC in reports."""
 
 UNAVAILABLE = m.Answer(grpc_status=14, grpc_message="unavailable", trailers_only=True)
 RESET, SILENCE = m.Answer(behaviour=m.Behaviour.RESET), m.Answer(behaviour=m.Behaviour.STALL)

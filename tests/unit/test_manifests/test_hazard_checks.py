@@ -26,7 +26,7 @@ from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.process.pulse import now
-from pytest_meshcheck.probe.protocol.messages import Ending
+from pytest_meshcheck.probe.protocol.messages import Ending, Protocol
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from tests.unit.test_manifests import test_checks
 from tests.unit.test_manifests.test_hazards import (
@@ -114,7 +114,7 @@ BAD: dict[str, tuple[Check, Trial, str]] = {
     "post-is-executed-at-most-once": (
         functools.partial(of_repetition.test_post_is_executed_at_most_once, failure="503"),
         Trial(seen(PAID_THRICE, failed(1, method="POST", caller="shop/cart"))),
-        "POST to shop/orders:80 that fails (503): one execution of each, but POST from shop/web is executed 3 times",
+        "requests to shop/orders:80 that fail (503): one execution of each, but POST from shop/web is executed 3 times",
     ),
     "limit-fits-retries": (
         of_effects.test_limit_fits_retries,
@@ -208,6 +208,18 @@ async def test_a_port_without_posts_cannot_execute_one_twice(failure: str) -> No
     arguments: dict[str, Any] = {"mesh": Mesh(), "mesh_trial": Trial(seen(failed(3))), "destination": PORT}
     with pytest.raises(Unsupported, match="executes no POST"):
         await of_repetition.test_post_is_executed_at_most_once(**arguments, failure=failure)
+
+
+async def test_a_call_counts_where_the_manifests_have_it_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = seen(failed(3, "unavailable", method="call"), failed(1, "reset", method="call"))
+    trial = Trial(dataclasses.replace(calls, protocol=Protocol.GRPC))
+    arguments: dict[str, Any] = {"mesh": Mesh(), "mesh_trial": trial, "destination": PORT}
+    await of_repetition.test_post_is_executed_at_most_once(**arguments, failure="reset")
+    with pytest.raises(Violation, match="call from shop/web is executed 3 times"):
+        await of_repetition.test_post_is_executed_at_most_once(**arguments, failure="503")
+    monkeypatch.setattr(trial, "settings", lambda _destination, _what: ())
+    with pytest.raises(Unsupported, match="no manifest has the mesh repeat calls"):
+        await of_repetition.test_post_is_executed_at_most_once(**arguments, failure="503")
 
 
 async def test_what_was_observed_before_is_evidence_of_the_check(tmp_path: Path) -> None:
