@@ -39,12 +39,16 @@ KEYS: Mapping[Setting, tuple[str, ...]] = {
 OF_ONE_ATTEMPT = ("perTryTimeout", "backendRequest")
 """Keys of the limit of one attempt."""
 
+INBOUND_POLICY = "config.linkerd.io/default-inbound-policy"
+"""An annotation of pods: whom they admit without any other policy; https://linkerd.io/2/features/server-policy/"""
+
 FAILURES: Mapping[str, frozenset[str]] = {
     # condition of a retry: the failures that meet it, among those that are tried; resets of a service are no condition
     # of their own, as the sidecar beside it makes a 503 of them
     "5xx": frozenset({"503", "reset"}),
     "gateway-error": frozenset({"503"}),
     "503": frozenset({"503"}),
+    "unavailable": frozenset({"unavailable"}),
 }
 
 
@@ -57,11 +61,17 @@ def settings(plan: Plan, destination: Destination, what: Setting, home: str = ""
         what: What is configured.
         home: The namespace of the control plane, whose policies are about all namespaces.
     """
-    return tuple(
+    in_resources = [
         f"{one} ({one.place}): {path}"
         for one in concerning(plan, destination, home)
         for path, _ in paths_in(one.manifest, KEYS[what])
-    )
+    ]
+    in_workloads = [
+        f"{one.kind} {one} ({one.place}): annotation {INBOUND_POLICY}"
+        for one in dict.fromkeys(backend for backend, _ in destination.backends)
+        if what is Setting.TLS and INBOUND_POLICY in one.annotations
+    ]
+    return (*in_resources, *in_workloads)
 
 
 def dead_ends(plan: Plan, destination: Destination) -> tuple[str, ...]:
@@ -94,14 +104,15 @@ def written_retries(plan: Plan, destination: Destination) -> tuple[Retried, ...]
         if not rule.get(matched) and (failures := _failures(rule.get(key) or {}))
     ]
     in_annotations = [
-        Retried(f"{one} ({one.place}): metadata.annotations.{RETRY_ANNOTATION}", failures)
+        Retried(f"{one} ({one.place}): metadata.annotations.{annotation}", failures)
         for one in concerning(plan, destination)
-        if one.kind == "Service" and (failures := _failures({"retryOn": one.annotations.get(RETRY_ANNOTATION)}))
+        for annotation in RETRY_ANNOTATIONS
+        if one.kind == "Service" and (failures := _failures({"retryOn": one.annotations.get(annotation)}))
     ]
     return (*in_rules, *in_annotations)
 
 
-RETRY_ANNOTATION = "retry.linkerd.io/http"
+RETRY_ANNOTATIONS = ("retry.linkerd.io/http", "retry.linkerd.io/grpc")
 """Of a service, whose requests are all retried then; https://linkerd.io/2/reference/retries/"""
 
 

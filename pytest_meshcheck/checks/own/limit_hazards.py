@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.checks.own.hazard import Hazard
-from pytest_meshcheck.checks.port_effects import STALL, Call, PortEffects, by_caller, of_callers
+from pytest_meshcheck.checks.port_effects import GRPC, STALL, Call, PortEffects, by_caller, of_callers
 from pytest_meshcheck.checks.verdict import Time
 from pytest_meshcheck.model.observation import Ending
 
@@ -95,7 +95,9 @@ def unfired_retries(seen: PortEffects, written: Iterable[Retried]) -> Hazard:
     """Retry policies that fire for none of the failures that they name: each of these requests was executed once."""
     found, where, shown = [], [], list[Call]()
     for one in written:
-        calls = [call for call in seen.failures if call.method in IDEMPOTENT and call.failure in one.failures]
+        calls = [
+            call for call in seen.failures if (call.method, call.failure) in COVERED and call.failure in one.failures
+        ]
         arrived = [call for call in calls if call.arrived]
         if arrived and _most(seen, arrived) == 1:
             failures = " and ".join(sorted({call.failure for call in arrived}))
@@ -110,8 +112,8 @@ def unfired_retries(seen: PortEffects, written: Iterable[Retried]) -> Hazard:
     return Hazard(tuple(found), tuple(where), None, shown[0].exchange.request_id) if shown else Hazard()
 
 
-IDEMPOTENT = ("GET",)
-"""The methods that any retry policy covers."""
+COVERED = {("GET", "503"), ("GET", "reset"), (GRPC, "unavailable")}
+"""The requests and failures that any retry policy covers which names the failure."""
 
 
 def _tried(seen: PortEffects) -> Iterator[Tried]:

@@ -65,9 +65,10 @@ async def test_retries_are_limited(mesh: MeshUnderTest, trial: Trial, destinatio
 async def test_retries_fire(mesh: MeshUnderTest, trial: Trial, destination: str) -> None:
     """A retry policy repeats a request that fails as the policy says.
 
-    It is about rules of VirtualServices and HTTPRoutes that match every request: where they name 5xx, gateway-error or
-    503, a GET that fails so is executed more than once. A policy that never does so is overruled, or stands beside
-    something that turns it off.
+    It is about rules of VirtualServices and HTTPRoutes that match every request, and about Linkerd's annotations. Where
+    they name 5xx, gateway-error or 503, a GET that fails so is executed more than once; where they name unavailable, a
+    gRPC call is. A policy that never does so is overruled, or stands beside something that turns it off, or is about
+    another protocol.
     """
     seen = mesh.recall(await trial.effects(destination))
     hazard = unfired_retries(seen, trial.written_retries(destination))

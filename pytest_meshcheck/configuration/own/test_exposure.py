@@ -35,6 +35,6 @@ async def test_plaintext_is_refused_alike(mesh: MeshUnderTest, trial: Trial, des
     """
     here, around = await trial.effects_around(destination)
     mesh.recall(here)
-    settings = trial.settings(destination, Setting.TLS)
+    settings = trial.settings(destination, Setting.TLS) or trial.settings_around(destination, Setting.TLS)
     hazard = plaintext_beside(here.access, around, mesh.refusals.plaintext, settings)
     expect(hazard, f"plaintext to {destination}").absent("the same as in the rest of its namespace")

@@ -148,6 +148,12 @@ class Trial(StandIns):
         nowhere = dead_ends(self.plan, port) if what is Setting.FAULT else ()
         return (*settings(self.plan, port, what, self.home), *nowhere)
 
+    def settings_around(self, destination: str, what: Setting) -> tuple[str, ...]:
+        """Where the manifests configure something about the ports in the namespace of one."""
+        namespace = self.destination(destination).namespace
+        ports = [str(one) for one in self.plan.destinations if one.namespace == namespace]
+        return tuple(dict.fromkeys(where for port in ports for where in self.settings(port, what)))
+
     def limit_of_one_attempt(self, destination: str) -> float | None:
         """The shortest limit of a single attempt that the manifests state for a port, in seconds; None without one."""
         return limit_of_one_attempt(self.plan, self.destination(destination))

@@ -91,6 +91,9 @@ class Trial:
     def settings(self, _destination: str, _what: Setting) -> tuple[str, ...]:
         return WHERE
 
+    def settings_around(self, _destination: str, _what: Setting) -> tuple[str, ...]:
+        return WHERE
+
     def limit_of_one_attempt(self, _destination: str) -> None:
         """None is written."""
 

@@ -183,6 +183,11 @@ FOUND: dict[str, tuple[Callable[[PortEffects], Hazard], Sequence[Call], str]] = 
         [failed(1), failed(1, "reset")],
         f"2 requests that failed with 503 and reset were executed once each (see {WHERE[0]})",
     ),
+    "retries-of-calls-that-never-fire": (
+        retries("unavailable"),
+        [failed(1, "unavailable", method="call"), failed(2, "reset", method="call")],
+        f"1 requests that failed with unavailable were executed once each (see {WHERE[0]})",
+    ),
     "retries-beside-a-fault": (
         retries("503", beside_fault=True),
         [ABORTED] * 2,
@@ -256,6 +261,10 @@ ABSENT: dict[str, tuple[Callable[[PortEffects], Hazard], Sequence[Call]]] = {
     "retries-by-default": (lambda effects: unlimited_retries(effects, ()), [failed(3), stalled(None, 0.0)]),
     "retries-that-fire": (retries("503", "reset"), [failed(3), failed(1, "reset")]),
     "retries-of-other-failures": (retries(), [failed(1)]),
+    "retries-of-calls": (
+        retries("503", "unavailable"),
+        [failed(3, "unavailable", method="call"), failed(1, "reset", method="call")],
+    ),
     "retries-of-what-never-arrives": (retries("503"), [call("status 403", failure="503")]),
     "retries-beside-a-fault-by-chance": (retries("503", beside_fault=True), [*served(), ABORTED, failed(3)]),
     "retries-of-safe-methods": (retries("503"), [failed(3), failed(1, method="POST")]),

@@ -140,11 +140,23 @@ def test_retries_that_are_not_about_callers_or_failures_are_left_out(case: str) 
     assert ["HTTPRoute" in one.where for one in written_retries(made, made.destinations[0])] == [True]
 
 
-def test_a_service_may_have_its_retries_in_an_annotation() -> None:
-    before = "timeout.linkerd.io/request: 3s"
-    made = plan(objects_in([Text("k8s.yaml", SHOP.replace(before, "retry.linkerd.io/http: 5xx"))]), ISTIO)
-    where = "Service shop/orders (k8s.yaml:6): metadata.annotations.retry.linkerd.io/http"
-    assert written_retries(made, made.destinations[0])[-1] == Retried(where, frozenset({"503", "reset"}))
+@pytest.mark.parametrize(
+    ("kind", "written", "failures"), [("http", "5xx", {"503", "reset"}), ("grpc", "unavailable", {"unavailable"})]
+)
+def test_a_service_may_have_its_retries_in_an_annotation(kind: str, written: str, failures: set[str]) -> None:
+    annotated = SHOP.replace("timeout.linkerd.io/request: 3s", f"retry.linkerd.io/{kind}: {written}")
+    made = plan(objects_in([Text("k8s.yaml", annotated)]), ISTIO)
+    where = f"Service shop/orders (k8s.yaml:6): metadata.annotations.retry.linkerd.io/{kind}"
+    assert written_retries(made, made.destinations[0])[-1] == Retried(where, frozenset(failures))
+
+
+def test_workloads_may_have_their_policy_in_an_annotation() -> None:
+    labels = "labels: {app: orders}}\nspec"
+    annotation = "annotations: {config.linkerd.io/default-inbound-policy: deny}, "
+    made = plan(objects_in([Text("k8s.yaml", SHOP.replace(labels, annotation + labels))]), ISTIO)
+    said = "Pod shop/orders (k8s.yaml:1): annotation config.linkerd.io/default-inbound-policy"
+    assert settings(made, made.destinations[0], Setting.TLS)[-1] == said
+    assert said not in settings(made, made.destinations[0], Setting.RETRY)
 
 
 def test_the_shortest_limit_of_an_attempt_counts() -> None:
