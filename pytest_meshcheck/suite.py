@@ -63,7 +63,7 @@ from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 if TYPE_CHECKING:
-    from pytest_meshcheck.manifests.expected import Identity, Limit, Once
+    from pytest_meshcheck.manifests.expectations.expected import Identity, Limit, Once
     from pytest_meshcheck.manifests.mutation.parts import Part
     from pytest_meshcheck.manifests.settings import Setting
     from pytest_meshcheck.testbed.mesh_cluster import MeshCluster
@@ -172,9 +172,9 @@ __all__ = [
 
 ON_CLUSTER = {
     # name: its module, imported when it is first asked for, as checks do without clients of Kubernetes
-    "Identity": "pytest_meshcheck.manifests.expected",
-    "Limit": "pytest_meshcheck.manifests.expected",
-    "Once": "pytest_meshcheck.manifests.expected",
+    "Identity": "pytest_meshcheck.manifests.expectations.expected",
+    "Limit": "pytest_meshcheck.manifests.expectations.expected",
+    "Once": "pytest_meshcheck.manifests.expectations.expected",
     "Setting": "pytest_meshcheck.manifests.settings",
     "MeshCluster": "pytest_meshcheck.testbed.mesh_cluster",
     "RunningStandIn": "pytest_meshcheck.testbed.stand_in.handle",

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.commands.errors import BAD_INPUT, failed
-from pytest_meshcheck.manifests.snapshot import snapshot
+from pytest_meshcheck.manifests.expectations.snapshot import snapshot
 from pytest_meshcheck.report.model import ReportUnreadable, load
 
 SUMMARY = "Print who reached what in a run with --mesh-manifests, as a meshcheck.toml to review."

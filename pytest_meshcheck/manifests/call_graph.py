@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_meshcheck.checks.access import OUTSIDER, STRANGER, Access, Outcome
-from pytest_meshcheck.manifests.expected import Expected
+from pytest_meshcheck.manifests.expectations.expected import Expected
 from pytest_meshcheck.manifests.services import Destination
 
 LONGEST = 4

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from pytest_meshcheck.manifests.errors import ManifestError
-from pytest_meshcheck.manifests.expected import Expected
+from pytest_meshcheck.manifests.expectations.expected import Expected
 from pytest_meshcheck.manifests.mutation.targets import Configuration, concerned, is_about_hosts, selected
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.plan import Plan

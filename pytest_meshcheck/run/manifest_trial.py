@@ -21,7 +21,7 @@ from pytest_meshcheck.run.resource_checks import budgeted, parametrize_parts
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 if TYPE_CHECKING:
-    from pytest_meshcheck.manifests.expected import Expected
+    from pytest_meshcheck.manifests.expectations.expected import Expected
     from pytest_meshcheck.manifests.plan import Plan
     from pytest_meshcheck.manifests.reading import Text
     from pytest_meshcheck.testbed.trial.trial import Trial

@@ -9,7 +9,7 @@ from pytest_meshcheck.checks.own.chain_hazards import ChainCall
 from pytest_meshcheck.checks.own.limit_hazards import Retried
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.manifests.call_graph import calls, chains
-from pytest_meshcheck.manifests.expected import Expected
+from pytest_meshcheck.manifests.expectations.expected import Expected
 from pytest_meshcheck.manifests.settings import Setting, dead_ends, limit_of_one_attempt, settings, written_retries
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.observation import Attempt, Exchange

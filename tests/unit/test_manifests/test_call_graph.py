@@ -9,7 +9,7 @@ from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.own.chain_hazards import ChainCall, Hop, multiplied_retries
 from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.manifests.call_graph import Chain, calls, chains
-from pytest_meshcheck.manifests.expected import Expected
+from pytest_meshcheck.manifests.expectations.expected import Expected
 from pytest_meshcheck.manifests.plan import Configured, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.manifests.services import Destination

@@ -13,7 +13,7 @@ from pytest_meshcheck.configuration.own import (
     test_repetition as of_repetition,
     test_without_effect as of_resources,
 )
-from pytest_meshcheck.manifests.expected import Identity, Limit, Once
+from pytest_meshcheck.manifests.expectations.expected import Identity, Limit, Once
 from pytest_meshcheck.manifests.mutation.parts import Part
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported

@@ -7,8 +7,8 @@ import pytest
 
 from pytest_meshcheck.checks.access import OUTSIDER, STRANGER
 from pytest_meshcheck.manifests.errors import ManifestError
-from pytest_meshcheck.manifests.expectations import FILE, beside, expected_in
-from pytest_meshcheck.manifests.expected import Expected, Identity, Limit, Once
+from pytest_meshcheck.manifests.expectations.expected import Expected, Identity, Limit, Once
+from pytest_meshcheck.manifests.expectations.reading import FILE, beside, expected_in
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
 from pytest_meshcheck.testbed.trial import stand_ins

@@ -14,10 +14,10 @@ from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict, Violation
 from pytest_meshcheck.commands import expect as command
 from pytest_meshcheck.configuration.own.test_expected import test_access_is_as_expected as access_is_as_expected
-from pytest_meshcheck.manifests.expectations import expected_in
+from pytest_meshcheck.manifests.expectations.reading import expected_in
+from pytest_meshcheck.manifests.expectations.snapshot import snapshot
 from pytest_meshcheck.manifests.plan import Configured, Plan, plan
 from pytest_meshcheck.manifests.reading import Text, objects_in
-from pytest_meshcheck.manifests.snapshot import snapshot
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.probe.protocol.messages import Ending
 from pytest_meshcheck.report.model import MeshVersion, Report, encode

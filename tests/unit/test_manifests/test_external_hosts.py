@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.manifests.expectations import expected_in
+from pytest_meshcheck.manifests.expectations.reading import expected_in
 from pytest_meshcheck.manifests.external_hosts import external_hosts, led_to
 from pytest_meshcheck.manifests.objects import KubernetesObject
 from pytest_meshcheck.manifests.plan import plan

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_meshcheck.manifests.errors import ManifestError
-from pytest_meshcheck.manifests.expectations import expected_in
+from pytest_meshcheck.manifests.expectations.reading import expected_in
 from pytest_meshcheck.manifests.narrowing import expected_of_some, narrowed
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.reading import Text

@@ -11,11 +11,11 @@ from typing import Any
 from pytest_meshcheck.checks.access import OUTSIDER, STRANGER
 from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
 from pytest_meshcheck.manifests.errors import ManifestError
-from pytest_meshcheck.manifests.expected import Expected, Identity, Limit, Once
+from pytest_meshcheck.manifests.expectations.expected import Expected, Identity, Limit, Once
+from pytest_meshcheck.manifests.expectations.toml_places import Block, blocks
 from pytest_meshcheck.manifests.objects import Place
 from pytest_meshcheck.manifests.plan import Plan
 from pytest_meshcheck.manifests.reading import Text
-from pytest_meshcheck.manifests.toml_places import Block, blocks
 
 FILE = "meshcheck.toml"
 OPTION = "--mesh-manifests-expect"

@@ -1,0 +1,1 @@
+"""``meshcheck.toml``: what the owner of manifests expects of the mesh."""
