@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from pytest_meshcheck.manifests.errors import ManifestError
 from pytest_meshcheck.manifests.external_hosts import external_hosts
 from pytest_meshcheck.manifests.objects import KubernetesObject, Place
-from pytest_meshcheck.manifests.services import FROM_OUTSIDE, Destination, as_applied, destinations, serving
+from pytest_meshcheck.manifests.services import (
+    FROM_OUTSIDE,
+    Destination,
+    as_applied,
+    destinations,
+    ports_beside_tcp,
+    serving,
+)
 from pytest_meshcheck.manifests.stand_ins import DEFAULT_ACCOUNT, StandIn, is_workload, stand_in
 from pytest_meshcheck.platforms.base import Manifest
 
@@ -225,11 +232,27 @@ def _notes(
     for service in services:
         if service.spec.get("type") in FROM_OUTSIDE:
             yield f"{service} ({service.place}) is of type ClusterIP here, and not {service.spec['type']}"
-        if not any(one.backends for one in destinations(service, stand_ins)):
-            yield f"{service} ({service.place}) leads to no workload of these manifests, and is not called"
+        yield from _uncalled(service, destinations(service, stand_ins))
     for one, workload in zip(stand_ins, workloads, strict=True):
         if (wanted := workload.spec.get("replicas")) and one.replicas < wanted:
             yield f"{one.kind} {one} ({one.place}) has {one.replicas} replicas here, and not {wanted}"
+
+
+def _uncalled(service: KubernetesObject, ports: Sequence[Destination]) -> Iterator[str]:
+    """The ports of a service that are applied, and not called."""
+    where = f"{service} ({service.place})"
+    if not any(one.backends for one in ports):
+        yield f"{where} leads to no workload of these manifests, and is not called"
+        return
+    yield from (
+        f"port {one.port} of {where} leads to no port of a workload, and is not called"
+        for one in ports
+        if not one.backends
+    )
+    yield from (
+        f"port {number} of {where} is {protocol}, which no probe speaks, and is not called"
+        for number, protocol in ports_beside_tcp(service)
+    )
 
 
 def accounts(made: Plan) -> dict[tuple[str, str], KubernetesObject | None]:

@@ -14,6 +14,8 @@ GIVEN_BY_CLUSTER = ("clusterIPs", "externalIPs", "loadBalancerIP", "loadBalancer
 OF_OUTSIDE = ("externalTrafficPolicy", "allocateLoadBalancerNodePorts", "loadBalancerSourceRanges")
 
 
+TCP = "TCP"
+
 CLUSTER_DOMAIN = "svc.cluster.local"
 """Where services are looked up; https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"""
 
@@ -72,8 +74,14 @@ def destinations(service: KubernetesObject, stand_ins: Iterable[StandIn]) -> lis
             tuple((one, number) for one in behind if (number := _target(port, one)) is not None),
         )
         for port in service.spec.get("ports") or ()
-        if port.get("protocol", "TCP") == "TCP"
+        if port.get("protocol", TCP) == TCP
     ]
+
+
+def ports_beside_tcp(service: KubernetesObject) -> list[tuple[int, str]]:
+    """The ports of a service over other protocols, each with its protocol, e.g. ``UDP``."""
+    ports = service.spec.get("ports") or ()
+    return [(int(port["port"]), port["protocol"]) for port in ports if port.get("protocol", TCP) != TCP]
 
 
 def serving(stand_in: StandIn, called: Iterable[Destination]) -> StandIn:

@@ -24,6 +24,7 @@ manifests for istio: 2 stand-ins, 2 services, 2 mesh resources, 2 left out
   left out: Server shop/orders (shop.yaml:74): neither a workload or a service, nor a kind of istio
   left out: Secret shop/orders-key (shop.yaml:84): a stand-in has no secrets
   note: Service shop/orders (shop.yaml:35) is of type ClusterIP here, and not LoadBalancer
+  note: port 8125 of Service shop/orders (shop.yaml:35) is UDP, which no probe speaks, and is not called
   note: Service shop/legacy (shop.yaml:49) leads to no workload of these manifests, and is not called
   note: Deployment shop/orders (shop.yaml:11) has 2 replicas here, and not 5
 """
@@ -188,6 +189,30 @@ def test_a_policy_in_the_root_namespace_is_applied_on_a_mesh_of_the_run() -> Non
     made = plan(read(SHOP + about), ISTIO)
     assert made.resources[-1].kind == "PeerAuthentication"
     assert list(made.namespaces) == ["shop"]
+
+
+UNCALLED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: dns, labels: {app: dns}}
+spec: {containers: [{name: main, ports: [{containerPort: 8080, name: http}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: dns}
+spec:
+  selector: {app: dns}
+  ports: [{port: 80, targetPort: http}, {port: 53, protocol: UDP}, {port: 81, targetPort: admin}]
+"""
+
+
+def test_ports_that_cannot_be_called_are_said() -> None:
+    made = plan(read(UNCALLED), ISTIO)
+    assert [one.port for one in made.destinations] == [80]
+    assert made.notes == (
+        "port 81 of Service dns (shop.yaml:7) leads to no port of a workload, and is not called",
+        "port 53 of Service dns (shop.yaml:7) is UDP, which no probe speaks, and is not called",
+    )
 
 
 def test_manifests_with_nothing_to_call_are_refused() -> None:
