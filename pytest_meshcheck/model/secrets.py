@@ -8,6 +8,7 @@ import binascii
 import dataclasses
 import functools
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from typing import Any, cast
 
@@ -123,7 +124,14 @@ def _redact_struct(value: object) -> object:
     try:
         return _redact_mapping(_fields(value))
     except TypeError:
-        return redact_text(repr(value))
+        return redact_text(_shown(value))
+
+
+def _shown(value: object) -> str:
+    """Its representation, whatever that warns of: a certificate has its say about the length of its names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return repr(value)
 
 
 def _fields(value: object) -> Mapping[Any, object]:

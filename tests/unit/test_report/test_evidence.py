@@ -1,5 +1,6 @@
 import base64
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -253,3 +254,16 @@ def test_any_other_id_has_a_folder_that_is_safe(check_id: str) -> None:
 def test_ids_that_look_alike_have_folders_of_their_own() -> None:
     ids = ["a/" + "b" * 300, "a/" + "b" * 301, "a/b c", "a/b-c", "a/b  c", "a/b/c"]
     assert len({folder(check_id) for check_id in ids}) == len(ids)
+
+
+class Verbose:
+    """As a certificate of x509 with a name of more than 64 characters."""
+
+    def __repr__(self) -> str:
+        warnings.warn("Attribute's length must be >= 1 and <= 64", stacklevel=2)
+        return "Verbose()"
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_warns_when_it_is_shown_is_shown_all_the_same() -> None:
+    assert redact({"seen": Verbose()}) == {"seen": "Verbose()"}
