@@ -1,7 +1,7 @@
 """How much of large manifests is observed: where requests may arrive, and whose effective values are measured; pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_meshcheck.manifests.plan import Plan
@@ -27,24 +27,23 @@ def may_arrive(made: Plan, destination: Destination) -> frozenset[str]:
     return frozenset(str(backend) for one in named for backend, _ in one.backends)
 
 
-def sampled(
-    callers: Sequence[str], made: Plan, destination: Destination, calls: Mapping[str, frozenset[str]]
-) -> set[str]:
+def sampled(callers: Sequence[str], known: Collection[str], served: Collection[str], first: int) -> set[str]:
     """The callers whose effective values of a port are measured.
 
-    Those that are known to call it come first. The others are spread evenly, from another one for each port.
+    Those that are known to call it come first, then those that it serves, then the others.
 
     Args:
         callers: All callers that are part of the mesh.
-        made: The plan.
-        destination: The port.
-        calls: The ports that each workload calls, as far as the user has declared them.
+        known: The ones that the user has declared.
+        served: The ones that the port serves.
+        first: Where to begin; another number for each port has other callers measured.
     """
-    known = [one for one in callers if str(destination) in calls.get(one, ())][:CALLERS_AT_MOST]
-    others = [one for one in callers if one not in known]
-    more = min(CALLERS_AT_MOST - len(known), len(others))
-    first = made.destinations.index(destination)
-    return {*known, *(others[(first + at * len(others) // more) % len(others)] for at in range(more))}
+    chosen: list[str] = []
+    for group in (known, served, callers):
+        left = [one for one in callers if one in group and one not in chosen]
+        more = min(CALLERS_AT_MOST - len(chosen), len(left))
+        chosen += [left[(first + at * len(left) // more) % len(left)] for at in range(more)]
+    return set(chosen)
 
 
 def sampling(made: Plan) -> Iterator[str]:

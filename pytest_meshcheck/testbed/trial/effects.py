@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.checks.port_effects import GRPC, STALL, Arrival, Call, PortEffects, Shape
 from pytest_meshcheck.manifests.conditions import conditioned
 from pytest_meshcheck.manifests.extent import may_arrive, sampled
@@ -67,7 +68,7 @@ class PortObserver:
         """
         since, spoken = now(), self.destination.declared.spoken
         reached = await access(self.trial, self.destination)
-        enrolled = self._callers
+        enrolled = self._sampled(reached)
         callers = enrolled if spoken.facts.is_http else []
         seen, limits = await asyncio.gather(
             asyncio.gather(*(self._of(number, caller) for number, caller in enumerate(callers))),
@@ -90,10 +91,13 @@ class PortObserver:
     def _behind(self) -> frozenset[str]:
         return frozenset(str(one) for one, _ in self.destination.backends)
 
-    @property
-    def _callers(self) -> list[Caller]:
+    def _sampled(self, reached: Iterable[Access]) -> list[Caller]:
+        """The callers that are measured, given who reaches the port."""
         enrolled = [one for one in self.trial.callers() if one.enrolled]
-        names = sampled([one.name for one in enrolled], self.trial.plan, self.destination, self.calls)
+        known = [name for name, called in self.calls.items() if str(self.destination) in called]
+        served = [one.caller for one in reached if one.outcome is not Outcome.REFUSED and not one.address_of]
+        place = self.trial.plan.destinations.index(self.destination)
+        names = sampled([one.name for one in enrolled], known, served, place)
         return [one for one in enrolled if one.name in names]
 
     @cached_property

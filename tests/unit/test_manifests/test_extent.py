@@ -46,17 +46,25 @@ def test_requests_may_arrive_behind_any_service_that_a_resource_names(tmp_path: 
     assert found["log"] == {"orders", "pay", "log"}
 
 
-def test_each_port_has_other_callers_and_those_that_call_it(tmp_path: Path) -> None:
-    names = [f"service-{number:02}" for number in range(20)]
-    whole = made(tmp_path, names)
-    first, second, *_ = whole.destinations
-    declared = {"service-13": frozenset([str(first)]), "service-17": frozenset([str(second)])}
-    of_first, of_second = (sampled(names, whole, one, declared) for one in (first, second))
-    assert len(of_first) == len(of_second) == CALLERS_AT_MOST
-    assert "service-13" in of_first
-    assert "service-17" in of_second
-    of_all = set[str]().union(*(sampled(names, whole, one, {}) for one in whole.destinations))
-    assert of_all == set(names)
+NAMES = [f"service-{number:02}" for number in range(20)]
+
+
+def test_each_port_has_other_callers() -> None:
+    samples = [sampled(NAMES, [], NAMES, place) for place in range(len(NAMES))]
+    assert {len(one) for one in samples} == {CALLERS_AT_MOST}
+    assert set[str]().union(*samples) == set(NAMES)
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_callers_that_are_known_or_served_come_first(place: int) -> None:
+    known, served = ["service-13", "service-17"], ["service-03", "service-13"]
+    found = sampled(NAMES, known, served, place)
+    assert found > {*known, *served}
+    assert len(found) == CALLERS_AT_MOST
+
+
+def test_of_many_known_callers_some_are_chosen() -> None:
+    assert sampled(NAMES, NAMES[:10], NAMES[10:], 0) < set(NAMES[:10])
 
 
 @pytest.mark.parametrize("number", [CALLERS_AT_MOST - 1, CALLERS_AT_MOST])
@@ -64,8 +72,6 @@ def test_a_sample_is_announced(tmp_path: Path, number: int) -> None:
     names = [f"service-{at}" for at in range(number)]
     whole = made(tmp_path, names)
     stranger = "stranger"
-    assert (sampled([*names, stranger], whole, whole.destinations[0], {}) == {*names, stranger}) is (
-        number < CALLERS_AT_MOST
-    )
+    assert (sampled([*names, stranger], [], names, 0) == {*names, stranger}) is (number < CALLERS_AT_MOST)
     said = any("effective values of each port are measured for" in line for line in described(whole, "istio"))
     assert said is (number >= CALLERS_AT_MOST)
