@@ -7,7 +7,7 @@ from pytest_meshcheck.suite import Answer, Exchange, MeshUnderTest, Time, Timeou
 SHORT = 0.05
 """Seconds."""
 
-AGAIN = 4
+AGAIN = 8
 """Further requests after one whose late answer got through."""
 
 
