@@ -33,8 +33,8 @@ def expected_of(settings: Settings, plans: "Iterable[Plan]") -> "Expected":
     Raises:
         ManifestError: The file cannot be read or used.
     """
-    from pytest_meshcheck.manifests.expectations.expected import Expected  # noqa: PLC0415 - as above
-    from pytest_meshcheck.manifests.expectations.reading import beside, expected_in  # noqa: PLC0415 - only runs with manifests
+    from pytest_meshcheck.manifests.expectations.expected import Expected  # noqa: PLC0415 - only runs with manifests
+    from pytest_meshcheck.manifests.expectations.reading import beside, expected_in  # noqa: PLC0415 - as above
     from pytest_meshcheck.manifests.reading import text_of  # noqa: PLC0415 - as above
 
     path = settings.mesh_manifests_expect or beside(settings.mesh_manifests)

@@ -129,9 +129,8 @@ class Disruptions:
             async with self._during(what, begin):
                 yield outage
         except Exception:
-            await (
-                self.reconnection.after_own_outage()
-            )  # the next check must not meet data planes that do not follow yet
+            # The next check must not meet data planes that do not follow yet.
+            await self.reconnection.after_own_outage()
             raise
         outage.ended = time.monotonic()
         await self.reconnection.after_own_outage()
