@@ -16,7 +16,7 @@ SETTLED_WITHIN = 30.0
 """Seconds until two rounds in a row have to agree."""
 
 QUIET = 5.0
-"""Seconds without a change, after which a configuration is taken to act."""
+"""Seconds without anything new, after which a configuration is taken to act."""
 
 PAUSE = 0.2
 """Seconds between two rounds."""
@@ -38,20 +38,20 @@ class Seen:
 
 
 async def settle(trial: StandIns) -> None:
-    """Wait until no caller's access has changed for a while: a mesh does not say when a configuration takes effect.
+    """Wait until no caller has met anything new for a while: a mesh does not say when a configuration takes effect.
 
-    Every caller calls every port by name, over and over, for at most ``SETTLED_WITHIN``.
+    Every caller calls every port by name, over and over, for at most ``SETTLED_WITHIN``. What comes and goes, such as a
+    fault for half of the requests, is new once.
 
     Raises:
         Inconclusive: A probe is lost.
     """
     until = time.monotonic() + SETTLED_WITHIN * trial.scale
-    last, since = await _by_name(trial), time.monotonic()
+    met, since = await _by_name(trial), time.monotonic()
     while (now := time.monotonic()) < until and now - since < QUIET * trial.scale:
         await asyncio.sleep(PAUSE)
-        seen = await _by_name(trial)
-        if seen != last:
-            last, since = seen, time.monotonic()
+        if new := await _by_name(trial) - met:
+            met, since = met | new, time.monotonic()
 
 
 async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...]:
@@ -90,13 +90,16 @@ def form_of(exchange: Exchange, protocol: m.Protocol) -> str:
     return f"grpc-status {status}" if is_grpc else f"status {status}"
 
 
-async def _by_name(trial: StandIns) -> list[list[Seen]]:
-    """One request of each caller to each port."""
+async def _by_name(trial: StandIns) -> set[tuple[str, str, Seen]]:
+    """What became of one request of each caller to each port: the caller's name, the port, and what was seen."""
     callers = trial.callers()
-    return [
-        await _round(trial, destination, [way_by_name(trial, destination, caller) for caller in callers])
-        for destination in trial.plan.destinations
-    ]
+    names = [caller.name for caller in callers]
+    met = set[tuple[str, str, Seen]]()
+    for destination in trial.plan.destinations:
+        ways = [way_by_name(trial, destination, caller) for caller in callers]
+        seen = await _round(trial, destination, ways)
+        met.update((name, str(destination), one) for name, one in zip(names, seen, strict=True))
+    return met
 
 
 async def _round(trial: StandIns, destination: Destination, ways: Sequence[Way]) -> list[Seen]:

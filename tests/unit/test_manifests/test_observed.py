@@ -1,9 +1,11 @@
 """What a trial observes, with real probes and without a mesh."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from itertools import chain, count, cycle, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -177,17 +179,36 @@ async def test_a_service_outside_of_the_mesh_is_told_no_identity(trial: LocalTri
         await calls_of(trial, "shop/web")
 
 
-async def test_a_change_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = [["refused"], ["served"], ["refused"]]
+@pytest.fixture
+def settling(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterator[str]], Awaitable[int]]:
+    """Waits for a trial whose rounds of requests, of a second each, see this; returns the number of rounds."""
 
-    async def by_name(_trial: object) -> object:
-        return rounds.pop(0) if len(rounds) > 1 else rounds[0]
+    async def settled(rounds: Iterator[str]) -> int:
+        seen: list[str] = []
 
-    monkeypatch.setattr(observed, "_by_name", by_name)
-    monkeypatch.setattr(observed, "QUIET", 0.5)
-    monkeypatch.setattr(observed, "PAUSE", 0.01)
-    await settle(cast("StandIns", type("Scaled", (), {"scale": 1.0})()))
-    assert rounds == [["refused"]]
+        async def by_name(_trial: object) -> set[str]:
+            seen.append(next(rounds))
+            return {seen[-1]}
+
+        monkeypatch.setattr(observed, "_by_name", by_name)
+        monkeypatch.setattr(observed, "time", SimpleNamespace(monotonic=lambda: float(len(seen))))
+        await settle(cast("StandIns", type("Scaled", (), {"scale": 1.0})()))
+        return len(seen)
+
+    monkeypatch.setattr(observed, "PAUSE", 0.0)
+    return settled
+
+
+async def test_a_change_is_waited_out(settling: Callable[[Iterator[str]], Awaitable[int]]) -> None:
+    assert await settling(chain(repeat("refused", 4), repeat("served"))) == 5 + observed.QUIET
+
+
+async def test_what_comes_and_goes_is_no_change(settling: Callable[[Iterator[str]], Awaitable[int]]) -> None:
+    assert await settling(cycle(["served", "status 500"])) == 2 + observed.QUIET
+
+
+async def test_what_keeps_changing_is_not_waited_for(settling: Callable[[Iterator[str]], Awaitable[int]]) -> None:
+    assert await settling(map(str, count())) == observed.SETTLED_WITHIN
 
 
 def cells(seen: Round, aspect: Aspect) -> dict[tuple[str, str], set[str]]:
