@@ -36,6 +36,7 @@ LINES = {
     "mesh": "{mesh} ready",
     "stage": "stage of {mesh} ready",
     "stand-ins": "stand-ins on {mesh} ready",
+    "configuration": "configuration on {mesh} in effect",
 }
 
 
@@ -212,7 +213,7 @@ class Cluster:
         adapter = adapters.get(name)
         if adapter is None or adapter.runs_on is not PlatformKind.KUBERNETES:
             return
-        for step in LINES.keys() & steps.keys():
+        for step in [one for one in LINES if one in steps]:
             if (name, worker, step) not in self._said:
                 self._said.add((name, worker, step))
                 what = LINES[step].format(mesh=f"{adapter.name} {adapter.version}")

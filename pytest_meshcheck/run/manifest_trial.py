@@ -174,7 +174,9 @@ class ManifestTrial:
         begun = time.monotonic()
         try:
             await trial.begin()
-            subject.steps["stand-ins"] = time.monotonic() - begun
+            serving = time.monotonic()
+            await trial.settle()
+            subject.steps |= {"stand-ins": serving - begun, "configuration": time.monotonic() - serving}
             yield trial
         except ManifestError as error:
             self._refuse(f"{OPTION}: {error}")

@@ -33,9 +33,12 @@ class Trial(StandIns):
     _observing: dict[str, asyncio.Task[PortEffects]] = field(default_factory=dict)
     """The observations of all ports, once a check has asked for one."""
 
-    async def begin(self) -> None:
-        """Make everything, and wait until the configuration acts; raises what the making raises."""
-        await super().begin()
+    async def settle(self) -> None:
+        """Wait until the configuration acts.
+
+        Raises:
+            Inconclusive: A probe is lost.
+        """
         await settle(self)
 
     async def access(self, destination: str) -> tuple[Access, ...]:

@@ -38,6 +38,7 @@ class Subject:
 
     def __init__(self, platform: object) -> None:
         self.adapter, self.platform = cast("Mesh", self), platform
+        self.steps: dict[str, float] = {}
 
 
 @pytest.fixture
@@ -82,6 +83,19 @@ async def test_an_xdist_worker_has_no_verdict_instead(closed: list[str]) -> None
         await hold(manifests(in_worker=True), cluster())
     assert str(unknown.value) == SAID
     assert closed == ["closed"]
+
+
+async def test_the_start_of_the_stand_ins_and_the_wait_for_the_configuration_are_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def done(_trial: Trial) -> None:
+        """Nothing is made."""
+
+    for part in ("begin", "settle", "close"):
+        monkeypatch.setattr(Trial, part, done)
+    subject = Subject(cluster())
+    async with manifests(in_worker=False).held(MESH, cast("MeshUnderTest", subject)):
+        assert list(subject.steps) == ["stand-ins", "configuration"]
 
 
 async def test_a_platform_of_a_users_own_that_is_no_cluster_has_no_stand_ins() -> None:
