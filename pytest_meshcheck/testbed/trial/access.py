@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pytest_meshcheck.checks.access import Access, Outcome
 from pytest_meshcheck.manifests.services import Destination
@@ -36,6 +37,11 @@ class Seen:
     form: str
     arrived: bool
 
+    @property
+    def served(self) -> bool:
+        """Whether the caller had the answer that the application gave."""
+        return not self.form
+
 
 async def settle(trial: StandIns) -> None:
     """Wait until no caller has met anything new for a while: a mesh does not say when a configuration takes effect.
@@ -57,6 +63,9 @@ async def settle(trial: StandIns) -> None:
 async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...]:
     """Who reaches a port: each caller by name and by address, until two rounds in a row agree.
 
+    The last two count. A caller that was served, refused and served again, or the other way round, meets chance, such
+    as a fault for half of the requests, and the last two may agree by chance as well.
+
     Raises:
         Inconclusive: A probe is lost.
     """
@@ -65,7 +74,7 @@ async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...
     rounds = [await _round(trial, destination, ways)]
     while len(rounds) < 2 or (rounds[-1] != rounds[-2] and time.monotonic() < until):
         rounds.append(await _round(trial, destination, ways))
-    return tuple(_entry(destination, way, [one[at] for one in rounds[-2:]]) for at, way in enumerate(ways))
+    return tuple(_entry(destination, way, [one[at] for one in rounds]) for at, way in enumerate(ways))
 
 
 async def answers_itself(trial: StandIns, destination: Destination) -> list[tuple[str, Exchange]]:
@@ -122,7 +131,9 @@ async def _seen(trial: StandIns, destination: Destination, way: Way) -> Seen:
 
 
 def _entry(destination: Destination, way: Way, seen: Sequence[Seen]) -> Access:
-    served = {not one.form for one in seen}
+    changes = sum(one.served is not other.served for one, other in pairwise(seen))
+    counting = seen if changes > 1 else seen[-2:]
+    served = {one.served for one in counting}
     outcome = Outcome.VARIES if len(served) > 1 else Outcome.SERVED if served == {True} else Outcome.REFUSED
     return Access(
         destination=str(destination),
@@ -130,6 +141,6 @@ def _entry(destination: Destination, way: Way, seen: Sequence[Seen]) -> Access:
         enrolled=way.caller.enrolled,
         address_of=way.address_of,
         outcome=outcome,
-        form=" or ".join(dict.fromkeys(one.form for one in seen if one.form)),
-        arrived=any(one.arrived for one in seen),
+        form=" or ".join(dict.fromkeys(one.form for one in counting if one.form)),
+        arrived=any(one.arrived for one in counting),
     )

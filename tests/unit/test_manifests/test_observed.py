@@ -39,6 +39,7 @@ from pytest_meshcheck.testbed.trial.behaviour import (
 from pytest_meshcheck.testbed.trial.executions import Sent, calls_of, executions
 from pytest_meshcheck.testbed.trial.stand_ins import Caller, StandIns
 from pytest_meshcheck.testbed.trial.trial import Trial
+from pytest_meshcheck.testbed.trial.ways import way_by_name
 from tests.unit.test_manifests.test_checks import Mesh
 
 pytestmark = pytest.mark.asyncio
@@ -209,6 +210,33 @@ async def test_what_comes_and_goes_is_no_change(settling: Callable[[Iterator[str
 
 async def test_what_keeps_changing_is_not_waited_for(settling: Callable[[Iterator[str]], Awaitable[int]]) -> None:
     assert await settling(map(str, count())) == observed.SETTLED_WITHIN
+
+
+SERVED, REFUSED = observed.Seen("", arrived=True), observed.Seen("status 500", arrived=False)
+CHANCE = {
+    # what a caller meets: what its access is
+    (REFUSED, SERVED, REFUSED, REFUSED): (Outcome.VARIES, "status 500", True),
+    (REFUSED, SERVED, SERVED): (Outcome.SERVED, "", True),
+    (SERVED, REFUSED, REFUSED): (Outcome.REFUSED, "status 500", False),
+}
+
+
+@pytest.mark.parametrize("met", CHANCE)
+async def test_two_equal_rounds_are_no_proof_where_chance_decides(
+    met: tuple[observed.Seen, ...], trial: LocalTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, port = iter(met), trial.plan.destinations[0]
+    way = way_by_name(trial, port, trial.those[0])
+
+    async def of_one_caller(*_: object) -> list[observed.Seen]:
+        return [next(rounds)]
+
+    monkeypatch.setattr(observed, "ways_to", lambda *_: [way])
+    monkeypatch.setattr(observed, "_round", of_one_caller)
+    monkeypatch.setattr(observed, "SETTLED_WITHIN", 1000.0)
+    (seen,) = await access(trial, port)
+    assert (seen.outcome, seen.form, seen.arrived) == CHANCE[met]
+    assert not list(rounds)
 
 
 def cells(seen: Round, aspect: Aspect) -> dict[tuple[str, str], set[str]]:
