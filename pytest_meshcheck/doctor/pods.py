@@ -41,6 +41,11 @@ def is_ambient(pod: Object) -> bool:
     return annotations_of(pod).get("ambient.istio.io/redirection") == "enabled"
 
 
+def is_ztunnel(pod: Object) -> bool:
+    """Whether a pod is the node proxy of Istio's ambient mode, by the label of its chart."""
+    return labels_of(pod).get("app") == "ztunnel"
+
+
 def is_enrolled(pod: Object) -> bool:
     """Whether a mesh has the traffic of a pod."""
     return is_ambient(pod) or any(proxy(pod, one) for one in PROXIES)

@@ -61,6 +61,11 @@ RULES = (
     ),
     Rule("data-plane.istio-skew", data_planes.istio_skew, f"{ISTIO}/releases/supported-releases/"),
     Rule("data-plane.node-skew", data_planes.node_skew, f"{ISTIO}/ambient/upgrade/helm/"),
+    Rule(
+        "data-plane.node-without-ztunnel",
+        data_planes.node_without_ztunnel,
+        f"{ISTIO}/ambient/architecture/data-plane/",
+    ),
     Rule("data-plane.linkerd-skew", data_planes.linkerd_skew, f"{LINKERD}/tasks/upgrade/"),
     Rule("data-plane.proxy-not-ready", data_planes.proxy_not_ready, f"{ISTIO}/ops/diagnostic-tools/proxy-cmd/"),
     Rule("data-plane.rejected", data_planes.rejected, f"{ISTIO}/ops/diagnostic-tools/proxy-cmd/"),

@@ -106,6 +106,24 @@ def _is_stuck(pod: Object, name: str) -> bool:
     return status is not None and not status.get("ready") and "running" in status.get("state", {})
 
 
+def node_without_ztunnel(snapshot: Snapshot) -> Iterator[Found]:
+    """Pods in ambient mode on nodes that have no ztunnel, e.g. because of a taint: their connections fail."""
+    served = {_node(one) for one in snapshot.pods() if pods.is_ztunnel(one)}
+    enrolled = [one for one in snapshot.pods() if pods.is_ambient(one) and _node(one) not in served]
+    for owner, found in pods.by_owner(enrolled if served else ()):  # none: ztunnel's pods were not read
+        nodes = ", ".join(sorted({_node(one) for one in found}))
+        yield Found(
+            Severity.ERROR,
+            f"workload {owner}",
+            f"{len(found)} of its pods are on nodes without a pod of ztunnel ({nodes}): their connections fail",
+            "let ztunnel's DaemonSet run on every node: look at its nodeSelector, affinity and tolerations",
+        )
+
+
+def _node(pod: Object) -> str:
+    return str(pod.get("spec", {}).get("nodeName", ""))
+
+
 def rejected(snapshot: Snapshot) -> Iterator[Found]:
     """Proxies that reject istiod's configuration, and keep the old one."""
     for one in snapshot.of(Kind.PROXY):
