@@ -29,6 +29,7 @@ from pytest_meshcheck.model.malformed import IssuedBy, Recipe
 from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
 from pytest_meshcheck.model.policy import (
+    EgressPolicy,
     Failure,
     FieldTimeout,
     Mode,
@@ -90,6 +91,7 @@ __all__ = [
     "Default",
     "Deployment",
     "Documented",
+    "EgressPolicy",
     "Ending",
     "Enrolment",
     "Exchange",

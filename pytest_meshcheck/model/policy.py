@@ -3,7 +3,7 @@
 import enum
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -89,6 +89,10 @@ class ServerPolicy(ABC):
         """Whether a covered port admits an enrolled caller."""
         return True
 
+    def allows(self, caller: "Named", server: Named, port: str) -> bool:
+        """Whether an enrolled caller may connect to a port of a server, as far as this policy goes."""
+        return not self.covers(server) or self.admits(caller, port)
+
     @abstractmethod
     def admits_outsiders(self, port: str) -> bool | None:
         """Whether a covered port admits callers outside the mesh; None if the policy does not decide that."""
@@ -137,12 +141,36 @@ class NetworkPolicy(ServerPolicy):
 
     def admits(self, caller: Named, port: str) -> bool:
         """Whether both are listed."""
-        listed = {(one.namespace, one.name) for one in self.callers}
-        return (caller.namespace, caller.name) in listed and port in self.ports
+        return _is_one_of(caller, self.callers) and port in self.ports
 
     def admits_outsiders(self, port: str) -> bool:
         """Never: the callers are enrolled."""
         return False
+
+
+@dataclass(frozen=True)
+class EgressPolicy:
+    """Whom a workload may connect to, decided by its network at layers 3 and 4: these servers and ports, no others.
+
+    Names are resolved all the same.
+
+    Attributes:
+        target: The workload.
+        servers: Workloads, which the network recognises by their labels and namespaces.
+        ports: The names of ports of these servers.
+    """
+
+    target: Named
+    servers: tuple[Named, ...] = ()
+    ports: tuple[str, ...] = ()
+
+    def allows(self, caller: Named, server: Named, port: str) -> bool:
+        """Whether a caller may connect to a port of a server, as far as this policy goes."""
+        return not _is_one_of(caller, [self.target]) or (_is_one_of(server, self.servers) and port in self.ports)
+
+
+def _is_one_of(workload: Named, listed: Iterable[Named]) -> bool:
+    return (workload.namespace, workload.name) in {(one.namespace, one.name) for one in listed}
 
 
 def admits_outsiders(policies: Sequence[ServerPolicy], server: Named, port: str) -> bool | None:
@@ -245,9 +273,15 @@ class RequireMutualTls(ServicePolicy):
     """Clients call the endpoints of a service over mutual TLS, or not at all; never in plaintext."""
 
 
-Policy = ServerPolicy | ServicePolicy
+WorkloadPolicy = ServerPolicy | EgressPolicy
+Policy = WorkloadPolicy | ServicePolicy
 
 MARK = POLICIES_HEADER
+
+
+def about_workloads(policies: Sequence[Policy]) -> list[WorkloadPolicy]:
+    """The policies about who may connect to a workload, and to whom it may connect."""
+    return [policy for policy in policies if not isinstance(policy, ServicePolicy)]
 
 
 def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[ServicePolicy]]:

@@ -10,6 +10,8 @@ from typing import Any
 NETWORK_POLICIES = (
     "network/allow-by-identity-and-port",
     "network/default-deny",
+    "network/egress-by-identity-and-port",
+    "network/egress-is-denied-by-default",
     "network/holds-from-the-first-packet",
     "network/labels-cannot-be-forged",
     "network/policy-holds-while-data-plane-restarts",

@@ -8,6 +8,7 @@ import pytest
 from pytest_meshcheck.meshes.registry import MeshRequest, Registry
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
+    EgressPolicy,
     Mode,
     MutualTls,
     Namespace,
@@ -20,6 +21,7 @@ from pytest_meshcheck.model.policy import (
     Timeout,
     WholeMesh,
     about_service,
+    about_workloads,
     admits_outsiders,
     mark,
 )
@@ -167,3 +169,30 @@ def test_a_network_policy_admits_whom_and_what_it_lists(caller: WorkloadSpec, po
     assert policy.admits(caller, port) == admitted
     assert not policy.admits_outsiders(port)
     assert MutualTls(SERVER, Mode.STRICT).admits(caller, port)
+
+
+@pytest.mark.parametrize(
+    ("caller", "server", "port", "allowed"),
+    [
+        (WorkloadSpec("blue", "client"), SERVER, "http", True),
+        (WorkloadSpec("blue", "client"), SERVER, "grpc", False),
+        (WorkloadSpec("blue", "client"), WorkloadSpec("green", SERVER.name), "http", False),
+        (WorkloadSpec("blue", "second-client"), SERVER, "grpc", True),
+    ],
+    ids=["listed", "another port", "a twin", "another caller"],
+)
+def test_an_egress_policy_allows_what_it_lists(
+    caller: WorkloadSpec, server: WorkloadSpec, port: str, allowed: bool
+) -> None:
+    policy = EgressPolicy(WorkloadSpec("blue", "client"), (SERVER,), ("http",))
+    assert policy.allows(caller, server, port) == allowed
+
+
+def test_policies_about_workloads_are_those_about_no_service() -> None:
+    policies: list[Policy] = [
+        NetworkPolicy(SERVER),
+        Timeout(SERVER, 1.0),
+        EgressPolicy(SERVER),
+        MutualTls(SERVER, None),
+    ]
+    assert about_workloads(policies) == [policies[0], *policies[2:]]

@@ -18,10 +18,11 @@ from pytest_meshcheck.meshes.kubernetes.http_routes import (
     routes_of,
     rule_of,
 )
-from pytest_meshcheck.meshes.kubernetes.network_policies import network_policy
+from pytest_meshcheck.meshes.kubernetes.network_policies import egress_policy, network_policy
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
+    EgressPolicy,
     Failure,
     Mode,
     MutualTls,
@@ -29,9 +30,10 @@ from pytest_meshcheck.model.policy import (
     Policy,
     RequestsPerConnection,
     Retry,
-    ServerPolicy,
     Timeout,
+    WorkloadPolicy,
     about_service,
+    about_workloads,
 )
 from pytest_meshcheck.platforms.base import Manifest
 
@@ -74,13 +76,14 @@ class Strictness:
 
 
 def access(policies: Sequence[Policy], strictness: Strictness) -> list[Manifest]:
-    """The resources of policies about servers: network policies alone, as Cilium has none for mutual TLS.
+    """The resources of policies about workloads: network policies alone, as Cilium has none for mutual TLS.
 
     Raises:
         Unsupported: A policy asks for more.
     """
-    of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
-    return [made for policy in of_servers for made in rendering(ACCESS, policy, "Cilium")(policy, strictness)]
+    return [
+        made for policy in about_workloads(policies) for made in rendering(ACCESS, policy, "Cilium")(policy, strictness)
+    ]
 
 
 def _refuse_modes(policy: MutualTls, strictness: Strictness) -> list[Manifest]:
@@ -95,9 +98,14 @@ def _network_policy(policy: NetworkPolicy, _strictness: Strictness) -> list[Mani
     return [network_policy(policy)]
 
 
-ACCESS: Mapping[type[ServerPolicy], Callable[[Any, Strictness], list[Manifest]]] = {
+def _egress_policy(policy: EgressPolicy, _strictness: Strictness) -> list[Manifest]:
+    return [egress_policy(policy)]
+
+
+ACCESS: Mapping[type[WorkloadPolicy], Callable[[Any, Strictness], list[Manifest]]] = {
     MutualTls: _refuse_modes,
     NetworkPolicy: _network_policy,
+    EgressPolicy: _egress_policy,
 }
 
 

@@ -22,11 +22,12 @@ from pytest_meshcheck.model.policy import (
     RequireMutualTls,
     Retry,
     RetryBudget,
-    ServerPolicy,
     ServicePolicy,
     Timeout,
     WholeMesh,
+    WorkloadPolicy,
     about_service,
+    about_workloads,
     mark,
 )
 from pytest_meshcheck.model.workload import spec_of
@@ -42,13 +43,12 @@ MODES = {Mode.PERMISSIVE: "PERMISSIVE", Mode.STRICT: "STRICT", None: "UNSET"}
 
 
 def access(policies: Sequence[Policy]) -> list[Manifest]:
-    """The resources for server-side policies.
+    """The resources for policies about workloads.
 
     Raises:
         Unsupported: Istio has no resource for one of the policies.
     """
-    of_servers = [policy for policy in policies if isinstance(policy, ServerPolicy)]
-    return [manifest for policy in of_servers for manifest in rendering(ACCESS, policy, "Istio")(policy)]
+    return [manifest for policy in about_workloads(policies) for manifest in rendering(ACCESS, policy, "Istio")(policy)]
 
 
 def peer_authentication(policy: MutualTls) -> list[Manifest]:
@@ -69,7 +69,7 @@ def peer_authentication(policy: MutualTls) -> list[Manifest]:
             return [_manifest(SECURITY, "PeerAuthentication", target.namespace, f"{NAME}-{target.name}", spec)]
 
 
-ACCESS: Mapping[type[ServerPolicy], Callable[[Any], list[Manifest]]] = {MutualTls: peer_authentication}
+ACCESS: Mapping[type[WorkloadPolicy], Callable[[Any], list[Manifest]]] = {MutualTls: peer_authentication}
 
 
 def traffic(policies: Sequence[Policy]) -> list[Manifest]:

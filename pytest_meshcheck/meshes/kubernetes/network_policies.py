@@ -5,13 +5,18 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/
 
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Unsupported
-from pytest_meshcheck.model.policy import Named, Namespace, NetworkPolicy, WholeMesh
+from pytest_meshcheck.model.policy import EgressPolicy, Named, Namespace, NetworkPolicy, WholeMesh
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
 NAMESPACE = "kubernetes.io/metadata.name"
 """The label that Kubernetes sets on every namespace: its name. It cannot be changed."""
+
+DNS: Manifest = {
+    "to": [{"namespaceSelector": {"matchLabels": {NAMESPACE: "kube-system"}}}],
+    "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")],
+}
 
 LEFT_TO_THE_NETWORK = dict.fromkeys(
     (Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION),
@@ -47,8 +52,28 @@ def network_policy(policy: NetworkPolicy) -> Manifest:
     }
 
 
-def _peer(caller: Named) -> Manifest:
+def egress_policy(policy: EgressPolicy) -> Manifest:
+    """A NetworkPolicy for outgoing connections; those to the cluster's DNS are always allowed.
+
+    The ports are those of the first server.
+    """
+    target = spec_of(policy.target)
+    ports = [{"protocol": "TCP", "port": port_number(spec_of(policy.servers[0]), name)} for name in policy.ports]
+    servers = [_peer(server) for server in policy.servers]
     return {
-        "namespaceSelector": {"matchLabels": {NAMESPACE: caller.namespace}},
-        "podSelector": {"matchLabels": {WORKLOAD: caller.name}},
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"meshcheck-{target.name}-egress", "namespace": target.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {WORKLOAD: target.name}},
+            "policyTypes": ["Egress"],
+            "egress": [DNS, {"to": servers, "ports": ports}] if servers and ports else [DNS],
+        },
+    }
+
+
+def _peer(workload: Named) -> Manifest:
+    return {
+        "namespaceSelector": {"matchLabels": {NAMESPACE: workload.namespace}},
+        "podSelector": {"matchLabels": {WORKLOAD: workload.name}},
     }

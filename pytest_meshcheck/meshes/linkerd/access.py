@@ -10,7 +10,7 @@ from typing import Any
 from pytest_meshcheck.meshes.linkerd.sources import DEFAULT_POLICY
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
-from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, ServerPolicy, WholeMesh
+from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, WholeMesh, WorkloadPolicy, about_workloads
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import PORTS, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
@@ -46,7 +46,7 @@ def servers(policies: Sequence[Policy]) -> list[Manifest]:
     """
     own: dict[Door, Mode] = {}
     wide: dict[Door, Mode] = {}
-    for policy in [policy for policy in policies if isinstance(policy, ServerPolicy)]:
+    for policy in about_workloads(policies):
         modes = rendering(MODES, policy, "Linkerd")
         match policy.target:
             case WholeMesh():
@@ -66,7 +66,7 @@ def _modes(policy: MutualTls, spec: WorkloadSpec) -> dict[Door, Mode]:
     return {door: mode for door, mode in modes.items() if mode}
 
 
-MODES: Mapping[type[ServerPolicy], Callable[[Any, WorkloadSpec], dict[Door, Mode]]] = {MutualTls: _modes}
+MODES: Mapping[type[WorkloadPolicy], Callable[[Any, WorkloadSpec], dict[Door, Mode]]] = {MutualTls: _modes}
 
 
 def _but(wide: Door, own: Sequence[Door]) -> dict[str, Any]:

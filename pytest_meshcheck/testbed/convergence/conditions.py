@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pytest_meshcheck.model.policy import ServerPolicy, admits_outsiders
+from pytest_meshcheck.model.policy import EgressPolicy, ServerPolicy, WorkloadPolicy, admits_outsiders
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
@@ -96,13 +96,20 @@ def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condit
     return _served([*((one, newcomer) for one in others), *((newcomer, one) for one in others)])
 
 
-def admitted(policies: Sequence[ServerPolicy], conditions: Iterable[Condition]) -> list[Condition]:
-    """The conditions about enrolled callers whom every policy of their server lets in."""
+def egress(policies: Sequence[EgressPolicy], running: Sequence[Workload]) -> list[Condition]:
+    """The workload of each policy reaches the ports of others that it lists, and none that it does not list."""
+    called = _served(itertools.permutations(running, 2))
     return [
-        one
-        for one in conditions
-        if all(policy.admits(one.caller, one.port) for policy in policies if policy.covers(one.server))
+        replace(one, expected=policy.allows(one.caller, one.server, one.port))
+        for policy in policies
+        for one in called
+        if one.caller.spec.service == (policy.target.namespace, policy.target.name)
     ]
+
+
+def allowed(policies: Sequence[WorkloadPolicy], conditions: Iterable[Condition]) -> list[Condition]:
+    """The conditions about enrolled callers whom every policy lets connect to the server."""
+    return [one for one in conditions if all(policy.allows(one.caller, one.server, one.port) for policy in policies)]
 
 
 def without(services: Collection[tuple[str, str]], conditions: Iterable[Condition]) -> list[Condition]:

@@ -27,7 +27,14 @@ from dataclasses import dataclass, field, replace
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.policy import Policy, ServerPolicy, about_service
+from pytest_meshcheck.model.policy import (
+    EgressPolicy,
+    Policy,
+    ServerPolicy,
+    ServicePolicy,
+    about_service,
+    about_workloads,
+)
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.probe.protocol.messages import PolledValue
@@ -37,7 +44,8 @@ from pytest_meshcheck.testbed.convergence.conditions import (
     Condition,
     Subject,
     admission,
-    admitted,
+    allowed,
+    egress,
     present,
     reachability,
     unmet,
@@ -137,7 +145,7 @@ class PolicyLifecycle:
             return
         await self.flush()
         others, in_use = [*self.stage.running, *self._newcomers], self._in_use()
-        conditions = without(about_service(in_use), admitted(_of_servers(in_use), reachability(newcomer, others)))
+        conditions = without(about_service(in_use), allowed(about_workloads(in_use), reachability(newcomer, others)))
         self._newcomers.append(newcomer)  # of two that start together, the later one is introduced to the other
         try:
             left = await unmet(conditions, self._known_within, self.scale)
@@ -175,7 +183,7 @@ class PolicyLifecycle:
         """Delete policies, or leave those about services to the cache, without waiting."""
         needs_polling = self.adapter.documented.needs_polling
         deferred = needs_polling and self.cache.lazy and not (at_once or self.stage.starting)
-        gone = [one for one in policies if isinstance(one, ServerPolicy) or not deferred]
+        gone = [one for one in policies if not (deferred and isinstance(one, ServicePolicy))]
         undeleted = [*self.cache.undeleted, *_without(policies, gone)]
         if gone:
             await self._replace(_without(self.applied.policies, gone))
@@ -200,16 +208,19 @@ class PolicyLifecycle:
         return _without(self.applied.policies, self.cache.undeleted)
 
     async def _admission(self, policies: Sequence[Policy]) -> list[Condition]:
-        """What outsiders have to meet under policies, if that has to be polled."""
-        of_servers = _of_servers(policies)
-        if not (of_servers and self.adapter.documented.needs_polling):
+        """What callers whom policies admit or refuse have to meet under them, if that has to be polled."""
+        if not self.adapter.documented.needs_polling:
             return []
+        outgoing = egress([one for one in policies if isinstance(one, EgressPolicy)], self.stage.running)
+        of_servers = _of_servers(policies)
+        if not of_servers:
+            return outgoing
         outsider = await self.stage.workload("outsider")
-        return admission(of_servers, outsider, self.stage.running, beside=_of_servers(self._in_use()))
+        return [*outgoing, *admission(of_servers, outsider, self.stage.running, beside=_of_servers(self._in_use()))]
 
     async def _admission_before(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What outsiders meet now, or will meet once deleted policies are no longer in effect."""
-        if any(isinstance(policy, ServerPolicy) for policy in self.applied.policies):
+        if about_workloads(self.applied.policies):
             known = {condition.subject: condition.expected for condition in self.cache.unconfirmed}
         else:
             known = self._without_policies

@@ -12,6 +12,7 @@ from pytest_meshcheck.meshes.kubernetes.http_routes import duration
 from pytest_meshcheck.meshes.registry import Factory
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
+    EgressPolicy,
     Failure,
     Mode,
     MutualTls,
@@ -41,6 +42,8 @@ POLICIES: dict[str, list[Policy]] = {
     "two-services": [Timeout(SERVER, 2.0), Retry(TWIN, 1, statuses=frozenset({500}))],
     "network-policy": [NetworkPolicy(SERVER, (TWIN,), ("http", "grpc"))],
     "default-deny": [NetworkPolicy(SERVER)],
+    "egress": [EgressPolicy(TWIN, (SERVER,), ("http", "grpc"))],
+    "egress-denied": [EgressPolicy(SERVER)],
     "inherits": [MutualTls(SERVER, None)],
 }
 BY_NODES_OR_AGENTS = [wireguard, ipsec, spire]
