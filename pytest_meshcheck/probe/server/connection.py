@@ -29,6 +29,8 @@ class AcceptedConnection(asyncio.Protocol):
         self._error: Exception | None = None
         self._ended = False
         self._paused = False
+        self._made = False
+        self._unwanted = False
         self.transport: asyncio.Transport
         self.peer: tuple[str, int] | None = None
 
@@ -37,7 +39,11 @@ class AcceptedConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         self.peer = (name[0], name[1]) if name else None
-        self._task = asyncio.create_task(self._run())
+        self._made = True
+        if self._unwanted:
+            self.transport.abort()
+        else:
+            self._task = asyncio.create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
         """Buffer the received bytes until they are read."""
@@ -123,12 +129,19 @@ class AcceptedConnection(asyncio.Protocol):
         self.transport.abort()
 
     def close(self) -> None:
-        """Close the connection in order, after all that was written; one that is closed already is no error."""
-        self.transport.close()
+        """Close the connection in order, after all that was written; one that is closed already is no error.
+
+        One whose TLS handshake has not ended is dropped at its end: nothing is served on it.
+        """
+        if self._made:
+            self.transport.close()
+        self._unwanted = True
 
     def finish(self) -> None:
         """Say nothing more, and leave the rest of the closing to the peer, so that it sees no reset; not under TLS."""
-        if self.transport.can_write_eof():
+        if not self._made:
+            self.close()
+        elif self.transport.can_write_eof():
             self.transport.write_eof()
         else:
             self.transport.close()

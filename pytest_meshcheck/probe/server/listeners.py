@@ -27,14 +27,24 @@ SERVED = ", ".join(protocol for protocol in Protocol if protocol.facts.server)
 
 @dataclass
 class Listener:
-    """A port that is open, and the connections that were accepted on it."""
+    """A port that is open, and the connections that were accepted on it, also those whose TLS handshake is under way."""
 
     port: Listen
-    server: asyncio.Server
-    connections: "weakref.WeakSet[AcceptedConnection]"
+    server: asyncio.Server = field(init=False)
+    connections: "weakref.WeakSet[AcceptedConnection]" = field(default_factory=weakref.WeakSet)
+    closed: bool = False
+
+    def accept(self, serve: Serve) -> AcceptedConnection:
+        """A new connection; asyncio asks for it only after it has accepted the socket, when this may be closed."""
+        connection = AcceptedConnection(serve)
+        self.connections.add(connection)
+        if self.closed:
+            connection.close()
+        return connection
 
     def close(self) -> None:
         """Stop listening, and close accepted connections, as a stopped server does."""
+        self.closed = True
         self.server.close()
         for connection in list(self.connections):
             connection.close()
@@ -68,18 +78,13 @@ class Listeners:
             self.close(port.port)
         for other in [one.port for one in self._open.values() if tunnels_alike(one.port, port)]:
             self.close(other.port)
-        connections: weakref.WeakSet[AcceptedConnection] = weakref.WeakSet()
-
-        async def accepted(connection: AcceptedConnection) -> None:
-            connections.add(connection)
-            await serve(connection)
-
+        opened = Listener(port)
         # Until it is among the open ones nothing is awaited that would let another command in between.
-        server = await asyncio.get_running_loop().create_server(
-            partial(AcceptedConnection, accepted), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
+        opened.server = await asyncio.get_running_loop().create_server(
+            partial(opened.accept, serve), sock=listening(port), backlog=BACKLOG, ssl=tls, start_serving=False
         )
-        self._open[port.port] = Listener(port, server, connections)
-        await server.start_serving()
+        self._open[port.port] = opened
+        await opened.server.start_serving()
 
     def close(self, name: str) -> Listen:
         """Stop serving a port. ProbeFault if it is not open."""

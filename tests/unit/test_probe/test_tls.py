@@ -265,3 +265,28 @@ async def test_plaintext_to_a_tls_port_reaches_no_application(pair: Any, secure:
     seen = await pair.send("plain-to-tls", secure)
     assert seen.ending is not m.Ending.ANSWERED
     assert await pair.ledger("plain-to-tls") == ()
+
+
+async def test_a_handshake_that_outlasts_its_credentials_is_not_served(
+    pair: Any, secure: tuple[str, int], stranger: Any
+) -> None:
+    reader, writer = await asyncio.open_connection(*secure)
+    received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    peer = context.wrap_bio(received, to_send)
+    with pytest.raises(ssl.SSLWantReadError):
+        peer.do_handshake()
+    writer.write(to_send.read())
+    received.write(await reader.read(1 << 16))
+    peer.do_handshake()  # of which the server has not seen the end
+    listen = m.Listen(
+        port="secure", address=secure, protocol=m.Protocol.HTTP1, tls=m.ServerTls(credentials=stranger.leaf("other"))
+    )
+    assert await pair.server.call(m.Serve("server-1", (listen,))) == m.Done()
+    peer.write(b"GET / HTTP/1.1\r\nhost: server\r\nx-meshcheck-id: late\r\n\r\n")
+    writer.write(to_send.read())
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 10)  # to the end: the server keeps no such connection
+    assert await pair.ledger("late") == ()
+    writer.close()
