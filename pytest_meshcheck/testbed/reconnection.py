@@ -1,9 +1,11 @@
 """Waiting after an outage of the control plane until data planes follow it again, as requests show."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.testbed.convergence.conditions import admission, connectivity, unmet
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
@@ -39,16 +41,23 @@ class Reconnection:
         self._is_behind = not await self._wait()
 
     async def catch_up(self) -> None:
-        """Wait after outages that other processes caused, and mark data planes that do not follow after any.
+        """Wait after outages that other processes caused; after any, restart what does not follow.
 
-        They start anew when they are next requested.
+        That is the control plane, whose own data planes may be refused as well, and all data planes of the session,
+        which start anew when they are next requested.
         """
         if self.lock.outages == self._met and not self._is_behind:
             return
         self._met, self._is_behind = self.lock.outages, False
         if self.stage.running and not await self._wait():
+            await self._restart_control_plane()
             for workload in self.stage.enrolled:
                 workload.unreached = f"{workload} did not follow the control plane after an outage"
+
+    async def _restart_control_plane(self) -> None:
+        with suppress(Unsupported):
+            async with self.lock.exclusive(), self.adapter.control_plane_return():
+                pass
 
     async def _wait(self) -> bool:
         """Wait until all data planes serve, and follow, or the documented time is over; returns whether they do.

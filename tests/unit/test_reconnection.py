@@ -1,5 +1,7 @@
 """After an outage every process that shares the mesh waits for its own data planes, once."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +14,21 @@ from pytest_meshcheck.testbed.reconnection import Reconnection
 pytestmark = pytest.mark.asyncio
 
 
+class ControlPlane:
+    """Counts its restarts."""
+
+    restarts = 0
+
+    @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        self.restarts += 1
+        yield
+
+
 class Counted(Reconnection):
     """Counts how often it waits, in vain where no data plane follows."""
 
+    adapter: Any
     waits = 0
     follows = True
 
@@ -26,7 +40,8 @@ class Counted(Reconnection):
 def of_process(lock: Path | None, *running: str) -> Counted:
     workloads = [SimpleNamespace(name=name, unreached="") for name in running]
     part: Any = SimpleNamespace(running=workloads, enrolled=workloads)
-    return Counted(part, part, part, MeshLock(lock), 1.0)
+    adapter: Any = ControlPlane()
+    return Counted(adapter, part, part, MeshLock(lock), 1.0)
 
 
 async def test_other_processes_catch_up_once(tmp_path: Path) -> None:
@@ -40,13 +55,15 @@ async def test_other_processes_catch_up_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("follows", [True, False])
-async def test_data_planes_that_do_not_follow_start_anew(*, follows: bool) -> None:
+async def test_what_does_not_follow_starts_anew(*, follows: bool) -> None:
     process = of_process(None, "client")
     process.follows = follows
     await process.after_own_outage()
     (workload,) = process.stage.running
     assert not workload.unreached  # the check that caused the outage judges what they do
+    assert process.adapter.restarts == 0
     await process.catch_up()
     await process.catch_up()
     assert bool(workload.unreached) is not follows
     assert process.waits == (1 if follows else 2)
+    assert process.adapter.restarts == (0 if follows else 1)

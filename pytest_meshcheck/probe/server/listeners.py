@@ -27,7 +27,7 @@ SERVED = ", ".join(protocol for protocol in Protocol if protocol.facts.server)
 
 @dataclass
 class Listener:
-    """A port that is open, and the connections that were accepted on it, also those whose TLS handshake is under way."""
+    """A port that is open, and the connections that were accepted on it, their TLS handshakes ended or not."""
 
     port: Listen
     server: asyncio.Server = field(init=False)
