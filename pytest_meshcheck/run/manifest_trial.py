@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import msgspec
 import pytest
@@ -22,6 +22,7 @@ from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 if TYPE_CHECKING:
     from pytest_meshcheck.manifests.expectations.expected import Expected
+    from pytest_meshcheck.manifests.objects import KubernetesObject
     from pytest_meshcheck.manifests.plan import Plan
     from pytest_meshcheck.manifests.reading import Text
     from pytest_meshcheck.testbed.trial.trial import Trial
@@ -37,6 +38,13 @@ FIXTURE = "mesh_trial"
 PARAMETER = "destination"
 STAND_IN = "stand_in"
 NO_STAND_IN = f"{STAND_IN} is a workload of your own manifests: name them with {OPTION}=PATH"
+
+
+class Given(NamedTuple):
+    """The manifests of a run, and the objects in them; none without --mesh-manifests."""
+
+    texts: "list[Text]"
+    objects: "list[KubernetesObject]"
 
 
 @dataclass(eq=False)
@@ -60,26 +68,22 @@ class ManifestTrial:
     budget: float = 0.0
 
     @classmethod
-    def of(cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh]) -> "ManifestTrial":
-        """Read the manifests, and select the checks about them where no path is given.
+    def of(
+        cls, config: pytest.Config, settings: Settings, adapters: Mapping[MeshName, Mesh], given: Given
+    ) -> "ManifestTrial":
+        """Plan what becomes of the manifests, and select the checks about them where no path is given.
 
         Raises:
-            pytest.UsageError: The manifests cannot be read or used, or not in such a run.
+            pytest.UsageError: The manifests cannot be used, or not in such a run.
         """
-        if not settings.mesh_manifests:
-            for option, value in ((EXPECT, settings.mesh_manifests_expect), (ONLY, settings.mesh_manifests_only)):
-                if value:
-                    raise pytest.UsageError(WITHOUT_MANIFESTS.format(option=option))
+        if not given.texts:
             return cls([], {})
         from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
         from pytest_meshcheck.manifests.narrowing import expected_of_some, narrowed  # noqa: PLC0415 - as above
-        from pytest_meshcheck.manifests.reading import objects_in  # noqa: PLC0415 - as above
 
         _refuse_run(config, settings, adapters)
         try:
-            texts = _texts(config, settings)
-            objects = objects_in(texts)
-            plans = {name: _plan(objects, adapter) for name, adapter in adapters.items()}
+            plans = {name: _plan(given.objects, adapter) for name, adapter in adapters.items()}
             expected = expected_of(settings, plans.values())
             homes = {name: _home(adapter) for name, adapter in adapters.items()}
             plans = {name: narrowed(made, settings.mesh_manifests_only, homes[name]) for name, made in plans.items()}
@@ -90,7 +94,7 @@ class ManifestTrial:
         if config.args_source is not pytest.Config.ArgsSource.ARGS:
             config.args[:] = [str(SUITE)]
         in_worker, budget = hasattr(config, "workerinput"), settings.mesh_manifests_budget
-        return cls(texts, plans, settings.mesh_timeout_scale, in_worker, expected, homes, budget)
+        return cls(given.texts, plans, settings.mesh_timeout_scale, in_worker, expected, homes, budget)
 
     def look_before(self, config: pytest.Config, settings: Settings) -> None:
         """Refuse namespaces that exist in the cluster that the user named, before anything is made.
@@ -188,6 +192,27 @@ class ManifestTrial:
         if self.in_worker:
             raise Inconclusive(why)
         pytest.exit(f"meshcheck: {why}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def read(config: pytest.Config, settings: Settings) -> Given:
+    """The manifests as they are; to be read before anything is looked up on the network.
+
+    Raises:
+        pytest.UsageError: They cannot be read, or an option is about manifests, and there are none.
+    """
+    if not settings.mesh_manifests:
+        for option, value in ((EXPECT, settings.mesh_manifests_expect), (ONLY, settings.mesh_manifests_only)):
+            if value:
+                raise pytest.UsageError(WITHOUT_MANIFESTS.format(option=option))
+        return Given([], [])
+    from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
+    from pytest_meshcheck.manifests.reading import objects_in  # noqa: PLC0415 - as above
+
+    try:
+        texts = _texts(config, settings)
+        return Given(texts, objects_in(texts))
+    except ManifestError as error:
+        raise pytest.UsageError(f"{OPTION}: {error}") from error
 
 
 def uses_trial(item: pytest.Item) -> bool:

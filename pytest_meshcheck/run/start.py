@@ -17,7 +17,7 @@ from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 from pytest_meshcheck.report.baseline import BaselineUnreadable, load_baseline
 from pytest_meshcheck.report.model import Report
 from pytest_meshcheck.run.hooks import Run
-from pytest_meshcheck.run.manifest_trial import ManifestTrial
+from pytest_meshcheck.run.manifest_trial import ManifestTrial, read
 from pytest_meshcheck.run.own_tests import OwnTests
 from pytest_meshcheck.run.score import RunResults
 from pytest_meshcheck.run.upgrade import Upgrade
@@ -51,8 +51,9 @@ def start(config: pytest.Config, settings: Settings) -> None:
     """
     _need_pytest_asyncio(config)
     upgrade = Upgrade.asked_for(config, settings)
+    manifests = read(config, settings)
     adapters = _adapters(config, settings, upgrade)
-    trial = ManifestTrial.of(config, settings, adapters)
+    trial = ManifestTrial.of(config, settings, adapters, manifests)
     baseline = _baseline(settings)
     cluster = _cluster(config, settings, adapters)
     trial.look_before(config, settings)

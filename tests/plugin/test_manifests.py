@@ -63,6 +63,10 @@ REFUSED = {
         ": --mesh=envoy runs as local processes, without a cluster for the manifests: select a mesh on Kubernetes, *",
     ),
     "malformed": (["--mesh=none", "--mesh-manifests=pytest.ini"], ": pytest.ini:1: *"),
+    "before-charts-are-looked-for": (
+        ["--mesh=istio", "--mesh-charts=.", "--mesh-manifests=pytest.ini"],
+        ": pytest.ini:1: *",
+    ),
     "twice": (["--mesh=none", "--mesh-manifests=k8s.yaml", "--mesh-manifests=k8s.yaml"], ": k8s.yaml:2: Pod web is *"),
     "two-processes": (
         ["--mesh=none", "--mesh-manifests=k8s.yaml", "-n", "2"],
