@@ -63,18 +63,19 @@ async def settle(trial: StandIns) -> None:
 async def access(trial: StandIns, destination: Destination) -> tuple[Access, ...]:
     """Who reaches a port: each caller by name and by address, until two rounds in a row agree.
 
-    The last two count. A caller that was served, refused and served again, or the other way round, meets chance, such
-    as a fault for half of the requests, and the last two may agree by chance as well.
+    The last two count, except for a caller that was served, refused and served again, or the other way round: it meets
+    chance, such as a fault for half of the requests.
 
     Raises:
         Inconclusive: A probe is lost.
     """
     ways = list(ways_to(trial, destination))
     until = time.monotonic() + SETTLED_WITHIN * trial.scale
-    rounds = [await _round(trial, destination, ways)]
-    while len(rounds) < 2 or (rounds[-1] != rounds[-2] and time.monotonic() < until):
-        rounds.append(await _round(trial, destination, ways))
-    return tuple(_entry(destination, way, [one[at] for one in rounds]) for at, way in enumerate(ways))
+    seen: list[list[Seen]] = [[] for _ in ways]
+    while any(map(_is_open, seen)) and (len(seen[0]) < 2 or time.monotonic() < until):
+        for one, now in zip(seen, await _round(trial, destination, ways), strict=True):
+            one.append(now)
+    return tuple(_entry(destination, way, one) for way, one in zip(ways, seen, strict=True))
 
 
 async def answers_itself(trial: StandIns, destination: Destination) -> list[tuple[str, Exchange]]:
@@ -130,9 +131,17 @@ async def _seen(trial: StandIns, destination: Destination, way: Way) -> Seen:
     return Seen(form_of(exchange, destination.declared.spoken), bool(attempts))
 
 
+def _is_open(seen: Sequence[Seen]) -> bool:
+    """Whether another request might tell more."""
+    return len(seen) < 2 or (seen[-1] != seen[-2] and not _by_chance(seen))
+
+
+def _by_chance(seen: Sequence[Seen]) -> bool:
+    return sum(one.served is not other.served for one, other in pairwise(seen)) > 1
+
+
 def _entry(destination: Destination, way: Way, seen: Sequence[Seen]) -> Access:
-    changes = sum(one.served is not other.served for one, other in pairwise(seen))
-    counting = seen if changes > 1 else seen[-2:]
+    counting = seen if _by_chance(seen) else seen[-2:]
     served = {one.served for one in counting}
     outcome = Outcome.VARIES if len(served) > 1 else Outcome.SERVED if served == {True} else Outcome.REFUSED
     return Access(
