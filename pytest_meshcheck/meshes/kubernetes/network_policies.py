@@ -3,10 +3,13 @@
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 
+from collections.abc import Sequence
+
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import EgressPolicy, Named, Namespace, NetworkPolicy, WholeMesh
 from pytest_meshcheck.model.workload import spec_of
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
 
@@ -38,18 +41,8 @@ def network_policy(policy: NetworkPolicy) -> Manifest:
     if isinstance(policy.target, Namespace | WholeMesh):
         raise Unsupported("a network policy of the suite covers one workload, whose ports it names")
     target = spec_of(policy.target)
-    ports = [{"protocol": "TCP", "port": port_number(target, name)} for name in policy.ports]
-    callers = [_peer(caller) for caller in policy.callers]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": f"meshcheck-{target.name}", "namespace": target.namespace},
-        "spec": {
-            "podSelector": {"matchLabels": {WORKLOAD: target.name}},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": callers, "ports": ports}] if callers and ports else [],
-        },
-    }
+    rule = {"from": [_peer(caller) for caller in policy.callers], "ports": _ports(target, policy.ports)}
+    return _manifest(target.name, target, "ingress", [rule] if policy.callers and policy.ports else [])
 
 
 def egress_policy(policy: EgressPolicy) -> Manifest:
@@ -57,19 +50,28 @@ def egress_policy(policy: EgressPolicy) -> Manifest:
 
     The ports are those of the first server.
     """
-    target = spec_of(policy.target)
-    ports = [{"protocol": "TCP", "port": port_number(spec_of(policy.servers[0]), name)} for name in policy.ports]
-    servers = [_peer(server) for server in policy.servers]
+    target, allowed = spec_of(policy.target), [DNS]
+    if policy.servers and policy.ports:
+        ports = _ports(spec_of(policy.servers[0]), policy.ports)
+        allowed.append({"to": [_peer(server) for server in policy.servers], "ports": ports})
+    return _manifest(f"{target.name}-egress", target, "egress", allowed)
+
+
+def _manifest(name: str, target: WorkloadSpec, direction: str, rules: Sequence[Manifest]) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": f"meshcheck-{target.name}-egress", "namespace": target.namespace},
+        "metadata": {"name": f"meshcheck-{name}", "namespace": target.namespace},
         "spec": {
             "podSelector": {"matchLabels": {WORKLOAD: target.name}},
-            "policyTypes": ["Egress"],
-            "egress": [DNS, {"to": servers, "ports": ports}] if servers and ports else [DNS],
+            "policyTypes": [direction.capitalize()],
+            direction: list(rules),
         },
     }
+
+
+def _ports(server: WorkloadSpec, names: Sequence[str]) -> list[Manifest]:
+    return [{"protocol": "TCP", "port": port_number(server, name)} for name in names]
 
 
 def _peer(workload: Named) -> Manifest:
