@@ -1,15 +1,15 @@
-"""What outsiders have to meet under several policies at once."""
+"""What outsiders have to meet under several policies at once, and a workload whose egress one limits."""
 
 from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
 
-from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, WholeMesh
+from pytest_meshcheck.model.policy import EgressPolicy, Mode, MutualTls, Namespace, WholeMesh
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.probe.protocol.messages import Protocol
-from pytest_meshcheck.testbed.convergence.conditions import admission
+from pytest_meshcheck.testbed.convergence.conditions import admission, allowed, connectivity, egress
 
 HTTP = (Port("http", Protocol.HTTP1), Port("banner", Protocol.TCP, server_first=True))
 
@@ -48,3 +48,11 @@ def test_the_narrowest_policy_counts_for_each_workload(
     policies: list[MutualTls], beside: list[MutualTls], conditions: dict[str, bool]
 ) -> None:
     assert expected(policies, beside) == conditions
+
+
+def test_a_workload_reaches_what_its_egress_policy_lists_and_nothing_else() -> None:
+    policy = EgressPolicy(CLIENT, (SERVER,), ("http",))
+    met = {str(one.server): one.expected for one in egress([policy], RUNNING)}
+    assert met == {"blue/server": True, "green/server": False, "grey/outsider": False}
+    left = {str(one.server) for one in allowed([policy], connectivity(RUNNING)) if one.caller is CLIENT}
+    assert left == {"blue/server"}
