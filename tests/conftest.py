@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.kind.containers import PROVIDER
+from pytest_meshcheck.platforms.containers import PROVIDER
 from tests.forked import FORKED
 from tests.programs import Programs
 

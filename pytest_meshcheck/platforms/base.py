@@ -172,6 +172,18 @@ class Distributed(Protocol):
 
 
 @runtime_checkable
+class Restarting(Protocol):
+    """A platform whose nodes can be restarted."""
+
+    async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
+        """Restart the node of a workload, and wait until the workload serves again.
+
+        Returns:
+            The workload as it is now, and the names of others that were stopped.
+        """
+
+
+@runtime_checkable
 class Replacing(Protocol):
     """A platform on which each instance of a workload can have its own data plane."""
 

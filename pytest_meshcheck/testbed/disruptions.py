@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.journal import BEGINS, ENDS, Journal
 from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.platforms.base import Restarting
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.reconnection import Reconnection
 
@@ -121,6 +123,28 @@ class Disruptions:
         await self.flush()
         with self.journal.action("restart", f"data plane of {workload}"):
             await self.adapter.restart_data_plane(workload)
+
+    async def restart_node(self, workload: Workload) -> Workload:
+        """Restart the node of a workload that a check has deployed, and return the workload as it is afterwards.
+
+        Workloads of the stage on that node start anew when they are next requested.
+
+        Raises:
+            Unsupported: The platform has no nodes that can be restarted.
+            Inconclusive: The node or the workload does not come back.
+        """
+        stage = self.reconnection.stage
+        if not isinstance(stage.platform, Restarting):
+            raise Unsupported(f"the nodes of {stage.platform} cannot be restarted")
+        await self.flush()
+        with self.journal.action("restart", f"node of {workload}"):
+            again, stopped = await stage.platform.restart_node(workload)
+        for one in stage.running:
+            if str(one) in stopped:
+                one.unreached = f"{one} was stopped for a restart of its node"
+        await stage.remove_dead()
+        self.reconnection.owe()
+        return again
 
     @asynccontextmanager
     async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[Outage]:

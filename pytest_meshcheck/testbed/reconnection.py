@@ -40,6 +40,11 @@ class Reconnection:
         self._met = self.lock.outages
         self._is_behind = not await self._wait()
 
+    def owe(self) -> None:
+        """Count an outage that this process has caused; the next check waits."""
+        self.lock.count_outage()
+        self._is_behind = True
+
     async def catch_up(self) -> None:
         """Wait after outages that other processes caused; after any, restart what does not follow.
 

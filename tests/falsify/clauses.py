@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.falsify.clusters import ON_CLUSTERS
-from tests.falsify.table import SUITE
+from tests.falsify.clusters import NETWORK, ON_CLUSTERS
+from tests.falsify.table import ROOT, SUITE, node as collected
 
 FILE = "clauses.json"
 """Names the tripped clauses of a run, by mesh and check; it is beside the reports."""
@@ -42,8 +42,8 @@ def read(file: Path) -> Tripped:
 
 def all_clauses() -> tuple[str, ...]:
     """The names of all clauses of the suite, but for those of checks that need a cluster to fail on."""
-    on_clusters = {SUITE / check.partition("/")[0] for check in ON_CLUSTERS}
-    files = (path for path in sorted(SUITE.rglob("*.py")) if path.parent not in on_clusters)
+    on_clusters = {ROOT / collected(check).partition("::")[0] for check in ON_CLUSTERS}
+    files = (path for path in sorted(SUITE.rglob("*.py")) if path.parent.name != NETWORK and path not in on_clusters)
     return tuple(clause.name for path in files for clause in clauses_of(path))
 
 

@@ -24,6 +24,9 @@ NODE_ENCRYPTION = (
     "network/unreadable-between-nodes-with-routing",
 )
 
+NODE_RESTART = ("mtls/no-plaintext-after-node-restart",)
+NETWORK = "network"
+"""The family all of whose checks need a cluster to fail on."""
 
 OF_A_DATA_PLANE = (
     "network/policy-holds-while-data-plane-restarts",
@@ -53,7 +56,7 @@ class WrongCluster:
 WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
     "nothing-at-all": WrongCluster(
         "A cluster without a mesh, whose network enforces nothing and encrypts nothing.",
-        tuple(check for check in (*NETWORK_POLICIES, *NODE_ENCRYPTION) if check not in OF_A_DATA_PLANE),
+        tuple(check for check in (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODE_RESTART) if check not in OF_A_DATA_PLANE),
         mesh="none",
     ),
     "policies-without-enforcement": WrongCluster(
@@ -68,5 +71,5 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
     ),
 }
 
-ON_CLUSTERS = (*NETWORK_POLICIES, *NODE_ENCRYPTION)
+ON_CLUSTERS = (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODE_RESTART)
 """Checks that need a cluster to fail on."""

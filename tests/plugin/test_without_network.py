@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.platforms.kind.containers import PROVIDER
+from pytest_meshcheck.platforms.containers import PROVIDER
 from pytest_meshcheck.platforms.kind.probe_image import requirements
 from tests.programs import Programs
 

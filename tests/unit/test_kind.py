@@ -13,9 +13,9 @@ import pytest
 
 import pytest_meshcheck
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
+from pytest_meshcheck.platforms.containers import PROVIDER, provider
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind, kept_name
-from pytest_meshcheck.platforms.kind.containers import PROVIDER, provider
 from pytest_meshcheck.platforms.kind.probe_image import PACKAGES, Recipe, probe_image
 from tests.programs import Programs
 

@@ -67,3 +67,12 @@ async def test_what_does_not_follow_starts_anew(*, follows: bool) -> None:
     assert bool(workload.unreached) is not follows
     assert process.waits == (1 if follows else 2)
     assert process.adapter.restarts == (0 if follows else 1)
+
+
+async def test_an_outage_that_is_owed_is_waited_out_by_the_next_check() -> None:
+    process = of_process(None, "client")
+    process.owe()
+    assert process.waits == 0
+    await process.catch_up()
+    await process.catch_up()
+    assert process.waits == 1

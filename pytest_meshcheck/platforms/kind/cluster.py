@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
-from pytest_meshcheck.platforms.kind.containers import last_lines, provider, run
+from pytest_meshcheck.platforms.containers import last_lines, provider, run
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 
 OLDEST = (0, 20)

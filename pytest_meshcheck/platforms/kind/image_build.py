@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kind.containers import last_lines, provider
+from pytest_meshcheck.platforms.containers import last_lines, provider
 
 DOCKER = "docker"
 ENDPOINT = ("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest_meshcheck
 from pytest_meshcheck.model.errors import MeshUnavailable
-from pytest_meshcheck.platforms.kind.containers import last_lines
+from pytest_meshcheck.platforms.containers import last_lines
 from pytest_meshcheck.platforms.kind.image_build import build, containers, run
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import PYTHON
 from pytest_meshcheck.platforms.run_directory import RunDirectory

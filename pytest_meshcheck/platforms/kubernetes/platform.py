@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
@@ -21,6 +21,7 @@ from pytest_meshcheck.platforms.kubernetes.deployments import Deployments
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.killing import end, has_come_back, kill, status_of
+from pytest_meshcheck.platforms.kubernetes.workloads.nodes import restart
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate, ready as is_ready
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.last_words import last_words
@@ -109,6 +110,42 @@ class Kubernetes(Deployments):
         except TimeoutError as late:
             raise Inconclusive(f"{container} of {workload} was killed, and is not back after {within:.0f} s") from late
         self.running[str(workload)] = replace(running, pod=cluster.pods.known[running.key])
+
+    async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
+        """Restart the node of a workload, and wait until the workload serves again.
+
+        Other workloads of this process on the node are stopped before.
+
+        Returns:
+            The workload as it is now, and the names of those that were stopped.
+
+        Raises:
+            Unsupported: The nodes are not containers of a kind cluster of this run.
+            Inconclusive: The node cannot be restarted, or the workload does not come back.
+        """
+        if not (self._cluster_ref.transient or self._cluster_ref.kept):
+            raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
+        cluster, running = await self._connected(), self.running[str(workload)]
+        others = [one.spec for one in self.running.values() if one.node == running.node and one is not running]
+        for spec in others:
+            await self._remove(spec)
+        before, within = status_of(running.pod, manifests.CONTAINER), STARTS_WITHIN * self.timeout_scale
+        await restart(running.node)
+        await running.probe.close()
+
+        def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
+            pod = known.get(running.key)
+            return pod is not None and has_come_back(pod, before) and is_ready(pod)
+
+        try:
+            await cluster.pods.until(is_back, within)
+        except TimeoutError as late:
+            raise Inconclusive(
+                f"{workload} is not back {within:.0f} s after the restart of its node {running.node}"
+            ) from late
+        again = await self._enter(running.spec, running.service_address, running.generation)
+        await self._open(again, [self._listen(running.spec, port.name) for port in running.spec.ports])
+        return again, [str(spec) for spec in others]
 
     @asynccontextmanager
     async def termination(self, workload: Workload) -> AsyncIterator[None]:

@@ -1,0 +1,56 @@
+"""Restarts of nodes, after which workloads are in the mesh again before anybody reaches them."""
+
+import asyncio
+import itertools
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    Exchange,
+    MeshUnderTest,
+    Mode,
+    MutualTls,
+    Placement,
+    Via,
+    Workload,
+    WorkloadSpec,
+    check,
+    control,
+    converge,
+    expect,
+)
+
+PORTS = ("http", "grpc", "tcp")
+WAYS = tuple(itertools.product(PORTS, Via))
+BACK_WITHIN = 30.0
+"""Seconds until callers reach a workload that has just become ready."""
+
+
+@check(
+    MUST,
+    "mtls.node-restart",
+    proves={Capability.STRICT_MTLS},
+    uses={Capability.KUBERNETES},
+    disruptive=True,
+)
+async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Workload) -> None:
+    """After a restart of its node a strict server is in the mesh as before: no port admits plaintext."""
+    beside, elsewhere = (Placement(outsider.spec, same_node=same) for same in (True, False))
+    async with (
+        mesh.deploy(WorkloadSpec("blue", "restarted", placement=elsewhere)) as deployed,
+        mesh.deploy(WorkloadSpec("blue", "caller", placement=beside)) as callers,
+        mesh.policy(MutualTls(deployed.service, Mode.STRICT)),
+    ):
+        caller = callers.service
+        control(await caller.get(deployed.service), "before the restart").answered()
+        server = await mesh.disruptions.restart_node(deployed.service)
+
+        async def call() -> Exchange:
+            return await caller.get(server)
+
+        back, _ = await converge(call, lambda seen: seen.served, BACK_WITHIN * mesh.scale)
+        control(back, "after the restart").answered()
+        seen = await asyncio.gather(*(outsider.get(server, port, via) for port, via in WAYS))
+        for (port, via), exchange in zip(WAYS, seen, strict=True):
+            arrived = await server.attempts(exchange)
+            expect(exchange, f"plaintext to port {port} by {via}").refused(mesh.refusals.plaintext, arrived=arrived)
