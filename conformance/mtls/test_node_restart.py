@@ -35,6 +35,7 @@ BACK_WITHIN = 30.0
 )
 async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Workload) -> None:
     """After a restart of its node a strict server is in the mesh as before: no port admits plaintext."""
+    await mesh.disruptions.insist_on_node_restarts()
     beside, elsewhere = (Placement(outsider.spec, same_node=same) for same in (True, False))
     async with (
         mesh.deploy(WorkloadSpec("blue", "restarted", placement=elsewhere)) as deployed,

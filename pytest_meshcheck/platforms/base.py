@@ -175,6 +175,9 @@ class Distributed(Protocol):
 class Restarting(Protocol):
     """A platform whose nodes can be restarted."""
 
+    async def insist_on_restarts(self) -> None:
+        """Raise Unsupported unless a node can be restarted while another one works on."""
+
     async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
         """Restart the node of a workload, and wait until the workload serves again.
 

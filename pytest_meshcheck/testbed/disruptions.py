@@ -124,6 +124,10 @@ class Disruptions:
         with self.journal.action("restart", f"data plane of {workload}"):
             await self.adapter.restart_data_plane(workload)
 
+    async def insist_on_node_restarts(self) -> None:
+        """Raise Unsupported unless a node can be restarted while another one works on."""
+        await self._restarting.insist_on_restarts()
+
     async def restart_node(self, workload: Workload) -> Workload:
         """Restart the node of a workload that a check has deployed, and return the workload as it is afterwards.
 
@@ -133,18 +137,23 @@ class Disruptions:
             Unsupported: The platform has no nodes that can be restarted.
             Inconclusive: The node or the workload does not come back.
         """
-        stage = self.reconnection.stage
-        if not isinstance(stage.platform, Restarting):
-            raise Unsupported(f"the nodes of {stage.platform} cannot be restarted")
         await self.flush()
         with self.journal.action("restart", f"node of {workload}"):
-            again, stopped = await stage.platform.restart_node(workload)
+            again, stopped = await self._restarting.restart_node(workload)
+        stage = self.reconnection.stage
         for one in stage.running:
             if str(one) in stopped:
                 one.unreached = f"{one} was stopped for a restart of its node"
         await stage.remove_dead()
         self.reconnection.owe()
         return again
+
+    @property
+    def _restarting(self) -> Restarting:
+        platform = self.reconnection.stage.platform
+        if not isinstance(platform, Restarting):
+            raise Unsupported(f"there are no nodes to restart on {platform}")
+        return platform
 
     @asynccontextmanager
     async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[Outage]:

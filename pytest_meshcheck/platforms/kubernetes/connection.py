@@ -137,6 +137,11 @@ class Connection:
             await self.pods.until(lambda known: succeeded(known.get(key)), within)
         return unfinished(self.pods.known.get(key))
 
+    async def nodes_for_workloads(self) -> int:
+        """The number of nodes that accept pods."""
+        nodes, _ = await self.api.items(NODES)
+        return sum(bool(room.allocatable(node).pods) for node in nodes)
+
     async def refuse_beyond(
         self, owner: Ownership, planned: Sequence[tuple[WorkloadSpec, Metadata]], processes: int
     ) -> None:

@@ -33,6 +33,9 @@ from pytest_meshcheck.probe.protocol import messages as m
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""
 
+ENOUGH_NODES = 2
+"""The nodes for a caller and for a workload whose node restarts."""
+
 PING = m.ReadLedger("nobody")
 """A request that only proves that a probe answers."""
 
@@ -111,6 +114,15 @@ class Kubernetes(Deployments):
             raise Inconclusive(f"{container} of {workload} was killed, and is not back after {within:.0f} s") from late
         self.running[str(workload)] = replace(running, pod=cluster.pods.known[running.key])
 
+    async def insist_on_restarts(self) -> None:
+        """Raise Unsupported unless a node can be restarted while another one works on."""
+        if not (self._cluster_ref.transient or self._cluster_ref.kept):
+            raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
+        if await (await self._connected()).nodes_for_workloads() < ENOUGH_NODES:
+            raise Unsupported(
+                "needs two nodes that accept pods: name a larger cluster with --mesh-kind-config"
+            )
+
     async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
         """Restart the node of a workload, and wait until the workload serves again.
 
@@ -120,11 +132,8 @@ class Kubernetes(Deployments):
             The workload as it is now, and the names of those that were stopped.
 
         Raises:
-            Unsupported: The nodes are not containers of a kind cluster of this run.
             Inconclusive: The node cannot be restarted, or the workload does not come back.
         """
-        if not (self._cluster_ref.transient or self._cluster_ref.kept):
-            raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
         cluster, running = await self._connected(), self.running[str(workload)]
         others = [one.spec for one in self.running.values() if one.node == running.node and one is not running]
         for spec in others:
