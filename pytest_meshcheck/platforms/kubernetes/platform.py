@@ -119,9 +119,7 @@ class Kubernetes(Deployments):
         if not (self._cluster_ref.transient or self._cluster_ref.kept):
             raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
         if await (await self._connected()).nodes_for_workloads() < ENOUGH_NODES:
-            raise Unsupported(
-                "needs two nodes that accept pods: name a larger cluster with --mesh-kind-config"
-            )
+            raise Unsupported("needs two nodes that accept pods: name a larger cluster with --mesh-kind-config")
 
     async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
         """Restart the node of a workload, and wait until the workload serves again.
