@@ -60,9 +60,11 @@ class Reconnection:
                 workload.unreached = f"{workload} did not follow the control plane after an outage"
 
     async def _restart_control_plane(self) -> None:
+        """Restart it where that is possible, which is an outage for the data planes of other processes."""
         with suppress(Unsupported):
             async with self.lock.exclusive(), self.adapter.control_plane_return():
-                pass
+                self.lock.count_outage()
+                self._met = self.lock.outages
 
     async def _wait(self) -> bool:
         """Wait until all data planes serve, and follow, or the documented time is over; returns whether they do.

@@ -54,6 +54,18 @@ async def test_other_processes_catch_up_once(tmp_path: Path) -> None:
     assert [process.waits for process in (one, other, idle)] == [1, 1, 0]
 
 
+async def test_a_restart_of_the_control_plane_is_an_outage_for_other_processes(tmp_path: Path) -> None:
+    one, other = (of_process(tmp_path / "lock", "client") for _ in range(2))
+    one.follows = False
+    async with one.lock.held(exclusive=True):
+        await one.after_own_outage()
+    for process in (other, one, other, other):
+        async with process.lock.held(exclusive=False):
+            await process.catch_up()
+    assert (one.adapter.restarts, other.adapter.restarts) == (1, 0)
+    assert other.waits == 2
+
+
 @pytest.mark.parametrize("follows", [True, False])
 async def test_what_does_not_follow_starts_anew(*, follows: bool) -> None:
     process = of_process(None, "client")
