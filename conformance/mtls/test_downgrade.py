@@ -28,7 +28,7 @@ MORE = 12
 As they are answered slowly, a balancer that prefers the faster endpoint sends the other one some of them as well.
 """
 IN_TURN = 20
-"""Requests one after the other, of which one at least is for the endpoint that serves, however slow the machine is."""
+"""Sequential requests; a balancer sends at least one of them to the endpoint that serves, even on a slow machine."""
 SLOW = Answer(delay=0.1)
 UNHURRIED = 0.02
 """Seconds between two requests."""

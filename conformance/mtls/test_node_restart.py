@@ -1,4 +1,4 @@
-"""Restarts of nodes, after which workloads are in the mesh again before anybody reaches them."""
+"""Restarts of nodes, after which their workloads are still in the mesh."""
 
 import asyncio
 import itertools
@@ -34,7 +34,7 @@ BACK_WITHIN = 30.0
     disruptive=True,
 )
 async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Workload) -> None:
-    """After a restart of its node a strict server is in the mesh as before: no port admits plaintext."""
+    """After its node has restarted, a strict server still refuses plaintext on each port, by service and address."""
     await mesh.disruptions.insist_on_node_restarts()
     beside, elsewhere = (Placement(outsider.spec, same_node=same) for same in (True, False))
     async with (

@@ -145,7 +145,7 @@ class Disruptions:
             if str(one) in stopped:
                 one.unreached = f"{one} was stopped for a restart of its node"
         await stage.remove_dead()
-        self.reconnection.owe()
+        self.reconnection.note_outage()
         return again
 
     @property

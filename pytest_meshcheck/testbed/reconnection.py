@@ -40,8 +40,8 @@ class Reconnection:
         self._met = self.lock.outages
         self._is_behind = not await self._wait()
 
-    def owe(self) -> None:
-        """Count an outage that this process has caused; the next check waits."""
+    def note_outage(self) -> None:
+        """Count an outage that this process has caused; the next check waits for the data planes."""
         self.lock.count_outage()
         self._is_behind = True
 

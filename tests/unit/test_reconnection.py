@@ -81,9 +81,9 @@ async def test_what_does_not_follow_starts_anew(*, follows: bool) -> None:
     assert process.adapter.restarts == (0 if follows else 1)
 
 
-async def test_an_outage_that_is_owed_is_waited_out_by_the_next_check() -> None:
+async def test_the_check_after_a_noted_outage_waits() -> None:
     process = of_process(None, "client")
-    process.owe()
+    process.note_outage()
     assert process.waits == 0
     await process.catch_up()
     await process.catch_up()

@@ -107,7 +107,7 @@ def _is_stuck(pod: Object, name: str) -> bool:
 
 
 def node_without_ztunnel(snapshot: Snapshot) -> Iterator[Found]:
-    """Pods in ambient mode on nodes that have no ztunnel, e.g. because of a taint: their connections fail."""
+    """Pods in ambient mode on nodes without a ztunnel, for example because of a taint: their connections fail."""
     served = {_node(one) for one in snapshot.pods() if pods.is_ztunnel(one)}
     enrolled = [one for one in snapshot.pods() if pods.is_ambient(one) and _node(one) not in served]
     for owner, found in pods.by_owner(enrolled if served else ()):  # none: ztunnel's pods were not read

@@ -101,18 +101,10 @@ class Kubernetes(Deployments):
         Raises:
             Inconclusive: It could not be killed, or does not come back.
         """
-        cluster, running = await self._connected(), self.running[str(workload)]
-        before, within = await self.kill(running.pod, container), STARTS_WITHIN * self.timeout_scale
-
-        def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
-            pod = known.get(running.key)
-            return pod is not None and has_come_back(pod, before, ready=ready) and (is_ready(pod) or not ready)
-
-        try:
-            await cluster.pods.until(is_back, within)
-        except TimeoutError as late:
-            raise Inconclusive(f"{container} of {workload} was killed, and is not back after {within:.0f} s") from late
-        self.running[str(workload)] = replace(running, pod=cluster.pods.known[running.key])
+        running = self.running[str(workload)]
+        before = await self.kill(running.pod, container)
+        pod = await self._restarted(running, before, f"{container} of {workload} was killed", ready=ready)
+        self.running[str(workload)] = replace(running, pod=pod)
 
     async def insist_on_restarts(self) -> None:
         """Raise Unsupported unless a node can be restarted while another one works on."""
@@ -132,24 +124,14 @@ class Kubernetes(Deployments):
         Raises:
             Inconclusive: The node cannot be restarted, or the workload does not come back.
         """
-        cluster, running = await self._connected(), self.running[str(workload)]
+        running = self.running[str(workload)]
         others = [one.spec for one in self.running.values() if one.node == running.node and one is not running]
         for spec in others:
             await self._remove(spec)
-        before, within = status_of(running.pod, manifests.CONTAINER), STARTS_WITHIN * self.timeout_scale
+        before = status_of(running.pod, manifests.CONTAINER)
         await restart(running.node)
         await running.probe.close()
-
-        def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
-            pod = known.get(running.key)
-            return pod is not None and has_come_back(pod, before) and is_ready(pod)
-
-        try:
-            await cluster.pods.until(is_back, within)
-        except TimeoutError as late:
-            raise Inconclusive(
-                f"{workload} is not back {within:.0f} s after the restart of its node {running.node}"
-            ) from late
+        await self._restarted(running, before, f"the node {running.node} of {workload} was restarted")
         again = await self._enter(running.spec, running.service_address, running.generation)
         await self._open(again, [self._listen(running.spec, port.name) for port in running.spec.ports])
         return again, [str(spec) for spec in others]
@@ -286,6 +268,20 @@ class Kubernetes(Deployments):
             return None
         now = self._connection.result().pods.known.get(running.key)
         return fate(running.pod, now, may_leave=str(running.spec) in self._leaving)
+
+    async def _restarted(self, running: Running, before: Object, why: str, *, ready: bool = True) -> Object:
+        """The pod of a workload once a container of it has been restarted; with ``ready``, once it is ready."""
+        cluster, within = await self._connected(), STARTS_WITHIN * self.timeout_scale
+
+        def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
+            pod = known.get(running.key)
+            return pod is not None and has_come_back(pod, before, ready=ready) and (is_ready(pod) or not ready)
+
+        try:
+            await cluster.pods.until(is_back, within)
+        except TimeoutError as late:
+            raise Inconclusive(f"{why}, and {before['name']} is not back after {within:.0f} s") from late
+        return cluster.pods.known[running.key]
 
     @asynccontextmanager
     async def _wire(

@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of one request.
+    """The outcome of one request.
 
     Attributes:
         form: How it was refused; empty if it was served.
@@ -101,7 +101,7 @@ def form_of(exchange: Exchange, protocol: m.Protocol) -> str:
 
 
 async def _by_name(trial: StandIns) -> set[tuple[str, str, Seen]]:
-    """What became of one request of each caller to each port: the caller's name, the port, and what was seen."""
+    """The outcome of one request from each caller to each port: the caller's name, the port, and the outcome."""
     callers = trial.callers()
     names = [caller.name for caller in callers]
     met = set[tuple[str, str, Seen]]()
