@@ -37,7 +37,8 @@ KILLED = (
 async def test_{name}(mesh, client, server):
     """A process is killed in its middle."""
     control(await client.get(server)).answered()
-    kill("{victim}")
+    for end in kill("{victim}"):
+        select.select([end], [], [])  # the forks of a killed server are killed when it has ended
     {then}
 '''
 )
