@@ -60,6 +60,7 @@ from pytest_meshcheck.probe.protocol.messages import (
 from pytest_meshcheck.testbed.arrivals import more_arrive, more_sent
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from pytest_meshcheck.testbed.network import host_of, labelled_as
 from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -149,8 +150,10 @@ __all__ = [
     "converge",
     "effective_values",
     "expect",
+    "host_of",
     "injected_delay",
     "injected_fault",
+    "labelled_as",
     "mirrored_requests",
     "more_arrive",
     "more_sent",

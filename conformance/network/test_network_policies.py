@@ -8,6 +8,7 @@ from pytest_meshcheck.suite import (
     MUST,
     Capability,
     Enrolment,
+    Exchange,
     MeshUnderTest,
     NetworkPolicy,
     Placement,
@@ -15,15 +16,20 @@ from pytest_meshcheck.suite import (
     WorkloadSpec,
     check,
     control,
+    converge,
     expect,
+    host_of,
+    labelled_as,
     slow,
 )
 
 from ..mtls.starts import LATE, called_from_its_start
-from .calls import UNLISTED, all_are_refused, all_are_served, calls, made
+from .calls import PATIENCE, UNLISTED, all_are_refused, all_are_served, calls, made
 
 TWIN = WorkloadSpec("grey", "client", Enrolment.UNENROLLED)
 """Outside of the namespaces of the callers, with the labels of one of them."""
+FOLLOWS_WITHIN = 30.0
+"""Seconds until a changed label has taken effect; Kubernetes names no limit."""
 STARTS = (2, pytest.param(30, marks=slow))
 RATE = 100
 """Requests per second to a workload that starts: a refused one is under way for as long as its client is patient."""
@@ -79,6 +85,28 @@ async def test_labels_cannot_be_forged(
         await all_are_refused(mesh, seen)
 
 
+@check(MUST, "network.label-change", proves={Capability.NETWORK_POLICY})
+async def test_decision_follows_labels(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """A running workload that takes on the labels of the listed caller is served, and refused once it has lost them."""
+    within = FOLLOWS_WITHIN * mesh.scale
+    async with (
+        mesh.deploy(WorkloadSpec(client.namespace, "changing")) as deployed,
+        mesh.policy(NetworkPolicy(server, (client,), ("http",))),
+    ):
+        changing = deployed.service
+        ways = calls((changing,), (server,), "http")
+
+        async def call() -> Exchange:
+            return await changing.get(server, patience=PATIENCE * mesh.scale)
+
+        await all_are_refused(mesh, await made(mesh, ways))
+        async with labelled_as(mesh, changing, client):
+            listed, _ = await converge(call, lambda seen: seen.served, within)
+            control(listed, "with the labels of the listed caller").answered()
+        await mesh.until_refused(f"{changing} without these labels", call, within)
+        await all_are_refused(mesh, await made(mesh, ways))
+
+
 @pytest.mark.parametrize("same_node", [pytest.param(True, id="same-node"), pytest.param(False, id="other-node")])
 @check(MUST, "network.every-path", proves={Capability.NETWORK_POLICY})
 async def test_same_decision_on_every_path(
@@ -95,6 +123,23 @@ async def test_same_decision_on_every_path(
         await all_are_refused(mesh, seen)
     for call, exchange in served.items():
         expect(exchange, str(call)).answered()
+
+
+@check(MUST, "network.nodes", proves={Capability.NETWORK_POLICY})
+async def test_other_nodes_are_refused(mesh: MeshUnderTest, server: Workload) -> None:
+    """A process in the network of another node reaches no port of a workload that a policy selects without a caller.
+
+    Whether one on the workload's own node does is recorded: Kubernetes promises to let it in.
+    """
+    elsewhere = WorkloadSpec(server.namespace, "elsewhere", placement=Placement(server.spec, same_node=False))
+    async with mesh.deploy(elsewhere) as there, host_of(mesh, there.service) as other, host_of(mesh, server) as own:
+        of_other, of_own = (calls((node,), (server,), *UNLISTED) for node in (other, own))
+        await all_are_served(mesh, (*of_other, *of_own))
+        async with mesh.policy(NetworkPolicy(server)):
+            seen, seen_of_own = await made(mesh, of_other), await made(mesh, of_own)
+        await all_are_refused(mesh, seen)
+    served = sum(exchange.served for exchange in seen_of_own.values())
+    mesh.measure("served of calls from its own node", f"{served} of {len(of_own)}")
 
 
 @pytest.mark.parametrize("starts", STARTS)

@@ -170,6 +170,9 @@ class Distributed(Protocol):
     def wire_between_nodes(self, client: Workload, server: Workload) -> AbstractAsyncContextManager[Wire]:
         """Capture what the nodes of two workloads send each other while the block runs."""
 
+    async def host(self, workload: Workload) -> Workload:
+        """A caller on the node of a workload, in the network of the node and not in that of a pod."""
+
 
 @runtime_checkable
 class Restarting(Protocol):
@@ -184,6 +187,14 @@ class Restarting(Protocol):
         Returns:
             The workload as it is now, and the names of others that were stopped.
         """
+
+
+@runtime_checkable
+class Relabelling(Protocol):
+    """A platform on which the labels of a running workload can be changed."""
+
+    async def relabel(self, workload: Workload, name: str) -> None:
+        """Give a workload the labels by which network policies select the one of this name in its namespace."""
 
 
 @runtime_checkable

@@ -9,11 +9,13 @@ from typing import Any
 
 NETWORK_POLICIES = (
     "network/allow-by-identity-and-port",
+    "network/decision-follows-labels",
     "network/default-deny",
     "network/egress-by-identity-and-port",
     "network/egress-is-denied-by-default",
     "network/holds-from-the-first-packet",
     "network/labels-cannot-be-forged",
+    "network/other-nodes-are-refused",
     "network/policy-holds-while-data-plane-restarts",
     "network/same-decision-on-every-path",
 )

@@ -61,6 +61,7 @@ LOOKED_AT = (
 )
 HTTP_ROUTES = Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete"))
 NETWORK_POLICIES = Permission("networking.k8s.io", "networkpolicies", (*APPLIED, "delete"))
+RELABELLED = Permission("", "pods", ("patch",))
 CLUSTERWIDE = Permission("cilium.io", "ciliumclusterwidenetworkpolicies", (*APPLIED, "delete"))
 DEFINED_BY_OPERATOR = {"ciliumnetworkpolicies.cilium.io", "ciliumclusterwidenetworkpolicies.cilium.io"}
 DEFINED_FOR_ROUTES = {"ciliumenvoyconfigs.cilium.io"}
@@ -93,7 +94,7 @@ class CiliumMesh(HelmMesh):
     def permissions(self) -> Sequence[Permission]:
         """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
         routed = (HTTP_ROUTES,) if self.variant.routed else ()
-        decided = (NETWORK_POLICIES,) if self.claims[Capability.NETWORK_POLICY].supported else ()
+        decided = (NETWORK_POLICIES, RELABELLED) if self.claims[Capability.NETWORK_POLICY].supported else ()
         clusterwide = (CLUSTERWIDE,) if self.variant.resources else ()
         return (*LOOKED_AT, *routed, *decided, *clusterwide, *reading(self.policies))
 

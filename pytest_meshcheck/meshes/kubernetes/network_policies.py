@@ -11,7 +11,7 @@ from pytest_meshcheck.model.policy import EgressPolicy, Named, Namespace, Networ
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import KNOWN_AS, port_number
 
 NAMESPACE = "kubernetes.io/metadata.name"
 """The label that Kubernetes sets on every namespace: its name. It cannot be changed."""
@@ -63,7 +63,7 @@ def _manifest(name: str, target: WorkloadSpec, direction: str, rules: Sequence[M
         "kind": "NetworkPolicy",
         "metadata": {"name": f"meshcheck-{name}", "namespace": target.namespace},
         "spec": {
-            "podSelector": {"matchLabels": {WORKLOAD: target.name}},
+            "podSelector": {"matchLabels": {KNOWN_AS: target.name}},
             "policyTypes": [direction.capitalize()],
             direction: list(rules),
         },
@@ -77,5 +77,5 @@ def _ports(server: WorkloadSpec, names: Sequence[str]) -> list[Manifest]:
 def _peer(workload: Named) -> Manifest:
     return {
         "namespaceSelector": {"matchLabels": {NAMESPACE: workload.namespace}},
-        "podSelector": {"matchLabels": {WORKLOAD: workload.name}},
+        "podSelector": {"matchLabels": {KNOWN_AS: workload.name}},
     }

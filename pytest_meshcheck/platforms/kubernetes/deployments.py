@@ -138,6 +138,15 @@ class Deployments:
         running = self.running[str(server)]
         return (running.service_address if via is Via.SERVICE else running.address), port_number(server, port)
 
+    async def relabel(self, workload: Workload, name: str) -> None:
+        """Give a workload the labels by which network policies select the one of this name in its namespace.
+
+        Raises:
+            Inconclusive: The API server rejects it.
+        """
+        cluster, (namespace, pod) = await self._connected(), self.running[str(workload)].key
+        await cluster.api.change(f"/api/v1/namespaces/{namespace}/pods/{pod}", manifests.known_as(name))
+
     async def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = asyncio.create_task(Connection.to(self._cluster_ref, self.owner, self.timeout_scale))

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
@@ -235,6 +235,17 @@ class Kubernetes(Deployments):
         watchers = await self._watchers.on({end.node for end in ends}, await self._connected())
         async with watched_between_nodes(*ends, watchers) as path:
             yield RecordedWire(path, self.journal)
+
+    async def host(self, workload: Workload) -> Workload:
+        """A caller on the node of a workload, in the network of the node and not in that of a pod.
+
+        Raises:
+            Inconclusive: No privileged pod can start there.
+        """
+        node, cluster = self.running[str(workload)].node, await self._connected()
+        probes = await self._watchers.on({node}, cluster)
+        spec = WorkloadSpec(self._watchers.namespace, node, Enrolment.UNENROLLED, ports=())
+        return Workload(spec, probes[node], self.journal, self.resolve, node, self._patience)
 
     async def diagnose(self, directory: Path) -> None:
         """Write the logs of all containers and the events of the namespaces of the run."""

@@ -15,6 +15,8 @@ WORKER = "meshcheck.dev/worker"
 WORKLOAD = "app.kubernetes.io/name"
 STAND_IN = "meshcheck.dev/stand-in"
 """The name of a workload whose other labels are those of a user's manifest."""
+KNOWN_AS = "meshcheck.dev/known-as"
+"""The name by which network policies select a pod. It can change while the pod runs: no owner selects pods by it."""
 GENERATION = "meshcheck.dev/generation"
 """Distinguishes replicas of a workload, and an instance from its successor; a service leads to one or to all."""
 
@@ -142,7 +144,7 @@ def workload_resource(
     """The resource that makes the pod of one instance: a deployment, or a job, which makes no second one."""
     selected = _selected(spec, generation)
     name = spec.name if generation == FIRST else f"{spec.name}-{generation}"
-    pod_metadata: dict[str, Any] = {"labels": owner.labels | selected | dict(metadata.labels)}
+    pod_metadata: dict[str, Any] = {"labels": owner.labels | selected | _known(spec) | dict(metadata.labels)}
     if metadata.annotations:
         pod_metadata["annotations"] = dict(metadata.annotations)
     template = {"metadata": pod_metadata, "spec": pod(owner, spec, first)}
@@ -152,6 +154,11 @@ def workload_resource(
         return {"apiVersion": "batch/v1", "kind": "Job", "metadata": about, "spec": once}
     lasting = {"replicas": 1, "selector": {"matchLabels": selected}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": about, "spec": lasting}
+
+
+def known_as(name: str) -> Manifest:
+    """The change of a pod that network policies take for the workload of this name from then on."""
+    return {"metadata": {"labels": {KNOWN_AS: name}}}
 
 
 def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
@@ -269,6 +276,10 @@ def _metadata(owner: Ownership, spec: WorkloadSpec, name: str) -> Manifest:
 
 def _named(spec: WorkloadSpec) -> dict[str, str]:
     return {STAND_IN if spec.template else WORKLOAD: spec.name}
+
+
+def _known(spec: WorkloadSpec) -> dict[str, str]:
+    return {} if spec.template else {KNOWN_AS: spec.name}
 
 
 def _selected(spec: WorkloadSpec, generation: int | None) -> dict[str, str]:

@@ -1,0 +1,50 @@
+"""What a network policy decides by: the labels of running workloads, and the nodes that calls come from."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.platforms.base import Distributed, Relabelling
+from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+
+@asynccontextmanager
+async def labelled_as(mesh: MeshUnderTest, workload: Workload, other: Workload) -> AsyncIterator[None]:
+    """Give a workload the labels of another one of its namespace while the block runs.
+
+    Network policies go by these labels; services and deployments do not.
+
+    Raises:
+        Unsupported: The workloads of this platform have no labels that could change.
+        Inconclusive: The API server rejects it.
+    """
+    platform = mesh.platform
+    if not isinstance(platform, Relabelling):
+        raise Unsupported(f"the workloads on {platform} have no labels that could change")
+    with mesh.journal.action("labels", f"{workload} as {other}"):
+        await platform.relabel(workload, other.spec.name)
+    try:
+        yield
+    finally:
+        with mesh.journal.action("labels", f"{workload} as before"):
+            await platform.relabel(workload, workload.spec.name)
+
+
+@asynccontextmanager
+async def host_of(mesh: MeshUnderTest, workload: Workload) -> AsyncIterator[Workload]:
+    """A caller on the node of a workload, in the network of the node, while the block runs.
+
+    Raises:
+        Unsupported: The platform has no nodes.
+        Inconclusive: The caller cannot be started.
+    """
+    platform = mesh.platform
+    if not isinstance(platform, Distributed):
+        raise Unsupported(f"{platform} has no nodes")
+    host = await platform.host(workload)
+    host.before_call = mesh.policies.before_call
+    try:
+        yield host
+    finally:
+        await host.polls.close()
