@@ -6,12 +6,13 @@ from pathlib import Path
 
 from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.installed import configuration
-from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
-from pytest_meshcheck.meshes.cilium.settings import CONFIG, FOR_LINKERD, conflicts
+from pytest_meshcheck.meshes.cilium.mesh import CHART, CiliumMesh
+from pytest_meshcheck.meshes.cilium.settings import CONFIG, FOR_LINKERD, conflicts, contradicted
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.base import Platform
+from pytest_meshcheck.platforms.helm.values import overrides
 from pytest_meshcheck.platforms.kubernetes.access.permissions import Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
@@ -86,6 +87,9 @@ def adapter(request: MeshRequest) -> LinkerdOnCilium:
     """``--mesh=linkerd+cilium``.
 
     Raises:
-        MeshUnavailable: The version of one does not exist, or its charts cannot be fetched.
+        MeshUnavailable: The version of one does not exist, its charts cannot be fetched, or the values for Cilium's
+            chart contradict a setting that Linkerd needs.
     """
+    if found := list(contradicted(overrides(request.values, CHART), FOR_LINKERD)):
+        raise MeshUnavailable(f"Linkerd cannot work on Cilium with these values: {'; '.join(found)}")
     return LinkerdOnCilium(request)

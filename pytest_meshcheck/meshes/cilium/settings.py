@@ -1,7 +1,8 @@
-"""The settings of a pre-installed Cilium, from the ConfigMap ``cilium-config``; pure."""
+"""The settings of Cilium: in the ConfigMap ``cilium-config`` of an installed one, in values for its chart; pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 CONFIG = "cilium-config"
 ABSENT = "(not set)"
@@ -33,6 +34,23 @@ def conflicts(config: Mapping[str, str], settings: Sequence[Setting]) -> list[st
     return [
         _conflict(config, setting) for setting in settings if _matters(config, setting) and not _is(config, setting)
     ]
+
+
+def contradicted(overrides: Iterable[Mapping[str, Any]], settings: Sequence[Setting]) -> Iterator[str]:
+    """A message for each setting that values for the chart override with another value than the wanted one."""
+    given = list(overrides)
+    for setting in settings:
+        name, _, wanted = setting.value.partition("=")
+        found = [str(value).lower() for one in given if (value := _at(name.split("."), one)) is not None]
+        if found and found[-1] != wanted:
+            yield f"{name} is {found[-1]}, wanted is {wanted}: {setting.why} ({setting.source})"
+
+
+def _at(path: Sequence[str], values: Mapping[str, Any]) -> object:
+    node: object = values
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
 
 
 def _matters(config: Mapping[str, str], setting: Setting) -> bool:

@@ -1,12 +1,15 @@
-"""What is read from the configuration of a Cilium that is there."""
+"""What is read from the configuration of an installed Cilium, and from values for its chart."""
+
+from typing import Any
 
 import pytest
 
 from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.installed import complete, minor, refuse_nameless, version_of
-from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts
+from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts, contradicted
 from pytest_meshcheck.meshes.cilium.variants import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.helm.values import overrides
 
 from .conftest import Judged
 
@@ -36,6 +39,25 @@ def test_each_conflict_names_setting_value_and_wanted_value(config: dict[str, st
     assert len(found) == len(said)
     for conflict, begin in zip(found, said, strict=True):
         assert conflict.startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, []),
+        ({"cilium": {"cni": {"exclusive": False}, "socketLB": {"hostNamespaceOnly": True}}}, []),
+        ({"cilium": {"cni": {"exclusive": True}}}, ["cni.exclusive is true, wanted is false: Cilium disables"]),
+        ({"cilium": {"socketLB": {"hostNamespaceOnly": "false"}}}, ["socketLB.hostNamespaceOnly is false, wanted is"]),
+        ({"*": {"cni": {"exclusive": True}}}, ["cni.exclusive is true"]),
+        ({"*": {"cni": {"exclusive": True}}, "cilium": {"cni": {"exclusive": False}}}, []),
+        ({"linkerd-control-plane": {"cni": {"exclusive": True}}, "cilium": {"cni": "none"}}, []),
+    ],
+)
+def test_values_that_contradict_what_linkerd_needs(values: dict[str, dict[str, Any]], said: list[str]) -> None:
+    found = list(contradicted(overrides(values, "cilium"), FOR_LINKERD))
+    assert len(found) == len(said)
+    for message, begin in zip(found, said, strict=True):
+        assert message.startswith(begin)
 
 
 def test_a_conflict_says_what_to_do() -> None:
