@@ -44,8 +44,13 @@ def options(values: dict[str, Any], file: Path) -> list[str]:
 def test_what_is_wrong_is_found(name: str, tmp_path: Path) -> None:
     wrong = WRONG_CLUSTERS[name]
     chosen = " or ".join(check.partition("/")[2].replace("-", "_") for check in wrong.kills)
-    command = [sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", f"--mesh={CHART}", "-k", chosen]
-    arguments = [*options(dict(wrong.values), tmp_path / "values.yaml"), f"--mesh-report={tmp_path}"]
+    command = [sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-k", chosen]
+    arguments = [
+        f"--mesh={CHART}",
+        "--mesh-slow",
+        *options(dict(wrong.values), tmp_path / "values.yaml"),
+        f"--mesh-report={tmp_path}",
+    ]
     run = subprocess.run(
         [*command, *arguments], check=False, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
     )
