@@ -206,6 +206,6 @@ def begun(trial: StandIns, calls: Mapping[str, frozenset[str]]) -> dict[str, asy
     """The observations of all ports, side by side, by the names of the ports; ``calls`` as of ``PortObserver``."""
     places = asyncio.Semaphore(AT_ONCE)
     return {
-        str(one): asyncio.ensure_future(PortObserver(trial, one, places=places, calls=calls).observe())
+        str(one): asyncio.ensure_future(PortObserver(trial, one, PATIENCE, places, calls).observe())
         for one in trial.plan.destinations
     }
