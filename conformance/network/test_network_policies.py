@@ -141,7 +141,7 @@ async def test_other_nodes_are_refused(mesh: MeshUnderTest, server: Workload) ->
             seen, seen_of_own = await made(mesh, of_other), await made(mesh, of_own)
         await all_are_refused(mesh, seen)
     served = sum(exchange.served for exchange in seen_of_own.values())
-    mesh.measure("served of calls from its own node", f"{served} of {len(of_own)}")
+    mesh.measure("calls served from its own node", f"{served} of {len(of_own)}")
 
 
 @pytest.mark.parametrize("starts", STARTS)

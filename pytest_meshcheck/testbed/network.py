@@ -41,7 +41,7 @@ async def host_of(mesh: MeshUnderTest, workload: Workload) -> AsyncIterator[Work
     """
     platform = mesh.platform
     if not isinstance(platform, Distributed):
-        raise Unsupported(f"{platform} has no nodes")
+        raise Unsupported(f"there are no nodes on {platform}")
     host = await platform.host(workload)
     host.before_call = mesh.policies.before_call
     try:

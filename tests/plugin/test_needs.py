@@ -39,6 +39,31 @@ def test_a_check_without_what_it_needs_is_unsupported(suite: Suite, quick: Quick
     assert reasons["demo/retried[418]"] == "418 cannot be listed"
 
 
+ON_A_NETWORK = '''
+@check(MUST, "demo.rule")
+async def test_labels(mesh, client, server):
+    """Labels are changed."""
+    async with labelled_as(mesh, client, server):
+        expect(1).equals(2)
+
+
+@check(MUST, "demo.rule")
+async def test_nodes(mesh, server):
+    """A node calls."""
+    async with host_of(mesh, server):
+        expect(1).equals(2)
+'''
+
+
+def test_local_processes_have_neither_labels_nor_nodes(suite: Suite, quick: Quick) -> None:
+    suite.write(ON_A_NETWORK)
+    quick("--mesh=envoy")
+    assert {name: (result["verdict"], result["reason"]) for name, result in suite.results().items()} == {
+        "demo/labels": ("unsupported", "the workloads on local processes have no labels that could change"),
+        "demo/nodes": ("unsupported", "there are no nodes on local processes"),
+    }
+
+
 DETECTING = """
 from dataclasses import replace
 from pytest_meshcheck.meshes.documented import LifecyclePromises

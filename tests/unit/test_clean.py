@@ -180,8 +180,9 @@ def test_the_folder_of_a_dead_run_is_removed(clean: Clean, clusters: Path, tmp_p
 
 
 def test_namespaces_in_a_cluster_that_is_away_keep_their_record(
-    clean: Clean, clusters: Path, records: Path, tmp_path: Path
+    clean: Clean, clusters: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pytest_meshcheck.platforms.cleanup.leftovers.REACHABLE_WITHIN", 0.5)
     (tmp_path / "config").write_text(KUBECONFIG)
     dead("0a1b2c", NamedCluster("near", str(tmp_path / "config")))
     assert left_by_dead_runs() == ["resources of run 0a1b2c in context near"]
