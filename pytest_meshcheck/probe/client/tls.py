@@ -1,6 +1,7 @@
 """TLS as a client, over memory BIOs: the peer's certificates, the negotiated parameters, and the alerts received."""
 
 import asyncio
+import contextlib
 import ssl
 from typing import Any
 
@@ -96,7 +97,9 @@ class Secure:
 
     async def send(self, data: bytes) -> None:
         """Send bytes; a broken connection shows itself on receiving."""
-        self._tls.write(data)
+        # After an alert, or the end of the stream, OpenSSL writes no more; the receiver has the reason.
+        with contextlib.suppress(ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._tls.write(data)
         await self._flush()
 
     async def receive(self, *, or_accepted: bool = False) -> bytes:

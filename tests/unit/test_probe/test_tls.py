@@ -17,6 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from pytest_meshcheck.probe.client.connection import Plain
+from pytest_meshcheck.probe.client.exchange import Ended, ExchangeRecorder
+from pytest_meshcheck.probe.client.tls import Secure
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.server.connection import ABORTIVE
 
@@ -210,6 +213,25 @@ async def test_unknown_versions_are_a_failure_of_the_probe(pair: Any) -> None:
         request_id="x", address=pair.ports["http"], authority="a", tls=m.ClientTls(minimum="SSLv3")
     )
     assert "TLSv1.3" in error
+
+
+def refuse(server: socket.socket, context: ssl.SSLContext) -> None:
+    """Send the alert of a failed handshake."""
+    with server, contextlib.suppress(ssl.SSLError):
+        context.wrap_socket(server, server_side=True)
+
+
+async def test_what_is_sent_after_an_alert_is_lost_in_silence(server_context: ssl.SSLContext, stranger: Any) -> None:
+    """A request may be under way while the refusal is read."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    recorder = ExchangeRecorder(m.Request(request_id="late", address=("127.0.0.1", 1)))
+    with Plain(ours) as plain:
+        wire = Secure(plain, m.ClientTls(credentials=stranger.leaf("client")))
+        await asyncio.gather(wire.shake_hands(recorder), asyncio.to_thread(refuse, theirs, server_context))
+        with pytest.raises(Ended, match="unknown_ca"):
+            await wire.receive()
+        await wire.send(b"too late")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
