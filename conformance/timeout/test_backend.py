@@ -56,4 +56,4 @@ async def test_backend_request(mesh: MeshUnderTest, head_start: Awaitable[tuple[
     expect(each, "two attempts, each within its limit", rests_on=mesh.time(PER_TRY)).answered(200)
     control(each.seconds, "seconds").at_least(2 * PACE - TICK)
     expect(both, "two attempts, together beyond the limit of the request").answered(mesh.documented.timeout.status)
-    expect(both.seconds, "seconds until it is cut").at_least(TOGETHER - TICK)
+    expect(both.seconds, "seconds until it is cut", rests_on=mesh.time(TOGETHER)).at_least(TOGETHER - TICK)

@@ -80,6 +80,10 @@ RECORDS = ("rotation/expired-open-connections", "rotation/key-is-renewed")
 """Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 
+SLOW = frozenset({"network/decision-follows-labels"})
+"""Checks all of whose parameters belong to the slow lane."""
+
+
 def checks() -> tuple[str, ...]:
     """The ids of all checks of the suite."""
     return tuple(sorted(known_ids(SUITE)))

@@ -8,7 +8,7 @@ from pytest_meshcheck.checks.verdict import Verdict
 from tests import clocks
 from tests.falsify.clusters import ON_CLUSTERS
 from tests.falsify.judged import ENDS, FIRST_END, PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
-from tests.falsify.table import OF_OTHER_PROMISES, checks, of_upgrade
+from tests.falsify.table import OF_OTHER_PROMISES, SLOW, checks, of_upgrade
 
 IMPATIENT = "--mesh-timeout-scale=0.3"
 """Nothing good is to be waited for."""
@@ -37,8 +37,9 @@ USELESS = [
 
 
 def of_run(run: Run) -> set[str]:
-    """The checks that a run is about."""
-    return {check for check in checks() if of_upgrade(check) == ("--mesh-upgrade-to=2" in run.arguments)}
+    """The checks that a run is about: those of the default lane."""
+    upgrades = "--mesh-upgrade-to=2" in run.arguments
+    return {check for check in checks() if of_upgrade(check) == upgrades and check not in SLOW}
 
 
 def conforming(run: Run) -> set[str]:
