@@ -258,6 +258,7 @@ async def test_a_recording_between_sidecars_finds_nothing_but_tls(rig: Rig) -> N
         await rig.mesh.settled()
         assert (await client.get(server, headers=canary)).status == 200
         captured = await wire.look_for("sesame")
+    await rig.mesh.settled()
     assert (captured.found, captured.connections) == ((), 1)
     assert (await client.get(server)).status == 200
 
