@@ -185,6 +185,7 @@ ON_CLUSTER = {
     "RunningStandIn": "pytest_meshcheck.testbed.stand_in.handle",
     "Mutation": "pytest_meshcheck.testbed.trial.mutation",
     "Part": "pytest_meshcheck.manifests.mutation.parts",
+    "spare_cluster": "pytest_meshcheck.testbed.spare_cluster",
     "Trial": "pytest_meshcheck.testbed.trial.trial",
 }
 

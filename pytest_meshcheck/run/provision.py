@@ -26,7 +26,7 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, Recipe
 from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
@@ -125,6 +125,7 @@ class Provision:
             lock=str(self._folder.path / MESH_LOCK),
             kept=stays,
             transient=not stays,
+            recipe=Recipe(settings.mesh_kind_image, str(configuration or ""), self._to_load(probe)),
         )
 
     def _image(self, built: Callable[[], str]) -> str:
@@ -138,11 +139,14 @@ class Provision:
         """Build the probe image, and load it and the user's images on every node of a kind cluster."""
         if cluster is None:
             return image
-        built = (image,) if self.plan else ()
-        for wanted in (*self.settings.mesh_kind_load, *built):
+        for wanted in self._to_load(image):
             if not asyncio.run(_is_on_nodes(wanted, kubeconfig, context)):
                 self.progress.step(f"{wanted} loaded", f"load {wanted}", partial(cluster.load, wanted))
         return image
+
+    def _to_load(self, probe: str) -> tuple[str, ...]:
+        """The images of this machine that the nodes of a kind cluster need."""
+        return (*self.settings.mesh_kind_load, *((probe,) if self.plan else ()))
 
     def _register(self, where: Where, meshes: tuple[str, ...] = ()) -> None:
         earlier, self._registration = self._registration, Registration.begin(self.run, where, meshes)

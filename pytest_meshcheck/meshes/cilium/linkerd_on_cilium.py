@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.installed import configuration
@@ -44,6 +45,12 @@ class LinkerdOnCilium(LinkerdMesh):
         """Bind both to the same platform."""
         super().bind(platform)
         self.network.bind(platform)
+
+    def elsewhere(self) -> Self:
+        """Both for another cluster."""
+        twin = super().elsewhere()
+        twin.network = self.network.elsewhere()
+        return twin
 
     async def install(self, platform: Platform) -> None:
         """Install the network, check its configuration, then install Linkerd.

@@ -5,6 +5,17 @@ from pathlib import Path
 import msgspec
 
 
+class Recipe(msgspec.Struct, frozen=True):
+    """What a kind cluster is made from."""
+
+    node_image: str | None = None
+    """None for kind's own default."""
+    config: str = ""
+    """Path of the configuration; empty for one node."""
+    loaded: tuple[str, ...] = ()
+    """The images of this machine that its nodes have."""
+
+
 class ClusterRef(msgspec.Struct, frozen=True):
     """An existing cluster, and the probe image that its nodes have or can pull."""
 
@@ -24,6 +35,8 @@ class ClusterRef(msgspec.Struct, frozen=True):
     """Whether it is a kept kind cluster, with what earlier runs installed in it."""
     transient: bool = False
     """Whether the cluster itself is deleted at the end."""
+    recipe: Recipe | None = None
+    """None for a cluster that the suite did not make."""
 
     @property
     def lock_file(self) -> Path | None:
