@@ -1,5 +1,6 @@
 """The interface between the suite and a service mesh: a vendor writes one subclass of ``Mesh``."""
 
+import copy
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -7,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.authority_files import AuthorityFiles
@@ -173,6 +174,10 @@ class Mesh(ABC):
         live in workloads, which are then restarted.
         """
         return nullcontext()
+
+    def elsewhere(self) -> Self:
+        """The same mesh, with the same authority, to be installed on another platform as well."""
+        return copy.copy(self)
 
     @abstractmethod
     async def uninstall(self) -> None:

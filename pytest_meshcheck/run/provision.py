@@ -26,7 +26,7 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, Recipe
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, KindRecipe
 from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
@@ -125,7 +125,7 @@ class Provision:
             lock=str(self._folder.path / MESH_LOCK),
             kept=stays,
             transient=not stays,
-            recipe=Recipe(settings.mesh_kind_image, str(configuration or ""), self._to_load(probe)),
+            recipe=KindRecipe(settings.mesh_kind_image, str(configuration or ""), self._to_load(probe)),
         )
 
     def _image(self, built: Callable[[], str]) -> str:

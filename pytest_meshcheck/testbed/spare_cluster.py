@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces
 from pytest_meshcheck.platforms.cleanup.run_records import OwnCluster, Registration
 from pytest_meshcheck.platforms.kind.cluster import OURS, Kind
-from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, Recipe
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, KindRecipe
 from pytest_meshcheck.platforms.kubernetes.inventory import Inventory, inventory
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.run_directory import RunDirectory
@@ -87,13 +86,13 @@ async def spare_cluster(mesh: MeshUnderTest) -> AsyncIterator[SpareCluster]:
         Unsupported: The cluster of the run is not a kind cluster of the suite.
         Inconclusive: The cluster cannot be created or removed.
     """
-    platform, adapter = mesh.platform, mesh.adapter
+    platform = mesh.platform
     recipe = platform.cluster_ref.recipe if isinstance(platform, Kubernetes) else None
-    if not isinstance(platform, Kubernetes) or not isinstance(adapter, KubernetesMesh) or recipe is None:
+    if not isinstance(platform, Kubernetes) or recipe is None:
         raise Unsupported("a second cluster is made only in runs that make the first: leave out --mesh-context")
-    async with _kind_cluster(recipe, platform.cluster_ref.image, mesh.journal) as cluster_ref:
+    async with kind_cluster(recipe, platform.cluster_ref.image, mesh.journal) as cluster_ref:
         other = Kubernetes(mesh.journal, cluster_ref, timeout_scale=mesh.scale)
-        twin = MeshUnderTest(adapter.elsewhere(), other, mesh.scale, lock=mesh.lock)
+        twin = MeshUnderTest(mesh.adapter.elsewhere(), other, mesh.scale, lock=mesh.lock)
         try:
             yield SpareCluster(twin, other)
         finally:
@@ -101,7 +100,7 @@ async def spare_cluster(mesh: MeshUnderTest) -> AsyncIterator[SpareCluster]:
 
 
 @asynccontextmanager
-async def _kind_cluster(recipe: Recipe, image: str, journal: Journal) -> AsyncIterator[ClusterRef]:
+async def kind_cluster(recipe: KindRecipe, image: str, journal: Journal) -> AsyncIterator[ClusterRef]:
     """Another kind cluster with a run id of its own, recorded before it is made, as that of a run is."""
     run = secrets.token_hex(3)
     cluster = Kind(f"{OURS}{run}", recipe.node_image, Path(recipe.config) if recipe.config else None)

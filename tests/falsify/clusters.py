@@ -27,6 +27,7 @@ NODE_ENCRYPTION = (
 )
 
 NODE_RESTART = ("mtls/no-plaintext-after-node-restart",)
+UNINSTALLATION = ("lifecycle/uninstall-leaves-nothing",)
 NETWORK = "network"
 """The family all of whose checks need a cluster to fail on."""
 
@@ -71,7 +72,12 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
         NODE_ENCRYPTION,
         values={"encryption": {"enabled": False}},
     ),
+    "left-behind": WrongCluster(
+        "What a mesh sets up in a cluster, in namespaces and on nodes stays there when the mesh is uninstalled.",
+        UNINSTALLATION,
+        mesh="left-behind",
+    ),
 }
 
-ON_CLUSTERS = (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODE_RESTART)
+ON_CLUSTERS = (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODE_RESTART, *UNINSTALLATION)
 """Checks that need a cluster to fail on."""

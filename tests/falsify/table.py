@@ -80,7 +80,7 @@ RECORDS = ("rotation/expired-open-connections", "rotation/key-is-renewed")
 """Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 
-SLOW = frozenset({"network/decision-follows-labels"})
+SLOW = frozenset({"lifecycle/uninstall-leaves-nothing", "network/decision-follows-labels"})
 """Checks all of whose parameters belong to the slow lane."""
 
 

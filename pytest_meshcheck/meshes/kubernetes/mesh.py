@@ -1,9 +1,8 @@
 """The common part of meshes in a cluster, whether Helm, an operator or another program installs them."""
 
-import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.meshes.registry import MeshRequest
@@ -91,12 +90,6 @@ class KubernetesMesh(Mesh):
         if not isinstance(platform, Kubernetes):
             raise TypeError(f"{self.name} runs on Kubernetes, not on {platform}")
         self._platform = platform
-
-    def elsewhere(self) -> Self:
-        """The same mesh, with the same authority, for another cluster."""
-        twin = copy.copy(self)
-        twin._platform = None
-        return twin
 
     async def uninstall_from(self, cluster_ref: ClusterRef) -> None:
         """Remove what any process of the run of this cluster reference installed; raises what ``uninstall`` raises."""

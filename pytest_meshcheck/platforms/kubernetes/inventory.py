@@ -34,7 +34,7 @@ for link in /sys/class/net/*; do echo "interface ${link##*/}"; done
 for tables in iptables ip6tables; do
   ${tables}-save 2>/dev/null | sed -n "s/ \[[0-9:]*\]$//; s/^[:-]/$tables rule &/p"
 done
-for family in -4 -6; do ip $family rule | sed "s/^[0-9]*:/routing rule/"; done
+for family in -4 -6; do ip $family rule | sed "s/^[0-9]*:[[:space:]]*/routing rule /"; done
 ipset list -name 2>/dev/null | sed "s/^/set of addresses /"
 for path in /etc/cni/net.d /opt/cni/bin /run /var/lib /sys/fs/bpf; do
   for file in $(ls -A $path 2>/dev/null); do echo "file $path/$file"; done

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 
-class Recipe(msgspec.Struct, frozen=True):
+class KindRecipe(msgspec.Struct, frozen=True):
     """What a kind cluster is made from."""
 
     node_image: str | None = None
@@ -35,7 +35,7 @@ class ClusterRef(msgspec.Struct, frozen=True):
     """Whether it is a kept kind cluster, with what earlier runs installed in it."""
     transient: bool = False
     """Whether the cluster itself is deleted at the end."""
-    recipe: Recipe | None = None
+    recipe: KindRecipe | None = None
     """None for a cluster that the suite did not make."""
 
     @property
