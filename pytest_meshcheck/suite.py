@@ -60,7 +60,7 @@ from pytest_meshcheck.probe.protocol.messages import (
 from pytest_meshcheck.testbed.arrivals import more_arrive, more_sent
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
-from pytest_meshcheck.testbed.network import host_of, labelled_as
+from pytest_meshcheck.testbed.network import admitted_by_network, host_of, labelled_as
 from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -144,6 +144,7 @@ __all__ = [
     "WholeMesh",
     "Workload",
     "WorkloadSpec",
+    "admitted_by_network",
     "broken",
     "check",
     "control",

@@ -259,9 +259,11 @@ class NetworkPromises(Promises):
 
     Attributes:
         refused_as: The forms in which a network policy refuses a connection.
+        arrives_on: The port of a pod to which other data planes connect, whatever port a request is for; 0: that port.
     """
 
     refused_as: frozenset[Form] = frozenset({Ending.UNREACHABLE, Ending.TIMED_OUT})
+    arrives_on: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.policy import NetworkPolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Distributed, Relabelling
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
@@ -48,3 +49,27 @@ async def host_of(mesh: MeshUnderTest, workload: Workload) -> AsyncIterator[Work
         yield host
     finally:
         await host.polls.close()
+
+
+@asynccontextmanager
+async def admitted_by_network(
+    mesh: MeshUnderTest, server: Workload, caller: Workload, ports: tuple[str, ...]
+) -> AsyncIterator[None]:
+    """Have the network admit connections to a server from this caller to these ports alone, while the block runs.
+
+    The port to which data planes connect is listed as well, as the documentation of some meshes asks for. The network
+    may take its time, or enforce no policies at all; the mesh does not know of them.
+
+    Raises:
+        Inconclusive: The API server rejects the NetworkPolicy.
+    """
+    from pytest_meshcheck.meshes.kubernetes.network_policies import network_policy  # noqa: PLC0415 - other runs need none
+
+    number = mesh.documented.network.arrives_on
+    manifest = network_policy(NetworkPolicy(server, (caller,), ports), (number,) if number else ())
+    with mesh.journal.action("network policy", str(manifest["metadata"]["name"])):
+        await mesh.platform.apply([manifest])
+    try:
+        yield
+    finally:
+        await mesh.platform.delete([manifest])

@@ -76,7 +76,7 @@ OF_OTHER_PROMISES = (
 )
 """Checks of what the embedded mesh does not document; one that does is made for them."""
 
-RECORDS = ("rotation/expired-open-connections", "rotation/key-is-renewed")
+RECORDS = ("mtls/network-policy-still-holds", "rotation/expired-open-connections", "rotation/key-is-renewed")
 """Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
-from pytest_meshcheck.meshes.documented import Documented, LifecyclePromises
+from pytest_meshcheck.meshes.documented import Documented, LifecyclePromises, NetworkPromises
 from pytest_meshcheck.meshes.istio import waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
@@ -139,6 +139,9 @@ AMBIENT_DOCUMENTED: Documented = replace(
         },
     ),
     lifecycle=LifecyclePromises(sources={"application_waits": REDIRECTION, "job_ends_within": REDIRECTION}),
+    network=NetworkPromises(
+        arrives_on=waypoint.HBONE_PORT, sources={"arrives_on": f"{DOCS}/ambient/usage/networkpolicy/"}
+    ),
 )
 
 PROFILE = {"profile": "ambient"}

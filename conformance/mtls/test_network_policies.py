@@ -1,0 +1,65 @@
+"""Network policies of the cluster for workloads that are in the mesh."""
+
+from pytest_meshcheck.suite import (
+    MAY,
+    Capability,
+    Enrolment,
+    Exchange,
+    MeshUnderTest,
+    Unsupported,
+    Workload,
+    WorkloadSpec,
+    admitted_by_network,
+    check,
+    control,
+    converge,
+)
+
+LISTED, UNLISTED = "http", "http-alt"
+PATIENCE = 4.0
+"""Seconds of a request that the network may refuse: a connection is tried again after 1 and 3 s."""
+
+ENFORCED_WITHIN = 30.0
+"""Seconds until the network enforces a new policy, if it enforces any."""
+
+
+async def insist_on_enforcement(mesh: MeshUnderTest, outsider: Workload, plain: Workload) -> None:
+    """Unsupported unless the network refuses what a policy does not list, where no mesh has a part in it."""
+
+    async def call() -> Exchange:
+        return await outsider.get(plain, UNLISTED, patience=PATIENCE * mesh.scale)
+
+    seen, _ = await converge(call, lambda seen: not seen.served, ENFORCED_WITHIN * mesh.scale)
+    if seen.served:
+        raise Unsupported("the network of this cluster enforces no network policies")
+    control(await outsider.get(plain, LISTED), "the listed port of a workload outside of the mesh").answered()
+
+
+@check(MAY, "mtls.network-policy", uses={Capability.KUBERNETES, Capability.MTLS})
+async def test_network_policy_still_holds(
+    mesh: MeshUnderTest, client: Workload, second_client: Workload, outsider: Workload
+) -> None:
+    """A NetworkPolicy admits one enrolled caller to one port; its access to another port, and of another, is recorded.
+
+    Where data planes connect to a port of their own, which the documentation has the policy list as well, the network
+    cannot tell one port of the workload from another.
+    """
+    async with (
+        mesh.deploy(WorkloadSpec("grey", "guarded", Enrolment.UNENROLLED)) as outside,
+        mesh.deploy(WorkloadSpec("blue", "guarded", calls=False)) as inside,
+        admitted_by_network(mesh, outside.service, outsider, (LISTED,)),
+        admitted_by_network(mesh, inside.service, client, (LISTED,)),
+    ):
+        await insist_on_enforcement(mesh, outsider, outside.service)
+        server = inside.service
+
+        async def fate(caller: Workload, port: str) -> str:
+            exchange = await caller.get(server, port, patience=PATIENCE * mesh.scale)
+            return "served" if await server.attempts(exchange) else "refused"
+
+        admitted, _ = await converge(
+            lambda: fate(client, LISTED), lambda seen: seen == "served", ENFORCED_WITHIN * mesh.scale
+        )
+        control(admitted, "the listed caller on the listed port").equals("served")
+        mesh.measure("another port is", await fate(client, UNLISTED))
+        mesh.measure("another caller is", await fate(second_client, LISTED))
