@@ -23,35 +23,46 @@ ENFORCED_WITHIN = 30.0
 """Seconds until the network enforces a new policy, if it enforces any."""
 
 
-async def insist_on_enforcement(mesh: MeshUnderTest, outsider: Workload, plain: Workload) -> None:
-    """Unsupported unless the network refuses what a policy does not list, where no mesh has a part in it."""
+async def becomes_refused(mesh: MeshUnderTest, outsider: Workload, server: Workload) -> bool:
+    """Whether an outsider comes to be refused on the port that a policy does not list."""
 
     async def call() -> Exchange:
-        return await outsider.get(plain, UNLISTED, patience=PATIENCE * mesh.scale)
+        return await outsider.get(server, UNLISTED, patience=PATIENCE * mesh.scale)
 
     seen, _ = await converge(call, lambda seen: not seen.served, ENFORCED_WITHIN * mesh.scale)
-    if seen.served:
-        raise Unsupported("the network of this cluster enforces no network policies")
-    control(await outsider.get(plain, LISTED), "the listed port of a workload outside of the mesh").answered()
+    return not seen.served
 
 
-@check(MAY, "mtls.network-policy", uses={Capability.KUBERNETES, Capability.MTLS})
+@check(
+    MAY,
+    "mtls.network-policy",
+    uses={Capability.KUBERNETES, Capability.MTLS, Capability.PROXY_RESTART},
+    disruptive=True,
+)
 async def test_network_policy_still_holds(
     mesh: MeshUnderTest, client: Workload, second_client: Workload, outsider: Workload
 ) -> None:
     """A NetworkPolicy admits one enrolled caller to one port; its access to another port, and of another, is recorded.
 
-    Where data planes connect to a port of their own, which the documentation has the policy list as well, the network
-    cannot tell one port of the workload from another.
+    That goes for new connections: a network policy does not end open ones, so the data plane of the workload is
+    restarted. Where data planes connect to a port of their own, which the documentation has the policy list as well,
+    the network cannot tell one port of the workload from another.
     """
     async with (
         mesh.deploy(WorkloadSpec("grey", "guarded", Enrolment.UNENROLLED)) as outside,
         mesh.deploy(WorkloadSpec("blue", "guarded", calls=False)) as inside,
-        admitted_by_network(mesh, outside.service, outsider, (LISTED,)),
         admitted_by_network(mesh, inside.service, client, (LISTED,)),
+        admitted_by_network(mesh, outside.service, outsider, (LISTED,)),
     ):
-        await insist_on_enforcement(mesh, outsider, outside.service)
         server = inside.service
+        if not await becomes_refused(mesh, outsider, outside.service):
+            raise Unsupported("the network of this cluster enforces no network policies")
+        control(await outsider.get(outside.service, LISTED), "the listed port outside of the mesh").answered()
+        enforced = await becomes_refused(mesh, outsider, server)
+        control(enforced, "the policy").is_true(
+            otherwise="an outsider is admitted to the enrolled workload all the while"
+        )
+        await mesh.disruptions.restart_data_plane(server)
 
         async def fate(caller: Workload, port: str) -> str:
             exchange = await caller.get(server, port, patience=PATIENCE * mesh.scale)
