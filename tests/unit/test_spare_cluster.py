@@ -12,7 +12,8 @@ from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.cleanup.run_records import OwnCluster, records
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, KindRecipe
-from pytest_meshcheck.platforms.kubernetes.inventory import LISTING
+from pytest_meshcheck.platforms.kubernetes.api.server import Refused
+from pytest_meshcheck.platforms.kubernetes.inventory import LISTING, Where, inventory
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.spare_cluster import kind_cluster, spare_cluster
@@ -109,3 +110,47 @@ def test_what_is_set_up_on_a_node_is_listed_with_its_kind() -> None:
     listed = subprocess.run(["/bin/sh", "-c", LISTING], capture_output=True, text=True, check=True).stdout.splitlines()
     assert "interface lo" in listed
     assert not [line for line in listed if not line.startswith(KINDS_ON_NODES)]
+
+
+GET_AND_LIST = ["get", "list"]
+CLUSTER = {
+    "/api/v1/nodes": {"items": [], "metadata": {"resourceVersion": "1"}},
+    "/apis": {"groups": [{"preferredVersion": {"groupVersion": version}} for version in ("mesh.io/v1", "gone.io/v1")]},
+    "/api/v1": {
+        "resources": [
+            {"name": "configmaps", "kind": "ConfigMap", "verbs": GET_AND_LIST},
+            {"name": "pods", "kind": "Pod", "verbs": GET_AND_LIST},
+            {"name": "bindings", "kind": "Binding", "verbs": ["create"]},
+        ]
+    },
+    "/api/v1/configmaps": {"items": [{"metadata": {"namespace": "default", "name": "roots"}}]},
+    "/apis/mesh.io/v1": {"resources": [{"name": "hooks", "kind": "Hook", "verbs": GET_AND_LIST}]},
+    "/apis/mesh.io/v1/hooks": {"items": [{"metadata": {"name": "injector"}}]},
+}
+
+
+class Listing:
+    """An API server that serves a definition only when it is asked a second time."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def patiently(self, _method: str, path: str) -> object:
+        self.asked.append(path)
+        if path == "/apis/mesh.io/v1/hooks" and self.asked.count(path) == 1:
+            raise Refused(429, "storage is (re)initializing")
+        if path not in CLUSTER:
+            raise Refused(404, "not found")
+        return CLUSTER[path]
+
+    async def items(self, path: str) -> tuple[object, str]:
+        return CLUSTER[path]["items"], "1"
+
+
+@pytest.mark.asyncio
+async def test_resources_are_listed_but_for_those_that_come_and_go() -> None:
+    assert await inventory(Listing()) == {  # type: ignore[arg-type]
+        Where.CLUSTER: {"Hook injector"},
+        Where.NAMESPACES: {"ConfigMap default/roots"},
+        Where.NODES: frozenset(),
+    }

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.containers import last_lines, provider, run
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, group
-from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused
 
 
 class Where(StrEnum):
@@ -27,7 +27,10 @@ PASSING = frozenset({"Event", "Pod", "PodMetrics", "ReplicaSet"})
 """Kinds whose resources come and go while nothing is installed or removed."""
 
 ANSWERS_WITHIN = 30.0
-"""Seconds that a node has to say what is set up on it."""
+"""Seconds that the API server has to list everything, and a node to say what is set up on it."""
+
+TOO_MANY_REQUESTS = 429
+PAUSE = 0.5
 
 LISTING = r"""
 for link in /sys/class/net/*; do echo "interface ${link##*/}"; done
@@ -50,11 +53,16 @@ async def inventory(api: Api) -> Inventory:
     """Everything in a kind cluster of this machine but what comes and goes by itself.
 
     Raises:
-        Inconclusive: A node does not say what is set up on it.
+        Inconclusive: The API server does not list everything, or a node does not say what is set up on it, in time.
         Refused: Something may not be listed.
     """
     nodes, _ = await api.items("/api/v1/nodes")
-    resources, *things = await asyncio.gather(_resources(api), *(_of_node(one["metadata"]["name"]) for one in nodes))
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            resources = await _resources(api)
+    except TimeoutError as late:
+        raise Inconclusive(f"the API server does not list everything within {ANSWERS_WITHIN:.0f} s") from late
+    things = await asyncio.gather(*(_of_node(one["metadata"]["name"]) for one in nodes))
     return {
         Where.CLUSTER: frozenset(name for name in resources if "/" not in name),
         Where.NAMESPACES: frozenset(name for name in resources if "/" in name),
@@ -73,17 +81,30 @@ async def _resources(api: Api) -> list[str]:
 async def _listable(api: Api, version: str) -> list[tuple[str, str]]:
     """The path and the name of each kind of a version whose resources can be listed and stay."""
     path = group(version)
-    listed: Sequence[Object] = (await api.patiently("GET", path))["resources"]
     return [
         (f"{path}/{one['name']}", str(one["kind"]))
-        for one in listed
+        for one in await _listed(api, path, "resources")
         if "list" in one["verbs"] and one["kind"] not in PASSING
     ]
 
 
 async def _named(api: Api, path: str, kind: str) -> list[str]:
-    listed = await api.patiently("GET", path)
-    return [f"{kind} {_full_name(one['metadata'])}" for one in listed["items"]]
+    return [f"{kind} {_full_name(one['metadata'])}" for one in await _listed(api, path, "items")]
+
+
+async def _listed(api: Api, path: str, what: str) -> Sequence[Object]:
+    """What is listed under a path; nothing where its definition has just been removed."""
+    while True:
+        try:
+            listed: Sequence[Object] = (await api.patiently("GET", path))[what]
+        except Refused as error:
+            if error.status == NOT_FOUND:
+                return []
+            if error.status != TOO_MANY_REQUESTS:
+                raise
+        else:
+            return listed
+        await asyncio.sleep(PAUSE)  # a definition that has just changed is not served for a moment
 
 
 def _full_name(metadata: Object) -> str:

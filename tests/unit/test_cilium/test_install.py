@@ -140,3 +140,11 @@ def test_linkerd_on_cilium_claims_what_linkerd_claims() -> None:
     assert mesh.claims == LinkerdMesh(order).claims
     assert mesh.network.variant is BELOW_LINKERD
     assert mesh.network.version == "1.20.0"
+
+
+def test_linkerd_on_another_cluster_has_a_network_of_its_own() -> None:
+    mesh = LinkerdOnCilium(MeshRequest("edge-26.8.3", 1.0, NoHooks(), installed=True))
+    twin = mesh.elsewhere()
+    assert twin.network is not mesh.network
+    assert twin.network.variant is BELOW_LINKERD
+    assert twin.authority is mesh.authority
