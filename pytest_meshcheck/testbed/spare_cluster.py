@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,18 +109,14 @@ async def kind_cluster(recipe: KindRecipe, image: str, journal: Journal) -> Asyn
         registration = Registration.begin(run, OwnCluster(cluster.name))
         try:
             with journal.action("cluster", "spare cluster created"):
-                await _undisturbed(_create, cluster, kubeconfig, recipe.loaded)
+                await _undisturbed(cluster.create, kubeconfig)
+                for each in recipe.loaded:
+                    await _undisturbed(cluster.load, each)
             yield ClusterRef(run, image, "spare kind cluster", str(kubeconfig), cluster.context, transient=True)
         finally:
             if trouble := await _undisturbed(cluster.delete, kubeconfig):
                 raise Inconclusive(f"{trouble}; `meshcheck clean` tries again")
             registration.end()
-
-
-def _create(cluster: Kind, kubeconfig: Path, images: Sequence[str]) -> None:
-    cluster.create(kubeconfig)
-    for image in images:
-        cluster.load(image)
 
 
 async def _undisturbed(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -19,7 +19,7 @@ from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.spare_cluster import kind_cluster, spare_cluster
 from tests.programs import Programs
 
-RECIPE = KindRecipe("node:v1", loaded=("proxy:v1", "probe:v1"))
+RECIPE = KindRecipe("node:v1", loaded=("probe:v1", "proxy:v1"))
 KINDS_ON_NODES = ("interface ", "iptables rule ", "ip6tables rule ", "routing rule ", "set of addresses ", "file ")
 
 
@@ -47,7 +47,7 @@ def test_a_spare_cluster_is_made_as_that_of_the_run_and_removed(programs: Progra
     assert "--image node:v1" in created
     assert loaded == [f"kind load docker-image {image} --name {name}" for image in RECIPE.loaded]
     assert deleted.startswith(f"kind delete cluster --name {name} ")
-    assert cluster_ref.context == f"kind-{name}"
+    assert (cluster_ref.context, cluster_ref.image) == (f"kind-{name}", "probe:v1")
     assert not on_record()
 
 
