@@ -1,5 +1,6 @@
 """The JSON Schema of report.json; ``python -m pytest_meshcheck.report.schema`` prints it."""
 
+import inspect
 import sys
 from importlib import resources
 from typing import Any
@@ -13,8 +14,21 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def generate() -> dict[str, Any]:
     """The schema generated from the structs."""
-    schema = msgspec.json.schema(Report)
+    schema = _cleaned(msgspec.json.schema(Report))
     return {"$schema": DIALECT, "title": f"report.json of pytest-meshcheck, layout {SCHEMA}", **schema}
+
+
+def _cleaned(part: Any) -> Any:
+    """The same with docstrings free of their indentation, which some versions of msgspec leave in."""
+    match part:
+        case dict():
+            return {
+                name: inspect.cleandoc(value) if name == "description" and isinstance(value, str) else _cleaned(value)
+                for name, value in part.items()
+            }
+        case list():
+            return [_cleaned(one) for one in part]
+    return part
 
 
 def text() -> str:
