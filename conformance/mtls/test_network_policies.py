@@ -1,4 +1,4 @@
-"""Network policies of the cluster for workloads that are in the mesh."""
+"""Kubernetes network policies for enrolled workloads."""
 
 import pytest
 
@@ -20,14 +20,14 @@ from pytest_meshcheck.suite import (
 
 LISTED, UNLISTED = "http", "http-alt"
 PATIENCE = 4.0
-"""Seconds of a request that the network may refuse: a connection is tried again after 1 and 3 s."""
+"""The time limit of a request in seconds; a blocked connection is retried after 1 and 3 s."""
 
 ENFORCED_WITHIN = 30.0
-"""Seconds until the network enforces a new policy, if it enforces any."""
+"""Seconds that the network may take to enforce a new policy."""
 
 
 async def becomes_refused(mesh: MeshUnderTest, outsider: Workload, server: Workload) -> bool:
-    """Whether an outsider comes to be refused on the port that a policy does not list."""
+    """Whether the network starts to refuse an outsider on the unlisted port."""
 
     async def call() -> Exchange:
         return await outsider.get(server, UNLISTED, patience=PATIENCE * mesh.scale)
@@ -46,12 +46,12 @@ async def becomes_refused(mesh: MeshUnderTest, outsider: Workload, server: Workl
 async def test_network_policy_still_holds(
     mesh: MeshUnderTest, client: Workload, second_client: Workload, outsider: Workload, via: Via
 ) -> None:
-    """A NetworkPolicy admits one enrolled caller to one port; what it and another one reach is recorded.
+    """Records which ports and callers a NetworkPolicy still blocks between enrolled workloads.
 
-    That goes for new connections: a network policy does not end open ones, so the data plane of the workload is
-    restarted. Where data planes connect to a port of their own, which the documentation has the policy list as well,
-    the network cannot tell one port of the workload from another. Where a proxy of the service is in between, the
-    network takes that for the caller.
+    The policy admits one caller to one port, and to the inbound port of data planes if they have one; with that port
+    listed, the network may not tell application ports apart. If a proxy of the service forwards the request, the
+    network sees the proxy as the caller. The data plane of the server is restarted first, because a network policy does
+    not close established connections.
     """
     async with (
         mesh.deploy(WorkloadSpec("grey", "guarded", Enrolment.UNENROLLED)) as outside,
@@ -65,7 +65,7 @@ async def test_network_policy_still_holds(
         control(await outsider.get(outside.service, LISTED), "the listed port outside of the mesh").answered()
         enforced = await becomes_refused(mesh, outsider, server)
         control(enforced, "the policy").is_true(
-            otherwise="an outsider is admitted to the enrolled workload all the while"
+            otherwise=f"an outsider is still served after {ENFORCED_WITHIN * mesh.scale:.0f} s"
         )
         await mesh.disruptions.restart_data_plane(server)
 

@@ -41,7 +41,7 @@ TICK = 0.01
 """Seconds by which a limit may seem short: timers are as coarse as the event loop that they run in."""
 
 CALLS, WAVES = 10, 5
-"""Calls that are cut side by side, and how often: where two timers of a data plane race, each of them wins some."""
+"""Parallel calls per wave, and waves: if two timers of a data plane race, one may win for a whole wave."""
 
 IN_FLIGHT = 0.05
 """Seconds by which an attempt may arrive late that was on its way when the request was cut."""

@@ -175,8 +175,8 @@ class Mesh(ABC):
         """
         return nullcontext()
 
-    def elsewhere(self) -> Self:
-        """The same mesh, with the same authority, to be installed on another platform as well."""
+    def clone(self) -> Self:
+        """A copy of the adapter for another platform, with the same authority."""
         return copy.copy(self)
 
     @abstractmethod

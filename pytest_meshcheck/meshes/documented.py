@@ -259,11 +259,11 @@ class NetworkPromises(Promises):
 
     Attributes:
         refused_as: The forms in which a network policy refuses a connection.
-        arrives_on: The port of a pod to which other data planes connect, whatever port a request is for; 0: that port.
+        inbound_port: The port on which data planes accept connections to any application port; 0: they have none.
     """
 
     refused_as: frozenset[Form] = frozenset({Ending.UNREACHABLE, Ending.TIMED_OUT})
-    arrives_on: int = 0
+    inbound_port: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

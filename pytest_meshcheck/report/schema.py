@@ -19,7 +19,7 @@ def generate() -> dict[str, Any]:
 
 
 def _cleaned(part: Any) -> Any:
-    """The same with docstrings free of their indentation, which some versions of msgspec leave in."""
+    """A copy with dedented docstrings: some versions of msgspec leave them indented."""
     match part:
         case dict():
             return {

@@ -145,7 +145,7 @@ class Provision:
         return image
 
     def _to_load(self, probe: str) -> tuple[str, ...]:
-        """The images of this machine that the nodes of a kind cluster need."""
+        """The local images to load onto the nodes of a kind cluster."""
         return (*self.settings.mesh_kind_load, *((probe,) if self.plan else ()))
 
     def _register(self, where: Where, meshes: tuple[str, ...] = ()) -> None:

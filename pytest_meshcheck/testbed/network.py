@@ -55,17 +55,17 @@ async def host_of(mesh: MeshUnderTest, workload: Workload) -> AsyncIterator[Work
 async def admitted_by_network(
     mesh: MeshUnderTest, server: Workload, caller: Workload, ports: tuple[str, ...]
 ) -> AsyncIterator[None]:
-    """Have the network admit connections to a server from this caller to these ports alone, while the block runs.
+    """Apply a NetworkPolicy that admits only this caller, and only to these ports of a server, while the block runs.
 
-    The port to which data planes connect is listed as well, as the documentation of some meshes asks for. The network
-    may take its time, or enforce no policies at all; the mesh does not know of them.
+    It also lists the inbound port of data planes, as the documentation of some meshes requires. When the network
+    enforces it, if at all, is unknown; the adapter of the mesh is not involved.
 
     Raises:
         Inconclusive: The API server rejects the NetworkPolicy.
     """
     from pytest_meshcheck.meshes.kubernetes.network_policies import network_policy  # noqa: PLC0415 - other runs need none
 
-    number = mesh.documented.network.arrives_on
+    number = mesh.documented.network.inbound_port
     manifest = network_policy(NetworkPolicy(server, (caller,), ports), (number,) if number else ())
     with mesh.journal.action("network policy", str(manifest["metadata"]["name"])):
         await mesh.platform.apply([manifest])

@@ -1,4 +1,4 @@
-"""A second kind cluster for one check: for what would disturb the other checks in the cluster of the run."""
+"""A second kind cluster for one check, for operations that would disturb other checks in the cluster of the run."""
 
 import asyncio
 import secrets
@@ -24,42 +24,42 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 KUBECONFIG = "kubeconfig"
-AT_REST_WITHIN = 120.0
-"""Seconds until Kubernetes itself creates nothing more in a new cluster."""
+STABLE_WITHIN = 120.0
+"""The time limit in seconds for a new cluster to become stable."""
 
-AT_REST_FOR = 10.0
-"""Seconds without a change after which that is so."""
+UNCHANGED_FOR = 10.0
+"""Seconds without a change after which a cluster counts as stable."""
 
 
 @dataclass(frozen=True)
 class SpareCluster:
-    """A kind cluster made as that of the run, at first without the mesh.
+    """A kind cluster created like that of the run, without the mesh.
 
     Attributes:
-        mesh: The mesh of the run for this cluster; its workloads run here.
+        mesh: A copy of the mesh of the run, to be installed here; deploys workloads in this cluster.
     """
 
     mesh: MeshUnderTest
     _platform: Kubernetes
 
     async def inventory(self) -> Inventory:
-        """The names of all its resources, and of what is set up on its nodes.
+        """All resources, and the network configuration and files of the nodes.
 
         Raises:
-            Inconclusive: A node does not say what is set up on it.
+            Inconclusive: They cannot be listed in time.
         """
         return await inventory(await self._platform.api())
 
-    async def at_rest(self) -> Inventory:
-        """The inventory once Kubernetes adds nothing more; Inconclusive if it goes on."""
-        within, seen = AT_REST_WITHIN * self.mesh.scale, await self.inventory()
+    async def stable_inventory(self) -> Inventory:
+        """The inventory once it has stopped changing; Inconclusive if it does not in time."""
+        within, seen = STABLE_WITHIN * self.mesh.scale, await self.inventory()
         end = time.monotonic() + within
         while time.monotonic() < end:
-            await asyncio.sleep(AT_REST_FOR)
+            await asyncio.sleep(UNCHANGED_FOR)
             before, seen = seen, await self.inventory()
             if seen == before:
                 return seen
-        raise Inconclusive(f"the spare cluster still changes {within:.0f} s after its creation")
+        raise Inconclusive(f"the inventory of the spare cluster still changes after {within:.0f} s")
 
     async def install(self) -> None:
         """Install the mesh; raises what its adapter raises."""
@@ -67,7 +67,7 @@ class SpareCluster:
             await self.mesh.adapter.install(self._platform)
 
     async def uninstall(self) -> None:
-        """Remove the workloads, then the mesh as its documentation says.
+        """Delete the workloads, then uninstall the mesh as documented.
 
         Raises:
             Inconclusive: Something cannot be removed.
@@ -89,19 +89,21 @@ async def spare_cluster(mesh: MeshUnderTest) -> AsyncIterator[SpareCluster]:
     platform = mesh.platform
     recipe = platform.cluster_ref.recipe if isinstance(platform, Kubernetes) else None
     if not isinstance(platform, Kubernetes) or recipe is None:
-        raise Unsupported("a second cluster is made only in runs that make the first: leave out --mesh-context")
+        raise Unsupported(
+            "a second kind cluster is created only in runs that create the first: leave out --mesh-context"
+        )
     async with kind_cluster(recipe, platform.cluster_ref.image, mesh.journal) as cluster_ref:
         other = Kubernetes(mesh.journal, cluster_ref, timeout_scale=mesh.scale)
-        twin = MeshUnderTest(mesh.adapter.elsewhere(), other, mesh.scale, lock=mesh.lock)
+        copy = MeshUnderTest(mesh.adapter.clone(), other, mesh.scale, lock=mesh.lock)
         try:
-            yield SpareCluster(twin, other)
+            yield SpareCluster(copy, other)
         finally:
-            await twin.close()
+            await copy.close()
 
 
 @asynccontextmanager
 async def kind_cluster(recipe: KindRecipe, image: str, journal: Journal) -> AsyncIterator[ClusterRef]:
-    """Another kind cluster with a run id of its own, recorded before it is made, as that of a run is."""
+    """A kind cluster with its own run id and run record, deleted when the block ends."""
     run = secrets.token_hex(3)
     cluster = Kind(f"{OURS}{run}", recipe.node_image, Path(recipe.config) if recipe.config else None)
     with closing(RunDirectory()) as folder:
@@ -110,8 +112,8 @@ async def kind_cluster(recipe: KindRecipe, image: str, journal: Journal) -> Asyn
         try:
             with journal.action("cluster", "spare cluster created"):
                 await _undisturbed(cluster.create, kubeconfig)
-                for each in recipe.loaded:
-                    await _undisturbed(cluster.load, each)
+                for loaded in recipe.loaded:
+                    await _undisturbed(cluster.load, loaded)
             yield ClusterRef(run, image, "spare kind cluster", str(kubeconfig), cluster.context, transient=True)
         finally:
             if trouble := await _undisturbed(cluster.delete, kubeconfig):
@@ -120,7 +122,7 @@ async def kind_cluster(recipe: KindRecipe, image: str, journal: Journal) -> Asyn
 
 
 async def _undisturbed(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do blocking work in a thread, and wait for its end even where that is cancelled: a thread cannot be."""
+    """Run blocking work in a thread, and wait for it even when cancelled: threads cannot be cancelled."""
     done = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(done)

@@ -1,4 +1,4 @@
-"""A mesh for ``-p`` that consists of what it leaves behind: a role, a ConfigMap, and a file on each node."""
+"""A mesh plugin (``-p``) that leaves a ClusterRole, a ConfigMap and a file on each node behind when uninstalled."""
 
 from dataclasses import dataclass
 from typing import Any

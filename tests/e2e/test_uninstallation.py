@@ -1,4 +1,4 @@
-"""What a mesh leaves in a cluster is found, wherever it is."""
+"""Leftovers of an uninstalled mesh are found in each location."""
 
 import os
 import shlex

@@ -73,7 +73,7 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
         values={"encryption": {"enabled": False}},
     ),
     "left-behind": WrongCluster(
-        "What a mesh sets up in a cluster, in namespaces and on nodes stays there when the mesh is uninstalled.",
+        "The mesh leaves cluster-wide resources, namespaced resources and files on nodes behind when uninstalled.",
         UNINSTALLATION,
         mesh="left-behind",
     ),

@@ -1,4 +1,4 @@
-"""A spare cluster is on record while it exists, and removed whatever ends its use; what a cluster has is listed."""
+"""A spare cluster has a run record and is always deleted; its inventory is complete."""
 
 import asyncio
 import subprocess

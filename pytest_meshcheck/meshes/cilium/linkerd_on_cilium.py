@@ -46,11 +46,11 @@ class LinkerdOnCilium(LinkerdMesh):
         super().bind(platform)
         self.network.bind(platform)
 
-    def elsewhere(self) -> Self:
-        """Both for another cluster."""
-        twin = super().elsewhere()
-        twin.network = self.network.elsewhere()
-        return twin
+    def clone(self) -> Self:
+        """A copy of both adapters."""
+        clone = super().clone()
+        clone.network = self.network.clone()
+        return clone
 
     async def install(self, platform: Platform) -> None:
         """Install the network, check its configuration, then install Linkerd.

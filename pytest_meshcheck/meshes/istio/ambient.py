@@ -140,7 +140,7 @@ AMBIENT_DOCUMENTED: Documented = replace(
     ),
     lifecycle=LifecyclePromises(sources={"application_waits": REDIRECTION, "job_ends_within": REDIRECTION}),
     network=NetworkPromises(
-        arrives_on=waypoint.HBONE_PORT, sources={"arrives_on": f"{DOCS}/ambient/usage/networkpolicy/"}
+        inbound_port=waypoint.HBONE_PORT, sources={"inbound_port": f"{DOCS}/ambient/usage/networkpolicy/"}
     ),
 )
 

@@ -32,8 +32,8 @@ LEFT_TO_THE_NETWORK = dict.fromkeys(
 """The claims of a mesh that runs on whatever network a cluster has."""
 
 
-def network_policy(policy: NetworkPolicy, also: Sequence[int] = ()) -> Manifest:
-    """A NetworkPolicy for incoming connections, which lists these numbers of ports as well.
+def network_policy(policy: NetworkPolicy, extra_ports: Sequence[int] = ()) -> Manifest:
+    """A NetworkPolicy for incoming connections to the ports of the policy, and to the extra port numbers.
 
     Raises:
         Unsupported: It covers a whole namespace or mesh, while the ports of callers are those of one workload.
@@ -41,7 +41,7 @@ def network_policy(policy: NetworkPolicy, also: Sequence[int] = ()) -> Manifest:
     if isinstance(policy.target, Namespace | WholeMesh):
         raise Unsupported("a network policy of the suite covers one workload, whose ports it names")
     target = spec_of(policy.target)
-    ports = [*_ports(target, policy.ports), *({"protocol": "TCP", "port": number} for number in also)]
+    ports = [*_ports(target, policy.ports), *({"protocol": "TCP", "port": number} for number in extra_ports)]
     rule = {"from": [_peer(caller) for caller in policy.callers], "ports": ports}
     return _manifest(target.name, target, "ingress", [rule] if policy.callers and policy.ports else [])
 

@@ -177,7 +177,7 @@ DOCUMENTED = Documented(
         },
     ),
     lifecycle=LifecyclePromises(sources={"application_waits": at.PROXY, "job_ends_within": at.NATIVE}),
-    network=NetworkPromises(arrives_on=4143, sources={"arrives_on": at.NETWORK_POLICY}),
+    network=NetworkPromises(inbound_port=4143, sources={"inbound_port": at.NETWORK_POLICY}),
     policies_act_within=30.0,
     sources={"policies_act_within": at.PROPAGATION},
 )

@@ -1,19 +1,18 @@
-"""What a cluster has: the names of its resources, and what is set up on its nodes."""
+"""Inventory of a cluster: its resources, and the network configuration and files of its nodes."""
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.containers import last_lines, provider, run
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, group
 from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.workloads.nodes import shell_output
 
 
 class Where(StrEnum):
-    """Where something of a cluster is."""
+    """The location of an inventory entry."""
 
     CLUSTER = "cluster-wide"
     NAMESPACES = "in-namespaces"
@@ -21,13 +20,13 @@ class Where(StrEnum):
 
 
 Inventory = Mapping[Where, frozenset[str]]
-"""What there is, each with its kind before its name."""
+"""The entries by location; each is a kind and a name."""
 
 PASSING = frozenset({"Event", "Pod", "PodMetrics", "ReplicaSet"})
-"""Kinds whose resources come and go while nothing is installed or removed."""
+"""Kinds of resources that are created and deleted all the time, with or without a mesh."""
 
-ANSWERS_WITHIN = 30.0
-"""Seconds that the API server has to list everything, and a node to say what is set up on it."""
+LISTED_WITHIN = 30.0
+"""The time limit in seconds for listing all resources."""
 
 TOO_MANY_REQUESTS = 429
 PAUSE = 0.5
@@ -43,25 +42,25 @@ for path in /etc/cni/net.d /opt/cni/bin /run /var/lib /sys/fs/bpf; do
   for file in $(ls -A $path 2>/dev/null); do echo "file $path/$file"; done
 done
 """
-"""Prints a line for each thing, with its kind before its name."""
+"""Shell script that prints the entries of a node, one per line."""
 
 OF_PODS_AND_SERVICES = re.compile(r"(:|-A )(KUBE|CNI)-|interface veth")
-"""What changes with pods and services, whether there is a mesh or not."""
+"""Entries that Kubernetes itself adds for pods and services."""
 
 
 async def inventory(api: Api) -> Inventory:
-    """Everything in a kind cluster of this machine but what comes and goes by itself.
+    """The inventory of a local kind cluster, without short-lived resources.
 
     Raises:
-        Inconclusive: The API server does not list everything, or a node does not say what is set up on it, in time.
+        Inconclusive: The API server does not list all resources in time, or a node cannot be inspected.
         Refused: Something may not be listed.
     """
     nodes, _ = await api.items("/api/v1/nodes")
     try:
-        async with asyncio.timeout(ANSWERS_WITHIN):
+        async with asyncio.timeout(LISTED_WITHIN):
             resources = await _resources(api)
     except TimeoutError as late:
-        raise Inconclusive(f"the API server does not list everything within {ANSWERS_WITHIN:.0f} s") from late
+        raise Inconclusive(f"the API server did not list all resources within {LISTED_WITHIN:.0f} s") from late
     things = await asyncio.gather(*(_of_node(one["metadata"]["name"]) for one in nodes))
     return {
         Where.CLUSTER: frozenset(name for name in resources if "/" not in name),
@@ -79,7 +78,7 @@ async def _resources(api: Api) -> list[str]:
 
 
 async def _listable(api: Api, version: str) -> list[tuple[str, str]]:
-    """The path and the name of each kind of a version whose resources can be listed and stay."""
+    """Path and name of each listable kind of an API version, without short-lived kinds."""
     path = group(version)
     return [
         (f"{path}/{one['name']}", str(one["kind"]))
@@ -93,7 +92,7 @@ async def _named(api: Api, path: str, kind: str) -> list[str]:
 
 
 async def _listed(api: Api, path: str, what: str) -> Sequence[Object]:
-    """What is listed under a path; nothing where its definition has just been removed."""
+    """The entries under a path; none if the definition of the resource has just been removed."""
     while True:
         try:
             listed: Sequence[Object] = (await api.patiently("GET", path))[what]
@@ -104,7 +103,7 @@ async def _listed(api: Api, path: str, what: str) -> Sequence[Object]:
                 raise
         else:
             return listed
-        await asyncio.sleep(PAUSE)  # a definition that has just changed is not served for a moment
+        await asyncio.sleep(PAUSE)  # the server is reinitializing its storage after a change of the definition
 
 
 def _full_name(metadata: Object) -> str:
@@ -113,11 +112,5 @@ def _full_name(metadata: Object) -> str:
 
 
 async def _of_node(node: str) -> list[str]:
-    command = (provider(), "exec", node, "sh", "-c", LISTING)
-    try:
-        ran = await asyncio.to_thread(run, command, ANSWERS_WITHIN)
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise Inconclusive(f"the node {node} does not say what is set up on it: {error}") from error
-    if ran.returncode:
-        raise Inconclusive(f"the node {node} does not say what is set up on it: {last_lines(ran)}")
-    return [f"{node}: {line}" for line in ran.stdout.splitlines() if not OF_PODS_AND_SERVICES.search(line)]
+    lines = (await shell_output(node, LISTING)).splitlines()
+    return [f"{node}: {line}" for line in lines if not OF_PODS_AND_SERVICES.search(line)]

@@ -144,7 +144,7 @@ def test_linkerd_on_cilium_claims_what_linkerd_claims() -> None:
 
 def test_linkerd_on_another_cluster_has_a_network_of_its_own() -> None:
     mesh = LinkerdOnCilium(MeshRequest("edge-26.8.3", 1.0, NoHooks(), installed=True))
-    twin = mesh.elsewhere()
+    twin = mesh.clone()
     assert twin.network is not mesh.network
     assert twin.network.variant is BELOW_LINKERD
     assert twin.authority is mesh.authority

@@ -6,14 +6,14 @@ import msgspec
 
 
 class KindRecipe(msgspec.Struct, frozen=True):
-    """What a kind cluster is made from."""
+    """The inputs of a kind cluster."""
 
     node_image: str | None = None
     """None for kind's own default."""
     config: str = ""
     """Path of the configuration; empty for one node."""
     loaded: tuple[str, ...] = ()
-    """The images of this machine that its nodes have."""
+    """Local images that are loaded onto its nodes."""
 
 
 class ClusterRef(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class ClusterRef(msgspec.Struct, frozen=True):
     transient: bool = False
     """Whether the cluster itself is deleted at the end."""
     recipe: KindRecipe | None = None
-    """None for a cluster that the suite did not make."""
+    """None for a cluster that the suite did not create."""
 
     @property
     def lock_file(self) -> Path | None:
