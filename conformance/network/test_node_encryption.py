@@ -1,24 +1,41 @@
 """What can be read on the network between nodes."""
 
+import secrets
+from dataclasses import replace
+
 import pytest
 
 from pytest_meshcheck.suite import (
+    MAY,
     MUST,
     Answer,
     Capability,
     MeshUnderTest,
+    Placement,
     Retry,
     Workload,
     check,
     control,
     expect,
+    more_arrive,
+    more_sent,
+    slow,
 )
 
 from ..mtls.canaries import PLACES, send_canaries
+from ..mtls.starts import LATE
 from .placement import far_from
 
 GRACE = 30.0
 """Seconds for which a sender goes on that has to terminate."""
+SESSION = 150.0
+"""Seconds of a load: both ends of WireGuard agree on new keys after 120 s."""
+RATE = 20
+"""Requests per second of each load."""
+ENOUGH = 20
+"""Requests to a new workload."""
+END_OF_HEADER = "\r\n"
+"""The ids of requests are of different lengths, and one may be the beginning of another."""
 
 
 @pytest.mark.parametrize("port", PLACES)
@@ -55,3 +72,40 @@ async def test_unreadable_between_nodes_while_terminating(mesh: MeshUnderTest, s
         async with mesh.termination(leaving), mesh.wire_between_nodes(leaving, server) as wire:
             canaries = await send_canaries(leaving, server, "http")
             expect(await wire.look_for(*canaries)).unreadable()
+
+
+@slow
+@check(MUST, "network.session-keys", proves={Capability.NODE_ENCRYPTION})
+async def test_session_keys_change_under_load(mesh: MeshUnderTest, client: Workload) -> None:
+    """For longer than the session keys of WireGuard last, no request to another node is lost, and none can be read.
+
+    Every request of the load has the same random text in a header.
+    """
+    canary, number = secrets.token_hex(12), int(SESSION * RATE)
+    async with mesh.deploy(far_from(client, "far-server")) as far, mesh.wire_between_nodes(client, far.service) as wire:
+        async with client.load(far.service, RATE, headers=(("x-canary", canary),)) as load:
+            await more_sent(load, number=number, within=SESSION + mesh.tolerance)
+        expect(await wire.look_for(canary)).unreadable()
+    expect(load.result).lost_nothing(number, mesh.tolerance)
+
+
+@check(MAY, "network.new-endpoint", uses={Capability.NODE_ENCRYPTION})
+async def test_new_endpoint_is_recorded(mesh: MeshUnderTest, client: Workload) -> None:
+    """Records for how long requests to a workload that has just started on another node can be read on the way.
+
+    A client calls it from the moment when it has an address.
+    """
+    async with (
+        mesh.deploy(far_from(client, "anchor")) as anchor,
+        mesh.wire_between_nodes(client, anchor.service) as wire,
+    ):
+        new = replace(LATE, placement=Placement(anchor.service.spec, same_node=True))
+        async with mesh.deploy_called(new, client, RATE) as (started, load):
+            await more_arrive(started, load, number=ENOUGH, within=mesh.tolerance)
+            arrived = {one.request_id: one.arrived for one in await started.attempts_of(load)}
+        control(len(arrived), "requests to the new workload").at_least(ENOUGH)
+        seen = await wire.look_for(*(f"{one}{END_OF_HEADER}" for one in arrived))
+    readable = [arrived[found.removesuffix(END_OF_HEADER)] for found in seen.found]
+    window = max(readable) - min(arrived.values()) if readable else 0.0
+    mesh.measure("requests that could be read", f"{len(readable)} of {len(arrived)}")
+    mesh.measure("readable for (ms)", round(1000 * window))

@@ -104,6 +104,7 @@ class Mesh(ABC):
         data_planes: For the report, the detected form of the data planes; empty if there is only one form.
         data_plane_in_workload: Whether a data plane shares the lifetime of a workload instance, so that only a new
             instance gets an upgraded data plane.
+        data_plane_of_node: Whether the workloads of a node share a data plane, and so follow an upgrade together.
         returns_to_former_version: Whether ``upgrade`` also leads back to the version before the last upgrade, which
             data planes follow in the same way.
         one_lifetime: Whether the certificates of all workloads have the same lifetime, so that any workload shows the
@@ -124,6 +125,7 @@ class Mesh(ABC):
     kind_config: str = ""
     data_planes: str = ""
     data_plane_in_workload: bool = False
+    data_plane_of_node: bool = False
     returns_to_former_version: bool = False
     one_lifetime: bool = False
     impostor_ports: Collection[str] | None = None

@@ -167,8 +167,16 @@ class Platform(Protocol):
 class Distributed(Protocol):
     """A platform of several nodes."""
 
-    def wire_between_nodes(self, client: Workload, server: Workload) -> AbstractAsyncContextManager[Wire]:
-        """Capture what the nodes of two workloads send each other while the block runs."""
+    def node_of(self, workload: Workload) -> str:
+        """The name of the node of a workload."""
+
+    def wire_between_nodes(
+        self, client: Workload, server: Workload, *, near_only: bool = False
+    ) -> AbstractAsyncContextManager[Wire]:
+        """Capture what the nodes of two workloads send each other while the block runs.
+
+        With ``near_only`` on the client's node alone, so that the server's may restart.
+        """
 
     async def host(self, workload: Workload) -> Workload:
         """A caller on the node of a workload, in the network of the node and not in that of a pod."""

@@ -304,15 +304,19 @@ class MeshUnderTest(MeshFacts):
         await self.adapter.settled()
 
     @asynccontextmanager
-    async def wire_between_nodes(self, client: Workload, server: Workload) -> AsyncIterator[Wire]:
+    async def wire_between_nodes(
+        self, client: Workload, server: Workload, *, near_only: bool = False
+    ) -> AsyncIterator[Wire]:
         """Capture what the nodes of two workloads send each other while the block runs.
+
+        With ``near_only`` it is captured on the client's node alone, so that the server's may restart.
 
         Raises:
             Inconclusive: The platform has no nodes, or both workloads run on one.
         """
         if not isinstance(self.platform, Distributed):
             raise Inconclusive(f"{self.platform} has no nodes with a network between them")
-        async with self.platform.wire_between_nodes(client, server) as wire:
+        async with self.platform.wire_between_nodes(client, server, near_only=near_only) as wire:
             yield wire
 
     async def close(self) -> None:

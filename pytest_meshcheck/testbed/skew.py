@@ -1,11 +1,13 @@
 """Surveys of a mesh whose data planes are of two versions: how it decides about calls between each of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.policy import Mode, MutualTls, Policy
 from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Placement, WorkloadSpec
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion, Decision, Pairing
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
@@ -32,18 +34,6 @@ class Skew:
     outsider: Workload | None
     decisions: list[Decision] = field(default_factory=list)
     _new: set[str] = field(default_factory=set)
-
-    @classmethod
-    async def of(cls, mesh: MeshUnderTest) -> "Skew":
-        """The same, before an upgrade.
-
-        Raises:
-            Inconclusive: A workload does not start.
-        """
-        clients = [await mesh.workload(role) for role in ("client", "second_client")]
-        servers = [await mesh.workload(role) for role in ("server_in_green", "client_in_green")]
-        outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
-        return cls(mesh, clients, servers, outsider)
 
     @property
     def policies(self) -> list[Policy]:
@@ -87,3 +77,31 @@ class Skew:
 
     def _version(self, workload: Workload) -> DataPlaneVersion:
         return DataPlaneVersion.NEW if str(workload) in self._new else DataPlaneVersion.OLD
+
+
+@asynccontextmanager
+async def skew_of(mesh: MeshUnderTest) -> AsyncIterator[Skew]:
+    """The surveys of a mesh that is about to be upgraded.
+
+    Where the workloads of a node share a data plane, each of two nodes gets a client and a server for them.
+
+    Raises:
+        Inconclusive: A workload does not start.
+    """
+    outsider = await mesh.workload("outsider") if mesh.claims(Capability.STRICT_MTLS) else None
+    if not mesh.adapter.data_plane_of_node:
+        clients = [await mesh.workload(role) for role in ("client", "second_client")]
+        servers = [await mesh.workload(role) for role in ("server_in_green", "client_in_green")]
+        yield Skew(mesh, clients, servers, outsider)
+        return
+    near = (await mesh.workload("server")).spec
+    specs = [
+        WorkloadSpec("blue", f"{where}-{role}", placement=Placement(near, same_node=same))
+        for role in ("caller", "called")
+        for where, same in (("near", True), ("far", False))
+    ]
+    async with AsyncExitStack() as stack:
+        near_caller, far_caller, near_called, far_called = [
+            (await stack.enter_async_context(mesh.deploy(spec))).service for spec in specs
+        ]
+        yield Skew(mesh, [near_caller, far_caller], [near_called, far_called], outsider)

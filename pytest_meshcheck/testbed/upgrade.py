@@ -10,12 +10,15 @@ from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Exchange, LoadOutcome
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import Enrolment
+from pytest_meshcheck.platforms.base import Distributed
 from pytest_meshcheck.probe.process.pulse import now
 from pytest_meshcheck.testbed.arrivals import more_arrive
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from pytest_meshcheck.testbed.network_under_upgrade import network_under_upgrade
 from pytest_meshcheck.testbed.rotation.rollout import Wave, go_on, roll
-from pytest_meshcheck.testbed.skew import Skew
+from pytest_meshcheck.testbed.skew import Skew, skew_of
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 RATES: Mapping[str, float] = {"http": 30, "grpc": 15}
@@ -45,18 +48,21 @@ KEPT = ("upgrade step", "restart", "exchange", "attempts")
 async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.IN_PLACE) -> None:
     """Upgrade a mesh under load; the observations are in ``mesh.upgraded``.
 
-    Data planes follow the control plane in two waves: those that live in their workloads by a rolling restart. A mesh
-    that returns to its former version does so with one wave, and is upgraded again.
+    Data planes follow the control plane in two waves, or node by node: those that live in their workloads by a rolling
+    restart. A mesh that returns to its former version does so with one wave, and is upgraded again.
 
     Raises:
         Inconclusive: The mesh does not become ready, or a workload cannot follow.
     """
     client, server = await mesh.workload("client"), await mesh.workload("server")
-    skew = await Skew.of(mesh)
-    outsider = skew.outsider
-    strict = [MutualTls(server, Mode.STRICT)] if outsider else []
     before, since, earlier = mesh.adapter.version, now(), len(mesh.journal.entries)
-    async with mesh.policy(*strict, *skew.policies), _intrusion(outsider, server) as intrusion:
+    async with AsyncExitStack() as stack:
+        skew = await stack.enter_async_context(skew_of(mesh))
+        outsider = skew.outsider
+        strict = [MutualTls(server, Mode.STRICT)] if outsider else []
+        await stack.enter_async_context(mesh.policy(*strict, *skew.policies))
+        network = await stack.enter_async_context(network_under_upgrade(mesh, client))
+        intrusion = await stack.enter_async_context(_intrusion(outsider, server))
         await _show_leaf(mesh, outsider, server)
         await skew.survey("before the upgrade")
         begun = time.monotonic()
@@ -79,6 +85,7 @@ async def upgrade(mesh: MeshUnderTest, version: str, by: UpgradeBy = UpgradeBy.I
         caller=caller,
         journal=[entry for entry in mesh.journal.entries[earlier:] if entry.kind in KEPT],
         decisions=skew.decisions,
+        network=network,
     )
 
 
@@ -133,9 +140,9 @@ async def _data_planes(mesh: MeshUnderTest, by: UpgradeBy, skew: Skew) -> None:
         if wave is early:
             await skew.survey("some data planes upgraded")
 
-    early, late = await _waves(mesh)
+    early, *late = await _waves(mesh, skew)
     async with AsyncExitStack() as until_ended:
-        await _follow(mesh, (early, late), after, until_ended)
+        await _follow(mesh, (early, *late), after, until_ended)
     if by is UpgradeBy.CANARY:
         await _canary(mesh).retire()
     await mesh.adapter.settled()
@@ -144,7 +151,7 @@ async def _data_planes(mesh: MeshUnderTest, by: UpgradeBy, skew: Skew) -> None:
 
 async def _back_and_forth(mesh: MeshUnderTest, former: str, version: str, skew: Skew) -> None:
     """Move the control plane and some data planes to the former version, and upgrade them again."""
-    early, _ = await _waves(mesh)
+    early, *_ = await _waves(mesh, skew)
     async with AsyncExitStack() as until_ended:
         for to, reached, words in (
             (former, DataPlaneVersion.OLD, "moved back"),
@@ -158,8 +165,13 @@ async def _back_and_forth(mesh: MeshUnderTest, former: str, version: str, skew: 
     await mesh.adapter.settled()
 
 
-async def _waves(mesh: MeshUnderTest) -> tuple[Wave, Wave]:
-    """The workloads whose data planes follow first, and the others."""
+async def _waves(mesh: MeshUnderTest, skew: Skew) -> Sequence[Wave]:
+    """The workloads whose data planes follow first, and the others; node by node if those of a node share theirs."""
+    platform = mesh.platform
+    if mesh.adapter.data_plane_of_node and isinstance(platform, Distributed):
+        enrolled = [one for one in mesh.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
+        nodes = dict.fromkeys(map(platform.node_of, (*skew.clients, *enrolled)))
+        return [[one for one in enrolled if platform.node_of(one) == node] for node in nodes]
     early = [await mesh.workload(role) for role in EARLY]
     return early, [one for one in mesh.stage.enrolled if str(one) not in map(str, early)]
 

@@ -1,12 +1,29 @@
 """The observations made during an upgrade."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.canary import UpgradeBy
 from pytest_meshcheck.model.journal import Entry
-from pytest_meshcheck.model.observation import Exchange, LoadOutcome
+from pytest_meshcheck.model.observation import CaptureResult, Exchange, LoadOutcome
 from pytest_meshcheck.testbed.decisions import Decision
+
+
+@dataclass
+class NetworkUnderUpgrade:
+    """The observations; each is None if the mesh does not claim what it is about.
+
+    Attributes:
+        listed: A load on another node of the one caller that a network policy lists.
+        unlisted: A load of another caller on the same server.
+        routed: A load on a service that has a route, so that a proxy of the node is in its path.
+        captured: What could be read of the first load on the network between the nodes.
+    """
+
+    listed: LoadOutcome | None = None
+    unlisted: LoadOutcome | None = None
+    routed: LoadOutcome | None = None
+    captured: CaptureResult | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class Upgraded:
         journal: Its steps, restarts and exchanges, among them handshakes that show the server's leaf before and after
             each part.
         decisions: What became of calls at each step, in order.
+        network: What the network of the nodes did meanwhile, if the mesh is that network.
     """
 
     before: str
@@ -42,6 +60,7 @@ class Upgraded:
     caller: str | None
     journal: Sequence[Entry] = ()
     decisions: Sequence[Decision] = ()
+    network: NetworkUnderUpgrade = field(default_factory=NetworkUnderUpgrade)
 
     @property
     def loads(self) -> Mapping[str, LoadOutcome]:

@@ -80,7 +80,7 @@ SHARED: Claims = {
     Capability.KUBERNETES: Claim(True, INSTALL),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
     Capability.UPGRADE: Claim(
-        False, UPGRADE, "the adapter does not upgrade Cilium yet: it has not been run on a cluster"
+        True, f"{UPGRADE}#upgrade-impact", "connections through the proxy of a node are reset when it is upgraded"
     ),
     Capability.CONTROL_PLANE_OUTAGE: Claim(
         False, INSTALL, "the agent of a node is its network and control plane in one"

@@ -32,12 +32,17 @@ async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
 
 
 def complete(workload: Object) -> bool:
-    """Whether all pods of a DaemonSet, Deployment or StatefulSet belong to the newest generation and are ready."""
+    """Whether all pods of a DaemonSet, Deployment or StatefulSet belong to the newest generation and are ready.
+
+    Those of a DaemonSet with the strategy OnDelete may belong to an older one.
+    """
     status: Mapping[str, int] = workload.get("status", {})
     if status.get("observedGeneration", 0) < int(workload["metadata"]["generation"]):
         return False
     if "desiredNumberScheduled" in status:
-        wanted, counted = status["desiredNumberScheduled"], ("numberReady", "updatedNumberScheduled")
+        on_delete = workload["spec"].get("updateStrategy", {}).get("type") == "OnDelete"
+        counted = ("numberReady",) if on_delete else ("numberReady", "updatedNumberScheduled")
+        wanted = status["desiredNumberScheduled"]
     else:
         wanted, counted = int(workload["spec"].get("replicas", 1)), ("readyReplicas", "updatedReplicas")
     return bool(wanted) and all(status.get(field) == wanted for field in counted)

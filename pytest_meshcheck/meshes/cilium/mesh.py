@@ -1,6 +1,7 @@
 """Cilium, installed by its Helm chart, in one of its variants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -77,6 +78,7 @@ class CiliumMesh(HelmMesh):
     groups = ("cilium.io",)
     policies = ("cilium.io", "gateway.networking.k8s.io", "networking.k8s.io")
     kind_config = "cilium.yaml"
+    data_plane_of_node = True
     repository = "https://helm.cilium.io"
     newest = "1.20.0"
     documented: Documented = DOCUMENTED
@@ -85,6 +87,8 @@ class CiliumMesh(HelmMesh):
         self.name = variant.name
         self.variant = variant
         self.home = SYSTEM
+        self._upgraded = request.upgrade_to is not None
+        self._upgraded_from = ""
         self._given = request.charts
         super().__init__(request, variant.claims)
         if self.installed_by_run:
@@ -99,8 +103,10 @@ class CiliumMesh(HelmMesh):
         return (*LOOKED_AT, *routed, *decided, *clusterwide, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
-        """The one chart."""
-        return (Release(CHART, CHART, SYSTEM, self.variant.values),)
+        """The one chart; where the run upgrades it, agents follow one by one."""
+        one_by_one = values.ONE_BY_ONE if self._upgraded else {}
+        compatible = {"upgradeCompatibility": self._upgraded_from} if self._upgraded_from else {}
+        return (Release(CHART, CHART, SYSTEM, {**self.variant.values, **one_by_one, **compatible}),)
 
     def secrets(self) -> Sequence[Manifest]:
         """The key of IPsec, if used; derived, so that every process has the same."""
@@ -201,6 +207,34 @@ class CiliumMesh(HelmMesh):
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Raise ``Unsupported``, as ``rotate``."""
         self._no_rotation()
+
+    async def upgrade(self, version: str) -> None:
+        """Upgrade the definitions of the Gateway API, the operator, and the agents of nodes without workloads.
+
+        Raises:
+            MeshUnavailable: There is no chart of that version, or definitions cannot be fetched.
+            Inconclusive: The new version does not become ready.
+        """
+        api, self._upgraded_from = await self.platform.api(), minor(self.version)
+        if self.variant.routed and minor(version) in values.GATEWAY_API:
+            needed = values.GATEWAY_API[minor(version)]
+            await gateway_api.ensure(api, needed, self._given, OURS, self.scale, upgrade=True)
+        await super().upgrade(version)
+        nodes, _ = await api.items("/api/v1/nodes")
+        busy = {running.node for running in self.platform.running.values()}
+        for name in sorted({node["metadata"]["name"] for node in nodes} - busy):
+            await self._follow(name)
+
+    @asynccontextmanager
+    async def data_plane_upgrade(self, workloads: Sequence[Workload]) -> AsyncIterator[None]:
+        """Replace the agent, and then the proxy, of each node of these workloads."""
+        for node in dict.fromkeys(map(self.platform.node_of, workloads)):
+            await self._follow(node)
+        yield
+
+    async def _follow(self, node: str) -> None:
+        for daemon in (self._agents, NodeDaemon(self.home, "k8s-app=cilium-envoy", "cilium-envoy")):
+            await daemon.replace(self.platform, node)
 
     async def crash_data_plane(self, workload: Workload) -> None:
         """Kill the agent of a workload's node, and return once another has been started."""

@@ -45,6 +45,12 @@ BELOW_A_MESH: Values = {
 }
 """The values that Linkerd needs: https://linkerd.io/2/reference/cluster-configuration/#cilium"""
 
+ONE_BY_ONE: Values = {
+    "updateStrategy": {"type": "OnDelete", "rollingUpdate": None},
+    "envoy": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}},
+}
+"""Agents and proxies follow an upgrade when their pods are deleted."""
+
 GATEWAY_API = {
     # minor version of Cilium: version of the Gateway API that it is built for
     "1.18": "v1.3.0",

@@ -31,7 +31,9 @@ ESTABLISHED_WITHIN = 30.0
 FETCHED_WITHIN = 60.0
 
 
-async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str, str], scale: float = 1.0) -> None:
+async def ensure(
+    api: Api, version: str, charts: str | None, labels: Mapping[str, str], scale: float = 1.0, *, upgrade: bool = False
+) -> None:
     """Install the definitions, unless the cluster already has them.
 
     Args:
@@ -40,12 +42,14 @@ async def ensure(api: Api, version: str, charts: str | None, labels: Mapping[str
         charts: The source of charts; a directory may contain the definitions, under ``gateway-api``.
         labels: The labels by which their creator can delete them.
         scale: Factor for all time limits.
+        upgrade: Whether those that a run has installed are replaced.
 
     Raises:
         MeshUnavailable: They cannot be fetched, or are of the standard channel; with the next step.
         Inconclusive: The API server does not accept them.
     """
-    if (present := await api.read(f"{DEFINITIONS}/{ROUTES}")) is not None:
+    present = await api.read(f"{DEFINITIONS}/{ROUTES}")
+    if present is not None and not (upgrade and labels.items() <= present["metadata"].get("labels", {}).items()):
         _refuse_without_retry([present], "in the cluster")
         return
     made = local(charts)

@@ -15,9 +15,9 @@ from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.killing import end
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
+from pytest_meshcheck.platforms.kubernetes.workloads.signals import end
 from pytest_meshcheck.probe.controller import ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
 

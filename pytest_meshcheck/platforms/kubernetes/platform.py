@@ -3,27 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from pytest_meshcheck.model.errors import Inconclusive, Unsupported
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
-from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.capture.between_nodes import watched_between_nodes
-from pytest_meshcheck.platforms.kubernetes.capture.watchers import Watchers
 from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
-from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN
-from pytest_meshcheck.platforms.kubernetes.deployments import Deployments
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.interruptions import Interruptions
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.killing import end, has_come_back, kill, status_of
-from pytest_meshcheck.platforms.kubernetes.workloads.nodes import restart
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate, ready as is_ready
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
+from pytest_meshcheck.platforms.kubernetes.workloads.signals import end
 from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.platforms.recording import RecordedWire
 from pytest_meshcheck.platforms.stalls import felt
@@ -33,19 +28,15 @@ from pytest_meshcheck.probe.protocol import messages as m
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""
 
-ENOUGH_NODES = 2
-"""The nodes for a caller and for a workload whose node restarts."""
-
 PING = m.ReadLedger("nobody")
 """A request that only proves that a probe answers."""
 
 
-class Kubernetes(Deployments):
+class Kubernetes(Interruptions):
     """One process of a run in a cluster: what becomes of its workloads, and what goes over the network."""
 
     def __init__(self, journal: Journal, cluster_ref: ClusterRef, part: str = "", timeout_scale: float = 1.0) -> None:
         super().__init__(journal, cluster_ref, part, timeout_scale)
-        self._watchers = Watchers(self.owner)
         self._replaced: dict[str, Running] = {}
         self._longest = 0.0
 
@@ -83,58 +74,6 @@ class Kubernetes(Deployments):
         cluster = await self._connected()
         await cluster.delete([manifests.workload_resource(self.owner, old.spec, Metadata(), old.generation)])
         await cluster.gone(old.spec.namespace, old.spec.name, old.generation)
-
-    async def kill(self, pod: Object, container: str) -> Object:
-        """Kill a container of any pod, and return its status before; the kubelet restarts it.
-
-        Raises:
-            Inconclusive: It could not be killed.
-        """
-        cluster, status = await self._connected(), status_of(pod, container)
-        watcher = await self._watchers.pod_on(pod["spec"]["nodeName"], cluster)
-        await kill(cluster.executor, watcher, status)
-        return status
-
-    async def restart_container(self, workload: Workload, container: str, *, ready: bool = True) -> None:
-        """Kill a container of a workload's pod, and wait until another runs; with ``ready``, until the pod is ready.
-
-        Raises:
-            Inconclusive: It could not be killed, or does not come back.
-        """
-        running = self.running[str(workload)]
-        before = await self.kill(running.pod, container)
-        pod = await self._restarted(running, before, f"{container} of {workload} was killed", ready=ready)
-        self.running[str(workload)] = replace(running, pod=pod)
-
-    async def insist_on_restarts(self) -> None:
-        """Raise Unsupported unless a node can be restarted while another one works on."""
-        if not (self._cluster_ref.transient or self._cluster_ref.kept):
-            raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
-        if await (await self._connected()).nodes_for_workloads() < ENOUGH_NODES:
-            raise Unsupported("needs two nodes that accept pods: name a larger cluster with --mesh-kind-config")
-
-    async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
-        """Restart the node of a workload, and wait until the workload serves again.
-
-        Other workloads of this process on the node are stopped before.
-
-        Returns:
-            The workload as it is now, and the names of those that were stopped.
-
-        Raises:
-            Inconclusive: The node cannot be restarted, or the workload does not come back.
-        """
-        running = self.running[str(workload)]
-        others = [one.spec for one in self.running.values() if one.node == running.node and one is not running]
-        for spec in others:
-            await self._remove(spec)
-        before = status_of(running.pod, manifests.CONTAINER)
-        await restart(running.node)
-        await running.probe.close()
-        await self._restarted(running, before, f"the node {running.node} of {workload} was restarted")
-        again = await self._enter(running.spec, running.service_address, running.generation)
-        await self._open(again, [self._listen(running.spec, port.name) for port in running.spec.ports])
-        return again, [str(spec) for spec in others]
 
     @asynccontextmanager
     async def termination(self, workload: Workload) -> AsyncIterator[None]:
@@ -225,16 +164,24 @@ class Kubernetes(Deployments):
         return self._wire(client, server, port, hops)
 
     @asynccontextmanager
-    async def wire_between_nodes(self, client: Workload, server: Workload) -> AsyncIterator[Wire]:
+    async def wire_between_nodes(
+        self, client: Workload, server: Workload, *, near_only: bool = False
+    ) -> AsyncIterator[Wire]:
         """Capture everything that the nodes of two workloads send each other, on both of them, while the block runs.
+
+        With ``near_only`` it is captured on the client's node alone, so that the server's may restart.
 
         Raises:
             Inconclusive: Both run on one node, or packets cannot be captured there.
         """
         ends = (self.running[str(client)], self.running[str(server)])
         watchers = await self._watchers.on({end.node for end in ends}, await self._connected())
-        async with watched_between_nodes(*ends, watchers) as path:
+        async with watched_between_nodes(*ends, watchers, near_only=near_only) as path:
             yield RecordedWire(path, self.journal)
+
+    def node_of(self, workload: Workload) -> str:
+        """The name of the node of a workload."""
+        return self.running[str(workload)].node
 
     async def host(self, workload: Workload) -> Workload:
         """A caller on the node of a workload, in the network of the node and not in that of a pod.
@@ -242,7 +189,7 @@ class Kubernetes(Deployments):
         Raises:
             Inconclusive: No privileged pod can start there.
         """
-        node, cluster = self.running[str(workload)].node, await self._connected()
+        node, cluster = self.node_of(workload), await self._connected()
         probes = await self._watchers.on({node}, cluster)
         spec = WorkloadSpec(self._watchers.namespace, node, Enrolment.UNENROLLED, ports=())
         return Workload(spec, probes[node], self.journal, self.resolve, node, self._patience)
@@ -279,20 +226,6 @@ class Kubernetes(Deployments):
             return None
         now = self._connection.result().pods.known.get(running.key)
         return fate(running.pod, now, may_leave=str(running.spec) in self._leaving)
-
-    async def _restarted(self, running: Running, before: Object, why: str, *, ready: bool = True) -> Object:
-        """The pod of a workload once a container of it has been restarted; with ``ready``, once it is ready."""
-        cluster, within = await self._connected(), STARTS_WITHIN * self.timeout_scale
-
-        def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
-            pod = known.get(running.key)
-            return pod is not None and has_come_back(pod, before, ready=ready) and (is_ready(pod) or not ready)
-
-        try:
-            await cluster.pods.until(is_back, within)
-        except TimeoutError as late:
-            raise Inconclusive(f"{why}, and {before['name']} is not back after {within:.0f} s") from late
-        return cluster.pods.known[running.key]
 
     @asynccontextmanager
     async def _wire(

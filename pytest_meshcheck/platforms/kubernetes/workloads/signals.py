@@ -1,5 +1,6 @@
-"""Ends the processes of pods: a probe by itself, any container as a crash would, which the kubelet restarts."""
+"""Signals to the processes of pods: a probe is asked to end, any container is killed or stopped from its node."""
 
+import signal
 from collections.abc import Mapping
 
 from pytest_meshcheck.model.errors import Inconclusive
@@ -8,18 +9,18 @@ from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON
 
 SCRIPT = """
-import os, pathlib, signal, sys
+import os, pathlib, sys
 found = 0
 for process in pathlib.Path("/proc").glob("[0-9]*"):
     try:
         if sys.argv[1] in (process / "cgroup").read_text():
-            os.kill(int(process.name), signal.SIGKILL)
+            os.kill(int(process.name), int(sys.argv[2]))
             found += 1
     except (FileNotFoundError, ProcessLookupError):
         continue
 print(found, flush=True)
 """
-"""Kills every process of a container, by the id in the names of its control groups; prints how many there were."""
+"""Signals every process of a container, by the id in the names of its control groups; prints how many there were."""
 
 
 END = "import os, signal; os.kill(1, signal.SIGTERM)"
@@ -58,8 +59,8 @@ async def end(executor: Executor, namespace: str, pod: str) -> None:
         pipe.close()
 
 
-async def kill(executor: Executor, watcher: Object, status: Object) -> None:
-    """Kill a container from a privileged pod on its node.
+async def send_signal(executor: Executor, watcher: Object, status: Object, number: signal.Signals) -> None:
+    """Send a signal to a container from a privileged pod on its node.
 
     Raises:
         Inconclusive: No process of it was found.
@@ -67,10 +68,10 @@ async def kill(executor: Executor, watcher: Object, status: Object) -> None:
     """
     container = str(status["containerID"]).rpartition("/")[2]
     namespace, name = watcher["metadata"]["namespace"], watcher["metadata"]["name"]
-    reader, pipe = await executor.open(namespace, name, CONTAINER, (PYTHON, "-c", SCRIPT, container))
+    reader, pipe = await executor.open(namespace, name, CONTAINER, (PYTHON, "-c", SCRIPT, container, str(int(number))))
     try:
-        killed = (await reader.readline()).decode().strip()
+        reached = (await reader.readline()).decode().strip()
     finally:
         pipe.close()
-    if killed in ("", "0"):
-        raise Inconclusive(f"the container {status['name']} could not be killed: its node shows no process of it")
+    if reached in ("", "0"):
+        raise Inconclusive(f"{number.name} did not reach {status['name']}: its node shows no process of that container")

@@ -1,6 +1,7 @@
-"""Containers that are killed on their node."""
+"""Signals to containers, sent on their node."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.workloads.killing import SCRIPT, has_come_back, kill, status_of
+from pytest_meshcheck.platforms.kubernetes.workloads.signals import SCRIPT, has_come_back, send_signal, status_of
 
 WATCHER = {"metadata": {"namespace": "wire-1", "name": "wire-x"}}
 
@@ -55,21 +56,23 @@ def test_a_container_that_does_not_run_cannot_be_killed(one: dict[str, Any]) -> 
 @pytest.mark.asyncio
 async def test_the_privileged_pod_is_asked_for_the_id_without_its_runtime() -> None:
     node = Node(b"2\n")
-    await kill(node, WATCHER, status_of(pod(0), "istio-proxy"))  # type: ignore[arg-type]
+    status = status_of(pod(0), "istio-proxy")
+    await send_signal(node, WATCHER, status, signal.SIGSTOP)  # type: ignore[arg-type]
     ((namespace, name, container, command),) = node.asked
     assert (namespace, name, container) == ("wire-1", "wire-x", "probe")
-    assert command[1:] == ("-c", SCRIPT, "0123abcd")
+    assert command[1:] == ("-c", SCRIPT, "0123abcd", "19")
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("answer", [b"0\n", b""])
-async def test_nothing_killed_is_no_restart(answer: bytes) -> None:
-    with pytest.raises(Inconclusive, match="istio-proxy could not be killed"):
-        await kill(Node(answer), WATCHER, status_of(pod(0), "istio-proxy"))  # type: ignore[arg-type]
+async def test_a_signal_that_reaches_no_process_is_not_sent(answer: bytes) -> None:
+    status = status_of(pod(0), "istio-proxy")
+    with pytest.raises(Inconclusive, match="SIGKILL did not reach istio-proxy"):
+        await send_signal(Node(answer), WATCHER, status, signal.SIGKILL)  # type: ignore[arg-type]
 
 
-def test_the_script_kills_nothing_that_is_not_of_the_container() -> None:
+def test_the_script_signals_nothing_that_is_not_of_the_container() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "no-such-container"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, "no-such-container", "9"], capture_output=True, text=True, check=True
     )
     assert run.stdout == "0\n"

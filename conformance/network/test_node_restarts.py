@@ -1,0 +1,84 @@
+"""What the network does while the node of a workload restarts, until the workload is served again."""
+
+import secrets
+
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    MeshUnderTest,
+    NetworkPolicy,
+    Placement,
+    Workload,
+    WorkloadSpec,
+    check,
+    control,
+    expect,
+    more_arrive,
+    more_sent,
+)
+
+from .placement import far_from
+
+RATE = 20
+"""Requests per second of each load: a refused one is under way for as long as its client is patient."""
+ENOUGH = 20
+"""Requests before the restart, and after it."""
+BACK_WITHIN = 60.0
+"""Seconds until callers reach a workload that has just become ready."""
+
+
+@check(
+    MUST,
+    "network.restart",
+    proves={Capability.NETWORK_POLICY},
+    uses={Capability.KUBERNETES},
+    disruptive=True,
+)
+async def test_policy_holds_while_node_restarts(mesh: MeshUnderTest, outsider: Workload) -> None:
+    """While the node of a server restarts, and after that, a caller that no policy lists gets nowhere.
+
+    It calls the service all the while, until the listed caller is served again.
+    """
+    await mesh.disruptions.insist_on_node_restarts()
+    beside = WorkloadSpec("blue", "caller", placement=Placement(outsider.spec, same_node=True))
+    async with mesh.deploy(far_from(outsider, "restarted")) as deployed, mesh.deploy(beside) as callers:
+        before, caller = deployed.service, callers.service
+        async with mesh.policy(NetworkPolicy(before, (caller,), ("http",))):
+            async with caller.load(before, RATE) as listed, outsider.load(before, RATE) as intrusion:
+                await more_arrive(before, listed, number=ENOUGH, within=mesh.tolerance)
+                for load in (listed, intrusion):
+                    await load.leave(before)
+                after = await mesh.disruptions.restart_node(before)
+                for load in (listed, intrusion):
+                    load.servers.append(after)
+                await more_arrive(after, listed, number=ENOUGH, within=BACK_WITHIN * mesh.scale)
+                await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
+            expect(intrusion.result, "requests of a caller that is not listed").refused()
+            control(len(await after.attempts_of(listed)), "requests served after the restart").at_least(ENOUGH)
+
+
+@check(
+    MUST,
+    "network.node-encryption",
+    proves={Capability.NODE_ENCRYPTION},
+    uses={Capability.KUBERNETES},
+    disruptive=True,
+)
+async def test_unreadable_between_nodes_while_node_restarts(mesh: MeshUnderTest, client: Workload) -> None:
+    """While the node of a server restarts, and after that, nothing that a client sends there can be read on the way.
+
+    Every request of a load has the same random text in a header. The network is captured on the client's node.
+    """
+    await mesh.disruptions.insist_on_node_restarts()
+    canary = secrets.token_hex(12)
+    async with mesh.deploy(far_from(client, "restarted")) as deployed:
+        before = deployed.service
+        async with mesh.wire_between_nodes(client, before, near_only=True) as wire:
+            async with client.load(before, RATE, headers=(("x-canary", canary),)) as load:
+                await more_arrive(before, load, number=ENOUGH, within=mesh.tolerance)
+                await load.leave(before)
+                after = await mesh.disruptions.restart_node(before)
+                load.servers.append(after)
+                await more_arrive(after, load, number=ENOUGH, within=BACK_WITHIN * mesh.scale)
+            control(len(await after.attempts_of(load)), "requests served after the restart").at_least(ENOUGH)
+            expect(await wire.look_for(canary)).unreadable()
