@@ -23,6 +23,8 @@ class Capability(enum.StrEnum):
     """Traffic between pods on different nodes cannot be read on the network between the nodes."""
     NETWORK_POLICY = "network-policy"
     """Network policies decide at layers 3 and 4, by identity, who may connect to a workload."""
+    MUTUAL_AUTHENTICATION = "mutual-authentication"
+    """Traffic to a workload is dropped until the network has authenticated both workloads, beside their connections."""
     CUSTOM_AUTHORITY = "custom-authority"
     """The mesh takes its certificates from the suite's authority, which also issues certificates for hostile peers."""
     SERVER_IDENTITY = "server-identity"

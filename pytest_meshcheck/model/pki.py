@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pytest_meshcheck.model.bundle_form import BundleForm, written
 from pytest_meshcheck.probe.protocol.messages import Credentials
+
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 CLOCK_SKEW = datetime.timedelta(seconds=60)
 """The age of NotBefore in a new certificate, so that peers with slow clocks accept it."""
@@ -70,14 +72,14 @@ class Issuer:
     """
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    key: SigningKey = field(repr=False)
     chain: tuple[x509.Certificate, ...]
     root: x509.Certificate
 
     @classmethod
-    def self_signed(cls, name: str, validity: Validity | None = None) -> "Issuer":
-        """A new root."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def self_signed(cls, name: str, validity: Validity | None = None, key: SigningKey | None = None) -> "Issuer":
+        """A new root; with a new elliptic-curve key unless another is given."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = _name(name)
         builder = _builder(subject, subject, key, validity or Validity.of(ROOT_LIFETIME))
         certificate = _as_authority(builder, path_length=None).sign(key, hashes.SHA256())
@@ -92,7 +94,7 @@ class Issuer:
         """The same intermediate, name and key, with a new certificate."""
         return self._certified(intermediate.certificate.subject, intermediate.key, Validity.of(ISSUER_LIFETIME))
 
-    def _certified(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, validity: Validity) -> "Issuer":
+    def _certified(self, name: x509.Name, key: SigningKey, validity: Validity) -> "Issuer":
         builder = _builder(name, self.certificate.subject, key, validity)
         builder = _as_authority(builder, path_length=0).add_extension(self._key_identifier(), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
@@ -158,6 +160,11 @@ class Authority:
         above = (*self.issuer.chain, self.issuer.root)
         limit = min(certificate.not_valid_after_utc for certificate in above)
         return self.issuer.leaf([identity], Validity(wanted.not_before, min(wanted.not_after, limit)))
+
+    def sign_with_root(self, root: Issuer) -> None:
+        """Announce this root alone, and have it sign leaves itself."""
+        self.root_issuers = {root.certificate: root}
+        self.roots, self.issuer = (root.certificate,), root
 
     def rotate_issuer(self, validity: Validity | None = None) -> None:
         """A new intermediate under the same root."""
@@ -227,9 +234,7 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, validity: Validity
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: SigningKey, validity: Validity) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -247,7 +252,7 @@ def _as_authority(builder: x509.CertificateBuilder, path_length: int | None) -> 
     )
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: SigningKey) -> bytes:
     """A private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

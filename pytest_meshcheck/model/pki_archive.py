@@ -3,9 +3,8 @@
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from pytest_meshcheck.model.pki import Authority, Issuer, key_pem, pem
+from pytest_meshcheck.model.pki import Authority, Issuer, SigningKey, key_pem, pem
 
 
 class ArchivedIssuer(msgspec.Struct, frozen=True):
@@ -68,8 +67,8 @@ def _packed(issuer: Issuer) -> ArchivedIssuer:
 
 def _unpacked(packed: ArchivedIssuer) -> Issuer:
     key = serialization.load_pem_private_key(packed.key, None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"an issuer's key must be an elliptic-curve key, not {type(key).__name__}")
+    if not isinstance(key, SigningKey):
+        raise TypeError(f"an issuer's key must be an elliptic-curve or RSA key, not {type(key).__name__}")
     chain = tuple(x509.load_pem_x509_certificates(packed.chain)) if packed.chain else ()
     return Issuer(
         x509.load_pem_x509_certificate(packed.certificate), key, chain, x509.load_pem_x509_certificate(packed.root)

@@ -20,6 +20,7 @@ OPTIONS = "MESHCHECK_E2E_CILIUM"
 """The options with which Cilium is installed on a kind cluster of its own, as on a command line."""
 VALUES = "--mesh-values="
 CHART = "cilium"
+NEW = "1.20.0"
 PATIENCE = 1800.0
 
 pytestmark = pytest.mark.skipif(OPTIONS not in os.environ, reason=f"needs the options for Cilium in {OPTIONS}")
@@ -40,13 +41,16 @@ def options(values: dict[str, Any], file: Path) -> list[str]:
     return [*(one for one in given if not one.startswith(VALUES)), f"{VALUES}{file}"]
 
 
-@pytest.mark.parametrize("name", [name for name, cluster in WRONG_CLUSTERS.items() if cluster.mesh == CHART])
+@pytest.mark.parametrize(
+    "name", [name for name, cluster in WRONG_CLUSTERS.items() if cluster.mesh.partition("-")[0] == CHART]
+)
 def test_what_is_wrong_is_found(name: str, tmp_path: Path) -> None:
     wrong = WRONG_CLUSTERS[name]
+    old = wrong.upgraded_from
     chosen = " or ".join(check.partition("/")[2].replace("-", "_") for check in wrong.kills)
     command = [sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-k", chosen]
     arguments = [
-        f"--mesh={CHART}",
+        *([f"--mesh={wrong.mesh}@{old}", f"--mesh-upgrade-to={NEW}"] if old else [f"--mesh={wrong.mesh}"]),
         "--mesh-slow",
         *options(dict(wrong.values), tmp_path / "values.yaml"),
         f"--mesh-report={tmp_path}",

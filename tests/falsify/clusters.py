@@ -10,6 +10,7 @@ from typing import Any
 NETWORK_POLICIES = (
     "network/allow-by-identity-and-port",
     "network/decision-follows-labels",
+    "network/decision-holds-under-churn",
     "network/default-deny",
     "network/egress-by-identity-and-port",
     "network/egress-is-denied-by-default",
@@ -17,15 +18,21 @@ NETWORK_POLICIES = (
     "network/labels-cannot-be-forged",
     "network/other-nodes-are-refused",
     "network/policy-holds-while-data-plane-restarts",
+    "network/policy-holds-while-node-restarts",
     "network/same-decision-on-every-path",
 )
 NODE_ENCRYPTION = (
+    "network/session-keys-change-under-load",
     "network/unreadable-between-nodes",
     "network/unreadable-between-nodes-while-data-plane-restarts",
+    "network/unreadable-between-nodes-while-node-restarts",
     "network/unreadable-between-nodes-while-terminating",
     "network/unreadable-between-nodes-with-routing",
 )
 
+AUTHENTICATION = ("network/unauthenticated-callers-are-dropped",)
+UPGRADED_POLICIES = ("network/policy-holds-while-upgraded",)
+UPGRADED_ENCRYPTION = ("network/unreadable-between-nodes-while-upgraded",)
 NODE_RESTART = ("mtls/no-plaintext-after-node-restart",)
 UNINSTALLATION = ("lifecycle/uninstall-leaves-nothing",)
 NETWORK = "network"
@@ -48,12 +55,14 @@ class WrongCluster:
         kills: The checks that have to find it.
         mesh: The mesh on it.
         values: Values for Cilium's chart, in addition to those of the suite.
+        upgraded_from: The version that the mesh is upgraded from under load; empty without an upgrade.
     """
 
     description: str
     kills: tuple[str, ...]
     mesh: str = "cilium"
     values: Mapping[str, Any] = field(default_factory=dict)
+    upgraded_from: str = ""
 
 
 WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
@@ -72,6 +81,24 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
         NODE_ENCRYPTION,
         values={"encryption": {"enabled": False}},
     ),
+    "upgrade-without-enforcement": WrongCluster(
+        "Network policies are stored but not enforced, while the mesh is upgraded.",
+        UPGRADED_POLICIES,
+        values={"policyEnforcementMode": "never"},
+        upgraded_from="1.19.5",
+    ),
+    "upgrade-without-encryption": WrongCluster(
+        "The network does not encrypt traffic between nodes, while the mesh is upgraded.",
+        UPGRADED_ENCRYPTION,
+        values={"encryption": {"enabled": False}},
+        upgraded_from="1.19.5",
+    ),
+    "authentication-off": WrongCluster(
+        "Agents do not authenticate workloads.",
+        AUTHENTICATION,
+        mesh="cilium-spire",
+        values={"authentication": {"enabled": False}},
+    ),
     "left-behind": WrongCluster(
         "The mesh leaves cluster-wide resources, namespaced resources and files on nodes behind when uninstalled.",
         UNINSTALLATION,
@@ -79,5 +106,16 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
     ),
 }
 
-ON_CLUSTERS = (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODE_RESTART, *UNINSTALLATION)
+OF_UPGRADES = (*UPGRADED_POLICIES, *UPGRADED_ENCRYPTION, "network/routed-requests-while-upgraded-are-recorded")
+"""Checks of a network that is upgraded; the last one records."""
+
+ON_CLUSTERS = (
+    *NETWORK_POLICIES,
+    *NODE_ENCRYPTION,
+    *AUTHENTICATION,
+    *UPGRADED_POLICIES,
+    *UPGRADED_ENCRYPTION,
+    *NODE_RESTART,
+    *UNINSTALLATION,
+)
 """Checks that need a cluster to fail on."""

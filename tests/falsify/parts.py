@@ -72,6 +72,12 @@ def validation(context: Part) -> Part:
     return default
 
 
+def ask_for_no_certificate(context: Part) -> None:
+    """Have a TLS context take clients without looking at their certificates."""
+    context["require_client_certificate"] = False
+    del context["common_tls_context"]["combined_validation_context"]
+
+
 def accept_expired_servers(resources: Resources) -> None:
     """Have the workload accept servers whose certificates have expired."""
     for context in client_contexts(resources):

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from pytest_meshcheck.checks.check_ids import known_ids
-from tests.falsify.clusters import WRONG_CLUSTERS
+from tests.falsify.clusters import OF_UPGRADES, WRONG_CLUSTERS
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
     authority_input,
@@ -69,6 +69,7 @@ DEFECTS: Defects = {name: defect for family in FAMILIES for name, defect in fami
 
 
 OF_OTHER_PROMISES = (
+    "mtls/hostile-tunnel-is-refused",
     "retry/attempt-number-reaches-the-server",
     "retry/exhausted-returns-the-documented-error",
     "timeout/default-limit-is-the-documented-one",
@@ -76,11 +77,23 @@ OF_OTHER_PROMISES = (
 )
 """Checks of what the embedded mesh does not document; one that does is made for them."""
 
-RECORDS = ("mtls/network-policy-still-holds", "rotation/expired-open-connections", "rotation/key-is-renewed")
+RECORDS = (
+    "mtls/network-policy-still-holds",
+    "network/new-endpoint-is-recorded",
+    "network/routed-requests-while-upgraded-are-recorded",
+    "rotation/expired-open-connections",
+    "rotation/key-is-renewed",
+)
 """Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 
-SLOW = frozenset({"lifecycle/uninstall-leaves-nothing", "network/decision-follows-labels"})
+SLOW = frozenset(
+    {
+        "lifecycle/uninstall-leaves-nothing",
+        "network/decision-follows-labels",
+        "network/session-keys-change-under-load",
+    }
+)
 """Checks all of whose parameters belong to the slow lane."""
 
 
@@ -91,7 +104,7 @@ def checks() -> tuple[str, ...]:
 
 def of_upgrade(check: str) -> bool:
     """Whether a check is about an upgrade, and run where one is made."""
-    return check in upgrade.CHECKS
+    return check in (*upgrade.CHECKS, *OF_UPGRADES)
 
 
 def killers() -> Mapping[str, tuple[str, ...]]:

@@ -78,6 +78,7 @@ UNROUTED: Claims = dict.fromkeys(
 SHARED: Claims = {
     Capability.NETWORK_POLICY: Claim(True, POLICIES),
     Capability.KUBERNETES: Claim(True, INSTALL),
+    Capability.MUTUAL_AUTHENTICATION: Claim(False, MUTUAL_AUTHENTICATION, "that is what cilium-spire does"),
     Capability.CONNECTION_REUSE: Claim(False, GAMMA, "HTTPRoute does not bound how long connections are reused"),
     Capability.UPGRADE: Claim(
         True, f"{UPGRADE}#upgrade-impact", "connections through the proxy of a node are reset when it is upgraded"
@@ -143,7 +144,12 @@ OUT_OF_BAND = (
 NOTHING = Claim(
     False, MUTUAL_AUTHENTICATION, "mutual authentication encrypts nothing; that is what cilium and cilium-ipsec do"
 )
-BY_SPIRE = _without_mutual_tls(OUT_OF_BAND, MUTUAL_AUTHENTICATION, NOTHING, NOTHING)
+BY_SPIRE: Claims = {
+    **_without_mutual_tls(OUT_OF_BAND, MUTUAL_AUTHENTICATION, NOTHING, NOTHING),
+    Capability.MUTUAL_AUTHENTICATION: Claim(
+        True, MUTUAL_AUTHENTICATION, "deprecated", until=FIRST_WITHOUT_MUTUAL_AUTHENTICATION
+    ),
+}
 
 LINKERD_ENCRYPTS = Claim(False, LINKERD_DOCS, "Linkerd encrypts, and encryption by Cilium is off")
 BELOW_LINKERD = _without_mutual_tls(
@@ -164,6 +170,7 @@ BY_ZTUNNEL: Claims = {
     ),
     Capability.NODE_ENCRYPTION: Claim(False, ZTUNNEL, "ztunnel encrypts from pod to pod"),
     Capability.PROXY_RESTART: Claim(False, ZTUNNEL, "nothing is documented about a ztunnel that restarts"),
+    Capability.UPGRADE: Claim(False, ZTUNNEL, "nothing is documented about a ztunnel that is upgraded"),
     Capability.MTLS: Claim(True, ZTUNNEL, "beta", since=FIRST_WITH_ZTUNNEL),
     Capability.CONFIDENTIALITY: Claim(True, ZTUNNEL, "TCP between enrolled pods; beta", since=FIRST_WITH_ZTUNNEL),
     Capability.PERMISSIVE_MTLS: Claim(
@@ -184,7 +191,9 @@ BY_ZTUNNEL: Claims = {
         False, ZTUNNEL_TEST, "ztunnel calls pods of namespaces that are not enrolled in plaintext"
     ),
     Capability.PEER_IDENTITY: Claim(False, ZTUNNEL, "ztunnel works on layer 4, and passes on no identity"),
-    Capability.CUSTOM_AUTHORITY: Claim(False, ZTUNNEL, OWN_AUTHORITY),
+    Capability.CUSTOM_AUTHORITY: Claim(
+        True, ZTUNNEL, "the root of the agents, from a Secret", since=FIRST_WITH_ZTUNNEL
+    ),
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, THIRTY_DAYS),
     Capability.ISSUER_ROTATION: Claim(False, ZTUNNEL, OWN_AUTHORITY),
     Capability.ROOT_ROTATION: Claim(False, ZTUNNEL, OWN_AUTHORITY),

@@ -244,6 +244,20 @@ class CiliumMesh(HelmMesh):
         """The same, and wait until it is ready."""
         await self._agents.restart(self.platform, workload)
 
+    @asynccontextmanager
+    async def authority_outage(self) -> AsyncIterator[None]:
+        """SPIRE's server answers nobody while the block runs; it keeps its data and its connections.
+
+        Raises:
+            Unsupported: The variant has no SPIRE.
+            Inconclusive: The server cannot be stopped.
+        """
+        if not self.claims[Capability.MUTUAL_AUTHENTICATION].supported:
+            self._no_rotation()
+        pods, _ = await (await self.platform.api()).items("/api/v1/namespaces/cilium-spire/pods", "app=spire-server")
+        async with self.platform.stopped(pods[0], "spire-server"):
+            yield
+
     @property
     def _agents(self) -> NodeDaemon:
         return NodeDaemon(self.home, "k8s-app=cilium", "cilium-agent")

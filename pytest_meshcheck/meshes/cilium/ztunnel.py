@@ -1,11 +1,9 @@
 """Cilium with ztunnel: mutual TLS for the TCP connections of all pods of enrolled namespaces."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
@@ -17,7 +15,7 @@ from pytest_meshcheck.meshes.cilium.render import Strictness, access
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
-from pytest_meshcheck.model.pki import ROOT_LIFETIME, Validity, pem
+from pytest_meshcheck.model.pki import ROOT_LIFETIME, Issuer, Validity, key_pem, pem
 from pytest_meshcheck.model.policy import Policy, ServicePolicy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
@@ -35,18 +33,16 @@ class CiliumZtunnelMesh(CiliumMesh):
 
     def __init__(self, request: MeshRequest) -> None:
         super().__init__(request, variants.ZTUNNEL)
+        self.authority.sign_with_root(Issuer.self_signed(f"{self.trust_domain} root", key=rsa_key()))
 
     def secrets(self) -> Sequence[Manifest]:
-        """The root that the agents issue under, and their server certificate for ztunnel; both must be RSA.
-
-        The certificates of workloads chain to this root from now on.
-        """
-        self.authority.roots = (self._root.certificate,)
+        """The root that the agents issue under, and their server certificate for ztunnel."""
+        root, (certificate, key) = self.authority.issuer, self_signed_server("localhost")
         data = {
-            "ca-root.crt": pem(self._root.certificate),
-            "ca-private.key": self._root.key_pem,
-            "bootstrap-root.crt": pem(self._bootstrap.certificate),
-            "bootstrap-private.key": self._bootstrap.key_pem,
+            "ca-root.crt": pem(root.certificate),
+            "ca-private.key": key_pem(root.key),
+            "bootstrap-root.crt": certificate,
+            "bootstrap-private.key": key,
         }
         return [secret(SYSTEM, "cilium-ztunnel-secrets", data)]
 
@@ -73,56 +69,28 @@ class CiliumZtunnelMesh(CiliumMesh):
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:
         """The tunnel port of ztunnel at the pod's address; the CONNECT inside names the port of the workload."""
-        host, _ = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
-        return TlsEndpoint((host, HBONE), None, ("h2",))
-
-    @cached_property
-    def _root(self) -> "SelfSigned":
-        return SelfSigned.root(f"{self.trust_domain} root")
-
-    @cached_property
-    def _bootstrap(self) -> "SelfSigned":
-        return SelfSigned.server("localhost")
+        host, number = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
+        return TlsEndpoint((host, HBONE), None, ("h2",), f"{host}:{number}")
 
 
-@dataclass(frozen=True)
-class SelfSigned:
-    """A self-signed certificate with an RSA key."""
+def rsa_key() -> rsa.RSAPrivateKey:
+    """A new key; Cilium reads no other kind."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=BITS)
 
-    certificate: x509.Certificate
-    key: rsa.RSAPrivateKey
 
-    def __repr__(self) -> str:
-        return f"SelfSigned({self.certificate.subject.rfc4514_string()!r})"
-
-    @property
-    def key_pem(self) -> bytes:
-        """The key as PKCS #8, which is what Cilium reads."""
-        encryption = serialization.NoEncryption()
-        return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-
-    @classmethod
-    def root(cls, name: str) -> "SelfSigned":
-        """A root that signs leaves directly."""
-        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        return cls._of(name, [(x509.BasicConstraints(ca=True, path_length=0), True), (usage, True)])
-
-    @classmethod
-    def server(cls, host: str) -> "SelfSigned":
-        """A self-signed certificate of one server."""
-        return cls._of(host, [(x509.SubjectAlternativeName([x509.DNSName(host)]), False)])
-
-    @classmethod
-    def _of(cls, name: str, extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> "SelfSigned":
-        key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        validity = Validity.of(ROOT_LIFETIME)
-        builder = (
-            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(validity.not_before)
-            .not_valid_after(validity.not_after)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        )
-        for extension, critical in extensions:
-            builder = builder.add_extension(extension, critical)
-        return cls(builder.sign(key, hashes.SHA256()), key)
+def self_signed_server(host: str) -> tuple[bytes, bytes]:
+    """The certificate of a server that is its own root, and its key, as PEM."""
+    key, name, validity = (
+        rsa_key(),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]),
+        Validity.of(ROOT_LIFETIME),
+    )
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(validity.not_before)
+        .not_valid_after(validity.not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return pem(certificate), key_pem(key)

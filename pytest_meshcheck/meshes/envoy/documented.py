@@ -66,7 +66,12 @@ SUPPORTED: Mapping[Capability, str] = {
 
 CLAIMS: Mapping[Capability, Claim] = {capability: Claim(True, source) for capability, source in SUPPORTED.items()} | {
     **dict.fromkeys(
-        (Capability.KUBERNETES, Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION),
+        (
+            Capability.KUBERNETES,
+            Capability.NETWORK_POLICY,
+            Capability.NODE_ENCRYPTION,
+            Capability.MUTUAL_AUTHENTICATION,
+        ),
         Claim(False, DOCS, "the embedded mesh runs as local processes"),
     ),
 }

@@ -22,7 +22,7 @@ DNS: Manifest = {
 }
 
 LEFT_TO_THE_NETWORK = dict.fromkeys(
-    (Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION),
+    (Capability.NETWORK_POLICY, Capability.NODE_ENCRYPTION, Capability.MUTUAL_AUTHENTICATION),
     Claim(
         False,
         "https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/network-plugins/",

@@ -7,6 +7,7 @@ from pytest_meshcheck.meshes.envoy.sidecar_mesh import TRUST_DOMAIN
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.meshes.faulty import WideScopesIgnored
+from tests.falsify.meshes.promising import TunnelsForAll
 
 OLD_TLS = {
     "tls_minimum_protocol_version": "TLSv1_0",
@@ -20,6 +21,8 @@ EXPIRED = "mtls/expired-certificate-is-refused"
 UNKNOWN = "mtls/certificate-of-another-authority-is-refused"
 IMPOSTOR = "mtls/impostor-server-is-refused"
 NEAR_MISS = "mtls/near-miss-server-is-refused"
+TUNNEL = "mtls/hostile-tunnel-is-refused"
+HOSTILE_PEERS = ("no-certificate", "other-authority", "expired", "not-yet-valid", "other-trust-domain", "no-identity")
 MALFORMED = "mtls/malformed-identity-is-refused"
 MALFORMED_SERVER = "mtls/malformed-identity-of-server-is-refused"
 
@@ -38,12 +41,7 @@ def impostors(whose: str, *ports: str) -> tuple[str, ...]:
 
 def client_certificate_not_required(_workload: str, resources: Resources) -> None:
     for context in parts.server_contexts(resources):
-        ask_for_no_certificate(context)
-
-
-def ask_for_no_certificate(context: dict[str, Any]) -> None:
-    context["require_client_certificate"] = False
-    del context["common_tls_context"]["combined_validation_context"]
+        parts.ask_for_no_certificate(context)
 
 
 def accept_plaintext(listener: dict[str, Any]) -> None:
@@ -83,7 +81,7 @@ def permissive_refuses_plaintext(_workload: str, resources: Resources) -> None:
 def permissive_does_not_authenticate(_workload: str, resources: Resources) -> None:
     for listener in parts.inbound(resources):
         if parts.plaintext_chains(listener):
-            ask_for_no_certificate(parts.secure_chain(listener)["transport_socket"]["typed_config"])
+            parts.ask_for_no_certificate(parts.secure_chain(listener)["transport_socket"]["typed_config"])
 
 
 def plaintext_to_the_server(_workload: str, resources: Resources) -> None:
@@ -167,6 +165,11 @@ DEFECTS = {
         "A server under strict mutual TLS speaks TLS with clients that show no certificate.",
         on_every_port("mtls/client-without-certificate-is-refused"),
         client_certificate_not_required,
+    ),
+    "tunnels-for-all": Defect(
+        "Tunnels to workloads are opened to peers of whom no certificate is asked.",
+        tuple(f"{TUNNEL}[{one}]" for one in HOSTILE_PEERS),
+        mesh=TunnelsForAll,
     ),
     "only-first-strict-port": Defect(
         "Of several strict ports only the first refuses plaintext.",

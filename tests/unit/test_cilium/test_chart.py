@@ -13,6 +13,7 @@ import yaml
 from pytest_meshcheck.meshes.cilium.installed import SYSTEM
 from pytest_meshcheck.meshes.cilium.mesh import CHART, ROLLOUTS, CiliumMesh
 from pytest_meshcheck.meshes.cilium.settings import CONFIG, conflicts
+from pytest_meshcheck.meshes.cilium.values import ONE_BY_ONE
 from pytest_meshcheck.meshes.cilium.variants import BELOW_LINKERD, IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
 from pytest_meshcheck.platforms.helm.charts import Charts
 from pytest_meshcheck.platforms.helm.process import HelmFailed, ask
@@ -23,6 +24,7 @@ CHARTS = "MESHCHECK_CILIUM_CHARTS"
 NOT_RENDERED = {"k8sServiceHost": "kind-control-plane", "k8sServicePort": "6443"}
 """Without a cluster the address of the API server cannot be looked up."""
 
+SPELT = {None: "null", True: "true", False: "false"}
 MINORS = ("1.18", "1.19", "1.20")
 OFFERED = [
     # variant, version
@@ -63,7 +65,9 @@ def _set(values: Mapping[str, Any], prefix: str = "") -> list[str]:
         if isinstance(value, Mapping):
             options += _set(value, f"{prefix}{key}.")
         else:
-            options.append(f"--set={prefix}{key}={str(value).lower() if isinstance(value, bool) else value}")
+            options.append(
+                f"--set={prefix}{key}={SPELT.get(value, value) if value is None or isinstance(value, bool) else value}"
+            )
     return options
 
 
@@ -88,6 +92,13 @@ def test_agents_reach_the_api_server_without_kube_proxy(variant: Variant, minor:
         "kind-control-plane",
         "6443",
     )
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_agents_and_proxies_follow_an_upgrade_once_their_pods_are_deleted(minor: str) -> None:
+    made = rendered({**WIREGUARD.values, **ONE_BY_ONE}, minor)
+    for name in ("cilium", "cilium-envoy"):
+        assert made["DaemonSet", SYSTEM, name]["spec"]["updateStrategy"] == {"type": "OnDelete"}
 
 
 @pytest.mark.parametrize("minor", MINORS)

@@ -22,7 +22,7 @@ from .conftest import Judged
 VARIANTS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
 by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 
-NETWORK = {"kubernetes", "network-policy", "node-encryption", "proxy-restart"}
+NETWORK = {"kubernetes", "network-policy", "node-encryption", "proxy-restart", "upgrade"}
 CLAIMED = {
     # variant: first version of a series: what is claimed in it
     "cilium": {
@@ -31,7 +31,9 @@ CLAIMED = {
         "1.20.0": {*NETWORK, "timeout", "retry", "per-try-timeout"},
     },
     "cilium-ipsec": {"1.20.0": {*NETWORK, "timeout", "retry", "per-try-timeout"}},
-    "cilium-spire": {"1.20.0": NETWORK - {"node-encryption"} | {"timeout", "retry", "per-try-timeout"}},
+    "cilium-spire": {
+        "1.20.0": NETWORK - {"node-encryption"} | {"timeout", "retry", "per-try-timeout", "mutual-authentication"}
+    },
     "cilium-ztunnel": {
         "1.19.0": {"mtls", "spiffe", "confidentiality", "kubernetes"},
         "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls", "permissive-server-first"},
