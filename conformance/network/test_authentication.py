@@ -1,12 +1,14 @@
 """Callers that the network has not authenticated."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
     Exchange,
     MeshUnderTest,
+    NetworkPolicy,
     Workload,
     WorkloadSpec,
     check,
@@ -16,29 +18,33 @@ from pytest_meshcheck.suite import (
 
 from .calls import PATIENCE, UNLISTED, all_are_refused, calls, made
 
+NEWCOMER = WorkloadSpec("blue", "newcomer", calls=False)
+"""Nobody waits until it reaches the others, as it must not."""
 REGISTERED_WITHIN = 60.0
 """Seconds until an authority that is back has registered a workload, and the workload is authenticated."""
 
 
 @check(MUST, "network.authentication", proves={Capability.MUTUAL_AUTHENTICATION}, disruptive=True)
 async def test_unauthenticated_callers_are_dropped(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """A workload that starts while the authority is down reaches nobody, on any port; it is served once that is back.
+    """A caller that a network policy lists, but that has started while the authority is down, reaches no port.
 
-    Nobody can have authenticated it before. Whether a pair that was authenticated earlier goes on is recorded.
+    Nobody can have authenticated it. Once the authority is back, it is served. Whether two workloads that have been
+    authenticated before still reach each other meanwhile is recorded.
     """
-    patience = PATIENCE * mesh.scale
-    control(await client.get(server, patience=patience), "an authenticated caller").answered()
+    patience, listed = PATIENCE * mesh.scale, replace(NEWCOMER, namespace=client.namespace)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(mesh.policy(NetworkPolicy(server, (client, listed), tuple(UNLISTED))))
+        control(await client.get(server, patience=patience), "an authenticated caller").answered()
         async with mesh.disruptions.authority_outage():
-            newcomer = (await stack.enter_async_context(mesh.deploy(WorkloadSpec("blue", "newcomer")))).service
+            newcomer = (await stack.enter_async_context(mesh.deploy(NEWCOMER))).service
             seen = await made(mesh, calls((newcomer,), (server,), *UNLISTED))
             earlier = await client.get(server, patience=patience)
             await all_are_refused(mesh, seen)
-        mesh.measure("a pair that was authenticated earlier", "served" if earlier.served else str(earlier.ending))
+        mesh.measure("a pair that was authenticated before", "served" if earlier.served else str(earlier.ending))
 
         async def call() -> Exchange:
             return await newcomer.get(server, patience=patience)
 
         back, seconds = await converge(call, lambda one: one.served, REGISTERED_WITHIN * mesh.scale)
-        control(back, "the same workload once the authority is back").answered()
+        control(back, "the same caller once the authority is back").answered()
         mesh.measure("authenticated after (s)", round(seconds, 1))

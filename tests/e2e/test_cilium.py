@@ -9,12 +9,11 @@ import pytest_asyncio
 
 from pytest_meshcheck.meshes.cilium.installed import SYSTEM, configuration
 from pytest_meshcheck.meshes.cilium.linkerd_on_cilium import LinkerdOnCilium
-from pytest_meshcheck.meshes.cilium.render import routes
-from pytest_meshcheck.meshes.cilium.variants import MUTUAL_AUTHENTICATION
+from pytest_meshcheck.meshes.cilium.render import Strictness, access, routes
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
-from pytest_meshcheck.model.policy import Failure, Policy, Retry, Timeout
+from pytest_meshcheck.model.policy import Failure, NetworkPolicy, Policy, Retry, Timeout
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
@@ -26,6 +25,8 @@ from .conftest import Given
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SERVER = WorkloadSpec("default", "server")
+AUTHENTICATES = Strictness("", "", authenticates=True)
+CILIUM_POLICIES = "/apis/cilium.io/v2/namespaces/default/ciliumnetworkpolicies"
 POLICIES: dict[str, list[Policy]] = {
     "retry": [Retry(SERVER, 2, statuses=frozenset({503, 429}), on=frozenset({Failure.RESET}))],
     "retry-of-broken-connections": [Retry(SERVER, 60, on=frozenset({Failure.CONNECT}))],
@@ -76,18 +77,19 @@ async def test_a_field_that_is_unknown_is_refused(api: Api) -> None:
         await tried(api, wrong, "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes")
 
 
-async def test_the_policy_of_mutual_authentication_is_taken(api: Api) -> None:
-    await needs(api, "ciliumclusterwidenetworkpolicies.cilium.io")
-    there = await tried(api, MUTUAL_AUTHENTICATION, "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies")
-    assert there["spec"]["ingress"] == MUTUAL_AUTHENTICATION["spec"]["ingress"]
+async def test_a_policy_of_mutual_authentication_is_taken(api: Api) -> None:
+    await needs(api, "ciliumnetworkpolicies.cilium.io")
+    (policy,) = access([NetworkPolicy(SERVER, (SERVER,), ("http",))], AUTHENTICATES)
+    there = await tried(api, policy, CILIUM_POLICIES)
+    assert there["spec"]["ingress"] == policy["spec"]["ingress"]
 
 
 async def test_a_mode_of_authentication_that_does_not_exist_is_refused(api: Api) -> None:
-    await needs(api, "ciliumclusterwidenetworkpolicies.cilium.io")
-    ingress = [{"fromEntities": ["cluster"], "authentication": {"mode": "strict"}}]
-    wrong = {**MUTUAL_AUTHENTICATION, "spec": {**MUTUAL_AUTHENTICATION["spec"], "ingress": ingress}}
+    await needs(api, "ciliumnetworkpolicies.cilium.io")
+    (policy,) = access([NetworkPolicy(SERVER, (SERVER,), ("http",))], AUTHENTICATES)
+    policy["spec"]["ingress"][0]["authentication"]["mode"] = "strict"
     with pytest.raises(Refused):
-        await tried(api, wrong, "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies")
+        await tried(api, policy, CILIUM_POLICIES)
 
 
 class NoHooks:

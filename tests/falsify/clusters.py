@@ -109,6 +109,14 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
 OF_UPGRADES = (*UPGRADED_POLICIES, *UPGRADED_ENCRYPTION, "network/routed-requests-while-upgraded-are-recorded")
 """Checks of a network that is upgraded; the last one records."""
 
+RECORDS = (
+    "mtls/network-policy-still-holds",
+    "network/clear-by-design-is-recorded",
+    "network/new-endpoint-is-recorded",
+    "network/routed-requests-while-upgraded-are-recorded",
+)
+"""Checks that record what a cluster alone shows."""
+
 ON_CLUSTERS = (
     *NETWORK_POLICIES,
     *NODE_ENCRYPTION,

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from pytest_meshcheck.checks.check_ids import known_ids
+from tests.falsify import clusters
 from tests.falsify.clusters import OF_UPGRADES, WRONG_CLUSTERS
 from tests.falsify.defect import Defects
 from tests.falsify.defects import (
@@ -77,13 +78,7 @@ OF_OTHER_PROMISES = (
 )
 """Checks of what the embedded mesh does not document; one that does is made for them."""
 
-RECORDS = (
-    "mtls/network-policy-still-holds",
-    "network/new-endpoint-is-recorded",
-    "network/routed-requests-while-upgraded-are-recorded",
-    "rotation/expired-open-connections",
-    "rotation/key-is-renewed",
-)
+RECORDS = (*clusters.RECORDS, "rotation/expired-open-connections", "rotation/key-is-renewed")
 """Checks that record a fact or a figure, and so find nothing wrong with any mesh."""
 
 

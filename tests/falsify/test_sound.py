@@ -6,7 +6,7 @@ import pytest
 
 from pytest_meshcheck.checks.verdict import Verdict
 from tests import clocks
-from tests.falsify.clusters import ON_CLUSTERS
+from tests.falsify.clusters import ON_CLUSTERS, RECORDS
 from tests.falsify.judged import ENDS, FIRST_END, PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import OF_OTHER_PROMISES, SLOW, checks, of_upgrade
 
@@ -48,7 +48,7 @@ def conforming(run: Run) -> set[str]:
     if PROMISING in run.meshes:
         return others
     chosen = ABOUT_TIME if run is CLOCKS_APART else ("",)
-    return {check for check in of_run(run) - others - {*ON_CLUSTERS} if check.startswith(chosen)}
+    return {check for check in of_run(run) - others - {*ON_CLUSTERS, *RECORDS} if check.startswith(chosen)}
 
 
 def without_parameters(verdicts: Verdicts) -> set[str]:

@@ -35,7 +35,7 @@ from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.helm.installation import OURS
@@ -63,7 +63,7 @@ LOOKED_AT = (
 HTTP_ROUTES = Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete"))
 NETWORK_POLICIES = Permission("networking.k8s.io", "networkpolicies", (*APPLIED, "delete"))
 RELABELLED = Permission("", "pods", ("patch",))
-CLUSTERWIDE = Permission("cilium.io", "ciliumclusterwidenetworkpolicies", (*APPLIED, "delete"))
+AUTHENTICATED = Permission("cilium.io", "ciliumnetworkpolicies", (*APPLIED, "delete"))
 DEFINED_BY_OPERATOR = {"ciliumnetworkpolicies.cilium.io", "ciliumclusterwidenetworkpolicies.cilium.io"}
 DEFINED_FOR_ROUTES = {"ciliumenvoyconfigs.cilium.io"}
 """The operator makes it only with the Gateway API, an ingress controller or ``envoyConfig`` enabled."""
@@ -99,8 +99,8 @@ class CiliumMesh(HelmMesh):
         """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
         routed = (HTTP_ROUTES,) if self.variant.routed else ()
         decided = (NETWORK_POLICIES, RELABELLED) if self.claims[Capability.NETWORK_POLICY].supported else ()
-        clusterwide = (CLUSTERWIDE,) if self.variant.resources else ()
-        return (*LOOKED_AT, *routed, *decided, *clusterwide, *reading(self.policies))
+        authenticated = (AUTHENTICATED,) if self._authenticates else ()
+        return (*LOOKED_AT, *routed, *decided, *authenticated, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart; where the run upgrades it, agents follow one by one."""
@@ -117,16 +117,17 @@ class CiliumMesh(HelmMesh):
         return [secret(SYSTEM, "cilium-ipsec-keys", {"keys": f"3+ rfc4106(gcm(aes)) {key_and_salt.hex()} 128"})]
 
     def enrolment(self, workload: WorkloadSpec) -> Metadata:
-        """The labels of the variant; every pod is on Cilium's network anyway."""
-        return Metadata(self.variant.labels if workload.enrolment is Enrolment.ENROLLED else {})
+        """No labels: every pod is on Cilium's network anyway."""
+        return Metadata()
 
     def namespace_enrolment(self) -> Metadata:
         """No labels: every pod is on Cilium's network anyway."""
         return Metadata()
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """The policies as NetworkPolicies, and as HTTPRoutes, one for each port of a service."""
-        return [*access(policies, Strictness(self.variant.why_not_strict, self.variant.source)), *routes(policies)]
+        """The policies as network policies, and as HTTPRoutes, one for each port of a service."""
+        strictness = Strictness(self.variant.why_not_strict, self.variant.source, authenticates=self._authenticates)
+        return [*access(policies, strictness), *routes(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
         """The SPIFFE ID that the workload would have; without ztunnel no certificate contains it."""
@@ -141,7 +142,7 @@ class CiliumMesh(HelmMesh):
         return TlsEndpoint(workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS), workload.spec.authority)
 
     async def install(self, platform: Platform) -> None:
-        """Install the Gateway API definitions if HTTPRoutes are used, then Cilium, then the permanent resources.
+        """Install the Gateway API definitions if HTTPRoutes are used, then Cilium.
 
         Raises:
             MeshUnavailable: Another Cilium is installed, or the definitions cannot be fetched.
@@ -157,16 +158,6 @@ class CiliumMesh(HelmMesh):
         else:
             await self.detect(api)
         await super().install(platform)
-        for manifest in self.variant.resources:
-            await api.apply(manifest)
-
-    async def uninstall(self) -> None:
-        """Remove the permanent resources, from a pre-installed Cilium too, then Cilium if this run installed it."""
-        api = await self.platform.api()
-        if not self.installed_by_run:
-            for manifest in self.variant.resources:
-                await api.delete(manifest)
-        await super().uninstall()
 
     async def ready(self, api: Api) -> None:
         """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""
@@ -252,11 +243,15 @@ class CiliumMesh(HelmMesh):
             Unsupported: The variant has no SPIRE.
             Inconclusive: The server cannot be stopped.
         """
-        if not self.claims[Capability.MUTUAL_AUTHENTICATION].supported:
+        if not self._authenticates:
             self._no_rotation()
         pods, _ = await (await self.platform.api()).items("/api/v1/namespaces/cilium-spire/pods", "app=spire-server")
         async with self.platform.stopped(pods[0], "spire-server"):
             yield
+
+    @property
+    def _authenticates(self) -> bool:
+        return self.claims[Capability.MUTUAL_AUTHENTICATION].supported
 
     @property
     def _agents(self) -> NodeDaemon:

@@ -18,7 +18,7 @@ from pytest_meshcheck.meshes.kubernetes.http_routes import (
     routes_of,
     rule_of,
 )
-from pytest_meshcheck.meshes.kubernetes.network_policies import egress_policy, network_policy
+from pytest_meshcheck.meshes.kubernetes.network_policies import NAMESPACE, egress_policy, network_policy
 from pytest_meshcheck.meshes.rendering import rendering
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import (
@@ -68,11 +68,13 @@ class Strictness:
         why: The reason, for the message.
         source: The documentation of the reason; a URL.
         permissive: Whether it behaves like permissive mutual TLS without any resource.
+        authenticates: Whether the agents authenticate the callers that a network policy lists.
     """
 
     why: str
     source: str
     permissive: bool = False
+    authenticates: bool = False
 
 
 def access(policies: Sequence[Policy], strictness: Strictness) -> list[Manifest]:
@@ -94,8 +96,35 @@ def _refuse_modes(policy: MutualTls, strictness: Strictness) -> list[Manifest]:
     return []
 
 
-def _network_policy(policy: NetworkPolicy, _strictness: Strictness) -> list[Manifest]:
-    return [network_policy(policy)]
+def _network_policy(policy: NetworkPolicy, strictness: Strictness) -> list[Manifest]:
+    made = network_policy(policy)
+    return [_authenticating(made) if strictness.authenticates else made]
+
+
+def _authenticating(policy: Manifest) -> Manifest:
+    """A NetworkPolicy as a CiliumNetworkPolicy, which also drops packets until agents have authenticated the caller.
+
+    https://docs.cilium.io/en/stable/network/servicemesh/mutual-authentication/mutual-authentication/
+    """
+    rules = [
+        {
+            "fromEndpoints": [_endpoint(peer) for peer in rule["from"]],
+            "toPorts": [{"ports": [{**one, "port": str(one["port"])} for one in rule["ports"]]}],
+            "authentication": {"mode": "required"},
+        }
+        for rule in policy["spec"]["ingress"]
+    ]
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": policy["metadata"],
+        "spec": {"endpointSelector": policy["spec"]["podSelector"], "ingress": rules or [{}]},
+    }
+
+
+def _endpoint(peer: Manifest) -> Manifest:
+    labels, namespace = peer["podSelector"]["matchLabels"], peer["namespaceSelector"]["matchLabels"][NAMESPACE]
+    return {"matchLabels": {**labels, "k8s:io.kubernetes.pod.namespace": namespace}}
 
 
 def _egress_policy(policy: EgressPolicy, _strictness: Strictness) -> list[Manifest]:

@@ -1,15 +1,11 @@
 """The variants of Cilium, each a mesh with a name of its own, as each promises something different."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pytest_meshcheck.meshes.cilium import documented as d, values as v
 from pytest_meshcheck.meshes.cilium.render import GAMMA
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting, conflicts
-from pytest_meshcheck.platforms.base import Manifest
-
-AUTHENTICATED = {"meshcheck.dev/mutual-authentication": "required"}
-"""The label of pods whose callers the agents must authenticate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +23,6 @@ class Variant:
         rollouts: Additional workloads that must run: namespace (empty for that of Cilium), kind and name.
         since: The first version that has it.
         until: The first version that no longer has it; empty if no removal is known.
-        labels: The labels of enrolled pods.
-        resources: Resources that are applied after the installation, for the whole run.
     """
 
     name: str
@@ -41,28 +35,11 @@ class Variant:
     rollouts: Sequence[tuple[str, str, str]] = ()
     since: str = "1.18.0"
     until: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    resources: Sequence[Manifest] = ()
 
     @property
     def routed(self) -> bool:
         """Whether the variant uses HTTPRoutes."""
         return "gatewayAPI" in self.values
-
-
-MUTUAL_AUTHENTICATION: Manifest = {
-    "apiVersion": "cilium.io/v2",
-    "kind": "CiliumClusterwideNetworkPolicy",
-    "metadata": {"name": "meshcheck-mutual-authentication"},
-    "spec": {
-        "endpointSelector": {"matchLabels": AUTHENTICATED},
-        "ingress": [{"fromEntities": ["cluster"], "authentication": {"mode": "required"}}],
-    },
-}
-"""Packets to such a pod are dropped until the agents of both nodes have authenticated both identities.
-
-https://docs.cilium.io/en/stable/network/servicemesh/mutual-authentication/mutual-authentication/
-"""
 
 
 def _encryption(key: str, kind: str, source: str) -> Setting:
@@ -108,8 +85,6 @@ SPIRE = Variant(
     words="with mutual authentication by SPIRE",
     rollouts=(("cilium-spire", "statefulsets", "spire-server"), ("cilium-spire", "daemonsets", "spire-agent")),
     until=d.FIRST_WITHOUT_MUTUAL_AUTHENTICATION,
-    labels=AUTHENTICATED,
-    resources=(MUTUAL_AUTHENTICATION,),
 )
 ZTUNNEL = Variant(
     "cilium-ztunnel",

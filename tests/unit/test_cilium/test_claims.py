@@ -23,6 +23,7 @@ VARIANTS = (WIREGUARD, IPSEC, SPIRE, ZTUNNEL)
 by_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 
 NETWORK = {"kubernetes", "network-policy", "node-encryption", "proxy-restart", "upgrade"}
+ZTUNNEL_OF_1_19 = {"mtls", "spiffe", "confidentiality", "custom-authority", "kubernetes"}
 CLAIMED = {
     # variant: first version of a series: what is claimed in it
     "cilium": {
@@ -35,8 +36,8 @@ CLAIMED = {
         "1.20.0": NETWORK - {"node-encryption"} | {"timeout", "retry", "per-try-timeout", "mutual-authentication"}
     },
     "cilium-ztunnel": {
-        "1.19.0": {"mtls", "spiffe", "confidentiality", "kubernetes"},
-        "1.20.0": {"mtls", "spiffe", "confidentiality", "kubernetes", "permissive-mtls", "permissive-server-first"},
+        "1.19.0": ZTUNNEL_OF_1_19,
+        "1.20.0": {*ZTUNNEL_OF_1_19, "permissive-mtls", "permissive-server-first"},
     },
 }
 CASES = [(name, version, claimed) for name, versions in CLAIMED.items() for version, claimed in versions.items()]

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.adapter import ipsec, spire, wireguard, ztunnel
-from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.kubernetes.http_routes import duration
 from pytest_meshcheck.meshes.registry import Factory
 from pytest_meshcheck.model.errors import Unsupported
@@ -25,6 +23,7 @@ from pytest_meshcheck.model.policy import (
     WholeMesh,
 )
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import KNOWN_AS
 from tests.unit.rendering import SERVER, TELL, golden, golden_names
 
 from .conftest import Judged
@@ -139,8 +138,7 @@ def test_duration(seconds: float, text: str) -> None:
     ("factory", "workload", "labels", "namespace_labels"),
     [
         (wireguard, SERVER, {}, {}),
-        (spire, SERVER, variants.AUTHENTICATED, {}),
-        (spire, OUTSIDER, {}, {}),
+        (spire, SERVER, {}, {}),
         (ztunnel, SERVER, {}, {"io.cilium/mtls-enabled": "true"}),
         (ztunnel, OUTSIDER, {}, {}),
     ],
@@ -152,11 +150,22 @@ def test_enrolment(
     assert (metadata.labels, metadata.annotations, metadata.namespace_labels) == (labels, {}, namespace_labels)
 
 
-def test_the_policy_of_mutual_authentication_selects_who_is_enrolled(judged: Judged) -> None:
-    mesh: CiliumMesh = judged(spire)
-    (policy,) = mesh.variant.resources
-    assert policy["spec"]["endpointSelector"]["matchLabels"] == mesh.enrolment(SERVER).labels
-    assert policy["spec"]["ingress"][0]["authentication"] == {"mode": "required"}
+def test_the_agents_of_spire_authenticate_whom_a_network_policy_lists(judged: Judged) -> None:
+    (policy,) = judged(spire).render([NetworkPolicy(SERVER, (TWIN,), ("http",))])
+    (rule,) = policy["spec"]["ingress"]
+    assert policy["kind"] == "CiliumNetworkPolicy"
+    assert policy["spec"]["endpointSelector"]["matchLabels"] == {KNOWN_AS: "server"}
+    assert rule == {
+        "fromEndpoints": [{"matchLabels": {KNOWN_AS: "server", "k8s:io.kubernetes.pod.namespace": "green"}}],
+        "toPorts": [{"ports": [{"protocol": "TCP", "port": "8080"}]}],
+        "authentication": {"mode": "required"},
+    }
+
+
+def test_without_a_listed_caller_they_let_nobody_in(judged: Judged) -> None:
+    """A list without a rule would select nothing: https://docs.cilium.io/en/stable/security/policy/intro/."""
+    (policy,) = judged(spire).render([NetworkPolicy(SERVER)])
+    assert policy["spec"]["ingress"] == [{}]
 
 
 @pytest.mark.parametrize("target", [Namespace("blue"), WholeMesh()])
