@@ -17,7 +17,7 @@ from pytest_meshcheck.testbed.arrivals import more_arrive
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.network_under_upgrade import network_under_upgrade
-from pytest_meshcheck.testbed.rotation.rollout import Wave, go_on, roll
+from pytest_meshcheck.testbed.rotation.rollout import Wave, go_on, node_by_node, roll
 from pytest_meshcheck.testbed.skew import Skew, skew_of
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -170,8 +170,7 @@ async def _waves(mesh: MeshUnderTest, skew: Skew) -> Sequence[Wave]:
     platform = mesh.platform
     if mesh.adapter.data_plane_of_node and isinstance(platform, Distributed):
         enrolled = [one for one in mesh.stage.running if one.spec.enrolment is Enrolment.ENROLLED]
-        nodes = dict.fromkeys(map(platform.node_of, (*skew.clients, *enrolled)))
-        return [[one for one in enrolled if platform.node_of(one) == node] for node in nodes]
+        return node_by_node([*skew.clients, *(one for one in enrolled if one not in skew.clients)], platform.node_of)
     early = [await mesh.workload(role) for role in EARLY]
     return early, [one for one in mesh.stage.enrolled if str(one) not in map(str, early)]
 

@@ -10,7 +10,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion, Decision, Pairing
-from pytest_meshcheck.testbed.rotation.rollout import servers_first
+from pytest_meshcheck.testbed.rotation.rollout import node_by_node, servers_first
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
 OLD, NEW = DataPlaneVersion
@@ -41,6 +41,12 @@ def test_calls_and_intrusions_are_told_apart_by_port() -> None:
     assert seen.calls("tcp") == [call]
     assert seen.intrusions("tcp") == [intrusion]
     assert seen.intrusions("http") == []
+
+
+def test_a_wave_is_what_runs_on_a_node_that_of_the_first_workload_before_others() -> None:
+    client, server, other = map(workload, ("client", "server", "other"))
+    nodes = {str(client): "b", str(server): "a", str(other): "b"}
+    assert node_by_node([client, server, other], lambda one: nodes[str(one)]) == [[client, other], [server]]
 
 
 def test_servers_under_load_are_the_first_wave() -> None:

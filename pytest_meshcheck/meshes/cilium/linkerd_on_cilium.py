@@ -29,7 +29,7 @@ class LinkerdOnCilium(LinkerdMesh):
 
     def __init__(self, request: MeshRequest) -> None:
         super().__init__(request)
-        self.network = CiliumMesh(replace(request, version=None), variants.BELOW_LINKERD)
+        self.network = CiliumMesh(replace(request, version=None, upgrade_to=None), variants.BELOW_LINKERD)
 
     @property
     def charts(self) -> Collection[str]:

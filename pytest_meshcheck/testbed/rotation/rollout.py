@@ -43,6 +43,14 @@ async def go_on(_wave: Wave) -> None:
     """Begin the next wave at once."""
 
 
+def node_by_node(workloads: Sequence[Workload], node_of: Callable[[Workload], str]) -> Sequence[Wave]:
+    """The workloads of each node, beginning with the node of the first workload."""
+    nodes: dict[str, list[Workload]] = {}
+    for one in workloads:
+        nodes.setdefault(node_of(one), []).append(one)
+    return list(nodes.values())
+
+
 def servers_first(workloads: Sequence[Workload], running: Sequence[Workload]) -> tuple[Wave, Wave]:
     """Servers under load, and the others.
 

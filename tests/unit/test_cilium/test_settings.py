@@ -131,6 +131,16 @@ def test_rolled_out(status: dict[str, int], done: bool) -> None:
     assert complete({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}) is done
 
 
+def test_pods_that_follow_when_they_are_deleted_are_rolled_out_once_they_are_ready() -> None:
+    status = {"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3, "updatedNumberScheduled": 1}
+    rolling: dict[str, Any] = {"metadata": {"generation": 2}, "spec": {}, "status": status}
+    assert not complete(rolling)
+    assert complete({**rolling, "spec": {"updateStrategy": {"type": "OnDelete"}}})
+    assert not complete(
+        {**rolling, "spec": {"updateStrategy": {"type": "OnDelete"}}, "status": {**status, "numberReady": 2}}
+    )
+
+
 def test_each_asks_only_for_what_it_makes(judged: Judged) -> None:
     meshes = (wireguard, ztunnel, spire)
     asked = {factory: {one.resource for one in judged(factory).permissions} for factory in meshes}
