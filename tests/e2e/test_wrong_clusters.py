@@ -51,12 +51,19 @@ def test_what_is_wrong_is_found(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "conformance", "-p", "no:cacheprovider", "-k", chosen]
     arguments = [
         *([f"--mesh={wrong.mesh}@{old}", f"--mesh-upgrade-to={NEW}"] if old else [f"--mesh={wrong.mesh}"]),
+        *(["-p", wrong.plugin] if wrong.plugin else []),
         "--mesh-slow",
         *options(dict(wrong.values), tmp_path / "values.yaml"),
         f"--mesh-report={tmp_path}",
     ]
     run = subprocess.run(
-        [*command, *arguments], check=False, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+        [*command, *arguments],
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
     (file,) = tmp_path.glob("*/report.json")

@@ -54,6 +54,7 @@ class WrongCluster:
         description: What it does wrong.
         kills: The checks that have to find it.
         mesh: The mesh on it.
+        plugin: The module that registers the mesh; empty if it is one of ours.
         values: Values for Cilium's chart, in addition to those of the suite.
         upgraded_from: The version that the mesh is upgraded from under load; empty without an upgrade.
     """
@@ -61,6 +62,7 @@ class WrongCluster:
     description: str
     kills: tuple[str, ...]
     mesh: str = "cilium"
+    plugin: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     upgraded_from: str = ""
 
@@ -94,10 +96,10 @@ WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
         upgraded_from="1.19.5",
     ),
     "authentication-off": WrongCluster(
-        "Agents do not authenticate workloads.",
+        "Network policies do not ask for the authentication of callers.",
         AUTHENTICATION,
-        mesh="cilium-spire",
-        values={"authentication": {"enabled": False}},
+        mesh="cilium-unauthenticated",
+        plugin="tests.e2e.unauthenticated",
     ),
     "left-behind": WrongCluster(
         "The mesh leaves cluster-wide resources, namespaced resources and files on nodes behind when uninstalled.",
