@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from itertools import count
+from typing import TypeVar
 
 import msgspec
 
@@ -13,7 +14,7 @@ from pytest_meshcheck.probe.protocol.framing import framed, next_message
 from pytest_meshcheck.probe.protocol.messages import Call, Command, Hello, Reply, Return, Welcome
 
 REDIAL = 30.0
-"""Seconds within which a broken stream is replaced, or the probe is lost."""
+"""Seconds within which a stream is made or replaced, or the probe is lost: a busy kubelet refuses some."""
 
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between the attempts; the last one from then on."""
@@ -21,6 +22,7 @@ PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 ControlStream = tuple[asyncio.StreamReader, Writer]
 Dial = Callable[[], Awaitable[ControlStream]]
 """Makes a stream to a probe's socket; OSError if that may still succeed, ProbeLost if it never will."""
+Dialled = TypeVar("Dialled")
 
 
 class ProbeLost(Exception):
@@ -66,7 +68,7 @@ class Probe:
             ProbeLost: It does not answer as a probe does.
         """
         session = secrets.token_hex(8)
-        stream, incarnation = await _greeted(dial, session)
+        stream, incarnation = await _patiently(lambda: _greeted(dial, session))
         probe = cls(stream[1], stream[0])
         probe._redial = lambda: _greeted_again(dial, session, incarnation)
         probe._listener = asyncio.create_task(probe._listen())
@@ -187,11 +189,11 @@ async def _greeted_again(dial: Dial, session: str, expected: str) -> ControlStre
     return stream
 
 
-async def _patiently(redial: Callable[[], Awaitable[ControlStream]]) -> ControlStream:
+async def _patiently(dial: Callable[[], Awaitable[Dialled]]) -> Dialled:
     until = asyncio.get_running_loop().time() + REDIAL
     for attempt in count():
         try:
-            return await redial()
+            return await dial()
         except OSError:
             if asyncio.get_running_loop().time() > until:
                 raise

@@ -64,6 +64,20 @@ async def test_calls_are_answered_through_the_relay(dial: Relayed) -> None:
     await probe.close()
 
 
+async def test_a_probe_is_reached_once_nobody_refuses_the_stream_any_more(dial: Relayed) -> None:
+    refusals = [ConnectionError("exec into blue/server: 500"), ConnectionError("exec into blue/server: 500")]
+
+    async def refused_twice() -> ControlStream:
+        if refusals:
+            raise refusals.pop()
+        return await dial()
+
+    probe = await Probe.at(refused_twice)
+    assert await probe.call(m.ReadLedger()) == m.Ledger(())
+    assert not refusals
+    await probe.close()
+
+
 async def test_a_reply_that_a_broken_stream_swallowed_comes_over_the_next(dial: Relayed) -> None:
     probe = await Probe.at(dial)
     waiting = asyncio.create_task(probe.call(m.AwaitAttempt(request_id="nobody", patience=1.5)))
