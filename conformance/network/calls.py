@@ -15,6 +15,10 @@ UNLISTED = {
 }
 PATIENCE = 4.0
 """Seconds of a request that has to be refused: the second and third packet of a connection leave after 1 and 3 s."""
+RATE = 20
+"""Requests per second of a load: a refused one is under way for as long as its client is patient."""
+ENOUGH = 20
+"""Requests of a load before something happens to the network, and after it."""
 
 
 @dataclass(frozen=True, eq=False)

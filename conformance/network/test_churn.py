@@ -18,12 +18,8 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
-from .calls import all_are_refused, calls, made
+from .calls import ENOUGH, RATE, all_are_refused, calls, made
 
-RATE = 20
-"""Requests per second of each load: a refused one is under way for as long as its client is patient."""
-ENOUGH = 20
-"""Requests before the first workload comes, and after the last has gone."""
 ROUNDS = (2, pytest.param(15, marks=slow))
 
 

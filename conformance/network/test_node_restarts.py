@@ -17,12 +17,9 @@ from pytest_meshcheck.suite import (
     more_sent,
 )
 
+from .calls import ENOUGH, RATE
 from .placement import far_from
 
-RATE = 20
-"""Requests per second of each load: a refused one is under way for as long as its client is patient."""
-ENOUGH = 20
-"""Requests before the restart, and after it."""
 BACK_WITHIN = 60.0
 """Seconds until callers reach a workload that has just become ready."""
 

@@ -16,6 +16,7 @@ from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
 from pytest_meshcheck.platforms.helm.values import overrides, read_values
+from tests.falsify.clusters import RECORDS
 from tests.falsify.table import OF_OTHER_PROMISES, SLOW, of_upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,8 +140,8 @@ def counted(text: str) -> dict[str, int]:
 def recorded(collected: str) -> int:
     """How many of the collected items record a fact (MAY) without a cluster, and so do not count in the score."""
     sources = "".join(path.read_text() for path in (ROOT / "conformance").rglob("test_*.py"))
-    may = set(re.findall(r"@check\(\s*MAY,(?:(?!@check|KUBERNETES).)*?async def (test_\w+)", sources, re.DOTALL))
-    other = {f"test_{check.partition('/')[2].replace('-', '_')}" for check in OF_OTHER_PROMISES}
+    may = set(re.findall(r"@check\(\s*MAY,(?:(?!@check).)*?async def (test_\w+)", sources, re.DOTALL))
+    other = {f"test_{check.partition('/')[2].replace('-', '_')}" for check in (*OF_OTHER_PROMISES, *RECORDS)}
     return sum(name in may - other for name in re.findall(r"::(test_\w+)", collected))
 
 
