@@ -20,6 +20,8 @@ from pytest_meshcheck.platforms.kubernetes.workloads.pods import ready as is_rea
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.kubernetes.workloads.signals import has_come_back, send_signal, status_of
 
+NODE_IS_BACK_WITHIN = 240.0
+"""Seconds until a workload on a restarted node is ready: kubelet, network and data plane start before it does."""
 ENOUGH_NODES = 2
 """The nodes for a caller and for a workload whose node restarts."""
 
@@ -95,14 +97,17 @@ class Interruptions(Deployments):
         before = status_of(running.pod, manifests.CONTAINER)
         await restart(running.node)
         await running.probe.close()
-        await self._restarted(running, before, f"the node {running.node} of {workload} was restarted")
+        why = f"the node {running.node} of {workload} was restarted"
+        await self._restarted(running, before, why, within=NODE_IS_BACK_WITHIN)
         again = await self._enter(running.spec, running.service_address, running.generation)
         await self._open(again, [self._listen(running.spec, port.name) for port in running.spec.ports])
         return again, [str(spec) for spec in others]
 
-    async def _restarted(self, running: Running, before: Object, why: str, *, ready: bool = True) -> Object:
+    async def _restarted(
+        self, running: Running, before: Object, why: str, *, ready: bool = True, within: float = STARTS_WITHIN
+    ) -> Object:
         """The pod of a workload once a container of it has been restarted; with ``ready``, once it is ready."""
-        cluster, within = await self._connected(), STARTS_WITHIN * self.timeout_scale
+        cluster, within = await self._connected(), within * self.timeout_scale
 
         def is_back(known: Mapping[tuple[str, str], Object]) -> bool:
             pod = known.get(running.key)

@@ -39,7 +39,7 @@ class Watchers:
             Inconclusive: There is none on one of these nodes.
         """
         if self._probes is None or (self._probes.done() and _in_trouble(self._probes)):
-            self._probes = asyncio.create_task(self._start(nodes, connection))
+            self._probes = asyncio.create_task(self._start(nodes, connection, _connected(self._probes)))
         return await asyncio.shield(self._probes)
 
     async def pod_on(self, node: str, connection: Connection) -> Object:
@@ -57,10 +57,12 @@ class Watchers:
         if self._probes is None:
             return
         self._probes.cancel()
-        if self._probes.done() and not self._probes.cancelled() and not self._probes.exception():
-            await asyncio.gather(*(probe.close() for probe in self._probes.result().values()))
+        await asyncio.gather(*(probe.close() for probe in _connected(self._probes).values()))
 
-    async def _start(self, nodes: set[str], connection: Connection) -> dict[str, Probe]:
+    async def _start(self, nodes: set[str], connection: Connection, earlier: Mapping[str, Probe]) -> dict[str, Probe]:
+        """Connections to all pods: those of earlier ones that work, as a pod has one controller at a time."""
+        await asyncio.gather(*(probe.close() for probe in earlier.values() if probe.trouble))
+        sound = {node: probe for node, probe in earlier.items() if not probe.trouble}
         home, daemons = manifests.watchers(self.owner)
         await connection.apply([home])
         await connection.apply([daemons])
@@ -77,8 +79,15 @@ class Watchers:
         except TimeoutError as late:
             raise Inconclusive(f"privileged pods do not run on all nodes of {sorted(nodes)}") from late
         mine = pods_of(connection.pods.known, self.namespace, DAEMON)
-        return {pod["spec"]["nodeName"]: await connection.probe_of(pod) for pod in mine}
+        pods = {pod["spec"]["nodeName"]: pod for pod in mine}
+        return {node: sound.get(node) or await connection.probe_of(pod) for node, pod in pods.items()}
 
 
 def _in_trouble(probes: "asyncio.Task[dict[str, Probe]]") -> bool:
-    return probes.cancelled() or bool(probes.exception()) or any(p.trouble for p in probes.result().values())
+    return not (connected := _connected(probes)) or any(probe.trouble for probe in connected.values())
+
+
+def _connected(probes: "asyncio.Task[dict[str, Probe]] | None") -> dict[str, Probe]:
+    if probes is None or not probes.done() or probes.cancelled() or probes.exception():
+        return {}
+    return probes.result()
