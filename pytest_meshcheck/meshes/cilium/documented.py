@@ -248,8 +248,7 @@ DOCUMENTED = Documented(
     ),
     network=NetworkPromises(sources={"refused_as": ENFORCEMENT}),
     answers_before_endpoints=True,
-    # Its own tests wait for 30 s; on two busy cores the first policy took 36 s, for which agents compile programs.
-    policies_act_within=90.0,
+    policies_act_within=30.0,
     sources={
         "answers_before_endpoints": ENVOY_EVENTUALLY,
         "policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check",
