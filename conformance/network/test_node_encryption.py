@@ -24,16 +24,13 @@ from pytest_meshcheck.suite import (
 
 from ..mtls.canaries import PLACES, send_canaries
 from ..mtls.starts import LATE
+from .calls import ENOUGH, RATE
 from .placement import far_from
 
 GRACE = 30.0
 """Seconds for which a sender goes on that has to terminate."""
 SESSION = 150.0
 """Seconds of a load: both ends of WireGuard agree on new keys after 120 s."""
-RATE = 20
-"""Requests per second of each load."""
-ENOUGH = 20
-"""Requests to a new workload."""
 END_OF_HEADER = "\r\n"
 """The ids of requests are of different lengths, and one may be the beginning of another."""
 
