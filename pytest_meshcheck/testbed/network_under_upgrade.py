@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pytest_meshcheck.model.capability import Capability
-from pytest_meshcheck.model.policy import NetworkPolicy, Timeout
+from pytest_meshcheck.model.policy import NetworkPolicy, Retry
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Placement, WorkloadSpec
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
@@ -13,8 +13,6 @@ from pytest_meshcheck.testbed.upgrade_outcome import NetworkUnderUpgrade
 
 RATE = 10
 """Requests per second of each load."""
-LIMIT = 30.0
-"""Seconds of the time limit that puts a proxy in the path of requests; none takes that long."""
 
 
 @asynccontextmanager
@@ -63,7 +61,8 @@ async def _captured(
 
 @asynccontextmanager
 async def _routed(mesh: MeshUnderTest, client: Workload, seen: NetworkUnderUpgrade) -> AsyncIterator[None]:
+    """A route without retries puts a proxy in the path of requests, and changes nothing else."""
     async with mesh.deploy(WorkloadSpec("blue", "routed")) as deployed:
-        async with mesh.policy(Timeout(deployed.service, LIMIT)), client.load(deployed.service, RATE) as load:
+        async with mesh.policy(Retry(deployed.service, 0)), client.load(deployed.service, RATE) as load:
             yield
         seen.routed = load.result
