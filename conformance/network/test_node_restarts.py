@@ -5,6 +5,7 @@ import secrets
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
+    Load,
     MeshUnderTest,
     NetworkPolicy,
     Placement,
@@ -22,6 +23,16 @@ from .placement import far_from
 
 BACK_WITHIN = 60.0
 """Seconds until callers reach a workload that has just become ready."""
+
+
+async def restart_node_of(mesh: MeshUnderTest, server: Workload, *loads: Load) -> Workload:
+    """Restart the node of a server under load; the loads count the requests to both of its instances."""
+    for load in loads:
+        await load.leave(server)
+    again = await mesh.disruptions.restart_node(server)
+    for load in loads:
+        load.servers.append(again)
+    return again
 
 
 @check(
@@ -43,11 +54,7 @@ async def test_policy_holds_while_node_restarts(mesh: MeshUnderTest, outsider: W
         async with mesh.policy(NetworkPolicy(before, (caller,), ("http",))):
             async with caller.load(before, RATE) as listed, outsider.load(before, RATE) as intrusion:
                 await more_arrive(before, listed, number=ENOUGH, within=mesh.tolerance)
-                for load in (listed, intrusion):
-                    await load.leave(before)
-                after = await mesh.disruptions.restart_node(before)
-                for load in (listed, intrusion):
-                    load.servers.append(after)
+                after = await restart_node_of(mesh, before, listed, intrusion)
                 await more_arrive(after, listed, number=ENOUGH, within=BACK_WITHIN * mesh.scale)
                 await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
             expect(intrusion.result, "requests of a caller that is not listed").refused()
@@ -73,9 +80,7 @@ async def test_unreadable_between_nodes_while_node_restarts(mesh: MeshUnderTest,
         async with mesh.wire_between_nodes(client, before, near_only=True) as wire:
             async with client.load(before, RATE, headers=(("x-canary", canary),)) as load:
                 await more_arrive(before, load, number=ENOUGH, within=mesh.tolerance)
-                await load.leave(before)
-                after = await mesh.disruptions.restart_node(before)
-                load.servers.append(after)
+                after = await restart_node_of(mesh, before, load)
                 await more_arrive(after, load, number=ENOUGH, within=BACK_WITHIN * mesh.scale)
             control(len(await after.attempts_of(load)), "requests served after the restart").at_least(ENOUGH)
             expect(await wire.look_for(canary)).unreadable()

@@ -166,7 +166,7 @@ async def _back_and_forth(mesh: MeshUnderTest, former: str, version: str, skew: 
 
 
 async def _waves(mesh: MeshUnderTest, skew: Skew) -> Sequence[Wave]:
-    """The workloads whose data planes follow first, and the others; node by node if those of a node share theirs."""
+    """The waves of the upgrade: two, or one per node where the workloads of a node share a data plane."""
     platform = mesh.platform
     if mesh.adapter.data_plane_of_node and isinstance(platform, Distributed):
         enrolled = [one for one in mesh.stage.running if one.spec.enrolment is Enrolment.ENROLLED]

@@ -11,7 +11,7 @@ from pytest_meshcheck.testbed.decisions import Decision
 
 @dataclass
 class NetworkUnderUpgrade:
-    """The observations; each is None if the mesh does not claim what it is about.
+    """Observations of the network; a field is None if the mesh does not claim the capability behind it.
 
     Attributes:
         listed: A load on another node of the one caller that a network policy lists.

@@ -245,7 +245,10 @@ class CiliumMesh(HelmMesh):
         """
         if not self._authenticates:
             self._no_rotation()
-        pods, _ = await (await self.platform.api()).items("/api/v1/namespaces/cilium-spire/pods", "app=spire-server")
+        path = f"/api/v1/namespaces/{variants.SPIRE_SYSTEM}/pods"
+        pods, _ = await (await self.platform.api()).items(path, "app=spire-server")
+        if not pods:
+            raise Inconclusive(f"SPIRE's server does not run in {variants.SPIRE_SYSTEM}, so it cannot be stopped")
         async with self.platform.stopped(pods[0], "spire-server"):
             yield
 

@@ -7,6 +7,9 @@ from pytest_meshcheck.meshes.cilium import documented as d, values as v
 from pytest_meshcheck.meshes.cilium.render import GAMMA
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting, conflicts
 
+SPIRE_SYSTEM = "cilium-spire"
+"""The namespace of SPIRE, by default of the chart."""
+
 
 @dataclass(frozen=True, eq=False)
 class Variant:
@@ -83,7 +86,7 @@ SPIRE = Variant(
         HTTP_ROUTES,
     ),
     words="with mutual authentication by SPIRE",
-    rollouts=(("cilium-spire", "statefulsets", "spire-server"), ("cilium-spire", "daemonsets", "spire-agent")),
+    rollouts=((SPIRE_SYSTEM, "statefulsets", "spire-server"), (SPIRE_SYSTEM, "daemonsets", "spire-agent")),
     until=d.FIRST_WITHOUT_MUTUAL_AUTHENTICATION,
 )
 ZTUNNEL = Variant(

@@ -108,7 +108,7 @@ def open_tunnels(workload: str, resources: Resources) -> Resources:
 
 
 def _accept_tunnels(resources: Resources) -> None:
-    """Have the HTTP listeners of the workload end tunnels, and send what is in them to the application."""
+    """Have the inbound HTTP listeners terminate tunnels, and forward the tunnelled traffic to the application."""
     connect = {"upgrade_type": "CONNECT"}
     for manager in parts.managers(*parts.inbound(resources)):
         manager["http2_protocol_options"] = {"allow_connect": True}

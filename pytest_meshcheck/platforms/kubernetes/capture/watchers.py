@@ -60,7 +60,7 @@ class Watchers:
         await asyncio.gather(*(probe.close() for probe in _connected(self._probes).values()))
 
     async def _start(self, nodes: set[str], connection: Connection, earlier: Mapping[str, Probe]) -> dict[str, Probe]:
-        """Connections to all pods: those of earlier ones that work, as a pod has one controller at a time."""
+        """Connect to all pods; working connections are reused, because a pod accepts one controller at a time."""
         await asyncio.gather(*(probe.close() for probe in earlier.values() if probe.trouble))
         sound = {node: probe for node, probe in earlier.items() if not probe.trouble}
         home, daemons = manifests.watchers(self.owner)
