@@ -35,7 +35,7 @@ from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import key_pem, spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.helm.installation import OURS
@@ -200,7 +200,7 @@ class CiliumMesh(HelmMesh):
         self._no_rotation()
 
     async def upgrade(self, version: str) -> None:
-        """Upgrade the definitions of the Gateway API, the operator, and the agents of nodes without workloads.
+        """Upgrade the definitions of the Gateway API, the operator, and the agents of nodes without enrolled workloads.
 
         Raises:
             MeshUnavailable: There is no chart of that version, or definitions cannot be fetched.
@@ -212,8 +212,9 @@ class CiliumMesh(HelmMesh):
             await gateway_api.ensure(api, needed, self._given, OURS, self.scale, upgrade=True)
         await super().upgrade(version)
         nodes, _ = await api.items("/api/v1/nodes")
-        busy = {running.node for running in self.platform.running.values()}
-        for name in sorted({node["metadata"]["name"] for node in nodes} - busy):
+        running = self.platform.running.values()
+        following = {one.node for one in running if one.spec.enrolment is Enrolment.ENROLLED}
+        for name in sorted({node["metadata"]["name"] for node in nodes} - following):
             await self._follow(name)
 
     @asynccontextmanager
