@@ -1,4 +1,4 @@
-"""Callers that the network has not authenticated."""
+"""Callers that the network has not authenticated, or may no longer authenticate."""
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -22,6 +22,11 @@ NEWCOMER = WorkloadSpec("blue", "newcomer", calls=False)
 """Nobody waits until it reaches the others, as it must not."""
 REGISTERED_WITHIN = 60.0
 """Seconds until an authority that is back has registered a workload, and the workload is authenticated."""
+FORGOTTEN_WITHIN = 60.0
+"""Seconds until a caller whose registration was deleted is authenticated no longer: agents of SPIRE ask for changes every
+5 s, https://spiffe.io/docs/latest/deploying/spire_agent/#agent-configuration-file."""
+AGAIN = 5
+"""Rounds of calls after a caller was first refused."""
 
 
 @check(MUST, "network.authentication", proves={Capability.MUTUAL_AUTHENTICATION}, disruptive=True)
@@ -47,4 +52,27 @@ async def test_unauthenticated_callers_are_dropped(mesh: MeshUnderTest, client: 
 
         back, seconds = await converge(call, lambda one: one.served, REGISTERED_WITHIN * mesh.scale)
         control(back, "the same caller once the authority is back").answered()
+        mesh.measure("authenticated after (s)", round(seconds, 1))
+
+
+@check(MUST, "network.deregistration", proves={Capability.MUTUAL_AUTHENTICATION}, disruptive=True)
+async def test_deregistered_callers_are_dropped(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """A caller that was authenticated, and whose registration is deleted, is soon refused, and stays refused.
+
+    Once it is registered again, it is served. How long it was served after the deletion is recorded.
+    """
+    patience = PATIENCE * mesh.scale
+
+    async def call() -> Exchange:
+        return await client.get(server, patience=patience)
+
+    async with mesh.policy(NetworkPolicy(server, (client,), tuple(UNLISTED))):
+        control(await call(), "an authenticated caller").answered()
+        async with mesh.disruptions.deregistration(client):
+            _, seconds = await converge(call, lambda one: not one.served, FORGOTTEN_WITHIN * mesh.scale)
+            for _ in range(AGAIN):
+                await all_are_refused(mesh, await made(mesh, calls((client,), (server,), *UNLISTED)))
+        mesh.measure("served after its registration was deleted (s)", round(seconds, 1))
+        back, seconds = await converge(call, lambda one: one.served, REGISTERED_WITHIN * mesh.scale)
+        control(back, "the same caller once it is registered again").answered()
         mesh.measure("authenticated after (s)", round(seconds, 1))

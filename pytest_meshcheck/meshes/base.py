@@ -256,6 +256,15 @@ class Mesh(ABC):
         """
         raise self._unsupported(Capability.CA_OUTAGE)
 
+    def deregistration(self, workload: Workload) -> AbstractAsyncContextManager[None]:
+        """The authority does not know the workload while the block runs; it is registered again when it has ended.
+
+        Raises:
+            Unsupported: The mesh does not register workloads one by one.
+            Inconclusive: The workload was not registered.
+        """
+        raise self._unsupported(Capability.MUTUAL_AUTHENTICATION)
+
     def control_plane_outage(self) -> AbstractAsyncContextManager[None]:
         """Nothing configures data planes while the block runs; the control plane works again when it has ended.
 

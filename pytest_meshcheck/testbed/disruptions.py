@@ -59,6 +59,15 @@ class Disruptions:
         """
         return self._outage("outage of the authority", self.adapter.authority_outage)
 
+    def deregistration(self, workload: Workload) -> AbstractAsyncContextManager[None]:
+        """The authority does not know the workload while the block runs; it is registered again when it has ended.
+
+        Raises:
+            Unsupported: The mesh does not register workloads one by one.
+            Inconclusive: The workload was not registered.
+        """
+        return self._during(f"deregistration of {workload}", lambda: self.adapter.deregistration(workload))
+
     def control_plane_outage(self) -> AbstractAsyncContextManager[Outage]:
         """Nothing configures data planes while the block runs; the control plane works again when it has ended.
 

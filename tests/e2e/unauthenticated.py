@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from pytest_meshcheck.meshes.cilium import variants
-from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
+from pytest_meshcheck.meshes.cilium.spire import CiliumSpireMesh
 from pytest_meshcheck.meshes.registry import MeshRequest, Registry
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.platforms.base import Manifest
@@ -11,7 +10,7 @@ from pytest_meshcheck.platforms.base import Manifest
 NAME = "cilium-unauthenticated"
 
 
-class Unauthenticated(CiliumMesh):
+class Unauthenticated(CiliumSpireMesh):
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         manifests = super().render(policies)
         for rule in (rule for one in manifests for rule in one["spec"].get("ingress", ())):
@@ -20,7 +19,7 @@ class Unauthenticated(CiliumMesh):
 
 
 def adapter(request: MeshRequest) -> Unauthenticated:
-    mesh = Unauthenticated(request, variants.SPIRE)
+    mesh = Unauthenticated(request)
     mesh.name = NAME
     return mesh
 

@@ -30,7 +30,7 @@ NODE_ENCRYPTION = (
     "network/unreadable-between-nodes-with-routing",
 )
 
-AUTHENTICATION = ("network/unauthenticated-callers-are-dropped",)
+AUTHENTICATION = ("network/deregistered-callers-are-dropped", "network/unauthenticated-callers-are-dropped")
 UPGRADED_POLICIES = ("network/policy-holds-while-upgraded",)
 UPGRADED_ENCRYPTION = ("network/unreadable-between-nodes-while-upgraded",)
 NODE_RESTART = ("mtls/no-plaintext-after-node-restart",)

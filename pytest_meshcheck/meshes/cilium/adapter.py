@@ -2,6 +2,7 @@
 
 from pytest_meshcheck.meshes.cilium import variants
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
+from pytest_meshcheck.meshes.cilium.spire import CiliumSpireMesh
 from pytest_meshcheck.meshes.cilium.ztunnel import CiliumZtunnelMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 
@@ -22,7 +23,7 @@ def ipsec(request: MeshRequest) -> CiliumMesh:
 
 def spire(request: MeshRequest) -> CiliumMesh:
     """``--mesh=cilium-spire``: mutual authentication outside the connections; raises as ``wireguard``."""
-    return CiliumMesh(request, variants.SPIRE)
+    return CiliumSpireMesh(request)
 
 
 def ztunnel(request: MeshRequest) -> CiliumMesh:

@@ -63,7 +63,6 @@ LOOKED_AT = (
 HTTP_ROUTES = Permission("gateway.networking.k8s.io", "httproutes", (*APPLIED, "delete"))
 NETWORK_POLICIES = Permission("networking.k8s.io", "networkpolicies", (*APPLIED, "delete"))
 RELABELLED = Permission("", "pods", ("patch",))
-AUTHENTICATED = Permission("cilium.io", "ciliumnetworkpolicies", (*APPLIED, "delete"))
 DEFINED_BY_OPERATOR = {"ciliumnetworkpolicies.cilium.io", "ciliumclusterwidenetworkpolicies.cilium.io"}
 DEFINED_FOR_ROUTES = {"ciliumenvoyconfigs.cilium.io"}
 """The operator makes it only with the Gateway API, an ingress controller or ``envoyConfig`` enabled."""
@@ -99,8 +98,7 @@ class CiliumMesh(HelmMesh):
         """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
         routed = (HTTP_ROUTES,) if self.variant.routed else ()
         decided = (NETWORK_POLICIES, RELABELLED) if self.claims[Capability.NETWORK_POLICY].supported else ()
-        authenticated = (AUTHENTICATED,) if self._authenticates else ()
-        return (*LOOKED_AT, *routed, *decided, *authenticated, *reading(self.policies))
+        return (*LOOKED_AT, *routed, *decided, *reading(self.policies))
 
     def releases(self) -> Sequence[Release]:
         """The one chart; where the run upgrades it, agents follow one by one."""
@@ -126,7 +124,7 @@ class CiliumMesh(HelmMesh):
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """The policies as network policies, and as HTTPRoutes, one for each port of a service."""
-        strictness = Strictness(self.variant.why_not_strict, self.variant.source, authenticates=self._authenticates)
+        strictness = Strictness(self.variant.why_not_strict, self.variant.source)
         return [*access(policies, strictness), *routes(policies)]
 
     def identity_of(self, workload: WorkloadSpec) -> str:
@@ -235,27 +233,6 @@ class CiliumMesh(HelmMesh):
     async def restart_data_plane(self, workload: Workload) -> None:
         """The same, and wait until it is ready."""
         await self._agents.restart(self.platform, workload)
-
-    @asynccontextmanager
-    async def authority_outage(self) -> AsyncIterator[None]:
-        """SPIRE's server answers nobody while the block runs; it keeps its data and its connections.
-
-        Raises:
-            Unsupported: The variant has no SPIRE.
-            Inconclusive: The server cannot be stopped.
-        """
-        if not self._authenticates:
-            self._no_rotation()
-        path = f"/api/v1/namespaces/{variants.SPIRE_SYSTEM}/pods"
-        pods, _ = await (await self.platform.api()).items(path, "app=spire-server")
-        if not pods:
-            raise Inconclusive(f"SPIRE's server does not run in {variants.SPIRE_SYSTEM}, so it cannot be stopped")
-        async with self.platform.stopped(pods[0], "spire-server"):
-            yield
-
-    @property
-    def _authenticates(self) -> bool:
-        return self.claims[Capability.MUTUAL_AUTHENTICATION].supported
 
     @property
     def _agents(self) -> NodeDaemon:

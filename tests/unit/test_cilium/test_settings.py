@@ -145,5 +145,5 @@ def test_each_asks_only_for_what_it_makes(judged: Judged) -> None:
     meshes = (wireguard, ztunnel, spire)
     asked = {factory: {one.resource for one in judged(factory).permissions} for factory in meshes}
     assert asked[wireguard] - asked[ztunnel] == {"httproutes", "networkpolicies", "pods"}
-    assert asked[spire] - asked[wireguard] == {"ciliumnetworkpolicies"}
+    assert asked[spire] - asked[wireguard] == {"ciliumnetworkpolicies", "ciliumendpoints"}
     assert "secrets" not in asked[wireguard]

@@ -68,6 +68,19 @@ class Executor:
         self._pipes = {one for one in self._pipes if not one.is_closed()} | {pipe}
         return pipe.reader, pipe
 
+    async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> bytes:
+        """Run a command to its end, and return what it printed.
+
+        Raises:
+            OSError: The API server or the kubelet cannot be reached, or the command fails.
+            ProbeLost: The pod no longer exists.
+        """
+        reader, pipe = await self.open(namespace, pod, container, command)
+        try:
+            return await reader.read()
+        finally:
+            pipe.close()
+
     async def forward(self, namespace: str, pod: str, port: int) -> aiohttp.ClientWebSocketResponse:
         """Connect to a port on the loopback of a pod; aiohttp.ClientError if the API server refuses."""
         opened: Any = await self._pods.connect_get_namespaced_pod_portforward(

@@ -52,11 +52,7 @@ def has_come_back(pod: Object, before: Object, *, ready: bool = True) -> bool:
 
 async def end(executor: Executor, namespace: str, pod: str) -> None:
     """Ask the probe in a pod to end by itself; OSError if the pod cannot be reached."""
-    reader, pipe = await executor.open(namespace, pod, CONTAINER, (PYTHON, "-c", END))
-    try:
-        await reader.read()
-    finally:
-        pipe.close()
+    await executor.run(namespace, pod, CONTAINER, (PYTHON, "-c", END))
 
 
 async def send_signal(executor: Executor, watcher: Object, status: Object, number: signal.Signals) -> None:
@@ -68,10 +64,7 @@ async def send_signal(executor: Executor, watcher: Object, status: Object, numbe
     """
     container = str(status["containerID"]).rpartition("/")[2]
     namespace, name = watcher["metadata"]["namespace"], watcher["metadata"]["name"]
-    reader, pipe = await executor.open(namespace, name, CONTAINER, (PYTHON, "-c", SCRIPT, container, str(int(number))))
-    try:
-        reached = (await reader.readline()).decode().strip()
-    finally:
-        pipe.close()
+    printed = await executor.run(namespace, name, CONTAINER, (PYTHON, "-c", SCRIPT, container, str(int(number))))
+    reached = printed.decode().strip()
     if reached in ("", "0"):
         raise Inconclusive(f"{number.name} did not reach {status['name']}: its node shows no process of that container")
