@@ -23,8 +23,8 @@ NEWCOMER = WorkloadSpec("blue", "newcomer", calls=False)
 REGISTERED_WITHIN = 60.0
 """Seconds until an authority that is back has registered a workload, and the workload is authenticated."""
 FORGOTTEN_WITHIN = 60.0
-"""Seconds until a caller whose registration was deleted is authenticated no longer: agents of SPIRE ask for changes every
-5 s, https://spiffe.io/docs/latest/deploying/spire_agent/#agent-configuration-file."""
+"""Seconds until a caller whose registration was deleted is authenticated no longer: agents of SPIRE ask for changes
+every 5 s, https://spiffe.io/docs/latest/deploying/spire_agent/#agent-configuration-file."""
 AGAIN = 5
 """Rounds of calls after a caller was first refused."""
 

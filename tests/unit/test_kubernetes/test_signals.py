@@ -1,6 +1,5 @@
 """Signals to containers, sent on their node."""
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -28,15 +27,9 @@ class Node:
         self.asked: list[tuple[str, str, str, tuple[str, ...]]] = []
         self._answer = answer
 
-    async def open(self, namespace: str, name: str, container: str, command: tuple[str, ...]) -> Any:
+    async def run(self, namespace: str, name: str, container: str, command: tuple[str, ...]) -> bytes:
         self.asked.append((namespace, name, container, command))
-        reader = asyncio.StreamReader()
-        reader.feed_data(self._answer)
-        reader.feed_eof()
-        return reader, self
-
-    def close(self) -> None:
-        """Nothing is open."""
+        return self._answer
 
 
 def test_a_container_is_back_once_it_was_restarted_and_is_ready() -> None:
