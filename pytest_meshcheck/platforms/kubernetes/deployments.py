@@ -26,6 +26,9 @@ ROUTED_WITHIN = 20.0
 
 PAUSE = 0.05
 
+SHORT_GRACE = 2.0
+"""Seconds of grace that are not worth a command to cut short."""
+
 
 class Deployments:
     """The workloads of one process of a run in a cluster; it changes only its own namespaces.
@@ -206,7 +209,7 @@ class Deployments:
         if running is not None:
             await running.probe.close()
             generation = running.generation
-            if str(spec) in self._leaving:
+            if str(spec) in self._leaving or running.spec.grace > SHORT_GRACE:
                 await self._cut_grace_short(running)
         self._leaving.discard(str(spec))
         made = [manifests.workload_resource(self.owner, spec, Metadata(), generation)]
@@ -217,6 +220,6 @@ class Deployments:
         await cluster.gone(spec.namespace, spec.name, generation)
 
     async def _cut_grace_short(self, running: Running) -> None:
-        """Have the probe of a terminating workload end now, if it has not ended."""
+        """Ask the probe to end: one that terminates ends at once, another one as soon as the kubelet asks as well."""
         with suppress(OSError, ProbeLost):
             await end((await self._connected()).executor, *running.key)

@@ -6,14 +6,20 @@ nothing: each has to be as expected several times in a row.
 
 import asyncio
 import itertools
+from collections import deque
+from contextlib import aclosing
 
 import msgspec
 
 from pytest_meshcheck.probe.client.client import exchange
 from pytest_meshcheck.probe.protocol.messages import Poll, PollResult, Watch
+from pytest_meshcheck.probe.protocol.requests import PolledValue
 
 PAUSE = 0.01
 """Seconds between two polls, at first."""
+
+SILENT = 0.3
+"""Seconds without an answer after which the next request starts beside the one before."""
 
 SHARE = 0.1
 """The shortest pause as a share of the wait so far: constant polling would take the CPU time that the effect needs."""
@@ -31,14 +37,53 @@ async def watch(command: Watch) -> tuple[PollResult, ...]:
 async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
     now = asyncio.get_running_loop().time
     begun, expected, right = now(), poll.expected, 0
-    for number in itertools.count():
-        request = msgspec.structs.replace(poll.request, request_id=f"{poll.request.request_id}-{number}")
-        value = (await exchange(request)).shows(poll.examined)
-        right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
-        waited = now() - begun
-        if right == in_a_row or (value != expected and waited > within):
-            return PollResult(value=value, convincing=right == in_a_row, at_once=right == number + 1 == in_a_row)
-        if not right:
-            await asyncio.sleep(max(PAUSE, waited * SHARE))
-        expected = value if poll.expected is msgspec.UNSET else expected
+    async with aclosing(_Answers(poll)) as answers:
+        for number in itertools.count():
+            value = await answers.next(in_a_row - right)
+            right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
+            waited = now() - begun
+            if right == in_a_row or (value != expected and waited > within):
+                return PollResult(value=value, convincing=right == in_a_row, at_once=right == number + 1 == in_a_row)
+            if not right:
+                await asyncio.sleep(max(PAUSE, waited * SHARE))
+            expected = value if poll.expected is msgspec.UNSET else expected
     raise AssertionError("counted to the end")
+
+
+class _Answers:
+    """What the requests of one poll show, in the order of the requests.
+
+    A request that is dropped shows that only after all of its patience, so the next ones start beside it.
+    """
+
+    def __init__(self, poll: Poll) -> None:
+        self._poll = poll
+        self._begun = 0
+        self._under_way: deque[asyncio.Task[PolledValue]] = deque()
+
+    async def next(self, wanted: int) -> PolledValue:
+        """What the next request shows; up to ``wanted`` are under way meanwhile."""
+        if not self._under_way:
+            self._begin()
+        while len(self._under_way) < wanted and not await self._answered():
+            self._begin()
+        return await self._under_way.popleft()
+
+    async def aclose(self) -> None:
+        """Give up the requests that nobody asks about any more."""
+        for request in self._under_way:
+            request.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _answered(self) -> bool:
+        """Whether the oldest request ends within a moment."""
+        done, _ = await asyncio.wait({self._under_way[0]}, timeout=SILENT)
+        return bool(done)
+
+    def _begin(self) -> None:
+        self._under_way.append(asyncio.create_task(self._shown(f"{self._poll.request.request_id}-{self._begun}")))
+        self._begun += 1
+
+    async def _shown(self, request_id: str) -> PolledValue:
+        request = msgspec.structs.replace(self._poll.request, request_id=request_id)
+        return (await exchange(request)).shows(self._poll.examined)

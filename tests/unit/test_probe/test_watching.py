@@ -74,6 +74,23 @@ async def test_policies_of_an_answer_that_is_none_of_the_application_do_not_coun
     assert [len(await pair.ledger(f"early-{number}")) for number in range(6)] == [1, 1, 1, 1, 1, 0]
 
 
+async def test_requests_that_nobody_answers_are_under_way_at_once(pair: Any) -> None:
+    for number in range(3):
+        await pair.script(f"dropped-{number}", m.Answer(behaviour=m.Behaviour.STALL))
+    asked = poll(pair, "dropped", m.Property.SERVED, expected=False, patience=3.0)
+    assert await pair.watch(asked) == (m.PollResult(value=False, convincing=True, at_once=True),)
+    first, *_, last = [(await pair.ended(f"dropped-{number}"))[0] for number in range(3)]
+    assert last.arrived < first.ended
+
+
+async def test_requests_under_way_are_given_up_with_the_poll(pair: Any) -> None:
+    await pair.script("leaving-0", m.Answer(delay=1.0))
+    await pair.script("leaving-1", m.Answer(behaviour=m.Behaviour.STALL))
+    asked = poll(pair, "leaving", m.Property.SERVED, expected=False, patience=600.0)
+    assert await pair.watch(asked, within=0.0) == (m.PollResult(value=True, convincing=False, at_once=False),)
+    assert await pair.ended("leaving-1")
+
+
 async def test_no_answer_is_not_the_same_as_no_policies(pair: Any) -> None:
     await pair.script("silent-0", m.Answer(behaviour=m.Behaviour.RESET))
     (result,) = await pair.watch(poll(pair, "silent", m.Property.POLICIES, expected=None), within=0.0)
