@@ -133,7 +133,10 @@ class PolicyLifecycle:
         if self.cache.unconfirmed or self.cache.is_about((server.namespace, server.name)):
             await self.flush()
         callers = self.stage.running if caller is None else [caller]
-        await asyncio.gather(*(self.cache.verify(one, server, port) for one in callers))
+        # One that a network policy refuses gets no answer that could show what is in effect.
+        deciding = about_workloads(self._in_use())
+        served = [one for one in callers if all(policy.allows(one, server, port) for policy in deciding)]
+        await asyncio.gather(*(self.cache.verify(one, server, port) for one in served))
 
     async def introduce(self, newcomer: Workload) -> None:
         """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``).
