@@ -36,11 +36,11 @@ class HeadStart:
 
     Attributes:
         since: Its start, by the clock of ``probe.process.pulse``.
-        task: Ends with its result.
+        task: Ends with its result, and the moment of its end by the same clock.
     """
 
     since: float
-    task: "asyncio.Task[Any]"
+    task: "asyncio.Task[tuple[Any, float]]"
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ class HeadStarts:
         """The head start of a check, begun now if it has not begun before."""
         planned = self._planned[check_id]
         if planned.key not in self._running:
-            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(planned.start(mesh)))
+            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(_timed(planned.start(mesh))))
         return self._running[planned.key]
 
     async def close(self) -> None:
@@ -69,3 +69,7 @@ class HeadStarts:
         for one in self._running.values():
             one.task.cancel()
         await asyncio.gather(*(one.task for one in self._running.values()), return_exceptions=True)
+
+
+async def _timed(start: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
+    return await start, now()

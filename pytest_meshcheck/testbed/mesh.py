@@ -96,8 +96,8 @@ class MeshUnderTest(MeshFacts):
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
         begun = self.head_starts.of(check_id, self)
-        self.stalls.reach_back(begun.since)
-        result = await begun.task
+        result, ended = await begun.task
+        self.stalls.reach_back(begun.since, ended)
         self.journal.add("head start", check_id, result)
         return result
 

@@ -30,14 +30,15 @@ class StallMonitor:
     platform: Platform
     pulse: Pulse = field(default_factory=Pulse)
     _since: float = 0.0
+    _earlier: list[tuple[float, float]] = field(default_factory=list)
 
     def begin_check(self) -> None:
         """Ignore earlier stalls, except for their aftermath."""
-        self._since = now()
+        self._since, self._earlier = now(), []
 
-    def reach_back(self, since: float) -> None:
-        """The current check uses observations made since this moment of ``probe.process.pulse.now``."""
-        self._since = min(self._since, since)
+    def reach_back(self, since: float, until: float | None = None) -> None:
+        """The current check uses observations made between moments of ``probe.process.pulse.now``; None is now."""
+        self._earlier.append((since, now() if until is None else until))
 
     @property
     def longest(self) -> Mapping[str, float]:
@@ -75,6 +76,16 @@ class StallMonitor:
         return Inconclusive(f"{failure} (meanwhile {worst})")
 
     async def _stalls(self, until: float, during: float) -> list[Stall]:
-        interval = Interval(self._since - AFTERMATH, until, during)
+        worst: dict[str, Stall] = {}
+        for begun, ended in (*self._earlier, (self._since, until)):
+            for one in await self._within(Interval(begun - AFTERMATH, ended, during)):
+                worst[one.process] = max(worst.get(one.process, one), one, key=_severity)
+        return list(worst.values())
+
+    async def _within(self, interval: Interval) -> list[Stall]:
         ours = Stall(OURS, self.pulse.over(interval.since, interval.until, interval.during))
         return [ours, *await self.platform.stalls(interval)]
+
+
+def _severity(stall: Stall) -> tuple[str, float, float]:
+    return stall.standstill.shortage, stall.standstill.lost, stall.standstill.longest

@@ -10,6 +10,7 @@ import pytest
 from pytest_meshcheck.checks.verdict import Time, Violation
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Interval, Stall
+from pytest_meshcheck.probe.process.pulse import now
 from pytest_meshcheck.probe.protocol.messages import Standstill
 from pytest_meshcheck.testbed.stall_monitor import StallMonitor
 
@@ -30,6 +31,16 @@ class OtherProcesses:
 
     def longest_stalls(self) -> Mapping[str, float]:
         return {"probes": 0.25}
+
+
+@dataclass
+class Paused:
+    """Processes that stood still at one moment."""
+
+    at: float
+
+    async def stalls(self, interval: Interval) -> Sequence[Stall]:
+        return [stall(1.5)] if interval.since <= self.at <= interval.until else []
 
 
 def monitor(*stalls: Stall, gone: str = "") -> StallMonitor:
@@ -88,6 +99,25 @@ async def test_this_process_is_asked_too_and_what_came_after_the_violation_is_no
     await made.excuse(before)
     with pytest.raises(Inconclusive, match=r"pytest was paused for 0\.[45] s"):
         await made.excuse(violation(0.3))
+
+
+@pytest.mark.parametrize(
+    ("before_check", "explains"),
+    # seconds from the standstill to the check, which uses what was seen from 60 to 50 s before it
+    [(70.0, False), (55.0, True), (30.0, False), (0.5, True)],
+)
+async def test_between_earlier_observations_and_the_check_a_standstill_explains_nothing(
+    before_check: float, explains: bool
+) -> None:
+    made = StallMonitor(Paused(now() - before_check))  # type: ignore[arg-type]
+    made.pulse.begin()
+    made.begin_check()
+    made.reach_back(now() - 60.0, now() - 50.0)
+    if not explains:
+        return await made.excuse(violation(1.0))
+    with pytest.raises(Inconclusive, match=r"probe of blue/client was paused for 1.5 s, which"):
+        await made.excuse(violation(1.0))
+    return None
 
 
 async def test_what_stood_still_is_named_where_a_control_failed() -> None:
