@@ -30,17 +30,25 @@ class PlannedHeadStart:
         return self.start.func, repr(sorted(self.start.keywords.items()))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class HeadStart:
     """A running head start.
 
     Attributes:
         since: Its start, by the clock of ``probe.process.pulse``.
-        task: Ends with its result, and the moment of its end by the same clock.
+        task: Ends with its result.
+        ended: Its end, by the same clock; None while it runs.
     """
 
     since: float
-    task: "asyncio.Task[tuple[Any, float]]"
+    task: "asyncio.Task[Any]"
+    ended: float | None = None
+
+    def __post_init__(self) -> None:
+        self.task.add_done_callback(self._note_end)
+
+    def _note_end(self, _: "asyncio.Task[Any]") -> None:
+        self.ended = now()
 
 
 @dataclass(eq=False)
@@ -61,7 +69,7 @@ class HeadStarts:
         """The head start of a check, begun now if it has not begun before."""
         planned = self._planned[check_id]
         if planned.key not in self._running:
-            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(_timed(planned.start(mesh))))
+            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(planned.start(mesh)))
         return self._running[planned.key]
 
     async def close(self) -> None:
@@ -69,7 +77,3 @@ class HeadStarts:
         for one in self._running.values():
             one.task.cancel()
         await asyncio.gather(*(one.task for one in self._running.values()), return_exceptions=True)
-
-
-async def _timed(start: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
-    return await start, now()

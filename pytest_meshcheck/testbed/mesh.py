@@ -96,8 +96,10 @@ class MeshUnderTest(MeshFacts):
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
         begun = self.head_starts.of(check_id, self)
-        result, ended = await begun.task
-        self.stalls.reach_back(begun.since, ended)
+        try:
+            result = await begun.task
+        finally:
+            self.stalls.reach_back(begun.since, begun.ended)
         self.journal.add("head start", check_id, result)
         return result
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.testbed.head_starts import HeadStarts, PlannedHeadStart
 
 pytestmark = pytest.mark.asyncio
@@ -28,7 +29,7 @@ async def test_checks_with_the_same_head_start_share_it() -> None:
     counted, head_starts = Counted(), HeadStarts()
     for name, size in (("a/b", 1), ("a/c", 1), ("a/d", 5)):
         head_starts.begin(name, PlannedHeadStart(functools.partial(counted, size=size)), MESH)
-    results = [(await head_starts.of(name, MESH).task)[0] for name in ("a/b", "a/c", "a/d")]
+    results = [await head_starts.of(name, MESH).task for name in ("a/b", "a/c", "a/d")]
     assert results == [1, 1, 10]
     assert head_starts.of("a/b", MESH).since == head_starts.of("a/c", MESH).since
 
@@ -38,5 +39,18 @@ async def test_that_of_disruptive_checks_begins_when_it_is_awaited() -> None:
     head_starts.begin("a/b", PlannedHeadStart(functools.partial(counted), disruptive=True), MESH)
     await asyncio.sleep(0)
     assert counted.made == 0
-    result, _ = await head_starts.of("a/b", MESH).task
-    assert result == 1
+    assert await head_starts.of("a/b", MESH).task == 1
+
+
+async def test_the_end_of_one_that_fails_is_known_too() -> None:
+    async def fails(_: Any) -> None:
+        raise Inconclusive("no answer")
+
+    head_starts = HeadStarts()
+    head_starts.begin("a/b", PlannedHeadStart(functools.partial(fails)), MESH)
+    begun = head_starts.of("a/b", MESH)
+    assert begun.ended is None
+    with pytest.raises(Inconclusive, match="no answer"):
+        await begun.task
+    assert begun.ended is not None
+    assert begun.ended >= begun.since

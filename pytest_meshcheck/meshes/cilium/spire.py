@@ -1,5 +1,6 @@
 """Cilium with SPIRE: agents authenticate workloads to each other, outside their connections."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,12 +16,13 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.probe.controller import ProbeLost
 
 SERVER = "spire-server"
 COMMAND = ("/opt/spire/bin/spire-server", "entry")
 """https://spiffe.io/docs/latest/deploying/spire_server/#spire-server-entry-show"""
-TRUST_DOMAIN = "spiffe.cilium"
-"""The default of the chart."""
+SELECTOR = "cilium:mutual-auth"
+"""What all entries of Cilium's identities have."""
 POLICIES = Permission("cilium.io", "ciliumnetworkpolicies", (*APPLIED, "delete"))
 ENDPOINTS = Permission("cilium.io", "ciliumendpoints", ("get",))
 
@@ -60,15 +62,16 @@ class CiliumSpireMesh(CiliumMesh):
         Raises:
             Inconclusive: The workload has no entry, or the server cannot be reached.
         """
-        identity = f"spiffe://{TRUST_DOMAIN}/identity/{await self._identity(workload)}"
-        found = json.loads(await self._entry("show", "-spiffeID", identity, "-output", "json"))["entries"]
+        path = f"/identity/{await self._identity(workload)}"
+        shown = json.loads(await self._entry("show", "-selector", SELECTOR, "-output", "json"))
+        found = [one for one in shown["entries"] if one["spiffe_id"]["path"] == path]
         if len(found) != 1:
-            raise Inconclusive(f"SPIRE's server has {len(found)} entries for {workload} ({identity}), not one")
+            raise Inconclusive(f"SPIRE's server has {len(found)} entries for {workload} ({path}), not one")
         await self._entry("delete", "-entryID", found[0]["id"])
         try:
             yield
         finally:
-            await self._entry("create", *created(found[0]))
+            await asyncio.shield(self._entry("create", *created(found[0])))
 
     async def _identity(self, workload: Workload) -> int:
         """The number that Cilium has given to the labels of a workload.
@@ -96,7 +99,7 @@ class CiliumSpireMesh(CiliumMesh):
         executor = await self.platform.executor()
         try:
             return await executor.run(variants.SPIRE_SYSTEM, name, SERVER, (*COMMAND, *arguments))
-        except OSError as error:
+        except (OSError, ProbeLost) as error:
             raise Inconclusive(f"{SERVER} entry {arguments[0]}: {error}") from error
 
 
