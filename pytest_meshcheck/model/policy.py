@@ -284,6 +284,11 @@ def about_workloads(policies: Sequence[Policy]) -> list[WorkloadPolicy]:
     return [policy for policy in policies if not isinstance(policy, ServicePolicy)]
 
 
+def may_connect(policies: Iterable[WorkloadPolicy], caller: Named, server: Named, port: str) -> bool:
+    """Whether every one of these policies lets a caller connect to a port of a server."""
+    return all(policy.allows(caller, server, port) for policy in policies)
+
+
 def about_service(policies: Sequence[Policy]) -> dict[tuple[str, str], list[ServicePolicy]]:
     """The client-side policies, by namespace and name of their service."""
     found: dict[tuple[str, str], list[ServicePolicy]] = {}

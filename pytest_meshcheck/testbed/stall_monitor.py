@@ -60,7 +60,7 @@ class StallMonitor:
         needed = violation.rests_on.lost
         explain = [one for one in stalls if one.standstill.shortage or one.standstill.lost >= needed]
         if explain:
-            worst_first = sorted(explain, key=lambda one: (one.standstill.shortage, one.standstill.lost), reverse=True)
+            worst_first = sorted(explain, key=_severity, reverse=True)
             raise Inconclusive(f"{', '.join(map(str, worst_first))}, which can explain this: {violation}")
 
     async def explain(self, failure: Inconclusive) -> Inconclusive:
@@ -72,7 +72,7 @@ class StallMonitor:
         notable = [one for one in stalls if one.standstill.shortage or one.standstill.longest >= NOTABLE]
         if not notable:
             return failure
-        worst = max(notable, key=lambda one: (one.standstill.shortage, one.standstill.longest))
+        worst = max(notable, key=_severity)
         return Inconclusive(f"{failure} (meanwhile {worst})")
 
     async def _stalls(self, until: float, during: float) -> list[Stall]:

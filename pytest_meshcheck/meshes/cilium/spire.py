@@ -35,7 +35,7 @@ class CiliumSpireMesh(CiliumMesh):
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """Those of Cilium, policies of its own kind, and looking up the identity of a workload."""
+        """Cilium's permissions, plus applying CiliumNetworkPolicies and reading CiliumEndpoints."""
         return (*super().permissions, POLICIES, ENDPOINTS)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
@@ -90,7 +90,9 @@ class CiliumSpireMesh(CiliumMesh):
         path = f"/api/v1/namespaces/{variants.SPIRE_SYSTEM}/pods"
         pods, _ = await (await self.platform.api()).items(path, f"app={SERVER}")
         if not pods:
-            raise Inconclusive(f"there is no SPIRE server in {variants.SPIRE_SYSTEM}")
+            raise Inconclusive(
+                f"SPIRE's server does not run in {variants.SPIRE_SYSTEM}, where Cilium's chart installs it"
+            )
         return pods[0]
 
     async def _entry(self, *arguments: str) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pytest_meshcheck.model.policy import EgressPolicy, ServerPolicy, WorkloadPolicy, admits_outsiders
+from pytest_meshcheck.model.policy import EgressPolicy, ServerPolicy, WorkloadPolicy, admits_outsiders, may_connect
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
@@ -109,7 +109,7 @@ def egress(policies: Sequence[EgressPolicy], running: Sequence[Workload]) -> lis
 
 def allowed(policies: Sequence[WorkloadPolicy], conditions: Iterable[Condition]) -> list[Condition]:
     """The conditions about enrolled callers whom every policy lets connect to the server."""
-    return [one for one in conditions if all(policy.allows(one.caller, one.server, one.port) for policy in policies)]
+    return [one for one in conditions if may_connect(policies, one.caller, one.server, one.port)]
 
 
 def without(services: Collection[tuple[str, str]], conditions: Iterable[Condition]) -> list[Condition]:

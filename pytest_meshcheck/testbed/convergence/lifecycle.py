@@ -34,6 +34,7 @@ from pytest_meshcheck.model.policy import (
     ServicePolicy,
     about_service,
     about_workloads,
+    may_connect,
 )
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
@@ -133,10 +134,10 @@ class PolicyLifecycle:
         if self.cache.unconfirmed or self.cache.is_about((server.namespace, server.name)):
             await self.flush()
         callers = self.stage.running if caller is None else [caller]
-        # One that a network policy refuses gets no answer that could show what is in effect.
+        # A caller that a network policy blocks gets no response, so its requests cannot show which policies act.
         deciding = about_workloads(self._in_use())
-        served = [one for one in callers if all(policy.allows(one, server, port) for policy in deciding)]
-        await asyncio.gather(*(self.cache.verify(one, server, port) for one in served))
+        allowed_callers = [one for one in callers if may_connect(deciding, one, server, port)]
+        await asyncio.gather(*(self.cache.verify(one, server, port) for one in allowed_callers))
 
     async def introduce(self, newcomer: Workload) -> None:
         """Wait until callers reach a new workload, and it reaches the others; it keeps who did not (``unreached``).

@@ -103,7 +103,7 @@ async def test_this_process_is_asked_too_and_what_came_after_the_violation_is_no
 
 @pytest.mark.parametrize(
     ("before_check", "explains"),
-    # seconds from the standstill to the check, which uses what was seen from 60 to 50 s before it
+    # seconds between the standstill and the check; the check uses observations made 60 to 50 s before it
     [(70.0, False), (55.0, True), (30.0, False), (0.5, True)],
 )
 async def test_between_earlier_observations_and_the_check_a_standstill_explains_nothing(

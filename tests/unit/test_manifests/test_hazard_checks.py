@@ -235,7 +235,7 @@ async def test_what_was_observed_before_is_evidence_of_the_check(tmp_path: Path)
     kinds = Counter(one.kind for one in mesh.journal.entries)
     assert kinds == {"exchange": len(SOUND.calls), "attempts": 1, "effective": 1}
     ((since, _),) = mesh.stalls._earlier
-    assert since == before - 60, "stalls of that time can explain what was observed"
+    assert since == before - 60, "stalls during the earlier observation count"
     mesh.begin_check(None)
     assert (mesh.effective, mesh.journal.entries) == ((), [])
     await platform.close()

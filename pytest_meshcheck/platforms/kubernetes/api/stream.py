@@ -69,7 +69,7 @@ class Executor:
         return pipe.reader, pipe
 
     async def run(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> bytes:
-        """Run a command to its end, and return what it printed.
+        """Run a command to completion, and return its standard output.
 
         Raises:
             OSError: The API server or the kubelet cannot be reached, or the command fails.
