@@ -1,5 +1,7 @@
 """The control plane is away, and comes back."""
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_meshcheck.suite import (
@@ -24,6 +26,8 @@ RATE = 50
 """Requests per second."""
 MEETING = 10
 """Requests of a load that have to arrive before, during and after an outage."""
+AWAY = 40.0
+"""Seconds that a new workload has to start in an outage: a webhook that nobody answers is waited for up to 30 s."""
 AFTERWARDS = 3 * RATE
 """Requests after the restart of a data plane, long enough for it to accept connections if it ever does."""
 
@@ -100,9 +104,10 @@ async def test_new_workload_fails_closed(mesh: MeshUnderTest, client: Workload, 
     Once the control plane is back, it starts and is a member.
     """
     spec = WorkloadSpec("blue", "newcomer", calls=False)
+    early = replace(spec, starts_within=AWAY)
     async with mesh.policy(MutualTls(WorkloadSpec(client.namespace, spec.name), Mode.STRICT)):
         async with mesh.disruptions.control_plane_outage():
-            await plaintext_to_newcomer(mesh, outsider, spec)
+            await plaintext_to_newcomer(mesh, outsider, early)
         async with mesh.deploy(spec) as newcomer:
             control(await client.get(newcomer.service), "a call once the control plane is back").answered()
             refused = await outsider.get(newcomer.service)

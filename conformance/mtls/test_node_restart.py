@@ -38,13 +38,13 @@ async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Wo
     await mesh.disruptions.insist_on_node_restarts()
     beside, elsewhere = (Placement(outsider.spec, same_node=same) for same in (True, False))
     async with (
-        mesh.deploy(WorkloadSpec("blue", "restarted", placement=elsewhere)) as deployed,
-        mesh.deploy(WorkloadSpec("blue", "caller", placement=beside)) as callers,
-        mesh.policy(MutualTls(deployed.service, Mode.STRICT)),
+        mesh.deploy_together(
+            WorkloadSpec("blue", "restarted", placement=elsewhere), WorkloadSpec("blue", "caller", placement=beside)
+        ) as (before, caller),
+        mesh.policy(MutualTls(before, Mode.STRICT)),
     ):
-        caller = callers.service
-        control(await caller.get(deployed.service), "before the restart").answered()
-        server = await mesh.disruptions.restart_node(deployed.service)
+        control(await caller.get(before), "before the restart").answered()
+        server = await mesh.disruptions.restart_node(before)
 
         async def call() -> Exchange:
             return await caller.get(server)

@@ -40,8 +40,8 @@ async def test_decision_holds_under_churn(
                     WorkloadSpec("blue", f"{where}-{number}", placement=Placement(server.spec, same_node=same))
                     for where, same in (("beside", True), ("elsewhere", False))
                 )
-                async with mesh.deploy(beside) as near, mesh.deploy(elsewhere) as far:
-                    of_newcomers = calls((near.service, far.service), (server,), "http")
+                async with mesh.deploy_together(beside, elsewhere) as newcomers:
+                    of_newcomers = calls(newcomers, (server,), "http")
                     await all_are_refused(mesh, await made(mesh, of_newcomers))
             await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
             await more_arrive(server, listed, number=ENOUGH, within=mesh.tolerance)

@@ -13,12 +13,12 @@ async def test_clear_by_design_is_recorded(mesh: MeshUnderTest, client: Workload
     The former is captured on that node, the latter between the nodes.
     """
     beside = WorkloadSpec("blue", "beside", placement=Placement(client.spec, same_node=True))
-    async with host_of(mesh, client) as host, mesh.deploy(beside) as near, mesh.deploy(far_from(client, "far")) as far:
-        async with mesh.wire(client, near.service) as wire:
-            canaries = await send_canaries(client, near.service, "http")
+    async with host_of(mesh, client) as host, mesh.deploy_together(beside, far_from(client, "far")) as (near, far):
+        async with mesh.wire(client, near) as wire:
+            canaries = await send_canaries(client, near, "http")
             on_one_node = await wire.look_for(*canaries)
-        async with mesh.wire_between_nodes(client, far.service) as wire:
-            canaries = await send_canaries(host, far.service, "http")
+        async with mesh.wire_between_nodes(client, far) as wire:
+            canaries = await send_canaries(host, far, "http")
             of_node = await wire.look_for(*canaries)
     mesh.measure("texts that could be read on one node", f"{len(on_one_node.found)} of {len(canaries)}")
     mesh.measure("texts of a node that could be read", f"{len(of_node.found)} of {len(canaries)}")

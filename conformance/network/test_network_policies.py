@@ -117,10 +117,10 @@ async def test_same_decision_on_every_path(
     """A caller on the server's node and one on another node meet the same decision, by service and by address."""
     placement = Placement(server.spec, same_node)
     of_policy, of_nobody = (WorkloadSpec("blue", name, placement=placement) for name in ("listed", "stranger"))
-    async with mesh.deploy(of_policy) as allowed, mesh.deploy(of_nobody) as refused:
-        listed, others = (calls((one.service,), (server,), "http") for one in (allowed, refused))
+    async with mesh.deploy_together(of_policy, of_nobody) as (allowed, refused):
+        listed, others = (calls((one,), (server,), "http") for one in (allowed, refused))
         await all_are_served(mesh, (*listed, *others))
-        async with mesh.policy(NetworkPolicy(server, (allowed.service,), ("http",))):
+        async with mesh.policy(NetworkPolicy(server, (allowed,), ("http",))):
             served, seen = await made(mesh, listed), await made(mesh, others)
         await all_are_refused(mesh, seen)
     for call, exchange in served.items():

@@ -49,16 +49,17 @@ async def test_policy_holds_while_node_restarts(mesh: MeshUnderTest, outsider: W
     """
     await mesh.disruptions.insist_on_node_restarts()
     beside = WorkloadSpec("blue", "caller", placement=Placement(outsider.spec, same_node=True))
-    async with mesh.deploy(far_from(outsider, "restarted")) as deployed, mesh.deploy(beside) as callers:
-        before, caller = deployed.service, callers.service
-        async with mesh.policy(NetworkPolicy(before, (caller,), ("http",))):
-            async with caller.load(before, RATE) as listed, outsider.load(before, RATE) as intrusion:
-                await more_arrive(before, listed, number=ENOUGH, within=mesh.tolerance)
-                after = await restart_node_of(mesh, before, listed, intrusion)
-                await more_arrive(after, listed, number=ENOUGH, within=BACK_WITHIN * mesh.scale)
-                await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
-            expect(intrusion.result, "requests of a caller that is not listed").refused()
-            control(len(await after.attempts_of(listed)), "requests served after the restart").at_least(ENOUGH)
+    async with (
+        mesh.deploy_together(far_from(outsider, "restarted"), beside) as (before, caller),
+        mesh.policy(NetworkPolicy(before, (caller,), ("http",))),
+    ):
+        async with caller.load(before, RATE) as listed, outsider.load(before, RATE) as intrusion:
+            await more_arrive(before, listed, number=ENOUGH, within=mesh.tolerance)
+            after = await restart_node_of(mesh, before, listed, intrusion)
+            await more_arrive(after, listed, number=ENOUGH, within=BACK_WITHIN * mesh.scale)
+            await more_sent(intrusion, number=ENOUGH, within=mesh.tolerance)
+        expect(intrusion.result, "requests of a caller that is not listed").refused()
+        control(len(await after.attempts_of(listed)), "requests served after the restart").at_least(ENOUGH)
 
 
 @check(

@@ -69,8 +69,8 @@ async def outlasting_pair(mesh: MeshUnderTest) -> AsyncIterator[tuple[Workload, 
     lifetime, due = mesh.documented.outage.leaf_lifetime, mesh.documented.outage.renewal_due
     client = WorkloadSpec("blue", "outlasting-client", leaf_lifetime=lifetime, renewed_after=due)
     server = WorkloadSpec("blue", "outlasting-server", leaf_lifetime=lifetime, renewed_after=due, calls=False)
-    async with mesh.deploy(client) as callers, mesh.deploy(server) as servers:
-        yield callers.service, servers.service
+    async with mesh.deploy_together(client, server) as (caller, called):
+        yield caller, called
 
 
 async def first_to_expire(mesh: MeshUnderTest, outsider: Workload, *workloads: Workload) -> Shown:

@@ -36,8 +36,9 @@ class Check:
         uses: Further capabilities that it needs; its verdict does not concern them.
         root: The folder of the suite that it belongs to.
         head_start: Started as soon as the mesh is up, so that a long wait overlaps with other checks; the check runs
-            late and awaits it as the fixture ``head_start``. It has the same parameters as the check. Checks with the
-            same function and parameters share its result; that of disruptive checks starts with the first of them.
+            late and awaits it as the fixture ``head_start``. It names those of the check's parameters that it depends
+            on. Checks with the same function and parameters share its result; that of disruptive checks starts with
+            the first of them.
         disruptive: Whether it restarts or rotates something that other checks rely on; it then runs last.
     """
 
@@ -100,7 +101,7 @@ def check(
         requirement: The id of a requirement that the suite states.
         proves: Capabilities that the check tests. May be empty: not every requirement corresponds to a claim.
         uses: Capabilities that the check only needs. If the mesh does not claim these too, it is unsupported.
-        head_start: A coroutine function of the mesh under test and of the check's parameters; see ``Check``.
+        head_start: A coroutine function of the mesh under test, and of parameters of the check; see ``Check``.
         disruptive: Whether it has to run after all others.
 
     Raises:

@@ -12,6 +12,8 @@ from pytest_meshcheck.checks.aliases import Alias, Aliases
 from pytest_meshcheck.checks.check_ids import covers, without_parameters
 
 TABLE = "known"
+ALSO = "also"
+"""A list of meshes whose violations this one has too: their files are beside this one."""
 KEYS = ("check", "reason", "link")
 
 
@@ -60,18 +62,42 @@ def read_expectations(
     Raises:
         ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
     """
+    text, tables = _parsed(path)
+    if unknown := set(tables) - {TABLE, ALSO}:
+        key = sorted(unknown)[0]
+        raise ExpectationsError(f"{path}:{_line(text, key)}: unknown key {key!r}; there are [[{TABLE}]] and {ALSO}")
+    shared = [read_expectations(other, known_ids, aliases) for other in _beside(path, text, tables.get(ALSO, []))]
+    return (*_own(path, text, tables.get(TABLE, []), known_ids, aliases), *(one for known in shared for one in known))
+
+
+def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a file, and its tables."""
     try:
         text = path.read_text("utf-8")
-        tables = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except OSError as error:
         raise ExpectationsError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectationsError(f"{path}: not TOML: {error}") from error
-    if unknown := set(tables) - {TABLE}:
-        key = sorted(unknown)[0]
-        raise ExpectationsError(f"{path}:{_line(text, key)}: unknown key {key!r}; the only one is [[{TABLE}]]")
+
+
+def _beside(path: Path, text: str, meshes: Any) -> list[Path]:
+    """The files of other meshes that a file names; none of them names further ones."""
+    where = f"{path}:{_line(text, ALSO)}"
+    if not isinstance(meshes, list) or not all(isinstance(mesh, str) for mesh in meshes):
+        raise ExpectationsError(f"{where}: {ALSO} is a list of the names of meshes; it is {meshes!r}")
+    files = [path.with_name(f"{mesh}.toml") for mesh in meshes]
+    for file in files:
+        if ALSO in _parsed(file)[1]:
+            raise ExpectationsError(f"{where}: {file.name} has {ALSO} itself; name the meshes of that list here")
+    return files
+
+
+def _own(
+    path: Path, text: str, entries: Any, known_ids: Collection[str] | None, aliases: Aliases
+) -> tuple[KnownViolation, ...]:
+    """The entries of one file."""
     lines = [number for number, line in enumerate(text.split("\n"), 1) if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line)]
-    entries = tables.get(TABLE, [])
     if not isinstance(entries, list) or len(entries) != len(lines):
         raise ExpectationsError(f"{path}:{_line(text, TABLE)}: write each entry as a table of its own, [[{TABLE}]]")
     return tuple(

@@ -40,6 +40,9 @@ class Port:
     number: int | None = None
 
 
+STARTS_WITHIN = 90.0
+"""Seconds from the first resource of a workload until it must serve."""
+
 PORTS = (
     Port("http", m.Protocol.HTTP1),
     Port("http-alt", m.Protocol.HTTP1),
@@ -105,6 +108,7 @@ class WorkloadSpec:
         ports: The ports that it serves.
         calls: Whether it calls others; otherwise its data plane needs no configuration for them.
         grace: Seconds for which its application goes on after it has been asked to end, on platforms that ask.
+        starts_within: Seconds in which a cluster has to start it, before the timeout scale.
         replica: The number of the endpoint behind the service, from 1.
         replicas: The number of endpoints of the service.
         replaceable: Whether its data plane has to be replaceable, which some meshes must know at its start.
@@ -122,6 +126,7 @@ class WorkloadSpec:
     ports: tuple[Port, ...] = PORTS
     calls: bool = True
     grace: float = 1.0
+    starts_within: float = STARTS_WITHIN
     replica: int = 1
     replicas: int = 1
     replaceable: bool = False

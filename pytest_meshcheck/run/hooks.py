@@ -20,7 +20,6 @@ from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.options import MeshName, Settings, again
 from pytest_meshcheck.run.items import (
     CHECK_ITEM,
-    REPETITION,
     CheckItem,
     Collected,
     WorkerSummary,
@@ -126,7 +125,7 @@ class Run:
         """Collect the head start of a selected check, and the workloads that it asks for."""
         if start := check_item.check.head_start:
             params = item.callspec.params if isinstance(item, pytest.Function) else {}
-            own = {name: value for name, value in params.items() if name not in ("mesh_name", REPETITION)}
+            own = {name: params[name] for name in inspect.signature(start).parameters if name in params}
             planned = PlannedHeadStart(functools.partial(start, **own), check_item.check.disruptive)
             self.head_starts.setdefault(check_item.mesh, {})[check_item.id] = planned
         roles = (ROLES[name] for name in getattr(item, "fixturenames", ()) if name in ROLES)

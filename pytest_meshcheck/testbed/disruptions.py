@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.errors import Unsupported
@@ -182,9 +181,6 @@ class Disruptions:
         await self.flush()
         async with begin():
             self.journal.add("disruption", what, BEGINS)
-            try:
+            async with self.evidence.captured():
                 yield
-            except Violation as violation:
-                await self.evidence.capture_for(violation)
-                raise
         self.journal.add("disruption", what, ENDS)

@@ -1,5 +1,7 @@
 """The evidence of one check: the state of mesh and platform, captured while a violation can still be seen in it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +39,16 @@ class Evidence:
         finally:
             await self.stage.platform.diagnose(self.directory)
 
-    async def capture_for(self, violation: Violation) -> None:
-        """Capture the state under a policy or deployment; a failure to do so becomes a note on the violation."""
+    @asynccontextmanager
+    async def captured(self) -> AsyncIterator[None]:
+        """Capture the state in which a violation is found while the block runs; a failure becomes a note on it."""
+        try:
+            yield
+        except Violation as violation:
+            await self._capture_for(violation)
+            raise
+
+    async def _capture_for(self, violation: Violation) -> None:
         try:
             await self.capture()
         except OSError as trouble:

@@ -12,7 +12,6 @@ from typing import Any
 from cryptography import x509
 
 from pytest_meshcheck.checks.port_effects import PortEffects
-from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import Inconclusive
@@ -156,12 +155,23 @@ class MeshUnderTest(MeshFacts):
             WrongLoop: This is another event loop than the session's.
         """
         self.loop.insist()
-        async with self.stage.deploy(spec, replicas) as deployed:
-            try:
-                yield deployed
-            except Violation as violation:
-                await self.evidence.capture_for(violation)
-                raise
+        async with self.stage.deploy(spec, replicas) as deployed, self.evidence.captured():
+            yield deployed
+
+    @asynccontextmanager
+    async def deploy_together(self, *specs: WorkloadSpec) -> AsyncIterator[tuple[Workload, ...]]:
+        """Several workloads of the check's own that start side by side, each behind a service of its own.
+
+        As ``deploy`` in all else.
+
+        Raises:
+            ValueError: A name is taken.
+            Inconclusive: One of them does not start.
+            WrongLoop: This is another event loop than the session's.
+        """
+        self.loop.insist()
+        async with self.stage.deploy_together(specs) as deployed, self.evidence.captured():
+            yield deployed
 
     @asynccontextmanager
     async def deploy_called(

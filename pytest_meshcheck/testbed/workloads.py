@@ -110,6 +110,17 @@ class Stage:
             yield Deployment(workloads)
 
     @asynccontextmanager
+    async def deploy_together(self, specs: Sequence[WorkloadSpec]) -> AsyncIterator[tuple[Workload, ...]]:
+        """Workloads with a service each, started side by side, which are stopped when the block ends, however it ends.
+
+        Raises:
+            ValueError: A name is taken.
+            Inconclusive: One of them does not start, or is not reached.
+        """
+        async with self._running([single for spec in specs for single in self._replicas(spec, 1)]) as workloads:
+            yield workloads
+
+    @asynccontextmanager
     async def _running(self, specs: Sequence[WorkloadSpec]) -> AsyncIterator[tuple[Workload, ...]]:
         """These workloads while the block runs, however it ends."""
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import STARTS_WITHIN, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
@@ -29,9 +29,6 @@ from pytest_meshcheck.platforms.kubernetes.workloads.pods import (
 )
 from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
 from pytest_meshcheck.probe.controller import ControlStream, Probe, ProbeLost
-
-STARTS_WITHIN = 90.0
-"""Seconds from the first resource of a workload until it must serve."""
 
 SAMPLES = "/api/v1/namespaces/default/pods"
 """Where pods are created by dry run only, which shows the additions of a mesh."""
@@ -74,7 +71,7 @@ class Connection:
         """Remove resources; those that are gone already are no error."""
         await asyncio.gather(*(self.api.delete(manifest) for manifest in unwanted))
 
-    async def ready_pod(self, namespace: str, name: str, generation: int) -> Object:
+    async def ready_pod(self, namespace: str, name: str, generation: int, within: float = STARTS_WITHIN) -> Object:
         """The ready pod of a workload; Inconclusive if there is none in time, or never will be."""
         found: list[Object] = []
 
@@ -87,7 +84,7 @@ class Connection:
             return bool(found) and ready(found[0])
 
         begun = self._awaited.setdefault((namespace, name, generation), time.monotonic())
-        patience = begun + STARTS_WITHIN * self.timeout_scale - time.monotonic()
+        patience = begun + within * self.timeout_scale - time.monotonic()
         try:
             await self.pods.until(is_there, max(patience, ONE_TRY))
         except TimeoutError as late:

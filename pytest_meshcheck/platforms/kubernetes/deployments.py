@@ -170,7 +170,7 @@ class Deployments:
     async def _enter(self, spec: WorkloadSpec, service_address: str, generation: int) -> Workload:
         """Take an instance in once it can be spoken to."""
         cluster = await self._connected()
-        pod = await cluster.ready_pod(spec.namespace, spec.name, generation)
+        pod = await cluster.ready_pod(spec.namespace, spec.name, generation, spec.starts_within)
         probe = await cluster.probe_of(pod)
         self.running[str(spec)] = Running(spec, pod, service_address, probe, generation)
         instance = pod["metadata"]["name"]

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import STARTS_WITHIN
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.capture.watchers import Watchers
-from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN
 from pytest_meshcheck.platforms.kubernetes.deployments import Deployments
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.nodes import restart

@@ -40,9 +40,9 @@ class PolicyBlocks:
         async with self._exclusive_if_wide(policies):
             before = await self.policies.apply(policies)
             try:
-                yield
+                async with self.evidence.captured():
+                    yield
             except Violation as violation:
-                await self.evidence.capture_for(violation)
                 await self._delete_after(violation, policies, before)
                 raise
             except BaseException:

@@ -43,12 +43,26 @@ def test_an_empty_file_knows_nothing(tmp_path: Path) -> None:
     assert read_expectations(written(tmp_path, "# nothing yet\n"), IDS) == ()
 
 
+def test_those_of_another_mesh_come_after_its_own(tmp_path: Path) -> None:
+    (tmp_path / "sidecar.toml").write_text(ENTRY.format(check="mtls/b"))
+    known = read_expectations(written(tmp_path, 'also = ["sidecar"]\n' + ENTRY.format(check="mtls/a")), IDS)
+    assert [(one.check, Path(one.where).name) for one in known] == [
+        ("mtls/a", "known.toml:3"),
+        ("mtls/b", "sidecar.toml:2"),
+    ]
+
+
+def test_another_mesh_without_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ExpectationsError, match=r"sidecar\.toml: cannot be read: No such file"):
+        read_expectations(written(tmp_path, 'also = ["sidecar"]'), IDS)
+
+
 # content, what is said
 REFUSED = {
     "known = [": "not TOML: ",
     "[known]\ncheck = 'mtls/a'": ":1: write each entry as a table of its own, [[known]]",
     "known = [{ check = 'mtls/a' }]": ":1: write each entry as a table of its own, [[known]]",
-    "\n[[know]]\n": ":2: unknown key 'know'; the only one is [[known]]",
+    "\n[[know]]\n": ":2: unknown key 'know'; there are [[known]] and also",
     "[[known]]\ncheck = 'mtls/a'\nreason = 'r'": ":1: an entry has exactly check, reason, link, each a text; it has {",
     "[[known]]\ncheck = 'mtls/a'\nreason = ''\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = 'mtls/a'\nreason = 3\nlink = 'l'": ":1: an entry has exactly check, reason, link",
@@ -56,6 +70,9 @@ REFUSED = {
     "[[known]]\ncheck = []\nreason = 'r'\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = ['mtls/a', 3]\nreason = 'r'\nlink = 'l'": "; check may also be a list",
     "[[known]]\ncheck = ['mtls/a', 'mtls/z']\nreason = 'r'\nlink = 'l'": ":1: no check 'mtls/z'; available: mtls/a",
+    "also = 'istio'": ":1: also is a list of the names of meshes; it is 'istio'",
+    "also = [1]": ":1: also is a list of the names of meshes; it is [1]",
+    "also = ['known']": ":1: known.toml has also itself; name the meshes of that list here",
     ENTRY.format(check="mtls/z"): ":2: no check 'mtls/z'; available: mtls/a, mtls/b",
     ENTRY.format(check="nothing/z"): ":2: no check 'nothing/z'; available: mtls/a, mtls/b, retry/c",
 }

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN, Connection
+from pytest_meshcheck.model.workload_spec import STARTS_WITHIN
+from pytest_meshcheck.platforms.kubernetes.connection import Connection
 
 NAMED = ("blue", "newcomer", 1)
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.workload_spec import STARTS_WITHIN
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
-from pytest_meshcheck.platforms.kubernetes.connection import STARTS_WITHIN, Connection
+from pytest_meshcheck.platforms.kubernetes.connection import Connection
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import obstacle, ready
