@@ -36,14 +36,17 @@ async def watch(command: Watch) -> tuple[PollResult, ...]:
 
 async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
     now = asyncio.get_running_loop().time
-    begun, expected, right = now(), poll.expected, 0
+    begun, expected, right, row = now(), poll.expected, 0, 0.0
     async with aclosing(_Answers(poll)) as answers:
         for number in itertools.count():
-            value = await answers.next(in_a_row - right)
+            sent, value = await answers.next(in_a_row - right)
             right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
+            row = sent - begun if right <= 1 else row
             waited = now() - begun
             if right == in_a_row or (value != expected and waited > within):
-                return PollResult(value=value, convincing=right == in_a_row, at_once=right == number + 1 == in_a_row)
+                at_once = right == number + 1 == in_a_row
+                convincing = right == in_a_row
+                return PollResult(value=value, convincing=convincing, at_once=at_once, begun=row, ended=waited)
             if not right:
                 await asyncio.sleep(max(PAUSE, waited * SHARE))
             expected = value if poll.expected is msgspec.UNSET else expected
@@ -51,7 +54,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
 
 
 class _Answers:
-    """What the requests of one poll show, in the order of the requests.
+    """What the requests of one poll show, in the order of the requests, and when each of them was sent.
 
     A request that is dropped shows that only after all of its patience, so the next ones start beside it.
     """
@@ -59,10 +62,10 @@ class _Answers:
     def __init__(self, poll: Poll) -> None:
         self._poll = poll
         self._begun = 0
-        self._under_way: deque[asyncio.Task[PolledValue]] = deque()
+        self._under_way: deque[asyncio.Task[tuple[float, PolledValue]]] = deque()
 
-    async def next(self, wanted: int) -> PolledValue:
-        """What the next request shows; up to ``wanted`` are under way meanwhile."""
+    async def next(self, wanted: int) -> tuple[float, PolledValue]:
+        """When the next request was sent, and what it shows; up to ``wanted`` are under way meanwhile."""
         if not self._under_way:
             self._begin()
         while len(self._under_way) < wanted and not await self._answered():
@@ -84,6 +87,7 @@ class _Answers:
         self._under_way.append(asyncio.create_task(self._shown(f"{self._poll.request.request_id}-{self._begun}")))
         self._begun += 1
 
-    async def _shown(self, request_id: str) -> PolledValue:
+    async def _shown(self, request_id: str) -> tuple[float, PolledValue]:
+        sent = asyncio.get_running_loop().time()
         request = msgspec.structs.replace(self._poll.request, request_id=request_id)
-        return (await exchange(request)).shows(self._poll.examined)
+        return sent, (await exchange(request)).shows(self._poll.examined)

@@ -205,6 +205,10 @@ class PollResult(msgspec.Struct, frozen=True, kw_only=True):
     value: PolledValue
     convincing: bool
     at_once: bool
+    begun: float = 0.0
+    """Seconds from the start of the poll to that of the first request of the row."""
+    ended: float = 0.0
+    """Seconds from the start of the poll to the end of the last request of the row."""
 
 
 class Standstill(msgspec.Struct, frozen=True, kw_only=True):

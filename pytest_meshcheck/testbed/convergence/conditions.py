@@ -144,7 +144,7 @@ async def present(conditions: Sequence[Condition], scale: float) -> list[Conditi
     conditions = [one for one in conditions if one.may_be_polled]
     polls = [msgspec.structs.replace(condition.poll(scale), expected=msgspec.UNSET) for condition in conditions]
     results = await _poll(conditions, polls, STEADY_WITHIN * scale, IN_A_ROW)
-    return [replace(condition, expected=seen.value) for condition, seen in zip(conditions, results, strict=True)]
+    return [replace(condition, expected=seen.result.value) for condition, seen in zip(conditions, results, strict=True)]
 
 
 async def unmet(
@@ -153,29 +153,51 @@ async def unmet(
     """The conditions that are not met so many times in a row within so many seconds, before the scale.
 
     All must be met at one time: where policies reach a data plane one after the other, it can meet a condition between
-    two of them, and not after the second.
+    two of them, and not after the second. So those that were last met before another one was are polled again.
     """
-    conditions, until = [one for one in conditions if one.may_be_polled], time.monotonic() + within * scale
-    while True:
-        polls = [condition.poll(scale) for condition in conditions]
-        results = await _poll(conditions, polls, max(0.0, until - time.monotonic()), in_a_row)
-        left = [condition for condition, seen in zip(conditions, results, strict=True) if not seen.convincing]
-        if left or len(conditions) == 1 or all(seen.at_once for seen in results):
-            return left
+    begun, conditions = time.monotonic(), [one for one in conditions if one.may_be_polled]
+    rows: dict[int, _Row] = {}
+    numbers: Sequence[int] = range(len(conditions))
+    while numbers:
+        polled, left = [conditions[number] for number in numbers], begun + within * scale - time.monotonic()
+        seen = await _poll(polled, [one.poll(scale) for one in polled], max(0.0, left), in_a_row)
+        if wrong := [one for one, row in zip(polled, seen, strict=True) if not row.result.convincing]:
+            return wrong
+        for number, row in zip(numbers, seen, strict=True):
+            met_since = rows[number].begun if number in rows else begun
+            rows[number] = replace(row, begun=met_since) if row.result.at_once else row
+        numbers = [one for one in rows if any(rows[one].ended < rows[other].begun for other in rows if other != one)]
+    return []
 
 
-async def _poll(
-    conditions: Sequence[Condition], polls: Sequence[m.Poll], within: float, in_a_row: int
-) -> list[m.PollResult]:
+@dataclass(frozen=True)
+class _Row:
+    """Requests in a row that met a condition, by the clock ``time.monotonic``.
+
+    Attributes:
+        result: What the poll saw.
+        begun: When the first of them began, at the latest.
+        ended: When the last of them ended, at the earliest.
+    """
+
+    result: m.PollResult
+    begun: float
+    ended: float
+
+
+async def _poll(conditions: Sequence[Condition], polls: Sequence[m.Poll], within: float, in_a_row: int) -> list[_Row]:
     """Have each caller's probe poll; one command for all of its polls, because a command can take long."""
     of_caller: dict[str, list[int]] = {}
     for number, condition in enumerate(conditions):
         of_caller.setdefault(str(condition.caller), []).append(number)
 
-    async def poll(numbers: Sequence[int]) -> list[tuple[int, m.PollResult]]:
+    async def poll(numbers: Sequence[int]) -> list[tuple[int, _Row]]:
         command = m.Watch(polls=tuple(polls[number] for number in numbers), in_a_row=in_a_row, within=within)
-        watched = await conditions[numbers[0]].caller.ask(command, m.Watched)
-        return list(zip(numbers, watched.results, strict=True))
+        sent = time.monotonic()
+        results = (await conditions[numbers[0]].caller.ask(command, m.Watched)).results
+        started_by = time.monotonic() - max(one.ended for one in results)
+        rows = [_Row(one, begun=started_by + one.begun, ended=sent + one.ended) for one in results]
+        return list(zip(numbers, rows, strict=True))
 
     with ExitStack() as under_way:
         for workload in (one for condition in conditions for one in (condition.caller, condition.server)):

@@ -279,3 +279,20 @@ async def test_conditions_have_to_hold_at_one_time(mesh: MeshUnderTest) -> None:
     served = Condition(client, server, "grpc", Property.SERVED, expected=True)
     await asyncio.gather(server.closes("http", 0.5), server.closes("grpc", 1.0))
     assert await unmet([refused, served], 2.0, 1.0) == [refused]
+
+
+async def test_only_those_that_were_met_before_another_one_was_are_polled_again(
+    mesh: MeshUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, server = await mesh.workload("client"), await mesh.workload("server")
+    early, late = (Condition(client, server, port, Property.SERVED, expected=True) for port in ("http", "grpc"))
+    ask, asked = client.ask, []
+
+    async def recorded(command: Any, reply: Any) -> Any:
+        asked.append(len(command.polls))
+        return await ask(command, reply)
+
+    monkeypatch.setattr(client, "ask", recorded)
+    await server.closes("grpc", 0.5)
+    assert await unmet([early, late], 5.0, 1.0) == []
+    assert asked == [2, 1]

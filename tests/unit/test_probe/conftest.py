@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -57,7 +58,7 @@ class Pair:
     async def watch(self, *polls: m.Poll, in_a_row: int = 3, within: float = 20.0) -> tuple[m.PollResult, ...]:
         reply = await self.client.call(m.Watch(polls, in_a_row, within))
         assert isinstance(reply, m.Watched), reply
-        return reply.results
+        return tuple(msgspec.structs.replace(result, begun=0.0, ended=0.0) for result in reply.results)
 
     async def fails(self, **fields: Any) -> str:
         reply = await self.client.call(m.Send(m.Request(**fields)))
