@@ -61,17 +61,18 @@ async def test_deregistered_callers_are_dropped(mesh: MeshUnderTest, client: Wor
 
     Once it is registered again, it is served. How long it was served after the deletion is recorded.
     """
-    patience = PATIENCE * mesh.scale
+    everything, patience = calls((client,), (server,), *UNLISTED), PATIENCE * mesh.scale
 
     async def call() -> Exchange:
         return await client.get(server, patience=patience)
 
     async with mesh.policy(NetworkPolicy(server, (client,), tuple(UNLISTED))):
-        control(await call(), "an authenticated caller").answered()
+        for listed, seen in (await made(mesh, everything)).items():
+            control(seen, f"{listed}, authenticated").answered()
         async with mesh.disruptions.deregistration(client):
             _, seconds = await converge(call, lambda one: not one.served, FORGOTTEN_WITHIN * mesh.scale)
             for _ in range(AGAIN):
-                await all_are_refused(mesh, await made(mesh, calls((client,), (server,), *UNLISTED)))
+                await all_are_refused(mesh, await made(mesh, everything))
         mesh.measure("served after its registration was deleted (s)", round(seconds, 1))
         back, seconds = await converge(call, lambda one: one.served, REGISTERED_WITHIN * mesh.scale)
         control(back, "the same caller once it is registered again").answered()
