@@ -117,7 +117,10 @@ class Stage:
             ValueError: A name is taken.
             Inconclusive: One of them does not start, or is not reached.
         """
-        async with self._running([single for spec in specs for single in self._replicas(spec, 1)]) as workloads:
+        placed = [one for spec in specs for one in self._replicas(spec, 1)]
+        if len({one.service for one in placed}) < len(placed):
+            raise ValueError(f"workloads that start together have names of their own: {', '.join(map(str, placed))}")
+        async with self._running(placed) as workloads:
             yield workloads
 
     @asynccontextmanager

@@ -17,7 +17,27 @@ async def test_prepared(mesh, head_start, size):
     expect(sorted(begun)).equals([1, 2])
 '''
 
+SHARED = '''
+begun = []
+
+async def prepare(mesh):
+    begun.append(mesh)
+    return 10
+
+@pytest.mark.parametrize("size", [1, 2])
+@check(MUST, "demo.rule", head_start=prepare)
+async def test_prepared(mesh, head_start, size):
+    """It has what was prepared for both."""
+    expect(await head_start).equals(10)
+    expect(len(begun)).equals(1)
+'''
+
 
 def test_each_selected_parameter_has_a_head_start_of_its_own(suite: Suite, quick: Quick) -> None:
     suite.write(PARAMETERS)
     quick("--mesh=envoy").assert_outcomes(passed=2, deselected=1)
+
+
+def test_a_parameter_that_it_does_not_name_shares_its_head_start(suite: Suite, quick: Quick) -> None:
+    suite.write(SHARED)
+    quick("--mesh=envoy").assert_outcomes(passed=2)

@@ -261,6 +261,19 @@ async def test_a_name_that_is_deployed_is_taken(mesh: MeshUnderTest) -> None:
         assert len(mesh.stage.running) == 1
 
 
+async def test_several_services_start_and_stop_together(mesh: MeshUnderTest) -> None:
+    async with mesh.deploy_together(WorkloadSpec("blue", "near"), WorkloadSpec("green", "near")) as (caller, called):
+        assert (await caller.get(called)).served
+    assert mesh.stage.running == []
+
+
+async def test_workloads_that_start_together_have_names_of_their_own(mesh: MeshUnderTest) -> None:
+    with pytest.raises(ValueError, match="have names of their own: blue/pool, blue/pool"):
+        async with mesh.deploy_together(POOL, POOL):
+            raise AssertionError("it was to be refused")
+    assert mesh.stage.running == []
+
+
 @pytest.mark.parametrize("role", ["caller", "server"])
 async def test_a_workload_that_is_polled_ends_after_the_poll(mesh: MeshUnderTest, role: str) -> None:
     other = await mesh.workload("second_client")

@@ -45,3 +45,12 @@ async def test_it_costs_the_run_its_time_once_and_its_successor_has_all_of_it(mo
     with pytest.raises(Inconclusive, match="is not ready after 0 s"):
         await connection.ready_pod(*NAMED)
     assert pods.waited == [STARTS_WITHIN, STARTS_WITHIN - 80.0, STARTS_WITHIN]
+
+
+@pytest.mark.asyncio
+async def test_a_workload_may_have_less_time() -> None:
+    pods = NoPods()
+    connection = Connection(NoServer(), None, pods, 2.0)  # type: ignore[arg-type]
+    with pytest.raises(Inconclusive, match="is not ready after"):
+        await connection.ready_pod(*NAMED, within=10.0)
+    assert 19.0 < pods.waited[0] <= 20.0
