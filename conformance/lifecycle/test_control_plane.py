@@ -26,8 +26,8 @@ RATE = 50
 """Requests per second."""
 MEETING = 10
 """Requests of a load that have to arrive before, during and after an outage."""
-AWAY = 40.0
-"""Seconds that a new workload has to start in an outage: a webhook that nobody answers is waited for up to 30 s."""
+STARTS_WITHIN = 40.0
+"""Seconds that a new workload has to start in an outage; an API server waits up to 30 s for a webhook."""
 AFTERWARDS = 3 * RATE
 """Requests after the restart of a data plane, long enough for it to accept connections if it ever does."""
 
@@ -104,10 +104,9 @@ async def test_new_workload_fails_closed(mesh: MeshUnderTest, client: Workload, 
     Once the control plane is back, it starts and is a member.
     """
     spec = WorkloadSpec("blue", "newcomer", calls=False)
-    early = replace(spec, starts_within=AWAY)
     async with mesh.policy(MutualTls(WorkloadSpec(client.namespace, spec.name), Mode.STRICT)):
         async with mesh.disruptions.control_plane_outage():
-            await plaintext_to_newcomer(mesh, outsider, early)
+            await plaintext_to_newcomer(mesh, outsider, replace(spec, starts_within=STARTS_WITHIN))
         async with mesh.deploy(spec) as newcomer:
             control(await client.get(newcomer.service), "a call once the control plane is back").answered()
             refused = await outsider.get(newcomer.service)

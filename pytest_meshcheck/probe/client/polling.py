@@ -36,17 +36,19 @@ async def watch(command: Watch) -> tuple[PollResult, ...]:
 
 async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
     now = asyncio.get_running_loop().time
-    begun, expected, right, row = now(), poll.expected, 0, 0.0
+    begun, expected, right, first = now(), poll.expected, 0, 0.0
     async with aclosing(_Answers(poll)) as answers:
         for number in itertools.count():
             sent, value = await answers.next(in_a_row - right)
             right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
-            row = sent - begun if right <= 1 else row
+            first = sent if right <= 1 else first
             waited = now() - begun
             if right == in_a_row or (value != expected and waited > within):
                 at_once = right == number + 1 == in_a_row
                 convincing = right == in_a_row
-                return PollResult(value=value, convincing=convincing, at_once=at_once, begun=row, ended=waited)
+                return PollResult(
+                    value=value, convincing=convincing, at_once=at_once, begun=first - begun, ended=waited
+                )
             if not right:
                 await asyncio.sleep(max(PAUSE, waited * SHARE))
             expected = value if poll.expected is msgspec.UNSET else expected

@@ -200,15 +200,15 @@ class CaptureResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PollResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The last value, and whether it was as expected several times in a row, from the first answer on or later."""
+    """The last value, and whether several consecutive requests showed it as expected, from the first one on or not."""
 
     value: PolledValue
     convincing: bool
     at_once: bool
     begun: float = 0.0
-    """Seconds from the start of the poll to that of the first request of the row."""
+    """Seconds from the start of the poll to that of the first of these requests."""
     ended: float = 0.0
-    """Seconds from the start of the poll to the end of the last request of the row."""
+    """Seconds from the start of the poll to the end of the last of them."""
 
 
 class Standstill(msgspec.Struct, frozen=True, kw_only=True):

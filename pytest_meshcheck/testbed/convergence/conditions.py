@@ -156,23 +156,27 @@ async def unmet(
     two of them, and not after the second. So those that were last met before another one was are polled again.
     """
     begun, conditions = time.monotonic(), [one for one in conditions if one.may_be_polled]
-    rows: dict[int, _Row] = {}
+    streaks: dict[int, _Streak] = {}
     numbers: Sequence[int] = range(len(conditions))
     while numbers:
         polled, left = [conditions[number] for number in numbers], begun + within * scale - time.monotonic()
         seen = await _poll(polled, [one.poll(scale) for one in polled], max(0.0, left), in_a_row)
-        if wrong := [one for one, row in zip(polled, seen, strict=True) if not row.result.convincing]:
+        if wrong := [one for one, streak in zip(polled, seen, strict=True) if not streak.result.convincing]:
             return wrong
-        for number, row in zip(numbers, seen, strict=True):
-            met_since = rows[number].begun if number in rows else begun
-            rows[number] = replace(row, begun=met_since) if row.result.at_once else row
-        numbers = [one for one in rows if any(rows[one].ended < rows[other].begun for other in rows if other != one)]
+        for number, streak in zip(numbers, seen, strict=True):
+            met_since = streaks[number].begun if number in streaks else begun
+            streaks[number] = replace(streak, begun=met_since) if streak.result.at_once else streak
+        numbers = [
+            one
+            for one in streaks
+            if any(streaks[one].ended < streaks[other].begun for other in streaks if other != one)
+        ]
     return []
 
 
 @dataclass(frozen=True)
-class _Row:
-    """Requests in a row that met a condition, by the clock ``time.monotonic``.
+class _Streak:
+    """Consecutive requests that met a condition, by the clock ``time.monotonic``.
 
     Attributes:
         result: What the poll saw.
@@ -185,19 +189,21 @@ class _Row:
     ended: float
 
 
-async def _poll(conditions: Sequence[Condition], polls: Sequence[m.Poll], within: float, in_a_row: int) -> list[_Row]:
+async def _poll(
+    conditions: Sequence[Condition], polls: Sequence[m.Poll], within: float, in_a_row: int
+) -> list[_Streak]:
     """Have each caller's probe poll; one command for all of its polls, because a command can take long."""
     of_caller: dict[str, list[int]] = {}
     for number, condition in enumerate(conditions):
         of_caller.setdefault(str(condition.caller), []).append(number)
 
-    async def poll(numbers: Sequence[int]) -> list[tuple[int, _Row]]:
+    async def poll(numbers: Sequence[int]) -> list[tuple[int, _Streak]]:
         command = m.Watch(polls=tuple(polls[number] for number in numbers), in_a_row=in_a_row, within=within)
         sent = time.monotonic()
         results = (await conditions[numbers[0]].caller.ask(command, m.Watched)).results
         started_by = time.monotonic() - max(one.ended for one in results)
-        rows = [_Row(one, begun=started_by + one.begun, ended=sent + one.ended) for one in results]
-        return list(zip(numbers, rows, strict=True))
+        streaks = [_Streak(one, begun=started_by + one.begun, ended=sent + one.ended) for one in results]
+        return list(zip(numbers, streaks, strict=True))
 
     with ExitStack() as under_way:
         for workload in (one for condition in conditions for one in (condition.caller, condition.server)):

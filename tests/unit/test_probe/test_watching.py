@@ -83,15 +83,15 @@ async def test_requests_that_nobody_answers_are_under_way_at_once(pair: Any) -> 
     assert last.arrived < first.ended
 
 
-async def test_the_times_are_those_of_the_requests_in_a_row(pair: Any) -> None:
+async def test_the_times_are_those_of_the_consecutive_requests(pair: Any) -> None:
     await pair.script("served-0", m.Answer())
     for number in range(1, 4):
         await pair.script(f"served-{number}", m.Answer(behaviour=m.Behaviour.STALL))
     asked = poll(pair, "served", m.Property.SERVED, expected=False, patience=1.0)
     reply = await pair.client.call(m.Watch((asked,), 3, 20.0))
-    (row,) = reply.results
-    assert row.begun > 0
-    assert row.ended - row.begun >= 1.0
+    (result,) = reply.results
+    assert result.begun > 0
+    assert result.ended - result.begun >= 1.0
 
 
 async def test_requests_under_way_are_given_up_with_the_poll(pair: Any) -> None:
