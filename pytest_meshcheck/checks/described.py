@@ -19,7 +19,12 @@ def described(exchange: Exchange) -> str:
         parts.append(f"grpc-status {exchange.grpc_status}")
     body = exchange.body_start[:80].strip()
     parts += [part for part in (exchange.detail, f'body "{body}"' if body else "") if part]
-    return ", ".join(parts)
+    return printable(", ".join(parts))
+
+
+def printable(text: str) -> str:
+    """The text in one line, with escapes for control characters and others that no report can show."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def after(seconds: float) -> str:
@@ -36,7 +41,7 @@ def losses(load: LoadOutcome) -> str:
     steps = [number for number, one in enumerate(load.slices) if one.failed or one.lost or one.doubled]
     begin, end = (f"{number * load.step:g}" for number in (steps[0], steps[-1] + 1)) if steps else ("", "")
     when = f" from {begin} to {end} s after its start" if steps else ""
-    reasons = "; ".join(f"{name} {why}" for name, why in load.failed[:SHOWN])
+    reasons = printable("; ".join(f"{name} {why}" for name, why in load.failed[:SHOWN]))
     return f"of {load.sent} requests {found or 'none failed'}{when}{f': {reasons}' if reasons else ''}"
 
 

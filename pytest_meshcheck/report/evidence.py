@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_meshcheck.checks.described import printable
 from pytest_meshcheck.model.journal import Entry
 from pytest_meshcheck.model.secrets import redact
 from pytest_meshcheck.report.files import ReportNotWritten, make_directory, remove, replace
@@ -170,7 +171,7 @@ def _summary(record: EvidenceRecord) -> str:
 
 def _line(observation: Any) -> str:
     if not isinstance(observation, Mapping):
-        return str(observation)
+        return printable(str(observation))
     return ", ".join(f"{key} {_short(value)}" for key, value in _dated(observation).items() if _tells(value))
 
 
@@ -191,7 +192,7 @@ def _tells(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = _figure(value) if isinstance(value, float) else str(value)
+    text = _figure(value) if isinstance(value, float) else printable(str(value))
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 

@@ -200,6 +200,13 @@ def test_the_summary_is_for_reading(tmp_path: Path) -> None:
     assert "status 403" in text
 
 
+def test_the_summary_has_no_bytes_that_no_page_shows(tmp_path: Path) -> None:
+    journal = Journal()
+    journal.add("exchange", "a -> b", {"body_start": "a\0b\nc"})
+    write_evidence(tmp_path, journal.entries)
+    assert "    - body_start a\\x00b\\nc\n" in (tmp_path / "exchanges.md").read_text()
+
+
 def test_policies_and_wire_have_files_of_their_own(tmp_path: Path) -> None:
     captured = m.CaptureResult(
         connections=1, bytes_to_server=3, bytes_to_client=0, found=(), excerpt=b"GET / HTTP/1.1\r\n\x00"

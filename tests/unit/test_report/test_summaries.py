@@ -222,7 +222,15 @@ def test_markdown_escapes_outside_of_code(make_report: MakeReport, make_result: 
 
 @pytest.mark.parametrize(
     ("text", "rendered"),
-    [("a`b", "``a`b``"), ("`a`", "`` `a` ``"), ("a|b", r"`a\|b`"), ("a\n b", "`a b`"), ("<b>", "`<b>`"), ("", "")],
+    [
+        ("a`b", "``a`b``"),
+        ("`a`", "`` `a` ``"),
+        ("a|b", r"`a\|b`"),
+        ("a\n b", "`a b`"),
+        ("<b>", "`<b>`"),
+        ("a\0b", r"`a\x00b`"),
+        ("", ""),
+    ],
 )
 def test_code_shows_any_text(text: str, rendered: str) -> None:
     assert markdown.code(text) == rendered
