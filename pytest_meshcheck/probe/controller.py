@@ -48,6 +48,8 @@ class Probe:
         self._listener: asyncio.Task[None] | None = None
         self._redial: Callable[[], Awaitable[ControlStream]] | None = None
         self._broken: str | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
 
     @classmethod
     def over(cls, writer: Writer, reader: asyncio.StreamReader) -> "Probe":
@@ -83,6 +85,10 @@ class Probe:
     def lost(self) -> bool:
         """Whether the probe can never be spoken to again."""
         return self._lost is not None
+
+    async def settled(self) -> None:
+        """Wait until a stream that broke has been replaced, or the probe is lost."""
+        await self._settled.wait()
 
     async def call(self, command: Command) -> Reply:
         """Send a command and wait for its reply. A caller may be cancelled at any time.
@@ -126,8 +132,10 @@ class Probe:
                 if self._closing or self._redial is None:
                     return
                 self._broken = why
+                self._settled.clear()
                 await self._renew(self._redial)
                 self._broken = None
+                self._settled.set()
         except (OSError, ProbeLost) as gone:
             why = f"{why}, and {gone}"
         except asyncio.CancelledError:
@@ -160,6 +168,7 @@ class Probe:
 
     def _lose(self, why: str) -> None:
         self._lost = why
+        self._settled.set()
         self._writer.close()
         for _, waiting in self._waiting.values():
             if not waiting.done():

@@ -132,7 +132,11 @@ class Kubernetes(Interruptions):
         return {"probes": self._longest}
 
     async def remove_dead(self) -> Sequence[str]:
-        """Remove workloads whose pod is gone or whose containers restarted; returns them as ``namespace/name``."""
+        """Remove workloads whose pod is gone or whose containers restarted; returns them as ``namespace/name``.
+
+        The API server may not know yet of a container that a restart of its node has ended; its probe does.
+        """
+        await asyncio.gather(*(running.probe.settled() for running in self.running.values()))
         dead = [running.spec for running in self.running.values() if self._is_dead(running)]
         for spec in dead:
             await self._remove(spec)

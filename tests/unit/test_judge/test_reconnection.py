@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from pytest_meshcheck.checks.expect import control
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.local.platform import Processes
+from pytest_meshcheck.testbed.lock import MeshLock
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from tests.falsify import parts
 from tests.falsify.defect import Resources
@@ -57,4 +59,25 @@ async def test_requests_are_served_once_an_outage_is_over() -> None:
         control(await client.get(server)).answered()
         await adapter.healing
     finally:
+        await mesh.close()
+
+
+@pytest.mark.asyncio
+async def test_a_workload_that_another_process_has_ended_starts_anew(tmp_path: Path) -> None:
+    adapter, platform = HealsLate(), Processes(Journal())
+    mesh = MeshUnderTest(adapter, platform, lock=MeshLock(tmp_path / "lock"))
+    try:
+        await adapter.install(platform)
+        server = await mesh.workload("server")
+        await mesh.workload("client")
+        async with mesh.lock.held(exclusive=False):
+            for child in platform.processes.children:
+                if child.name == f"probe of {server}":
+                    child.process.kill()
+                    await child.process.wait()
+            mesh.lock.count_outage()
+            await mesh.disruptions.reconnection.catch_up()
+            assert server not in mesh.stage.running
+    finally:
+        mesh.lock.file = None  # there is no other process that would uninstall the mesh
         await mesh.close()

@@ -110,6 +110,29 @@ async def test_the_next_controller_starts_from_one(dial: Relayed) -> None:
     await second.close()
 
 
+async def test_a_broken_stream_settles_once_it_is_replaced(dial: Relayed) -> None:
+    dialled, may_dial = asyncio.Event(), asyncio.Event()
+
+    async def gated() -> ControlStream:
+        dialled.set()
+        await may_dial.wait()
+        return await dial()
+
+    may_dial.set()
+    probe = await Probe.at(gated)
+    may_dial.clear()
+    dialled.clear()
+    await dial.break_it()
+    await asyncio.wait_for(dialled.wait(), 30)
+    settled = asyncio.create_task(probe.settled())
+    await asyncio.sleep(0)
+    assert not settled.done()
+    may_dial.set()
+    await asyncio.wait_for(settled, 30)
+    assert probe.trouble is None
+    await probe.close()
+
+
 async def test_a_probe_that_was_started_anew_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "control"
     process = await program(path)
@@ -121,6 +144,8 @@ async def test_a_probe_that_was_started_anew_is_lost(tmp_path: Path) -> None:
     process = await program(path)
     with pytest.raises(ProbeLost, match="was restarted"):
         await asyncio.wait_for(probe.call(m.ReadLedger()), 30)
+    await asyncio.wait_for(probe.settled(), 30)
+    assert probe.lost
     process.terminate()
     await process.wait()
 
