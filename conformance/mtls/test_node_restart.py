@@ -31,7 +31,7 @@ BACK_WITHIN = 30.0
     "mtls.node-restart",
     proves={Capability.STRICT_MTLS},
     uses={Capability.KUBERNETES},
-    disruptive=True,
+    restarts_node=True,
 )
 async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Workload) -> None:
     """After its node has restarted, a strict server still refuses plaintext on each port, by service and address."""

@@ -40,7 +40,7 @@ async def restart_node_of(mesh: MeshUnderTest, server: Workload, *loads: Load) -
     "network.restart",
     proves={Capability.NETWORK_POLICY},
     uses={Capability.KUBERNETES},
-    disruptive=True,
+    restarts_node=True,
 )
 async def test_policy_holds_while_node_restarts(mesh: MeshUnderTest, outsider: Workload) -> None:
     """While the node of a server restarts, and after that, a caller that no policy lists gets nowhere.
@@ -67,7 +67,7 @@ async def test_policy_holds_while_node_restarts(mesh: MeshUnderTest, outsider: W
     "network.node-encryption",
     proves={Capability.NODE_ENCRYPTION},
     uses={Capability.KUBERNETES},
-    disruptive=True,
+    restarts_node=True,
 )
 async def test_unreadable_between_nodes_while_node_restarts(mesh: MeshUnderTest, client: Workload) -> None:
     """While the node of a server restarts, and after that, nothing that a client sends there can be read on the way.

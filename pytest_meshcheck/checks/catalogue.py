@@ -39,7 +39,8 @@ class Check:
             late and awaits it as the fixture ``head_start``. It names those of the check's parameters that it depends
             on. Checks with the same function and parameters share its result; that of disruptive checks starts with
             the first of them.
-        disruptive: Whether it restarts or rotates something that other checks rely on; it then runs last.
+        disruptive: Whether it restarts or rotates something that other checks rely on; it then runs late.
+        restarts_node: Whether it restarts a node, from which not every data plane recovers; it then runs last of all.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Check:
     root: Path
     head_start: Callable[..., Coroutine[Any, Any, Any]] | None = None
     disruptive: bool = False
+    restarts_node: bool = False
 
     @property
     def family(self) -> str:
@@ -93,6 +95,7 @@ def check(
     uses: AbstractSet[Capability] = frozenset(),
     head_start: Callable[..., Coroutine[Any, Any, Any]] | None = None,
     disruptive: bool = False,
+    restarts_node: bool = False,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Make a test function a check.
 
@@ -102,7 +105,8 @@ def check(
         proves: Capabilities that the check tests. May be empty: not every requirement corresponds to a claim.
         uses: Capabilities that the check only needs. If the mesh does not claim these too, it is unsupported.
         head_start: A coroutine function of the mesh under test, and of parameters of the check; see ``Check``.
-        disruptive: Whether it has to run after all others.
+        disruptive: Whether it has to run after those that are not.
+        restarts_node: Whether it is disruptive, and has to run last of all, because it restarts a node.
 
     Raises:
         CatalogueError: No docstring, no such requirement, not a coroutine function, its id is taken, or the files of
@@ -123,7 +127,8 @@ def check(
             uses=frozenset(uses),
             root=root,
             head_start=head_start,
-            disruptive=disruptive,
+            disruptive=disruptive or restarts_node,
+            restarts_node=restarts_node,
         )
         marked = pytest.mark.asyncio(loop_scope="session")(by_plain_names(_fair(function, described.root)))
         return pytest.mark.mesh_check(described)(marked)  # type: ignore[no-any-return]

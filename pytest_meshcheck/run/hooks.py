@@ -235,13 +235,14 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
     return marker.args[0], mesh, parameters_of(item)
 
 
-def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool, bool]:
+def _order(item: pytest.Item, meshes: list[MeshName]) -> tuple[int, bool, bool, bool, bool]:
     check_item = item.stash.get(CHECK_ITEM, None)
     if check_item is None:
         mesh = mesh_of(item)
-        return (meshes.index(mesh) if mesh else -1, False, False, False)
+        return (meshes.index(mesh) if mesh else -1, False, False, False, False)
     check = check_item.check
-    return (meshes.index(check_item.mesh), check.disruptive, check_item.slow, check.head_start is not None)
+    disturbs = check.disruptive, check.restarts_node
+    return (meshes.index(check_item.mesh), *disturbs, check_item.slow, check.head_start is not None)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:

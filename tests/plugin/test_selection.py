@@ -39,6 +39,10 @@ def test_ordinary():
 """
 
 ORDERED = '''
+@check(MUST, "demo.rule", restarts_node=True)
+async def test_d(mesh):
+    """It restarts a node."""
+
 @check(MUST, "demo.rule", disruptive=True)
 async def test_a(mesh):
     """It disrupts."""
@@ -189,8 +193,8 @@ def test_level(suite: Suite, quick: Quick, level: str, run: int) -> None:
 def test_long_and_disruptive_checks_come_last(suite: Suite, quick: Quick) -> None:
     suite.write(ORDERED)
     result = quick("--mesh=envoy", "-v")
-    result.assert_outcomes(passed=3)
-    assert re.findall(r"::test_(\w)\[", result.stdout.str()) == ["c", "b", "a"]
+    result.assert_outcomes(passed=4)
+    assert re.findall(r"::test_(\w)\[", result.stdout.str()) == ["c", "b", "a", "d"]
 
 
 def test_ordinary_tests_run_beside_checks(suite: Suite, quick: Quick) -> None:
