@@ -39,6 +39,11 @@ class Rotation(enum.StrEnum):
     ROOT_DROP = "root-drop"
     """Announce the second root alone."""
 
+    @property
+    def changes_roots(self) -> bool:
+        """Whether other roots are announced after it."""
+        return self in (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
+
 
 def rotate_authority(authority: Authority, what: Rotation, lifetime: float | None = None) -> None:
     """Advance an authority by one rotation step; leaf rotation does not change the authority.

@@ -258,6 +258,9 @@ class MeshUnderTest(MeshFacts):
         """
         self.loop.insist()
         await self.policies.flush()
+        if what.changes_roots and not self.documented.rotation.roots_reach_running:
+            # The control plane is restarted, and certificates of other processes may have expired meanwhile.
+            self.disruptions.reconnection.note_outage()
         with self.journal.action("rotating", str(what)):
             await self.rotations.rotate(what, lifetime)
 

@@ -49,7 +49,6 @@ CALLER = "l5d-client-id"
 COMPLAINTS = ("IssuerUpdateSkipped", "IssuerValidationFailed")
 """Reasons of events: https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/service.go"""
 
-ANCHOR_STEPS = (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
 IN_A_ROW = 5
 """Consecutive injections with the announced anchors: at first an old injector may still answer in between."""
 
@@ -213,7 +212,7 @@ class LinkerdMesh(ControlledMesh):
         Raises:
             Inconclusive: The control plane does not come back, or still hands out other anchors.
         """
-        if what in ANCHOR_STEPS:
+        if what.changes_roots:
             await restart(api, SYSTEM, COMPONENTS)
             await self.ready(api)
             return
