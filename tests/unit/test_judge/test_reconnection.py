@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_meshcheck.checks.expect import control
+from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.platforms.local.platform import Processes
@@ -78,6 +79,29 @@ async def test_a_workload_that_another_process_has_ended_starts_anew(tmp_path: P
             mesh.lock.count_outage()
             await mesh.disruptions.reconnection.catch_up()
             assert server not in mesh.stage.running
+    finally:
+        mesh.lock.file = None  # there is no other process that would uninstall the mesh
+        await mesh.close()
+
+
+class ReadsRootsAtStart(EnvoyMesh):
+    """Its data planes learn of roots when they start, and so does its control plane."""
+
+    documented = replace(
+        EnvoyMesh.documented, rotation=replace(EnvoyMesh.documented.rotation, roots_reach_running=False)
+    )
+
+
+@pytest.mark.asyncio
+async def test_a_change_of_roots_is_an_outage_where_the_control_plane_restarts_for_it(tmp_path: Path) -> None:
+    adapter, platform = ReadsRootsAtStart(), Processes(Journal())
+    mesh = MeshUnderTest(adapter, platform, lock=MeshLock(tmp_path / "lock"))
+    try:
+        await adapter.install(platform)
+        async with mesh.lock.held(exclusive=True):
+            for step, outages in ((Rotation.ROOT_ADD, 1), (Rotation.ROOT_SWITCH, 1), (Rotation.ROOT_DROP, 2)):
+                await mesh.rotate(step)
+                assert mesh.lock.outages == outages
     finally:
         mesh.lock.file = None  # there is no other process that would uninstall the mesh
         await mesh.close()
