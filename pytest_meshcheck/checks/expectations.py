@@ -89,7 +89,7 @@ def _beside(path: Path, text: str, meshes: Any) -> list[Path]:
     files = [path.with_name(f"{mesh}.toml") for mesh in meshes]
     for file in files:
         if ALSO in _parsed(file)[1]:
-            raise ExpectationsError(f"{where}: {file.name} has {ALSO} itself; name the meshes of that list here")
+            raise ExpectationsError(f"{where}: {file.name} has the key {ALSO!r} itself; list its meshes here")
     return files
 
 

@@ -41,7 +41,7 @@ class Rotation(enum.StrEnum):
 
     @property
     def changes_roots(self) -> bool:
-        """Whether other roots are announced after it."""
+        """Whether it changes the announced roots."""
         return self in (Rotation.ROOT_ADD, Rotation.ROOT_DROP)
 
 

@@ -54,7 +54,7 @@ class Reconnection:
         if self.lock.outages == self._met and not self._is_behind:
             return
         self._met, self._is_behind = self.lock.outages, False
-        await self.stage.remove_dead()  # a node that another process restarted has run workloads of this one as well
+        await self.stage.remove_dead()  # another process may have restarted their node
         if self.stage.running and not await self._wait():
             await self._restart_control_plane()
             for workload in self.stage.enrolled:

@@ -119,7 +119,9 @@ class Stage:
         """
         placed = [one for spec in specs for one in self._replicas(spec, 1)]
         if len({one.service for one in placed}) < len(placed):
-            raise ValueError(f"workloads that start together have names of their own: {', '.join(map(str, placed))}")
+            raise ValueError(
+                f"workloads that start together need names of their own, not {', '.join(map(str, placed))}"
+            )
         async with self._running(placed) as workloads:
             yield workloads
 

@@ -153,7 +153,7 @@ async def unmet(
     """The conditions that are not met so many times in a row within so many seconds, before the scale.
 
     All must be met at one time: where policies reach a data plane one after the other, it can meet a condition between
-    two of them, and not after the second. So those that were last met before another one was are polled again.
+    two of them, and not after the second. Those whose streak ended before that of another one began are polled again.
     """
     begun, conditions = time.monotonic(), [one for one in conditions if one.may_be_polled]
     streaks: dict[int, _Streak] = {}

@@ -108,7 +108,7 @@ FAILS: dict[str, tuple[object, Sentence, str, str]] = {
         "an answer with status 200",
         'it was answered 503 after 500 ms, body "no healthy upstream"',
     ),
-    "answered in bytes that no page shows": (
+    "answered in control characters": (
         exchange(status=503, body_start="a\0b\nc"),
         lambda c: c.answered(),
         "an answer with status 200",

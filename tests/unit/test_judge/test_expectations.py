@@ -72,7 +72,7 @@ REFUSED = {
     "[[known]]\ncheck = ['mtls/a', 'mtls/z']\nreason = 'r'\nlink = 'l'": ":1: no check 'mtls/z'; available: mtls/a",
     "also = 'istio'": ":1: also is a list of the names of meshes; it is 'istio'",
     "also = [1]": ":1: also is a list of the names of meshes; it is [1]",
-    "also = ['known']": ":1: known.toml has also itself; name the meshes of that list here",
+    "also = ['known']": ":1: known.toml has the key 'also' itself; list its meshes here",
     ENTRY.format(check="mtls/z"): ":2: no check 'mtls/z'; available: mtls/a, mtls/b",
     ENTRY.format(check="nothing/z"): ":2: no check 'nothing/z'; available: mtls/a, mtls/b, retry/c",
 }

@@ -200,7 +200,7 @@ def test_the_summary_is_for_reading(tmp_path: Path) -> None:
     assert "status 403" in text
 
 
-def test_the_summary_has_no_bytes_that_no_page_shows(tmp_path: Path) -> None:
+def test_the_summary_escapes_control_characters(tmp_path: Path) -> None:
     journal = Journal()
     journal.add("exchange", "a -> b", {"body_start": "a\0b\nc"})
     write_evidence(tmp_path, journal.entries)
