@@ -65,7 +65,9 @@ def read_expectations(
     text, tables = _parsed(path)
     if unknown := set(tables) - {TABLE, ALSO}:
         key = sorted(unknown)[0]
-        raise ExpectationsError(f"{path}:{_line(text, key)}: unknown key {key!r}; there are [[{TABLE}]] and {ALSO}")
+        raise ExpectationsError(
+            f"{path}:{_line(text, key)}: unknown key {key!r}; the only ones are [[{TABLE}]] and {ALSO}"
+        )
     shared = [read_expectations(other, known_ids, aliases) for other in _beside(path, text, tables.get(ALSO, []))]
     return (*_own(path, text, tables.get(TABLE, []), known_ids, aliases), *(one for known in shared for one in known))
 

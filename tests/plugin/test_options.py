@@ -113,7 +113,7 @@ MALFORMED = {
     "\n\n[[known]]\ncheck = 'demo/conformes'\nreason = 'r'\nlink = 'l'\n": (
         "known.toml:3: no check 'demo/conformes'; available: demo/conforms"
     ),
-    "# nothing\n[[unknown]]\n": "known.toml:2: unknown key 'unknown'; the only one is [[][[]known]]",
+    "# nothing\n[[unknown]]\n": "known.toml:2: unknown key 'unknown'; the only ones are [[][[]known]] and also",
     "known = 3\n": "known.toml:1: write each entry as a table of its own, [[][[]known]]",
     "[[known]]\ncheck = 'demo/conforms[nine]'\nreason = 'r'\nlink = 'l'\n": (
         "known.toml:1: no check 'demo/conforms[[]nine]'; available: demo/conforms"

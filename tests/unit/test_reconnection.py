@@ -25,6 +25,13 @@ class ControlPlane:
         yield
 
 
+class Workloads(SimpleNamespace):
+    """Of which none is dead."""
+
+    async def remove_dead(self) -> None:
+        pass
+
+
 class Counted(Reconnection):
     """Counts how often it waits, in vain where no data plane follows."""
 
@@ -39,7 +46,7 @@ class Counted(Reconnection):
 
 def of_process(lock: Path | None, *running: str) -> Counted:
     workloads = [SimpleNamespace(name=name, unreached="") for name in running]
-    part: Any = SimpleNamespace(running=workloads, enrolled=workloads)
+    part: Any = Workloads(running=workloads, enrolled=workloads)
     adapter: Any = ControlPlane()
     return Counted(adapter, part, part, MeshLock(lock), 1.0)
 

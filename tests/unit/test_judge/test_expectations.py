@@ -62,7 +62,7 @@ REFUSED = {
     "known = [": "not TOML: ",
     "[known]\ncheck = 'mtls/a'": ":1: write each entry as a table of its own, [[known]]",
     "known = [{ check = 'mtls/a' }]": ":1: write each entry as a table of its own, [[known]]",
-    "\n[[know]]\n": ":2: unknown key 'know'; there are [[known]] and also",
+    "\n[[know]]\n": ":2: unknown key 'know'; the only ones are [[known]] and also",
     "[[known]]\ncheck = 'mtls/a'\nreason = 'r'": ":1: an entry has exactly check, reason, link, each a text; it has {",
     "[[known]]\ncheck = 'mtls/a'\nreason = ''\nlink = 'l'": ":1: an entry has exactly check, reason, link",
     "[[known]]\ncheck = 'mtls/a'\nreason = 3\nlink = 'l'": ":1: an entry has exactly check, reason, link",
