@@ -38,7 +38,26 @@ async def becomes_refused(mesh: MeshUnderTest, outsider: Workload, server: Workl
     return not seen.served
 
 
-async def trial(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]:
+async def fates(
+    mesh: MeshUnderTest, client: Workload, second_client: Workload, server: Workload, via: Via
+) -> Mapping[str, str]:
+    """What becomes of calls to a server under the policy, once the listed call is served or has had its time."""
+
+    async def fate(caller: Workload, port: str) -> str:
+        exchange = await caller.get(server, port, via, patience=PATIENCE * mesh.scale)
+        return "served" if await server.attempts(exchange) else "refused"
+
+    admitted, _ = await converge(
+        lambda: fate(client, LISTED), lambda seen: seen == "served", ENFORCED_WITHIN * mesh.scale
+    )
+    return {
+        "the listed port is": admitted,
+        "another port is": await fate(client, UNLISTED),
+        "another caller is": await fate(second_client, LISTED),
+    }
+
+
+async def under_a_policy(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]:
     """What becomes of calls under a network policy, for each way to address the server."""
     client, second_client = await mesh.workload("client"), await mesh.workload("second_client")
     outsider = await mesh.workload("outsider")
@@ -56,22 +75,7 @@ async def trial(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]:
             otherwise=f"an outsider is still served after {ENFORCED_WITHIN * mesh.scale:.0f} s"
         )
         await mesh.disruptions.restart_data_plane(inside)
-
-        async def fate(caller: Workload, port: str, via: Via) -> str:
-            exchange = await caller.get(inside, port, via, patience=PATIENCE * mesh.scale)
-            return "served" if await inside.attempts(exchange) else "refused"
-
-        async def fates(via: Via) -> Mapping[str, str]:
-            admitted, _ = await converge(
-                lambda: fate(client, LISTED, via), lambda seen: seen == "served", ENFORCED_WITHIN * mesh.scale
-            )
-            return {
-                "the listed port is": admitted,
-                "another port is": await fate(client, UNLISTED, via),
-                "another caller is": await fate(second_client, LISTED, via),
-            }
-
-        return {via: await fates(via) for via in Via}
+        return {via: await fates(mesh, client, second_client, inside, via) for via in Via}
 
 
 @pytest.mark.parametrize("via", Via)
@@ -79,7 +83,7 @@ async def trial(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]:
     MAY,
     "mtls.network-policy",
     uses={Capability.KUBERNETES, Capability.MTLS, Capability.PROXY_RESTART},
-    head_start=trial,
+    head_start=under_a_policy,
     disruptive=True,
 )
 async def test_network_policy_still_holds(

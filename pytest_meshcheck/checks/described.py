@@ -23,8 +23,13 @@ def described(exchange: Exchange) -> str:
 
 
 def printable(text: str) -> str:
-    """The text in one line, with escapes for control characters and others that no report can show."""
+    """The text with escapes for control characters and others that no report can show."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def one_line(text: str) -> str:
+    """As ``printable``, with single spaces in place of line breaks and other white space."""
+    return printable(" ".join(text.split()))
 
 
 def after(seconds: float) -> str:

@@ -62,51 +62,67 @@ def read_expectations(
     Raises:
         ExpectationsError: Unreadable, malformed, or an entry for a check that does not exist.
     """
-    text, tables = _parsed(path)
-    if unknown := set(tables) - {TABLE, ALSO}:
-        key = sorted(unknown)[0]
-        raise ExpectationsError(
-            f"{path}:{_line(text, key)}: unknown key {key!r}; the only ones are [[{TABLE}]] and {ALSO}"
-        )
-    shared = [read_expectations(other, known_ids, aliases) for other in _beside(path, text, tables.get(ALSO, []))]
-    return (*_own(path, text, tables.get(TABLE, []), known_ids, aliases), *(one for known in shared for one in known))
+    own = _parsed(path)
+    others = [_parsed(beside, named_in=own) for beside in _beside(own)]
+    return tuple(entry for file in (own, *others) for entry in _entries(file, known_ids, aliases))
 
 
-def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a file, and its tables."""
+@dataclass(frozen=True)
+class _File:
+    """A parsed file of known violations, all of whose keys exist.
+
+    Attributes:
+        path: The file.
+        text: Its text.
+        tables: Its keys and tables.
+    """
+
+    path: Path
+    text: str
+    tables: dict[str, Any]
+
+    def where(self, word: str) -> str:
+        """The file, and the line on which a word stands first."""
+        return f"{self.path}:{_line(self.text, word)}"
+
+
+def _parsed(path: Path, named_in: _File | None = None) -> _File:
     try:
         text = path.read_text("utf-8")
-        return text, tomllib.loads(text)
+        tables = tomllib.loads(text)
     except OSError as error:
         raise ExpectationsError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectationsError(f"{path}: not TOML: {error}") from error
+    file = _File(path, text, tables)
+    if unknown := set(tables) - {TABLE, ALSO}:
+        key = sorted(unknown)[0]
+        raise ExpectationsError(f"{file.where(key)}: unknown key {key!r}; the only ones are [[{TABLE}]] and {ALSO}")
+    if named_in and ALSO in tables:
+        raise ExpectationsError(
+            f"{named_in.where(ALSO)}: {path.name} has the key {ALSO!r} itself; list its meshes here"
+        )
+    return file
 
 
-def _beside(path: Path, text: str, meshes: Any) -> list[Path]:
-    """The files of other meshes that a file names; none of them names further ones."""
-    where = f"{path}:{_line(text, ALSO)}"
+def _beside(file: _File) -> list[Path]:
+    """The files of the other meshes that a file names."""
+    meshes = file.tables.get(ALSO, [])
     if not isinstance(meshes, list) or not all(isinstance(mesh, str) for mesh in meshes):
-        raise ExpectationsError(f"{where}: {ALSO} is a list of the names of meshes; it is {meshes!r}")
-    files = [path.with_name(f"{mesh}.toml") for mesh in meshes]
-    for file in files:
-        if ALSO in _parsed(file)[1]:
-            raise ExpectationsError(f"{where}: {file.name} has the key {ALSO!r} itself; list its meshes here")
-    return files
+        raise ExpectationsError(f"{file.where(ALSO)}: {ALSO} is a list of the names of meshes; it is {meshes!r}")
+    return [file.path.with_name(f"{mesh}.toml") for mesh in meshes]
 
 
-def _own(
-    path: Path, text: str, entries: Any, known_ids: Collection[str] | None, aliases: Aliases
-) -> tuple[KnownViolation, ...]:
-    """The entries of one file."""
-    lines = [number for number, line in enumerate(text.split("\n"), 1) if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line)]
+def _entries(file: _File, known_ids: Collection[str] | None, aliases: Aliases) -> list[KnownViolation]:
+    entries, rows = file.tables.get(TABLE, []), enumerate(file.text.split("\n"), 1)
+    lines = [number for number, row in rows if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", row)]
     if not isinstance(entries, list) or len(entries) != len(lines):
-        raise ExpectationsError(f"{path}:{_line(text, TABLE)}: write each entry as a table of its own, [[{TABLE}]]")
-    return tuple(
-        _exists(KnownViolation(check, entry["reason"], entry["link"], f"{path}:{line}", aliases.get(check)), known_ids)
-        for line, entry in zip(lines, entries, strict=True)
-        for check in _checks(f"{path}:{line}", entry)
-    )
+        raise ExpectationsError(f"{file.where(TABLE)}: write each entry as a table of its own, [[{TABLE}]]")
+    return [
+        _exists(KnownViolation(check, entry["reason"], entry["link"], where, aliases.get(check)), known_ids)
+        for where, entry in zip((f"{file.path}:{line}" for line in lines), entries, strict=True)
+        for check in _checks(where, entry)
+    ]
 
 
 def _checks(where: str, entry: dict[str, Any]) -> list[str]:

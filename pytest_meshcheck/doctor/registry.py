@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pytest_meshcheck.checks.described import one_line
 from pytest_meshcheck.doctor.finding import Finding, Found, worst_first
 from pytest_meshcheck.doctor.rules import (
     certificates,
@@ -165,16 +166,12 @@ def examine(snapshot: Snapshot) -> tuple[Finding, ...]:
 
 
 def _named(rule: Rule, found: Found) -> Finding:
+    # Annotations and subjects of a cluster are anybody's text.
     return Finding(
         rule=rule.id,
         severity=found.severity,
-        object=_printable(found.object),
-        why=_printable(found.why),
+        object=one_line(found.object),
+        why=one_line(found.why),
         advice=found.advice,
         source=found.source or rule.source,
     )
-
-
-def _printable(text: str) -> str:
-    """One line for a terminal: annotations and subjects of a cluster are anybody's text."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())

@@ -27,7 +27,7 @@ async def prepare(mesh):
 @pytest.mark.parametrize("size", [1, 2])
 @check(MUST, "demo.rule", head_start=prepare)
 async def test_prepared(mesh, head_start, size):
-    """It has what was prepared for both."""
+    """Both parameters have one result."""
     expect(await head_start).equals(10)
     expect(len(begun)).equals(1)
 '''

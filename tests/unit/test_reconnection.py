@@ -26,7 +26,7 @@ class ControlPlane:
 
 
 class Workloads(SimpleNamespace):
-    """Of which none is dead."""
+    """Workloads of a stage, none of them dead."""
 
     async def remove_dead(self) -> None:
         pass

@@ -44,8 +44,8 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
             first = sent if right <= 1 else first
             waited = now() - begun
             if right == in_a_row or (value != expected and waited > within):
-                at_once = right == number + 1 == in_a_row
                 convincing = right == in_a_row
+                at_once = convincing and number + 1 == in_a_row
                 return PollResult(
                     value=value, convincing=convincing, at_once=at_once, begun=first - begun, ended=waited
                 )
@@ -56,7 +56,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
 
 
 class _Answers:
-    """What the requests of one poll show, in the order of the requests, and when each of them was sent.
+    """The results of the requests of one poll with their send times, in the order of the requests.
 
     A request that is dropped shows that only after all of its patience, so the next ones start beside it.
     """
@@ -67,7 +67,7 @@ class _Answers:
         self._under_way: deque[asyncio.Task[tuple[float, PolledValue]]] = deque()
 
     async def next(self, wanted: int) -> tuple[float, PolledValue]:
-        """When the next request was sent, and what it shows; up to ``wanted`` are under way meanwhile."""
+        """The send time and the result of the next request; up to ``wanted`` requests are in flight meanwhile."""
         if not self._under_way:
             self._begin()
         while len(self._under_way) < wanted and not await self._answered():

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_meshcheck.checks.described import printable
+from pytest_meshcheck.checks.described import one_line
 from pytest_meshcheck.checks.verdict import Result, Verdict
 from pytest_meshcheck.doctor.finding import Finding, tally
 from pytest_meshcheck.report.access_matrix import TITLE, AccessMatrix, Cell, access_matrix
@@ -39,19 +39,15 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>&#|~])")
 
 def escape(text: str) -> str:
     """The text escaped as one line of Markdown, also for tables."""
-    return _SPECIAL.sub(r"\\\1", _line(text))
+    return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def code(text: str) -> str:
     """The text as inline code, whatever it contains; tables need an escaped bar even there."""
-    line = _line(text).replace("|", r"\|")
+    line = one_line(text).replace("|", r"\|")
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}" if line else ""
-
-
-def _line(text: str) -> str:
-    return printable(" ".join(text.split()))
 
 
 def link(title: str, url: str) -> str:

@@ -63,25 +63,33 @@ async def test_requests_are_served_once_an_outage_is_over() -> None:
         await mesh.close()
 
 
-@pytest.mark.asyncio
-async def test_a_workload_that_another_process_has_ended_starts_anew(tmp_path: Path) -> None:
-    adapter, platform = HealsLate(), Processes(Journal())
+@asynccontextmanager
+async def shared(adapter: EnvoyMesh, tmp_path: Path) -> AsyncIterator[MeshUnderTest]:
+    """A mesh that other processes use as well, whose lock this one holds."""
+    platform = Processes(Journal())
     mesh = MeshUnderTest(adapter, platform, lock=MeshLock(tmp_path / "lock"))
     try:
         await adapter.install(platform)
-        server = await mesh.workload("server")
-        await mesh.workload("client")
-        async with mesh.lock.held(exclusive=False):
-            for child in platform.processes.children:
-                if child.name == f"probe of {server}":
-                    child.process.kill()
-                    await child.process.wait()
-            mesh.lock.count_outage()
-            await mesh.disruptions.reconnection.catch_up()
-            assert server not in mesh.stage.running
+        async with mesh.lock.held(exclusive=True):
+            yield mesh
     finally:
         mesh.lock.file = None  # there is no other process that would uninstall the mesh
         await mesh.close()
+
+
+@pytest.mark.asyncio
+async def test_a_workload_that_another_process_has_ended_starts_anew(tmp_path: Path) -> None:
+    async with shared(HealsLate(), tmp_path) as mesh:
+        server = await mesh.workload("server")
+        await mesh.workload("client")
+        assert isinstance(mesh.platform, Processes)
+        for child in mesh.platform.processes.children:
+            if child.name == f"probe of {server}":
+                child.process.kill()
+                await child.process.wait()
+        mesh.lock.count_outage()
+        await mesh.disruptions.reconnection.catch_up()
+        assert server not in mesh.stage.running
 
 
 class ReadsRootsAtStart(EnvoyMesh):
@@ -94,14 +102,7 @@ class ReadsRootsAtStart(EnvoyMesh):
 
 @pytest.mark.asyncio
 async def test_a_change_of_roots_is_an_outage_where_the_control_plane_restarts_for_it(tmp_path: Path) -> None:
-    adapter, platform = ReadsRootsAtStart(), Processes(Journal())
-    mesh = MeshUnderTest(adapter, platform, lock=MeshLock(tmp_path / "lock"))
-    try:
-        await adapter.install(platform)
-        async with mesh.lock.held(exclusive=True):
-            for step, outages in ((Rotation.ROOT_ADD, 1), (Rotation.ROOT_SWITCH, 1), (Rotation.ROOT_DROP, 2)):
-                await mesh.rotate(step)
-                assert mesh.lock.outages == outages
-    finally:
-        mesh.lock.file = None  # there is no other process that would uninstall the mesh
-        await mesh.close()
+    async with shared(ReadsRootsAtStart(), tmp_path) as mesh:
+        for step, outages in ((Rotation.ROOT_ADD, 1), (Rotation.ROOT_SWITCH, 1), (Rotation.ROOT_DROP, 2)):
+            await mesh.rotate(step)
+            assert mesh.lock.outages == outages
