@@ -37,11 +37,13 @@ from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 from pytest_meshcheck.probe.protocol.protocols import HTTP_1, HTTP_2
 
 SYSTEM = istio.ROOT_NAMESPACE
 
-ANNOUNCED = f"/api/v1/namespaces/{SYSTEM}/configmaps/istio-ca-root-cert"
+ROOTS = "istio-ca-root-cert"
+"""The ConfigMap of every namespace by whose roots data planes recognise istiod."""
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 
@@ -271,16 +273,33 @@ class IstioMesh(ControlledMesh):
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
                 await touch(api, SYSTEM, ISTIOD, what)
-            if what not in ROOT_STEPS or await self._announced(api) == {*self.authority.roots}:
-                return
-            if time.monotonic() > until:
-                raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
-            await asyncio.sleep(PAUSE)
+            if what not in ROOT_STEPS or await self._announced(api, SYSTEM) == {*self.authority.roots}:
+                break
+            await self._wait(what, until)
+        if what in ROOT_STEPS:
+            await self._mount_roots(api, what, until)
 
-    async def _announced(self, api: Api) -> set[x509.Certificate]:
-        """The roots that istiod writes into every namespace."""
-        text = str((await api.read(ANNOUNCED) or {}).get("data", {}).get("root-cert.pem", ""))
+    async def _mount_roots(self, api: Api, what: Rotation, until: float) -> None:
+        """Have the kubelets update the roots in all pods of runs at once, not within two minutes.
+
+        Until then a data plane refuses an istiod that has restarted, for example because a check stopped it.
+        """
+        found, _ = await api.items("/api/v1/namespaces", RUN)
+        for namespace in (SYSTEM, *(one["metadata"]["name"] for one in found)):
+            while await self._announced(api, namespace) not in (set(), {*self.authority.roots}):
+                await self._wait(what, until)
+            await touch(api, namespace, "", what)
+
+    async def _announced(self, api: Api, namespace: str) -> set[x509.Certificate]:
+        """The roots that istiod announces in a namespace."""
+        announced = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{ROOTS}") or {}
+        text = str(announced.get("data", {}).get("root-cert.pem", ""))
         return set(x509.load_pem_x509_certificates(text.encode())) if text.strip() else set()
+
+    async def _wait(self, what: Rotation, until: float) -> None:
+        if time.monotonic() > until:
+            raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
+        await asyncio.sleep(PAUSE)
 
 
 def sidecars(request: MeshRequest) -> IstioMesh:

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.base import Metadata
+from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
-from pytest_meshcheck.platforms.kubernetes.api.server import Object, Refused
+from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
 
 SAMPLES = "/api/v1/namespaces/default/pods"
@@ -60,12 +60,22 @@ async def restart(api: Api, namespace: str, names: Sequence[str]) -> None:
 
 
 async def touch(api: Api, namespace: str, selector: str, why: str) -> None:
-    """Change an annotation of pods: the kubelet then brings them changed Secrets at once, not within a minute."""
-    pods, _ = await api.items(f"/api/v1/namespaces/{namespace}/pods", selector)
-    for pod in pods:
-        annotations = {"meshcheck.dev/rotated": f"{why} {time.time_ns()}"}
-        metadata = {"name": pod["metadata"]["name"], "namespace": namespace, "annotations": annotations}
-        await api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+    """Change an annotation of pods: the kubelet then brings them changed Secrets and ConfigMaps at once.
+
+    Otherwise that takes up to two minutes. A pod that has gone meanwhile is left out.
+    """
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    pods, _ = await api.items(path, selector)
+    change = {"metadata": {"annotations": {"meshcheck.dev/rotated": f"{why} {time.time_ns()}"}}}
+    await asyncio.gather(*(_change(api, f"{path}/{pod['metadata']['name']}", change) for pod in pods))
+
+
+async def _change(api: Api, pod: str, change: Manifest) -> None:
+    try:
+        await api.change(pod, change)
+    except Inconclusive as refused:
+        if not (isinstance(refused.__cause__, Refused) and refused.__cause__.status == NOT_FOUND):
+            raise
 
 
 async def injects(

@@ -26,5 +26,5 @@ def test_a_job_ends_with_a_native_sidecar_alone(sidecar: dict[str, object], ends
     assert as_injected(DOCUMENTED, sidecar).lifecycle.job_ends_within == (usual if ends else math.inf)
 
 
-def test_the_form_of_a_sidecar_is_told() -> None:
+def test_form_of_a_sidecar() -> None:
     assert [form_of(one).split()[0] for one in (NATIVE, ORDINARY)] == ["native", "sidecars"]

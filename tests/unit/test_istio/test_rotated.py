@@ -1,0 +1,114 @@
+"""A change of the roots reaches istiod, and then the pods, against an API server that keeps what is changed."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from kubernetes_asyncio.client import Configuration
+
+from pytest_meshcheck.meshes.base import Rotation, rotate_authority
+from pytest_meshcheck.meshes.istio.mesh import ROOTS, IstioMesh
+from pytest_meshcheck.meshes.registry import MeshRequest
+from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+
+pytestmark = pytest.mark.asyncio
+SYSTEM, BLUE, GREY = "istio-system", "blue-1", "grey-1"
+PODS = {SYSTEM: ("istiod",), BLUE: ("client", "ended"), GREY: ("outsider",)}
+LATE = 2
+"""How often the roots of a namespace are read before istiod has announced the new ones there."""
+
+
+def pem(roots: Sequence[x509.Certificate]) -> str:
+    return b"".join(one.public_bytes(Encoding.PEM) for one in roots).decode()
+
+
+class Cluster:
+    """Istiod announces roots once its pod has an annotation, in each namespace late, and in the last one never."""
+
+    def __init__(self, mesh: IstioMesh) -> None:
+        self.mesh = mesh
+        self.announced = pem(mesh.authority.roots)
+        self.reads = dict.fromkeys((SYSTEM, BLUE), 0)
+        self.touched: dict[str, str] = {}
+        self.denied: str = ""
+
+    def roots_in(self, namespace: str) -> str:
+        is_new = "istiod" in self.touched and self.reads[namespace] > LATE
+        return pem(self.mesh.authority.roots) if is_new else self.announced
+
+    async def list_namespaces(self, request: web.Request) -> web.Response:
+        assert request.query["labelSelector"] == "meshcheck.dev/run"
+        return listed([BLUE, GREY])
+
+    async def list_pods(self, request: web.Request) -> web.Response:
+        return listed(PODS[request.match_info["namespace"]])
+
+    async def read_roots(self, request: web.Request) -> web.Response:
+        namespace = request.match_info["namespace"]
+        if namespace not in self.reads:
+            return web.json_response({"message": "not found"}, status=404)
+        self.reads[namespace] += 1
+        return web.json_response({"data": {"root-cert.pem": self.roots_in(namespace)}})
+
+    async def change_pod(self, request: web.Request) -> web.Response:
+        namespace, name = request.match_info["namespace"], request.match_info["name"]
+        if name in ("ended", self.denied):
+            return web.json_response({"message": "no"}, status=404 if name == "ended" else 403)
+        assert json.loads(await request.read())["metadata"]["annotations"].keys() == {"meshcheck.dev/rotated"}
+        self.touched[name] = self.roots_in(namespace) if namespace in self.reads else ""
+        return web.json_response({})
+
+
+def listed(names: Sequence[str]) -> web.Response:
+    items: list[dict[str, Any]] = [{"metadata": {"name": name}} for name in names]
+    return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
+
+
+@pytest_asyncio.fixture
+async def cluster() -> AsyncIterator[tuple[Cluster, Callable[[Rotation], Any]]]:
+    mesh, app = IstioMesh(MeshRequest(None, 1.0, None, installed=True)), web.Application()  # type: ignore[arg-type]
+    one = Cluster(mesh)
+    app.router.add_get("/api/v1/namespaces", one.list_namespaces)
+    app.router.add_get("/api/v1/namespaces/{namespace}/pods", one.list_pods)
+    app.router.add_get(f"/api/v1/namespaces/{{namespace}}/configmaps/{ROOTS}", one.read_roots)
+    app.router.add_patch("/api/v1/namespaces/{namespace}/pods/{name}", one.change_pod)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    api = Api(Configuration(host=f"http://{host}:{port}"), 5.0)
+    yield one, partial(mesh.rotated, api)
+    await api.close()
+    await runner.cleanup()
+
+
+async def test_pods_mount_new_roots_once_their_namespace_has_them(
+    cluster: tuple[Cluster, Callable[[Rotation], Any]],
+) -> None:
+    one, rotated = cluster
+    rotate_authority(one.mesh.authority, Rotation.ROOT_ADD)
+    await rotated(Rotation.ROOT_ADD)
+    assert one.touched["client"] == pem(one.mesh.authority.roots) != one.announced
+    assert "outsider" in one.touched, "istiod announces nothing in its namespace, which is no reason to wait"
+
+
+async def test_an_issuer_concerns_istiod_alone(cluster: tuple[Cluster, Callable[[Rotation], Any]]) -> None:
+    one, rotated = cluster
+    rotate_authority(one.mesh.authority, Rotation.ISSUER)
+    await rotated(Rotation.ISSUER)
+    assert [*one.touched] == ["istiod"]
+
+
+async def test_a_pod_that_may_not_be_changed_is_named(cluster: tuple[Cluster, Callable[[Rotation], Any]]) -> None:
+    one, rotated = cluster
+    one.denied = "client"
+    rotate_authority(one.mesh.authority, Rotation.ROOT_ADD)
+    with pytest.raises(Inconclusive, match=r"rejects a change of /api/v1/namespaces/blue-1/pods/client: 403"):
+        await rotated(Rotation.ROOT_ADD)
