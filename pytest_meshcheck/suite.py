@@ -26,7 +26,7 @@ from pytest_meshcheck.model.deployment import Deployment
 from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupported
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.malformed import IssuedBy, Recipe
-from pytest_meshcheck.model.observation import Attempt, Ending, Exchange, LoadOutcome, Protocol
+from pytest_meshcheck.model.observation import Attempt, CaptureResult, Ending, Exchange, LoadOutcome, Protocol
 from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
 from pytest_meshcheck.model.policy import (
     EgressPolicy,
@@ -85,6 +85,7 @@ __all__ = [
     "Body",
     "BundleForm",
     "Capability",
+    "CaptureResult",
     "ClientTls",
     "ClusterError",
     "Credentials",
