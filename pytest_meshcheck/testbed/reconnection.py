@@ -49,16 +49,17 @@ class Reconnection:
         """Wait after outages that other processes caused; after any, restart what does not follow.
 
         That is the control plane, whose own data planes may be refused as well, and all data planes of the session,
-        which start anew when they are next requested.
+        which start anew when they are next requested. Data planes that cannot learn of changed roots were restarted
+        before (``Rotations.follow_roots``): they would not follow.
         """
         if self.lock.outages == self._met and not self._is_behind:
             return
         self._met, self._is_behind = self.lock.outages, False
-        await self.stage.remove_dead()  # another process may have restarted their node
         if self.stage.running and not await self._wait():
             await self._restart_control_plane()
             for workload in self.stage.enrolled:
                 workload.unreached = f"{workload} did not follow the control plane after an outage"
+            await self.stage.remove_dead()
 
     async def _restart_control_plane(self) -> None:
         """Restart it where that is possible, which is an outage for the data planes of other processes."""
