@@ -173,11 +173,7 @@ async def _capture(run: "Run", subject: MeshUnderTest) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def mesh(mesh_session: MeshUnderTest, mesh_evidence: None) -> MeshUnderTest:
     """The mesh under test: policies, rotations, wire captures, and its documented behaviour."""
-    await mesh_session.stage.remove_dead()  # another process may have restarted their node
-    if mesh_session.lock.file is not None:
-        await mesh_session.adapter.settled()  # or rotated the authority
-    await mesh_session.rotations.follow_roots()
-    await mesh_session.disruptions.reconnection.catch_up()
+    await mesh_session.catch_up()
     return mesh_session
 
 

@@ -92,6 +92,21 @@ class MeshUnderTest(MeshFacts):
         self.measured, self.access, self.effective = {}, (), ()
         self.evidence.directory = evidence
 
+    async def catch_up(self) -> None:
+        """Follow what other processes of the run have done to the mesh, and what was left unfinished here.
+
+        The order matters. Only who knows the present roots can tell whether the control plane is ready, and data planes
+        that cannot learn of them refuse it: waiting for those would be in vain.
+
+        Raises:
+            Inconclusive: The control plane or a workload does not come back.
+        """
+        await self.stage.remove_dead()
+        if self.lock.file is not None:
+            await self.adapter.settled()
+        await self.rotations.follow_roots()
+        await self.disruptions.reconnection.catch_up()
+
     async def head_start(self, check_id: str) -> Any:
         """Wait for the end of a head start, and record its result as evidence of the current check."""
         begun = self.head_starts.of(check_id, self)

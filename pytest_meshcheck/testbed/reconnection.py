@@ -49,8 +49,7 @@ class Reconnection:
         """Wait after outages that other processes caused; after any, restart what does not follow.
 
         That is the control plane, whose own data planes may be refused as well, and all data planes of the session,
-        which start anew when they are next requested. Data planes that cannot learn of changed roots were restarted
-        before (``Rotations.follow_roots``): they would not follow.
+        which start anew when they are next requested.
         """
         if self.lock.outages == self._met and not self._is_behind:
             return

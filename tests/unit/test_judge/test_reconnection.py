@@ -88,8 +88,38 @@ async def test_a_workload_that_another_process_has_ended_starts_anew(tmp_path: P
                 child.process.kill()
                 await child.process.wait()
         mesh.lock.count_outage()
-        await mesh.disruptions.reconnection.catch_up()
+        await mesh.catch_up()
         assert server not in mesh.stage.running
+
+
+class NeverHeals(HealsLate):
+    """It notes whether the authority has been read, which another process may have rotated."""
+
+    documented = replace(HealsLate.documented, outage=replace(HealsLate.documented.outage, heals_within=0.1))
+    is_read = False
+    was_read_at_return = False
+
+    async def settled(self) -> None:
+        self.is_read = True
+        await super().settled()
+
+    @asynccontextmanager
+    async def control_plane_return(self) -> AsyncIterator[None]:
+        self.was_read_at_return = self.is_read
+        yield
+
+
+@pytest.mark.asyncio
+async def test_the_authority_is_read_before_the_control_plane_restarts(tmp_path: Path) -> None:
+    adapter = NeverHeals()
+    async with shared(adapter, tmp_path) as mesh:
+        await mesh.workload("client"), await mesh.workload("server")
+        await adapter.turn(off=True)
+        mesh.lock.count_outage()
+        adapter.is_read = False
+        await mesh.catch_up()
+        assert adapter.was_read_at_return
+        assert not mesh.stage.running, "data planes that never follow start anew"
 
 
 class ReadsRootsAtStart(EnvoyMesh):
