@@ -120,6 +120,7 @@ class Disruptions:
         """
         with self.journal.action("crash", f"data plane of {workload}"):
             await self.adapter.crash_data_plane(workload)
+        self._note_outage_of_node()
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and wait until it works again.
@@ -131,6 +132,7 @@ class Disruptions:
         await self.flush()
         with self.journal.action("restart", f"data plane of {workload}"):
             await self.adapter.restart_data_plane(workload)
+        self._note_outage_of_node()
 
     async def insist_on_node_restarts(self) -> None:
         """Raise Unsupported unless a node can be restarted while another one works on."""
@@ -155,6 +157,11 @@ class Disruptions:
         await stage.remove_dead()
         self.reconnection.note_outage()
         return again
+
+    def _note_outage_of_node(self) -> None:
+        """The data plane of a node is that of other processes, too."""
+        if self.adapter.data_plane_of_node:
+            self.reconnection.note_outage()
 
     @property
     def _restarting(self) -> Restarting:

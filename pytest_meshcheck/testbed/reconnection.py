@@ -54,6 +54,7 @@ class Reconnection:
         if self.lock.outages == self._met and not self._is_behind:
             return
         self._met, self._is_behind = self.lock.outages, False
+        self.policies.cache.forget()
         if self.stage.running and not await self._wait():
             await self._restart_control_plane()
             for workload in self.stage.enrolled:

@@ -26,16 +26,26 @@ class ControlPlane:
 
 
 class Workloads(SimpleNamespace):
-    """Workloads of a stage, none of them dead."""
+    """Workloads of a stage, none of them dead, and the policies about them, none of them verified."""
 
     async def remove_dead(self) -> None:
         pass
+
+
+class Verified:
+    """Counts how often the verified routes are forgotten."""
+
+    forgotten = 0
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 class Counted(Reconnection):
     """Counts how often it waits, in vain where no data plane follows."""
 
     adapter: Any
+    policies: Any
     waits = 0
     follows = True
 
@@ -46,7 +56,7 @@ class Counted(Reconnection):
 
 def of_process(lock: Path | None, *running: str) -> Counted:
     workloads = [SimpleNamespace(name=name, unreached="") for name in running]
-    part: Any = Workloads(running=workloads, enrolled=workloads)
+    part: Any = Workloads(running=workloads, enrolled=workloads, cache=Verified())
     adapter: Any = ControlPlane()
     return Counted(adapter, part, part, MeshLock(lock), 1.0)
 
@@ -59,6 +69,7 @@ async def test_other_processes_catch_up_once(tmp_path: Path) -> None:
         async with process.lock.held(exclusive=False):
             await process.catch_up()
     assert [process.waits for process in (one, other, idle)] == [1, 1, 0]
+    assert [process.policies.cache.forgotten for process in (one, other, idle)] == [0, 1, 1]
 
 
 async def test_a_restart_of_the_control_plane_is_an_outage_for_other_processes(tmp_path: Path) -> None:

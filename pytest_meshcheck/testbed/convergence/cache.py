@@ -75,6 +75,10 @@ class ConvergenceCache:
         self._marks = marks
         self.undeleted = []
 
+    def forget(self) -> None:
+        """Every route is unverified: data planes were away, and need not follow yet."""
+        self._verified = {}
+
     def await_again(self, before: Sequence[Condition]) -> None:
         """Outsiders have to meet these conditions again, in place of other values for the same requests."""
         again = {condition.subject for condition in before}
