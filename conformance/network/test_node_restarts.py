@@ -60,8 +60,8 @@ async def node_restart(mesh: MeshUnderTest) -> NodeRestart:
     outsider, canary = await mesh.workload("outsider"), secrets.token_hex(12)
     beside = WorkloadSpec("blue", "caller", placement=Placement(outsider.spec, same_node=True))
     async with mesh.deploy_together(far_from(outsider, "restarted"), beside) as (before, caller):
-        listing = (NetworkPolicy(before, (caller,), ("http",)),) if mesh.claims(Capability.NETWORK_POLICY) else ()
-        async with mesh.policy(*listing), mesh.wire_between_nodes(caller, before, near_only=True) as wire:
+        policies = (NetworkPolicy(before, (caller,), ("http",)),) if mesh.claims(Capability.NETWORK_POLICY) else ()
+        async with mesh.policy(*policies), mesh.wire_between_nodes(caller, before, near_only=True) as wire:
             async with (
                 caller.load(before, RATE, headers=(("x-canary", canary),)) as listed,
                 outsider.load(before, RATE) as unlisted,

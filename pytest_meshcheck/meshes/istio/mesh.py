@@ -273,11 +273,12 @@ class IstioMesh(ControlledMesh):
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
                 await touch(api, SYSTEM, ISTIOD, what)
-            if what not in ROOT_STEPS or await self._announced(api, SYSTEM) == {*self.authority.roots}:
+            if what not in ROOT_STEPS:
+                return
+            if await self._announced(api, SYSTEM) == {*self.authority.roots}:
                 break
             await self._wait(what, until)
-        if what in ROOT_STEPS:
-            await self._mount_roots(api, what, until)
+        await self._mount_roots(api, what, until)
 
     async def _mount_roots(self, api: Api, what: Rotation, until: float) -> None:
         """Have the kubelets update the roots in all pods of runs at once, not within two minutes.

@@ -1,22 +1,19 @@
 """A change of the roots reaches istiod, and then the pods, against an API server that keeps what is changed."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.meshes.base import Rotation, rotate_authority
 from pytest_meshcheck.meshes.istio.mesh import ROOTS, IstioMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from tests.serving import client_of
 
 pytestmark = pytest.mark.asyncio
 SYSTEM, BLUE, GREY = "istio-system", "blue-1", "grey-1"
@@ -25,23 +22,19 @@ LATE = 2
 """How often the roots of a namespace are read before istiod has announced the new ones there."""
 
 
-def pem(roots: Sequence[x509.Certificate]) -> str:
-    return b"".join(one.public_bytes(Encoding.PEM) for one in roots).decode()
-
-
 class Cluster:
     """Istiod announces roots once its pod has an annotation, in each namespace late, and in the last one never."""
 
     def __init__(self, mesh: IstioMesh) -> None:
         self.mesh = mesh
-        self.announced = pem(mesh.authority.roots)
+        self.announced = mesh.authority.bundle().decode()
         self.reads = dict.fromkeys((SYSTEM, BLUE), 0)
         self.touched: dict[str, str] = {}
         self.denied: str = ""
 
     def roots_in(self, namespace: str) -> str:
         is_new = "istiod" in self.touched and self.reads[namespace] > LATE
-        return pem(self.mesh.authority.roots) if is_new else self.announced
+        return self.mesh.authority.bundle().decode() if is_new else self.announced
 
     async def list_namespaces(self, request: web.Request) -> web.Response:
         assert request.query["labelSelector"] == "meshcheck.dev/run"
@@ -66,47 +59,43 @@ class Cluster:
         return web.json_response({})
 
 
+Given = tuple[Cluster, Callable[[Rotation], Awaitable[None]]]
+"""A cluster, and how its mesh follows a step."""
+
+
 def listed(names: Sequence[str]) -> web.Response:
     items: list[dict[str, Any]] = [{"metadata": {"name": name}} for name in names]
     return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
 
 
 @pytest_asyncio.fixture
-async def cluster() -> AsyncIterator[tuple[Cluster, Callable[[Rotation], Any]]]:
+async def cluster() -> AsyncIterator[Given]:
     mesh, app = IstioMesh(MeshRequest(None, 1.0, None, installed=True)), web.Application()  # type: ignore[arg-type]
     one = Cluster(mesh)
     app.router.add_get("/api/v1/namespaces", one.list_namespaces)
     app.router.add_get("/api/v1/namespaces/{namespace}/pods", one.list_pods)
     app.router.add_get(f"/api/v1/namespaces/{{namespace}}/configmaps/{ROOTS}", one.read_roots)
     app.router.add_patch("/api/v1/namespaces/{namespace}/pods/{name}", one.change_pod)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    api = Api(Configuration(host=f"http://{host}:{port}"), 5.0)
-    yield one, partial(mesh.rotated, api)
-    await api.close()
-    await runner.cleanup()
+    async with client_of(app) as api:
+        yield one, partial(mesh.rotated, api)
 
 
-async def test_pods_mount_new_roots_once_their_namespace_has_them(
-    cluster: tuple[Cluster, Callable[[Rotation], Any]],
-) -> None:
+async def test_pods_mount_new_roots_once_their_namespace_has_them(cluster: Given) -> None:
     one, rotated = cluster
     rotate_authority(one.mesh.authority, Rotation.ROOT_ADD)
     await rotated(Rotation.ROOT_ADD)
-    assert one.touched["client"] == pem(one.mesh.authority.roots) != one.announced
+    assert one.touched["client"] == one.mesh.authority.bundle().decode() != one.announced
     assert "outsider" in one.touched, "istiod announces nothing in its namespace, which is no reason to wait"
 
 
-async def test_an_issuer_concerns_istiod_alone(cluster: tuple[Cluster, Callable[[Rotation], Any]]) -> None:
+async def test_an_issuer_concerns_istiod_alone(cluster: Given) -> None:
     one, rotated = cluster
     rotate_authority(one.mesh.authority, Rotation.ISSUER)
     await rotated(Rotation.ISSUER)
     assert [*one.touched] == ["istiod"]
 
 
-async def test_a_pod_that_may_not_be_changed_is_named(cluster: tuple[Cluster, Callable[[Rotation], Any]]) -> None:
+async def test_a_pod_that_may_not_be_changed_is_named(cluster: Given) -> None:
     one, rotated = cluster
     one.denied = "client"
     rotate_authority(one.mesh.authority, Rotation.ROOT_ADD)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_logs
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container
+from tests.serving import client_of
 
 RUNS, ENDED = {"running": {}}, {"terminated": {"reason": "Error", "exitCode": 134}}
 
@@ -38,16 +38,8 @@ async def kubelet() -> AsyncIterator[Api]:
 
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/blue/pods/{pod}/log", log)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    api = Api(Configuration(host=f"http://{host}:{port}"), 1.0)
-    try:
+    async with client_of(app, 1.0) as api:
         yield api
-    finally:
-        await api.close()
-        await runner.cleanup()
 
 
 LOGS = {

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.meshes.kubernetes.outages import REPLICAS, scale_back, scaled_to_zero
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from tests.serving import client_of
 
 pytestmark = pytest.mark.asyncio
 DEPLOYMENTS = "/apis/apps/v1/namespaces/linkerd/deployments"
@@ -77,15 +77,8 @@ async def cluster() -> AsyncIterator[tuple[Cluster, Api]]:
     app.router.add_get(PODS, one.list_pods)
     app.router.add_delete(PODS + "/{name}", one.delete_pod)
     app.router.add_get("/api/v1", one.kinds)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    api = Api(Configuration(host=f"http://{host}:{port}"), 5.0)
-    yield one, api
-    await api.close()
-    await runner.cleanup()
+    async with client_of(app) as api:
+        yield one, api
 
 
 async def test_nothing_runs_meanwhile_and_as_much_as_before_does_afterwards(cluster: tuple[Cluster, Api]) -> None:

@@ -24,6 +24,7 @@ from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump, without_secrets, write_dumps, write_policies
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from tests.plugin.recorded import Object, api_server, recorded
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[3]
 GATEWAYS = "gateway.networking.k8s.io"
@@ -162,17 +163,12 @@ async def pod_that_says(
 
     application = web.Application()
     application.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/portforward", forward)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    executor = Executor(Configuration(host=f"http://127.0.0.1:{port}"))
-    try:
-        yield executor, asked
-    finally:
-        await executor.close()
-        await runner.cleanup()
+    async with serving(application) as url:
+        executor = Executor(Configuration(host=url))
+        try:
+            yield executor, asked
+        finally:
+            await executor.close()
 
 
 @pytest.mark.asyncio
