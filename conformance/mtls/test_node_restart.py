@@ -22,8 +22,8 @@ from pytest_meshcheck.suite import (
 
 PORTS = ("http", "grpc", "tcp")
 WAYS = tuple(itertools.product(PORTS, Via))
-BACK_WITHIN = 30.0
-"""Seconds until callers reach a workload that has just become ready."""
+BACK_WITHIN = 90.0
+"""Seconds until callers reach a workload that is ready: the control plane may have run on its node as well."""
 
 
 @check(
