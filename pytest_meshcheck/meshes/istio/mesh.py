@@ -53,6 +53,12 @@ PAUSE = 0.1
 LOOKS_PER_TOUCH = 10
 """After so many looks the pods are annotated again: a busy kubelet can miss a change."""
 
+LEASE = 30.0
+"""Seconds for which the lease of a killed istiod lasts; the next one announces roots after that.
+
+pilot/pkg/leaderelection/leaderelection.go
+"""
+
 DISCOVERY = "discovery"
 COMPLAINT = re.compile(r"\terror\t.*(cert|signing file)", re.IGNORECASE)
 """How istiod says that it cannot use the files: pilot/pkg/bootstrap/istio_ca.go, handleEvent."""
@@ -269,7 +275,7 @@ class IstioMesh(ControlledMesh):
         Raises:
             Inconclusive: istiod does not adopt the roots.
         """
-        until = time.monotonic() + self.documented.rotation.roots_act_within * self.scale
+        until = time.monotonic() + (self.documented.rotation.roots_act_within + LEASE) * self.scale
         for look in itertools.count():
             if look % LOOKS_PER_TOUCH == 0:
                 await touch(api, SYSTEM, ISTIOD, what)
