@@ -93,10 +93,10 @@ class MeshUnderTest(MeshFacts):
         self.evidence.directory = evidence
 
     async def catch_up(self) -> None:
-        """Follow what other processes of the run have done to the mesh, and what was left unfinished here.
+        """Bring this process up to date with what others of the run have done to the mesh.
 
-        The order matters. Only who knows the present roots can tell whether the control plane is ready, and data planes
-        that cannot learn of them refuse it: waiting for those would be in vain.
+        The order matters: only a process that knows the present roots can tell whether the control plane is ready, and
+        data planes that cannot learn of them never follow it.
 
         Raises:
             Inconclusive: The control plane or a workload does not come back.

@@ -287,7 +287,7 @@ class IstioMesh(ControlledMesh):
         await self._mount_roots(api, what, until)
 
     async def _mount_roots(self, api: Api, what: Rotation, until: float) -> None:
-        """Have the kubelets update the roots in all pods of runs at once, not within two minutes.
+        """Have the kubelets update the roots in all pods of runs at once, which otherwise takes up to two minutes.
 
         Until then a data plane refuses an istiod that has restarted, for example because a check stopped it.
         """
