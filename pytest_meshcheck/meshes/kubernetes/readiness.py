@@ -67,10 +67,10 @@ async def touch(api: Api, namespace: str, selector: str, why: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     pods, _ = await api.items(path, selector)
     change = {"metadata": {"annotations": {"meshcheck.dev/rotated": f"{why} {time.time_ns()}"}}}
-    await asyncio.gather(*(_change(api, f"{path}/{pod['metadata']['name']}", change) for pod in pods))
+    await asyncio.gather(*(_annotate(api, f"{path}/{pod['metadata']['name']}", change) for pod in pods))
 
 
-async def _change(api: Api, pod: str, change: Manifest) -> None:
+async def _annotate(api: Api, pod: str, change: Manifest) -> None:
     try:
         await api.change(pod, change)
     except Inconclusive as refused:
