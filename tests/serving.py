@@ -1,4 +1,4 @@
-"""A web application of a test on this machine, for example an API server that keeps what is changed."""
+"""A local HTTP server for the fakes of a test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def client_of(app: web.Application, patience: float = 5.0) -> AsyncIterator[Api]:
-    """A client of an application that stands for an API server; ``patience`` in seconds."""
+    """A client of a fake API server; ``patience`` in seconds."""
     async with serving(app) as url:
         api = Api(Configuration(host=url), patience)
         try:

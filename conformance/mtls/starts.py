@@ -15,6 +15,8 @@ RATE = 200
 """Requests per second from the moment when the workload has an address."""
 LEAST = 5
 """Requests that have to be sent meanwhile."""
+BACK_WITHIN = 90.0
+"""Seconds until callers reach a workload whose node has restarted; the control plane may have run there as well."""
 LATE = WorkloadSpec("blue", "late", ports=(Port("http", Protocol.HTTP1),), calls=False)
 
 

@@ -20,10 +20,10 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
+from .starts import BACK_WITHIN
+
 PORTS = ("http", "grpc", "tcp")
 WAYS = tuple(itertools.product(PORTS, Via))
-BACK_WITHIN = 90.0
-"""Seconds until callers reach a workload that is ready: the control plane may have run on its node as well."""
 
 
 @check(

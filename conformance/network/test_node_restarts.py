@@ -22,11 +22,9 @@ from pytest_meshcheck.suite import (
     more_sent,
 )
 
+from ..mtls.starts import BACK_WITHIN
 from .calls import ENOUGH, RATE
 from .placement import far_from
-
-BACK_WITHIN = 90.0
-"""Seconds until callers reach a workload that is ready: the control plane may have run on its node as well."""
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,9 @@ class Disruptions:
             Unsupported: It cannot be killed on its own.
             Inconclusive: No other one is started.
         """
+        self._note_outage_of_node()
         with self.journal.action("crash", f"data plane of {workload}"):
             await self.adapter.crash_data_plane(workload)
-        self._note_outage_of_node()
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and wait until it works again.
@@ -130,9 +130,9 @@ class Disruptions:
             Inconclusive: It does not come back.
         """
         await self.flush()
+        self._note_outage_of_node()
         with self.journal.action("restart", f"data plane of {workload}"):
             await self.adapter.restart_data_plane(workload)
-        self._note_outage_of_node()
 
     async def insist_on_node_restarts(self) -> None:
         """Raise Unsupported unless a node can be restarted while another one works on."""
@@ -159,7 +159,7 @@ class Disruptions:
         return again
 
     def _note_outage_of_node(self) -> None:
-        """The data plane of a node is that of other processes, too."""
+        """The data plane of a node is that of other processes, too, whether or not it comes back."""
         if self.adapter.data_plane_of_node:
             self.reconnection.note_outage()
 

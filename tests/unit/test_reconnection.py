@@ -26,13 +26,13 @@ class ControlPlane:
 
 
 class Workloads(SimpleNamespace):
-    """Workloads of a stage, none of them dead, and the policies about them, none of them verified."""
+    """The workloads of a stage, and the policies about them."""
 
     async def remove_dead(self) -> None:
         pass
 
 
-class Verified:
+class Cache:
     """Counts how often the verified routes are forgotten."""
 
     forgotten = 0
@@ -56,7 +56,7 @@ class Counted(Reconnection):
 
 def of_process(lock: Path | None, *running: str) -> Counted:
     workloads = [SimpleNamespace(name=name, unreached="") for name in running]
-    part: Any = Workloads(running=workloads, enrolled=workloads, cache=Verified())
+    part: Any = Workloads(running=workloads, enrolled=workloads, cache=Cache())
     adapter: Any = ControlPlane()
     return Counted(adapter, part, part, MeshLock(lock), 1.0)
 

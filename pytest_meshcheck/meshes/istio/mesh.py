@@ -43,7 +43,7 @@ from pytest_meshcheck.probe.protocol.protocols import HTTP_1, HTTP_2
 SYSTEM = istio.ROOT_NAMESPACE
 
 ROOTS = "istio-ca-root-cert"
-"""The ConfigMap of every namespace by whose roots data planes recognise istiod."""
+"""The ConfigMap, in every namespace, with the roots by which data planes verify istiod."""
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 
@@ -54,7 +54,7 @@ LOOKS_PER_TOUCH = 10
 """After so many looks the pods are annotated again: a busy kubelet can miss a change."""
 
 LEASE = 30.0
-"""Seconds for which the lease of a killed istiod lasts; the next one announces roots after that.
+"""Seconds for which the leader lease of a killed istiod lasts; its successor announces no roots before that.
 
 pilot/pkg/leaderelection/leaderelection.go
 """
@@ -283,7 +283,7 @@ class IstioMesh(ControlledMesh):
                 return
             if await self._announced(api, SYSTEM) == {*self.authority.roots}:
                 break
-            await self._wait(what, until)
+            await self._pause(what, until)
         await self._mount_roots(api, what, until)
 
     async def _mount_roots(self, api: Api, what: Rotation, until: float) -> None:
@@ -294,7 +294,7 @@ class IstioMesh(ControlledMesh):
         found, _ = await api.items("/api/v1/namespaces", RUN)
         for namespace in (SYSTEM, *(one["metadata"]["name"] for one in found)):
             while await self._announced(api, namespace) not in (set(), {*self.authority.roots}):
-                await self._wait(what, until)
+                await self._pause(what, until)
             await touch(api, namespace, "", what)
 
     async def _announced(self, api: Api, namespace: str) -> set[x509.Certificate]:
@@ -303,7 +303,7 @@ class IstioMesh(ControlledMesh):
         text = str(announced.get("data", {}).get("root-cert.pem", ""))
         return set(x509.load_pem_x509_certificates(text.encode())) if text.strip() else set()
 
-    async def _wait(self, what: Rotation, until: float) -> None:
+    async def _pause(self, what: Rotation, until: float) -> None:
         if time.monotonic() > until:
             raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
         await asyncio.sleep(PAUSE)

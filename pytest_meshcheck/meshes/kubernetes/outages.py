@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
-from pytest_meshcheck.platforms.kubernetes.api.server import Object, Refused
+from pytest_meshcheck.platforms.kubernetes.api.server import Object, was_refused
 
 REPLICAS = "meshcheck.dev/replicas"
 """The annotation with the number of replicas before the outage: whoever finds it after a killed run can restore it."""
@@ -71,7 +71,7 @@ async def _kill(api: Api, pod: Object) -> None:
     try:
         await api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod}, grace=0)
     except Inconclusive as refused:
-        if not (isinstance(refused.__cause__, Refused) and refused.__cause__.status == FORBIDDEN):
+        if not was_refused(refused, FORBIDDEN):
             raise
 
 

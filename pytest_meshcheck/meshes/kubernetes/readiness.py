@@ -11,7 +11,7 @@ from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
-from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused, was_refused
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
 
 SAMPLES = "/api/v1/namespaces/default/pods"
@@ -74,7 +74,7 @@ async def _annotate(api: Api, pod: str, change: Manifest) -> None:
     try:
         await api.change(pod, change)
     except Inconclusive as refused:
-        if not (isinstance(refused.__cause__, Refused) and refused.__cause__.status == NOT_FOUND):
+        if not was_refused(refused, NOT_FOUND):
             raise
 
 

@@ -1,8 +1,7 @@
-"""A change of the roots reaches istiod, and then the pods, against an API server that keeps what is changed."""
+"""Rotation of Istio's roots, against a fake API server: first in istiod, then in the pods of runs."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from pytest_meshcheck.meshes.base import Rotation, rotate_authority
 from pytest_meshcheck.meshes.istio.mesh import ROOTS, IstioMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from tests.serving import client_of
 
 pytestmark = pytest.mark.asyncio
@@ -25,12 +25,18 @@ LATE = 2
 class Cluster:
     """Istiod announces roots once its pod has an annotation, in each namespace late, and in the last one never."""
 
+    api: Api
+
     def __init__(self, mesh: IstioMesh) -> None:
         self.mesh = mesh
         self.announced = mesh.authority.bundle().decode()
         self.reads = dict.fromkeys((SYSTEM, BLUE), 0)
         self.touched: dict[str, str] = {}
         self.denied: str = ""
+
+    async def rotate(self, what: Rotation) -> None:
+        rotate_authority(self.mesh.authority, what)
+        await self.mesh.rotated(self.api, what)
 
     def roots_in(self, namespace: str) -> str:
         is_new = "istiod" in self.touched and self.reads[namespace] > LATE
@@ -59,45 +65,35 @@ class Cluster:
         return web.json_response({})
 
 
-Given = tuple[Cluster, Callable[[Rotation], Awaitable[None]]]
-"""A cluster, and how its mesh follows a step."""
-
-
 def listed(names: Sequence[str]) -> web.Response:
     items: list[dict[str, Any]] = [{"metadata": {"name": name}} for name in names]
     return web.json_response({"items": items, "metadata": {"resourceVersion": "1"}})
 
 
 @pytest_asyncio.fixture
-async def cluster() -> AsyncIterator[Given]:
+async def cluster() -> AsyncIterator[Cluster]:
     mesh, app = IstioMesh(MeshRequest(None, 1.0, None, installed=True)), web.Application()  # type: ignore[arg-type]
     one = Cluster(mesh)
     app.router.add_get("/api/v1/namespaces", one.list_namespaces)
     app.router.add_get("/api/v1/namespaces/{namespace}/pods", one.list_pods)
     app.router.add_get(f"/api/v1/namespaces/{{namespace}}/configmaps/{ROOTS}", one.read_roots)
     app.router.add_patch("/api/v1/namespaces/{namespace}/pods/{name}", one.change_pod)
-    async with client_of(app) as api:
-        yield one, partial(mesh.rotated, api)
+    async with client_of(app) as one.api:
+        yield one
 
 
-async def test_pods_mount_new_roots_once_their_namespace_has_them(cluster: Given) -> None:
-    one, rotated = cluster
-    rotate_authority(one.mesh.authority, Rotation.ROOT_ADD)
-    await rotated(Rotation.ROOT_ADD)
-    assert one.touched["client"] == one.mesh.authority.bundle().decode() != one.announced
-    assert "outsider" in one.touched, "istiod announces nothing in its namespace, which is no reason to wait"
+async def test_pods_mount_new_roots_once_their_namespace_has_them(cluster: Cluster) -> None:
+    await cluster.rotate(Rotation.ROOT_ADD)
+    assert cluster.touched["client"] == cluster.mesh.authority.bundle().decode() != cluster.announced
+    assert "outsider" in cluster.touched, "istiod announces nothing in its namespace, which is no reason to wait"
 
 
-async def test_an_issuer_concerns_istiod_alone(cluster: Given) -> None:
-    one, rotated = cluster
-    rotate_authority(one.mesh.authority, Rotation.ISSUER)
-    await rotated(Rotation.ISSUER)
-    assert [*one.touched] == ["istiod"]
+async def test_an_issuer_concerns_istiod_alone(cluster: Cluster) -> None:
+    await cluster.rotate(Rotation.ISSUER)
+    assert [*cluster.touched] == ["istiod"]
 
 
-async def test_a_pod_that_may_not_be_changed_is_named(cluster: Given) -> None:
-    one, rotated = cluster
-    one.denied = "client"
-    rotate_authority(one.mesh.authority, Rotation.ROOT_ADD)
+async def test_a_pod_that_may_not_be_changed_is_named(cluster: Cluster) -> None:
+    cluster.denied = "client"
     with pytest.raises(Inconclusive, match=r"rejects a change of /api/v1/namespaces/blue-1/pods/client: 403"):
-        await rotated(Rotation.ROOT_ADD)
+        await cluster.rotate(Rotation.ROOT_ADD)

@@ -122,6 +122,22 @@ async def test_the_authority_is_read_before_the_control_plane_restarts(tmp_path:
         assert not mesh.stage.running, "data planes that never follow start anew"
 
 
+class OfNodes(EnvoyMesh):
+    """The workloads of a node share its data plane."""
+
+    data_plane_of_node = True
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("kind", "outages"), [(OfNodes, 1), (EnvoyMesh, 0)], ids=["node", "workload"])
+async def test_a_restart_of_the_data_plane_of_a_node_is_an_outage(
+    tmp_path: Path, kind: type[EnvoyMesh], outages: int
+) -> None:
+    async with shared(kind(), tmp_path) as mesh:
+        await mesh.disruptions.restart_data_plane(await mesh.workload("server"))
+        assert mesh.lock.outages == outages
+
+
 class ReadsRootsAtStart(EnvoyMesh):
     """Its data planes learn of roots when they start, and so does its control plane."""
 

@@ -51,6 +51,11 @@ class Refused(Exception):
         self.message = message
 
 
+def was_refused(error: Exception, status: int) -> bool:
+    """Whether an error comes of a refusal by the API server with this HTTP status."""
+    return isinstance(error.__cause__, Refused) and error.__cause__.status == status
+
+
 class Server:
     """An API server. To be used from the event loop that made it.
 
