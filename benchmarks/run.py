@@ -21,6 +21,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from descendants import descendants, peak
+from false_alarms import BUSY_LOOP, BUSY_LOOPS, DISK_AND_MEMORY, Load, false_alarms
+from figure import Figure
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Policy
@@ -28,9 +30,8 @@ from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.suite import Mode, MutualTls, Retry, WorkloadSpec
 from pytest_meshcheck.testbed.convergence.cache import SWITCH
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
+from suite_run import PYTEST, ROOT, timed
 
-ROOT = Path(__file__).resolve().parent.parent
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
 KNOWN_OF_ENVOY = ROOT / "conformance" / "expectations" / "envoy.toml"
 """The known violations of the embedded mesh, also under another name."""
 
@@ -67,6 +68,9 @@ class Effort:
         deployments: Deployments, of each number of replicas.
         rate: Requests per second of the load.
         seconds: How long the load lasts.
+        loads: What takes the machine from the suite.
+        selected: The arguments of pytest that select what runs beside these.
+        at_once: How many runs beside these share the machine.
         judges: Whether times, shares and sizes are held against their bounds.
     """
 
@@ -79,6 +83,9 @@ class Effort:
     deployments: int
     rate: float
     seconds: float
+    loads: tuple[Load, ...]
+    selected: tuple[str, ...]
+    at_once: int
     judges: bool
 
     def at_most(self, bound: float) -> float | None:
@@ -88,7 +95,21 @@ class Effort:
 
 WAVES = {"the suite": ()}
 FEW = {"mtls/protocol-floor": ("-k", "mtls/protocol-floor")}
-FULL = Effort(5, WAVES, (), sampled=4.0, pairs=15, switches=60, deployments=9, rate=500.0, seconds=10.0, judges=True)
+FULL = Effort(
+    5,
+    WAVES,
+    (),
+    sampled=4.0,
+    pairs=15,
+    switches=60,
+    deployments=9,
+    rate=500.0,
+    seconds=10.0,
+    loads=(BUSY_LOOPS, DISK_AND_MEMORY),
+    selected=(),
+    at_once=3,
+    judges=True,
+)
 SHORT = Effort(
     1,
     FEW,
@@ -99,6 +120,9 @@ SHORT = Effort(
     deployments=1,
     rate=100.0,
     seconds=1.0,
+    loads=(BUSY_LOOP,),
+    selected=("-k", "mtls/protocol-floor"),
+    at_once=1,
     judges=False,
 )
 
@@ -109,30 +133,6 @@ REPLICAS = {1: 0.3, 3: None}
 """Numbers of replicas that are deployed, with the bound in seconds; None: that time is only recorded."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure.
-
-    Attributes:
-        name: What was measured, with its unit.
-        value: What came out.
-        bound: What it is held against; None where it is only recorded.
-    """
-
-    name: str
-    value: float
-    bound: float | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the value is within the bound."""
-        return self.bound is None or self.value <= self.bound
-
-    def __str__(self) -> str:
-        bound = "" if self.bound is None else f"  {'holds' if self.holds else 'FAILS'}: at most {self.bound:g}"
-        return f"{self.name:<88} {self.value:>10.4g}{bound}"
-
-
 def commit() -> str:
     """The commit that is checked out, with a ``+`` where its files were changed; why it is unknown, where it is."""
     command = ["git", "describe", "--always", "--dirty=+"]
@@ -141,17 +141,6 @@ def commit() -> str:
     except OSError as trouble:
         return f"unknown commit ({trouble})"
     return described.stdout.strip() or f"unknown commit ({described.stderr.strip()})"
-
-
-def timed(
-    *arguments: str, cwd: Path = ROOT, env: Mapping[str, str] = MappingProxyType({})
-) -> tuple[float, subprocess.CompletedProcess[str]]:
-    """Run pytest and take its time."""
-    begun = time.monotonic()
-    done = subprocess.run(
-        [*PYTEST, *arguments], cwd=cwd, env={**os.environ, **env}, capture_output=True, encoding="utf-8", check=False
-    )
-    return time.monotonic() - begun, done
 
 
 def judged(*arguments: str, env: Mapping[str, str] = MappingProxyType({})) -> tuple[float, int]:
@@ -295,6 +284,11 @@ def load(effort: Effort) -> list[Figure]:
     return asyncio.run(_with_mesh(measure))
 
 
+def beside_load(effort: Effort) -> Iterator[Figure]:
+    """The false alarms of the suite on a starved machine."""
+    return false_alarms(effort.loads, effort.selected, effort.at_once)
+
+
 async def _with_mesh(measure: Callable[[MeshUnderTest], Awaitable[list[Figure]]]) -> list[Figure]:
     adapter, platform = EnvoyMesh(), Processes(Journal())
     mesh = MeshUnderTest(adapter, platform)
@@ -313,20 +307,25 @@ FIGURES: dict[str, Callable[[Effort], Iterable[Figure]]] = {
     "policy": policy,
     "deploy": deploy,
     "load": load,
+    "false-alarms": beside_load,
 }
+HOURS = {"false-alarms"}
+"""Figures that are measured only where they are named, or in the short form."""
 
 
 def main() -> int:
     """Measure what was asked for, print it, and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figure", nargs="*", choices=[*FIGURES, []], help="which; all by default")
+    parser.add_argument(
+        "figure", nargs="*", choices=[*FIGURES, []], help="which; by default all but false-alarms, which takes hours"
+    )
     parser.add_argument("--short", action="store_true", help="every figure in less than a minute, times without bounds")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the results go")
     arguments = parser.parse_args()
     at = commit()
     print(f"measured at {at}", flush=True)
     results = []
-    for name in arguments.figure or FIGURES:
+    for name in arguments.figure or [name for name in FIGURES if arguments.short or name not in HOURS]:
         for figure in FIGURES[name](SHORT if arguments.short else FULL):
             print(figure, flush=True)
             results.append(figure)
