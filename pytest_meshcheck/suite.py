@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.effective_values import effective_values
 from pytest_meshcheck.checks.expect import control, converge, expect
+from pytest_meshcheck.checks.intrusion import kept_out
 from pytest_meshcheck.checks.own.access_hazards import one_way_access, plaintext_beside
 from pytest_meshcheck.checks.own.chain_hazards import multiplied_retries
 from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
@@ -59,6 +60,7 @@ from pytest_meshcheck.probe.protocol.messages import (
 )
 from pytest_meshcheck.testbed.arrivals import more_arrive, more_sent
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
+from pytest_meshcheck.testbed.early_calls import NotStarted
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.network import admitted_by_network, host_of, labelled_as
 from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
@@ -116,6 +118,7 @@ __all__ = [
     "MutualTls",
     "Namespace",
     "NetworkPolicy",
+    "NotStarted",
     "Once",
     "Part",
     "Placement",
@@ -155,6 +158,7 @@ __all__ = [
     "host_of",
     "injected_delay",
     "injected_fault",
+    "kept_out",
     "labelled_as",
     "mirrored_requests",
     "more_arrive",

@@ -27,14 +27,22 @@ POOL = WorkloadSpec("blue", "rolled", calls=False, grace=30.0)
 CALLER = WorkloadSpec("blue", "signing-off", grace=60.0)
 BEYOND_DRAINS = 12 * RATE
 """Requests that take longer than data planes drain by default: 5 s in Istio."""
+LEAVING = [
+    # port, requests at the remaining endpoint after the other has begun to terminate
+    pytest.param("http", MEETING, id="http"),
+    pytest.param("grpc", MEETING, id="grpc"),
+    pytest.param("http", BEYOND_DRAINS, id="http-12-s", marks=slow),
+    pytest.param("grpc", BEYOND_DRAINS, id="grpc-12-s", marks=slow),
+]
 
 
-@pytest.mark.parametrize("port", ["http", "grpc"])
+@pytest.mark.parametrize(("port", "calls"), LEAVING)
 @check(MUST, "lifecycle.rollout")
-async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workload, port: str) -> None:
+async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workload, port: str, calls: int) -> None:
     """While one of two endpoints of a service terminates, no request is lost, failed or executed twice.
 
     As in each step of a rolling update, the endpoint drains, and its application keeps serving for the grace period.
+    The long form lasts beyond the time for which data planes drain by default.
     """
     async with mesh.deploy(POOL, replicas=2) as pool, AsyncExitStack() as until_joined:
         staying, leaving = pool.endpoints
@@ -44,8 +52,8 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
                 await more_arrive(endpoint, load, number=MEETING, within=CHOSEN_WITHIN * mesh.scale)
             control(len(await leaving.attempts_of(load)), "requests at the endpoint before it terminates").at_least(1)
             await until_joined.enter_async_context(mesh.termination(leaving))
-            await more_arrive(staying, load, number=MEETING, within=2 * mesh.tolerance)
-        expect(load.result).lost_nothing(2 * MEETING, mesh.tolerance)
+            await more_arrive(staying, load, number=calls, within=2 * calls / RATE + 2 * mesh.tolerance)
+        expect(load.result).lost_nothing(MEETING + calls, mesh.tolerance)
 
 
 @pytest.mark.parametrize(

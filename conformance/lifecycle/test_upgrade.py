@@ -84,8 +84,8 @@ def works_in_all_pairings(mesh: MeshUnderTest, upgraded: Upgraded, port: str) ->
 async def test_version_skew(mesh: MeshUnderTest, upgraded: Upgraded, port: str) -> None:
     """At each step of an upgrade, old and new data planes serve calls of each other, and state who calls.
 
-    If the mesh can return to its former version, the steps of that return are steps as well. The name of a violation is
-    the first step and the pairing of data planes that differ.
+    If the mesh can return to its former version, the steps of that return are steps as well. A violation names the
+    first step, and the pairing of data planes, that differ.
     """
     works_in_all_pairings(mesh, upgraded, port)
     mesh.measure("steps", "; ".join(dict.fromkeys(call.step for call in upgraded.decisions)))

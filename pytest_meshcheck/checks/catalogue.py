@@ -161,7 +161,12 @@ def _fair(function: CheckFunction, root: Path) -> CheckFunction:
 
 
 async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
-    """Raise Inconclusive if a process died or was paused; combine it with an earlier Inconclusive."""
+    """Raise Inconclusive if a process died or was paused; combine it with an earlier Inconclusive.
+
+    Neither explains a leak.
+    """
+    if isinstance(error, Violation) and error.leak:
+        return
     try:
         await mesh.platform.ensure_alive()
     except Inconclusive as dead:

@@ -32,7 +32,7 @@ GIVEN_UP = Time(lost=5.0, during=10.0)
 
 def fail_mesh(expected: str, actual: str, rests_on: Time | None, request_id: str, leak: bool) -> None:
     """The mesh does not do what it has to."""
-    fail_expectation(Violation(expected, actual, rests_on, request_id), leak=leak)
+    fail_expectation(Violation(expected, actual, rests_on, request_id, leak=leak))
 
 
 def fail_stimulus(expected: str, actual: str, *_of_violations: object) -> None:
@@ -120,6 +120,12 @@ class ExchangeClaims(Claims[Exchange]):
         good = self.seen.ending is Ending.ANSWERED and self.seen.grpc_status in statuses
         wanted = " or ".join(str(code) for code in sorted(statuses))
         return self.require_in_time(good, f"an answer with grpc-status {wanted}", described(self.seen), self._timing())
+
+    def echoed(self) -> Exchange:
+        """What was sent on a stream came back."""
+        return self.require_in_time(
+            self.seen.ending is Ending.ANSWERED, "an echo on the stream", described(self.seen), self._timing()
+        )
 
     def refused(self, forms: Collection[Form], *, arrived: tuple[Attempt, ...] = ()) -> Exchange:
         """It was refused in one of the documented forms, and none of it ``arrived`` at an application.

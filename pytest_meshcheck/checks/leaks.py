@@ -17,8 +17,8 @@ from typing import Any
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
 
-REFUSALS = frozenset({"refused", "never_arrived", "unreadable"})
-"""The assertions of ``expect`` that find leaks."""
+REFUSALS = frozenset({"refused", "never_arrived", "unreadable", "kept_out"})
+"""The assertions of ``expect`` that find leaks, and what makes one of them."""
 
 _failed: ContextVar[list[Inconclusive] | None] = ContextVar("failed controls", default=None)
 """The failed controls of the running check; None where the first of them ends it."""
@@ -63,10 +63,10 @@ def fail_control(failure: Inconclusive) -> None:
     failed.append(failure.with_traceback(_callers()))
 
 
-def fail_expectation(violation: Violation, *, leak: bool) -> None:
+def fail_expectation(violation: Violation) -> None:
     """Raise a violation, unless a control has failed before and this is no leak."""
     failed = _failed.get()
-    if failed and not leak:
+    if failed and not violation.leak:
         return
     for failure in failed or ():
         violation.add_note(f"before that: {failure}")

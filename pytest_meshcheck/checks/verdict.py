@@ -73,14 +73,18 @@ class Violation(AssertionError):
     Attributes:
         rests_on: The stall that could explain it; None if order or an accepted request proves it.
         request_id: The request that it concerns; empty if it concerns something else.
+        leak: Whether it is about something that got through although it must not.
         raised: When it was found, by the clock of ``probe.pulse``.
     """
 
-    def __init__(self, expected: str, actual: str, rests_on: Time | None = None, request_id: str = "") -> None:
+    def __init__(
+        self, expected: str, actual: str, rests_on: Time | None = None, request_id: str = "", *, leak: bool = False
+    ) -> None:
         self.expected = redacted(expected)
         self.actual = redacted(actual)
         self.rests_on = rests_on
         self.request_id = request_id
+        self.leak = leak
         self.raised = now()
         super().__init__(f"expected {self.expected}, but {self.actual}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
-from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import BEGINS, ENDS, Journal
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Restarting
@@ -176,9 +176,12 @@ class Disruptions:
         try:
             async with self._during(what, begin):
                 yield outage
-        except Exception:
-            # The next check must not meet data planes that do not follow yet.
-            await self.reconnection.after_own_outage()
+        except Exception as error:
+            try:
+                # The next check must not meet data planes that do not follow yet.
+                await self.reconnection.after_own_outage()
+            except Inconclusive as trouble:
+                error.add_note(f"and data planes do not follow: {trouble}")
             raise
         outage.ended = time.monotonic()
         await self.reconnection.after_own_outage()

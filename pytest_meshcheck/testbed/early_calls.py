@@ -3,11 +3,25 @@
 import asyncio
 from dataclasses import dataclass
 
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
+from pytest_meshcheck.model.observation import LoadOutcome
 from pytest_meshcheck.model.workload import LATE, Workload, new_id
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Platform
 from pytest_meshcheck.probe.protocol.messages import LoadPlan
+
+
+class NotStarted(Inconclusive):
+    """A workload has not started.
+
+    Attributes:
+        calls: What became of the calls to it; None if it had no address.
+    """
+
+    def __init__(self, message: str, calls: LoadOutcome | None) -> None:
+        super().__init__(message)
+        self.calls = calls
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,13 @@ class EarlyCalls:
         await load.begin(self.caller)
         return load
 
-    async def end(self, calling: "asyncio.Future[Load]", spec: WorkloadSpec) -> None:
+    async def end(self, calling: "asyncio.Future[Load]", spec: WorkloadSpec) -> LoadOutcome | None:
         """End what has begun, or is about to, and join it with the ledgers of its servers; once is enough."""
         calling.cancel()
         await asyncio.wait({calling})
         if calling.cancelled():
-            return
+            return None
         if (load := calling.result()).outcome is None:
             outcome = await load.finish()
             self.caller.journal.add("load", f"{self.caller} -> {spec}, {self.port}, from its start on", outcome)
+        return load.outcome

@@ -26,7 +26,7 @@ from pytest_meshcheck.probe.protocol.messages import Credentials
 from pytest_meshcheck.testbed.convergence.blocks import PolicyBlocks
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
 from pytest_meshcheck.testbed.disruptions import Disruptions
-from pytest_meshcheck.testbed.early_calls import EarlyCalls
+from pytest_meshcheck.testbed.early_calls import EarlyCalls, NotStarted
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.head_starts import HeadStarts
 from pytest_meshcheck.testbed.lock import MeshLock
@@ -155,7 +155,7 @@ class MeshUnderTest(MeshFacts):
         return found
 
     @asynccontextmanager
-    async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1, *, insist: bool = True) -> AsyncIterator[Deployment]:
         """Workloads of the check's own behind one service while the block runs; removed however it ends.
 
         A rotation does not restart them, and a workload outside the mesh calls the endpoint that it names.
@@ -163,14 +163,15 @@ class MeshUnderTest(MeshFacts):
         Args:
             spec: The first of them, in a plain namespace such as ``blue``, under a name that the stage does not use.
             replicas: How many endpoints the service has.
+            insist: Whether callers have to reach them; False in a check for which it is a finding if they do not.
 
         Raises:
             ValueError: The name is taken, or ``replicas`` is below 1.
-            Inconclusive: One of them does not start.
+            Inconclusive: One of them does not start or, unless that is a finding, is not reached.
             WrongLoop: This is another event loop than the session's.
         """
         self.loop.insist()
-        async with self.stage.deploy(spec, replicas) as deployed, self.evidence.captured():
+        async with self.stage.deploy(spec, replicas, insist=insist) as deployed, self.evidence.captured():
             yield deployed
 
     @asynccontextmanager
@@ -198,19 +199,23 @@ class MeshUnderTest(MeshFacts):
 
         Raises:
             ValueError: The name is taken.
-            Inconclusive: It does not start.
+            NotStarted: It does not start; with what became of the calls.
             WrongLoop: This is another event loop than the session's.
         """
         calls, placed = EarlyCalls(self.platform, caller, port, rate), self.stage.placed(spec)
-        calling = asyncio.ensure_future(calls.begin(placed))
+        calling, started = asyncio.ensure_future(calls.begin(placed)), False
         try:
             async with self.deploy(spec) as deployed:
-                load = await calling
+                started, load = True, await calling
                 load.servers.append(deployed.service)
                 try:
                     yield deployed.service, load
                 finally:
                     await calls.end(calling, placed)  # before the ledger of the workload is gone
+        except Inconclusive as trouble:
+            if started:
+                raise
+            raise NotStarted(str(trouble), await calls.end(calling, placed)) from trouble
         finally:
             await calls.end(calling, placed)
 
@@ -290,13 +295,13 @@ class MeshUnderTest(MeshFacts):
         return await self.peers.tls_request(caller, server, credentials, port, **how)
 
     async def until_refused(self, what: str, call: Callable[[], Awaitable[Exchange]], within: float) -> Exchange:
-        """Repeat a call for at most ``within`` seconds while it is served, then make it once more and return that.
+        """Repeat a call for at most ``within`` seconds, until several in a row are refused; return the last one.
 
-        The seconds until it was refused are recorded as a measurement of ``what``.
+        The seconds until the first of these are recorded as a measurement of ``what``.
         """
-        seconds = await self.peers.until_refused(call, within)
+        last, seconds = await self.peers.until_refused(call, within)
         self.measure(f"{what} refused after (s)", round(seconds, 3))
-        return await call()
+        return last
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""

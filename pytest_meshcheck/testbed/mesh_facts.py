@@ -102,6 +102,16 @@ class MeshFacts:
         """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
 
+    def impostor_ports(self, *ports: str) -> tuple[str, ...]:
+        """Those of these ports on which an enrolled client's data plane can be made to meet an impostor.
+
+        Raises:
+            Unsupported: On none of them.
+        """
+        if not (met := tuple(filter(self.meets_impostors, ports))):
+            raise Unsupported(f"{self.adapter.name} lets clients reach an impostor on none of {', '.join(ports)}")
+        return met
+
     def meets_impostors(self, port: str, via: Via = Via.SERVICE) -> bool:
         """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
         ports = self.adapter.impostor_ports

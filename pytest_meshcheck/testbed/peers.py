@@ -35,6 +35,9 @@ OVER_TLS: Mapping[Protocol, Mapping[str, Any]] = {Protocol.GRPC: EMPTY_CALL}
 UNHURRIED = 0.05
 """Seconds between two calls: where each passes the API server of a cluster, more would load it."""
 
+REFUSED_IN_A_ROW = 3
+"""Calls until a caller counts as refused: on a busy machine one can fail for another reason."""
+
 
 @dataclass(frozen=True)
 class Peers:
@@ -83,14 +86,16 @@ class Peers:
         hello = ClientTls(credentials=credentials, **tls)
         return await caller.get(server, port, address=endpoint.address, tls=hello, **sent)
 
-    async def until_refused(self, call: Callable[[], Awaitable[Exchange]], within: float) -> float:
-        """Repeat a call over HTTP while it is served; the seconds until it was not, or more than ``within``."""
+    async def until_refused(self, call: Callable[[], Awaitable[Exchange]], within: float) -> tuple[Exchange, float]:
+        """Repeat a call over HTTP until it is refused several times in a row.
+
+        Returns the last call, and the seconds until the first of these, or more than ``within``.
+        """
 
         def is_refused(seen: Exchange) -> bool:
             return seen.ending is not Ending.ANSWERED or seen.status != 200
 
-        _, seconds = await converge(call, is_refused, within, every=UNHURRIED)
-        return seconds
+        return await converge(call, is_refused, within, in_a_row=REFUSED_IN_A_ROW, every=UNHURRIED)
 
     async def handshake(self, caller: Workload, server: Workload, port: str = "http") -> Exchange:
         """A TLS handshake without a certificate, straight to the server's data plane; the result has its chain."""

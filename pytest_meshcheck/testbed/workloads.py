@@ -99,14 +99,14 @@ class Stage:
         return await asyncio.shield(self._begun(role))
 
     @asynccontextmanager
-    async def deploy(self, spec: WorkloadSpec, replicas: int = 1) -> AsyncIterator[Deployment]:
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1, *, insist: bool = True) -> AsyncIterator[Deployment]:
         """Workloads behind a service of their own, which are stopped when the block ends, however it ends.
 
         Raises:
             ValueError: The name is taken, or ``replicas`` is below 1.
-            Inconclusive: One of them does not start, or is not reached.
+            Inconclusive: One of them does not start or, if the caller insists on that, is not reached.
         """
-        async with self._running(self._replicas(spec, replicas)) as workloads:
+        async with self._running(self._replicas(spec, replicas), insist=insist) as workloads:
             yield Deployment(workloads)
 
     @asynccontextmanager
@@ -126,12 +126,15 @@ class Stage:
             yield workloads
 
     @asynccontextmanager
-    async def _running(self, specs: Sequence[WorkloadSpec]) -> AsyncIterator[tuple[Workload, ...]]:
+    async def _running(
+        self, specs: Sequence[WorkloadSpec], *, insist: bool = True
+    ) -> AsyncIterator[tuple[Workload, ...]]:
         """These workloads while the block runs, however it ends."""
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
         self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
         try:
-            yield _reached(await asyncio.gather(*starts))
+            started = tuple(await asyncio.gather(*starts))
+            yield _reached(started) if insist else started
         except BaseException as error:
             try:
                 await asyncio.shield(self._undeploy(specs))

@@ -19,7 +19,7 @@ Tripped = Mapping[str, Mapping[str, frozenset[str]]]
 
 @dataclass(frozen=True)
 class Clause:
-    """One ``expect(...).something(...)``.
+    """One ``expect(...).something(...)``, or one ``kept_out(...)``.
 
     Attributes:
         name: ``family/file.py::function:number``, counted in the function from 1.
@@ -79,6 +79,6 @@ def _calls(function: ast.AST) -> Iterator[ast.Call]:
 
 def _is_clause(call: ast.Call) -> bool:
     match call.func:
-        case ast.Attribute(value=ast.Call(func=ast.Name(id="expect"))):
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="expect"))) | ast.Name(id="kept_out"):
             return True
     return False

@@ -38,13 +38,13 @@ class Recorder:
         check = item.stash[CHECK_ITEM]
         self._running = self.tripped.setdefault(check.mesh.name, {}).setdefault(check.id, [])
 
-    def keep(self, violation: Violation, *, leak: bool) -> None:
+    def keep(self, violation: Violation) -> None:
         """In the place of ``fail_expectation``."""
         if not _in_check.get():
-            leaks.fail_expectation(violation, leak=leak)
+            leaks.fail_expectation(violation)
             return
         try:
-            leaks.fail_expectation(violation, leak=leak)
+            leaks.fail_expectation(violation)
         except Violation as failed:
             self.violations.append(failed)
             self._running.append(_clause_of_caller())

@@ -40,6 +40,17 @@ async def test_refused(mesh, client, server, outsider):
         expect(await server.attempts(refused)).never_arrived()
 '''
 
+DEAD = '''
+@check(MUST, "demo.rule")
+async def test_refused(mesh, server, outsider):
+    """Outsiders are refused, and a process of the run dies."""
+    async def died():
+        raise Inconclusive("blue/other has died")
+
+    mesh.platform.ensure_alive = died
+    expect(await outsider.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)
+'''
+
 SERVED = '''
 @check(MUST, "demo.rule")
 async def test_served(mesh, client, server):
@@ -57,6 +68,12 @@ UNREACHED = "blue/client does not reach blue/server on port http"
 
 def test_a_leak_outranks_a_workload_that_is_not_reached(suite: Suite) -> None:
     suite.write(REFUSED.format(port=""), conftest=BYPASSED)
+    assert suite.run(mesh="bypassed").code == 1
+    assert suite.verdicts() == {"demo/refused": "violates"}
+
+
+def test_a_leak_outranks_a_process_that_died(suite: Suite) -> None:
+    suite.write(DEAD, conftest=BYPASSED)
     assert suite.run(mesh="bypassed").code == 1
     assert suite.verdicts() == {"demo/refused": "violates"}
 

@@ -7,6 +7,7 @@ import pytest
 from pytest_meshcheck.meshes.istio.ambient import AmbientMesh
 from pytest_meshcheck.meshes.istio.mesh import IstioMesh
 from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh
+from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.workload_spec import Via
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
@@ -24,3 +25,11 @@ MET = [
 def test_only_a_data_plane_that_speaks_tls_there_meets_impostors(adapter: type, port: str, via: Via, met: bool) -> None:
     mesh = SimpleNamespace(adapter=adapter)
     assert MeshUnderTest.meets_impostors(mesh, port, via) is met  # type: ignore[arg-type]
+
+
+def test_a_check_that_needs_a_port_for_impostors_is_unsupported_where_there_is_none() -> None:
+    mesh = MeshUnderTest.__new__(MeshUnderTest)
+    mesh.adapter = SimpleNamespace(name="acme", impostor_ports=("http",), plaintext_by_address=())  # type: ignore[assignment]
+    assert mesh.impostor_ports("http", "tcp") == ("http",)
+    with pytest.raises(Unsupported, match="acme lets clients reach an impostor on none of grpc, tcp"):
+        mesh.impostor_ports("grpc", "tcp")

@@ -19,6 +19,7 @@ from pytest_meshcheck.model.workload_spec import Enrolment, Port, WorkloadSpec
 from pytest_meshcheck.platforms.local.platform import Processes
 from pytest_meshcheck.probe.protocol.messages import Body, Property, Protocol
 from pytest_meshcheck.testbed.convergence.conditions import Condition, unmet
+from pytest_meshcheck.testbed.early_calls import NotStarted
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 pytestmark = pytest.mark.asyncio
@@ -147,9 +148,11 @@ async def test_calls_begin_before_a_workload_has_started(mesh: MeshUnderTest) ->
 async def test_calls_to_a_workload_that_does_not_start_are_ended(mesh: MeshUnderTest, hook: PublishHook) -> None:
     outsider = await mesh.workload("outsider")
     hook.spoilt.add("blue/pool")
-    with pytest.raises(Inconclusive, match="blue/pool"):
+    with pytest.raises(NotStarted, match="blue/pool") as failed:
         async with mesh.deploy_called(POOL, outsider, 100.0):
             pytest.fail("it has started")
+    assert failed.value.calls is not None
+    assert failed.value.calls.sent == len(failed.value.calls.failed)
     assert [entry.subject for entry in mesh.journal.entries if entry.kind == "load"]
 
 
