@@ -124,6 +124,7 @@ UNSAFE = {
     for name, answer in (
         ("503", Answer(status=503)),
         ("reset", Answer(behaviour=Behaviour.RESET)),
+        ("close", Answer(behaviour=Behaviour.CLOSE)),
         ("stall", Answer(behaviour=Behaviour.STALL)),
     )
 }
@@ -154,6 +155,8 @@ async def test_fires_for_every_spelling_of_failure(
         retried = await fails_once(client, plain_server, case)
         expect(retried, spelling, rests_on=None if case.answer else mesh.time(OUTAGE)).answered()
         expect(await plain_server.attempts(retried), spelling).attempted(2 if case.answer else 1)
+        if case.answer is None:
+            control(retried.seconds, "seconds, of which the port was closed for some").at_least(OUTAGE / 2)
 
 
 async def fails_once(client: Workload, server: Workload, case: Spelling) -> Exchange:
@@ -179,7 +182,8 @@ async def test_unsafe_requests_run_at_most_once_by_default(
 ) -> None:
     """Without a retry policy, a payment is made at most once, however the application fails.
 
-    Numbered POST and PATCH requests meet a 503, a reset connection, and an application that never answers.
+    Numbered POST and PATCH requests meet a 503, a connection that is reset or closed, and an application that never
+    answers.
     """
     await retries_by_policy(mesh, client, server)
     method, answer = UNSAFE[case]

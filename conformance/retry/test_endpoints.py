@@ -54,6 +54,8 @@ async def test_goes_to_another_endpoint(head_start: Awaitable[list[Seen]], mesh:
     seen = await head_start
     for attempts in seen:
         control(sum(map(len, attempts.values())), "attempts of a request").equals(2)
+    reached = {endpoint for attempts in seen for endpoint, made in attempts.items() if made}
+    control(len(reached), "endpoints that requests have reached").equals(2)
     twice = sum(max(map(len, attempts.values())) == 2 for attempts in seen)
     mesh.measure(f"retries, of {REQUESTS}, at the endpoint that had failed", twice)
     expect(twice, f"retries, of {REQUESTS}, at the endpoint that had failed").at_most(BY_CHANCE)

@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     Body,
     Capability,
     Documented,
+    Ending,
     MeshUnderTest,
     Protocol,
     Retry,
@@ -34,6 +35,8 @@ OVERLOADED = Answer(status=503, body=Body(text="the application is overloaded\n"
 PART = 1000
 """Bytes of the first half of an upload."""
 SLOW = Answer(body=Body(length=64 * 1024, seed=14), body_delay=0.2)
+LATER = 3
+"""Requests that may meet a connection with half of the upload outstanding."""
 EARLY = {
     # id: how it is uploaded
     "http": {},
@@ -88,7 +91,7 @@ async def test_early_answer_while_uploading(mesh: MeshUnderTest, client: Workloa
     """An answer that comes before the upload is whole reaches the client, which then need not send the rest.
 
     The client stops after half of its request, and goes on only after an answer. Over HTTP/2 another answer is on its
-    way on the same connection at that time, and arrives whole.
+    way on the same connection at that time, and arrives whole. Later requests are served.
     """
     too_large = await server.answers(Answer(status=413, after=0), repeat=True)
     upload = {"method": "POST", "chunked": True, "body": Body(length=2 * PART, seed=7), "pause_after": PART}
@@ -102,7 +105,11 @@ async def test_early_answer_while_uploading(mesh: MeshUnderTest, client: Workloa
         await server.wait_for_attempts(slow_id)
         early = await client.get(server, request_id=too_large, **EARLY[way], **shared, **upload)
         whole = await beside
+        later = [await client.get(server, **EARLY[way], **shared) for _ in range(LATER)]
     expect(early).answered(413)
     expect(len(await server.attempts(early)), "attempts").at_most(1)
     control(whole.ended - early.ended, "seconds for which the other answer went on").at_least(0)
-    expect(whole, "another answer at the same time").body(*slow)
+    gave_up = None if whole.ending is Ending.ANSWERED else mesh.time(client.patience)
+    expect(whole, "another answer at the same time", rests_on=gave_up).body(*slow)
+    for number, exchange in enumerate(later, 1):
+        expect(exchange, f"request {number} after it").answered()

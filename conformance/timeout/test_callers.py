@@ -10,10 +10,10 @@ from pytest_meshcheck.suite import (
     Answer,
     Body,
     Capability,
-    Ending,
     Exchange,
     MeshUnderTest,
     Protocol,
+    Time,
     Timeout,
     Workload,
     check,
@@ -107,8 +107,8 @@ async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Wo
         attempts = await server.wait_for_attempts(request_id, patience=mesh.tolerance)
     control(attempts).attempted(1)
     expect(seconds_of(attempts[0].header("grpc-timeout")), "the deadline at the application").at_most(deadline / 1000)
-    gave_up = None if answer.ending is Ending.ANSWERED else mesh.time(client.patience)
-    expect(answer.served, "whether the answer is served", rests_on=gave_up).equals(limit > late.delay)
+    stall = mesh.time(client.patience) if limit > late.delay else Time(LATE, answer.seconds)
+    expect(answer.served, "whether the answer is served", rests_on=stall).equals(limit > late.delay)
 
 
 @pytest.mark.parametrize("value", GRPC_TIMEOUTS)

@@ -23,7 +23,7 @@ LIMIT = 0.05
 """Seconds that a request may take."""
 
 BACK_WITHIN = 10.0
-"""Seconds until a data plane has connected to the application again, which it may try ever more seldom."""
+"""Seconds until a data plane has connected to the application again, which it may try less and less often."""
 
 CALLERS = {
     # id: (port, protocol if not the port's own)
@@ -47,7 +47,7 @@ CASES = [
 ]
 """A gRPC call that is cut is a claim of its own: ``timeout/grpc-deadline-exceeded``."""
 
-ONLY_ENDPOINT = WorkloadSpec("blue", "only-endpoint", grace=10.0)
+ONLY_ENDPOINT = WorkloadSpec("blue", "only-endpoint", grace=40.0)
 
 
 async def refused(mesh: MeshUnderTest, client: Workload, server: Workload, caller: str) -> Exchange:
@@ -56,7 +56,7 @@ async def refused(mesh: MeshUnderTest, client: Workload, server: Workload, calle
     async with server.closed(port):
         exchange = await client.get(server, port, **how)
     again, _ = await converge(
-        lambda: client.get(server, port, **how), lambda seen: seen.served, mesh.tolerance, every=0.1
+        lambda: client.get(server, port, **how), lambda seen: seen.served, BACK_WITHIN * mesh.scale, every=0.1
     )
     control(again, "when it listens again").answered()
     control(await server.attempts(exchange)).never_arrived()
@@ -72,15 +72,17 @@ async def cut(mesh: MeshUnderTest, client: Workload, server: Workload, caller: s
 
 
 async def to_no_endpoint(mesh: MeshUnderTest, client: Workload, _server: Workload, caller: str) -> Exchange:
-    """A request to a service whose only endpoint terminates."""
+    """A request to a service whose only endpoint terminates, once callers have learned that."""
     port, how = CALLERS[caller]
+    within = mesh.documented.policies_act_within * mesh.scale + mesh.tolerance
     async with mesh.deploy(ONLY_ENDPOINT) as deployed:
         service = deployed.service
         control(await client.get(service, port, **how), "with an endpoint").answered()
         async with mesh.termination(service):
             exchange, _ = await converge(
-                lambda: client.get(service, port, **how), lambda seen: not seen.served, mesh.tolerance, every=0.05
+                lambda: client.get(service, port, **how), lambda seen: not seen.served, within, every=0.05
             )
+    control(exchange.served, "whether it is served without an endpoint").equals(False)
     return exchange
 
 
