@@ -52,15 +52,17 @@ async def test_claimed_identity_headers_are_not_trusted(
 ) -> None:
     """An identity that a client claims in a header is removed or overwritten before the application sees it.
 
-    This holds for enrolled clients and for outsiders under permissive mutual TLS.
+    This holds for enrolled clients and for outsiders under permissive mutual TLS, over HTTP and gRPC.
     """
     caller = client if who == "enrolled" else outsider
     claims = tuple((name, value) for name, value in FORGED.items() if name in mesh.documented.identity.headers)
-    async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
-        served = control(await caller.get(server, headers=(*claims, ("x-neutral", "arrives")))).answered()
-    (attempt,) = control(await server.attempts(served)).attempted(1)
-    control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
-    received = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
-    expect(any("forged" in value for value in received), "a claimed identity at the application").equals(False)
     expected = mesh.identity_of(client) if who == "enrolled" else None
-    expect(mesh.peer_identity(attempt), "the caller's identity").equals(expected)
+    for port in ("http", "grpc"):
+        async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+            served = control(await caller.get(server, port, headers=(*claims, ("x-neutral", "arrives")))).answered()
+        (attempt,) = control(await server.attempts(served)).attempted(1)
+        control(attempt.header("x-neutral"), "a neutral header").equals("arrives")
+        received = [attempt.header(name) or "" for name in mesh.documented.identity.headers]
+        forged = any("forged" in value for value in received)
+        expect(forged, f"{port}, a claimed identity at the application").equals(False)
+        expect(mesh.peer_identity(attempt), f"{port}, the caller's identity").equals(expected)

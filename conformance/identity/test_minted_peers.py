@@ -105,7 +105,7 @@ def not_terminated(documented: Documented) -> str:
 async def test_minted_peer_is_not_believed_on_opaque_ports(
     mesh: MeshUnderTest, server: Workload, client: Workload, outsider: Workload, said: str
 ) -> None:
-    """On an opaque port the mesh neither obeys nor adds to what a peer with a certificate of its own says of itself.
+    """On an opaque port the mesh passes on the bytes of a peer unaltered, and believes none of the claims in them.
 
     Its bytes arrive as they are, a request with identity headers as well as a line of the PROXY protocol, and the
     connection is not said to come from the address that it claims, which is that of a workload of the mesh.

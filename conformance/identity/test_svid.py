@@ -94,9 +94,10 @@ async def test_svid_is_no_ca(mesh: MeshUnderTest, served_leaf: ServedLeaf) -> No
 
 @check(MUST, "identity.svid-key-usage", proves={Capability.SPIFFE}, uses={Capability.MTLS})
 async def test_svid_key_usage(mesh: MeshUnderTest, served_leaf: ServedLeaf) -> None:
-    """The key may make signatures in handshakes, and sign no certificates."""
+    """The key may make signatures in handshakes, and sign neither certificates nor revocation lists."""
     usage = served_leaf.extension(x509.KeyUsage)
-    expect((usage.digital_signature, usage.key_cert_sign), "digitalSignature, keyCertSign").equals((True, False))
+    stated = usage.digital_signature, usage.key_cert_sign, usage.crl_sign
+    expect(stated, "digitalSignature, keyCertSign, cRLSign").equals((True, False, False))
     control(served_leaf.call, "a call with that certificate").answered()
 
 

@@ -82,8 +82,8 @@ async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsid
 async def test_downgrade_is_recorded(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
     """The fate of requests to an endpoint without an identity, behind a service of the mesh, is recorded.
 
-    Without any policy. Either the endpoint is served in plaintext, or the requests routed to it are refused, or none
-    are. Only the endpoint that is part of the mesh has to be reached all the while.
+    Without any policy. Either the endpoint is served in plaintext, or the requests routed to it are refused, or no
+    request is routed to it. Only the endpoint that is part of the mesh has to be reached again afterwards.
     """
     async with mesh.deploy(WorkloadSpec("blue", "half-enrolled", ports=PORTS, calls=False)) as deployed:
         member = deployed.service

@@ -35,8 +35,8 @@ async def test_enrolment_matrix(
     """Who reaches whom depends on enrolment and mode as documented, for every protocol.
 
     Enrolled clients reach enrolled servers in both modes, and servers outside of the mesh. Clients outside reach
-    enrolled servers under permissive mutual TLS only; where the server speaks first, they speak at once. The mode is
-    that of the namespace of the enrolled ones, and so of the client, too.
+    enrolled servers under permissive mutual TLS only; on ports where the server speaks first, they send their first
+    bytes without waiting. The mode is set for the namespace of the enrolled workloads, so it applies to the client too.
     """
     await mesh.shown_chain(outsider, server)
     control(await outsider.get(plain_server, port), "an outsider to a server outside").answered()

@@ -82,8 +82,8 @@ async def test_workload_overrides_namespace(
 ) -> None:
     """Where several scopes set a mode, the narrowest decides: port before workload before namespace before mesh.
 
-    The narrower scope is strict within a permissive one, and permissive within a strict one. Whatever only the wider
-    scope covers follows that.
+    The narrower scope is strict within a permissive one, and permissive within a strict one. Ports and workloads that
+    only the wider scope covers follow the wider mode.
     """
     (other,) = set(Mode) - {mode}
     async with mesh.policy(SCOPES[narrow](server, mode), SCOPES[wide](server, other)):

@@ -63,11 +63,12 @@ async def test_bundle_form_does_not_matter(
     async def request_under_new_root() -> Exchange:
         return await mesh.tls_request(outsider, server, peer(issuers["new"], mesh.identity_of(outsider)))
 
+    announced = mesh.time(mesh.documented.rotation.roots_act_within)
     with bundle_in(mesh, form):
         async with mesh.policy(MutualTls(server, Mode.STRICT), *mesh.fresh_connections(server)):
             control(await client.get(server), "a client of the mesh before").answered()
             async with two_roots(mesh) as issuers:
-                expect(await request_under_new_root(), "a client of the new root").answered()
+                expect(await request_under_new_root(), "a client of the new root", rests_on=announced).answered()
                 caller = peer(issuers["old"], mesh.identity_of(outsider))
                 expect(await mesh.tls_request(outsider, server, caller), "a client of the old root").answered()
                 expect(await client.get(server), "a client of the mesh").answered()
@@ -97,7 +98,8 @@ async def test_roots_take_effect_alone(
     """A root that is announced while the issuer stays is trusted without a restart, or as documented."""
     async with two_roots(mesh) as issuers:
         served = await mesh.tls_request(outsider, server, peer(issuers["new"], mesh.identity_of(outsider)))
-        expect(served, "a client of the new root").answered()
+        announced = mesh.time(mesh.documented.rotation.roots_act_within)
+        expect(served, "a client of the new root", rests_on=announced).answered()
         control(await client.get(server)).answered()
 
 
