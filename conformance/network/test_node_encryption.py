@@ -9,6 +9,7 @@ from pytest_meshcheck.suite import (
     MAY,
     MUST,
     Answer,
+    Body,
     Capability,
     MeshUnderTest,
     Placement,
@@ -29,6 +30,8 @@ from .placement import far_from
 
 GRACE = 30.0
 """Seconds for which a sender goes on that has to terminate."""
+LEAVING = 5 * RATE
+"""Calls of a sender that has to terminate."""
 SESSION = 150.0
 """Seconds of a load: both ends of WireGuard agree on new keys after 120 s."""
 END_OF_HEADER = "\r\n"
@@ -62,25 +65,31 @@ async def test_unreadable_between_nodes_with_routing(mesh: MeshUnderTest, client
 
 @check(MUST, "network.node-encryption", proves={Capability.NODE_ENCRYPTION})
 async def test_unreadable_between_nodes_while_terminating(mesh: MeshUnderTest, server: Workload) -> None:
-    """The same for a sender that is inside its termination grace period."""
+    """The same for a sender that is inside its termination grace period, also once its endpoint is withdrawn.
+
+    Texts in all parts of a request, and then calls for some seconds that all have the same text in their message.
+    """
     async with mesh.deploy(far_from(server, "leaving", grace=GRACE)) as deployed:
         leaving = deployed.service
         control(await leaving.get(server), "before it terminates").answered()
         async with mesh.termination(leaving), mesh.wire_between_nodes(leaving, server) as wire:
-            canaries = await send_canaries(leaving, server, "http")
-            expect(await wire.look_for(*canaries)).unreadable()
+            canaries, canary = await send_canaries(leaving, server, "http"), secrets.token_hex(12)
+            async with leaving.load(server, RATE, "grpc", body=Body(text=canary)) as load:
+                await more_arrive(server, load, number=LEAVING, within=2 * LEAVING / RATE + mesh.tolerance)
+            control(len(await server.attempts_of(load)), "calls that reach the server").at_least(LEAVING)
+            expect(await wire.look_for(*canaries, canary)).unreadable()
 
 
 @slow
 @check(MUST, "network.session-keys", proves={Capability.NODE_ENCRYPTION})
 async def test_session_keys_change_under_load(mesh: MeshUnderTest, client: Workload) -> None:
-    """For longer than the session keys of WireGuard last, no request to another node is lost, and none can be read.
+    """For longer than the session keys of WireGuard last, no call to another node is lost, and none can be read.
 
-    Every request of the load has the same random text in a header.
+    Every call of the load has the same random text in its message, and so has its answer.
     """
     canary, number = secrets.token_hex(12), int(SESSION * RATE)
     async with mesh.deploy(far_from(client, "far-server")) as far, mesh.wire_between_nodes(client, far.service) as wire:
-        async with client.load(far.service, RATE, headers=(("x-canary", canary),)) as load:
+        async with client.load(far.service, RATE, "grpc", body=Body(text=canary)) as load:
             await more_sent(load, number=number, within=SESSION + mesh.tolerance)
         expect(await wire.look_for(canary)).unreadable()
     expect(load.result).lost_nothing(number, mesh.tolerance)
