@@ -189,6 +189,13 @@ def test_what_never_comes_to_act_is_the_meshs_fault(suite: Suite) -> None:
     assert suite.verdicts() == {"demo/strict": "violates"}
 
 
+def test_what_comes_to_act_later_than_documented_is_no_leak(suite: Suite) -> None:
+    suite.write(STRICT, conftest=late(within=1.0, apply=1.7))
+    assert suite.run(mesh="late").code == 1
+    assert suite.verdicts() == {"demo/strict": "inconclusive"}
+    assert suite.results()["demo/strict"]["reason"].startswith("MutualTls took effect only after ")
+
+
 def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: Suite) -> None:
     suite.write(STRICT, OPEN, conftest=late(within=1.0, delete=30.0))
     assert suite.run(mesh="late").code == 1

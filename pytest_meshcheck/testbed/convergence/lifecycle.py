@@ -88,7 +88,8 @@ class PolicyLifecycle:
 
         Raises:
             Unsupported: The mesh cannot express one of them; nothing has changed.
-            Inconclusive: A data plane rejects them, or a deleted policy is still in effect; they are deleted again.
+            Inconclusive: A data plane rejects them, they take effect later than documented, or a deleted policy is
+                still in effect; they are deleted again.
         """
         conditions = await self._admission(policies)
         async with self._lock:
@@ -173,6 +174,9 @@ class PolicyLifecycle:
             if not wrong:
                 journal.add("in effect", name, seconds)
             _refuse([one for one in wrong if one in left])
+            if wrong and not await self._unmet([*conditions, *left]):
+                seconds, documented = time.monotonic() - begun, self.adapter.documented.policies_act_within
+                raise Inconclusive(f"{name} took effect only after {seconds:.1f} s; documented are {documented:g} s")
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
