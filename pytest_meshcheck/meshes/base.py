@@ -13,7 +13,7 @@ from typing import Any, Self
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.capability import NOT_CLAIMED, Capability, Claim
-from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable, Unsupported
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import Authority, Validity
 from pytest_meshcheck.model.policy import Policy
@@ -214,6 +214,13 @@ class Mesh(ABC):
         Raises:
             Unsupported: The mesh cannot express one of the policies.
         """
+
+    def on_rejection(self, error: Inconclusive) -> Inconclusive | Unsupported:
+        """What to raise where the platform rejects rendered resources: by default the same error.
+
+        It is ``Unsupported`` where the release of an API that the cluster has cannot express a policy.
+        """
+        return error
 
     @abstractmethod
     async def settled(self) -> None:

@@ -12,6 +12,7 @@ from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.http_routes import Parts, request_timeout, retry_on_statuses, routes_of, rule_of
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.policy import (
     Failure,
     Policy,
@@ -32,6 +33,10 @@ GATEWAY_API = "v1.5.1"
 SOURCE = f"{DOCS}/tasks/traffic-management/ingress/gateway-api"
 ALWAYS_RETRIED = frozenset({Failure.CONNECT, Failure.REFUSED_STREAM, Failure.GRPC_UNAVAILABLE, Failure.GRPC_CANCELLED})
 """The failures that every ``retry`` covers in addition to its codes."""
+
+ZERO_REFUSED = "retry.attempts: Invalid value: 0"
+NO_ZERO = "from Gateway API v1.6 on, an HTTPRoute cannot turn retries off"
+"""Its schema demands at least 1, and without ``retry`` the number is that of the implementation."""
 
 CONVERSION = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/config/kube/gateway/conversion.go"
 
@@ -91,6 +96,10 @@ class HttpRouteMesh(IstioMesh):
             rendered += istio.destination_rules(about)
             rendered += routes_of(about[0].target, rule_of(about, PARTS, "Istio"))
         return rendered
+
+    def on_rejection(self, error: Inconclusive) -> Inconclusive | Unsupported:
+        """Unsupported if the Gateway API in the cluster has no way to write 0 retries."""
+        return Unsupported(f"{NO_ZERO}: {error}") if ZERO_REFUSED in str(error) else error
 
 
 def retry(policy: Retry) -> dict[str, Any]:

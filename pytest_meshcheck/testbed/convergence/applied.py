@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.base import Mesh
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.platforms.base import Manifest, Platform
 
@@ -29,7 +30,7 @@ class AppliedPolicies:
         """Apply these policies and delete all others; returns the resources that this creates or changes.
 
         Raises:
-            Unsupported: The mesh cannot express one of them; nothing has changed.
+            Unsupported: The mesh cannot express one of them; apply the previous ones again.
             Inconclusive: The platform rejects them; apply the previous ones again.
         """
         wanted = {_key(manifest): manifest for manifest in self.adapter.render(policies)}
@@ -37,10 +38,16 @@ class AppliedPolicies:
         changed = [manifest for key, manifest in wanted.items() if before.get(key) != manifest]
         gone = [manifest for key, manifest in before.items() if key not in wanted]
         if changed:
-            await self.platform.apply(changed)
+            await self._apply(changed)
         if gone:
             await self.platform.delete(gone)
         return changed
+
+    async def _apply(self, changed: Sequence[Manifest]) -> None:
+        try:
+            await self.platform.apply(changed)
+        except Inconclusive as error:
+            raise self.adapter.on_rejection(error) from error
 
 
 def _key(manifest: Manifest) -> Key:
