@@ -1,5 +1,6 @@
 """Data planes and authorities that are wrong about who somebody is."""
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -19,7 +20,6 @@ from tests.falsify.meshes.faulty import (
 
 SECOND_NAME = "spiffe://cluster.local/ns/blue/sa/second"
 ONE_USAGE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-SIGNS_CERTIFICATES = {"key_cert_sign", "digital_signature"}
 USAGES = (
     "digital_signature",
     "content_commitment",
@@ -102,8 +102,10 @@ def for_clients_alone(_leaf: x509.Certificate) -> x509.ExtensionType:
     return ONE_USAGE
 
 
-def signs_certificates(_leaf: x509.Certificate) -> x509.ExtensionType:
-    return x509.KeyUsage(**{usage: usage in SIGNS_CERTIFICATES for usage in USAGES})
+def key_for(*usages: str) -> Callable[[x509.Certificate], x509.ExtensionType]:
+    """The key usage of a leaf: that of handshakes, and these."""
+    stated = {usage: usage in {"digital_signature", *usages} for usage in USAGES}
+    return lambda _leaf: x509.KeyUsage(**stated)
 
 
 def of_ports(check: str) -> tuple[str, ...]:
@@ -197,7 +199,12 @@ DEFECTS = {
     "svid-key-that-signs-certificates": Defect(
         "The key of a workload may sign certificates (keyCertSign).",
         of_both(KEY_USAGE),
-        mesh=issuing("SignsCertificates", with_extension(signs_certificates)),
+        mesh=issuing("SignsCertificates", with_extension(key_for("key_cert_sign"))),
+    ),
+    "svid-key-that-signs-revocation-lists": Defect(
+        "The key of a workload may sign revocation lists (cRLSign).",
+        of_both(KEY_USAGE),
+        mesh=issuing("SignsRevocationLists", with_extension(key_for("crl_sign"))),
     ),
     "svid-without-extensions": Defect(
         "Certificates of workloads have no extension but their names.",

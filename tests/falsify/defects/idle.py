@@ -5,6 +5,7 @@ from typing import Any
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.retry import ALWAYS, BODY, by_default
+from tests.falsify.defects.timeout import limit_where_off
 
 SECOND_HALF_LOST = """
 function envoy_on_response(handle)
@@ -72,6 +73,9 @@ DEFECTS = {
         "A stream or request is cut after half a second, whatever goes over it.",
         (f"{STREAM}[a-second]",),
         each_manager(common_http_protocol_options={"idle_timeout": parts.OFF, "max_stream_duration": "0.5s"}),
+    ),
+    "unlimited-requests-cut": Defect(
+        "A request without a limit is cut after 0.8 seconds.", (f"{STREAM}[a-second]",), limit_where_off("0.8s")
     ),
     "idle-tcp-cut": Defect(
         "A TCP connection is cut after half a second without a byte.", (f"{STREAM}[a-second]",), idle_tcp_cut

@@ -10,6 +10,7 @@ from tests.falsify.meshes.control_planes import (
     DeafAfterOutage,
     Flapping,
     GoesBack,
+    NewcomersUnreached,
     NewcomersWithoutSidecar,
     OpenWithoutControlPlane,
     ReadyTooEarly,
@@ -105,6 +106,11 @@ DEFECTS = {
         (NEWCOMERS,),
         mesh=NewcomersWithoutSidecar,
     ),
+    "newcomers-for-outsiders-alone": Defect(
+        "A workload that starts while the control plane is away takes what comes, and no member reaches it.",
+        (NEWCOMERS,),
+        mesh=NewcomersUnreached,
+    ),
     "ready-too-early": Defect(
         "The control plane reports that it is ready while workloads still start without a data plane.",
         (READY,),
@@ -117,7 +123,7 @@ DEFECTS = {
     ),
     "newcomer-without-route": Defect(
         "A workload that starts as the control plane comes or goes has a data plane that leads nowhere.",
-        (READY, REPLICAS, RESTARTED),
+        (READY, REPLICAS),
         newcomer_without_route,
     ),
     "newcomer-turned-away": Defect(

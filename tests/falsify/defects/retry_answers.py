@@ -63,6 +63,17 @@ function envoy_on_response(handle)
   end
 end
 """
+SPOILT = """
+function envoy_on_request(handle)
+  if spoilt then
+    spoilt = false
+    handle:respond({[":status"] = "503"}, "")
+  end
+end
+function envoy_on_response(handle)
+  spoilt = handle:headers():get(":status") == "413"
+end
+"""
 BUFFERED = """
 function envoy_on_response(handle)
   handle:body(true)
@@ -99,6 +110,10 @@ def each_retried(change: Callable[[Part], None]) -> Plant:
 def hedged(action: Part) -> None:
     action["hedge_policy"] = {"hedge_on_per_try_timeout": True}
     action["retry_policy"]["per_try_timeout"] = "0.005s"
+
+
+def first_may_win(action: Part) -> None:
+    action["hedge_policy"] = {"hedge_on_per_try_timeout": True}
 
 
 def only_get(action: Part) -> None:
@@ -207,6 +222,11 @@ DEFECTS = {
         (f"{EARLY}[http]", f"{EARLY}[h2c]"),
         scripted_where_retried(STATUS_CHANGED.format(status=413, other=400)),
     ),
+    "early-answer-spoils-the-next": Defect(
+        "Where retries are in force, the request after one that was answered early fails.",
+        (f"{EARLY}[http]",),
+        scripted_where_retried(SPOILT),
+    ),
     "early-answer-retried": Defect(
         "Where retries are in force, a request that is too large is sent again.",
         (f"{EARLY}[http]", f"{EARLY}[h2c]"),
@@ -234,6 +254,11 @@ DEFECTS = {
     ),
     "attempts-overlap": Defect(
         "The next attempt begins while the one before it is still under way.", ("retry/backoff",), each_retried(hedged)
+    ),
+    "late-first-attempt-wins": Defect(
+        "An attempt that exceeds its limit goes on beside the next one, and its answer counts if it is the first.",
+        ("retry/per-try-timeout-starts-the-next[alone]",),
+        each_retried(first_may_win),
     ),
     "budget-ignored": Defect(
         "A retry budget is accepted and ignored.", (f"{BUDGET}[default]", f"{BUDGET}[half]"), budgets(None)

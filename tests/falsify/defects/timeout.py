@@ -90,7 +90,7 @@ DEFECTS = {
         "A limit of zero is taken for a limit of one second.", (ZERO, UNSET), limit_where_off("1s")
     ),
     "hidden-15-seconds": Defect(
-        "Where no limit is set, the proxy's own 15 seconds apply.", (UNSET,), limit_where_off(None)
+        "Where no limit is set, the proxy's own 15 seconds apply.", (UNSET, ZERO), limit_where_off(None)
     ),
     "grpc-timeout-as-unavailable": Defect(
         "A gRPC call that is cut ends with UNAVAILABLE in place of DEADLINE_EXCEEDED.", (GRPC,), as_unavailable

@@ -121,6 +121,12 @@ class NewcomersWithoutSidecar(EnvoyMesh):
                 self._is_away = False
 
 
+class NewcomersUnreached(NewcomersWithoutSidecar):
+    """The same, and it does not know when data planes follow, so that members are seen not to reach these workloads."""
+
+    documented = replace(EnvoyMesh.documented, policies_act_within=0.5)
+
+
 class ReadyTooEarly(NewcomersWithoutSidecar):
     """Reports that its control plane is ready while workloads still start without a data plane."""
 
