@@ -191,9 +191,8 @@ def test_what_never_comes_to_act_is_the_meshs_fault(suite: Suite) -> None:
 
 def test_what_comes_to_act_later_than_documented_is_no_leak(suite: Suite) -> None:
     suite.write(STRICT, conftest=late(within=1.0, apply=1.7))
-    assert suite.run(mesh="late").code == 1
-    assert suite.verdicts() == {"demo/strict": "inconclusive"}
-    assert suite.results()["demo/strict"]["reason"].startswith("MutualTls took effect only after ")
+    assert suite.run(mesh="late").code == 0
+    assert suite.verdicts() == {"demo/strict": "conforms"}
 
 
 def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: Suite) -> None:

@@ -54,6 +54,9 @@ from pytest_meshcheck.testbed.convergence.conditions import (
 )
 from pytest_meshcheck.testbed.workloads import Stage
 
+PERIODS = 2
+"""How often the documented time passes until a policy that does not act is left to the check: late is not open."""
+
 
 @dataclass(eq=False)
 class PolicyLifecycle:
@@ -88,8 +91,7 @@ class PolicyLifecycle:
 
         Raises:
             Unsupported: The mesh cannot express one of them; nothing has changed.
-            Inconclusive: A data plane rejects them, they take effect later than documented, or a deleted policy is
-                still in effect; they are deleted again.
+            Inconclusive: A data plane rejects them, or a deleted policy is still in effect; they are deleted again.
         """
         conditions = await self._admission(policies)
         async with self._lock:
@@ -167,16 +169,14 @@ class PolicyLifecycle:
             journal.add("in effect", name, time.monotonic() - begun)
             return
         left = self._unconfirmed_except(conditions)
-        if conditions or left:
+        for _ in range(PERIODS) if conditions or left else ():
             wrong = await self._unmet([*conditions, *left])
             seconds = round(time.monotonic() - begun, 3)
             journal.add("policy acts", name, f"not after {seconds} s: {wrong[0]}" if wrong else f"after {seconds} s")
             if not wrong:
                 journal.add("in effect", name, seconds)
+                break
             _refuse([one for one in wrong if one in left])
-            if wrong and not await self._unmet([*conditions, *left]):
-                seconds, documented = time.monotonic() - begun, self.adapter.documented.policies_act_within
-                raise Inconclusive(f"{name} took effect only after {seconds:.1f} s; documented are {documented:g} s")
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
