@@ -35,7 +35,7 @@ async def short_life(mesh: MeshUnderTest, server: Workload, name: str) -> tuple[
 @pytest.mark.parametrize("lives", LIVES)
 @check(MUST, "identity.churn", uses={Capability.PEER_IDENTITY})
 async def test_right_identity_under_churn(mesh: MeshUnderTest, server: Workload, lives: int) -> None:
-    """Each of many short-lived workloads is seen under its own identity, in its first and only request.
+    """Each of many short-lived workloads is seen under its own identity as soon as it is ready.
 
     Some live at the same time; the later ones may be given the addresses of earlier ones.
     """
