@@ -3,6 +3,7 @@
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.policies import EVERY
 from pytest_meshcheck.meshes.envoy.sidecar_config import SidecarConfig
 from pytest_meshcheck.meshes.envoy.xds.resources import Resources as Published
 from pytest_meshcheck.platforms.local.addresses import Member
@@ -39,6 +40,17 @@ class PoliciesComeLate(EnvoyMesh):
         for listener in parts.inbound({"listeners": listeners}):
             accept_plaintext(listener)
         return resources | {"listeners": listeners}
+
+
+class NarrowPoliciesComeLate(PoliciesComeLate):
+    """The same, but a sidecar begins with the policies for its whole namespace."""
+
+    async def admit(self, member: Member) -> None:
+        applied = self._of_platform().resources.values()
+        if any(one["kind"] == "MutualTls" and one["metadata"]["name"] == EVERY for one in applied):
+            await EnvoyMesh.admit(self, member)
+        else:
+            await super().admit(member)
 
 
 class CallsComeLate(EnvoyMesh):
@@ -99,6 +111,11 @@ DEFECTS = {
         "A workload that starts takes plaintext until the next change of a policy.",
         (f"{WINDOW}[2]",),
         mesh=PoliciesComeLate,
+    ),
+    "narrow-policies-come-late": Defect(
+        "A workload that starts takes plaintext at first, unless a policy for its namespace says otherwise.",
+        (f"{WINDOW}[2]",),
+        mesh=NarrowPoliciesComeLate,
     ),
     "calls-come-late": Defect(
         "A workload that starts reaches nobody until the next one starts.", (FIRST_DIAL,), mesh=CallsComeLate
