@@ -8,6 +8,7 @@ from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.roots import BLOCK, FORMS, concerning
 from tests.falsify.meshes.authority_input import (
     IssuerCertificateNotFollowed,
+    IssuesNothingAfterBrokenInput,
     OutOfServiceAfterBrokenInput,
     SelfSignedAfterBrokenInput,
     SilentAboutBrokenInput,
@@ -94,6 +95,11 @@ DEFECTS = {
         "Data planes refuse requests while the control plane has unusable authority files.",
         (*LOUD, NOT_USED),
         mesh=OutOfServiceAfterBrokenInput,
+    ),
+    "issues-nothing-after-broken-input": Defect(
+        "A control plane that is given broken files of an authority renews no certificate any more.",
+        (NOT_USED,),
+        mesh=IssuesNothingAfterBrokenInput,
     ),
     "self-signed-after-broken-input": Defect(
         "The control plane makes a root of its own where it cannot use the files of an authority.",

@@ -1,5 +1,8 @@
 """The embedded mesh that misuses what it is given as its authority."""
 
+from contextlib import AsyncExitStack
+from typing import Any
+
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
@@ -30,6 +33,21 @@ class OutOfServiceAfterBrokenInput(OutOfService):
     async def give_authority(self, files: AuthorityFiles) -> str:
         said = await super().give_authority(files)
         await self.turn(off=bool(said))
+        return said
+
+
+class IssuesNothingAfterBrokenInput(EnvoyMesh):
+    """Issues no certificates until it is given files that it can use."""
+
+    def __init__(self, version: str | None = None, **named: Any) -> None:
+        super().__init__(version, **named)
+        self._stopped = AsyncExitStack()
+
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        said = await super().give_authority(files)
+        await self._stopped.aclose()
+        if said:
+            await self._stopped.enter_async_context(self.authority_outage())
         return said
 
 
