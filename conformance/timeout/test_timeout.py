@@ -16,6 +16,7 @@ from pytest_meshcheck.suite import (
     Retry,
     Timeout,
     Workload,
+    WorkloadSpec,
     check,
     control,
     expect,
@@ -48,6 +49,7 @@ IN_FLIGHT = 0.05
 
 PATIENT = 15.5
 """Just above 15 s, a proxy's own limit unless it is turned off."""
+LONG_LIMITED = WorkloadSpec("blue", "long-limited", calls=False)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -120,6 +122,23 @@ async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange
     """A limit of 0 means no limit, above all not a proxy's own 15 seconds."""
     answer = await head_start
     await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("second_client"))
+    expect(answer).answered()
+    control(answer.seconds, "seconds").at_least(PATIENT - TICK)
+
+
+async def request_within_a_long_limit(mesh: MeshUnderTest) -> Exchange:
+    """A request that is answered after 15.5 seconds, to a server of its own, under a limit of 31 seconds."""
+    client, patience = await mesh.workload("client"), PATIENT + 10 * mesh.tolerance
+    async with mesh.deploy(LONG_LIMITED) as deployed, mesh.policy(Timeout(deployed.service, 2 * PATIENT)):
+        request_id = await deployed.service.answers(Answer(delay=PATIENT))
+        return await client.get(deployed.service, request_id=request_id, patience=patience)
+
+
+@check(MUST, "timeout.request", uses={Capability.TIMEOUT}, head_start=request_within_a_long_limit)
+async def test_long_limit_is_kept(mesh: MeshUnderTest, head_start: Awaitable[Exchange]) -> None:
+    """An answer within a limit of 31 seconds passes, also after a proxy's own 15 seconds."""
+    answer = await head_start
+    await limit_acts(mesh, await mesh.workload("client"), await mesh.workload("server"))
     expect(answer).answered()
     control(answer.seconds, "seconds").at_least(PATIENT - TICK)
 

@@ -89,6 +89,11 @@ DEFECTS = {
     "zero-is-one-second": Defect(
         "A limit of zero is taken for a limit of one second.", (ZERO, UNSET), limit_where_off("1s")
     ),
+    "limits-capped-at-15-seconds": Defect(
+        "A limit of more than 15 seconds is one of 15 seconds.",
+        ("timeout/long-limit-is-kept",),
+        limit_changed(lambda limit: min(limit, 15.0)),
+    ),
     "hidden-15-seconds": Defect(
         "Where no limit is set, the proxy's own 15 seconds apply.", (UNSET, ZERO), limit_where_off(None)
     ),
