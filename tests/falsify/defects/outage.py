@@ -2,6 +2,7 @@
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
+from tests.falsify.meshes.faulty import planted
 from tests.falsify.meshes.outages import (
     NeverRecovers,
     PlaintextWithoutAuthority,
@@ -26,6 +27,11 @@ DEFECTS = {
     ),
     "never-renewed-after-an-outage": Defect(
         "Certificates are no longer renewed after an outage of the authority.", (SHORT, HEALS), mesh=NeverRecovers
+    ),
+    "never-renewed-nor-missed": Defect(
+        "Certificates are not renewed after an outage of the authority, and clients accept expired ones.",
+        (HEALS,),
+        mesh=planted(expired_accepted_by_clients, NeverRecovers),
     ),
     "spare-authority": Defect(
         "While the authority is away, another one renews certificates in its stead.", (SHORT,), mesh=SpareAuthority
