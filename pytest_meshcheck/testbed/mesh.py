@@ -206,7 +206,8 @@ class MeshUnderTest(MeshFacts):
         calling, started = asyncio.ensure_future(calls.begin(placed)), False
         try:
             async with self.deploy(spec) as deployed:
-                started, load = True, await calling
+                started = True
+                load = await calling
                 load.servers.append(deployed.service)
                 try:
                     yield deployed.service, load
