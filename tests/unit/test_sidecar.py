@@ -40,5 +40,5 @@ async def test_a_pause_of_the_control_plane_is_no_fault_of_a_sidecar(sidecar: Wa
 
 
 async def test_a_sidecar_that_never_follows_is_named(sidecar: Waiting) -> None:
-    with pytest.raises(Inconclusive, match="blue/client did not accept its configuration stream within 0.5 s"):
+    with pytest.raises(Inconclusive, match=r"blue/client did not accept its configuration stream within 0\.5 s"):
         await sidecar.settled(PATIENCE)
