@@ -27,10 +27,13 @@ def peer(issuer: Issuer, identity: str) -> Credentials:
     return issuer.leaf([identity], Validity.of(HOUR))
 
 
-async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float, *loads: Load) -> float:
+async def follows(
+    mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float, *loads: Load, elapsed: float = 0.0
+) -> float:
     """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not.
 
-    Inconclusive as soon as the machine does not carry one of the loads that are under way.
+    Inconclusive as soon as the machine does not carry one of the loads that are under way. ``elapsed`` are those of the
+    seconds that are over.
     """
     wanted = mesh.authority.issuer.certificate
 
@@ -39,11 +42,11 @@ async def follows(mesh: MeshUnderTest, outsider: Workload, workload: Workload, w
             await load.keeps_up()
         return wanted in await mesh.served_chain(outsider, workload)
 
-    seen, seconds = await converge(issuer_seen, bool, within, every=UNHURRIED)
+    seen, seconds = await converge(issuer_seen, bool, max(0.0, within - elapsed), every=UNHURRIED)
     expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(
         otherwise="its leaf chains to the old one"
     )
-    return seconds
+    return elapsed + seconds
 
 
 @asynccontextmanager

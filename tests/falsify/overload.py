@@ -27,7 +27,7 @@ FILE = "steps-after-overload.json"
 LATE = 0.05
 """As ``workload.LATE``, of which a test need not wait for the whole."""
 
-STEPS = {"rotate": MeshUnderTest, "served_chain": MeshUnderTest, "shown_chain": MeshUnderTest}
+STEPS = {"rotate": MeshUnderTest, "served_chain": MeshUnderTest, "handshake": MeshUnderTest}
 """The steps of checks that are noticed, by their names."""
 
 

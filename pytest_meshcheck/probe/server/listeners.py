@@ -74,11 +74,10 @@ class Listeners:
         """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible."""
         serve = await serving(port, self.responses)
         tls = None if port.tls is None else server_context(port.tls)
-        await asyncio.gather(*(one.leave() for one in self._replaced_by(port)))
-        for replaced in self._replaced_by(port):
-            self.close(replaced.port.port)
-        if port.port in self._reopening:
+        if port.port in self._open or port.port in self._reopening:
             self.close(port.port)
+        for other in [one.port for one in self._open.values() if tunnels_alike(one.port, port)]:
+            self.close(other.port)
         opened = Listener(port)
         # Until it is among the open ones nothing is awaited that would let another command in between.
         opened.server = await asyncio.get_running_loop().create_server(
@@ -86,10 +85,6 @@ class Listeners:
         )
         self._open[port.port] = opened
         await opened.server.start_serving()
-
-    def _replaced_by(self, port: Listen) -> list[Listener]:
-        """What listens on a port, and what takes tunnels in its place."""
-        return [one for name, one in self._open.items() if name == port.port or tunnels_alike(one.port, port)]
 
     def close(self, name: str) -> Listen:
         """Stop serving a port. ProbeFault if it is not open."""

@@ -126,17 +126,3 @@ async def test_hundreds_of_streams_share_a_connection(pair: Any) -> None:
     seen = await asyncio.gather(*sending)
     await closed(pair, "many")
     assert {one.status for one in seen} == {200}
-
-
-async def test_a_port_is_replaced_once_its_peers_have_taken_note(pair: Any, unused: tuple[str, int]) -> None:
-    serve = m.Serve("server-1", (m.Listen(port="replaced", address=unused, protocol=m.Protocol.HTTP1),))
-    assert await pair.server.call(serve) == m.Done()
-    reader, writer = await asyncio.open_connection(*unused)
-    writer.write(b"GET / HTTP/1.1\r\nhost: replaced\r\nx-meshcheck-id: replaced\r\n\r\n")
-    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    replacing = asyncio.ensure_future(pair.server.call(serve))
-    await reader.read()
-    await asyncio.wait({replacing}, timeout=0.3)
-    assert not replacing.done()
-    writer.close()
-    assert await replacing == m.Done()
