@@ -31,6 +31,8 @@ while True:
 """
 FALSE = {Verdict.VIOLATES, Verdict.FIXED}
 CONCLUSIVE = {Verdict.CONFORMS, Verdict.KNOWN_VIOLATION, *FALSE}
+AT_ONCE = 5
+"""Runs that share the machine, each of which starves the others further."""
 INCONCLUSIVE_SHARE = 0.01
 """The share of checks that may be inconclusive on a starved machine."""
 
@@ -66,16 +68,15 @@ DISK_AND_MEMORY = Load("disk and memory load", {DISK: 4, MEMORY: 4}, runs=10)
 BUSY_LOOP = Load("a busy loop", {PROCESSOR: 1}, runs=1)
 
 
-def false_alarms(loads: tuple[Load, ...], selected: tuple[str, ...], at_once: int) -> Iterator[Figure]:
+def false_alarms(loads: tuple[Load, ...], selected: tuple[str, ...]) -> Iterator[Figure]:
     """The false verdicts of the suite beside each load, and the share of checks without a verdict.
 
     Args:
         loads: One after the other.
         selected: The arguments of pytest that select a part of the suite.
-        at_once: How many runs share the machine, each of which starves the others further.
     """
     for load in loads:
-        with load.running(), ThreadPoolExecutor(at_once) as pool:
+        with load.running(), ThreadPoolExecutor(AT_ONCE) as pool:
             names = (f"{load.name}, run {number + 1}" for number in range(load.runs))
             verdicts = sum(pool.map(lambda name: _verdicts(name, selected), names), Counter[Verdict]())
         judged, inconclusive = sum(verdicts[one] for one in CONCLUSIVE), verdicts[Verdict.INCONCLUSIVE]
@@ -88,7 +89,7 @@ def false_alarms(loads: tuple[Load, ...], selected: tuple[str, ...], at_once: in
 
 
 def _verdicts(name: str, selected: tuple[str, ...]) -> Counter[Verdict]:
-    """How often a run gave each verdict; what is false or missing goes to the terminal."""
+    """The verdicts of one run, counted; false and inconclusive ones are printed."""
     with tempfile.TemporaryDirectory() as directory:
         seconds, done = timed("-q", *selected, f"--mesh-report={directory}")
         reports = list(Path(directory).glob("*/report.json"))

@@ -70,7 +70,6 @@ class Effort:
         seconds: How long the load lasts.
         loads: What takes the machine from the suite.
         selected: The arguments of pytest that select what runs beside these.
-        at_once: How many runs beside these share the machine.
         judges: Whether times, shares and sizes are held against their bounds.
     """
 
@@ -85,7 +84,6 @@ class Effort:
     seconds: float
     loads: tuple[Load, ...]
     selected: tuple[str, ...]
-    at_once: int
     judges: bool
 
     def at_most(self, bound: float) -> float | None:
@@ -94,7 +92,8 @@ class Effort:
 
 
 WAVES = {"the suite": ()}
-FEW = {"mtls/protocol-floor": ("-k", "mtls/protocol-floor")}
+ONE_CHECK = ("-k", "mtls/protocol-floor")
+FEW = {"mtls/protocol-floor": ONE_CHECK}
 FULL = Effort(
     5,
     WAVES,
@@ -107,7 +106,6 @@ FULL = Effort(
     seconds=10.0,
     loads=(BUSY_LOOPS, DISK_AND_MEMORY),
     selected=(),
-    at_once=3,
     judges=True,
 )
 SHORT = Effort(
@@ -121,8 +119,7 @@ SHORT = Effort(
     rate=100.0,
     seconds=1.0,
     loads=(BUSY_LOOP,),
-    selected=("-k", "mtls/protocol-floor"),
-    at_once=1,
+    selected=ONE_CHECK,
     judges=False,
 )
 
@@ -286,7 +283,7 @@ def load(effort: Effort) -> list[Figure]:
 
 def beside_load(effort: Effort) -> Iterator[Figure]:
     """The false alarms of the suite on a starved machine."""
-    return false_alarms(effort.loads, effort.selected, effort.at_once)
+    return false_alarms(effort.loads, effort.selected)
 
 
 async def _with_mesh(measure: Callable[[MeshUnderTest], Awaitable[list[Figure]]]) -> list[Figure]:
@@ -309,23 +306,22 @@ FIGURES: dict[str, Callable[[Effort], Iterable[Figure]]] = {
     "load": load,
     "false-alarms": beside_load,
 }
-HOURS = {"false-alarms"}
-"""Figures that are measured only where they are named, or in the short form."""
+TAKES_HOURS = "false-alarms"
+"""The figure that is measured only where it is named, or in the short form."""
 
 
 def main() -> int:
     """Measure what was asked for, print it, and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "figure", nargs="*", choices=[*FIGURES, []], help="which; by default all but false-alarms, which takes hours"
-    )
+    which = f"which; by default all but {TAKES_HOURS}, which takes hours"
+    parser.add_argument("figure", nargs="*", choices=[*FIGURES, []], help=which)
     parser.add_argument("--short", action="store_true", help="every figure in less than a minute, times without bounds")
     parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the results go")
     arguments = parser.parse_args()
     at = commit()
     print(f"measured at {at}", flush=True)
     results = []
-    for name in arguments.figure or [name for name in FIGURES if arguments.short or name not in HOURS]:
+    for name in arguments.figure or [name for name in FIGURES if arguments.short or name != TAKES_HOURS]:
         for figure in FIGURES[name](SHORT if arguments.short else FULL):
             print(figure, flush=True)
             results.append(figure)

@@ -19,6 +19,7 @@ class Delays:
 
     Attributes:
         within: How late policies may act, as it documents.
+        reconnects: How late data planes may follow a control plane that is back, as it documents.
         apply: How late they are applied.
         delete: How late they are deleted.
         cuts: Whether clients answer 504 for each service with policies, as under a limit that is over at once.
@@ -28,6 +29,7 @@ class Delays:
     apply: float = 0.3
     delete: float = 0.3
     cuts: bool = False
+    reconnects: float = 1.0
 
 
 class LateMesh(EnvoyMesh):
@@ -50,7 +52,8 @@ class LateMesh(EnvoyMesh):
 
     async def install(self, platform: Platform) -> None:
         await super().install(platform)
-        self.documented = replace(self.documented, policies_act_within=self.delays.within)
+        outage = replace(self.documented.outage, reconnects_within=self.delays.reconnects)
+        self.documented = replace(self.documented, policies_act_within=self.delays.within, outage=outage)
         platform.apply = self._later(platform.apply, self.delays.apply)  # type: ignore[method-assign]
         platform.delete = self._later(platform.delete, self.delays.delete)  # type: ignore[method-assign]
 

@@ -34,7 +34,7 @@ async def called_from_its_start(
             control(await client.get(late), "an admitted client").answered()
             await converge(lambda: late.attempts_of(load), bool, within)
     except NotStarted as why:
-        if why.calls is None or len(why.calls.failed) == why.calls.sent:
+        if why.calls is None or not why.calls.answered:
             raise
         return why.calls
     return control(load.result, "plaintext to a workload that starts").sent_at_least(LEAST)

@@ -109,5 +109,5 @@ async def test_malformed_identity_of_server_is_refused(
     Over HTTP, gRPC and opaque TCP, on ports where the mesh lets clients reach an impostor.
     """
     applies(mesh, case)
-    for port in mesh.impostor_ports(*PORTS):
+    for port in mesh.ports_that_meet_impostors(*PORTS):
         await server_is_refused(mesh, client, impostor, case.mint, port, what=f"{port}, {case}")

@@ -15,8 +15,6 @@ UNLISTED = {
 }
 PATIENCE = 4.0
 """Seconds of a request that has to be refused: the second and third packet of a connection leave after 1 and 3 s."""
-IN_A_ROW = 3
-"""Calls that are not served until a caller counts as refused: one can time out on a busy machine."""
 RATE = 20
 """Requests per second of a load: a refused one is under way for as long as its client is patient."""
 ENOUGH = 20

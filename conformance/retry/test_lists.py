@@ -106,7 +106,7 @@ async def test_conditions_combine(mesh: MeshUnderTest, client: Workload, plain_s
 )
 @check(MUST, "retry.zero", uses={Capability.RETRY})
 async def test_zero_disables(mesh: MeshUnderTest, client: Workload, plain_server: Workload, case: str) -> None:
-    """A policy of 0 retries disables retries, including those that the mesh makes by default."""
+    """A limit of 0 disables retries, including the default retries of the mesh."""
     first = FIRST[case]
     listed = listing(first.failure, STATUSES)
     async with mesh.policy(Retry(plain_server, 1, **listed)):

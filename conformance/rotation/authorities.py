@@ -4,8 +4,11 @@ import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from cryptography import x509
+
 from pytest_meshcheck.suite import (
     Credentials,
+    Exchange,
     Inconclusive,
     Issuer,
     Load,
@@ -15,6 +18,7 @@ from pytest_meshcheck.suite import (
     Workload,
     converge,
     expect,
+    parsed_chain,
 )
 
 UNHURRIED = 0.05
@@ -27,13 +31,18 @@ def peer(issuer: Issuer, identity: str) -> Credentials:
     return issuer.leaf([identity], Validity.of(HOUR))
 
 
+def leaf_of(handshake: Exchange) -> x509.Certificate | None:
+    """The certificate that a data plane showed in a handshake, if any."""
+    return parsed_chain(handshake.tls.chain)[0] if handshake.tls else None
+
+
 async def follows(
     mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float, *loads: Load, elapsed: float = 0.0
 ) -> float:
     """Seconds until the leaf that a workload serves chains to the present issuer; a violation if it does not.
 
-    Inconclusive as soon as the machine does not carry one of the loads that are under way. ``elapsed`` are those of the
-    seconds that are over.
+    Inconclusive as soon as the machine does not carry one of the loads that are under way.
+    ``elapsed``: seconds of ``within`` that have passed before.
     """
     wanted = mesh.authority.issuer.certificate
 

@@ -153,7 +153,7 @@ async def test_servers_of_both_roots_are_reached(
     announced = mesh.time(mesh.documented.rotation.roots_act_within)
 
     async def are_reached(issuers: dict[str, Issuer], step: str) -> None:
-        for port, (age, issuer) in itertools.product(mesh.impostor_ports(*PORTS), issuers.items()):
+        for port, (age, issuer) in itertools.product(mesh.ports_that_meet_impostors(*PORTS), issuers.items()):
             await mesh.impersonate(impostor, peer(issuer, mesh.identity_of(impostor)), port)
             served = await client.get(impostor, port)
             expect(served, f"{port}, {age} server, {step}", rests_on=announced).answered()

@@ -18,8 +18,9 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
-    parsed_chain,
 )
+
+from .authorities import leaf_of
 
 RATE = 50
 """Requests per second while something is rotated."""
@@ -45,10 +46,8 @@ async def renewed(
         for load in loads:
             await load.keeps_up()
         handshake = await mesh.handshake(outsider, workload)
-        if handshake.tls is None:
-            return None
-        shown, *_ = parsed_chain(handshake.tls.chain)
-        if shown.serial_number == old.serial_number:
+        shown = leaf_of(handshake)
+        if shown and shown.serial_number == old.serial_number:
             shown_until = datetime.datetime.fromtimestamp(handshake.wall, datetime.UTC)
         return shown
 

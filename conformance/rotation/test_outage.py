@@ -21,10 +21,9 @@ from pytest_meshcheck.suite import (
     converge,
     expect,
     needs,
-    parsed_chain,
 )
 
-from .authorities import UNHURRIED
+from .authorities import UNHURRIED, leaf_of
 
 RATE = 50
 """Requests per second while the authority is away."""
@@ -56,11 +55,6 @@ async def shown(mesh: MeshUnderTest, outsider: Workload, workload: Workload) -> 
     """The certificate that a workload's data plane shows now."""
     (leaf, *_), at = await mesh.shown_chain(outsider, workload)
     return Shown(leaf, (leaf.not_valid_after_utc - at).total_seconds())
-
-
-def leaf_of(handshake: Exchange) -> x509.Certificate | None:
-    """The certificate that a data plane showed in a handshake, if any."""
-    return parsed_chain(handshake.tls.chain)[0] if handshake.tls else None
 
 
 @asynccontextmanager
@@ -130,7 +124,7 @@ async def renewed(
 ) -> float:
     """Seconds until a workload shows another certificate; a violation if it does not in time.
 
-    ``elapsed`` are those of the seconds that are over.
+    ``elapsed``: seconds of ``within`` that have passed before.
     """
 
     async def leaf() -> x509.Certificate:

@@ -42,7 +42,7 @@ async def test_every_replica_issues_one_bundle(
     A workload with a certificate of the new replica and workloads with certificates of the old one serve each other.
     """
     before = anchor(await mesh.served_chain(outsider, server))
-    async with mesh.disruptions.control_plane_return(), mesh.deploy(NEWCOMER, insist=False) as deployed:
+    async with mesh.disruptions.control_plane_return(), mesh.deploy(NEWCOMER, reached=False) as deployed:
         newcomer = deployed.service
         after = anchor(await mesh.served_chain(outsider, newcomer))
         expect(after, "the root above a certificate of the new replica").equals(before)

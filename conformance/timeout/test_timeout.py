@@ -108,13 +108,17 @@ async def test_covers_all_attempts(mesh: MeshUnderTest, client: Workload, server
     )
 
 
-async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
-    """A request that is answered after 15.5 seconds, to a server without other callers, under a limit of 0."""
-    client, server = await mesh.workload("client"), await mesh.workload("second_client")
-    patience = PATIENT + 10 * mesh.tolerance
-    async with mesh.policy(Timeout(server, 0)):
+async def patient_request(mesh: MeshUnderTest, server: Workload, limit: float) -> Exchange:
+    """A request that is answered after 15.5 seconds, under a limit of so many seconds."""
+    client, patience = await mesh.workload("client"), PATIENT + 10 * mesh.tolerance
+    async with mesh.policy(Timeout(server, limit)):
         request_id = await server.answers(Answer(delay=PATIENT))
         return await client.get(server, request_id=request_id, patience=patience)
+
+
+async def unlimited_request(mesh: MeshUnderTest) -> Exchange:
+    """Such a request under a limit of 0, to a server without other callers."""
+    return await patient_request(mesh, await mesh.workload("second_client"), 0)
 
 
 @check(MUST, "timeout.zero", uses={Capability.TIMEOUT}, head_start=unlimited_request)
@@ -127,11 +131,9 @@ async def test_zero_disables(mesh: MeshUnderTest, head_start: Awaitable[Exchange
 
 
 async def request_within_a_long_limit(mesh: MeshUnderTest) -> Exchange:
-    """A request that is answered after 15.5 seconds, to a server of its own, under a limit of 31 seconds."""
-    client, patience = await mesh.workload("client"), PATIENT + 10 * mesh.tolerance
-    async with mesh.deploy(LONG_LIMITED) as deployed, mesh.policy(Timeout(deployed.service, 2 * PATIENT)):
-        request_id = await deployed.service.answers(Answer(delay=PATIENT))
-        return await client.get(deployed.service, request_id=request_id, patience=patience)
+    """Such a request under a limit of 31 seconds, to a server of its own."""
+    async with mesh.deploy(LONG_LIMITED) as deployed:
+        return await patient_request(mesh, deployed.service, 2 * PATIENT)
 
 
 @check(MUST, "timeout.request", uses={Capability.TIMEOUT}, head_start=request_within_a_long_limit)

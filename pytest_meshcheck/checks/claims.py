@@ -122,7 +122,7 @@ class ExchangeClaims(Claims[Exchange]):
         return self.require_in_time(good, f"an answer with grpc-status {wanted}", described(self.seen), self._timing())
 
     def echoed(self) -> Exchange:
-        """What was sent on a stream came back."""
+        """The stream returned an echo."""
         return self.require_in_time(
             self.seen.ending is Ending.ANSWERED, "an echo on the stream", described(self.seen), self._timing()
         )
@@ -221,7 +221,7 @@ class LoadClaims(Claims[LoadOutcome]):
 
     def refused(self) -> LoadOutcome:
         """No request succeeded or reached an application."""
-        answered = self.seen.sent - len(self.seen.failed)
+        answered = self.seen.answered
         actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
         good = not (answered or self.seen.reached)
         return self.require_in_time(good, "every request to be refused", actual, None, leak=True)

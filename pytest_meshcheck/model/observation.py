@@ -114,6 +114,11 @@ class LoadOutcome:
     slices: tuple[LoadSlice, ...] = ()
 
     @property
+    def answered(self) -> int:
+        """How many requests were served."""
+        return self.sent - len(self.failed)
+
+    @property
     def served_once(self) -> bool:
         """Whether no request failed, was lost or arrived twice."""
         return not (self.failed or self.lost or self.duplicated)

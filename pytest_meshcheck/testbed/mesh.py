@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ class MeshUnderTest(MeshFacts):
         return found
 
     @asynccontextmanager
-    async def deploy(self, spec: WorkloadSpec, replicas: int = 1, *, insist: bool = True) -> AsyncIterator[Deployment]:
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1, *, reached: bool = True) -> AsyncIterator[Deployment]:
         """Workloads of the check's own behind one service while the block runs; removed however it ends.
 
         A rotation does not restart them, and a workload outside the mesh calls the endpoint that it names.
@@ -163,7 +163,7 @@ class MeshUnderTest(MeshFacts):
         Args:
             spec: The first of them, in a plain namespace such as ``blue``, under a name that the stage does not use.
             replicas: How many endpoints the service has.
-            insist: Whether callers have to reach them; False in a check for which it is a finding if they do not.
+            reached: False in a check for which it is a finding if callers do not reach them.
 
         Raises:
             ValueError: The name is taken, or ``replicas`` is below 1.
@@ -171,7 +171,10 @@ class MeshUnderTest(MeshFacts):
             WrongLoop: This is another event loop than the session's.
         """
         self.loop.insist()
-        async with self.stage.deploy(spec, replicas, insist=insist) as deployed, self.evidence.captured():
+        async with (
+            self.stage.deploy(spec, replicas, reached=reached) as deployed,
+            self.evidence.captured(),
+        ):
             yield deployed
 
     @asynccontextmanager
@@ -203,20 +206,17 @@ class MeshUnderTest(MeshFacts):
             WrongLoop: This is another event loop than the session's.
         """
         calls, placed = EarlyCalls(self.platform, caller, port, rate), self.stage.placed(spec)
-        calling, started = asyncio.ensure_future(calls.begin(placed)), False
+        calling = asyncio.ensure_future(calls.begin(placed))
         try:
-            async with self.deploy(spec) as deployed:
-                started = True
+            async with AsyncExitStack() as until_ended:
+                try:
+                    deployed = await until_ended.enter_async_context(self.deploy(spec))
+                except Inconclusive as trouble:
+                    raise NotStarted(str(trouble), await calls.end(calling, placed)) from trouble
+                until_ended.push_async_callback(calls.end, calling, placed)  # before the workload's ledger is gone
                 load = await calling
                 load.servers.append(deployed.service)
-                try:
-                    yield deployed.service, load
-                finally:
-                    await calls.end(calling, placed)  # before the ledger of the workload is gone
-        except Inconclusive as trouble:
-            if started:
-                raise
-            raise NotStarted(str(trouble), await calls.end(calling, placed)) from trouble
+                yield deployed.service, load
         finally:
             await calls.end(calling, placed)
 

@@ -102,11 +102,11 @@ class MeshFacts:
         """The policy that gives each request to a server a TLS connection of its own, if the mesh supports it."""
         return (RequestsPerConnection(server, 1),) if self.claims(Capability.CONNECTION_REUSE) else ()
 
-    def impostor_ports(self, *ports: str) -> tuple[str, ...]:
-        """Those of these ports on which an enrolled client's data plane can be made to meet an impostor.
+    def ports_that_meet_impostors(self, *ports: str) -> tuple[str, ...]:
+        """The ports, of these, on which the data plane of an enrolled client can meet an impostor.
 
         Raises:
-            Unsupported: On none of them.
+            Unsupported: There are none.
         """
         if not (met := tuple(filter(self.meets_impostors, ports))):
             raise Unsupported(f"{self.adapter.name} lets clients reach an impostor on none of {', '.join(ports)}")

@@ -99,14 +99,14 @@ class Stage:
         return await asyncio.shield(self._begun(role))
 
     @asynccontextmanager
-    async def deploy(self, spec: WorkloadSpec, replicas: int = 1, *, insist: bool = True) -> AsyncIterator[Deployment]:
+    async def deploy(self, spec: WorkloadSpec, replicas: int = 1, *, reached: bool = True) -> AsyncIterator[Deployment]:
         """Workloads behind a service of their own, which are stopped when the block ends, however it ends.
 
         Raises:
             ValueError: The name is taken, or ``replicas`` is below 1.
-            Inconclusive: One of them does not start or, if the caller insists on that, is not reached.
+            Inconclusive: One of them does not start or, if it has to be reached, is not.
         """
-        async with self._running(self._replicas(spec, replicas), insist=insist) as workloads:
+        async with self._running(self._replicas(spec, replicas), reached=reached) as workloads:
             yield Deployment(workloads)
 
     @asynccontextmanager
@@ -127,14 +127,14 @@ class Stage:
 
     @asynccontextmanager
     async def _running(
-        self, specs: Sequence[WorkloadSpec], *, insist: bool = True
+        self, specs: Sequence[WorkloadSpec], *, reached: bool = True
     ) -> AsyncIterator[tuple[Workload, ...]]:
         """These workloads while the block runs, however it ends."""
         starts = [asyncio.ensure_future(self._start(spec)) for spec in specs]
         self._deployed |= {str(spec): start for spec, start in zip(specs, starts, strict=True)}
         try:
             started = tuple(await asyncio.gather(*starts))
-            yield _reached(started) if insist else started
+            yield _reached(started) if reached else started
         except BaseException as error:
             try:
                 await asyncio.shield(self._undeploy(specs))

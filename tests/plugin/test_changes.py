@@ -170,9 +170,11 @@ async def test_beside(mesh, client, server):
 '''
 
 
-def late(within: float = 20.0, apply: float = 0.3, delete: float = 0.3, *, cuts: bool = False) -> str:
+def late(
+    within: float = 20.0, apply: float = 0.3, delete: float = 0.3, *, cuts: bool = False, reconnects: float = 1.0
+) -> str:
     """A mesh that acts so many seconds after it was told to."""
-    return conftest(Delays(within, apply, delete, cuts), ROOT)
+    return conftest(Delays(within, apply, delete, cuts, reconnects), ROOT)
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
@@ -189,8 +191,8 @@ def test_what_never_comes_to_act_is_the_meshs_fault(suite: Suite) -> None:
     assert suite.verdicts() == {"demo/strict": "violates"}
 
 
-def test_what_comes_to_act_later_than_documented_is_no_leak(suite: Suite) -> None:
-    suite.write(STRICT, conftest=late(within=1.0, apply=1.7))
+def test_what_comes_to_act_once_data_planes_have_reconnected_is_no_leak(suite: Suite) -> None:
+    suite.write(STRICT, conftest=late(within=0.5, apply=1.5, reconnects=20.0))
     assert suite.run(mesh="late").code == 0
     assert suite.verdicts() == {"demo/strict": "conforms"}
 

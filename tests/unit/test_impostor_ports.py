@@ -30,6 +30,6 @@ def test_only_a_data_plane_that_speaks_tls_there_meets_impostors(adapter: type, 
 def test_a_check_that_needs_a_port_for_impostors_is_unsupported_where_there_is_none() -> None:
     mesh = MeshUnderTest.__new__(MeshUnderTest)
     mesh.adapter = SimpleNamespace(name="acme", impostor_ports=("http",), plaintext_by_address=())  # type: ignore[assignment]
-    assert mesh.impostor_ports("http", "tcp") == ("http",)
+    assert mesh.ports_that_meet_impostors("http", "tcp") == ("http",)
     with pytest.raises(Unsupported, match="acme lets clients reach an impostor on none of grpc, tcp"):
-        mesh.impostor_ports("grpc", "tcp")
+        mesh.ports_that_meet_impostors("grpc", "tcp")

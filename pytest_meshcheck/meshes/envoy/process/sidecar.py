@@ -16,9 +16,8 @@ from pytest_meshcheck.platforms.children import Child
 DUMPS = {"config.json": "/config_dump?include_eds", "stats.txt": "/stats", "certificates.json": "/certs"}
 """The pages of the administration interface that ``diagnose`` keeps; Envoy redacts private keys in them."""
 
-PARTS = 10
-"""The parts of the time for which a sidecar is waited for: a pause of this process, which has the control plane, uses
-up one of them, however long it is."""
+SLICES = 10
+"""Slices of a time limit: a pause of this process, which contains the control plane, uses up only one of them."""
 
 
 class Sidecar:
@@ -72,9 +71,9 @@ class Sidecar:
         Raises:
             Inconclusive: A part was rejected, the process is gone, or ``patience`` seconds are over.
         """
-        for _ in range(PARTS):
+        for _ in range(SLICES):
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience / PARTS):
+                async with asyncio.timeout(patience / SLICES):
                     while not self._has_settled():
                         self._subscriber.progress.clear()
                         await self._subscriber.progress.wait()
