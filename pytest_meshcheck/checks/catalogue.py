@@ -137,7 +137,10 @@ def check(
 
 
 def _fair(function: CheckFunction, root: Path) -> CheckFunction:
-    """Turn violations into Inconclusive if a process died or was paused; let Ctrl-C end the check."""
+    """Turn violations into Inconclusive if a process died or was paused, and a crash of a data plane into a violation.
+
+    Ctrl-C ends the check.
+    """
 
     @functools.wraps(function)
     async def judged(**fixtures: Any) -> None:
@@ -156,6 +159,8 @@ def _fair(function: CheckFunction, root: Path) -> CheckFunction:
             if isinstance(error, Violation | Inconclusive) and "mesh" in fixtures:
                 await _excuse(fixtures["mesh"], error)
             raise
+        if "mesh" in fixtures:
+            await _expect_no_crash(fixtures["mesh"])
 
     return judged  # type: ignore[return-value]
 
@@ -163,10 +168,11 @@ def _fair(function: CheckFunction, root: Path) -> CheckFunction:
 async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
     """Raise Inconclusive if a process died or was paused; combine it with an earlier Inconclusive.
 
-    Neither explains a leak.
+    Neither explains a leak; and a data plane that crashed is a violation, whatever it broke.
     """
     if isinstance(error, Violation) and error.leak:
         return
+    await _expect_no_crash(mesh)
     try:
         await mesh.platform.ensure_alive()
     except Inconclusive as dead:
@@ -178,6 +184,12 @@ async def _excuse(mesh: Any, error: Violation | Inconclusive) -> None:
     else:
         explained = await mesh.stalls.explain(error)
         raise explained.with_traceback(error.__traceback__) from error.__cause__
+
+
+async def _expect_no_crash(mesh: Any) -> None:
+    """A refusal by a data plane that crashed, for example, is none."""
+    if crashes := await mesh.platform.crashes():
+        raise Violation("data planes that survive what the check sends", "; ".join(crashes))
 
 
 def _published(where: str, function: Callable[..., Awaitable[None]]) -> str:

@@ -130,6 +130,9 @@ class Platform(Protocol):
     async def ensure_alive(self) -> None:
         """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""
 
+    async def crashes(self) -> Sequence[str]:
+        """How each data plane of a workload ended that crashed since ``remove_dead``, with the cause by its log."""
+
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each process of this run could not react, this one aside; Inconclusive where one is gone."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.platforms.crash import has_crashed
 from pytest_meshcheck.platforms.last_words import last_words
 
 LAUNCHER = """
@@ -86,6 +87,11 @@ class Child:
     def lost(self) -> bool:
         """Whether it ended by itself."""
         return not self.alive and not self._stopping
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended by a fault of its own."""
+        return self.lost and has_crashed(self.process.returncode or 0, self.said())
 
     def retire(self) -> None:
         """Expect its end, so that it does not count as a loss."""

@@ -12,6 +12,7 @@ from tests.falsify.defects import (
     authority_input,
     callers,
     connections,
+    crashes,
     delivery,
     downgrade,
     headers,
@@ -41,6 +42,7 @@ SUITE = ROOT / "conformance"
 FAMILIES = (
     identity,
     headers,
+    crashes,
     delivery,
     mtls,
     scopes,

@@ -63,23 +63,56 @@ def test_a_killed_sidecar_is_inconclusive_with_its_log(suite: Suite, quick: Quic
     assert result["reason"].partition("and ends: ")[2] in log
 
 
-ABORTS = '''
+# What follows the crash of a sidecar: a request that shows it, one that takes it for a refusal, or nothing at all.
+CRASHES = '''
 @check(MUST, "demo.rule")
-async def test_aborts(mesh, client, server):
+async def test_crashes(mesh, client, server):
     """The server's sidecar crashes."""
     (end,) = kill("blue.server", signal.SIGABRT)
     select.select([end], [], [])  # it goes on serving while it writes down where it was
-    expect(await client.get(server)).answered()
+    {then}
+'''
+
+CRASHES_AT_THE_END = '''
+@check(MUST, "demo.rule")
+async def test_crashes(mesh, client):
+    """The sidecar of a workload that the check deploys crashes."""
+    async with mesh.deploy(WorkloadSpec("blue", "extra")) as deployed:
+        control(await client.get(deployed.service)).answered()
+        (end,) = kill("blue.extra", signal.SIGABRT)
+        select.select([end], [], [])
 '''
 
 
-def test_a_crash_is_quoted_by_its_first_critical_line(suite: Suite, quick: Quick) -> None:
-    suite.write(KILL + ABORTS)
-    quick("--mesh=envoy").assert_outcomes(errors=1)
-    result = suite.results()["demo/aborts"]
-    assert result["reason"].startswith("the sidecar of blue/server died (signal SIGABRT); its log says: [")
-    assert "[critical]" in result["reason"]
-    assert "Caught Aborted" in result["reason"]
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        pytest.param(CRASHES.format(then=ASKED), "server", id="failure"),
+        pytest.param(
+            CRASHES.format(then="expect(await client.get(server)).refused(mesh.documented.mtls.plaintext_refused_as)"),
+            "server",
+            id="refusal",
+        ),
+        pytest.param(CRASHES.format(then="pass"), "server", id="unnoticed"),
+        pytest.param(CRASHES_AT_THE_END, "extra", id="removed"),
+    ],
+)
+def test_a_crash_is_a_violation_quoted_by_its_first_critical_line(
+    suite: Suite, quick: Quick, check: str, name: str
+) -> None:
+    suite.write(KILL + check)
+    quick("--mesh=envoy").assert_outcomes(failed=1)
+    result = suite.results()["demo/crashes"]
+    assert result["expected"] == "data planes that survive what the check sends"
+    assert result["actual"].startswith(f"the sidecar of blue/{name} died (signal SIGABRT); its log says: [")
+    assert "[critical]" in result["actual"]
+    assert "Caught Aborted" in result["actual"]
+
+
+def test_the_log_of_a_crash_is_evidence(suite: Suite, quick: Quick) -> None:
+    suite.write(KILL + CRASHES.format(then=ASKED))
+    quick("--mesh=envoy").assert_outcomes(failed=1)
+    result = suite.results()["demo/crashes"]
     log = (suite.directory / result["evidence"] / "state" / "sidecar-of-blue.server.log").read_text()
     assert "Backtrace" in log
 

@@ -9,15 +9,19 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import PATIENCE, Workload, first_request
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.crash import has_crashed
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import ContainerEnd, ended_container
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.kubernetes.workloads.signals import end
+from pytest_meshcheck.platforms.last_words import last_words
 from pytest_meshcheck.probe.controller import ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
 
@@ -49,6 +53,7 @@ class Deployments:
         self._namespaces: dict[str, asyncio.Task[list[Object]]] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._leaving: set[str] = set()
+        self._crashed: list[str] = []
 
     def __str__(self) -> str:
         return self._cluster_ref.description
@@ -207,6 +212,7 @@ class Deployments:
         """Remove a workload, also one that did not start; the service goes with the last replica."""
         running, generation = self.running.pop(str(spec), None), spec.replica
         if running is not None:
+            self._crashed += filter(None, [await self._crash_of(running)])
             await running.probe.close()
             generation = running.generation
             if str(spec) in self._leaving or running.spec.grace > SHORT_GRACE:
@@ -223,3 +229,20 @@ class Deployments:
         """Ask the probe to end: one that terminates ends at once, another one as soon as the kubelet asks as well."""
         with suppress(OSError, ProbeLost):
             await end((await self._connected()).executor, *running.key)
+
+    async def _end_of(self, running: Running) -> tuple[ContainerEnd, str] | None:
+        """The end of a container of a pod that ran, with its log; None if none has ended."""
+        cluster = await self._connected()
+        now = cluster.pods.known.get(running.key)
+        if now is None or (ended := ended_container(running.pod, now)) is None:
+            return None
+        return ended, await log_of_ended(cluster.api, now, ended.name)
+
+    async def _crash_of(self, running: Running) -> str:
+        """How the data plane beside a probe crashed; empty if it did not."""
+        if (ended := await self._end_of(running)) is None:
+            return ""
+        (container, exit_code), log = ended
+        if container == CONTAINER or not has_crashed(exit_code, log):
+            return ""
+        return f"the container {container} of {running.spec} crashed (exit code {exit_code}); {last_words(log)}"

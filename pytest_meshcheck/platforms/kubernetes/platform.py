@@ -13,10 +13,10 @@ from pytest_meshcheck.platforms.base import Interval, Metadata, ProxyHop, Stall,
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.capture.between_nodes import watched_between_nodes
 from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
-from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended, write_events, write_logs
+from pytest_meshcheck.platforms.kubernetes.evidence.logs import write_events, write_logs
 from pytest_meshcheck.platforms.kubernetes.interruptions import Interruptions
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import ended_container, fate
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import fate
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.kubernetes.workloads.signals import end
 from pytest_meshcheck.platforms.last_words import last_words
@@ -140,6 +140,7 @@ class Kubernetes(Interruptions):
         dead = [running.spec for running in self.running.values() if self._is_dead(running)]
         for spec in dead:
             await self._remove(spec)
+        self._crashed.clear()
         return list(map(str, dead))
 
     def check(self) -> None:
@@ -148,17 +149,22 @@ class Kubernetes(Interruptions):
             if why := self._fate_of(running) or running.probe.trouble:
                 raise Inconclusive(f"{name} died or restarted during the check: {why}")
 
+    async def crashes(self) -> Sequence[str]:
+        """How each data plane beside a probe ended that crashed since ``remove_dead``, as far as the kubelet says so.
+
+        The kubelet notices an end within a second.
+        """
+        running = [await self._crash_of(one) for one in self.running.values()]
+        return [*self._crashed, *filter(None, running)]
+
     async def _explained_check(self) -> None:
         """As ``check``, with the reason from the log of a container that ended."""
         try:
             self.check()
         except Inconclusive as lost:
-            cluster = await self._connected()
             for running in self.running.values():
-                now = cluster.pods.known.get(running.key)
-                if now is not None and (container := ended_container(running.pod, now)):
-                    words = last_words(await log_of_ended(cluster.api, now, container))
-                    raise Inconclusive(f"{lost}; {words}") from lost
+                if ended := await self._end_of(running):
+                    raise Inconclusive(f"{lost}; {last_words(ended[1])}") from lost
             raise
 
     def wire(

@@ -139,6 +139,10 @@ class Processes:
         """Raise Inconclusive if a process of this run has died, even if its effects are seen before its end."""
         await self.processes.ensure_alive()
 
+    async def crashes(self) -> Sequence[str]:
+        """How each sidecar ended that crashed since ``remove_dead``."""
+        return await self.processes.crashes()
+
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each probe could not react, and each sidecar was stopped; and who ran out of files."""
         return await self.processes.stalls(interval)
@@ -154,6 +158,7 @@ class Processes:
         names = sorted(dead & self.members.keys())
         for name in names:
             await self._leave(name)
+        self.processes.forget_crashes()
         await self._wires.discard_dead()
         return names
 

@@ -34,7 +34,8 @@ class ProcessTable:
         self._forks = ForkServers(directory, _environment)
         self._probes: dict[Child, Probe] = {}
         self._longest_of_probes = 0.0
-        self._watched = WatchedChildren(lambda: [one for one in self.children if one not in self._probes])
+        self._crashed: list[str] = []
+        self._watched = WatchedChildren(self._data_planes)
 
     def check(self) -> None:
         """Raise Inconclusive if one has died; the message names it, the cause and its log's end."""
@@ -45,6 +46,15 @@ class ProcessTable:
         """The same, and wait for the end of those that are just dying."""
         await self.notice_ends()
         self.check()
+
+    async def crashes(self) -> Sequence[str]:
+        """How each data plane ended that crashed since ``forget_crashes``."""
+        await self.notice_ends()
+        return [*self._crashed, *(child.obituary() for child in self._data_planes() if child.crashed)]
+
+    def forget_crashes(self) -> None:
+        """Return those alone from now on that have not been discarded."""
+        self._crashed = []
 
     def alive_of(self, workload: str) -> Sequence[str]:
         """The names of those processes of a workload that run."""
@@ -69,7 +79,9 @@ class ProcessTable:
         return child, probe
 
     async def discard(self, child: Child) -> None:
-        """Stop a process and forget it."""
+        """Stop a process and forget it, but for its crash."""
+        if child in self._data_planes() and child.crashed:
+            self._crashed.append(child.obituary())
         await child.stop()
         if child in self.children:
             self.children.remove(child)
@@ -85,6 +97,9 @@ class ProcessTable:
         """The longest stall in seconds of the probes, and of the sidecars."""
         longest = max((probe.longest for probe in self._probes.values()), default=0.0)
         return {"probes": max(longest, self._longest_of_probes), "sidecars": self._watched.longest}
+
+    def _data_planes(self) -> list[Child]:
+        return [child for child in self.children if child not in self._probes]
 
     def copy_logs(self, target: Path) -> None:
         """Copy all logs, without private keys."""

@@ -65,10 +65,11 @@ async def test_the_log_of_what_ended_is_kept_whole(case: str, tmp_path: Path) ->
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("now", "whole"), [(pod(ENDED), "{'container': 'proxy'}"), (pod(RUNS, ENDED), "'previous'")])
 async def test_what_a_container_said_last_is_found(now: dict[str, Any], whole: str) -> None:
-    container = ended_container(pod(RUNS), now)
-    assert container == "proxy"
+    ended = ended_container(pod(RUNS), now)
+    assert ended is not None
+    assert ended.name == "proxy"
     async with kubelet() as api:
-        assert whole in await log_of_ended(api, now, container)
+        assert whole in await log_of_ended(api, now, ended.name)
 
 
 def test_nothing_has_ended_in_a_pod_that_runs_or_is_gone() -> None:

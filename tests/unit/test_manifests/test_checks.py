@@ -58,6 +58,9 @@ class Mesh:
     async def ensure_alive(self) -> None:
         """Nothing died."""
 
+    async def crashes(self) -> tuple[str, ...]:
+        return ()
+
     async def excuse(self, _violation: Violation) -> None:
         """Nothing stood still."""
 

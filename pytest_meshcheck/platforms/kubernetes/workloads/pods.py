@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from typing import NamedTuple
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
@@ -25,6 +26,13 @@ HOPELESS = frozenset(
     }
 )
 """Reasons of a waiting container that do not pass by themselves soon enough."""
+
+
+class ContainerEnd(NamedTuple):
+    """The end of a container, by name, with its exit code."""
+
+    name: str
+    exit_code: int
 
 
 class Pods:
@@ -123,10 +131,10 @@ def fate(before: Object, now: Object | None, *, may_leave: bool = False) -> str 
     return f"its container {status['name']} ended: {ended.get('reason', '')} (exit code {ended.get('exitCode')})"
 
 
-def ended_container(before: Object, now: Object | None) -> str | None:
-    """The name of the container that ended since a pod ran; None if none did, or if the pod is gone."""
+def ended_container(before: Object, now: Object | None) -> ContainerEnd | None:
+    """The end of the container that ended since a pod ran; None if none did, or if the pod is gone."""
     status = _ended(before, now) if now else None
-    return str(status["name"]) if status else None
+    return ContainerEnd(str(status["name"]), int(_end(status).get("exitCode", 0))) if status else None
 
 
 def exit_code(pod: Object | None, container: str) -> int | None:
