@@ -116,6 +116,8 @@ async def test_broken_authority_input_is_loud(
 ) -> None:
     """A control plane that is given broken files of an authority reports them, and goes on with its current one."""
     issuer = mesh.authority.issuer.certificate
+    before = await mesh.served_chain(outsider, server)
+    control(issuer in before, "the present issuer before").is_true(otherwise="it is another one")
     async with mesh.disruptions.authority_files(broken(mesh.authority, flaw)) as said:
         mesh.measure("the control plane says", said)
         expect(said, "what the control plane says about it").differs_from("")
