@@ -226,6 +226,11 @@ def parsed_chain(chain: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     return tuple(x509.load_der_x509_certificate(der) for der in chain)
 
 
+def certificates_in(pem: str) -> frozenset[x509.Certificate]:
+    """The certificates of a PEM text, whatever its order and comments; none of an empty one."""
+    return frozenset(x509.load_pem_x509_certificates(pem.encode())) if pem.strip() else frozenset()
+
+
 def _san(identity: str) -> x509.GeneralName:
     return x509.UniformResourceIdentifier(identity) if "://" in identity else x509.DNSName(identity)
 

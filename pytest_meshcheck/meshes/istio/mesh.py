@@ -28,7 +28,7 @@ from pytest_meshcheck.model.bundle_form import written
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import Attempt
-from pytest_meshcheck.model.pki import spiffe_id
+from pytest_meshcheck.model.pki import certificates_in, spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
@@ -293,15 +293,14 @@ class IstioMesh(ControlledMesh):
         """
         found, _ = await api.items("/api/v1/namespaces", RUN)
         for namespace in (SYSTEM, *(one["metadata"]["name"] for one in found)):
-            while await self._announced(api, namespace) not in (set(), {*self.authority.roots}):
+            while await self._announced(api, namespace) not in (frozenset(), {*self.authority.roots}):
                 await self._pause(what, until)
             await touch(api, namespace, "", what)
 
-    async def _announced(self, api: Api, namespace: str) -> set[x509.Certificate]:
+    async def _announced(self, api: Api, namespace: str) -> frozenset[x509.Certificate]:
         """The roots that istiod announces in a namespace."""
         announced = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{ROOTS}") or {}
-        text = str(announced.get("data", {}).get("root-cert.pem", ""))
-        return set(x509.load_pem_x509_certificates(text.encode())) if text.strip() else set()
+        return certificates_in(str(announced.get("data", {}).get("root-cert.pem", "")))
 
     async def _pause(self, what: Rotation, until: float) -> None:
         if time.monotonic() > until:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
+from cryptography import x509
+
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.meshes.kubernetes.authority_input import recorded
@@ -28,6 +30,7 @@ from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.model.observation import Attempt
+from pytest_meshcheck.model.pki import certificates_in
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import PORTS, Enrolment, Via, WorkloadSpec
@@ -223,9 +226,15 @@ class LinkerdMesh(ControlledMesh):
         return chart_version(super().spelt(version))
 
     def _is_sidecar(self, container: Object) -> bool:
-        anchors = [one.get("value", "") for one in container.get("env", []) if one["name"] == ANCHORS]
-        ours = not self.installed_by_run or self.authority.bundle().decode().strip() in map(str.strip, anchors)
-        return bool(container["name"] == SIDECAR and ours)
+        return bool(
+            container["name"] == SIDECAR and (not self.installed_by_run or has_anchors(container, self.authority.roots))
+        )
+
+
+def has_anchors(sidecar: Object, roots: Collection[x509.Certificate]) -> bool:
+    """Whether a proxy starts with exactly these trust anchors, in whatever form another process has announced them."""
+    anchors = [str(one.get("value", "")) for one in sidecar.get("env", []) if one["name"] == ANCHORS]
+    return frozenset(roots) in map(certificates_in, anchors)
 
 
 def chart_version(version: str) -> str:

@@ -4,9 +4,10 @@ import pytest
 from cryptography import x509
 
 from pytest_meshcheck.meshes.linkerd.documented import CLAIMS, DOCUMENTED
-from pytest_meshcheck.meshes.linkerd.mesh import LinkerdMesh, chart_version
+from pytest_meshcheck.meshes.linkerd.mesh import ANCHORS, LinkerdMesh, chart_version, has_anchors
 from pytest_meshcheck.meshes.linkerd.preinstalled import trust_domain
 from pytest_meshcheck.meshes.registry import Hooks, MeshRequest
+from pytest_meshcheck.model.bundle_form import BundleForm
 from pytest_meshcheck.model.capability import Capability
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
 
@@ -46,6 +47,16 @@ def test_the_authority_is_a_secret_and_a_config_map(mesh: LinkerdMesh) -> None:
     assert x509.load_pem_x509_certificate(issuer["tls.crt"].encode()) == mesh.authority.issuer.certificate
     assert tuple(x509.load_pem_x509_certificates(anchors["ca-bundle.crt"].encode())) == mesh.authority.roots
     assert "PRIVATE KEY" not in anchors["ca-bundle.crt"]
+
+
+@pytest.mark.parametrize("form", BundleForm)
+def test_the_anchors_of_a_proxy_are_recognized_in_every_form(mesh: LinkerdMesh, form: BundleForm) -> None:
+    before = mesh.authority.roots
+    mesh.authority.add_root()
+    mesh.authority.form = form
+    sidecar = {"env": [{"name": ANCHORS, "value": mesh.authority.bundle().decode()}]}
+    assert has_anchors(sidecar, mesh.authority.roots)
+    assert not has_anchors(sidecar, before)
 
 
 def test_an_installation_of_others_is_not_judged_by_our_lifetime(mesh: LinkerdMesh) -> None:
