@@ -131,7 +131,10 @@ class Platform(Protocol):
         """Raise Inconclusive if a process of the run has died; the message names it, the cause and its log's end."""
 
     async def crashes(self) -> Sequence[str]:
-        """How each data plane of a workload ended that crashed since ``remove_dead``, with the cause by its log."""
+        """How each data plane of a workload ended that crashed since ``forget_crashes``, with the cause by its log."""
+
+    def forget_crashes(self) -> None:
+        """Forget the crashes of data planes that are gone, and were reported."""
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each process of this run could not react, this one aside; Inconclusive where one is gone."""

@@ -1,7 +1,9 @@
-"""Whether a data plane that has ended crashed, or was ended by somebody else."""
+"""Crashes of data planes, as opposed to ends that somebody else caused."""
 
 import re
 import signal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from pytest_meshcheck.probe.process.limits import quoted
 
@@ -20,7 +22,29 @@ OF_CHILD = re.compile(
 def has_crashed(exit_code: int, log: str) -> bool:
     """Whether a process with this exit code, negative or above 128 for a signal, ended by a fault of its own.
 
-    If its log names a resource that the machine lacks, that explains its end, and it has not.
+    A log that names a resource which the machine lacks explains the end otherwise.
     """
     ended_by = -exit_code if exit_code < 0 else exit_code - SIGNALLED
     return (ended_by in FAULTS or OF_CHILD.search(log) is not None) and quoted(log) is None
+
+
+@dataclass
+class Crashes:
+    """The crashes of removed data planes, in words, and those that have been reported."""
+
+    _removed: list[str] = field(default_factory=list)
+    _reported: set[str] = field(default_factory=set)
+
+    def keep(self, crashes: Iterable[str]) -> None:
+        """Keep the crashes of data planes that are about to be removed."""
+        self._removed += crashes
+
+    def report(self, of_others: Iterable[str]) -> list[str]:
+        """The kept crashes, and those of data planes that are still there."""
+        crashes = [*self._removed, *of_others]
+        self._reported.update(crashes)
+        return crashes
+
+    def forget_reported(self) -> None:
+        """Keep only crashes that have not been reported: the news of them came too late for their check."""
+        self._removed = [one for one in self._removed if one not in self._reported]

@@ -102,6 +102,7 @@ class MeshUnderTest(MeshFacts):
             Inconclusive: The control plane or a workload does not come back.
         """
         await self.stage.remove_dead()
+        self.platform.forget_crashes()
         if self.lock.file is not None:
             await self.adapter.settled()
         await self.rotations.follow_roots()

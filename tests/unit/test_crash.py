@@ -1,8 +1,8 @@
-"""Which ends of a data plane are crashes."""
+"""Which ends of a data plane are crashes, and which of them a check is held responsible for."""
 
 import pytest
 
-from pytest_meshcheck.platforms.crash import has_crashed
+from pytest_meshcheck.platforms.crash import Crashes, has_crashed
 
 AGENT = "2026-11-30T06:00:00Z error Envoy exited with error: signal: {}"
 FULL = "[critical] assert failure: SOCKET_VALID. Details: socket(2) failed, got error: Too many open files"
@@ -25,3 +25,19 @@ FULL = "[critical] assert failure: SOCKET_VALID. Details: socket(2) failed, got 
 )
 def test_an_end_by_a_fault_of_its_own_is_a_crash(exit_code: int, log: str, crashed: bool) -> None:
     assert has_crashed(exit_code, log) is crashed
+
+
+def test_a_crash_is_reported_until_it_is_forgotten() -> None:
+    crashes = Crashes()
+    assert crashes.report(["running"]) == ["running"]
+    crashes.keep(["running"])
+    assert crashes.report([]) == ["running"]
+    crashes.forget_reported()
+    assert crashes.report([]) == []
+
+
+def test_a_crash_that_is_noticed_late_is_not_forgotten() -> None:
+    crashes = Crashes()
+    crashes.keep(["late"])
+    crashes.forget_reported()
+    assert crashes.report([]) == ["late"]

@@ -9,7 +9,7 @@ from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.workload import PATIENCE, Workload, first_request
 from pytest_meshcheck.model.workload_spec import Address, Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.platforms.crash import has_crashed
+from pytest_meshcheck.platforms.crash import Crashes, has_crashed
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
@@ -53,7 +53,7 @@ class Deployments:
         self._namespaces: dict[str, asyncio.Task[list[Object]]] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._leaving: set[str] = set()
-        self._crashed: list[str] = []
+        self._crashes = Crashes()
 
     def __str__(self) -> str:
         return self._cluster_ref.description
@@ -212,7 +212,7 @@ class Deployments:
         """Remove a workload, also one that did not start; the service goes with the last replica."""
         running, generation = self.running.pop(str(spec), None), spec.replica
         if running is not None:
-            self._crashed += filter(None, [await self._crash_of(running)])
+            self._crashes.keep(filter(None, [await self._crash_of(running)]))
             await running.probe.close()
             generation = running.generation
             if str(spec) in self._leaving or running.spec.grace > SHORT_GRACE:

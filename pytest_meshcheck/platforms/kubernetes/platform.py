@@ -140,7 +140,6 @@ class Kubernetes(Interruptions):
         dead = [running.spec for running in self.running.values() if self._is_dead(running)]
         for spec in dead:
             await self._remove(spec)
-        self._crashed.clear()
         return list(map(str, dead))
 
     def check(self) -> None:
@@ -150,12 +149,16 @@ class Kubernetes(Interruptions):
                 raise Inconclusive(f"{name} died or restarted during the check: {why}")
 
     async def crashes(self) -> Sequence[str]:
-        """How each data plane beside a probe ended that crashed since ``remove_dead``, as far as the kubelet says so.
+        """How each data plane beside a probe ended that crashed since ``forget_crashes``, as far as the kubelet knows.
 
-        The kubelet notices an end within a second.
+        It notices an end within a second: a crash at the very end of a check is reported by the next one.
         """
-        running = [await self._crash_of(one) for one in self.running.values()]
-        return [*self._crashed, *filter(None, running)]
+        of_running = [await self._crash_of(one) for one in self.running.values()]
+        return self._crashes.report(filter(None, of_running))
+
+    def forget_crashes(self) -> None:
+        """Forget the crashes of data planes that are gone, and were reported."""
+        self._crashes.forget_reported()
 
     async def _explained_check(self) -> None:
         """As ``check``, with the reason from the log of a container that ended."""

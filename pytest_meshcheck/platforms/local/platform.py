@@ -140,8 +140,12 @@ class Processes:
         await self.processes.ensure_alive()
 
     async def crashes(self) -> Sequence[str]:
-        """How each sidecar ended that crashed since ``remove_dead``."""
-        return await self.processes.crashes()
+        """How each sidecar ended that crashed since ``forget_crashes``."""
+        return await self.processes.crashed()
+
+    def forget_crashes(self) -> None:
+        """Forget the crashes of sidecars that are gone, and were reported."""
+        self.processes.crashes.forget_reported()
 
     async def stalls(self, interval: Interval) -> Sequence[Stall]:
         """For how long each probe could not react, and each sidecar was stopped; and who ran out of files."""
@@ -158,7 +162,6 @@ class Processes:
         names = sorted(dead & self.members.keys())
         for name in names:
             await self._leave(name)
-        self.processes.forget_crashes()
         await self._wires.discard_dead()
         return names
 

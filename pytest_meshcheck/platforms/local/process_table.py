@@ -10,6 +10,7 @@ import pytest_meshcheck
 from pytest_meshcheck.model.redaction import redacted
 from pytest_meshcheck.platforms.base import Interval, Stall
 from pytest_meshcheck.platforms.children import Child, spawn
+from pytest_meshcheck.platforms.crash import Crashes
 from pytest_meshcheck.platforms.local.forks import ForkServers
 from pytest_meshcheck.platforms.stalls import WatchedChildren, felt
 from pytest_meshcheck.probe.controller import Probe
@@ -25,6 +26,7 @@ class ProcessTable:
     Attributes:
         directory: The run directory, which has their logs.
         children: Those that were started and not discarded.
+        crashes: The crashes of sidecars.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -34,8 +36,8 @@ class ProcessTable:
         self._forks = ForkServers(directory, _environment)
         self._probes: dict[Child, Probe] = {}
         self._longest_of_probes = 0.0
-        self._crashed: list[str] = []
-        self._watched = WatchedChildren(self._data_planes)
+        self.crashes = Crashes()
+        self._watched = WatchedChildren(self._sidecars)
 
     def check(self) -> None:
         """Raise Inconclusive if one has died; the message names it, the cause and its log's end."""
@@ -47,14 +49,10 @@ class ProcessTable:
         await self.notice_ends()
         self.check()
 
-    async def crashes(self) -> Sequence[str]:
-        """How each data plane ended that crashed since ``forget_crashes``."""
+    async def crashed(self) -> Sequence[str]:
+        """How each sidecar ended that crashed and was not reported before, or has not been discarded."""
         await self.notice_ends()
-        return [*self._crashed, *(child.obituary() for child in self._data_planes() if child.crashed)]
-
-    def forget_crashes(self) -> None:
-        """Return those alone from now on that have not been discarded."""
-        self._crashed = []
+        return self.crashes.report(child.obituary() for child in self._sidecars() if child.crashed)
 
     def alive_of(self, workload: str) -> Sequence[str]:
         """The names of those processes of a workload that run."""
@@ -80,8 +78,8 @@ class ProcessTable:
 
     async def discard(self, child: Child) -> None:
         """Stop a process and forget it, but for its crash."""
-        if child in self._data_planes() and child.crashed:
-            self._crashed.append(child.obituary())
+        if child in self._sidecars() and child.crashed:
+            self.crashes.keep([child.obituary()])
         await child.stop()
         if child in self.children:
             self.children.remove(child)
@@ -98,7 +96,7 @@ class ProcessTable:
         longest = max((probe.longest for probe in self._probes.values()), default=0.0)
         return {"probes": max(longest, self._longest_of_probes), "sidecars": self._watched.longest}
 
-    def _data_planes(self) -> list[Child]:
+    def _sidecars(self) -> list[Child]:
         return [child for child in self.children if child not in self._probes]
 
     def copy_logs(self, target: Path) -> None:
