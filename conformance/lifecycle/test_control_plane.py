@@ -81,7 +81,7 @@ async def test_policies_act_after_control_plane_outage(
 
         left = max(0.0, applied + within - time.monotonic())  # the policy has been waited for already
         refused = await mesh.until_refused("plaintext", call, left)
-        mesh.measure("the policy acts after (s)", round(time.monotonic() - applied, 3))
+        mesh.measure("plaintext refused after (s)", round(time.monotonic() - applied, 3))
         expect(refused).refused(mesh.refusals.plaintext, arrived=await server.attempts(refused))
         control(await client.get(server)).answered()
 

@@ -30,21 +30,21 @@ def has_crashed(exit_code: int, log: str) -> bool:
 
 @dataclass
 class Crashes:
-    """The crashes of removed data planes, in words, and those that have been reported."""
+    """Descriptions of crashes; that of a removed data plane is kept until a check has reported it."""
 
     _removed: list[str] = field(default_factory=list)
     _reported: set[str] = field(default_factory=set)
 
     def keep(self, crashes: Iterable[str]) -> None:
-        """Keep the crashes of data planes that are about to be removed."""
+        """Keep the crashes of data planes before their removal."""
         self._removed += crashes
 
-    def report(self, of_others: Iterable[str]) -> list[str]:
-        """The kept crashes, and those of data planes that are still there."""
-        crashes = [*self._removed, *of_others]
+    def report(self, of_running: Iterable[str]) -> list[str]:
+        """Report the kept crashes and those of running workloads, and return all of them."""
+        crashes = [*self._removed, *of_running]
         self._reported.update(crashes)
         return crashes
 
     def forget_reported(self) -> None:
-        """Keep only crashes that have not been reported: the news of them came too late for their check."""
+        """Keep only unreported crashes: the kubelet noticed them after the end of their check."""
         self._removed = [one for one in self._removed if one not in self._reported]

@@ -187,6 +187,13 @@ def lua(source: str) -> Part:
     return {"name": name, "typed_config": {"@type": kind, "default_source_code": {"inline_string": source}}}
 
 
+def number_attempts(resources: Resources) -> None:
+    """State the number of each attempt in the header x-envoy-attempt-count."""
+    for configuration in resources["routes"]:
+        for host in configuration["virtual_hosts"]:
+            host["include_request_attempt_count"] = True
+
+
 def script(source: str, *listeners: Part) -> None:
     """Run a Lua script on every request of these listeners, before all other filters."""
     for manager in managers(*listeners):

@@ -2,9 +2,8 @@
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
-
-CONTROL = "identity/internal-control-headers-are-not-obeyed"
-ATTEMPTS = "retry/attempts-are-limit-plus-one"
+from tests.falsify.defects.headers import CONTROL
+from tests.falsify.defects.retry import ATTEMPTS, RETRIED
 
 CRASH = """
 local ffi = require("ffi")
@@ -14,7 +13,6 @@ function envoy_on_request(handle)
 end
 """
 CALLED_WITH_PATH = 'handle:headers():get("x-envoy-original-path")'
-RETRIED = '(tonumber(handle:headers():get("x-envoy-attempt-count")) or 1) > 1'
 
 
 def crash_at_header(_workload: str, resources: Resources) -> None:
@@ -22,9 +20,7 @@ def crash_at_header(_workload: str, resources: Resources) -> None:
 
 
 def crash_at_retry(_workload: str, resources: Resources) -> None:
-    for configuration in resources["routes"]:
-        for host in configuration["virtual_hosts"]:
-            host["include_request_attempt_count"] = True
+    parts.number_attempts(resources)
     parts.script(CRASH.format(condition=RETRIED), *parts.inbound(resources))
 
 

@@ -93,9 +93,7 @@ def scripted_where_retried(source: str) -> Plant:
 
 
 def retry_without_body(_workload: str, resources: Resources) -> None:
-    for configuration in resources["routes"]:
-        for host in configuration["virtual_hosts"]:
-            host["include_request_attempt_count"] = True
+    parts.number_attempts(resources)
     parts.script(BODY.format(condition=RETRIED, bytes='""'), *parts.inbound(resources))
 
 

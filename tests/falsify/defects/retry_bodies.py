@@ -36,9 +36,7 @@ def on_each_attempt(source: str) -> Plant:
     """Run a script on each attempt by itself, as the client's data plane sends it."""
 
     def plant(_workload: str, resources: Resources) -> None:
-        for configuration in resources["routes"]:
-            for host in configuration["virtual_hosts"]:
-                host["include_request_attempt_count"] = True
+        parts.number_attempts(resources)
         for cluster in resources["clusters"]:
             if cluster["name"].startswith("outbound.") and "typed_extension_protocol_options" in cluster:
                 cluster["typed_extension_protocol_options"][UPSTREAM]["http_filters"] = [parts.lua(source), CODEC]
