@@ -1,5 +1,7 @@
 """Workloads that an outsider calls while they start."""
 
+from typing import Any
+
 from pytest_meshcheck.suite import (
     LoadOutcome,
     MeshUnderTest,
@@ -22,7 +24,13 @@ LATE = WorkloadSpec("blue", "late", ports=(Port("http", Protocol.HTTP1),), calls
 
 
 async def called_from_its_start(
-    mesh: MeshUnderTest, outsider: Workload, client: Workload, *, within: float = 0.0, rate: float = RATE
+    mesh: MeshUnderTest,
+    outsider: Workload,
+    client: Workload,
+    *,
+    within: float = 0.0,
+    rate: float = RATE,
+    **request: Any,
 ) -> LoadOutcome:
     """Start a workload, and have an outsider call it in plaintext all the while, until an admitted client is served.
 
@@ -30,7 +38,7 @@ async def called_from_its_start(
     does not count as started, because no member reaches it for instance, only calls that it served show anything.
     """
     try:
-        async with mesh.deploy_called(LATE, outsider, rate) as (late, load):
+        async with mesh.deploy_called(LATE, outsider, rate, **request) as (late, load):
             control(await client.get(late), "an admitted client").answered()
             await converge(lambda: late.attempts_of(load), bool, within)
     except NotStarted as why:

@@ -24,7 +24,7 @@ LISTED, UNLISTED = "http", "http-alt"
 PATIENCE = 4.0
 """The time limit of a request in seconds; a blocked connection is retried after 1 and 3 s."""
 
-ENFORCED_WITHIN = 30.0
+ENFORCED_WITHIN = 15.0
 """Seconds that the network may take to enforce a new policy."""
 
 

@@ -19,7 +19,7 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
-from .calls import ENOUGH, RATE, all_are_refused, calls, made
+from .calls import ENOUGH, PATIENCE, RATE, all_are_refused, calls, made
 
 ROUNDS = (2, pytest.param(15, marks=slow))
 
@@ -34,7 +34,8 @@ async def test_decision_holds_under_churn(
     No request of the listed caller is lost, and none of an unlisted one gets through; nor does one of the newcomers.
     """
     async with mesh.policy(NetworkPolicy(server, (client,), ("http",))):
-        intruding = kept_out(outsider.load(server, RATE), "requests of a caller that is not listed")
+        unlisted = outsider.load(server, RATE, patience=PATIENCE * mesh.scale)
+        intruding = kept_out(unlisted, "requests of a caller that is not listed")
         async with intruding as intrusion, client.load(server, RATE) as listed:
             await more_arrive(server, listed, number=ENOUGH, within=mesh.tolerance)
             for number in range(rounds):

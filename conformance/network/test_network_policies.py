@@ -158,5 +158,5 @@ async def test_holds_from_the_first_packet(
     control(outcome.reached, "requests that reach a workload that nothing protects").at_least(1)
     async with mesh.policy(NetworkPolicy(replace(LATE, namespace=client.namespace), (client,), ("http",))):
         for start in range(starts):
-            outcome = await called_from_its_start(mesh, outsider, client, rate=RATE)
+            outcome = await called_from_its_start(mesh, outsider, client, rate=RATE, patience=PATIENCE * mesh.scale)
             expect(outcome, f"start {start + 1}").refused()

@@ -40,27 +40,27 @@ END_OF_HEADER = "\r\n"
 
 @pytest.mark.parametrize("port", PLACES)
 @check(MUST, "network.node-encryption", proves={Capability.NODE_ENCRYPTION})
-async def test_unreadable_between_nodes(mesh: MeshUnderTest, client: Workload, port: str) -> None:
+async def test_unreadable_between_nodes(mesh: MeshUnderTest, client: Workload, far_server: Workload, port: str) -> None:
     """Nothing that pods on two nodes send each other can be read on the interfaces that join the nodes.
 
     Both directions, on both nodes. A text that one node sends the other in the clear is found there first.
     """
-    async with mesh.deploy(far_from(client, "far-server")) as far, mesh.wire_between_nodes(client, far.service) as wire:
-        canaries = await send_canaries(client, far.service, port)
+    async with mesh.wire_between_nodes(client, far_server) as wire:
+        canaries = await send_canaries(client, far_server, port)
         expect(await wire.look_for(*canaries)).unreadable()
 
 
 @check(MUST, "network.node-encryption", proves={Capability.NODE_ENCRYPTION}, uses={Capability.RETRY})
-async def test_unreadable_between_nodes_with_routing(mesh: MeshUnderTest, client: Workload) -> None:
+async def test_unreadable_between_nodes_with_routing(
+    mesh: MeshUnderTest, client: Workload, far_server: Workload
+) -> None:
     """The same where a route acts on the request, and tries it twice: a proxy of the node is on the way then."""
-    async with mesh.deploy(far_from(client, "far-server")) as far:
-        server = far.service
-        async with (
-            mesh.policy(Retry(server, 1, statuses={503})),
-            mesh.wire_between_nodes(client, server) as wire,
-        ):
-            canaries = await send_canaries(client, server, "http", Answer(status=503))
-            expect(await wire.look_for(*canaries)).unreadable()
+    async with (
+        mesh.policy(Retry(far_server, 1, statuses={503})),
+        mesh.wire_between_nodes(client, far_server) as wire,
+    ):
+        canaries = await send_canaries(client, far_server, "http", Answer(status=503))
+        expect(await wire.look_for(*canaries)).unreadable()
 
 
 @check(MUST, "network.node-encryption", proves={Capability.NODE_ENCRYPTION})
@@ -82,30 +82,27 @@ async def test_unreadable_between_nodes_while_terminating(mesh: MeshUnderTest, s
 
 @slow
 @check(MUST, "network.session-keys", proves={Capability.NODE_ENCRYPTION})
-async def test_session_keys_change_under_load(mesh: MeshUnderTest, client: Workload) -> None:
+async def test_session_keys_change_under_load(mesh: MeshUnderTest, client: Workload, far_server: Workload) -> None:
     """For longer than the session keys of WireGuard last, no call to another node is lost, and none can be read.
 
     Every call of the load has the same random text in its message, and so has its answer.
     """
     canary, number = secrets.token_hex(12), int(SESSION * RATE)
-    async with mesh.deploy(far_from(client, "far-server")) as far, mesh.wire_between_nodes(client, far.service) as wire:
-        async with client.load(far.service, RATE, "grpc", body=Body(text=canary)) as load:
+    async with mesh.wire_between_nodes(client, far_server) as wire:
+        async with client.load(far_server, RATE, "grpc", body=Body(text=canary)) as load:
             await more_sent(load, number=number, within=SESSION + mesh.tolerance)
         expect(await wire.look_for(canary)).unreadable()
     expect(load.result).lost_nothing(number, mesh.tolerance)
 
 
 @check(MAY, "network.new-endpoint", uses={Capability.NODE_ENCRYPTION})
-async def test_new_endpoint_is_recorded(mesh: MeshUnderTest, client: Workload) -> None:
+async def test_new_endpoint_is_recorded(mesh: MeshUnderTest, client: Workload, far_server: Workload) -> None:
     """Records for how long requests to a workload that has just started on another node can be read on the way.
 
     A client calls it from the moment when it has an address.
     """
-    async with (
-        mesh.deploy(far_from(client, "anchor")) as anchor,
-        mesh.wire_between_nodes(client, anchor.service) as wire,
-    ):
-        new = replace(LATE, placement=Placement(anchor.service.spec, same_node=True))
+    new = replace(LATE, placement=Placement(far_server.spec, same_node=True))
+    async with mesh.wire_between_nodes(client, far_server) as wire:
         async with mesh.deploy_called(new, client, RATE) as (started, load):
             await more_arrive(started, load, number=ENOUGH, within=mesh.tolerance)
             arrived = {one.request_id: one.arrived for one in await started.attempts_of(load)}

@@ -23,7 +23,7 @@ from pytest_meshcheck.suite import (
 )
 
 from ..mtls.starts import BACK_WITHIN
-from .calls import ENOUGH, RATE
+from .calls import ENOUGH, PATIENCE, RATE
 from .placement import far_from
 
 
@@ -62,7 +62,7 @@ async def node_restart(mesh: MeshUnderTest) -> NodeRestart:
         async with mesh.policy(*policies), mesh.wire_between_nodes(caller, before, near_only=True) as wire:
             async with (
                 caller.load(before, RATE, headers=(("x-canary", canary),)) as listed,
-                outsider.load(before, RATE) as unlisted,
+                outsider.load(before, RATE, patience=PATIENCE * mesh.scale) as unlisted,
             ):
                 await more_arrive(before, listed, number=ENOUGH, within=mesh.tolerance)
                 after = await restart_under_load(mesh, before, listed, unlisted)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, Placement, WorkloadSpec
 
 SHORTEST = 0.0
 """A ``leaf_lifetime`` that stands for the shortest that the mesh documents."""
@@ -22,13 +22,19 @@ class Role:
     description: str
 
 
+CLIENT = WorkloadSpec("blue", "client")
+
 STAGE: Mapping[str, Role] = {
-    "client": Role(WorkloadSpec("blue", "client"), "An enrolled client workload in the namespace blue."),
+    "client": Role(CLIENT, "An enrolled client workload in the namespace blue."),
     "second_client": Role(
         WorkloadSpec("blue", "second-client"),
         "A second enrolled client in blue, with an identity of its own.",
     ),
     "server": Role(WorkloadSpec("blue", "server", calls=False), "An enrolled server workload in blue."),
+    "far_server": Role(
+        WorkloadSpec("blue", "far-server", calls=False, placement=Placement(CLIENT, same_node=False)),
+        "An enrolled server in blue; in a cluster on another node than ``mesh_client``.",
+    ),
     "short_lived": Role(
         WorkloadSpec("blue", "short-lived", leaf_lifetime=SHORTEST, calls=False),
         "An enrolled workload in blue with the shortest certificate lifetime that the mesh allows.",

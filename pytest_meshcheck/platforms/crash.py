@@ -13,6 +13,9 @@ FAULTS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL
 SIGNALLED = 128
 """A container's exit code is this plus the number of the signal that ended it."""
 
+PANICS = {2: re.compile(r"^(?:panic|fatal error): ", re.MULTILINE), 101: re.compile(r"\bpanicked at\b")}
+"""Exit codes of programs in Go and Rust that give up on a fault of their own, and the words of their logs."""
+
 OF_CHILD = re.compile(
     r"exited with error: signal: (?:segmentation fault|aborted|bus error|illegal instruction|floating point exception)"
 )
@@ -25,7 +28,8 @@ def has_crashed(exit_code: int, log: str) -> bool:
     A log that names a resource which the machine lacks explains the end otherwise.
     """
     ended_by = -exit_code if exit_code < 0 else exit_code - SIGNALLED
-    return (ended_by in FAULTS or OF_CHILD.search(log) is not None) and quoted(log) is None
+    words = PANICS.get(exit_code, OF_CHILD)
+    return (ended_by in FAULTS or words.search(log) is not None) and quoted(log) is None
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """Calls to a workload that begin before it has started: the first connection that it accepts may be one of them."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
@@ -33,18 +35,21 @@ class EarlyCalls:
         caller: Who calls; outside the mesh, as it dials the workload and not a service.
         port: The name of the port that is called.
         rate: Requests per second.
+        request: More fields of each request.
     """
 
     platform: Platform
     caller: Workload
     port: str
     rate: float
+    request: Mapping[str, Any] = field(default_factory=dict)
 
     async def begin(self, spec: WorkloadSpec) -> Load:
         """Begin to call a workload as soon as it has an address; add it to ``Load.servers`` once it has started."""
         address = await self.platform.address_of(spec, self.port)
-        template = self.caller.request_to(spec, address, self.port)
-        load = Load(LoadPlan(request_id=new_id(), template=template, rate=self.rate, late=LATE * template.patience), [])
+        template = self.caller.request_to(spec, address, self.port, **self.request)
+        late = LATE * self.caller.patience
+        load = Load(LoadPlan(request_id=new_id(), template=template, rate=self.rate, late=late), [])
         await load.begin(self.caller)
         return load
 

@@ -195,7 +195,7 @@ class MeshUnderTest(MeshFacts):
 
     @asynccontextmanager
     async def deploy_called(
-        self, spec: WorkloadSpec, caller: Workload, rate: float, port: str = "http"
+        self, spec: WorkloadSpec, caller: Workload, rate: float, port: str = "http", **request: Any
     ) -> AsyncIterator[tuple[Workload, Load]]:
         """A workload of the check's own that a caller outside the mesh calls from the moment it has an address.
 
@@ -206,7 +206,7 @@ class MeshUnderTest(MeshFacts):
             NotStarted: It does not start; with what became of the calls.
             WrongLoop: This is another event loop than the session's.
         """
-        calls, placed = EarlyCalls(self.platform, caller, port, rate), self.stage.placed(spec)
+        calls, placed = EarlyCalls(self.platform, caller, port, rate, request), self.stage.placed(spec)
         calling = asyncio.ensure_future(calls.begin(placed))
         try:
             async with AsyncExitStack() as until_ended:

@@ -197,7 +197,10 @@ class Stage:
             self.steps["stage"] = time.monotonic() - begun
 
     def _spec(self, role: str) -> WorkloadSpec:
-        return self.placed(STAGE[role].spec)
+        spec = self.placed(STAGE[role].spec)
+        if spec.placement is None:
+            return spec
+        return replace(spec, placement=replace(spec.placement, other=self.placed(spec.placement.other)))
 
     def _replicas(self, spec: WorkloadSpec, replicas: int) -> list[WorkloadSpec]:
         if replicas < 1:

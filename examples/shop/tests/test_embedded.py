@@ -41,6 +41,11 @@ async def test_a_name_belongs_to_its_namespace(
 
 
 @pytest.mark.asyncio(loop_scope="session")
+async def test_a_member_calls_a_server_on_another_node(mesh_client: Workload, mesh_far_server: Workload) -> None:
+    assert (await mesh_client.get(mesh_far_server)).status == 200
+
+
+@pytest.mark.asyncio(loop_scope="session")
 async def test_a_member_calls_a_server_outside_the_mesh(mesh_client: Workload, mesh_plain_server: Workload) -> None:
     assert (await mesh_client.get(mesh_plain_server)).status == 200
 

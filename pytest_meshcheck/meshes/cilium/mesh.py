@@ -51,6 +51,7 @@ ROLLOUTS = (
     ("", "daemonsets", "cilium-envoy"),
     ("", "deployments", "cilium-operator"),
 )
+DATA_PLANES = "app.kubernetes.io/name in (cilium-agent, cilium-envoy, ztunnel-cilium)"
 WATCHED = ("get", "list", "watch")
 LOOKED_AT = (
     # group, resource, verbs
@@ -156,6 +157,7 @@ class CiliumMesh(HelmMesh):
         else:
             await self.detect(api)
         await super().install(platform)
+        await self.platform.watch_data_planes(DATA_PLANES)
 
     async def ready(self, api: Api) -> None:
         """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""

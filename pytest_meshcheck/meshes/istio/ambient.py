@@ -196,6 +196,7 @@ class AmbientMesh(HttpRouteMesh):
         await api.apply(manifests.namespace(owner, home))
         await api.apply(waypoint.gateway(home, owner.labels))
         self._hop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
+        await self.platform.watch_data_planes(ZTUNNEL_OF_NODE.selector, waypoint.pods(owner.labels))
 
     @property
     def namespaces(self) -> Sequence[str]:

@@ -9,7 +9,7 @@ from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.readiness import rolled_out
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, ProxyHop
-from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
 
 NAME = "waypoint"
 CLASS = "istio-waypoint"
@@ -27,6 +27,11 @@ def home(namespace: str) -> str:
 def used_in(namespace: str) -> dict[str, str]:
     """The labels that route requests to the services of a namespace through the waypoint."""
     return {"istio.io/use-waypoint": NAME, "istio.io/use-waypoint-namespace": home(namespace)}
+
+
+def pods(users: Mapping[str, str]) -> str:
+    """The label selector of the pods of the waypoints with these labels."""
+    return selector({"gateway.networking.k8s.io/gateway-class-name": CLASS, **users})
 
 
 def gateway(namespace: str, users: Mapping[str, str]) -> Manifest:

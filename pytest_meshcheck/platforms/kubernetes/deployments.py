@@ -16,6 +16,7 @@ from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended
+from pytest_meshcheck.platforms.kubernetes.shared_data_planes import SharedDataPlanes
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, Ownership, port_number
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import ContainerEnd, ended_container
@@ -54,6 +55,7 @@ class Deployments:
         self._labels: dict[str, dict[str, str]] = {}
         self._leaving: set[str] = set()
         self._crashes = Crashes()
+        self._shared = SharedDataPlanes()
 
     def __str__(self) -> str:
         return self._cluster_ref.description
@@ -242,7 +244,7 @@ class Deployments:
         """How the data plane beside a probe crashed; empty if it did not."""
         if (ended := await self._end_of(running)) is None:
             return ""
-        (container, exit_code), log = ended
-        if container == CONTAINER or not has_crashed(exit_code, log):
+        end, log = ended
+        if end.name == CONTAINER or not has_crashed(end.exit_code, log):
             return ""
-        return f"the container {container} of {running.spec} crashed (exit code {exit_code}); {last_words(log)}"
+        return f"the container {end.name} of {running.spec} crashed (exit code {end.exit_code}); {last_words(log)}"

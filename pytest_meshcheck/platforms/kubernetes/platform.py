@@ -149,16 +149,23 @@ class Kubernetes(Interruptions):
                 raise Inconclusive(f"{name} died or restarted during the check: {why}")
 
     async def crashes(self) -> Sequence[str]:
-        """How each data plane beside a probe ended that crashed since ``forget_crashes``, as far as the kubelet knows.
+        """How each data plane ended that crashed since ``forget_crashes``, as far as the kubelet knows.
 
         It notices an end within a second: a crash at the very end of a check is reported by the next one.
         """
         of_running = [await self._crash_of(one) for one in self.running.values()]
-        return self._crashes.report(filter(None, of_running))
+        of_shared = await self._shared.crashes(await self.api())
+        return [*self._crashes.report(filter(None, of_running)), *of_shared]
 
     def forget_crashes(self) -> None:
-        """Forget the crashes of data planes that are gone, and were reported."""
+        """Forget the reported crashes of data planes that are gone, or that workloads share."""
         self._crashes.forget_reported()
+        self._shared.forget()
+
+    async def watch_data_planes(self, *selectors: str) -> None:
+        """Notice crashes in pods with these labels from now on; several workloads share such a data plane."""
+        for selector in selectors:
+            await self._shared.watch(await self.api(), selector)
 
     async def _explained_check(self) -> None:
         """As ``check``, with the reason from the log of a container that ended."""
@@ -227,7 +234,9 @@ class Kubernetes(Interruptions):
             for task in self._namespaces.values():
                 task.cancel()
             instances = (*self.running.values(), *self._replaced.values())
-            await asyncio.gather(self._watchers.close(), *(running.probe.close() for running in instances))
+            await asyncio.gather(
+                self._watchers.close(), self._shared.close(), *(running.probe.close() for running in instances)
+            )
             self.running.clear()
             await cluster.close()
 

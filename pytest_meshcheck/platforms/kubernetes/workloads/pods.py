@@ -29,10 +29,11 @@ HOPELESS = frozenset(
 
 
 class ContainerEnd(NamedTuple):
-    """The end of a container, by name, with its exit code."""
+    """The end of a container, by name, with its exit code; ``run`` tells apart the runs of one container."""
 
     name: str
     exit_code: int
+    run: str = ""
 
 
 class Pods:
@@ -134,7 +135,12 @@ def fate(before: Object, now: Object | None, *, may_leave: bool = False) -> str 
 def ended_container(before: Object, now: Object | None) -> ContainerEnd | None:
     """The end of the container that ended since a pod ran; None if none did, or if the pod is gone."""
     status = _ended(before, now) if now else None
-    return ContainerEnd(str(status["name"]), int(_end(status).get("exitCode", 0))) if status else None
+    return _container_end(status) if status else None
+
+
+def ends_of(pod: Object) -> list[ContainerEnd]:
+    """The last end of each container that runs as long as its pod, if it has ended before."""
+    return [_container_end(status) for status in _statuses(pod) if _end(status)]
 
 
 def exit_code(pod: Object | None, container: str) -> int | None:
@@ -166,6 +172,11 @@ def _ended(before: Object, now: Object) -> Object | None:
         ):
             return status
     return None
+
+
+def _container_end(status: Object) -> ContainerEnd:
+    end = _end(status)
+    return ContainerEnd(str(status["name"]), int(end.get("exitCode", 0)), str(end.get("containerID", "")))
 
 
 def _end(status: Object) -> Object:
