@@ -4,8 +4,7 @@ import asyncio
 import itertools
 import json
 import re
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import ClassVar
 
 from cryptography import x509
@@ -26,7 +25,6 @@ from pytest_meshcheck.meshes.xfcc import HEADER, caller
 from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.bundle_form import written
 from pytest_meshcheck.model.capability import Capability, Claim
-from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import Attempt
 from pytest_meshcheck.model.pki import certificates_in, spiffe_id
 from pytest_meshcheck.model.policy import Policy
@@ -270,42 +268,47 @@ class IstioMesh(ControlledMesh):
     async def rotated(self, api: Api, what: Rotation) -> None:
         """Make istiod read the new Secret, and wait until it announces the new roots.
 
-        istiod must see every step: it refuses a bundle that has no root in common with the previous one.
-
-        Raises:
-            Inconclusive: istiod does not adopt the roots.
+        istiod must see every step: it refuses a bundle that has no root in common with the previous one. One that does
+        not announce them in time is left to the check, whose data planes do not learn of them either.
         """
-        until = time.monotonic() + (self.documented.rotation.roots_act_within + LEASE) * self.scale
-        for look in itertools.count():
-            if look % LOOKS_PER_TOUCH == 0:
-                await touch(api, SYSTEM, ISTIOD, what)
-            if what not in ROOT_STEPS:
-                return
-            if await self._announced(api, SYSTEM) == {*self.authority.roots}:
-                break
-            await self._pause(what, until)
-        await self._mount_roots(api, what, until)
+        if what not in ROOT_STEPS:
+            await touch(api, SYSTEM, ISTIOD, what)
+            return
+        within = (self.documented.rotation.roots_act_within + LEASE) * self.scale
+        try:
+            async with asyncio.timeout(within) as limit:
+                await self._until_announced(api, SYSTEM, lambda: touch(api, SYSTEM, ISTIOD, what))
+                await self._mount_roots(api, what)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self.platform.journal.add("roots not announced", what, f"within {within:.0f} s; istiod's log says why")
 
-    async def _mount_roots(self, api: Api, what: Rotation, until: float) -> None:
+    async def _mount_roots(self, api: Api, what: Rotation) -> None:
         """Have the kubelets update the roots in all pods of runs at once, which otherwise takes up to two minutes.
 
         Until then a data plane refuses an istiod that has restarted, for example because a check stopped it.
         """
         found, _ = await api.items("/api/v1/namespaces", RUN)
         for namespace in (SYSTEM, *(one["metadata"]["name"] for one in found)):
-            while await self._announced(api, namespace) not in (frozenset(), {*self.authority.roots}):
-                await self._pause(what, until)
+            if await self._announced(api, namespace):
+                await self._until_announced(api, namespace)
             await touch(api, namespace, "", what)
+
+    async def _until_announced(
+        self, api: Api, namespace: str, remind: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        for look in itertools.count():
+            if remind is not None and look % LOOKS_PER_TOUCH == 0:
+                await remind()
+            if await self._announced(api, namespace) == {*self.authority.roots}:
+                return
+            await asyncio.sleep(PAUSE)
 
     async def _announced(self, api: Api, namespace: str) -> frozenset[x509.Certificate]:
         """The roots that istiod announces in a namespace."""
         announced = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{ROOTS}") or {}
         return certificates_in(str(announced.get("data", {}).get("root-cert.pem", "")))
-
-    async def _pause(self, what: Rotation, until: float) -> None:
-        if time.monotonic() > until:
-            raise Inconclusive(f"istiod does not announce the roots of the step {what}; its log says why")
-        await asyncio.sleep(PAUSE)
 
 
 def sidecars(request: MeshRequest) -> IstioMesh:

@@ -12,7 +12,10 @@ from pytest_meshcheck.meshes.base import Rotation, rotate_authority
 from pytest_meshcheck.meshes.istio.mesh import ROOTS, IstioMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.journal import Journal
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from tests.serving import client_of
 
 pytestmark = pytest.mark.asyncio
@@ -33,13 +36,14 @@ class Cluster:
         self.reads = dict.fromkeys((SYSTEM, BLUE), 0)
         self.touched: dict[str, str] = {}
         self.denied: str = ""
+        self.ignores = False
 
     async def rotate(self, what: Rotation) -> None:
         rotate_authority(self.mesh.authority, what)
         await self.mesh.rotated(self.api, what)
 
     def roots_in(self, namespace: str) -> str:
-        is_new = "istiod" in self.touched and self.reads[namespace] > LATE
+        is_new = "istiod" in self.touched and self.reads[namespace] > LATE and not self.ignores
         return self.mesh.authority.bundle().decode() if is_new else self.announced
 
     async def list_namespaces(self, request: web.Request) -> web.Response:
@@ -73,6 +77,7 @@ def listed(names: Sequence[str]) -> web.Response:
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[Cluster]:
     mesh, app = IstioMesh(MeshRequest(None, 1.0, None, installed=True)), web.Application()  # type: ignore[arg-type]
+    mesh.bind(Kubernetes(Journal(), ClusterRef(run="1", image="", description="a cluster")))
     one = Cluster(mesh)
     app.router.add_get("/api/v1/namespaces", one.list_namespaces)
     app.router.add_get("/api/v1/namespaces/{namespace}/pods", one.list_pods)
@@ -86,6 +91,14 @@ async def test_pods_mount_new_roots_once_their_namespace_has_them(cluster: Clust
     await cluster.rotate(Rotation.ROOT_ADD)
     assert cluster.touched["client"] == cluster.mesh.authority.bundle().decode() != cluster.announced
     assert "outsider" in cluster.touched, "istiod announces nothing in its namespace, which is no reason to wait"
+
+
+async def test_an_istiod_that_ignores_new_roots_is_left_to_the_check(cluster: Cluster) -> None:
+    cluster.ignores, cluster.mesh.scale = True, 0.01
+    await cluster.rotate(Rotation.ROOT_ADD)
+    (entry,) = cluster.mesh.platform.journal.entries
+    assert (entry.kind, entry.subject) == ("roots not announced", Rotation.ROOT_ADD)
+    assert [*cluster.touched] == ["istiod"]
 
 
 async def test_an_issuer_concerns_istiod_alone(cluster: Cluster) -> None:
