@@ -150,17 +150,17 @@ async def test_ready_means_ready(mesh: MeshUnderTest, client: Workload, outsider
     disruptive=True,
 )
 async def test_restarted_data_plane_fails_closed(mesh: MeshUnderTest, client: Workload, outsider: Workload) -> None:
-    """A data plane that crashes and starts anew while the control plane is away lets no plaintext in.
+    """A data plane that is killed and starts anew while the control plane is away lets no plaintext in.
 
     It cannot fetch its policies, so it either accepts no connections or keeps enforcing those that it had.
     """
-    spec = WorkloadSpec("blue", "crashed", calls=False)
+    spec = WorkloadSpec("blue", "killed", calls=False)
     async with mesh.deploy(spec) as deployed, mesh.policy(MutualTls(deployed.service, Mode.STRICT)):
         server = deployed.service
         control(await client.get(server), "a member's request before").answered()
         intruding = kept_out(outsider.load(server, RATE), "plaintext to a server under strict mutual TLS")
         async with mesh.disruptions.control_plane_outage(), intruding as intrusion:
             await more_sent(intrusion, number=MEETING, within=mesh.tolerance)
-            await mesh.disruptions.crash_data_plane(server)
+            await mesh.disruptions.kill_data_plane(server)
             await more_sent(intrusion, number=AFTERWARDS, within=2 * AFTERWARDS / RATE + mesh.tolerance)
         control(intrusion.result).sent_at_least(MEETING + AFTERWARDS)

@@ -298,7 +298,7 @@ class Mesh(ABC):
             pass
         yield
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and return once another one has been started, whether that works or not.
 
         Raises:

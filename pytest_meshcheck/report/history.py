@@ -16,7 +16,7 @@ MARKED: Mapping[str, MarkKind] = {
     "upgrade step": MarkKind.UPGRADE,
     "disruption": MarkKind.DISRUPTION,
     "restart": MarkKind.RESTART,
-    "crash": MarkKind.RESTART,
+    "kill": MarkKind.RESTART,
 }
 """The kinds of entries that mark a load."""
 

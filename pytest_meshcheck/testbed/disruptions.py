@@ -111,7 +111,7 @@ class Disruptions:
             f"replacement of the data plane of {workload}", lambda: self.adapter.data_plane_replacement(workload)
         )
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and return once another one has been started, whether that works or not.
 
         Raises:
@@ -119,8 +119,8 @@ class Disruptions:
             Inconclusive: No other one is started.
         """
         self._note_outage_of_node()
-        with self.journal.action("crash", f"data plane of {workload}"):
-            await self.adapter.crash_data_plane(workload)
+        with self.journal.action("kill", f"data plane of {workload}"):
+            await self.adapter.kill_data_plane(workload)
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and wait until it works again.

@@ -228,7 +228,7 @@ class CiliumMesh(HelmMesh):
         for daemon in (self._agents, NodeDaemon(self.home, "k8s-app=cilium-envoy", "cilium-envoy")):
             await daemon.replace(self.platform, node)
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the agent of a workload's node, and return once another has been started."""
         await self._agents.restart(self.platform, workload, ready=False)
 

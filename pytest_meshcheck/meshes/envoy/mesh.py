@@ -164,13 +164,13 @@ class EnvoyMesh(SidecarMesh):
         self.publish()
         await self.settled()
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the sidecar of a workload, and start another one; open connections are lost."""
         await self._launcher.restart(self._planes[str(workload)].sidecar)
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """The same, and wait until the new one is configured."""
-        await self.crash_data_plane(workload)
+        await self.kill_data_plane(workload)
         await self.settled()
 
     @asynccontextmanager

@@ -240,7 +240,7 @@ class AmbientMesh(HttpRouteMesh):
         tunnel = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
         return TlsEndpoint((address, waypoint.HBONE_PORT), None, ("h2",), tunnel)
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the ztunnel of a workload's node, and wait until the kubelet has started another one."""
         await ZTUNNEL_OF_NODE.restart(self.platform, workload, ready=False)
 

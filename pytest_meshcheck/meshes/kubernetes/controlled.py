@@ -101,10 +101,10 @@ class ControlledMesh(HelmMesh):
         finally:
             await self.ready(api)
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the sidecar of a workload on its node, and wait until the kubelet has started another one."""
         if not self.sidecar:
-            await super().crash_data_plane(workload)
+            await super().kill_data_plane(workload)
         await self.platform.restart_container(workload, self.sidecar, ready=False)
 
     async def restart_data_plane(self, workload: Workload) -> None:

@@ -17,7 +17,7 @@ USED_WITHIN = 5.0
 class ServersOpenWhileRestarting(EnvoyMesh):
     """Leads callers straight to the application while the data plane of a server is away."""
 
-    async def crash_data_plane(self, workload: Workload) -> None:
+    async def kill_data_plane(self, workload: Workload) -> None:
         plane = self._planes[str(workload)]
         await self._launcher.stop(plane.sidecar)
         async with relayed(*self._way(workload)) as used:
