@@ -300,3 +300,8 @@ class Documented(Promises):
     def needs_polling(self) -> bool:
         """Whether the suite has to poll with requests until a policy is in effect, because ``settled`` cannot know."""
         return self.policies_act_within > 0
+
+    @property
+    def follows_within(self) -> float:
+        """Seconds until every data plane follows a change, also one that looks for the control plane meanwhile."""
+        return max(self.policies_act_within, self.outage.reconnects_within)

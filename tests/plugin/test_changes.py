@@ -191,10 +191,11 @@ def test_what_never_comes_to_act_is_the_meshs_fault(suite: Suite) -> None:
     assert suite.verdicts() == {"demo/strict": "violates"}
 
 
-def test_what_comes_to_act_once_data_planes_have_reconnected_is_no_leak(suite: Suite) -> None:
-    suite.write(STRICT, conftest=late(within=0.5, apply=1.5, reconnects=20.0))
+@pytest.mark.parametrize(("demo", "check"), [(STRICT, "demo/strict"), (RETRIES, "demo/retries")])
+def test_what_comes_to_act_once_data_planes_have_reconnected_conforms(demo: str, check: str, suite: Suite) -> None:
+    suite.write(demo, conftest=late(within=0.5, apply=1.5, reconnects=20.0))
     assert suite.run(mesh="late").code == 0
-    assert suite.verdicts() == {"demo/strict": "conforms"}
+    assert suite.verdicts() == {check: "conforms"}
 
 
 def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: Suite) -> None:

@@ -231,7 +231,7 @@ class AmbientMesh(HttpRouteMesh):
         """Also wait until istiod has accepted the HTTPRoutes of this stage; Inconclusive if it rejects one."""
         await super().settled()
         namespaces = {running.spec.namespace for running in self.platform.running.values()}
-        within = self.documented.policies_act_within * self.scale
+        within = self.documented.follows_within * self.scale
         await gateway_api.routes_taken(await self.platform.api(), namespaces, within)
 
     def endpoint(self, workload: Workload, port: str) -> TlsEndpoint:

@@ -116,7 +116,7 @@ class ConvergenceCache:
         """The condition, if it is not met in time."""
         begun = time.monotonic()
         in_a_row = IN_A_LONG_ROW if self._needs_endpoints else IN_A_ROW
-        wrong = await unmet([condition], self.adapter.documented.policies_act_within, self.scale, in_a_row)
+        wrong = await unmet([condition], self.adapter.documented.follows_within, self.scale, in_a_row)
         seconds = round(time.monotonic() - begun, 3)
         outcome = f"not after {seconds} s: {condition}" if wrong else f"after {seconds} s"
         self.journal.add("policy acts", f"{condition.caller} -> {condition.server}", outcome)

@@ -152,7 +152,7 @@ class PolicyLifecycle:
         conditions = without(about_service(in_use), allowed(about_workloads(in_use), reachability(newcomer, others)))
         self._newcomers.append(newcomer)  # of two that start together, the later one is introduced to the other
         try:
-            left = await unmet(conditions, self._follows_within, self.scale)
+            left = await unmet(conditions, self.adapter.documented.follows_within, self.scale)
         finally:
             self._newcomers.remove(newcomer)
         if left:
@@ -201,12 +201,6 @@ class PolicyLifecycle:
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
-    @property
-    def _follows_within(self) -> float:
-        """Seconds until every data plane follows a change, also one that looks for the control plane meanwhile."""
-        documented = self.adapter.documented
-        return max(documented.policies_act_within, documented.outage.reconnects_within)
-
     def _in_use(self) -> list[Policy]:
         """The applied policies, except for those that checks have deleted."""
         return _without(self.applied.policies, self.cache.undeleted)
@@ -241,7 +235,7 @@ class PolicyLifecycle:
     async def _unmet(self, conditions: Sequence[Condition]) -> list[Condition]:
         """The conditions that are not met in time; after that nothing is left to confirm."""
         try:
-            return await unmet(conditions, self._follows_within, self.scale)
+            return await unmet(conditions, self.adapter.documented.follows_within, self.scale)
         finally:
             self.cache.unconfirmed = []
 
