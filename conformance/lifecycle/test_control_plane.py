@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     Mode,
     MutualTls,
     NotStarted,
+    Via,
     Workload,
     WorkloadSpec,
     check,
@@ -32,6 +33,8 @@ MEANWHILE = 3 * RATE
 """Requests during an outage, so that data planes notice that they have lost their control plane."""
 STARTS_WITHIN = 40.0
 """Seconds that a new workload has to start in an outage; an API server waits up to 30 s for a webhook."""
+DIALLED = Via.ADDRESS
+"""How an outsider calls a new workload: its node may learn of the service after the members of the mesh have."""
 AFTERWARDS = 3 * RATE
 """Requests after the restart of a data plane, long enough for it to accept connections if it ever does."""
 
@@ -117,7 +120,7 @@ async def test_new_workload_fails_closed(mesh: MeshUnderTest, client: Workload, 
             await plaintext_to_newcomer(mesh, outsider, replace(spec, starts_within=STARTS_WITHIN))
         async with mesh.deploy(spec) as newcomer:
             control(await client.get(newcomer.service), "a call once the control plane is back").answered()
-            refused = await outsider.get(newcomer.service)
+            refused = await outsider.get(newcomer.service, via=DIALLED)
             arrived = await newcomer.service.attempts(refused)
             expect(refused, "plaintext afterwards").refused(mesh.refusals.plaintext, arrived=arrived)
 
@@ -136,7 +139,7 @@ async def test_ready_means_ready(mesh: MeshUnderTest, client: Workload, outsider
     async with mesh.policy(MutualTls(WorkloadSpec(client.namespace, spec.name), Mode.STRICT)):
         for number in range(times):
             async with mesh.disruptions.control_plane_return(), mesh.deploy(spec) as deployed:
-                refused = await outsider.get(deployed.service)
+                refused = await outsider.get(deployed.service, via=DIALLED)
                 arrived = await deployed.service.attempts(refused)
                 expect(refused, f"plaintext, time {number + 1}").refused(mesh.refusals.plaintext, arrived=arrived)
                 expect(await client.get(deployed.service), "a member's request").answered()

@@ -34,13 +34,17 @@ class AppliedPolicies:
             Inconclusive: The platform rejects them; apply the previous ones again.
         """
         wanted = {_key(manifest): manifest for manifest in self.adapter.render(policies)}
-        before, self._resources, self.policies = self._resources, wanted, list(policies)
+        before, self.policies = self._resources, list(policies)
         changed = [manifest for key, manifest in wanted.items() if before.get(key) != manifest]
         gone = [manifest for key, manifest in before.items() if key not in wanted]
-        if changed:
-            await self._apply(changed)
-        if gone:
-            await self.platform.delete(gone)
+        self._resources = before | wanted
+        try:
+            if changed:
+                await self._apply(changed)
+        finally:  # what a rejected policy replaces goes as well: nobody else knows of it
+            if gone:
+                await self.platform.delete(gone)
+            self._resources = wanted
         return changed
 
     async def _apply(self, changed: Sequence[Manifest]) -> None:
