@@ -91,6 +91,7 @@ async def mesh_session(
                 run.cluster.say_ready(mesh_name, subject)
         if before is not None and mesh_name.version is not None and run.upgrade is not None:
             run.adapters[before] = copy.copy(subject.adapter)  # the report describes the mesh as it was tested
+            await subject.head_starts.close()
             await upgrade(subject, mesh_name.version, run.upgrade.by)
         if fresh:
             await subject.stage.ask_for_room(run.roles.get(mesh_name, ()), _processes(pytestconfig))

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.authority_files import AuthorityFiles
@@ -13,6 +14,8 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Restarting
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.reconnection import Reconnection
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -93,12 +96,17 @@ class Disruptions:
         """
         await self.flush()
         sound = AuthorityFiles.of(self.adapter.authority)
-        said = await self.adapter.give_authority(files)
-        self.journal.add("disruption", "the authority's files", said)
-        try:
+
+        @asynccontextmanager
+        async def given() -> AsyncIterator[str]:
+            try:
+                yield await self.adapter.give_authority(files)
+            finally:
+                await self.adapter.give_authority(sound)
+
+        async with _first_error(given()) as said:
+            self.journal.add("disruption", "the authority's files", said)
             yield said
-        finally:
-            await self.adapter.give_authority(sound)
 
     def data_plane_replacement(self, workload: Workload) -> AbstractAsyncContextManager[None]:
         """Replace the data plane of a workload: the new one works and the old one drains while the block runs.
@@ -189,8 +197,26 @@ class Disruptions:
     @asynccontextmanager
     async def _during(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
         await self.flush()
-        async with begin():
+        async with _first_error(begin()):
             self.journal.add("disruption", what, BEGINS)
             async with self.evidence.captured():
                 yield
         self.journal.add("disruption", what, ENDS)
+
+
+@asynccontextmanager
+async def _first_error(block: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """The block, whose failure to end becomes a note where something failed inside it before, such as a check."""
+    failed: Exception | None = None
+    try:
+        async with block as value:
+            try:
+                yield value
+            except Exception as error:
+                failed = error
+                raise
+    except Exception as trouble:
+        if failed is None or failed is trouble:
+            raise
+        failed.add_note(f"and it could not be undone: {trouble}")
+        raise failed from failed.__cause__

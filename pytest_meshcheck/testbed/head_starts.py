@@ -4,6 +4,7 @@ They begin with the session. Those of disruptive checks begin when the first of 
 """
 
 import asyncio
+import contextvars
 import functools
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -69,11 +70,14 @@ class HeadStarts:
         """The head start of a check, begun now if it has not begun before."""
         planned = self._planned[check_id]
         if planned.key not in self._running:
-            self._running[planned.key] = HeadStart(now(), asyncio.ensure_future(planned.start(mesh)))
+            # its controls are its own, and not those of the check that happens to begin it
+            task = asyncio.get_running_loop().create_task(planned.start(mesh), context=contextvars.Context())
+            self._running[planned.key] = HeadStart(now(), task)
         return self._running[planned.key]
 
     async def close(self) -> None:
-        """Cancel those that still run."""
-        for one in self._running.values():
+        """Cancel those that still run, and forget all: another version of the mesh has head starts of its own."""
+        running, self._running = self._running, {}
+        for one in running.values():
             one.task.cancel()
-        await asyncio.gather(*(one.task for one in self._running.values()), return_exceptions=True)
+        await asyncio.gather(*(one.task for one in running.values()), return_exceptions=True)

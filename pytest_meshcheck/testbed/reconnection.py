@@ -37,7 +37,7 @@ class Reconnection:
     async def after_own_outage(self) -> None:
         """Count an outage that this process has caused, and wait; what does not follow is left to the check."""
         self.lock.count_outage()
-        self._met = self.lock.outages
+        self._met, self._is_behind = self.lock.outages, True
         self._is_behind = not await self._wait()
 
     def note_outage(self) -> None:
@@ -53,9 +53,11 @@ class Reconnection:
         """
         if self.lock.outages == self._met and not self._is_behind:
             return
-        self._met, self._is_behind = self.lock.outages, False
+        self._met, self._is_behind = self.lock.outages, True
         self.policies.cache.forget()
-        if self.stage.running and not await self._wait():
+        follow = not self.stage.running or await self._wait()
+        self._is_behind = False
+        if not follow:
             await self._restart_control_plane()
             for workload in self.stage.enrolled:
                 workload.unreached = f"{workload} did not follow the control plane after an outage"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_meshcheck.checks.leaks import fail_control, leaks_first
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.testbed.head_starts import HeadStarts, PlannedHeadStart
 
@@ -54,3 +55,23 @@ async def test_the_end_of_one_that_fails_is_known_too() -> None:
         await begun.task
     assert begun.ended is not None
     assert begun.ended >= begun.since
+
+
+async def test_controls_of_a_head_start_are_not_those_of_the_check_that_begins_it() -> None:
+    async def fails(_: Any) -> None:
+        fail_control(Inconclusive("no answer before the outage"))
+
+    head_starts = HeadStarts()
+    for name in ("a/b", "a/c"):
+        head_starts.begin(name, PlannedHeadStart(functools.partial(fails), disruptive=True), MESH)
+    for name in ("a/b", "a/c"):
+        with pytest.raises(Inconclusive, match="before the outage"), leaks_first(True):
+            await head_starts.of(name, MESH).task
+
+
+async def test_another_version_of_the_mesh_has_head_starts_of_its_own() -> None:
+    counted, head_starts = Counted(), HeadStarts()
+    for made in (1, 2):
+        head_starts.begin("a/b", PlannedHeadStart(functools.partial(counted)), MESH)
+        assert await head_starts.of("a/b", MESH).task == made
+        await head_starts.close()

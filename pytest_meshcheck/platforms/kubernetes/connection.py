@@ -61,9 +61,13 @@ class Connection:
         return cls(api, Executor(api.configuration), Pods(api, selector(owner.labels)), timeout_scale)
 
     async def apply(self, wanted: Sequence[Manifest]) -> list[Object]:
-        """Create or replace resources, and return their new state; Inconclusive if the API server stays away."""
+        """Create or replace resources, and return their new state; Inconclusive if the API server stays away.
+
+        It ends with the last of them, even if one is rejected: whoever deletes them then must not come too early.
+        """
+        results = await asyncio.gather(*(self.api.apply(manifest) for manifest in wanted), return_exceptions=True)
         try:
-            return list(await asyncio.gather(*(self.api.apply(manifest) for manifest in wanted)))
+            return [_unless_failed(result) for result in results]
         except UNREACHABLE as error:
             raise Inconclusive(f"the API server cannot be reached: {error}") from error
 
@@ -200,3 +204,9 @@ class Connection:
             return "; ".join(filter(None, [*states, *await unready_nodes(self.api)]))
         except (*UNREACHABLE, Refused) as error:
             return f"the API server does not say why: {error}"
+
+
+def _unless_failed(result: Object | BaseException) -> Object:
+    if isinstance(result, BaseException):
+        raise result
+    return result

@@ -189,11 +189,13 @@ class PolicyLifecycle:
         deferred = needs_polling and self.cache.lazy and not (at_once or self.stage.starting)
         gone = [one for one in policies if not (deferred and isinstance(one, ServicePolicy))]
         undeleted = [*self.cache.undeleted, *_without(policies, gone)]
-        if gone:
-            await self._replace(_without(self.applied.policies, gone))
-        self.cache.undeleted = undeleted
-        if needs_polling:
-            self.cache.await_again(before)
+        try:
+            if gone:
+                await self._replace(_without(self.applied.policies, gone))
+        finally:
+            self.cache.undeleted = undeleted
+            if needs_polling:
+                self.cache.await_again(before)
 
     async def _wait_for_deletion(self) -> None:
         if self.cache.unconfirmed:

@@ -147,6 +147,6 @@ async def _introduce(mesh: Mesh, newcomers: Sequence[Workload], running: Sequenc
     for newcomer in newcomers:
         conditions += reachability(newcomer, introduced)
         introduced.append(newcomer)
-    left = await unmet(conditions, mesh.documented.policies_act_within, scale)
+    left = await unmet(conditions, mesh.documented.follows_within, scale)
     seen = f"not reached: {'; '.join(map(str, left))}" if left else "reached by all"
     newcomers[0].journal.add("restart", ", ".join(map(str, newcomers)), seen)
