@@ -20,7 +20,14 @@ from pytest_meshcheck.model.pki_archive import archived, restore
 from pytest_meshcheck.platforms.base import Manifest, Platform
 from pytest_meshcheck.platforms.helm import helm
 from pytest_meshcheck.platforms.helm.helm import Helm, Release
-from pytest_meshcheck.platforms.helm.installation import OURS, Installation, home, installation_in, remove
+from pytest_meshcheck.platforms.helm.installation import (
+    OURS,
+    Installation,
+    foreign_definitions,
+    home,
+    installation_in,
+    remove,
+)
 from pytest_meshcheck.platforms.kubernetes.access.permissions import ADMINISTRATOR, READINESS, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import write_events, write_logs
@@ -231,6 +238,7 @@ class HelmMesh(Charted, KubernetesMesh):
 
     async def _store(self, api: Api, recipe: str, *more: str) -> None:
         """Write the record; ``recipe`` is empty during the installation, when ``more`` releases may exist."""
+        there = await installation_in(api, self.namespace)
         now = Installation(
             namespace=self.namespace,
             run=self.platform.cluster_ref.run,
@@ -238,6 +246,7 @@ class HelmMesh(Charted, KubernetesMesh):
             releases=(*(release.name for release in self.there()), *more),
             groups=tuple(self.groups),
             authority=archived(self.authority).decode(),
+            foreign=there.foreign if there else await foreign_definitions(api),
         )
         await api.apply(now.secret)
         self._known_state = now.authority

@@ -23,6 +23,7 @@ OURS: Mapping[str, str] = {"app.kubernetes.io/managed-by": "meshcheck"}
 NAMESPACES = "/api/v1/namespaces"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RELEASE = "meta.helm.sh/release-name"
+RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Installation:
         releases: In the order of their installation, then any others that may be there.
         groups: API groups whose definitions the programs of the charts create.
         authority: The archive of the authority that they use.
+        foreign: The names of the definitions that the cluster had before; they stay.
     """
 
     namespace: str
@@ -44,6 +46,7 @@ class Installation:
     releases: tuple[str, ...]
     groups: tuple[str, ...]
     authority: str
+    foreign: frozenset[str] = frozenset()
 
     @property
     def secret(self) -> Manifest:
@@ -54,6 +57,7 @@ class Installation:
             "releases": " ".join(self.releases),
             "groups": " ".join(self.groups),
             "authority": self.authority,
+            "foreign": " ".join(sorted(self.foreign)),
         }
         metadata = {"name": STATE, "namespace": self.namespace, "labels": OURS}
         return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
@@ -88,7 +92,14 @@ async def installation_in(api: Api, namespace: str) -> Installation | None:
         releases=tuple(data.get("releases", "").split()),
         groups=tuple(data.get("groups", "").split()),
         authority=data["authority"],
+        foreign=frozenset(data.get("foreign", "").split()),
     )
+
+
+async def foreign_definitions(api: Api) -> frozenset[str]:
+    """The names of the definitions in a cluster that the suite did not create."""
+    definitions, _ = await api.items(DEFINITIONS)
+    return frozenset(one["metadata"]["name"] for one in definitions if not _is_ours(one))
 
 
 async def installed_by(api: Api, run: str) -> list[Installation]:
@@ -124,12 +135,18 @@ async def remove(api: Api, program: Helm, installation: Installation, patience: 
 
 
 def _came_with(installation: Installation, definition: Object) -> bool:
-    metadata = definition["metadata"]
-    return (
-        metadata.get("annotations", {}).get(RELEASE) in installation.releases
-        or definition["spec"]["group"] in installation.groups
-        or metadata.get("labels", {}).items() >= OURS.items()
+    if definition["metadata"]["name"] in installation.foreign:
+        return False
+    annotations = definition["metadata"].get("annotations", {})
+    of_chart = (
+        annotations.get(RELEASE) in installation.releases
+        and annotations.get(RELEASE_NAMESPACE) == installation.namespace
     )
+    return of_chart or definition["spec"]["group"] in installation.groups or _is_ours(definition)
+
+
+def _is_ours(definition: Object) -> bool:
+    return bool(definition["metadata"].get("labels", {}).items() >= OURS.items())
 
 
 def _named(definition: Object) -> Manifest:
