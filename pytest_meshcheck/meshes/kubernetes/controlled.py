@@ -62,8 +62,7 @@ class ControlledMesh(HelmMesh):
             Inconclusive: The mesh does not become ready.
         """
         self.bind(platform)
-        if self.installed_by_run:
-            await scale_back(await self.platform.api(), self.namespace)
+        await scale_back(await self.platform.api(), self.namespace)
         await super().install(platform)
 
     async def give_authority(self, files: AuthorityFiles) -> str:

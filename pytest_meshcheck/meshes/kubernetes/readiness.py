@@ -159,7 +159,7 @@ def _serves(deployment: Object) -> bool:
     status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
     seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
     counts = [status.get(field, 0) for field in ("updatedReplicas", "availableReplicas", "replicas")]
-    return bool(seen and counts == [wanted] * 3)
+    return bool(seen and wanted and counts == [wanted] * 3)
 
 
 def _sample(metadata: Metadata) -> Object:
