@@ -227,7 +227,9 @@ class Cluster:
 
 
 def _only_adapter_uninstalls(mesh: Mesh) -> bool:
-    return isinstance(mesh, KubernetesMesh) and mesh.installed_by_run and not mesh.recorded_in_cluster
+    if not isinstance(mesh, KubernetesMesh):
+        return False
+    return mesh.has_wide_policies or (mesh.installed_by_run and not mesh.recorded_in_cluster)
 
 
 def _examined(settings: Settings) -> tuple[Finding, ...]:

@@ -30,7 +30,7 @@ from pytest_meshcheck.model.pki import certificates_in, spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
-from pytest_meshcheck.platforms.base import Manifest, Metadata
+from pytest_meshcheck.platforms.base import Manifest, Metadata, Platform
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
@@ -124,11 +124,12 @@ class IstioMesh(ControlledMesh):
     policies = POLICIES
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: DUMPS}
     data_plane_in_workload = True
+    has_wide_policies = True
     sidecar = SIDECAR
     plaintext_by_address: Collection[str] = UNROUTED
     documented: Documented = DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
-        Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),
+        Permission("security.istio.io", "peerauthentications", ("get", *APPLIED, "delete")),
         Permission("networking.istio.io", "virtualservices", (*APPLIED, "delete")),
         Permission("networking.istio.io", "destinationrules", (*APPLIED, "delete")),
     )
@@ -250,6 +251,22 @@ class IstioMesh(ControlledMesh):
         address = workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS)
         spoken = workload.spec.port(port).protocol.facts
         return TlsEndpoint(address, workload.spec.authority, (ALPN[spoken.http],))
+
+    async def install(self, platform: Platform) -> None:
+        """Install Istio as usual, and delete the mesh-wide policy of a killed run."""
+        await super().install(platform)
+        await self._delete_wide_policy()
+
+    async def uninstall(self) -> None:
+        """Remove Istio as usual, and from one that was installed before the mesh-wide policy of a killed run."""
+        await self._delete_wide_policy()
+        await super().uninstall()
+
+    async def _delete_wide_policy(self) -> None:
+        api, (version, kind, metadata) = await self.platform.api(), istio.WIDE.values()
+        path = f"/apis/{version}/namespaces/{metadata['namespace']}/{kind.lower()}s/{metadata['name']}"
+        if await api.read(path) is not None:  # else its definition may be gone as well
+            await api.delete(istio.WIDE)
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and until its webhook adds a sidecar to a pod."""

@@ -42,6 +42,14 @@ NAME = "meshcheck"
 MODES = {Mode.PERMISSIVE: "PERMISSIVE", Mode.STRICT: "STRICT", None: "UNSET"}
 
 
+WIDE: Manifest = {
+    "apiVersion": SECURITY,
+    "kind": "PeerAuthentication",
+    "metadata": {"namespace": ROOT_NAMESPACE, "name": NAME},
+}
+"""The mesh-wide policy, the only one outside the namespaces of a run."""
+
+
 def access(policies: Sequence[Policy]) -> list[Manifest]:
     """The resources for policies about workloads.
 
@@ -58,7 +66,7 @@ def peer_authentication(policy: MutualTls) -> list[Manifest]:
     spec: dict[str, Any] = {"mtls": {"mode": MODES[policy.mode]}}
     match policy.target:
         case WholeMesh():
-            return [_manifest(SECURITY, "PeerAuthentication", ROOT_NAMESPACE, NAME, spec)]
+            return [{**WIDE, "spec": spec}]
         case Namespace(namespace):
             return [_manifest(SECURITY, "PeerAuthentication", namespace, NAME, spec)]
         case target:

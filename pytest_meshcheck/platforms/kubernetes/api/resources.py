@@ -210,6 +210,9 @@ class Api(Server):
         except (Refused, KeyError) as unknown:
             self._kinds.pop(version, None)  # its definition may come later
             raise Inconclusive(f"the cluster knows no {kind} of {version}: is its definition installed?") from unknown
+        except UNREACHABLE:
+            self._kinds.pop(version, None)
+            raise
 
     async def _discover(self, version: str) -> dict[str, Object]:
         listed = await self.patiently("GET", group(version))
