@@ -1,17 +1,14 @@
 """Istio with a sidecar in each workload's pod."""
 
 import asyncio
-import itertools
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
-
-from cryptography import x509
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented
-from pytest_meshcheck.meshes.istio import policies as istio, revisions
+from pytest_meshcheck.meshes.istio import policies as istio, revisions, roots
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCUMENTED, LEAF_LIFETIME
 from pytest_meshcheck.meshes.istio.modes import MODES
 from pytest_meshcheck.meshes.istio.revisions import ISTIOD, UNNAMED
@@ -26,7 +23,7 @@ from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.bundle_form import written
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.observation import Attempt
-from pytest_meshcheck.model.pki import certificates_in, spiffe_id
+from pytest_meshcheck.model.pki import spiffe_id
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
@@ -35,21 +32,13 @@ from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 from pytest_meshcheck.probe.protocol.protocols import HTTP_1, HTTP_2
 
 SYSTEM = istio.ROOT_NAMESPACE
-
-ROOTS = "istio-ca-root-cert"
-"""The ConfigMap, in every namespace, with the roots by which data planes verify istiod."""
 SIDECAR = "istio-proxy"
 INJECT = "sidecar.istio.io/inject"
 
 CHARTS = frozenset({"base", "istiod", "cni", "ztunnel"})
-
-PAUSE = 0.1
-LOOKS_PER_TOUCH = 10
-"""After so many looks the pods are annotated again: a busy kubelet can miss a change."""
 
 LEASE = 30.0
 """Seconds for which the leader lease of a killed istiod lasts; its successor announces no roots before that.
@@ -294,38 +283,11 @@ class IstioMesh(ControlledMesh):
         within = (self.documented.rotation.roots_act_within + LEASE) * self.scale
         try:
             async with asyncio.timeout(within) as limit:
-                await self._until_announced(api, SYSTEM, lambda: touch(api, SYSTEM, ISTIOD, what))
-                await self._mount_roots(api, what)
+                await roots.adopted(api, frozenset(self.authority.roots), what)
         except TimeoutError:
             if not limit.expired():
                 raise
             self.platform.journal.add("roots not announced", what, f"within {within:.0f} s; istiod's log says why")
-
-    async def _mount_roots(self, api: Api, what: Rotation) -> None:
-        """Have the kubelets update the roots in all pods of runs at once, which otherwise takes up to two minutes.
-
-        Until then a data plane refuses an istiod that has restarted, for example because a check stopped it.
-        """
-        found, _ = await api.items("/api/v1/namespaces", RUN)
-        for namespace in (SYSTEM, *(one["metadata"]["name"] for one in found)):
-            if await self._announced(api, namespace):
-                await self._until_announced(api, namespace)
-            await touch(api, namespace, "", what)
-
-    async def _until_announced(
-        self, api: Api, namespace: str, remind: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
-        for look in itertools.count():
-            if remind is not None and look % LOOKS_PER_TOUCH == 0:
-                await remind()
-            if await self._announced(api, namespace) == {*self.authority.roots}:
-                return
-            await asyncio.sleep(PAUSE)
-
-    async def _announced(self, api: Api, namespace: str) -> frozenset[x509.Certificate]:
-        """The roots that istiod announces in a namespace."""
-        announced = await api.read(f"/api/v1/namespaces/{namespace}/configmaps/{ROOTS}") or {}
-        return certificates_in(str(announced.get("data", {}).get("root-cert.pem", "")))
 
 
 def sidecars(request: MeshRequest) -> IstioMesh:

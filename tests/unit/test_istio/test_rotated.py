@@ -9,7 +9,8 @@ import pytest_asyncio
 from aiohttp import web
 
 from pytest_meshcheck.meshes.base import Rotation, rotate_authority
-from pytest_meshcheck.meshes.istio.mesh import ROOTS, IstioMesh
+from pytest_meshcheck.meshes.istio.mesh import IstioMesh
+from pytest_meshcheck.meshes.istio.roots import ROOTS
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.journal import Journal
