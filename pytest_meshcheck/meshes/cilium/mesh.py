@@ -52,6 +52,8 @@ ROLLOUTS = (
     ("", "deployments", "cilium-operator"),
 )
 DATA_PLANES = "app.kubernetes.io/name in (cilium-agent, cilium-envoy, ztunnel-cilium)"
+OF_CILIUM = "app.kubernetes.io/part-of=cilium"
+"""The labels of its pods, which run in kube-system beside those of others."""
 WATCHED = ("get", "list", "watch")
 LOOKED_AT = (
     # group, resource, verbs
@@ -244,7 +246,7 @@ class CiliumMesh(HelmMesh):
         """Write the configuration of Cilium, and the logs of agents, proxies and operator."""
         api = await self.platform.api()
         home, config = await configuration(api)
-        pods, _ = await api.items(f"/api/v1/namespaces/{home}/pods")
+        pods, _ = await api.items(f"/api/v1/namespaces/{home}/pods", OF_CILIUM)
         await write_logs(api, directory, pods)
         await write_events(api, directory, home)
         settings = "".join(f"{key}: {value}\n" for key, value in sorted(config.items()))

@@ -125,6 +125,9 @@ class HelmMesh(Charted, KubernetesMesh):
         api = await self.platform.api()
         if self.installed_by_run and not await self._is_there(api):
             await self._install(api)
+        elif self.installed_by_run:
+            for secret in self.secrets():  # a killed run may have left those of a broken authority
+                await api.apply(secret)
         await self.ready(api)
 
     async def uninstall(self) -> None:

@@ -1,6 +1,7 @@
 """Removal of the namespaces of a run from a cluster."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
@@ -31,16 +32,16 @@ async def remove_namespaces(cluster_ref: ClusterRef, patience: float = BACK_WITH
 
     try:
         found, _ = await api.items(NAMESPACES, selector)
+        left[:] = [namespace["metadata"]["name"] for namespace in found]
         for namespace in found:
             await api.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace["metadata"]})
-        await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
-    except TimeoutError:
+        with suppress(TimeoutError):
+            await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
         return left
     except (*UNREACHABLE, Refused, Inconclusive) as error:
         return [f"those labelled {selector} ({error})"]
     finally:
         await api.close()
-    return []
 
 
 async def runs_in(kubeconfig: Path | None, context: str | None) -> dict[str, list[str]]:

@@ -48,8 +48,8 @@ class Interruptions(Deployments):
         Raises:
             Inconclusive: It could not be stopped, or does not go on.
         """
-        await self._send(pod, container, signal.SIGSTOP)
         try:
+            await self._send(pod, container, signal.SIGSTOP)
             yield
         finally:
             await asyncio.shield(self._send(pod, container, signal.SIGCONT))

@@ -11,6 +11,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Interval, Metadata, ProxyHop, Stall, Wire
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Object, Refused
 from pytest_meshcheck.platforms.kubernetes.capture.between_nodes import watched_between_nodes
 from pytest_meshcheck.platforms.kubernetes.capture.wire import End, watched
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import write_events, write_logs
@@ -139,7 +140,10 @@ class Kubernetes(Interruptions):
         await asyncio.gather(*(running.probe.settled() for running in self.running.values()))
         dead = [running.spec for running in self.running.values() if self._is_dead(running)]
         for spec in dead:
-            await self._remove(spec)
+            try:
+                await self._remove(spec)
+            except (*UNREACHABLE, Refused, Inconclusive) as trouble:  # it is dead all the same
+                self.journal.add("removal", str(spec), f"failed: {trouble}")
         return list(map(str, dead))
 
     def check(self) -> None:
@@ -154,7 +158,13 @@ class Kubernetes(Interruptions):
         It notices an end within a second: a crash at the very end of a check is reported by the next one.
         """
         of_running = [await self._crash_of(one) for one in self.running.values()]
-        of_shared = await self._shared.crashes(await self.api())
+        nodes = {one.node for one in self.running.values()}
+
+        def concerns(pod: Object) -> bool:
+            of_run = pod["metadata"].get("labels", {}).items() >= self.owner.labels.items()
+            return of_run or pod["spec"].get("nodeName") in nodes
+
+        of_shared = await self._shared.crashes(await self.api(), concerns)
         return [*self._crashes.report(filter(None, of_running)), *of_shared]
 
     def forget_crashes(self) -> None:

@@ -1,12 +1,13 @@
 """Data planes that several workloads share, such as the daemon of a node and the proxy of a service."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.platforms.crash import has_crashed
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended
-from pytest_meshcheck.platforms.kubernetes.workloads.pods import PODS, ContainerEnd, Pods, ends_of
+from pytest_meshcheck.platforms.kubernetes.workloads.pods import PODS, ContainerEnd, Pods, ends_of, runs_again
 from pytest_meshcheck.platforms.last_words import last_words
 
 
@@ -28,13 +29,19 @@ class SharedDataPlanes:
         self._past |= {end for pod in listed for end in ends_of(pod)}
         self._watches[selector] = Pods(api, selector)
 
-    async def crashes(self, api: Api) -> list[str]:
-        """How each container crashed since ``forget``."""
-        pods = [pod for watch in self._watches.values() for pod in watch.known.values()]
+    async def crashes(self, api: Api, concerns: Callable[[Object], bool]) -> list[str]:
+        """How each container crashed since ``forget``, in those of the pods that concern the run.
+
+        Raises:
+            Inconclusive: The pods cannot be watched any more.
+        """
+        pods = [pod for watch in self._watches.values() for pod in watch.current if concerns(pod)]
         ended = {end: pod for pod in pods for end in ends_of(pod) if end not in self._past}
         for end in ended.keys() - self._crashes.keys():
-            self._crashes[end] = await _crash(api, ended[end], end)
-        return [crash for end in ended if (crash := self._crashes[end])]
+            cause = await _crash(api, ended[end], end)
+            if cause or runs_again(ended[end], end):  # else the log may be that of the next run already
+                self._crashes[end] = cause
+        return [crash for end in ended if (crash := self._crashes.get(end, ""))]
 
     def forget(self) -> None:
         """Forget the reported crashes."""

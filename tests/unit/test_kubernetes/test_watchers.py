@@ -75,3 +75,24 @@ async def test_the_end_closes_every_connection() -> None:
     await watchers.on({"near", "far"}, cluster)
     await watchers.close()
     assert [connected.closed for _, connected in cluster.connected] == [True, True]
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_nobody_needs_may_be_broken() -> None:
+    watchers = Watchers(OWNER)
+    pods = Pods({(watchers.namespace, node): running(node) for node in ("near", "far", "broken")})
+    pods.known[watchers.namespace, "broken"]["status"] = {}
+    cluster: Any = Cluster(pods)
+    assert [*await watchers.on({"near", "far"}, cluster)] == ["near", "far"]
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_comes_later_is_connected_then() -> None:
+    watchers = Watchers(OWNER)
+    pods = Pods({(watchers.namespace, "near"): running("near")})
+    cluster: Any = Cluster(pods)
+    first = dict(await watchers.on({"near"}, cluster))
+    pods.known[watchers.namespace, "far"] = running("far")
+    assert {*await watchers.on({"near", "far"}, cluster)} == {"near", "far"}
+    assert [node for node, _ in cluster.connected] == ["near", "far"]
+    assert (await watchers.on({"near"}, cluster))["near"] is first["near"]

@@ -17,6 +17,7 @@ from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import BROKEN, called,
 from pytest_meshcheck.platforms.kubernetes.api.proxy import described, proxy_of
 from pytest_meshcheck.platforms.kubernetes.api.server import (
     NOT_FOUND,
+    PAUSE,
     SERVER_ERRORS,
     UNREACHABLE,
     Object,
@@ -165,13 +166,16 @@ class Api(Server):
                 current = {item["metadata"]["uid"]: item for item in listed}
                 if met(list(current.values())):
                     return list(current.values())
-                async with aclosing(self.events(path, selector, version)) as events:
-                    async for event, item in events:
-                        current.pop(item["metadata"]["uid"], None)
-                        if event != "DELETED":
-                            current[item["metadata"]["uid"]] = item
-                        if met(list(current.values())):
-                            return list(current.values())
+                try:
+                    async with aclosing(self.events(path, selector, version)) as events:
+                        async for event, item in events:
+                            current.pop(item["metadata"]["uid"], None)
+                            if event != "DELETED":
+                                current[item["metadata"]["uid"]] = item
+                            if met(list(current.values())):
+                                return list(current.values())
+                except UNREACHABLE:
+                    await asyncio.sleep(PAUSE)  # the list waits for a server that is away
 
     async def knows(self, version: str, kind: str) -> bool:
         """Whether the cluster has a kind, e.g. ``HTTPRoute`` of ``gateway.networking.k8s.io/v1``; raises Refused."""

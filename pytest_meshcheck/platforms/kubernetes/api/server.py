@@ -30,7 +30,14 @@ NOT_FOUND = 404
 SERVER_ERRORS = 500
 REFUSED = 400
 TOO_OLD = 410
+BUSY = 429
 UNAVAILABLE = 503
+PASSING = (BUSY, UNAVAILABLE)
+"""What an API server answers that will be there again soon."""
+WATCHED_FOR = 240
+"""Seconds after which the server ends a watch, and a new one begins: a dead connection shows by then."""
+SILENT_FOR = 30
+"""Seconds that the end of a watch may be late."""
 JSON = "application/json"
 
 Object = dict[str, Any]
@@ -89,7 +96,7 @@ class Server:
                 async with asyncio.timeout(self.patience):
                     answer = await self.request(method, path, query, body, content_type)
             except (*UNREACHABLE, Refused) as error:
-                if isinstance(error, Refused) and error.status != UNAVAILABLE:
+                if isinstance(error, Refused) and error.status not in PASSING:
                     raise
                 self._away_since = self._away_since or clock()
                 if clock() - self._away_since >= self.patience:
@@ -102,7 +109,7 @@ class Server:
     async def read(self, path: str) -> Object | None:
         """Return one resource, or None if it does not exist; raises Refused."""
         try:
-            return await self.request("GET", path)
+            return await self.patiently("GET", path)
         except Refused as error:
             if error.status == NOT_FOUND:
                 return None
@@ -115,7 +122,12 @@ class Server:
 
     async def events(self, path: str, selector: str, version: str) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield changes under a path until the server ends the watch or has forgotten that version; raises Refused."""
-        query = [("watch", "true"), ("resourceVersion", version), ("labelSelector", selector)]
+        query = [
+            ("watch", "true"),
+            ("resourceVersion", version),
+            ("labelSelector", selector),
+            ("timeoutSeconds", str(WATCHED_FOR)),
+        ]
         try:
             response = await self._call("GET", path, query)
         except Refused as error:
@@ -124,7 +136,7 @@ class Server:
             raise
         pending = b""
         try:
-            async for chunk in response.content.iter_any():
+            while chunk := await _soon(response.content):
                 *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     event = json.loads(line)
@@ -159,6 +171,12 @@ class Server:
             async with response:
                 raise Refused(response.status, _message(await response.text(errors="replace"), response.reason))
         return response
+
+
+async def _soon(content: aiohttp.StreamReader) -> bytes:
+    """More of a watch, empty at its end; TimeoutError if the connection is dead."""
+    async with asyncio.timeout(WATCHED_FOR + SILENT_FOR):
+        return await content.readany()
 
 
 def _message(body: str, reason: str | None) -> str:

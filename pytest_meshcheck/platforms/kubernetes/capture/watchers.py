@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.workload_spec import STARTS_WITHIN
@@ -26,22 +26,26 @@ class Watchers:
     """
 
     owner: Ownership
-    _probes: "asyncio.Task[dict[str, Probe]] | None" = None
+    _probes: dict[str, Probe] = field(default_factory=dict)
+    """By node."""
+    _connecting: "asyncio.Task[None] | None" = None
 
     @property
     def namespace(self) -> str:
         """The namespace of the pods."""
         return str(manifests.watchers(self.owner)[0]["metadata"]["name"])
 
-    async def on(self, nodes: set[str], connection: Connection) -> dict[str, Probe]:
+    async def on(self, nodes: set[str], connection: Connection) -> Mapping[str, Probe]:
         """The probes of the pods by node.
 
         Raises:
             Inconclusive: There is none on one of these nodes.
         """
-        if self._probes is None or (self._probes.done() and _in_trouble(self._probes)):
-            self._probes = asyncio.create_task(self._start(nodes, connection, _connected(self._probes)))
-        return await asyncio.shield(self._probes)
+        while self._lacks(nodes):
+            if self._connecting is None or self._connecting.done():
+                self._connecting = asyncio.create_task(self._connect(nodes, connection))
+            await asyncio.shield(self._connecting)
+        return self._probes
 
     async def pod_on(self, node: str, connection: Connection) -> Object:
         """The pod on a node.
@@ -51,19 +55,23 @@ class Watchers:
         """
         await self.on({node}, connection)
         mine = pods_of(connection.pods.known, self.namespace, DAEMON)
-        return next(pod for pod in mine if pod["spec"]["nodeName"] == node)
+        return next(pod for pod in mine if pod["spec"].get("nodeName") == node)
 
     async def close(self) -> None:
         """Close the control connections."""
-        if self._probes is None:
-            return
-        self._probes.cancel()
-        await asyncio.gather(*(probe.close() for probe in _connected(self._probes).values()))
+        if self._connecting is not None:
+            self._connecting.cancel()
+        await asyncio.gather(*(probe.close() for probe in self._probes.values()))
 
-    async def _start(self, nodes: set[str], connection: Connection, earlier: Mapping[str, Probe]) -> dict[str, Probe]:
-        """Connect to all pods; working connections are reused, because a pod accepts one controller at a time."""
-        await asyncio.gather(*(probe.close() for probe in earlier.values() if probe.trouble))
-        sound = {node: probe for node, probe in earlier.items() if not probe.trouble}
+    def _lacks(self, nodes: set[str]) -> bool:
+        return not nodes <= self._probes.keys() or any(probe.trouble for probe in self._probes.values())
+
+    async def _connect(self, nodes: set[str], connection: Connection) -> None:
+        """Connect to all pods that are ready, to each once: it accepts one controller at a time."""
+        for node, probe in [*self._probes.items()]:
+            if probe.trouble:
+                del self._probes[node]
+                await probe.close()
         home, daemons = manifests.watchers(self.owner)
         await connection.apply([home])
         await connection.apply([daemons])
@@ -79,16 +87,14 @@ class Watchers:
             await connection.pods.until(everywhere, STARTS_WITHIN * connection.timeout_scale)
         except TimeoutError as late:
             raise Inconclusive(f"privileged pods do not run on all nodes of {sorted(nodes)}") from late
-        mine = pods_of(connection.pods.known, self.namespace, DAEMON)
-        pods = {pod["spec"]["nodeName"]: pod for pod in mine}
-        return {node: sound.get(node) or await connection.probe_of(pod) for node, pod in pods.items()}
+        for pod in filter(ready, pods_of(connection.pods.known, self.namespace, DAEMON)):
+            node = pod["spec"]["nodeName"]
+            if node not in self._probes:
+                await self._connect_to(pod, connection, needed=node in nodes)
 
-
-def _in_trouble(probes: "asyncio.Task[dict[str, Probe]]") -> bool:
-    return not (connected := _connected(probes)) or any(probe.trouble for probe in connected.values())
-
-
-def _connected(probes: "asyncio.Task[dict[str, Probe]] | None") -> dict[str, Probe]:
-    if probes is None or not probes.done() or probes.cancelled() or probes.exception():
-        return {}
-    return probes.result()
+    async def _connect_to(self, pod: Object, connection: Connection, *, needed: bool) -> None:
+        try:
+            self._probes[pod["spec"]["nodeName"]] = await connection.probe_of(pod)
+        except Inconclusive:
+            if needed:
+                raise

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_meshcheck.model.redaction import redacted
+from pytest_meshcheck.model.secrets import redact_text
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object, Refused
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import obstacle, progress, ready
@@ -23,14 +24,14 @@ async def write_logs(api: Api, directory: Path, pods: Sequence[Object]) -> None:
             for suffix, query in _logs_of(pod, container["name"]).items():
                 log = await _log(api, namespace, name, container["name"], query)
                 file = directory / f"{namespace}.{name}.{container['name']}{suffix}.log"
-                file.write_text(redacted(log), "utf-8")
+                file.write_text(redact_text(log), "utf-8")
 
 
 async def write_events(api: Api, directory: Path, namespace: str) -> None:
     """Write the events of a namespace."""
     events, _ = await api.items(f"/api/v1/namespaces/{namespace}/events")
     lines = [f"{event.get('lastTimestamp')} {_line(event)}" for event in events]
-    (directory / f"{namespace}.events.log").write_text(redacted("\n".join(lines) + "\n"), "utf-8")
+    (directory / f"{namespace}.events.log").write_text(redact_text("\n".join(lines) + "\n"), "utf-8")
 
 
 async def trouble(api: Api, namespace: str) -> str:

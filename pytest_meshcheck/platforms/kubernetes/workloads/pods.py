@@ -1,13 +1,13 @@
 """The state of the pods of a run, from one watch for all of them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
-from pytest_meshcheck.platforms.kubernetes.api.server import SERVER_ERRORS, UNREACHABLE, Object, Refused
+from pytest_meshcheck.platforms.kubernetes.api.server import PASSING, SERVER_ERRORS, UNREACHABLE, Object, Refused
 
 PAUSE = 0.5
 """Seconds between attempts to reach an API server that is away."""
@@ -63,7 +63,20 @@ class Pods:
         self._task.cancel()
         await asyncio.wait({self._task})
 
+    @property
+    def current(self) -> Sequence[Object]:
+        """The pods; Inconclusive if they cannot be watched any more."""
+        if self._task.done():
+            self._task.result()
+        return list(self.known.values())
+
     async def _follow(self) -> None:
+        try:
+            await self._follow_on()
+        finally:
+            self._changed.set()  # who waits has to learn that the watch is over
+
+    async def _follow_on(self) -> None:
         while True:
             try:
                 listed, version = await self._api.items(PODS, self._selector)
@@ -75,7 +88,7 @@ class Pods:
             except UNREACHABLE:
                 await asyncio.sleep(PAUSE)
             except Refused as error:
-                if error.status < SERVER_ERRORS:
+                if error.status < SERVER_ERRORS and error.status not in PASSING:
                     raise Inconclusive(f"the pods of the run cannot be watched: {error}") from error
                 await asyncio.sleep(PAUSE)
 
@@ -141,6 +154,11 @@ def ended_container(before: Object, now: Object | None) -> ContainerEnd | None:
 def ends_of(pod: Object) -> list[ContainerEnd]:
     """The last end of each container that runs as long as its pod, if it has ended before."""
     return [_container_end(status) for status in _statuses(pod) if _end(status)]
+
+
+def runs_again(pod: Object, end: ContainerEnd) -> bool:
+    """Whether a container has been started again since this end."""
+    return any(one["name"] == end.name and "terminated" not in one["state"] for one in _statuses(pod))
 
 
 def exit_code(pod: Object | None, container: str) -> int | None:
