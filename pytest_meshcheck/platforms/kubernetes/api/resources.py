@@ -35,6 +35,9 @@ BACK_WITHIN = 60.0
 AGAIN_AFTER = (0.2, 1.0, 3.0)
 """Seconds. A webhook may be out of reach for a moment: its connection ended just as the server called it."""
 
+RENEWED_EVERY = 60.0
+"""Seconds after which a token of an exec plugin is looked at again: on EKS it lasts for a quarter of an hour."""
+
 BEHIND = re.compile(r'admission webhook .* namespaces ".*" not found')
 """Why a webhook refuses a resource in a new namespace that it has not heard of yet."""
 
@@ -45,6 +48,7 @@ class Api(Server):
     def __init__(self, configuration: Configuration, patience: float) -> None:
         super().__init__(configuration, patience)
         self._kinds: dict[str, asyncio.Task[dict[str, Object]]] = {}
+        self._renewing: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None, context: str | None, patience: float = BACK_WITHIN) -> "Api":
@@ -55,12 +59,15 @@ class Api(Server):
         """
         configuration, known = Configuration(), contexts(kubeconfig)
         try:
-            await config.load_kube_config(
+            loader = await config.load_kube_config(
                 str(kubeconfig) if kubeconfig else None, known.named(context), configuration, persist_config=False
             )
         except BROKEN as error:
             raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
-        return cls(configuration, patience)
+        api = cls(configuration, patience)
+        if loader.provider == "gcp" or "exec" in (loader._user or ()):
+            api._renewing = asyncio.create_task(config.refresh_token(loader, configuration, RENEWED_EVERY))
+        return api
 
     async def version(self) -> str:
         """The version of Kubernetes.
@@ -196,7 +203,7 @@ class Api(Server):
 
     async def close(self) -> None:
         """Close all connections."""
-        for task in self._kinds.values():
+        for task in (*self._kinds.values(), *([self._renewing] if self._renewing else [])):
             task.cancel()
         await super().close()
 
