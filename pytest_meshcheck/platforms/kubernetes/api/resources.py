@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -59,13 +60,13 @@ class Api(Server):
         """
         configuration, known = Configuration(), contexts(kubeconfig)
         try:
-            loader = await config.load_kube_config(
+            loader: Any = await config.load_kube_config(
                 str(kubeconfig) if kubeconfig else None, known.named(context), configuration, persist_config=False
             )
         except BROKEN as error:
             raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
         api = cls(configuration, patience)
-        if loader.provider == "gcp" or "exec" in (loader._user or ()):
+        if loader.provider == "gcp" or "exec" in (loader._user or ()):  # what the library can renew
             api._renewing = asyncio.create_task(config.refresh_token(loader, configuration, RENEWED_EVERY))
         return api
 
