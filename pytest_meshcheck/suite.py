@@ -60,6 +60,7 @@ from pytest_meshcheck.probe.protocol.messages import (
 )
 from pytest_meshcheck.testbed.arrivals import more_arrive, more_sent
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion
+from pytest_meshcheck.testbed.disruptions import Outage
 from pytest_meshcheck.testbed.early_calls import NotStarted
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 from pytest_meshcheck.testbed.network import admitted_by_network, host_of, labelled_as
@@ -120,6 +121,7 @@ __all__ = [
     "NetworkPolicy",
     "NotStarted",
     "Once",
+    "Outage",
     "Part",
     "Placement",
     "PolicyWatch",

@@ -139,12 +139,12 @@ async def test_broken_authority_input_is_not_used(
     """A certificate that is renewed after broken files were given comes from the current issuer."""
     issuer, files = mesh.authority.issuer.certificate, broken(mesh.authority, Flaw.FOREIGN)
     within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
-    old, *_ = await mesh.served_chain(outsider, short_lived)
 
     async def chain() -> tuple[x509.Certificate, ...]:
         return await mesh.served_chain(outsider, short_lived)
 
     async with mesh.disruptions.authority_files(files):
+        old, *_ = await chain()
         (leaf, *above), _ = await converge(chain, lambda shown: shown[0] != old, within, every=UNHURRIED)
         expect(leaf != old, f"a new certificate within {within:g} s", rests_on=mesh.time(within)).is_true(
             otherwise="it is the same"

@@ -14,6 +14,7 @@ from pytest_meshcheck.suite import (
     Documented,
     Exchange,
     MeshUnderTest,
+    Outage,
     Workload,
     WorkloadSpec,
     check,
@@ -98,7 +99,7 @@ async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, ou
     async with outlasting_pair(mesh) as (client, server), mesh.policy(*mesh.fresh_connections(server)):
         control(await client.get(server), IN_TIME).answered()
         first = await first_to_expire(mesh, outsider, client, server)
-        async with mesh.disruptions.authority_outage():
+        async with mesh.disruptions.authority_outage(until_followed=False) as outage:
             old = [(workload, (await shown(mesh, outsider, workload)).leaf) for workload in (client, server)]
             async with client.load(server, RATE) as load:
                 last = f"{load.request_id}-{round(RATE * due) + OVERDUE}"
@@ -113,30 +114,25 @@ async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, ou
                 expect(leaf_of(handshake) == leaf, f"the certificate of {workload} at the end").is_true(
                     otherwise="it is not that from before the outage"
                 )
-        seconds = 0.0
         for workload, leaf in old:
-            seconds = await renewed(mesh, outsider, workload, leaf, heals, elapsed=seconds)
+            await renewed(mesh, outsider, workload, leaf, heals, outage)
         expect(await client.get(server), "after the outage").answered()
 
 
 async def renewed(
-    mesh: MeshUnderTest, outsider: Workload, server: Workload, old: x509.Certificate, within: float, *, elapsed: float
-) -> float:
-    """Seconds until a workload shows another certificate; a violation if it does not in time.
-
-    ``elapsed``: seconds of ``within`` that have passed before.
-    """
+    mesh: MeshUnderTest, outsider: Workload, server: Workload, old: x509.Certificate, within: float, outage: Outage
+) -> None:
+    """Wait until a workload shows another certificate; a violation if it does not within so long of the outage."""
 
     async def leaf() -> x509.Certificate:
         return (await shown(mesh, outsider, server)).leaf
 
-    left = max(0.0, within + mesh.tolerance - elapsed)
-    new, seconds = await converge(leaf, lambda seen: seen != old, left, every=UNHURRIED)
-    mesh.measure(f"new certificate of {server.spec.name} after the outage (s)", round(elapsed + seconds, 3))
+    left = max(0.0, within + mesh.tolerance - outage.seconds_since)
+    new, _ = await converge(leaf, lambda seen: seen != old, left, every=UNHURRIED)
+    mesh.measure(f"new certificate of {server.spec.name} after the outage (s)", round(outage.seconds_since, 3))
     expect(new != old, f"a new certificate within {within:g} s", rests_on=mesh.time(within)).is_true(
         otherwise="it is the same"
     )
-    return elapsed + seconds
 
 
 @dataclass(frozen=True)
@@ -171,7 +167,7 @@ async def long_outage(mesh: MeshUnderTest) -> LongOutage:
 
     async with mesh.policy(*mesh.fresh_connections(server)), client.stream(server) as stream:
         control(await call(), IN_TIME).answered()
-        async with mesh.disruptions.authority_outage() as outage:
+        async with mesh.disruptions.authority_outage(until_followed=False) as outage:
             old = await shown(mesh, outsider, server)
             end = old.leaf.not_valid_after_utc.timestamp()
 

@@ -1,4 +1,4 @@
-"""The trust anchor of certificates before and after a restart of the control plane."""
+"""The trust anchor of certificates before and after a restart of the authority."""
 
 from collections.abc import Sequence
 
@@ -30,19 +30,21 @@ def anchor(chain: Sequence[x509.Certificate]) -> tuple[str, str]:
 @check(
     MUST,
     "rotation.replicas",
-    proves={Capability.CONTROL_PLANE_OUTAGE},
+    proves={Capability.CA_OUTAGE},
     uses={Capability.MTLS},
     disruptive=True,
 )
 async def test_every_replica_issues_one_bundle(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
 ) -> None:
-    """A new replica of the control plane issues certificates under the same root as its predecessor.
+    """A new replica of the authority issues certificates under the same root as its predecessor.
 
     A workload with a certificate of the new replica and workloads with certificates of the old one serve each other.
     """
     before = anchor(await mesh.served_chain(outsider, server))
-    async with mesh.disruptions.control_plane_return(), mesh.deploy(NEWCOMER, reached=False) as deployed:
+    async with mesh.disruptions.authority_outage():
+        pass
+    async with mesh.deploy(NEWCOMER, reached=False) as deployed:
         newcomer = deployed.service
         after = anchor(await mesh.served_chain(outsider, newcomer))
         expect(after, "the root above a certificate of the new replica").equals(before)

@@ -220,10 +220,12 @@ class LoadClaims(Claims[LoadOutcome]):
         return self.served_once()
 
     def refused(self) -> LoadOutcome:
-        """No request succeeded or reached an application."""
+        """No request succeeded or reached an application; inconclusive if the client gave up before its end."""
         answered = self.seen.answered
         actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
         good = not (answered or self.seen.reached)
+        if good and self.seen.overrun:
+            fail_stimulus("a load until its end", f"the machine did not carry it beyond {self.seen.sent} requests")
         return self.require_in_time(good, "every request to be refused", actual, None, leak=True)
 
     def kept_schedule(self, limit: float) -> LoadOutcome:

@@ -52,14 +52,16 @@ class Disruptions:
     flush: Callable[[], Awaitable[None]]
     reconnection: Reconnection
 
-    def authority_outage(self) -> AbstractAsyncContextManager[Outage]:
+    def authority_outage(self, *, until_followed: bool = True) -> AbstractAsyncContextManager[Outage]:
         """The authority issues nothing while the block runs; it works again when the block has ended.
+
+        Data planes follow it again then, too, unless the check itself waits for that.
 
         Raises:
             Unsupported: The authority cannot be stopped.
             Inconclusive: It does not come back.
         """
-        return self._outage("outage of the authority", self.adapter.authority_outage)
+        return self._outage("outage of the authority", self.adapter.authority_outage, until_followed=until_followed)
 
     def deregistration(self, workload: Workload) -> AbstractAsyncContextManager[None]:
         """The authority does not know the workload while the block runs; it is registered again when it has ended.
@@ -70,14 +72,17 @@ class Disruptions:
         """
         return self._during(f"deregistration of {workload}", lambda: self.adapter.deregistration(workload))
 
-    def control_plane_outage(self) -> AbstractAsyncContextManager[Outage]:
+    def control_plane_outage(self, *, until_followed: bool = True) -> AbstractAsyncContextManager[Outage]:
         """Nothing configures data planes while the block runs; the control plane works again when it has ended.
+
+        Data planes follow it again then, too, unless the check itself waits for that.
 
         Raises:
             Unsupported: The control plane cannot be stopped.
             Inconclusive: It does not come back.
         """
-        return self._outage("outage of the control plane", self.adapter.control_plane_outage)
+        begin = self.adapter.control_plane_outage
+        return self._outage("outage of the control plane", begin, until_followed=until_followed)
 
     def control_plane_return(self) -> AbstractAsyncContextManager[Outage]:
         """Restart the control plane; the block runs as soon as it reports ready, while data planes may still reconnect.
@@ -179,7 +184,9 @@ class Disruptions:
         return platform
 
     @asynccontextmanager
-    async def _outage(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[Outage]:
+    async def _outage(
+        self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]], *, until_followed: bool = True
+    ) -> AsyncIterator[Outage]:
         outage = Outage()
         try:
             async with self._during(what, begin):
@@ -192,7 +199,10 @@ class Disruptions:
                 error.add_note(f"and data planes do not follow: {trouble}")
             raise
         outage.ended = time.monotonic()
-        await self.reconnection.after_own_outage()
+        if until_followed:
+            await self.reconnection.after_own_outage()
+        else:
+            self.reconnection.note_outage()
 
     @asynccontextmanager
     async def _during(self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:

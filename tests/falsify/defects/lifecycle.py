@@ -132,7 +132,7 @@ DEFECTS = {
         newcomer_turned_away,
     ),
     "root-of-its-own": Defect(
-        "A control plane that is started anew issues under a root of its own, and announces that as well.",
+        "An authority that is started anew issues under a root of its own, and announces that as well.",
         (REPLICAS,),
         mesh=RootOfItsOwn,
     ),

@@ -9,6 +9,7 @@ from pytest_meshcheck.model.pki import Issuer, pem
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.rotation import ROOT
+from tests.falsify.meshes.control_planes import DeafAfterRootChange
 from tests.falsify.meshes.faulty import NoOverlap
 
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -105,5 +106,8 @@ DEFECTS = {
     ),
     "old-root-kept-by-clients": Defect(
         "A root that is removed stays trusted by clients.", (SERVER_REMOVED,), concerning(parts.client_contexts, kept())
+    ),
+    "deaf-after-root-change": Defect(
+        "Data planes follow no change any more after the end of a root.", (CLIENT_REMOVED,), mesh=DeafAfterRootChange
     ),
 }

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.meshes.envoy.control_plane import Snapshot
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from pytest_meshcheck.meshes.envoy.policies import PolicySet
@@ -75,22 +76,35 @@ class RestartedWithControlPlane(EnvoyMesh):
         await self.settled()
 
 
-class DeafAfterOutage(EnvoyMesh):
-    """Sends data planes nothing new any more after an outage of the control plane."""
+class Deaf(EnvoyMesh):
+    """Sends data planes nothing new any more from some time on."""
 
     def __init__(self, version: str | None = None, **named: Any) -> None:
         super().__init__(version, **named)
-        self._is_deaf = False
+        self.is_deaf = False
 
     def publish(self, *, force: bool = False) -> None:
-        if not self._is_deaf:
+        if not self.is_deaf:
             super().publish(force=force)
+
+
+class DeafAfterOutage(Deaf):
+    """After an outage of the control plane."""
 
     @asynccontextmanager
     async def control_plane_outage(self) -> AsyncIterator[None]:
         async with super().control_plane_outage():
             yield
-        self._is_deaf = True
+        self.is_deaf = True
+
+
+class DeafAfterRootChange(Deaf):
+    """After the end of a root, of which data planes learn."""
+
+    async def rotate(self, what: Rotation, lifetime: float | None = None) -> None:
+        await super().rotate(what, lifetime)
+        await self.settled()
+        self.is_deaf = self.is_deaf or what is Rotation.ROOT_DROP
 
 
 class NewcomersWithoutSidecar(EnvoyMesh):
@@ -141,17 +155,16 @@ class ReadyTooEarly(NewcomersWithoutSidecar):
 
 
 class RootOfItsOwn(EnvoyMesh):
-    """Issues under another root once the control plane has been started anew, and announces both."""
+    """Issues under another root once the authority has been started anew, and announces both."""
 
     @asynccontextmanager
-    async def control_plane_return(self) -> AsyncIterator[None]:
-        async with super().control_plane_return():
-            self.authority.add_root()
-            self.authority.switch_root()
-            self.publish()
-            await self.settled()
+    async def authority_outage(self) -> AsyncIterator[None]:
+        async with super().authority_outage():
             yield
-        self.authority.drop_root()
+        self.authority.add_root()
+        self.authority.switch_root()
+        self.publish()
+        await self.settled()
 
 
 class OutOfService(Changing):
