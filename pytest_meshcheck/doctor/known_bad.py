@@ -105,7 +105,7 @@ KNOWN_BUGS = (
     Bug(ISTIO, AMBIENT, "", ("1.30.3",), WARNING,
         "waypoints that drain never notice that no connection is left", f"{NOTES}/60731.yaml"),
     Bug(ISTIO, ANY, "", ("1.31.0-beta.0",), WARNING,
-        "istiod is ready before its webhook: pods that start right then have no sidecar", f"{NOTES}/61049.yaml"),
+        "istiod is ready before its webhook: pods that start right then are refused", f"{NOTES}/61049.yaml"),
     Bug(ISTIO, AMBIENT, "", ("1.22.1",), WARNING,
         "half-closed connections are closed, which cuts data off", "https://github.com/istio/ztunnel/pull/1067"),
     Bug(ISTIO, ANY, "", ("1.25.5", "1.26.4", "1.27.1"), WARNING,

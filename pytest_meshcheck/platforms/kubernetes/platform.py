@@ -29,6 +29,9 @@ from pytest_meshcheck.probe.protocol import messages as m
 ANSWERS_WITHIN = 5.0
 """Seconds that a probe has to show that it is alive."""
 
+ASKED_WITHIN = 10.0
+"""Seconds after the deletion of a pod until the kubelet asks its containers to end."""
+
 PING = m.ReadLedger("nobody")
 """A request that only proves that a probe answers."""
 
@@ -87,8 +90,18 @@ class Kubernetes(Interruptions):
         self._leaving.add(str(workload))
         await cluster.delete([manifests.workload_resource(self.owner, workload.spec, Metadata(), running.generation)])
         await cluster.leaving(running.key)
+        await self._asked_to_end(running)
         yield
         self.check()
+
+    async def _asked_to_end(self, running: Running) -> None:
+        """Wait until the kubelet has asked the containers of a pod to end, a while after the pod was deleted."""
+        within = ASKED_WITHIN * self.timeout_scale
+        try:
+            async with asyncio.timeout(within):
+                await running.probe.call(m.AwaitTermination())
+        except (TimeoutError, ProbeLost) as late:
+            raise Inconclusive(f"{running.spec} was deleted, and not asked to end within {within:.0f} s") from late
 
     async def finish(self, workload: Workload, within: float) -> str:
         """Have the probe of a job end by itself, and wait until its pod succeeded; returns what still runs of it.

@@ -36,6 +36,7 @@ class ControlSession:
         """To be made while the event loop runs that commands are carried out in; ``first`` is sent at once."""
         self._dispatcher = Dispatcher(first)
         self._dispatcher.pulse.begin()
+        self.asked_to_end = self._dispatcher.asked_to_end
         self._replies: dict[int, bytes] = {}
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._writer: Writer | None = None

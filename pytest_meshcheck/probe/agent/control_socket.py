@@ -31,6 +31,7 @@ async def serve(path: Path, drain: float, first: Request | None) -> None:
     async with server:
         await terminated.wait()
         terminated.clear()
+        endpoint.session.asked_to_end.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(terminated.wait(), drain)
         endpoint.close()
@@ -41,8 +42,8 @@ class Endpoint:
 
     def __init__(self, first: Request | None) -> None:
         self.incarnation = secrets.token_hex(8)
-        self._conversation = ControlSession(first)
-        self._session = ""
+        self.session = ControlSession(first)
+        self._controller = ""
         self._writer: asyncio.StreamWriter | None = None
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,9 +67,9 @@ class Endpoint:
         hello = await next_message(reader, msgspec.msgpack.Decoder(Hello))
         if hello is None:
             return
-        if hello.session != self._session:
-            self._session = hello.session
-            self._conversation.forget()
+        if hello.session != self._controller:
+            self._controller = hello.session
+            self.session.forget()
         self._writer = writer
         writer.write(framed(Welcome(self.incarnation)))
-        await self._conversation.over(reader, writer)
+        await self.session.over(reader, writer)

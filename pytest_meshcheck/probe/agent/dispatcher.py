@@ -30,6 +30,7 @@ class Dispatcher:
         """Make the ``first`` exchange at once, where there is one."""
         self._first = asyncio.ensure_future(exchange(first)) if first else None
         self.pulse = Pulse()
+        self.asked_to_end = asyncio.Event()
         self._responses = ScriptedResponses(exchange)
         self._listeners = Listeners(self._responses)
         self._kept = KeptConnections()
@@ -54,6 +55,7 @@ class Dispatcher:
             m.CloseStream: self._close_stream,
             m.ReadLedger: self._read_ledger,
             m.AwaitAttempt: self._await_attempt,
+            m.AwaitTermination: self._await_termination,
             m.Record: self._record,
             m.Capture: self._capture,
             m.CaptureOutward: self._capture_outward,
@@ -140,6 +142,10 @@ class Dispatcher:
         ledger = self._responses.ledger
         found = await ledger.wait(command.request_id, command.count, ended=command.ended, patience=command.patience)
         return m.Ledger(found, ledger.arrived)
+
+    async def _await_termination(self, _command: m.AwaitTermination) -> m.Reply:
+        await self.asked_to_end.wait()
+        return m.Done()
 
     async def _record(self, command: m.Record) -> m.Reply:
         await self._recorders.record(command.name, command.listen, command.forward)

@@ -161,6 +161,10 @@ class AwaitAttempt(msgspec.Struct, frozen=True, tag=True):
     patience: float = 10.0
 
 
+class AwaitTermination(msgspec.Struct, frozen=True, tag=True):
+    """Answers ``Done`` once the probe has been asked to end; it goes on serving for a while then."""
+
+
 class Record(msgspec.Struct, frozen=True, tag=True):
     """Relay connections from ``listen`` to ``forward`` and keep their bytes; answers ``Done`` when listening."""
 
@@ -228,6 +232,7 @@ Command = (
     | CloseStream
     | ReadLedger
     | AwaitAttempt
+    | AwaitTermination
     | Record
     | Capture
     | CaptureOutward

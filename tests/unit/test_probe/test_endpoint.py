@@ -176,6 +176,20 @@ async def test_a_second_sigterm_ends_the_grace(tmp_path: Path) -> None:
     assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
+async def test_a_probe_says_that_it_has_been_asked_to_end(tmp_path: Path) -> None:
+    process = await program(tmp_path / "control", drain="600")
+    probe = await Probe.at(Relayed(tmp_path / "control"))
+    asked = asyncio.create_task(probe.call(m.AwaitTermination()))
+    assert await probe.call(m.ReadLedger()) == m.Ledger(())
+    assert not asked.done()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(asked, 30) == m.Done()
+    assert await probe.call(m.AwaitTermination()) == m.Done()
+    await probe.close()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
 async def test_what_makes_no_sense_as_a_reply_is_not_asked_for_again() -> None:
     """Over another stream it would come again, for ever."""
     dialled = []
