@@ -15,9 +15,9 @@ from tests.forked import FORKED
 
 OVERLOADED = (
     ("issuer-changes-under-load", "rotate"),
-    ("issuer-changes-under-load", "served_chain"),
+    ("issuer-changes-under-load", "handshake"),
     ("whole-root-change-loses-nothing", "rotate"),
-    ("whole-root-change-loses-nothing", "served_chain"),
+    ("whole-root-change-loses-nothing", "handshake"),
     ("leaf-renewal-loses-nothing", "handshake"),
 )
 """Checks, each with the step after which its loads are late."""

@@ -25,7 +25,7 @@ def ran(without_acme: Environment, shop: Path) -> Finished:
 
 
 def test_what_needs_no_cluster_passes(ran: Finished) -> None:
-    assert "8 passed, 6 errors" in ran.output, ran.output
+    assert "9 passed, 6 errors" in ran.output, ran.output
 
 
 def test_what_needs_one_says_why_there_is_none(ran: Finished) -> None:
