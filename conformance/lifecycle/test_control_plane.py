@@ -78,7 +78,7 @@ async def test_policies_act_after_control_plane_outage(
         control(await outsider.get(server)).answered()
     async with mesh.disruptions.control_plane_outage(until_followed=False) as outage:
         control(await outsider.get(server), "plaintext during the outage").answered()
-    within = mesh.documented.outage.reconnects_within + mesh.tolerance
+    within = mesh.documented.follows_within + mesh.tolerance
     async with mesh.policy(MutualTls(server, Mode.STRICT)):
 
         async def call() -> Exchange:

@@ -48,7 +48,7 @@ def rounds(within: float) -> range:
 
 
 def issuers(within: float) -> int:
-    """How many issuers succeed each other in a round: where leaves follow late, some come before the leaves have."""
+    """Issuers per round: where leaves follow slowly, an issuer is replaced before they have followed."""
     return 1 if within <= QUICK else ROUNDS
 
 
@@ -193,7 +193,7 @@ async def switched_roots(mesh: MeshUnderTest) -> tuple[Issuer, Issuer]:
 async def test_client_of_removed_root_is_refused(mesh: MeshUnderTest, server: Workload, outsider: Workload) -> None:
     """Once the old root is no longer announced, a client under it is refused, and one under the new root is served.
 
-    Where a policy may permit plaintext, data planes follow one that does so afterwards.
+    If the mesh supports permissive mutual TLS, data planes still follow a change of policy afterwards.
     """
     old, new = await switched_roots(mesh)
 

@@ -122,7 +122,7 @@ async def test_short_outage_of_the_authority_is_harmless(mesh: MeshUnderTest, ou
 async def renewed(
     mesh: MeshUnderTest, outsider: Workload, server: Workload, old: x509.Certificate, within: float, outage: Outage
 ) -> None:
-    """Wait until a workload shows another certificate; a violation if it does not within so long of the outage."""
+    """Wait for another certificate of a workload; a violation unless it comes ``within`` seconds after the outage."""
 
     async def leaf() -> x509.Certificate:
         return (await shown(mesh, outsider, server)).leaf

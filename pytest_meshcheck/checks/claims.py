@@ -225,7 +225,10 @@ class LoadClaims(Claims[LoadOutcome]):
         actual = f"of {self.seen.sent} requests {answered} were served, {self.seen.reached} reached the application"
         good = not (answered or self.seen.reached)
         if good and self.seen.overrun:
-            fail_stimulus("a load until its end", f"the machine did not carry it beyond {self.seen.sent} requests")
+            fail_stimulus(
+                "the load to run to its end",
+                f"the client gave up after {self.seen.sent}; use fewer processes (-n)",
+            )
         return self.require_in_time(good, "every request to be refused", actual, None, leak=True)
 
     def kept_schedule(self, limit: float) -> LoadOutcome:

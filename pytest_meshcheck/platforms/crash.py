@@ -28,8 +28,8 @@ def has_crashed(exit_code: int, log: str) -> bool:
     A log that names a resource which the machine lacks explains the end otherwise.
     """
     ended_by = -exit_code if exit_code < 0 else exit_code - SIGNALLED
-    words = PANICS.get(exit_code, OF_CHILD)
-    return (ended_by in FAULTS or words.search(log) is not None) and quoted(log) is None
+    words = (OF_CHILD, *filter(None, [PANICS.get(exit_code)]))
+    return (ended_by in FAULTS or any(one.search(log) for one in words)) and quoted(log) is None
 
 
 @dataclass

@@ -113,7 +113,7 @@ class Cluster:
         on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is PlatformKind.KUBERNETES}
         refuse_unpermitted(settings, on_cluster, context_of(settings))
         refuse_one_place(settings, on_cluster)
-        self._unrecorded = tuple(str(name) for name, mesh in on_cluster.items() if _only_adapter_uninstalls(mesh))
+        self._unrecorded = tuple(str(name) for name, mesh in on_cluster.items() if _needs_its_adapter(mesh))
         asyncio.run(looked_at(on_cluster.values(), settings))
         if settings.mesh_installed:
             self._findings = _examined(settings)
@@ -226,10 +226,10 @@ class Cluster:
                     self._results.platforms[name] = where
 
 
-def _only_adapter_uninstalls(mesh: Mesh) -> bool:
+def _needs_its_adapter(mesh: Mesh) -> bool:
     if not isinstance(mesh, KubernetesMesh):
         return False
-    return mesh.has_wide_policies or (mesh.installed_by_run and not mesh.recorded_in_cluster)
+    return not mesh.recorded_in_cluster if mesh.installed_by_run else mesh.may_stay_changed
 
 
 def _examined(settings: Settings) -> tuple[Finding, ...]:

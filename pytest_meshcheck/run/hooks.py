@@ -122,14 +122,14 @@ class Run:
             self.config.hook.pytest_deselected(items=idle)
 
     def _prepare(self, item: pytest.Item, check_item: CheckItem) -> None:
-        """Collect the head start of a selected check, and the workloads that it asks for, unless it cannot run."""
+        """Collect the head start of a selected check, and its workloads; neither begins for an unsupported check."""
+        adapter = self.adapters[check_item.mesh]
+        runs = all(adapter.claim(one).supported for one in check_item.check.needs)
         if start := check_item.check.head_start:
             params = item.callspec.params if isinstance(item, pytest.Function) else {}
             own = {name: params[name] for name in inspect.signature(start).parameters if name in params}
-            planned = PlannedHeadStart(functools.partial(start, **own), check_item.check.disruptive)
+            planned = PlannedHeadStart(functools.partial(start, **own), check_item.check.disruptive or not runs)
             self.head_starts.setdefault(check_item.mesh, {})[check_item.id] = planned
-        adapter = self.adapters[check_item.mesh]
-        runs = all(adapter.claim(one).supported for one in check_item.check.needs)
         roles = (ROLES[name] for name in getattr(item, "fixturenames", ()) if runs and name in ROLES)
         self.roles.setdefault(check_item.mesh, {}).update(dict.fromkeys(roles))
 

@@ -52,7 +52,7 @@ class Provision:
         progress: The progress messages.
         kind_config: The configuration of a kind cluster; None for kind's default.
         plan: The probe image to build; None if a prebuilt one was named, or none is needed.
-        meshes: The meshes that only their adapters can uninstall from a named cluster, as ``NAME[@VERSION]``.
+        meshes: The meshes that need their adapters for a clean-up of a named cluster, as ``NAME[@VERSION]``.
         cluster_ref: The reference to the cluster, once it exists.
     """
 

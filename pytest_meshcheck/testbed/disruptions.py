@@ -216,7 +216,7 @@ class Disruptions:
 
 @asynccontextmanager
 async def _first_error(block: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    """The block, whose failure to end becomes a note where something failed inside it before, such as a check."""
+    """Run a block. If its body has failed, a failure to undo it becomes a note on that error."""
     failed: Exception | None = None
     try:
         async with block as value:

@@ -19,11 +19,11 @@ class PlannedHeadStart:
 
     Attributes:
         start: Its function with the parameters of the check; it takes the mesh.
-        disruptive: Whether it may not overlap with other checks.
+        deferred: Whether it begins when a check awaits it: it must not overlap with others, or it may never be awaited.
     """
 
     start: "functools.partial[Coroutine[Any, Any, Any]]"
-    disruptive: bool = False
+    deferred: bool = False
 
     @property
     def key(self) -> tuple[Any, str]:
@@ -63,7 +63,7 @@ class HeadStarts:
     def begin(self, check_id: str, planned: PlannedHeadStart, mesh: Any) -> None:
         """Begin the head start of a check, if it may overlap with others."""
         self._planned[check_id] = planned
-        if not planned.disruptive:
+        if not planned.deferred:
             self.of(check_id, mesh)
 
     def of(self, check_id: str, mesh: Any) -> HeadStart:

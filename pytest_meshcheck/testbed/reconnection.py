@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.model.capability import Capability
-from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.policy import Mode, MutualTls
 from pytest_meshcheck.testbed.convergence.conditions import admission, connectivity, unmet
 from pytest_meshcheck.testbed.convergence.lifecycle import PolicyLifecycle
@@ -55,7 +55,10 @@ class Reconnection:
             return
         self._met, self._is_behind = self.lock.outages, True
         self.policies.cache.forget()
-        follow = not self.stage.running or await self._wait()
+        try:
+            follow = not self.stage.running or await self._wait()
+        except Inconclusive:  # such as a policy of an earlier check that data planes keep
+            follow = False
         self._is_behind = False
         if not follow:
             await self._restart_control_plane()

@@ -234,9 +234,9 @@ class Stage:
         self.roots_at_start = self.roots_at_start or self.adapter.authority.roots
         if spec.first_call is not None:
             await self._before_first_call(spec.first_call)
+        workload = await self.platform.start(spec, self.adapter.enrolment(spec))
+        workload.before_call = self.convergence.before_call
         try:
-            workload = await self.platform.start(spec, self.adapter.enrolment(spec))
-            workload.before_call = self.convergence.before_call
             await self.adapter.settled()
             await self.convergence.introduce(workload)
         except Exception:

@@ -37,7 +37,7 @@ async def test_checks_with_the_same_head_start_share_it() -> None:
 
 async def test_that_of_disruptive_checks_begins_when_it_is_awaited() -> None:
     counted, head_starts = Counted(), HeadStarts()
-    head_starts.begin("a/b", PlannedHeadStart(functools.partial(counted), disruptive=True), MESH)
+    head_starts.begin("a/b", PlannedHeadStart(functools.partial(counted), deferred=True), MESH)
     await asyncio.sleep(0)
     assert counted.made == 0
     assert await head_starts.of("a/b", MESH).task == 1
@@ -63,7 +63,7 @@ async def test_controls_of_a_head_start_are_not_those_of_the_check_that_begins_i
 
     head_starts = HeadStarts()
     for name in ("a/b", "a/c"):
-        head_starts.begin(name, PlannedHeadStart(functools.partial(fails), disruptive=True), MESH)
+        head_starts.begin(name, PlannedHeadStart(functools.partial(fails), deferred=True), MESH)
     for name in ("a/b", "a/c"):
         with pytest.raises(Inconclusive, match="before the outage"), leaks_first(True):
             await head_starts.of(name, MESH).task

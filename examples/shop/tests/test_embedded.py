@@ -41,7 +41,7 @@ async def test_a_name_belongs_to_its_namespace(
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_a_member_calls_a_server_on_another_node(mesh_client: Workload, mesh_far_server: Workload) -> None:
+async def test_a_member_calls_the_far_server(mesh_client: Workload, mesh_far_server: Workload) -> None:
     assert (await mesh_client.get(mesh_far_server)).status == 200
 
 

@@ -113,12 +113,11 @@ class IstioMesh(ControlledMesh):
     policies = POLICIES
     dumps: ClassVar[Mapping[str, Sequence[Dump]]] = {SIDECAR: DUMPS}
     data_plane_in_workload = True
-    has_wide_policies = True
     sidecar = SIDECAR
     plaintext_by_address: Collection[str] = UNROUTED
     documented: Documented = DOCUMENTED
     resources: ClassVar[Sequence[Permission]] = (
-        Permission("security.istio.io", "peerauthentications", ("get", *APPLIED, "delete")),
+        Permission("security.istio.io", "peerauthentications", (*APPLIED, "delete")),
         Permission("networking.istio.io", "virtualservices", (*APPLIED, "delete")),
         Permission("networking.istio.io", "destinationrules", (*APPLIED, "delete")),
     )
@@ -244,17 +243,17 @@ class IstioMesh(ControlledMesh):
     async def install(self, platform: Platform) -> None:
         """Install Istio as usual, and delete the mesh-wide policy of a killed run."""
         await super().install(platform)
-        await self._delete_wide_policy()
+        if self.installed_by_run:
+            await self._delete_wide_policy()
 
     async def uninstall(self) -> None:
-        """Remove Istio as usual, and from one that was installed before the mesh-wide policy of a killed run."""
+        """Remove Istio as usual, or the mesh-wide policy of a killed run from one that was installed before."""
         await self._delete_wide_policy()
         await super().uninstall()
 
     async def _delete_wide_policy(self) -> None:
-        api, (version, kind, metadata) = await self.platform.api(), istio.WIDE.values()
-        path = f"/apis/{version}/namespaces/{metadata['namespace']}/{kind.lower()}s/{metadata['name']}"
-        if await api.read(path) is not None:  # else its definition may be gone as well
+        api = await self.platform.api()
+        if await api.knows(istio.WIDE["apiVersion"], istio.WIDE["kind"]):
             await api.delete(istio.WIDE)
 
     async def ready(self, api: Api) -> None:

@@ -30,8 +30,7 @@ async def adopted(api: Api, roots: frozenset[x509.Certificate], step: str) -> No
     await _announced(api, ROOT_NAMESPACE, roots, lambda: touch(api, ROOT_NAMESPACE, ISTIOD, step))
     found, _ = await api.items("/api/v1/namespaces", RUN)
     for namespace in (ROOT_NAMESPACE, *(one["metadata"]["name"] for one in found)):
-        if await _roots_in(api, namespace):
-            await _announced(api, namespace, roots)
+        await _announced(api, namespace, roots)
         await touch(api, namespace, "", step)
 
 
@@ -44,7 +43,8 @@ async def _announced(
     for look in itertools.count():
         if remind is not None and look % LOOKS_PER_TOUCH == 0:
             await remind()
-        if await _roots_in(api, namespace) == roots:
+        seen = await _roots_in(api, namespace)
+        if seen == roots or (not seen and namespace != ROOT_NAMESPACE):  # it has none, or goes away just now
             return
         await asyncio.sleep(PAUSE)
 

@@ -38,6 +38,8 @@ class ControlledMesh(HelmMesh):
     def control_plane_deployments(self) -> Sequence[str]:
         """The deployments that configure data planes, and enrol workloads."""
 
+    may_stay_changed = True
+
     @abstractmethod
     def secrets_of(self, files: AuthorityFiles) -> Sequence[Manifest]:
         """The objects needed before the charts: an authority in the format of the mesh; applied at each rotation."""
@@ -62,8 +64,15 @@ class ControlledMesh(HelmMesh):
             Inconclusive: The mesh does not become ready.
         """
         self.bind(platform)
-        await scale_back(await self.platform.api(), self.namespace)
+        if self.installed_by_run:
+            await scale_back(await self.platform.api(), self.namespace)
         await super().install(platform)
+
+    async def uninstall(self) -> None:
+        """Remove the mesh as usual; one that was installed before is scaled back after a killed run."""
+        if not self.installed_by_run:
+            await scale_back(await self.platform.api(), self.namespace)
+        await super().uninstall()
 
     async def give_authority(self, files: AuthorityFiles) -> str:
         """Apply the files in place of the authority's; returns the control plane's complaint about them, if any."""

@@ -28,15 +28,15 @@ class KubernetesMesh(Mesh):
         policies: The API groups of the mesh's configuration, by the suite or by others: evidence of a violation.
         recorded_in_cluster: Whether the cluster itself holds who installed it and how, so that ``meshcheck clean``
             uninstalls it without the adapter.
-        has_wide_policies: Whether a killed run may leave a policy outside its namespaces, which ``uninstall`` deletes,
-            also from a mesh that was installed before.
+        may_stay_changed: Whether a killed run may leave a pre-installed mesh changed, for example without replicas or
+            with a mesh-wide policy, which ``uninstall`` undoes.
     """
 
     namespace: str
     runs_on = PlatformKind.KUBERNETES
     policies: ClassVar[Sequence[str]] = ()
     recorded_in_cluster: ClassVar[bool] = False
-    has_wide_policies: ClassVar[bool] = False
+    may_stay_changed: ClassVar[bool] = False
 
     def __init__(self, request: MeshRequest) -> None:
         self.asked = request.version

@@ -1,7 +1,9 @@
-"""Uninstalls meshes of dead runs through their adapters: those that the cluster itself has no record of."""
+"""Has adapters remove what dead runs left: installations without a record, and changes of pre-installed meshes."""
 
 import asyncio
+from dataclasses import replace
 
+from pytest_meshcheck.meshes.base import Mesh
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.meshes.registry import MeshRequest, NoHooks, Registry, RegistryError
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
@@ -16,7 +18,7 @@ def uninstall(mesh: str, cluster_ref: ClusterRef) -> str:
     """
     name, _, version = mesh.partition("@")
     try:
-        adapter = Registry.installed().create(name, MeshRequest(version or None, 1.0, NoHooks()))
+        adapter = _adapter(name, version or None)
         if not isinstance(adapter, KubernetesMesh):
             return f"{mesh} is not a KubernetesMesh"
         asyncio.run(adapter.uninstall_from(cluster_ref))
@@ -25,3 +27,12 @@ def uninstall(mesh: str, cluster_ref: ClusterRef) -> str:
     except (*UNREACHABLE, Refused, Inconclusive, MeshUnavailable) as error:
         return f"{mesh} cannot be uninstalled: {error}"
     return ""
+
+
+def _adapter(name: str, version: str | None) -> Mesh:
+    """The adapter that removes what a run has left; what the cluster has a record of is removed by that record."""
+    registry, request = Registry.installed(), MeshRequest(version, 1.0, NoHooks(), installed=True)
+    adapter = registry.create(name, request)
+    if isinstance(adapter, KubernetesMesh) and adapter.recorded_in_cluster:
+        return adapter
+    return registry.create(name, replace(request, installed=False))

@@ -39,7 +39,8 @@ async def remove_namespaces(cluster_ref: ClusterRef, patience: float = BACK_WITH
             await api.until(NAMESPACES, selector, none_left, GONE_WITHIN)
         return left
     except (*UNREACHABLE, Refused, Inconclusive) as error:
-        return [f"those labelled {selector} ({error})"]
+        why = f"no answer within {patience:.0f} s" if isinstance(error, TimeoutError) else str(error)
+        return [f"those labelled {selector} ({why})"]
     finally:
         await api.close()
 

@@ -106,10 +106,11 @@ class Deployments:
         applied = await self._apply(*made)
         service_address = next((one["spec"]["clusterIP"] for one in applied if one["kind"] == "Service"), "")
         workload = await self._enter(spec, service_address, spec.replica)
-        if spec.enrolment is not Enrolment.IMPERSONATED:
-            await self._open(workload, [self._listen(spec, port.name) for port in spec.ports])
-            if service_address:
-                await self._routed(workload, Via.SERVICE)
+        try:
+            await self._serve(workload, through_service=bool(service_address))
+        except Exception:
+            await self.running.pop(str(spec)).probe.close()  # the next start finds the pod, and tries again
+            raise
         return workload
 
     async def create_namespace(self, name: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
@@ -196,6 +197,14 @@ class Deployments:
             server_first=declared.server_first,
             tls=tls,
         )
+
+    async def _serve(self, workload: Workload, *, through_service: bool) -> None:
+        """Have a workload serve its ports, unless a check impersonates it; returns once it reaches itself."""
+        if workload.spec.enrolment is Enrolment.IMPERSONATED:
+            return
+        await self._open(workload, [self._listen(workload.spec, port.name) for port in workload.spec.ports])
+        if through_service:
+            await self._routed(workload, Via.SERVICE)
 
     async def _open(self, workload: Workload, ports: Sequence[m.Listen]) -> None:
         await workload.ask(m.Serve(instance=workload.instance, ports=tuple(ports)), m.Done)

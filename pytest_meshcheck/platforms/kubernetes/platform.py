@@ -101,7 +101,9 @@ class Kubernetes(Interruptions):
             async with asyncio.timeout(within):
                 await running.probe.call(m.AwaitTermination())
         except (TimeoutError, ProbeLost) as late:
-            raise Inconclusive(f"{running.spec} was deleted, and not asked to end within {within:.0f} s") from late
+            raise Inconclusive(
+                f"{running.spec} got no SIGTERM within {within:.0f} s of its deletion; is its node overloaded?"
+            ) from late
 
     async def finish(self, workload: Workload, within: float) -> str:
         """Have the probe of a job end by itself, and wait until its pod succeeded; returns what still runs of it.

@@ -19,7 +19,7 @@ class SharedDataPlanes:
     """By label selector."""
     _past: set[ContainerEnd] = field(default_factory=set)
     _crashes: dict[ContainerEnd, str] = field(default_factory=dict)
-    """Empty for an end that was none."""
+    """Empty if it was no crash."""
 
     async def watch(self, api: Api, selector: str) -> None:
         """Watch the pods with these labels in all namespaces; an earlier end of a container does not count."""
@@ -39,7 +39,7 @@ class SharedDataPlanes:
         ended = {end: pod for pod in pods for end in ends_of(pod) if end not in self._past}
         for end in ended.keys() - self._crashes.keys():
             cause = await _crash(api, ended[end], end)
-            if cause or runs_again(ended[end], end):  # else the log may be that of the next run already
+            if cause or runs_again(ended[end], end):  # until then the log may be incomplete, or that of the next run
                 self._crashes[end] = cause
         return [crash for end in ended if (crash := self._crashes.get(end, ""))]
 

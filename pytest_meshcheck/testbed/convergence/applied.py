@@ -41,11 +41,19 @@ class AppliedPolicies:
         try:
             if changed:
                 await self._apply(changed)
-        finally:  # what a rejected policy replaces goes as well: nobody else knows of it
-            if gone:
-                await self.platform.delete(gone)
-            self._resources = wanted
+        except Exception as rejected:
+            try:
+                await self._delete(gone, wanted)  # nobody else knows of what a rejected policy replaces
+            except Inconclusive as trouble:
+                rejected.add_note(f"and what it replaces could not be deleted: {trouble}")
+            raise
+        await self._delete(gone, wanted)
         return changed
+
+    async def _delete(self, gone: Sequence[Manifest], left: dict[Key, Manifest]) -> None:
+        if gone:
+            await self.platform.delete(gone)
+        self._resources = left
 
     async def _apply(self, changed: Sequence[Manifest]) -> None:
         try:

@@ -41,7 +41,7 @@ POLICY_CHANGE = tuple(
 )
 
 PORTS = ("http", "grpc")
-UNROUTED = ("blue/prompt", "blue/of-replica", "blue/crashed")
+UNROUTED = ("blue/prompt", "blue/of-replica", "blue/killed")
 """Workloads of checks that start, or crash, as the control plane comes or goes."""
 NEW = ("blue/newcomer", "blue/prompt")
 """Workloads that start as the control plane comes back."""
@@ -127,7 +127,7 @@ DEFECTS = {
         newcomer_without_route,
     ),
     "newcomer-turned-away": Defect(
-        "The requests of a workload that started as the control plane came back are refused.",
+        "The requests of a workload that starts after an outage of the authority are refused.",
         (REPLICAS,),
         newcomer_turned_away,
     ),

@@ -108,6 +108,8 @@ DEFECTS = {
         "A root that is removed stays trusted by clients.", (SERVER_REMOVED,), concerning(parts.client_contexts, kept())
     ),
     "deaf-after-root-change": Defect(
-        "Data planes follow no change any more after the end of a root.", (CLIENT_REMOVED,), mesh=DeafAfterRootChange
+        "After a root has been removed, data planes ignore every further change.",
+        (CLIENT_REMOVED,),
+        mesh=DeafAfterRootChange,
     ),
 }

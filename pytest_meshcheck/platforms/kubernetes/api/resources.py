@@ -18,6 +18,7 @@ from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import BROKEN, called,
 from pytest_meshcheck.platforms.kubernetes.api.proxy import described, proxy_of
 from pytest_meshcheck.platforms.kubernetes.api.server import (
     NOT_FOUND,
+    PASSING,
     PAUSE,
     SERVER_ERRORS,
     UNREACHABLE,
@@ -182,7 +183,9 @@ class Api(Server):
                                 current[item["metadata"]["uid"]] = item
                             if met(list(current.values())):
                                 return list(current.values())
-                except UNREACHABLE:
+                except (*UNREACHABLE, Refused) as error:
+                    if isinstance(error, Refused) and error.status not in PASSING:
+                        raise
                     await asyncio.sleep(PAUSE)  # the list waits for a server that is away
 
     async def knows(self, version: str, kind: str) -> bool:

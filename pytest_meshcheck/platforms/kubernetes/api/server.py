@@ -33,7 +33,7 @@ TOO_OLD = 410
 BUSY = 429
 UNAVAILABLE = 503
 PASSING = (BUSY, UNAVAILABLE)
-"""What an API server answers that will be there again soon."""
+"""Statuses of an API server that is worth asking again soon."""
 WATCHED_FOR = 240
 """Seconds after which the server ends a watch, and a new one begins: a dead connection shows by then."""
 SILENT_FOR = 30

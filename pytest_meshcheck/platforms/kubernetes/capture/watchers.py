@@ -64,7 +64,7 @@ class Watchers:
         await asyncio.gather(*(probe.close() for probe in self._probes.values()))
 
     def _lacks(self, nodes: set[str]) -> bool:
-        return not nodes <= self._probes.keys() or any(probe.trouble for probe in self._probes.values())
+        return any(node not in self._probes or self._probes[node].trouble for node in nodes)
 
     async def _connect(self, nodes: set[str], connection: Connection) -> None:
         """Connect to all pods that are ready, to each once: it accepts one controller at a time."""
@@ -79,7 +79,7 @@ class Watchers:
         def everywhere(known: Mapping[tuple[str, str], Object]) -> bool:
             mine = pods_of(known, self.namespace, DAEMON)
             for pod in mine:
-                if why := obstacle(pod):
+                if pod["spec"].get("nodeName") in {None, *nodes} and (why := obstacle(pod)):
                     raise Inconclusive(f"no privileged pod can start: {why}")
             return nodes <= {pod["spec"].get("nodeName") for pod in mine if ready(pod)}
 

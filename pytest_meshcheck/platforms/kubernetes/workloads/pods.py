@@ -74,7 +74,7 @@ class Pods:
         try:
             await self._follow_on()
         finally:
-            self._changed.set()  # who waits has to learn that the watch is over
+            self._changed.set()  # wake the waiters, which have to see that the watch has ended
 
     async def _follow_on(self) -> None:
         while True:
@@ -89,7 +89,7 @@ class Pods:
                 await asyncio.sleep(PAUSE)
             except Refused as error:
                 if error.status < SERVER_ERRORS and error.status not in PASSING:
-                    raise Inconclusive(f"the pods of the run cannot be watched: {error}") from error
+                    raise Inconclusive(f"the pods with {self._selector} cannot be watched: {error}") from error
                 await asyncio.sleep(PAUSE)
 
     def _replace(self, known: dict[tuple[str, str], Object]) -> None:
