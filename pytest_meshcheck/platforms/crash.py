@@ -44,7 +44,7 @@ class Crashes:
         self._removed += crashes
 
     def report(self, of_running: Iterable[str]) -> list[str]:
-        """Report the kept crashes and those of running workloads, and return all of them."""
+        """Mark the kept crashes, and those of running workloads, as reported; returns all of them."""
         crashes = [*self._removed, *of_running]
         self._reported.update(crashes)
         return crashes

@@ -70,13 +70,13 @@ class HeadStarts:
         """The head start of a check, begun now if it has not begun before."""
         planned = self._planned[check_id]
         if planned.key not in self._running:
-            # its controls are its own, and not those of the check that happens to begin it
+            # without the context of the check that begins it, which would collect its failed controls
             task = asyncio.get_running_loop().create_task(planned.start(mesh), context=contextvars.Context())
             self._running[planned.key] = HeadStart(now(), task)
         return self._running[planned.key]
 
     async def close(self) -> None:
-        """Cancel those that still run, and forget all: another version of the mesh has head starts of its own."""
+        """Cancel the running head starts and forget all of them, so that an upgraded mesh begins its own."""
         running, self._running = self._running, {}
         for one in running.values():
             one.task.cancel()

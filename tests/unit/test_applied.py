@@ -1,4 +1,4 @@
-"""What is left of the policies that others replace, also where the API server rejects or fails."""
+"""Replaced policies are deleted, even if the API server rejects the new ones or a deletion fails."""
 
 from collections.abc import Sequence
 

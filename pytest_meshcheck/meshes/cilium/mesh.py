@@ -53,7 +53,7 @@ ROLLOUTS = (
 )
 DATA_PLANES = "app.kubernetes.io/name in (cilium-agent, cilium-envoy, ztunnel-cilium)"
 OF_CILIUM = "app.kubernetes.io/part-of=cilium"
-"""The labels of its pods, which run in kube-system beside those of others."""
+"""The label selector of its pods; its namespace, usually kube-system, has other pods as well."""
 WATCHED = ("get", "list", "watch")
 LOOKED_AT = (
     # group, resource, verbs

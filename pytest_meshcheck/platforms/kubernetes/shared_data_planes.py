@@ -30,7 +30,7 @@ class SharedDataPlanes:
         self._watches[selector] = Pods(api, selector)
 
     async def crashes(self, api: Api, concerns: Callable[[Object], bool]) -> list[str]:
-        """How each container crashed since ``forget``, in those of the pods that concern the run.
+        """A description of each crash since ``forget``, in the watched pods that concern the run.
 
         Raises:
             Inconclusive: The pods cannot be watched any more.

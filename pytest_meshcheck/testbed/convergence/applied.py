@@ -43,9 +43,9 @@ class AppliedPolicies:
                 await self._apply(changed)
         except Exception as rejected:
             try:
-                await self._delete(gone, wanted)  # nobody else knows of what a rejected policy replaces
+                await self._delete(gone, wanted)  # the replaced policies are recorded nowhere else
             except Inconclusive as trouble:
-                rejected.add_note(f"and what it replaces could not be deleted: {trouble}")
+                rejected.add_note(f"and the replaced policy could not be deleted: {trouble}")
             raise
         await self._delete(gone, wanted)
         return changed

@@ -1,4 +1,4 @@
-"""What the removal of an installation deletes, and what it leaves to its owner."""
+"""The removal of an installation deletes its own definitions, and keeps the pre-existing ones."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ BEFORE = {"sidecars.networking.istio.io", "tracingpolicies.cilium.io", "certific
 
 
 class Cluster:
-    """An API server with definitions; it records what is deleted. It is Helm, too, which uninstalls nothing."""
+    """An API server with definitions, which records deletions; also a Helm that uninstalls nothing."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
