@@ -1,6 +1,7 @@
 """Endpoints without an identity behind a service of the mesh."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from pytest_meshcheck.suite import (
     MAY,
@@ -34,13 +35,13 @@ UNHURRIED = 0.02
 """Seconds between two requests."""
 
 
-async def with_stranger(
+async def routed_to(
     mesh: MeshUnderTest, client: Workload, member: Workload, stranger: Workload
-) -> tuple[Attempt, ...]:
-    """Send requests to a service that a stranger joins; returns the attempts that reach the stranger.
+) -> tuple[str, list[Exchange]]:
+    """Call a service until a request is routed to the stranger, or until data planes have to know of it.
 
-    The requests go on until one is routed to the stranger, or until data planes know of it; the fate of that one is
-    recorded.
+    Returns:
+        The fate of that request, empty if there was none; and all of them.
     """
     seen: list[Exchange] = []
 
@@ -51,8 +52,19 @@ async def with_stranger(
         return "" if seen[-1].served else "refused"
 
     within = mesh.documented.policies_act_within + mesh.tolerance
-    became, _ = await converge(call, bool, within, every=UNHURRIED)
-    mesh.measure("an endpoint without identity is", became or "left alone")
+    fate, _ = await converge(call, bool, within, every=UNHURRIED)
+    return fate, seen
+
+
+async def with_stranger(
+    mesh: MeshUnderTest, client: Workload, member: Workload, stranger: Workload
+) -> tuple[Attempt, ...]:
+    """Send requests to a service that a stranger joins; returns the attempts that reach the stranger.
+
+    The fate of the first request that is routed to it is recorded.
+    """
+    fate, seen = await routed_to(mesh, client, member, stranger)
+    mesh.measure("an endpoint without identity is", fate or "left alone")
     ids = [await member.answers(SLOW) for _ in range(MORE)]
     await asyncio.gather(*(stranger.answers(SLOW, request_id=one) for one in ids))
     seen += await asyncio.gather(*(client.get(member, request_id=one) for one in ids))
@@ -64,18 +76,25 @@ async def test_no_silent_downgrade(mesh: MeshUnderTest, client: Workload, outsid
     """Where mutual TLS is required of a service, an endpoint without an identity gets no request of an enrolled client.
 
     The service has one enrolled endpoint, and one outside of the mesh joins it. Requests that are routed to it are
-    refused; plaintext never reaches it. Where a mesh offers no such policy, the check `mtls/downgrade-is-recorded`
-    records their fate.
+    refused; plaintext never reaches it. Without the policy requests are routed to it. Where a mesh offers no such
+    policy, the check `mtls/downgrade-is-recorded` records their fate.
     """
-    async with mesh.deploy(WorkloadSpec("blue", "half-enrolled", ports=PORTS, calls=False)) as deployed:
+    async with (
+        mesh.deploy(WorkloadSpec("blue", "half-enrolled", ports=PORTS, calls=False)) as deployed,
+        AsyncExitStack() as joined,
+    ):
         member = deployed.service
         await mesh.shown_chain(outsider, member)
         async with mesh.policy(RequireMutualTls(member)):
             control(await client.get(member), "the enrolled endpoint alone").answered()
-            async with mesh.stranger(member) as stranger:
-                control(await outsider.get(stranger), "the stranger itself").answered()
-                arrived = await with_stranger(mesh, client, member, stranger)
-                expect(arrived, "at the endpoint without identity").never_arrived()
+            stranger = await joined.enter_async_context(mesh.stranger(member))
+            control(await outsider.get(stranger), "the stranger itself").answered()
+            arrived = await with_stranger(mesh, client, member, stranger)
+            expect(arrived, "at the endpoint without identity").never_arrived()
+        fate, _ = await routed_to(mesh, client, member, stranger)
+        control(bool(fate), "the stranger as an endpoint, without the policy").is_true(
+            otherwise="no request was routed to it"
+        )
 
 
 @check(MAY, "mtls.downgrade", uses={Capability.MTLS})

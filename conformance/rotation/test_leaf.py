@@ -11,9 +11,11 @@ from pytest_meshcheck.suite import (
     MAY,
     MUST,
     Capability,
+    Exchange,
     Load,
     MeshUnderTest,
     Workload,
+    WorkloadSpec,
     check,
     control,
     converge,
@@ -75,14 +77,27 @@ async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
     return leaves
 
 
+async def once_reached(mesh: MeshUnderTest, caller: Workload, newcomer: Workload) -> Exchange:
+    """The first call to a workload that has just started which is answered, or the last of those that are not."""
+    within = mesh.documented.follows_within + mesh.tolerance
+    answer, _ = await converge(lambda: caller.get(newcomer), lambda seen: seen.served, within, every=UNHURRIED)
+    return answer
+
+
 @check(MUST, "rotation.leaf", proves={Capability.LEAF_ROTATION}, head_start=four_leaves)
 async def test_leaf_is_renewed_before_expiry(
     mesh: MeshUnderTest, short_lived: Workload, client: Workload, head_start: Awaitable[list[x509.Certificate]]
 ) -> None:
-    """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart."""
+    """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart.
+
+    Then it calls a workload that has just started, on a new connection, as a client with a renewed certificate.
+    """
     serials = {leaf.serial_number for leaf in await head_start}
     expect(len(serials), "different serial numbers").equals(4)
     control(await client.get(short_lived), "a call afterwards").answered()
+    async with mesh.deploy(WorkloadSpec("blue", "newcomer", calls=False), reached=False) as newcomer:
+        control(await once_reached(mesh, client, newcomer.service), "another client").answered()
+        expect(await once_reached(mesh, short_lived, newcomer.service), "as a client").answered()
 
 
 @check(MAY, "rotation.key", uses={Capability.LEAF_ROTATION}, head_start=four_leaves)

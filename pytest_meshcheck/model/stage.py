@@ -36,7 +36,7 @@ STAGE: Mapping[str, Role] = {
         "An enrolled server in blue; in a cluster on another node than ``mesh_client``.",
     ),
     "short_lived": Role(
-        WorkloadSpec("blue", "short-lived", leaf_lifetime=SHORTEST, calls=False),
+        WorkloadSpec("blue", "short-lived", leaf_lifetime=SHORTEST),
         "An enrolled workload in blue with the shortest certificate lifetime that the mesh allows.",
     ),
     "client_in_green": Role(

@@ -60,6 +60,19 @@ def stale_for_some() -> Plant:
     return plant
 
 
+def clients_keep_the_first() -> Plant:
+    """Show servers the first certificate of each workload, and clients the newest."""
+    certificates = Certificates()
+
+    def plant(workload: str, resources: Resources) -> None:
+        first = certificates.until_now(workload, resources)[0]
+        resources["secrets"].append({"name": OTHER_IDENTITY, "tls_certificate": first})
+        for context in parts.client_contexts(resources):
+            shows_other_identity(context)
+
+    return plant
+
+
 def shows_other_identity(context: dict[str, Any]) -> None:
     """Take the certificate of a TLS context from the other secret."""
     (secret,) = context["common_tls_context"]["tls_certificate_sds_secret_configs"]
@@ -134,6 +147,11 @@ DEFECTS = {
         "The authority gives every second certificate of a workload the same serial number.",
         (RENEWED,),
         mesh=SerialNumbersRepeat,
+    ),
+    "renewed-for-servers-alone": Defect(
+        "The data plane of a workload goes on to call others with its first certificate.",
+        (RENEWED,),
+        clients_keep_the_first(),
     ),
     "stale-certificate-for-some": Defect(
         "Some handshakes are still shown the certificate before the newest.", (NEW_HANDSHAKES,), stale_for_some()
