@@ -7,8 +7,6 @@ import pytest
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
-    Enrolment,
-    Exchange,
     MeshUnderTest,
     NetworkPolicy,
     Placement,
@@ -16,20 +14,14 @@ from pytest_meshcheck.suite import (
     WorkloadSpec,
     check,
     control,
-    converge,
     expect,
     host_of,
-    labelled_as,
     slow,
 )
 
 from ..mtls.starts import LATE, called_from_its_start
 from .calls import PATIENCE, UNLISTED, all_are_refused, all_are_served, calls, made
 
-TWIN = WorkloadSpec("grey", "client", Enrolment.UNENROLLED)
-"""Outside of the namespaces of the callers, with the labels of one of them."""
-FOLLOWS_WITHIN = 90.0
-"""Seconds until a changed label has taken effect. Kubernetes names no limit; Cilium waits for up to 35 s."""
 STARTS = (2, pytest.param(30, marks=slow))
 RATE = 100
 """Requests per second to a workload that starts: a refused one is under way for as long as its client is patient."""
@@ -69,44 +61,6 @@ async def test_allow_by_identity_and_port(
     await all_are_refused(mesh, seen)
     for call, exchange in served.items():
         expect(exchange, str(call)).answered()
-
-
-@check(MUST, "network.labels", proves={Capability.NETWORK_POLICY})
-async def test_labels_cannot_be_forged(
-    mesh: MeshUnderTest, client: Workload, client_in_green: Workload, server: Workload
-) -> None:
-    """Twins of the listed caller, with all of its labels but in other namespaces, reach nothing."""
-    async with mesh.deploy(TWIN) as twin:
-        of_twins = calls((client_in_green, twin.service), (server,), "http")
-        await all_are_served(mesh, of_twins)
-        async with mesh.policy(NetworkPolicy(server, (client,), ("http",))):
-            seen = await made(mesh, of_twins)
-            control(await client.get(server), "the listed caller").answered()
-        await all_are_refused(mesh, seen)
-
-
-@slow
-@check(MUST, "network.label-change", proves={Capability.NETWORK_POLICY})
-async def test_decision_follows_labels(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
-    """A running workload that takes on the labels of the listed caller is served, and refused once it has lost them."""
-    within = FOLLOWS_WITHIN * mesh.scale
-    async with (
-        mesh.deploy(WorkloadSpec("blue", "changing")) as deployed,
-        mesh.policy(NetworkPolicy(server, (client,), ("http",))),
-    ):
-        changing = deployed.service
-        ways = calls((changing,), (server,), "http")
-
-        async def call() -> Exchange:
-            return await changing.get(server, patience=PATIENCE * mesh.scale)
-
-        await all_are_refused(mesh, await made(mesh, ways))
-        async with labelled_as(mesh, changing, client):
-            listed, seconds = await converge(call, lambda seen: seen.served, within)
-            control(listed, "with the labels of the listed caller").answered()
-            mesh.measure("served after (s)", round(seconds, 1))
-        await mesh.until_refused(f"{changing} without these labels", call, within)
-        await all_are_refused(mesh, await made(mesh, ways))
 
 
 @pytest.mark.parametrize("same_node", [pytest.param(True, id="same-node"), pytest.param(False, id="other-node")])

@@ -207,8 +207,11 @@ class Restarting(Protocol):
 class Relabelling(Protocol):
     """A platform on which the labels of a running workload can be changed."""
 
-    async def relabel(self, workload: Workload, name: str) -> None:
-        """Give a workload the labels by which network policies select the one of this name in its namespace."""
+    async def relabel(self, workload: Workload, other: WorkloadSpec) -> None:
+        """Give a workload the labels by which network policies select another one.
+
+        If that is in another namespace, also labels that claim this namespace.
+        """
 
 
 @runtime_checkable

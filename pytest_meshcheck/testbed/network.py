@@ -12,9 +12,10 @@ from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 @asynccontextmanager
 async def labelled_as(mesh: MeshUnderTest, workload: Workload, other: Workload) -> AsyncIterator[None]:
-    """Give a workload the labels of another one of its namespace while the block runs.
+    """Give a workload the labels of another one while the block runs.
 
-    Network policies go by these labels; services and deployments do not.
+    Network policies go by these labels; services and deployments do not. If the other one is in another namespace, the
+    workload also bears labels that claim this namespace, which no network may believe.
 
     Raises:
         Unsupported: The workloads of this platform have no labels that could change.
@@ -24,12 +25,12 @@ async def labelled_as(mesh: MeshUnderTest, workload: Workload, other: Workload) 
     if not isinstance(platform, Relabelling):
         raise Unsupported(f"the workloads on {platform} have no labels that could change")
     with mesh.journal.action("labels", f"{workload} as {other}"):
-        await platform.relabel(workload, other.spec.name)
+        await platform.relabel(workload, other.spec)
     try:
         yield
     finally:
         with mesh.journal.action("labels", f"{workload} as before"):
-            await platform.relabel(workload, workload.spec.name)
+            await platform.relabel(workload, workload.spec)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 NETWORK_POLICIES = (
     "network/allow-by-identity-and-port",
+    "network/claimed-namespace-is-not-believed",
     "network/decision-follows-labels",
     "network/decision-holds-under-churn",
     "network/default-deny",

@@ -87,6 +87,7 @@ RECORDS = (*clusters.RECORDS, "rotation/expired-open-connections", "rotation/key
 SLOW = frozenset(
     {
         "lifecycle/uninstall-leaves-nothing",
+        "network/claimed-namespace-is-not-believed",
         "network/decision-follows-labels",
         "network/session-keys-change-under-load",
     }

@@ -205,6 +205,22 @@ def test_what_acts_after_it_was_taken_back_says_nothing_of_other_checks(suite: S
     assert suite.results()["demo/open"]["reason"].startswith("a deleted policy is still in effect: grey/")
 
 
+@pytest.mark.parametrize(("leaves", "meets"), [(STRICT, OPEN), (LEAVES_BEHIND, MEETS)])
+def test_what_acts_on_says_nothing_of_any_later_check(leaves: str, meets: str, suite: Suite) -> None:
+    again = meets.replace("test_", "test_again_")
+    suite.write(leaves, meets, again, conftest=late(within=1.0, delete=60.0))
+    suite.run(mesh="late")
+    assert sorted(suite.verdicts().values()) == ["conforms", "inconclusive", "inconclusive"]
+
+
+@pytest.mark.parametrize(("leaves", "meets"), [(STRICT, OPEN), (LEAVES_BEHIND, MEETS)])
+def test_what_is_overdue_no_longer_hinders_once_it_is_gone(leaves: str, meets: str, suite: Suite) -> None:
+    again = meets.replace("test_", "test_again_")
+    suite.write(leaves, meets, again, conftest=late(within=1.0, delete=4.0))
+    suite.run(mesh="late")
+    assert sorted(suite.verdicts().values()) == ["conforms", "conforms", "inconclusive"]
+
+
 @pytest.mark.parametrize("cache", ["on", "off"])
 def test_each_caller_goes_by_the_policies_about_a_service(cache: str, suite: Suite) -> None:
     suite.write(RETRIES, conftest=late())

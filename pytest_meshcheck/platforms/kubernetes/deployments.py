@@ -149,14 +149,16 @@ class Deployments:
         running = self.running[str(server)]
         return (running.service_address if via is Via.SERVICE else running.address), port_number(server, port)
 
-    async def relabel(self, workload: Workload, name: str) -> None:
-        """Give a workload the labels by which network policies select the one of this name in its namespace.
+    async def relabel(self, workload: Workload, other: WorkloadSpec) -> None:
+        """Give a workload the labels by which network policies select another one, and its namespace if they differ.
 
         Raises:
             Inconclusive: The API server rejects it.
         """
         cluster, (namespace, pod) = await self._connected(), self.running[str(workload)].key
-        await cluster.api.change(f"/api/v1/namespaces/{namespace}/pods/{pod}", manifests.known_as(name))
+        claimed = other.namespace if other.namespace != namespace else None
+        change = manifests.known_as(other.name, claimed)
+        await cluster.api.change(f"/api/v1/namespaces/{namespace}/pods/{pod}", change)
 
     async def _connected(self) -> Connection:
         if self._connection is None:

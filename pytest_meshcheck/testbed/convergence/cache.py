@@ -20,7 +20,7 @@ from pytest_meshcheck.model.policy import Policy, about_service, mark
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment
 from pytest_meshcheck.probe.protocol.messages import Property
-from pytest_meshcheck.testbed.convergence.conditions import Condition, unmet
+from pytest_meshcheck.testbed.convergence.conditions import SOON, Condition, unmet
 
 SWITCH = "MESHCHECK_CONVERGENCE_CACHE"
 """The environment variable that, set to ``off``, has every step of every policy waited for at once; to compare."""
@@ -57,6 +57,8 @@ class ConvergenceCache:
     _marks: dict[Service, str] = field(default_factory=dict)
     _changes: Counter[Service] = field(default_factory=Counter)
     _verified: dict[Route, int] = field(default_factory=dict)
+    _overdue: set[Route] = field(default_factory=set)
+    """Routes that followed a deleted policy when the time of the documentation was over."""
     _locks: defaultdict[Route, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property
@@ -97,10 +99,14 @@ class ConvergenceCache:
             return
         async with self._locks[route]:
             while self._verified.get(route, 0) != (change := self._changes[service]):
-                wrong = await self._polled(Condition(caller, server, port, examined, self._marks.get(service)))
-                self._verified[route] = change
-                if wrong and change == self._changes[service] and service not in self._marks:
+                deleted = service not in self._marks
+                within = SOON if deleted and route in self._overdue else self.adapter.documented.follows_within
+                wrong = await self._polled(Condition(caller, server, port, examined, self._marks.get(service)), within)
+                if wrong and deleted and change == self._changes[service]:
+                    self._overdue.add(route)
                     raise Inconclusive(f"a deleted policy is still in effect: {wrong}")
+                self._overdue.discard(route)
+                self._verified[route] = change
 
     async def verify_all(self, workloads: Iterable[Workload]) -> None:
         """Verify every route between workloads."""
@@ -112,11 +118,11 @@ class ConvergenceCache:
     def _needs_endpoints(self) -> bool:
         return self.adapter.documented.answers_before_endpoints
 
-    async def _polled(self, condition: Condition) -> Condition | None:
+    async def _polled(self, condition: Condition, within: float) -> Condition | None:
         """The condition, if it is not met in time."""
         begun = time.monotonic()
         in_a_row = IN_A_LONG_ROW if self._needs_endpoints else IN_A_ROW
-        wrong = await unmet([condition], self.adapter.documented.follows_within, self.scale, in_a_row)
+        wrong = await unmet([condition], within, self.scale, in_a_row)
         seconds = round(time.monotonic() - begun, 3)
         outcome = f"not after {seconds} s: {condition}" if wrong else f"after {seconds} s"
         self.journal.add("policy acts", f"{condition.caller} -> {condition.server}", outcome)

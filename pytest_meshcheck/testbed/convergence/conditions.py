@@ -28,6 +28,9 @@ ONE_TRY = 2.0
 STEADY_WITHIN = 5.0
 """Seconds in which the present value has to repeat several times in a row; otherwise the last one counts."""
 
+SOON = 5.0
+"""Seconds for what is overdue: whoever waited for it before has waited for as long as the documentation says."""
+
 Subject = tuple[str, str, str, Property]
 
 

@@ -8,7 +8,7 @@
    the mesh did.
 3. **Delete** it when the block of the check ends.
 4. **Wait** until the state from before is back. A deleted policy that is still in effect makes the check that would
-   meet it inconclusive, because that check would test the wrong policy.
+   meet it inconclusive, because that check would test the wrong policy, and so each later one until it no longer is.
 
 Where requests have to show the effect, most of the waiting is deferred in one cache (``cache``):
 
@@ -21,6 +21,7 @@ Where requests have to show the effect, most of the waiting is deferred in one c
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,7 @@ from pytest_meshcheck.probe.protocol.messages import PolledValue
 from pytest_meshcheck.testbed.convergence.applied import AppliedPolicies
 from pytest_meshcheck.testbed.convergence.cache import ConvergenceCache
 from pytest_meshcheck.testbed.convergence.conditions import (
+    SOON,
     Condition,
     Subject,
     admission,
@@ -75,6 +77,10 @@ class PolicyLifecycle:
     _without_policies: dict[Subject, PolledValue] = field(default_factory=dict)
     """What outsiders meet without any policy of ours, polled once: another process of the run may have just changed the
     whole mesh when it would be polled again."""
+    _overdue: set[Subject] = field(default_factory=set)
+    """What a deleted policy still affected when the time of the documentation was over."""
+    _gave_up: float = -math.inf
+    """When the last wait for a deletion ended in vain, by ``time.monotonic``; who asked before need not wait again."""
     _newcomers: list[Workload] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -90,6 +96,8 @@ class PolicyLifecycle:
             Unsupported: The mesh cannot express one of them; nothing has changed.
             Inconclusive: A data plane rejects them, or a deleted policy is still in effect; they are deleted again.
         """
+        if self._overdue:
+            await self.flush()
         conditions = await self._admission(policies)
         async with self._lock:
             before = await self._admission_before(conditions)
@@ -119,7 +127,10 @@ class PolicyLifecycle:
         """
         if self.cache.is_empty:
             return
+        asked = time.monotonic()
         async with self._lock:
+            if self._gave_up > asked:
+                self._refuse(self._unconfirmed_except(()))
             await self._replace(self._in_use())
             await self._wait_for_deletion()
 
@@ -172,7 +183,7 @@ class PolicyLifecycle:
             journal.add("policy acts", name, f"not after {seconds} s: {wrong[0]}" if wrong else f"after {seconds} s")
             if not wrong:
                 journal.add("in effect", name, seconds)
-            _refuse([one for one in wrong if one in left])
+            self._refuse([one for one in wrong if one in left])
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
@@ -199,7 +210,7 @@ class PolicyLifecycle:
 
     async def _wait_for_deletion(self) -> None:
         if self.cache.unconfirmed:
-            _refuse(await self._unmet(self._unconfirmed_except(())))
+            self._refuse(await self._unmet(self._unconfirmed_except(())))
         if not self.cache.lazy:
             await self.cache.verify_all(self.stage.running)
 
@@ -236,15 +247,19 @@ class PolicyLifecycle:
 
     async def _unmet(self, conditions: Sequence[Condition]) -> list[Condition]:
         """The conditions that are not met in time; after that nothing is left to confirm."""
+        known = all(condition.subject in self._overdue for condition in conditions)
         try:
-            return await unmet(conditions, self.adapter.documented.follows_within, self.scale)
+            return await unmet(conditions, SOON if known else self.adapter.documented.follows_within, self.scale)
         finally:
             self.cache.unconfirmed = []
 
-
-def _refuse(wrong: Sequence[Condition]) -> None:
-    if wrong:
-        raise Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
+    def _refuse(self, wrong: Sequence[Condition]) -> None:
+        """Raise ``Inconclusive`` if something is wrong; it stays unconfirmed, so that later checks meet it as well."""
+        self._overdue = {condition.subject for condition in wrong}
+        self.cache.await_again(wrong)
+        if wrong:
+            self._gave_up = time.monotonic()
+            raise Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
 
 
 def _of_servers(policies: Sequence[Policy]) -> list[ServerPolicy]:

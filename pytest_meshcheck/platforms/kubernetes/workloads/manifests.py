@@ -17,6 +17,14 @@ STAND_IN = "meshcheck.dev/stand-in"
 """The name of a workload whose other labels are those of a user's manifest."""
 KNOWN_AS = "meshcheck.dev/known-as"
 """The name by which network policies select a pod. It can change while the pod runs: no owner selects pods by it."""
+NAMESPACE_CLAIMS = (
+    "kubernetes.io/metadata.name",
+    "io.kubernetes.pod.namespace",
+    "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name",
+)
+"""Labels that state the name of a namespace on the namespace itself, or in what a network notes about a pod.
+
+Of a pod no network may believe them: https://github.com/advisories/GHSA-gj2r-phwg-6rww"""
 GENERATION = "meshcheck.dev/generation"
 """Distinguishes replicas of a workload, and an instance from its successor; a service leads to one or to all."""
 
@@ -156,9 +164,12 @@ def workload_resource(
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": about, "spec": lasting}
 
 
-def known_as(name: str) -> Manifest:
-    """The change of a pod that network policies take for the workload of this name from then on."""
-    return {"metadata": {"labels": {KNOWN_AS: name}}}
+def known_as(name: str, namespace: str | None = None) -> Manifest:
+    """The change of a pod that network policies take for the workload of this name from then on.
+
+    With a namespace, the pod claims to be in it; without one, it claims nothing.
+    """
+    return {"metadata": {"labels": {KNOWN_AS: name, **dict.fromkeys(NAMESPACE_CLAIMS, namespace)}}}
 
 
 def sample(owner: Ownership, spec: WorkloadSpec, metadata: Metadata) -> Manifest:
