@@ -40,6 +40,9 @@ async def routed_to(
 ) -> tuple[str, list[Exchange]]:
     """Call a service until a request is routed to the stranger, or until data planes have to know of it.
 
+    A data plane whose handshake the stranger does not understand may try the request elsewhere; only the stranger
+    sees that.
+
     Returns:
         The fate of that request, empty if there was none; and all of them.
     """
@@ -49,7 +52,9 @@ async def routed_to(
         seen.append(await client.get(member))
         if await stranger.attempts(seen[-1]):
             return "called in plaintext"
-        return "" if seen[-1].served else "refused"
+        if not seen[-1].served:
+            return "refused"
+        return "" if all(one.request_id for one in await stranger.attempts_under("")) else "dialled with TLS"
 
     within = mesh.documented.policies_act_within + mesh.tolerance
     fate, _ = await converge(call, bool, within, every=UNHURRIED)
