@@ -59,6 +59,12 @@ async def all_are_served(mesh: MeshUnderTest, calls: Iterable[Call]) -> None:
         control(seen, f"{call} without a policy").answered()
 
 
+def all_are_answered(seen: Mapping[Call, Exchange]) -> None:
+    """Each of these requests was answered."""
+    for call, exchange in seen.items():
+        expect(exchange, str(call)).answered()
+
+
 async def all_are_refused(mesh: MeshUnderTest, seen: Mapping[Call, Exchange]) -> None:
     """None of these requests got through, and none of them reached the application."""
     for call, exchange in seen.items():

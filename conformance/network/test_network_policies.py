@@ -20,7 +20,7 @@ from pytest_meshcheck.suite import (
 )
 
 from ..mtls.starts import LATE, called_from_its_start
-from .calls import PATIENCE, UNLISTED, all_are_refused, all_are_served, calls, made
+from .calls import PATIENCE, UNLISTED, all_are_answered, all_are_refused, all_are_served, calls, made
 
 STARTS = (2, pytest.param(30, marks=slow))
 RATE = 100
@@ -41,7 +41,6 @@ async def test_default_deny(
     await all_are_refused(mesh, seen)
 
 
-@pytest.mark.parametrize("port", UNLISTED)
 @check(MUST, "network.identity-and-port", proves={Capability.NETWORK_POLICY})
 async def test_allow_by_identity_and_port(
     mesh: MeshUnderTest,
@@ -49,36 +48,42 @@ async def test_allow_by_identity_and_port(
     second_client: Workload,
     outsider: Workload,
     server: Workload,
-    port: str,
+    server_in_green: Workload,
+    far_server: Workload,
 ) -> None:
-    """The listed caller reaches the listed port and no other, and a neighbour with another name reaches nothing."""
-    listed, unlisted = calls((client,), (server,), port), calls((client,), (server,), UNLISTED[port])
-    others = calls((second_client, outsider), (server,), port)
-    await all_are_served(mesh, (*listed, *unlisted, *others))
-    async with mesh.policy(NetworkPolicy(server, (client,), (port,))):
-        served = await made(mesh, listed)
-        seen = await made(mesh, (*unlisted, *others))
+    """The listed caller reaches the listed port and no other, and a neighbour with another name reaches nothing.
+
+    Each of three servers has a policy of its own, which lists another port.
+    """
+    admitting = tuple(zip((server, server_in_green, far_server), UNLISTED.items(), strict=True))
+    listed = [call for admits, (port, _) in admitting for call in calls((client,), (admits,), port)]
+    unlisted = [
+        call
+        for admits, (port, other) in admitting
+        for call in (*calls((client,), (admits,), other), *calls((second_client, outsider), (admits,), port))
+    ]
+    await all_are_served(mesh, (*listed, *unlisted))
+    async with mesh.policy(*(NetworkPolicy(admits, (client,), (port,)) for admits, (port, _) in admitting)):
+        served, seen = await made(mesh, listed), await made(mesh, unlisted)
     await all_are_refused(mesh, seen)
-    for call, exchange in served.items():
-        expect(exchange, str(call)).answered()
+    all_are_answered(served)
 
 
-@pytest.mark.parametrize("same_node", [pytest.param(True, id="same-node"), pytest.param(False, id="other-node")])
 @check(MUST, "network.every-path", proves={Capability.NETWORK_POLICY})
-async def test_same_decision_on_every_path(
-    mesh: MeshUnderTest, client: Workload, server: Workload, same_node: bool
-) -> None:
-    """A caller on the server's node and one on another node meet the same decision, by service and by address."""
-    placement = Placement(server.spec, same_node)
-    of_policy, of_nobody = (WorkloadSpec("blue", name, placement=placement) for name in ("listed", "stranger"))
-    async with mesh.deploy_together(of_policy, of_nobody) as (allowed, refused):
-        listed, others = (calls((one,), (server,), "http") for one in (allowed, refused))
+async def test_same_decision_on_every_path(mesh: MeshUnderTest, server: Workload) -> None:
+    """Callers on the server's node and on another node meet the same decision, by service and by address."""
+    near, far = Placement(server.spec, same_node=True), Placement(server.spec, same_node=False)
+    callers = [
+        WorkloadSpec("blue", name, placement=placement)
+        for name, placement in (("listed", near), ("listed-far", far), ("stranger", near), ("stranger-far", far))
+    ]
+    async with mesh.deploy_together(*callers) as (*allowed, near_stranger, far_stranger):
+        listed, others = (calls(some, (server,), "http") for some in (allowed, (near_stranger, far_stranger)))
         await all_are_served(mesh, (*listed, *others))
-        async with mesh.policy(NetworkPolicy(server, (allowed,), ("http",))):
+        async with mesh.policy(NetworkPolicy(server, tuple(allowed), ("http",))):
             served, seen = await made(mesh, listed), await made(mesh, others)
         await all_are_refused(mesh, seen)
-    for call, exchange in served.items():
-        expect(exchange, str(call)).answered()
+    all_are_answered(served)
 
 
 @check(MUST, "network.nodes", proves={Capability.NETWORK_POLICY})
