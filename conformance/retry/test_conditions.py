@@ -1,6 +1,5 @@
 """What makes the mesh try again: every documented failure under a policy, and the defaults under none."""
 
-import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -17,6 +16,7 @@ from pytest_meshcheck.suite import (
     MeshUnderTest,
     Protocol,
     Retry,
+    Timeout,
     Workload,
     check,
     control,
@@ -117,9 +117,26 @@ FAILING = {
     for failure, status in GRPC.items()
 }
 
+
+@dataclass(frozen=True)
+class Unsafe:
+    """Requests that must not be made twice, and how each attempt at them fails.
+
+    Attributes:
+        method: An HTTP method.
+        answer: What the application does.
+        outside: Whether it is outside of the mesh, so that the client's data plane meets its failure itself.
+        routed: Whether its service has a policy, though none of retries.
+    """
+
+    method: str
+    answer: Answer
+    outside: bool = False
+    routed: bool = False
+
+
 UNSAFE = {
-    # id: (method, how the application fails)
-    f"{method}-{name}": (method, answer)
+    f"{method}-{name}{where}": Unsafe(method, answer, outside, routed)
     for method in ("POST", "PATCH")
     for name, answer in (
         ("503", Answer(status=503)),
@@ -127,8 +144,11 @@ UNSAFE = {
         ("close", Answer(behaviour=Behaviour.CLOSE)),
         ("stall", Answer(behaviour=Behaviour.STALL)),
     )
+    for where, outside, routed in (("", False, False), ("-outside", True, False), ("-routed", False, True))
 }
 PAYMENTS = 5
+AMPLE = 60.0
+"""Seconds of a limit that no payment meets."""
 LOST = 2
 """So many payments may be lost before they arrive, with a connection that another one's failure ended."""
 
@@ -178,28 +198,27 @@ async def retries_by_policy(mesh: MeshUnderTest, client: Workload, server: Workl
 @pytest.mark.parametrize("case", UNSAFE)
 @check(MUST, "retry.unsafe", uses={Capability.RETRY})
 async def test_unsafe_requests_run_at_most_once_by_default(
-    mesh: MeshUnderTest, client: Workload, server: Workload, case: str
+    mesh: MeshUnderTest, client: Workload, server: Workload, plain_server: Workload, case: str
 ) -> None:
     """Without a retry policy, a payment is made at most once, however the application fails.
 
-    Numbered POST and PATCH requests meet a 503, a connection that is reset or closed, and an application that never
-    answers.
+    Numbered POST and PATCH requests, one after the other, meet a 503, a connection that is reset or closed, and an
+    application that never answers. It is part of the mesh, or outside of it, so that nothing rewrites its failure; or
+    its service has a policy about something else.
     """
-    await retries_by_policy(mesh, client, server)
-    method, answer = UNSAFE[case]
-    patience = {"patience": 0.3 * mesh.scale} if answer.behaviour is Behaviour.STALL else {}
-    payments = [await server.answers(answer, repeat=True) for _ in range(PAYMENTS)]
-    bodies = [Body(text=f"pay {number}\n") for number in range(PAYMENTS)]
-    await asyncio.gather(
-        *(
-            client.get(server, method=method, body=body, request_id=payment, **patience)
-            for payment, body in zip(payments, bodies, strict=True)
-        )
-    )
-    arrived = [bool(await server.wait_for_attempts(payment, patience=mesh.tolerance)) for payment in payments]
+    unsafe = UNSAFE[case]
+    payee = plain_server if unsafe.outside else server
+    await retries_by_policy(mesh, client, payee)
+    patience = {"patience": 0.3 * mesh.scale} if unsafe.answer.behaviour is Behaviour.STALL else {}
+    payments = [await payee.answers(unsafe.answer, repeat=True) for _ in range(PAYMENTS)]
+    async with mesh.policy(*((Timeout(payee, AMPLE),) if unsafe.routed else ())):
+        for number, payment in enumerate(payments):
+            body = Body(text=f"pay {number}\n")
+            await client.get(payee, method=unsafe.method, body=body, request_id=payment, **patience)
+        arrived = [bool(await payee.wait_for_attempts(payment, patience=mesh.tolerance)) for payment in payments]
     control(sum(arrived), "payments that arrived").at_least(PAYMENTS - LOST)
     for payment in payments:
-        expect(len(await server.attempts(payment)), "attempts of a payment").at_most(1)
+        expect(len(await payee.attempts(payment)), "attempts of a payment").at_most(1)
 
 
 @pytest.mark.parametrize("case", FAILING)

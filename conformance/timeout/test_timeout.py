@@ -1,7 +1,7 @@
 """How long a client waits: limits that cut, limits that are off, and what both ends learn of it."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 
 import pytest
 
@@ -50,6 +50,12 @@ IN_FLIGHT = 0.05
 PATIENT = 15.5
 """Just above 15 s, a proxy's own limit unless it is turned off."""
 LONG_LIMITED = WorkloadSpec("blue", "long-limited", calls=False)
+RETRIED = WorkloadSpec("green", "retried", calls=False)
+SENT = ({"method": "POST"}, {"port": "grpc"})
+BESIDE = ("nothing", "retries")
+"""The policies that a service has beside a limit that is unset."""
+Patient = Mapping[str, Sequence[tuple[Exchange, int]]]
+"""By the policy beside: requests that waited, and how often each has arrived."""
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -145,14 +151,24 @@ async def test_long_limit_is_kept(mesh: MeshUnderTest, head_start: Awaitable[Exc
     control(answer.seconds, "seconds").at_least(PATIENT - TICK)
 
 
-async def patient_requests(mesh: MeshUnderTest) -> list[Exchange]:
-    """One request over HTTP and one over gRPC that are answered after 15.5 seconds, between the twins in green."""
-    client, server = await mesh.workload("client_in_green"), await mesh.workload("server_in_green")
+async def patient_requests(mesh: MeshUnderTest) -> Patient:
+    """Requests that are answered after 15.5 seconds, between the twins in green and to a service with retries alone."""
+    client, unlimited = await mesh.workload("client_in_green"), await mesh.workload("server_in_green")
+    async with mesh.deploy(RETRIED) as deployed:
+        retried = deployed.service
+        async with mesh.policy(Retry(retried, 1, statuses={503})):
+            seen = await asyncio.gather(*(patiently(mesh, client, server) for server in (unlimited, retried)))
+    return dict(zip(BESIDE, seen, strict=True))
+
+
+async def patiently(mesh: MeshUnderTest, client: Workload, server: Workload) -> list[tuple[Exchange, int]]:
+    """A POST and a gRPC call that are answered after 15.5 seconds, with the number of times that they arrived."""
     patience = PATIENT + 10 * mesh.tolerance
-    ids = [await server.answers(Answer(delay=PATIENT)) for _ in range(2)]
-    ports = zip(("http", "grpc"), ids, strict=True)
-    calls = [client.get(server, port, request_id=number, patience=patience) for port, number in ports]
-    return list(await asyncio.gather(*calls))
+    ids = [await server.answers(Answer(delay=PATIENT), repeat=True) for _ in SENT]
+    sending = (
+        client.get(server, request_id=number, patience=patience, **how) for number, how in zip(ids, SENT, strict=True)
+    )
+    return [(one, len(await server.attempts(one))) for one in await asyncio.gather(*sending)]
 
 
 def limited(documented: Documented) -> str:
@@ -169,13 +185,18 @@ def unlimited(documented: Documented) -> str:
 
 
 @needs(limited)
+@pytest.mark.parametrize("beside", BESIDE)
 @check(MUST, "timeout.default", uses={Capability.TIMEOUT}, head_start=patient_requests)
-async def test_unset_means_no_limit(mesh: MeshUnderTest, head_start: Awaitable[list[Exchange]]) -> None:
-    """Without a timeout policy there is no limit, above all not a proxy's own 15 seconds."""
-    answers = await head_start
+async def test_unset_means_no_limit(mesh: MeshUnderTest, head_start: Awaitable[Patient], beside: str) -> None:
+    """Without a timeout policy there is no limit, above all not a proxy's own 15 seconds, and nothing is sent again.
+
+    Neither without any policy nor beside one of retries.
+    """
+    seen = (await head_start)[beside]
     await limit_acts(mesh, await mesh.workload("client_in_green"), await mesh.workload("server_in_green"))
-    for answer in answers:
+    for answer, attempts in seen:
         expect(answer, f"after {PATIENT:g} s").answered()
+        expect(attempts, "attempts of a request that is not answered yet").equals(1)
         control(answer.seconds, "seconds").at_least(PATIENT - TICK)
 
 

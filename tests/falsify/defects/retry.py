@@ -83,6 +83,17 @@ def by_default(**policy: Any) -> Plant:
     return plant
 
 
+def where_limited(**policy: Any) -> Plant:
+    """Retry like this where there is a limit alone."""
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for action in parts.actions(resources):
+            if action.get("timeout", parts.OFF) != parts.OFF:
+                action.setdefault("retry_policy", policy)
+
+    return plant
+
+
 def scripted_where_retried(source: str) -> Plant:
     """Run a script in the client's data plane where retries are in force."""
 
@@ -186,6 +197,18 @@ DEFECTS = {
         "A request without an answer for 0.1 seconds is sent again though no policy asks for it.",
         (f"{UNSAFE}[POST-stall]", f"{UNSAFE}[PATCH-stall]"),
         by_default(retry_on="reset", num_retries=2, per_try_timeout="0.1s"),
+    ),
+    "broken-connection-retried-by-default": Defect(
+        "A request whose connection breaks is sent again though no policy asks for it.",
+        tuple(
+            f"{UNSAFE}[{method}-{failure}-outside]" for method in ("POST", "PATCH") for failure in ("reset", "close")
+        ),
+        by_default(retry_on="reset", num_retries=2),
+    ),
+    "retried-where-limited": Defect(
+        "A service that has a limit for its requests gets default retries, too.",
+        (f"{UNSAFE}[POST-503-routed]", f"{UNSAFE}[PATCH-reset-routed]"),
+        where_limited(**SERVER_ERRORS),
     ),
     "every-method-retried-by-default": Defect(
         "There are default retries for every method that the documentation does not mention.",

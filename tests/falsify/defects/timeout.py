@@ -32,6 +32,19 @@ def limit_where_off(limit: str | None) -> Plant:
     return plant
 
 
+def limit_beside_retries(_workload: str, resources: Resources) -> None:
+    for action in parts.actions(resources):
+        if "retry_policy" in action and action["timeout"] == parts.OFF:
+            del action["timeout"]
+
+
+def hedged(_workload: str, resources: Resources) -> None:
+    for action in parts.actions(resources):
+        once_more = {"retry_on": "retriable-status-codes", "num_retries": 1, "per_try_timeout": "10s"}
+        action["retry_policy"] = action.get("retry_policy", {}) | once_more
+        action["hedge_policy"] = {"hedge_on_per_try_timeout": True}
+
+
 def per_attempt(_workload: str, resources: Resources) -> None:
     for action in parts.actions(resources):
         if "retry_policy" in action and action["timeout"] != parts.OFF:
@@ -59,7 +72,7 @@ STATUSES = "timeout/status-table"
 BACKEND = "timeout/backend-request"
 ALL_ATTEMPTS = "timeout/covers-all-attempts"
 ZERO = "timeout/zero-disables"
-UNSET = "timeout/unset-means-no-limit"
+UNSET = tuple(f"timeout/unset-means-no-limit[{beside}]" for beside in ("nothing", "retries"))
 GRPC = "timeout/grpc-deadline-exceeded"
 
 DEFECTS = {
@@ -87,7 +100,7 @@ DEFECTS = {
         as_bad_gateway,
     ),
     "zero-is-one-second": Defect(
-        "A limit of zero is taken for a limit of one second.", (ZERO, UNSET), limit_where_off("1s")
+        "A limit of zero is taken for a limit of one second.", (ZERO, *UNSET), limit_where_off("1s")
     ),
     "limits-capped-at-15-seconds": Defect(
         "A limit of more than 15 seconds is one of 15 seconds.",
@@ -95,7 +108,17 @@ DEFECTS = {
         limit_changed(lambda limit: min(limit, 15.0)),
     ),
     "hidden-15-seconds": Defect(
-        "Where no limit is set, the proxy's own 15 seconds apply.", (UNSET, ZERO), limit_where_off(None)
+        "Where no limit is set, the proxy's own 15 seconds apply.", (*UNSET, ZERO), limit_where_off(None)
+    ),
+    "unset-limit-beside-retries": Defect(
+        "A service with retries gets the proxy's own 15 seconds, unless a limit is set.",
+        (UNSET[1],),
+        limit_beside_retries,
+    ),
+    "waiting-request-hedged": Defect(
+        "A request that is not answered within 10 seconds is sent a second time, beside the first one.",
+        UNSET,
+        hedged,
     ),
     "grpc-timeout-as-unavailable": Defect(
         "A gRPC call that is cut ends with UNAVAILABLE in place of DEADLINE_EXCEEDED.", (GRPC,), as_unavailable
