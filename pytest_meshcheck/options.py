@@ -345,19 +345,32 @@ def settings(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: A value is invalid; the message lists the valid ones.
     """
-    return Settings(**{option.ini: _value(config, option) for option in OPTIONS})
+    selected = _value(config, OPTIONS[0])
+    # without a mesh, the ini file of an ordinary run may name files that only other runs have
+    asked = [option for option in OPTIONS if selected or config.getoption(option.ini) is not None]
+    defaults = {option.ini: option.default for option in OPTIONS}
+    return Settings(**defaults | {option.ini: _value(config, option) for option in asked})
 
 
 def _value(config: pytest.Config, option: Option) -> Any:
     where, folder, given = option.flag, Path(), config.getoption(option.ini)
     if given is None:
-        (where, folder), given = _ini(config, option), config.getini(option.ini)
+        where, folder = _ini(config, option)
+        given = _of_ini(config, option, where)
         if not given:
             return option.default
     if option.metavar is None:
         return bool(given)
     values = tuple(_parsed(option, where, folder, text) for text in (given if option.many else [given]))
     return values if option.many else values[0]
+
+
+def _of_ini(config: pytest.Config, option: Option, where: str) -> Any:
+    """The value in the ini file; UsageError if it is of another type, which pytest before 9.2 does not say so."""
+    try:
+        return config.getini(option.ini)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"{where}: {error}.") from error
 
 
 def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
@@ -367,10 +380,14 @@ def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
 
 
 def _parsed(option: Option, where: str, folder: Path, text: str) -> Any:
+    if not isinstance(text, str):
+        raise pytest.UsageError(f"{where}={text!r}: it has to be one text.")
     try:
         return option.parse(str(folder / text) if option.parse in PATHS and "://" not in text else text)
     except ValueError as error:
         raise pytest.UsageError(f"{where}={_without_credentials(text)}: {error}.") from None
+    except OSError as error:  # a folder that is not readable, or a name that is too long
+        raise pytest.UsageError(f"{where}={_without_credentials(text)}: {error.strerror}.") from None
 
 
 def _without_credentials(text: str) -> str:

@@ -9,6 +9,7 @@ import warnings
 import pytest
 
 from pytest_meshcheck import hookspecs, options
+from pytest_meshcheck.refusals import Refusals, refuse
 
 LOOP_SCOPE_UNSET = 'The configuration option "asyncio_default_fixture_loop_scope" is unset'
 """A warning of pytest-asyncio that does not concern checks: all of their fixtures name their loop."""
@@ -38,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mesh_slow: takes minutes, and runs only with --mesh-slow; made by slow.")
     if config.option.help or config.getoption("mesh_list"):
         return
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Refusals(), "meshcheck-refusals")
     if spaced := options.behind_a_space(config):
         from pytest_meshcheck.run import overlooked  # noqa: PLC0415 - no cost for other pytest runs
 
@@ -99,4 +102,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not options.settings(config).mesh and any(item.get_closest_marker("mesh_check") for item in items):
         from pytest_meshcheck.run import start  # noqa: PLC0415 - as above
 
-        raise pytest.UsageError(NO_MESH.format(names=", ".join(sorted(start.registry(config).entries))))
+        refuse(config, pytest.UsageError(NO_MESH.format(names=", ".join(sorted(start.registry(config).entries)))))
+        items.clear()

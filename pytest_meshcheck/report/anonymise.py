@@ -52,12 +52,9 @@ def without_machine(report: Report) -> Report:
 
 def _names(report: Report) -> dict[str, str]:
     """Machine-specific names with their replacements, the longest first, as one may be part of another."""
-    found = {
-        place[1]: PurePosixPath(place[1]).name
-        for result in report.results
-        for place in map(_PLACE.fullmatch, shlex.split(result.reproduce))
-        if place
-    }
+    given = [_PLACE.fullmatch(text) for result in report.results for text in shlex.split(result.reproduce)]
+    found = {place[1]: PurePosixPath(place[1]).name for place in given if place}
+    found = {name: last for name, last in found.items() if last not in ("", name)}
     if context := _CONTEXT.fullmatch(report.platform):
         anonymous = f"{CLUSTER}{context['version'] or ''}"
         found |= {report.platform: anonymous, f"context {context['name']}": CLUSTER, context["name"]: CLUSTER}
@@ -75,7 +72,7 @@ def _everybodys(report: Report, result: Result, local: Mapping[str, str]) -> Res
 
 def _cleaned(text: str, local: Mapping[str, str]) -> str:
     for name, instead in local.items():
-        text = text.replace(name, instead)
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", instead.replace("\\", r"\\"), text)
     text = _ADDRESS.sub("<address>", text)
     return _LOCAL_PATH.sub(lambda path: PurePosixPath(path[0]).name, text)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_meshcheck.report.files import make_directory
+from pytest_meshcheck.report.files import ReportNotWritten, make_directory
 
 FOR_ITSELF = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -32,7 +32,7 @@ class Reservation:
 
         Raises:
             DirectoryTaken: Another run has reserved one of them.
-            ReportNotWritten: A directory cannot be created.
+            ReportNotWritten: A directory cannot be created, or not be written to.
         """
         self._held: dict[Path, int] = {}
         try:
@@ -53,10 +53,14 @@ class Reservation:
 
     def _hold(self, directory: Path) -> None:
         make_directory(directory)
-        descriptor = self._held[directory] = os.open(directory, FOR_ITSELF)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise ReportNotWritten(directory, "Permission denied")
+        descriptor = os.open(directory, FOR_ITSELF)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            os.close(descriptor)
             raise DirectoryTaken(directory) from None
         except OSError:
-            return  # some network file systems have no locks
+            pass  # some network file systems have no locks
+        self._held[directory] = descriptor

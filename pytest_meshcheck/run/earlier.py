@@ -15,8 +15,9 @@ STAYING = (Verdict.VIOLATES, Verdict.KNOWN_VIOLATION)
 
 
 def continues(config: pytest.Config) -> bool:
-    """Whether a run selects by the failures of an earlier one."""
-    return bool(config.getoption("lf", False))
+    """Whether a run selects by the failures of an earlier one; where there were none, ``--lf`` runs everything."""
+    selecting = config.pluginmanager.get_plugin("lfplugin")
+    return bool(config.getoption("lf", False) and getattr(selecting, "lastfailed", True))
 
 
 def earlier_report(directory: Path) -> Report | None:
@@ -39,5 +40,7 @@ def _continued(before: Result, now: Result | None) -> Result:
         return before
     if before.verdict not in STAYING or severity(now.verdict) >= severity(before.verdict):
         return now
+    if now.verdict is Verdict.KNOWN_VIOLATION:
+        return now  # it still violates, and is listed since
     worst = worst_of([before, now])
     return msgspec.structs.replace(worst, evidence=worst.evidence or now.evidence)

@@ -13,11 +13,13 @@ import pytest
 
 from pytest_meshcheck.checks.aliases import Alias, aliases, applied
 from pytest_meshcheck.checks.catalogue import Check
+from pytest_meshcheck.checks.kill_table import kill_table
 from pytest_meshcheck.checks.plain_names import ROLES
 from pytest_meshcheck.checks.requirements import CatalogueError, requirements
 from pytest_meshcheck.checks.verdict import Level, Violation
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.options import MeshName, Settings, again
+from pytest_meshcheck.refusals import REFUSED, refuse
 from pytest_meshcheck.run.items import (
     CHECK_ITEM,
     CheckItem,
@@ -30,7 +32,7 @@ from pytest_meshcheck.run.judging import Judging
 from pytest_meshcheck.run.known_violations import KnownViolations
 from pytest_meshcheck.run.loops import keep_from_anyio, move_into_session_loop
 from pytest_meshcheck.run.reproduce import command
-from pytest_meshcheck.run.score import REFUSED, WORKER_SUMMARY, RunResults
+from pytest_meshcheck.run.score import WORKER_SUMMARY, RunResults
 from pytest_meshcheck.run.upgrade import Upgrade, judges
 from pytest_meshcheck.testbed.head_starts import PlannedHeadStart
 
@@ -87,7 +89,7 @@ class Run:
         try:
             self._plan_all(items)
         except pytest.UsageError as error:
-            self._refuse(error)
+            refuse(self.config, error)
             items.clear()
         result = yield
         meshes = list(self.adapters)
@@ -100,19 +102,16 @@ class Run:
 
     def _plan_all(self, items: list[pytest.Item]) -> None:
         self._leave_out(items)
+        self.known.roots = frozenset(of[0].root for item in items if (of := _check_of(item)))
+        try:
+            kill_table(self.known.roots)
+        except CatalogueError as error:
+            raise pytest.UsageError(str(error)) from error
         for item in items:
             self._plan(item)
         move_into_session_loop(items)
         if not self._collects_a_part():
             self.known.refuse_unknown_parameters(self.check_items)
-
-    def _refuse(self, error: pytest.UsageError) -> None:
-        """End the run; an xdist worker has the controller do so, which would take an error here for a crash."""
-        if self.results:
-            raise error
-        report = pytest.CollectReport("", "failed", str(error), [])
-        setattr(report, REFUSED, str(error))
-        self.config.hook.pytest_collectreport(report=report)
 
     def _leave_out(self, items: list[pytest.Item]) -> None:
         """Deselect upgrade checks in runs without an upgrade."""
@@ -192,8 +191,9 @@ class Run:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             self._handlers[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Restore the handlers of signals."""
+        """Restore the handlers of signals, after the clean-up, which a signal must not cut short."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -233,6 +233,8 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
     marker = item.get_closest_marker("mesh_check")
     if marker is None or not isinstance(item, pytest.Function):
         return None
+    if "mesh_name" not in item.fixturenames:
+        raise pytest.UsageError(f"{item.nodeid}: a check tests the mesh, and this one does not use it: take `mesh`")
     mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
     return marker.args[0], mesh, parameters_of(item)
 

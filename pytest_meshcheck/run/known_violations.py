@@ -23,10 +23,12 @@ class KnownViolations:
 
     Attributes:
         given: The user's own file; None for those that the suites ship, ``expectations/<mesh>.toml``.
+        roots: The suites of this run.
         notes: Which entries are written for an earlier version of the suite.
     """
 
     given: Path | None
+    roots: frozenset[Path] = frozenset()
     notes: list[str] = field(default_factory=list)
     _read: dict[tuple[Path, Path], Entries] = field(default_factory=dict)
 
@@ -49,7 +51,9 @@ class KnownViolations:
     def _entries(self, path: Path, root: Path) -> Entries:
         if (path, root) not in self._read:
             try:
-                self._read[path, root] = entries = read_expectations(path, known_ids(root), aliases(root))
+                roots = self.roots if path == self.given else (root,)
+                ids = frozenset[str]().union(*map(known_ids, roots))
+                self._read[path, root] = entries = read_expectations(path, ids, aliases(root))
             except (ExpectationsError, CatalogueError) as error:
                 raise pytest.UsageError(str(error)) from error
             self.notes += [f"{entry.where}: {entry.alias}" for entry in entries if entry.alias]

@@ -15,6 +15,7 @@ import pytest
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.refusals import refuse
 from pytest_meshcheck.run.expected_checks import OPTION as EXPECT, WITHOUT_MANIFESTS, expected_of, is_void, parametrize
 from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.run.resource_checks import budgeted, parametrize_parts
@@ -136,13 +137,14 @@ class ManifestTrial:
             metafunc.parametrize(PARAMETER, list(named), scope="session")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Any:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Any:
         """Refuse checks about manifests in a run without any; leave out those about nothing.
 
         Before checks get their ids, so that what is left out does not count as not run.
         """
         if not self.plans and any(uses_trial(item) and not uses_stand_in(item) for item in items):
-            raise pytest.UsageError(NOT_GIVEN)
+            refuse(config, pytest.UsageError(NOT_GIVEN))
+            items.clear()
         items[:] = [item for item in items if not is_void(item)]
         return (yield)
 

@@ -17,9 +17,11 @@ OUTCOMES = (Violation, Inconclusive)
 
 
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
-    """The verdict for an outcome of pytest; every error except a Violation is inconclusive."""
+    """The verdict for an outcome of pytest; every error except a Violation is inconclusive, and never expected."""
     if hasattr(report, "wasxfail"):
-        return Verdict.CONFORMS if report.outcome == "passed" else Verdict.KNOWN_VIOLATION
+        if report.outcome == "passed":
+            return Verdict.CONFORMS
+        return Verdict.KNOWN_VIOLATION if isinstance(error, Violation) else Verdict.INCONCLUSIVE
     if report.outcome == "passed":
         return Verdict.CONFORMS
     if report.outcome == "skipped":

@@ -197,16 +197,21 @@ class Provision:
         return (not is_named(self.settings) or self._are_uninstalled(cluster_ref, adapters)) and not left
 
     def _are_uninstalled(self, cluster_ref: ClusterRef, adapters: Iterable[Mesh]) -> bool:
-        """Uninstall the meshes that the processes of this run installed; whether all are gone."""
+        """Uninstall the meshes that the processes of this run installed, and restore others; whether that is done."""
         gone = True
         for adapter in adapters:
-            if isinstance(adapter, KubernetesMesh) and adapter.installed_by_run:
+            if isinstance(adapter, KubernetesMesh) and (adapter.installed_by_run or self._may_be_changed(adapter)):
                 try:
                     asyncio.run(adapter.uninstall_from(cluster_ref))
                 except (*UNREACHABLE, Refused, Inconclusive) as trouble:
                     gone = False
-                    self.progress.say(f"{adapter.name} cannot be uninstalled: {trouble}; `meshcheck clean` tries again")
+                    what = "uninstalled" if adapter.installed_by_run else "restored"
+                    self.progress.say(f"{adapter.name} cannot be {what}: {trouble}; `meshcheck clean` tries again")
         return gone
+
+    def _may_be_changed(self, adapter: KubernetesMesh) -> bool:
+        """Whether a process of this run that died may have left a pre-installed mesh changed."""
+        return adapter.may_stay_changed and self.settings.mesh_allow_disruption
 
 
 def is_named(settings: Settings) -> bool:

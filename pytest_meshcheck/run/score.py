@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from pytest_meshcheck.checks.aliases import Aliases, aliases
+from pytest_meshcheck.checks.kill_table import kill_table
 from pytest_meshcheck.checks.verdict import Level, Result, Verdict
 from pytest_meshcheck.doctor.finding import Finding, tally
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
@@ -30,6 +31,7 @@ from pytest_meshcheck.report.model import (
     observe,
 )
 from pytest_meshcheck.report.reservation import DirectoryTaken, Reservation
+from pytest_meshcheck.report.unjudged import unjudged
 from pytest_meshcheck.report.views import summarised
 from pytest_meshcheck.run.earlier import continues, earlier_report
 from pytest_meshcheck.run.items import CHECK_ITEM, WorkerSummary
@@ -39,14 +41,8 @@ from pytest_meshcheck.run.upgrade import Upgrade
 RESULT = "meshcheck_result"
 """The attribute of a test report with mesh, result, start-up steps, form of data planes and pulse, for xdist."""
 
-REFUSED = "meshcheck_refused"
-"""The attribute of a collect report with the reason why a suite or its expectations are refused; xdist keeps it."""
-
 WORKER_SUMMARY = "meshcheck_told"
 """The key of the summary in the output of an xdist worker."""
-
-KILL_TABLE = "kill_table.json"
-"""The file in a suite with the defects that each check has caught."""
 
 NO_CHECKS = "meshcheck: there is no check here; run the suite of the plugin with --pyargs pytest_meshcheck.conformance"
 NOT_WRITTEN = "(not written)"
@@ -78,19 +74,16 @@ class RunResults:
     findings: tuple[Finding, ...] = ()
     reports: dict[str, Report] = field(default_factory=dict)
     reservation: Reservation | None = None
+    others_passed: bool = False
+    _continues: bool = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """With xdist, reserve the directories now: the cluster is created before checks are collected."""
+        self._continues = continues(session.config)
         on_cluster = any(adapter.runs_on is PlatformKind.KUBERNETES for adapter in self.adapters.values())
         if on_cluster and session.config.getoption("dist", "no") != "no":
             self._reserve(session.config)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A suite that is malformed is invalid input; UsageError, in place of pytest's section of errors."""
-        if refused := getattr(report, REFUSED, ""):
-            raise pytest.UsageError(refused)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Reserve the report directories once it is known that there are checks to run."""
@@ -114,6 +107,7 @@ class RunResults:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add the result of one check."""
         if not hasattr(report, RESULT):
+            self.others_passed |= report.when == "call" and report.passed
             return
         mesh, result, steps, data_planes, pulse = getattr(report, RESULT)
         score = self.by_mesh.setdefault(mesh, MeshResults())
@@ -148,11 +142,13 @@ class RunResults:
             self._conclude(session, exitstatus)
 
     def _conclude(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-        if continues(session.config):
+        if self.reservation is None:
+            return  # refused, or no check was to run: the directory may be another run's
+        if self._continues:
             self._go_on()
         judged = [r for score in self.by_mesh.values() for r in score.results.values() if r.verdict in JUDGED]
         ran = [r for score in self.by_mesh.values() for r in score.results.values() if r.verdict is not Verdict.NOT_RUN]
-        if ran and not judged and exitstatus == pytest.ExitCode.OK:
+        if ran and not judged and not self.others_passed and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
         if any(r.verdict in FAILING for r in ran) and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a plugin that repeats tests may have hidden it
@@ -212,7 +208,7 @@ class RunResults:
             level=Level(self.settings.mesh_level.upper()),
             slow=self.settings.mesh_slow or msgspec.UNSET,
             timeout_scale=self.settings.mesh_timeout_scale,
-            complete=self.complete and (score.earlier is None or score.earlier.complete),
+            complete=self.complete,
             capabilities=observe({str(capability): claim for capability, claim in adapter.claims.items()}, results),
             steps={step: round(seconds, 3) for step, seconds in (self._shared_steps(adapter) | score.steps).items()},
             pulse={kind: round(seconds, 3) for kind, seconds in score.pulse.items()} or msgspec.UNSET,
@@ -221,6 +217,9 @@ class RunResults:
             requirements=score.all_requirements,
             defects=kill_table(score.roots),
         )
+        if score.earlier and not score.earlier.complete:
+            left = any(one.verdict is Verdict.NOT_RUN for one in unjudged(report))
+            report = msgspec.structs.replace(report, complete=self.complete and not left)
         report = summarised(report)
         if (baseline := self._baseline_of(name)) is None:
             return report
@@ -276,15 +275,6 @@ class RunResults:
             terminalreporter.write_line(f"meshcheck: {note}", yellow=True)
         for trouble in self.troubles:
             terminalreporter.write_line(f"meshcheck: {trouble}", red=True)
-
-
-def kill_table(roots: Iterable[Path]) -> dict[str, tuple[str, ...]]:
-    """The defects that each check has caught, from the suites with such a file."""
-    table: dict[str, tuple[str, ...]] = {}
-    for root in roots:
-        if (path := root / KILL_TABLE).is_file():
-            table |= msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[str, ...]])
-    return table
 
 
 def _aliases(roots: Iterable[Path]) -> Aliases:

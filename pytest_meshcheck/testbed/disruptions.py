@@ -188,6 +188,7 @@ class Disruptions:
         self, what: str, begin: Callable[[], AbstractAsyncContextManager[None]], *, until_followed: bool = True
     ) -> AsyncIterator[Outage]:
         outage = Outage()
+        self.reconnection.begin_outage()
         try:
             async with self._during(what, begin):
                 yield outage

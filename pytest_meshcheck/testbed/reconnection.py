@@ -34,6 +34,10 @@ class Reconnection:
     """The outages that the data planes of this process have met."""
     _is_behind: bool = field(default=False, init=False)
 
+    def begin_outage(self) -> None:
+        """Count an outage that this process begins: others know of it then even if this process dies in it."""
+        self.lock.count_outage()
+
     async def after_own_outage(self) -> None:
         """Count an outage that this process has caused, and wait; what does not follow is left to the check."""
         self.lock.count_outage()

@@ -65,6 +65,28 @@ def test_a_whole_run_begins_anew(runs: list[Finished], shared: Suite) -> None:
     assert (again.code, shared.verdicts()["demo/once"]) == (1, "conforms"), runs[-1].output + again.output
 
 
+def test_where_nothing_failed_it_begins_anew(suite: Suite) -> None:
+    suite.write('''
+@check(MUST, "demo.rule")
+async def test_mended(mesh):
+    """It does not, in the first run."""
+    before = pathlib.Path("before.txt")
+    found = before.exists()
+    before.touch()
+    expect(found).equals(True)
+''')
+    codes = [suite.run("--mesh=envoy", *KEEPING, *arguments).code for arguments in ((), ("--lf",), ("--lf",))]
+    assert (codes, suite.verdicts()["demo/mended"]) == ([1, 1, 0], "conforms")
+
+
+def test_a_violation_that_is_listed_since_is_known(shared: Suite) -> None:
+    shared.write("violates")
+    assert shared.run(*KEEPING).code == 1
+    (shared.path / "known.toml").write_text("[[known]]\ncheck = 'demo/violates'\nreason = 'r'\nlink = 'l'\n")
+    assert shared.run(*KEEPING, "--lf", "--mesh-expectations=known.toml").code == 0
+    assert shared.verdicts() == {"demo/violates": "known-violation"}
+
+
 def test_attempts_are_counted_on(shared: Suite) -> None:
     shared.write('''
 @check(MUST, "demo.rule")

@@ -1,5 +1,7 @@
 """Options and what is wrong with them: said before the run, with exit code 4, and nothing is made."""
 
+import shutil
+
 import pytest
 
 from pytest_meshcheck.meshes.envoy.process import binary
@@ -45,6 +47,7 @@ WRONG = {
     "--mesh=envoy@": "--mesh=envoy@: write NAME or NAME@VERSION.",
     "--mesh=@1.36.2": "--mesh=@1.36.2: write NAME or NAME@VERSION.",
     "--mesh-expectations=none.toml": "--mesh-expectations=none.toml: no such file.",
+    f"--mesh-expectations={'long' * 80}": f"--mesh-expectations={'long' * 80}: File name too long.",
     "--mesh-baseline=none.json": "--mesh-baseline=none.json: no such file.",
     "--mesh-values=none.yaml": "--mesh-values=none.yaml: no such file.",
     "--mesh-charts=none": "--mesh-charts=none: no such directory; valid values are a directory or a URL (*",
@@ -70,6 +73,25 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
     suite.write("conforms", pytest_ini=f"{INI}{ini} = {value}\n")
     shown_and_said = WRONG[wrong].partition("=")[2]
     usage_error(quick("--mesh=envoy"), suite, f"ERROR: *pytest.ini: {ini}={shown_and_said}")
+
+
+# what the ini file has: what is said
+OF_ANOTHER_TYPE = {
+    'mesh_level = ["must"]': "mesh_level=*must*: it has to be one text.",
+    'mesh_slow = "maybe"': "*maybe*",
+}
+
+
+@pytest.mark.parametrize("given", OF_ANOTHER_TYPE)
+def test_an_ini_value_of_another_type(suite: Suite, quick: Quick, given: str) -> None:
+    suite.write("conforms", pyproject_toml=f"[tool.pytest.ini_options]\n{given}\n")
+    (suite.path / "pytest.ini").unlink()
+    usage_error(quick("--mesh=envoy"), suite, f"ERROR: *{OF_ANOTHER_TYPE[given]}")
+
+
+def test_the_ini_of_a_run_without_a_mesh_may_name_what_is_not_there(suite: Suite, quick: Quick) -> None:
+    suite.write("def test_ordinary(): pass", pytest_ini=f"{INI}mesh_kubeconfig = none.yaml\n")
+    quick().assert_outcomes(passed=1)
 
 
 def test_an_unknown_mesh_lists_the_names(suite: Suite, quick: Quick) -> None:
@@ -136,6 +158,31 @@ def test_an_expectation_of_an_unknown_check_under_xdist(suite: Suite, quick: Qui
     result = quick("--mesh=envoy", "--mesh-expectations=known.toml", "-n2")
     usage_error(result, suite, f"ERROR: known.toml:1: no check '{check.replace('[', '[[]')}'; available: *")
     assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_checks_without_a_mesh_under_xdist(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    result = quick("-n2")
+    usage_error(result, suite, "ERROR: these checks test a service mesh, and none is selected: add --mesh=NAME; *")
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_an_expectation_of_a_check_of_another_suite_in_the_run(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    shutil.copytree(suite.path / "demo", suite.path / "other" / "more")
+    shutil.copy(suite.path / "requirements.toml", suite.path / "other")
+    (suite.path / "known.toml").write_text("[[known]]\ncheck = 'more/conforms'\nreason = 'r'\nlink = 'l'\n")
+    assert quick("--mesh=envoy", "--mesh-expectations=known.toml", "--import-mode=importlib").ret == 1
+    assert suite.verdicts() == {"demo/conforms": "conforms", "more/conforms": "fixed"}
+
+
+def test_a_check_without_a_mesh_fixture(suite: Suite, quick: Quick) -> None:
+    suite.write('''
+        @check(MUST, "demo.rule")
+        async def test_of_nothing():
+            """It looks at no mesh."""
+    ''')
+    usage_error(quick("--mesh=envoy"), suite, "ERROR: *test_of_nothing: a check tests the mesh, *: take `mesh`")
 
 
 def test_a_suite_that_is_refused_is_refused_in_one_line(suite: Suite, quick: Quick) -> None:

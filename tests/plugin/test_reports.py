@@ -229,13 +229,14 @@ def test_a_second_run_is_refused_while_the_first_writes_there(suite: Suite, work
     without_checks = suite.run("test_other.py", *workers)
     beside = suite.run("-k", "violates", "--mesh-report=beside")
     only_looks = suite.run("--collect-only")
+    again = suite.run("-k", "violates", "-p", "cacheprovider", "--lf", *workers)
     (suite.path / "end").touch()
     assert suite.finish(first).code == 1
     assert second.code == 4
     assert second.has(
         "--mesh-report: another run is writing its report to ", "choose another directory with --mesh-report=DIR"
     )
-    assert (beside.code, only_looks.code, without_checks.code) == (1, 0, 0)
+    assert (beside.code, only_looks.code, without_checks.code, again.code) == (1, 0, 0, 4)
     assert suite.verdicts() == {"demo/waits": "conforms", "demo/violates": "violates"}
     assert suite.run("-k", "violates").code == 1
 
@@ -300,6 +301,14 @@ async def test_measures(mesh):
 ''')
     quick("--mesh=envoy")
     assert suite.results()["demo/measures"]["measured"] == {"policy acts after (s)": 0.25}
+
+
+def test_a_malformed_kill_table_is_refused_before_any_check_runs(suite: Suite, quick: Quick) -> None:
+    suite.write("conforms")
+    (suite.path / "kill_table.json").write_text('{"demo/conforms": "liar"}')
+    result = quick("--mesh=envoy")
+    assert (result.ret, (suite.path / "meshcheck-report").exists()) == (4, False)
+    result.stderr.fnmatch_lines(["ERROR: */kill_table.json: Expected `array`*"])
 
 
 def test_the_kill_table_of_a_suite_is_published(suite: Suite, quick: Quick) -> None:

@@ -61,6 +61,18 @@ async def test_skipped(mesh):
 def falling():
     raise OSError("no such thing")
 
+@pytest.mark.xfail(reason="it is known to fail")
+@check(MUST, "demo.rule")
+async def test_expected_but_inconclusive(mesh):
+    """Somebody expects it to fail, and nobody knows."""
+    control(1).equals(2)
+
+@pytest.mark.xfail(reason="it is known to fail")
+@check(MUST, "demo.rule")
+async def test_expected(mesh):
+    """It does not, as somebody expects."""
+    expect(1).equals(2)
+
 @check(MUST, "demo.rule")
 async def test_without_fixture(mesh, falling):
     """What it stands on breaks."""
@@ -74,6 +86,8 @@ VERDICTS = {
     "demo/known": "known-violation",
     "demo/fixed": "fixed",
     "demo/known-but-inconclusive": "inconclusive",
+    "demo/expected-but-inconclusive": "inconclusive",
+    "demo/expected": "known-violation",
     "demo/broken": "inconclusive",
     "demo/asserts": "inconclusive",
     "demo/inexpressible": "unsupported",
@@ -99,7 +113,7 @@ def test_nothing_else_is_reported(run: Finished, shared: Suite) -> None:
 
 
 def test_pytest_counts_them_in_its_own_words(run: Finished) -> None:
-    assert run.has("2 failed, 1 passed, 3 skipped, 1 xfailed, 5 errors")
+    assert run.has("2 failed, 1 passed, 3 skipped, 2 xfailed, 6 errors")
 
 
 def test_a_violation_says_expected_and_actual(run: Finished, shared: Suite) -> None:
@@ -171,7 +185,7 @@ def test_exit_code(suite: Suite, quick: Quick, checks: tuple[str, ...], code: in
 def test_a_run_of_known_violations_ends_well(suite: Suite, quick: Quick) -> None:
     suite.write(MORE, known_toml=KNOWN)
     result = quick("--mesh=envoy", "--mesh-expectations=known.toml", "-k", "demo/known and not inconclusive")
-    result.assert_outcomes(xfailed=1, deselected=7)
+    result.assert_outcomes(xfailed=1, deselected=9)
     assert result.ret == 0
 
 

@@ -88,6 +88,12 @@ def test_a_published_command_finds_the_suite_of_the_plugin(make_report: MakeRepo
     assert published.actual == "as v.yaml says"
 
 
+def test_a_place_that_is_short_is_no_part_of_other_words(make_report: MakeReport, make_result: MakeResult) -> None:
+    command = "pytest --mesh=acme --mesh-manifests=. --mesh-charts=a/s --mesh-report=k8s -k a/b"
+    told = make_result("a/b", Verdict.VIOLATES, "r", actual="took 2.041 s, data/seconds of a/s", reproduce=command)
+    assert without_machine(make_report(told)).results[0].actual == "took 2.041 s, data/seconds of s"
+
+
 def test_secrets_are_taken_out_once_more(make_report: MakeReport, make_result: MakeResult) -> None:
     told = make_result("a/b", Verdict.INCONCLUSIVE, "r", reason="sent Authorization: Bearer abcdef0123456789ABCDEF")
     assert "abcdef0123456789ABCDEF" not in encode(without_machine(make_report(told))).decode()
