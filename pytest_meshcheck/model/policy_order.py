@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from pytest_meshcheck.model.observation import is_good
 from pytest_meshcheck.probe.protocol.messages import LoadResult, PolledValue, Property
+from pytest_meshcheck.probe.protocol.observations import SILENCE
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Met:
         sent: When it began.
         ended: When it had its answer.
         shown: The value of the examined property.
-        tells: Whether that value tells of policies; it does not where a request failed that has to be served.
+        tells: Whether that value tells of policies; it does not where a request failed that has to be served, or where
+            the client gave up.
     """
 
     sent: float
@@ -60,8 +62,9 @@ def met_in(result: LoadResult, examined: Property) -> tuple[Met, ...]:
     good = [is_good(result, number) for number in range(len(result.sent))]
     served = examined is Property.SERVED
     shown: Sequence[PolledValue] = good if served else result.policies
-    columns = zip(result.sent, result.ended, shown, good, strict=True)
-    return tuple(Met(sent, ended, value, served or fine) for sent, ended, value, fine in columns)
+    tell = [ending not in SILENCE for ending in result.endings] if served else good
+    columns = zip(result.sent, result.ended, shown, tell, strict=True)
+    return tuple(Met(*one) for one in columns)
 
 
 def unmet(steps: Sequence[Step], met: Iterable[Met]) -> tuple[PolledValue, ...]:

@@ -13,7 +13,7 @@ import msgspec
 
 from pytest_meshcheck.probe.client.client import exchange
 from pytest_meshcheck.probe.protocol.messages import Poll, PollResult, Watch
-from pytest_meshcheck.probe.protocol.requests import PolledValue
+from pytest_meshcheck.probe.protocol.requests import PolledValue, Property
 
 PAUSE = 0.01
 """Seconds between two polls, at first."""
@@ -40,10 +40,12 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
     async with aclosing(_Answers(poll)) as answers:
         for number in itertools.count():
             sent, value = await answers.next(in_a_row - right)
-            right = right + 1 if value == expected else int(poll.expected is msgspec.UNSET)
+            silent = _says_nothing(poll, value)
+            repeats = value == expected and not silent
+            right = right + 1 if repeats else int(poll.expected is msgspec.UNSET and not silent)
             first = sent if right <= 1 else first
             waited = now() - begun
-            if right == in_a_row or (value != expected and waited > within):
+            if right == in_a_row or (not repeats and waited > within):
                 convincing = right == in_a_row
                 at_once = convincing and number + 1 == in_a_row
                 return PollResult(
@@ -51,7 +53,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
                 )
             if not right:
                 await asyncio.sleep(max(PAUSE, waited * SHARE))
-            expected = value if poll.expected is msgspec.UNSET else expected
+            expected = value if poll.expected is msgspec.UNSET and not silent else expected
     raise AssertionError("counted to the end")
 
 
@@ -92,4 +94,10 @@ class _Answers:
     async def _shown(self, request_id: str) -> tuple[float, PolledValue]:
         sent = asyncio.get_running_loop().time()
         request = msgspec.structs.replace(self._poll.request, request_id=request_id)
-        return sent, (await exchange(request)).shows(self._poll.examined)
+        value = (await exchange(request)).shows(self._poll.examined)
+        return sent, False if self._poll.drops and _says_nothing(self._poll, value) else value
+
+
+def _says_nothing(poll: Poll, value: PolledValue) -> bool:
+    """Whether a request got no answer and no refusal, which a stall of this machine explains as well."""
+    return poll.examined is Property.SERVED and value is None

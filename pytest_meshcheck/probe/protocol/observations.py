@@ -100,13 +100,19 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         return joined(self.headers, name)
 
     def shows(self, examined: Property) -> PolledValue:
-        """The value of a property; false without an answer."""
+        """The value of a property; false without an answer, and None if the client gave up and nothing refused it."""
+        if examined is Property.SERVED and self.ending in SILENCE:
+            return None
         if self.ending is not Ending.ANSWERED or (examined is Property.POLICIES_SERVED and not self.served):
             return False
         if examined is Property.SERVED:
             return self.served
         value = self.header(POLICIES_HEADER)
         return self.header(POLICIES_SEEN_HEADER) if value is None else value
+
+
+SILENCE = (Ending.TIMED_OUT, Ending.UNREACHABLE)
+"""The endings without a word of anybody: a policy that drops packets, or a machine that is too slow."""
 
 
 class AttemptEnding(enum.StrEnum):

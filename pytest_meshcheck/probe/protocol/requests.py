@@ -187,7 +187,7 @@ class Property(enum.StrEnum):
     """The property of an answer that a poll examines."""
 
     SERVED = "served"
-    """Whether it is the application's own: true or false."""
+    """Whether it is the application's own: true or false; None for silence, which tells nothing."""
     POLICIES = "policies"
     """The mark of the policies that the client's data plane applies; None for none, false for no answer."""
     POLICIES_SERVED = "policies-served"
@@ -204,3 +204,5 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     examined: Property
     expected: PolledValue | msgspec.UnsetType = msgspec.UNSET
     """Unset: any value, as long as it repeats."""
+    drops: bool = False
+    """Whether silence is a refusal: a policy drops packets."""

@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from pytest_meshcheck.model.policy import EgressPolicy, ServerPolicy, WorkloadPolicy, admits_outsiders, may_connect
+from pytest_meshcheck.model.policy import (
+    EgressPolicy,
+    NetworkPolicy,
+    ServerPolicy,
+    WorkloadPolicy,
+    admits_outsiders,
+    may_connect,
+)
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
@@ -44,6 +51,7 @@ class Condition:
         port: The port's name.
         examined: The property.
         expected: Its value.
+        drops: Whether silence is a refusal.
     """
 
     caller: Workload
@@ -51,6 +59,7 @@ class Condition:
     port: str
     examined: Property
     expected: PolledValue
+    drops: bool = False
 
     def __str__(self) -> str:
         return f"{self.caller} -> {self.server} port {self.port}: {self.examined} should be {self.expected}"
@@ -70,7 +79,7 @@ class Condition:
         outside = self.caller.spec.enrolment is not Enrolment.ENROLLED
         via = Via.ADDRESS if outside and self.server.spec.replicas > 1 else Via.SERVICE  # each replica for itself
         request = self.caller.request(self.server, self.port, via, patience=ONE_TRY * scale)
-        return m.Poll(request=request, examined=self.examined, expected=self.expected)
+        return m.Poll(request=request, examined=self.examined, expected=self.expected, drops=self.drops)
 
 
 def admission(
@@ -84,13 +93,18 @@ def admission(
     The narrowest policy that covers the port decides, of these and of those ``beside`` them.
     """
     return [
-        Condition(outsider, server, port.name, Property.SERVED, served)
+        Condition(outsider, server, port.name, Property.SERVED, served, drops=_drops(policies, server))
         for server in running
         if server.spec.enrolment is Enrolment.ENROLLED and any(policy.covers(server) for policy in policies)
         for port in server.spec.ports
         if not port.server_first  # which not every mesh can serve to outsiders
         if (served := admits_outsiders([*beside, *policies], server, port.name)) is not None
     ]
+
+
+def _drops(policies: Sequence[ServerPolicy], server: Workload) -> bool:
+    """Whether one of the policies refuses by dropping packets; proxies answer."""
+    return any(isinstance(policy, NetworkPolicy) and policy.covers(server) for policy in policies)
 
 
 def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condition]:
@@ -103,7 +117,7 @@ def egress(policies: Sequence[EgressPolicy], running: Sequence[Workload]) -> lis
     """The workload of each policy reaches the ports of others that it lists, and none that it does not list."""
     called = _served(itertools.permutations(running, 2))
     return [
-        replace(one, expected=policy.allows(one.caller, one.server, one.port))
+        replace(one, expected=policy.allows(one.caller, one.server, one.port), drops=True)
         for policy in policies
         for one in called
         if one.caller.spec.service == (policy.target.namespace, policy.target.name)
@@ -143,11 +157,17 @@ def is_stranger(workload: Workload) -> bool:
 
 
 async def present(conditions: Sequence[Condition], scale: float) -> list[Condition]:
-    """The same conditions, with the values that repeat now as the expected ones."""
+    """The same conditions, with the values that repeat now as the expected ones; lasting silence is a refusal."""
     conditions = [one for one in conditions if one.may_be_polled]
     polls = [msgspec.structs.replace(condition.poll(scale), expected=msgspec.UNSET) for condition in conditions]
     results = await _poll(conditions, polls, STEADY_WITHIN * scale, IN_A_ROW)
-    return [replace(condition, expected=seen.result.value) for condition, seen in zip(conditions, results, strict=True)]
+    return [_meeting(condition, seen.result.value) for condition, seen in zip(conditions, results, strict=True)]
+
+
+def _meeting(condition: Condition, value: PolledValue) -> Condition:
+    if condition.examined is Property.SERVED and value is None:
+        return replace(condition, expected=False, drops=True)
+    return replace(condition, expected=value)
 
 
 async def unmet(

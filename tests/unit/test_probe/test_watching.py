@@ -77,17 +77,33 @@ async def test_policies_of_an_answer_that_is_none_of_the_application_do_not_coun
 async def test_requests_that_nobody_answers_are_under_way_at_once(pair: Any) -> None:
     for number in range(3):
         await pair.script(f"dropped-{number}", m.Answer(behaviour=m.Behaviour.STALL))
-    asked = poll(pair, "dropped", m.Property.SERVED, expected=False, patience=3.0)
+    asked = poll(pair, "dropped", m.Property.SERVED, expected=False, drops=True, patience=3.0)
     assert await pair.watch(asked) == (m.PollResult(value=False, convincing=True, at_once=True),)
     first, *_, last = [(await pair.ended(f"dropped-{number}"))[0] for number in range(3)]
     assert last.arrived < first.ended
+
+
+@pytest.mark.parametrize("expected", [{}, {"expected": False}])
+async def test_silence_is_no_refusal_where_nothing_is_dropped(pair: Any, expected: dict[str, Any]) -> None:
+    for number in range(3):
+        await pair.script(f"stalled{len(expected)}-{number}", m.Answer(behaviour=m.Behaviour.STALL))
+    asked = poll(pair, f"stalled{len(expected)}", m.Property.SERVED, patience=0.2, **expected)
+    (result,) = await pair.watch(asked, within=2.0)
+    assert (result.value, result.convincing) == (True, not expected)
+
+
+async def test_lasting_silence_ends_the_poll(pair: Any) -> None:
+    for number in range(30):
+        await pair.script(f"silence-{number}", m.Answer(behaviour=m.Behaviour.STALL))
+    (result,) = await pair.watch(poll(pair, "silence", m.Property.SERVED, patience=0.1), within=0.5)
+    assert (result.value, result.convincing) == (None, False)
 
 
 async def test_the_times_are_those_of_the_consecutive_requests(pair: Any) -> None:
     await pair.script("served-0", m.Answer())
     for number in range(1, 4):
         await pair.script(f"served-{number}", m.Answer(behaviour=m.Behaviour.STALL))
-    asked = poll(pair, "served", m.Property.SERVED, expected=False, patience=1.0)
+    asked = poll(pair, "served", m.Property.SERVED, expected=False, drops=True, patience=1.0)
     reply = await pair.client.call(m.Watch((asked,), 3, 20.0))
     (result,) = reply.results
     assert result.begun > 0
@@ -97,7 +113,7 @@ async def test_the_times_are_those_of_the_consecutive_requests(pair: Any) -> Non
 async def test_requests_under_way_are_given_up_with_the_poll(pair: Any) -> None:
     await pair.script("leaving-0", m.Answer(delay=1.0))
     await pair.script("leaving-1", m.Answer(behaviour=m.Behaviour.STALL))
-    asked = poll(pair, "leaving", m.Property.SERVED, expected=False, patience=600.0)
+    asked = poll(pair, "leaving", m.Property.SERVED, expected=False, drops=True, patience=600.0)
     assert await pair.watch(asked, within=0.0) == (m.PollResult(value=True, convincing=False, at_once=False),)
     assert await pair.ended("leaving-1")
 
@@ -117,5 +133,5 @@ async def test_a_scripted_answer_tells_nothing_that_is_not_scripted(pair: Any) -
 
 
 def poll(pair: Any, request_id: str, examined: m.Property, port: str = "http", **fields: Any) -> m.Poll:
-    expected = {"expected": fields.pop("expected")} if "expected" in fields else {}
-    return m.Poll(request=pair.request(request_id, port, **fields), examined=examined, **expected)
+    how = {name: fields.pop(name) for name in ("expected", "drops") if name in fields}
+    return m.Poll(request=pair.request(request_id, port, **fields), examined=examined, **how)
