@@ -89,6 +89,7 @@ async def test_budget_bounds_a_storm(mesh: MeshUnderTest, client: Workload, serv
     documented = mesh.documented.retry
     share = number * (percent or documented.budget_percent) / 100
     async with mesh.policy(Retry(server, 1, statuses={503}), RetryBudget(server, percent)):
+        control(await client.get(server)).answered()
         attempts = await fail_at_once(client, server, number)
     first, again = ([one for one in attempts if (one.number > 1) is retried] for retried in (False, True))
     control(in_flight(first), "requests under way together").at_least(number)

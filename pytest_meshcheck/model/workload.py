@@ -46,7 +46,10 @@ class Stream:
     async def echo(self, length: int = 64, *, idle: float = 0.0) -> m.Exchange:
         """Leave the stream alone for a number of seconds, then send bytes and wait for their echo."""
         body = m.Body(length=length, seed=1)
-        return await self.client.exchange(m.EchoOnStream(request_id=self.request_id, body=body, idle=idle))
+        patience = self.client.patience
+        return await self.client.exchange(
+            m.EchoOnStream(request_id=self.request_id, body=body, idle=idle, patience=patience)
+        )
 
 
 BeforeCall = Callable[["Workload | None", "Workload", str], Awaitable[None]]
@@ -165,6 +168,7 @@ class Workload:
             port: The name of the server's port.
             request: As for ``get``; ``request_id`` is needed.
         """
+        await self.before_call(self, server, port)  # which may take longer than whoever waits is patient
         sending = asyncio.ensure_future(self.get(server, port, **request))
         waiting = asyncio.ensure_future(until)
         try:
@@ -269,8 +273,15 @@ class Workload:
         return await self.attempts_under(f"{load.request_id}-")
 
     async def attempts_under(self, prefix: str) -> tuple[m.Attempt, ...]:
-        """The attempts, so far, of all requests whose ids begin with this."""
-        return (await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)).attempts
+        """The attempts, so far, of all requests whose ids begin with this.
+
+        Raises:
+            Inconclusive: There were more attempts since than the ledger keeps.
+        """
+        ledger = await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)
+        if ledger.forgotten:
+            raise Inconclusive(f"{self} has forgotten attempts of {prefix.rstrip('-')}: send fewer requests")
+        return ledger.attempts
 
     @asynccontextmanager
     async def stream(self, server: "Workload", port: str = "tcp", **request: Any) -> AsyncIterator[Stream]:

@@ -136,7 +136,7 @@ class Dispatcher:
     async def _read_ledger(self, command: m.ReadLedger) -> m.Reply:
         ledger = self._responses.ledger
         found = ledger.read(command.request_id, prefix=command.prefix, since=command.since)
-        return m.Ledger(found, ledger.arrived)
+        return m.Ledger(found, ledger.arrived, ledger.has_forgotten(command.request_id))
 
     async def _await_attempt(self, command: m.AwaitAttempt) -> m.Reply:
         ledger = self._responses.ledger

@@ -1,7 +1,9 @@
 """The capture between nodes: every packet on the interface through which this node reaches another one.
 
 What a node encrypts, or wraps into packets of its own, is on that interface as the network between the nodes carries
-it. Whole packets are searched, whatever they carry, because a tunnel's payload is a packet again.
+it. Whole packets are searched, whatever they carry, because a tunnel's payload is a packet again. Only those that the
+node sends are: the kernel shows a received packet of IPsec once more after its decryption, on the same interface
+(https://github.com/cilium/cilium/pull/34127). The other direction is what the other node sends.
 """
 
 import asyncio
@@ -11,14 +13,18 @@ import secrets
 import socket
 import struct
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.capture.packets import (
+    AT_A_TIME,
     CANARY_INTERVAL,
     CANARY_PATIENCE,
     DISCARD,
     LARGEST,
+    Transport,
     captured_on,
+    drain,
     dropped,
     refuse_gaps,
     transport,
@@ -29,6 +35,9 @@ from pytest_meshcheck.probe.protocol.messages import CaptureResult
 PACKET_OUTGOING = 4
 PACKET_END = b"\0"
 """Between two packets in a search, so that no text is found that none of them carries."""
+COMPLAINTS = (1, 58)
+"""ICMP and ICMPv6."""
+INTERFACES = Path("/sys/class/net")
 SIOCGIFADDR = 0x8915
 LONGEST_NAME = 15
 
@@ -45,14 +54,18 @@ class OutwardCapture:
     peer: str
     pods: tuple[str, ...]
     _sent: list[bytes] = field(default_factory=list)
-    _received: list[bytes] = field(default_factory=list)
+    _received: int = 0
+    """Bytes of the packets that came back; their content is what the other node has sent."""
     _recorded: int = 0
     _drops: int = 0
 
     def __post_init__(self) -> None:
         self._ends = {ipaddress.ip_address(address).packed for address in (self.peer, *self.pods)}
-        self._socket = captured_on(interface_to(self.peer))
-        asyncio.get_running_loop().add_reader(self._socket, self._drain)
+        interface = interface_to(self.peer)
+        if others := [one for one in devices() if one != interface]:
+            raise ProbeFault(f"pods may leave this node by {', '.join(others)}, and only {interface} would be captured")
+        self._socket = captured_on(interface)
+        asyncio.get_running_loop().add_reader(self._socket, self._take_some)
 
     async def prove(self) -> None:
         """Send a canary in the clear to the other node; ProbeFault if it is not captured, as then nothing would be."""
@@ -70,16 +83,18 @@ class OutwardCapture:
 
     def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles one packet had; ProbeFault if packets were lost, or more was captured than is kept."""
-        self._drain()
+        drain(self._take_some)
         self._drops += dropped(self._socket)
         refuse_gaps(self._drops, self._recorded)
-        everything = PACKET_END.join((*self._sent, *self._received))
+        sought = [needle.encode() for needle in needles]
+        everything = PACKET_END.join(self._sent)
+        telling = (packet for packet in self._sent if any(text in packet for text in sought))
         return CaptureResult(
             connections=int(bool(everything)),
             bytes_to_server=sum(map(len, self._sent)),
-            bytes_to_client=sum(map(len, self._received)),
-            found=tuple(needle for needle in needles if needle.encode() in everything),
-            excerpt=b"".join((*self._sent[-1:], *self._received[-1:]))[:EXCERPT],
+            bytes_to_client=self._received,
+            found=tuple(needle for needle, text in zip(needles, sought, strict=True) if text in everything),
+            excerpt=b"".join(telling)[:EXCERPT],  # other packets are of other people
         )
 
     def stop(self) -> None:
@@ -87,19 +102,36 @@ class OutwardCapture:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._sent.clear()
-        self._received.clear()
 
-    def _drain(self) -> None:
-        while True:
+    def _take_some(self) -> bool:
+        """Take some of the packets that the kernel holds; returns whether these were all."""
+        for _ in range(AT_A_TIME):
             try:
                 packet, sender = self._socket.recvfrom(LARGEST)
             except BlockingIOError:
-                return
+                return True
             carried = transport(memoryview(packet))
             if carried is not None and self._ends & {carried.source, carried.target}:
-                self._recorded += len(packet)
-                if self._recorded <= LIMIT:
-                    (self._sent if sender[2] == PACKET_OUTGOING else self._received).append(packet)
+                self._keep(packet, outgoing=sender[2] == PACKET_OUTGOING, counts=carries_data(carried))
+        return False
+
+    def _keep(self, packet: bytes, *, outgoing: bool, counts: bool) -> None:
+        if not outgoing:
+            self._received += len(packet) if counts else 0
+            return
+        self._recorded += len(packet)
+        if self._recorded <= LIMIT:
+            self._sent.append(packet)
+
+
+def carries_data(packet: Transport) -> bool:
+    """Whether a packet may be of a pod: no complaint of a node about a canary."""
+    return packet.protocol not in COMPLAINTS
+
+
+def devices() -> list[str]:
+    """The network devices of this node; virtual interfaces lead to pods, or into tunnels over one of these."""
+    return sorted(path.parent.name for path in INTERFACES.glob("*/device"))
 
 
 def interface_to(peer: str) -> str:

@@ -9,6 +9,7 @@ import ipaddress
 import secrets
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,11 @@ BUFFER = 8 << 20
 
 LARGEST = 1 << 19
 """Bytes of the largest packet, as offloading makes them."""
+
+AT_A_TIME = 500
+"""Packets that are taken in a row, before anything else that the probe does has its turn."""
+DRAINED_WITHIN = 10.0
+"""Seconds."""
 
 TCP, UDP = 6, 17
 IPV6_HEADER = 40
@@ -81,7 +87,7 @@ class Capture:
         self._servers = {ipaddress.ip_address(server).packed for server in self.servers}
         self._buffer = memoryview(bytearray(LARGEST))
         self._socket = captured_on()
-        asyncio.get_running_loop().add_reader(self._socket, self._drain)
+        asyncio.get_running_loop().add_reader(self._socket, self._take_some)
 
     async def prove(self, addresses: Sequence[str]) -> None:
         """Send a canary to each address and capture it; ProbeFault if it is not captured, as then nothing would be."""
@@ -95,7 +101,7 @@ class Capture:
 
     def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Which needles went by, in whatever pieces; ProbeFault where packets were lost, or more came than is kept."""
-        self._drain()
+        drain(self._take_some)
         self._drops += dropped(self._socket)
         refuse_gaps(self._drops, self._recorded)
         sought = [needle.encode() for needle in needles]
@@ -119,23 +125,24 @@ class Capture:
     async def _sees_canary(self) -> bool:
         until = asyncio.get_running_loop().time() + CANARY_PATIENCE
         while asyncio.get_running_loop().time() < until:
-            self._drain()
+            drain(self._take_some)
             if not self._canary:
                 return True
             await asyncio.sleep(CANARY_INTERVAL)
         return False
 
-    def _drain(self) -> None:
-        """Read all packets that the kernel holds: those sent before this call are captured after it."""
-        while True:
+    def _take_some(self) -> bool:
+        """Take some of the packets that the kernel holds; returns whether these were all."""
+        for _ in range(AT_A_TIME):
             try:
                 length, sender = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
-                return
+                return True
             except OSError:
                 continue  # an interface went down; the socket goes on with the others
             if sender[0] != "lo" and (segment := taken_apart(self._buffer[:length])):
                 self._keep(segment)
+        return False
 
     def _keep(self, segment: Segment) -> None:
         if segment.sequence is None:
@@ -179,6 +186,18 @@ def captured_on(interface: str = "") -> socket.socket:
         raise ProbeFault(f"packets cannot be captured here: {error}; it takes a privileged pod") from error
     opened.setblocking(False)
     return opened
+
+
+def drain(take_some: Callable[[], bool]) -> None:
+    """Take all packets that the kernel holds: those sent before this call are captured after it.
+
+    Raises:
+        ProbeFault: They arrive faster than they can be taken.
+    """
+    until = time.monotonic() + DRAINED_WITHIN
+    while not take_some():
+        if time.monotonic() > until:
+            raise ProbeFault(f"packets arrive faster than they can be searched, for {DRAINED_WITHIN:g} s by now")
 
 
 def dropped(capturing: socket.socket) -> int:

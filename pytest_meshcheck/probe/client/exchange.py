@@ -58,6 +58,11 @@ class ExchangeRecorder:
         """Bytes of the answer's body so far."""
         return self._length
 
+    @property
+    def body_sha256(self) -> str:
+        """The hash of the body that came so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
     def cut(self, detail: str, *, reset: bool) -> Ended:
         """How the exchange ended if the connection or the stream ends now."""
         if self.begun:
@@ -88,7 +93,7 @@ class ExchangeRecorder:
             trailers=self.trailers,
             informational=self.informational,
             body_length=self._length,
-            body_sha256=self._digest.hexdigest(),
+            body_sha256=self.body_sha256,
             body_start=self._start.decode("latin-1"),
             messages=self.messages,
             tls=self.tls,

@@ -161,11 +161,12 @@ class Http2Connection:
             return
         await self.flush()
         first, rest = parted(body, before_pause(stream.request))
-        await self._write_body(stream, first, end=not rest)
-        if rest:
-            await stream.recorder.pause()
-            await self._write_body(stream, rest, end=True)
-        stream.sent = True
+        with suppress(h2.exceptions.StreamClosedError):  # the answer says why
+            await self._write_body(stream, first, end=not rest)
+            if rest:
+                await stream.recorder.pause()
+                await self._write_body(stream, rest, end=True)
+            stream.sent = True
 
     async def _write_body(self, stream: RequestStream, body: bytes, *, end: bool) -> None:
         while body:

@@ -1,6 +1,7 @@
 """TCP as a client: waits for the banner where the server speaks first, says its id, and waits for the echo."""
 
 import asyncio
+import hashlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class TcpStream:
 
     async def echo(self, data: bytes, recorder: ExchangeRecorder) -> None:
         """Send bytes and wait for their echo."""
-        await echo(self.wire, data, len(data), recorder, banner=False)
+        await echo(self.wire, data, data, recorder, banner=False)
 
     async def close(self) -> None:
         """Close it."""
@@ -55,15 +56,17 @@ async def greet(wire: Connection, request: Request, recorder: ExchangeRecorder) 
     await echo(wire, said, expected_echo(said), recorder, banner=request.server_first and request.at_once)
 
 
-async def echo(wire: Connection, said: bytes, expected: int, recorder: ExchangeRecorder, *, banner: bool) -> None:
-    """Send bytes and read as many as their echo has, after a banner or not, while they are still being sent."""
+async def echo(wire: Connection, said: bytes, expected: bytes, recorder: ExchangeRecorder, *, banner: bool) -> None:
+    """Send bytes and read their echo, after a banner or not, while they are still being sent."""
     # Both at once, or a body larger than the buffers on the way would stop both ends.
     writing = asyncio.create_task(wire.send(said))
     try:
         if banner:
             await expect_banner(wire, recorder)
-        while recorder.body_length < expected:
+        while recorder.body_length < len(expected):
             recorder.body(await receive(wire, recorder))
+        if recorder.body_sha256 != hashlib.sha256(expected).hexdigest():
+            raise Ended(Ending.MALFORMED, f"{recorder.body_length} bytes came back that were not said")
     finally:
         await abandon(writing)
 
@@ -87,8 +90,6 @@ async def receive(wire: Connection, recorder: ExchangeRecorder) -> bytes:
     return data
 
 
-def expected_echo(said: bytes) -> int:
-    """How many bytes of these come back: all that follows an id line."""
-    if not said.startswith(ID_LINE):
-        return len(said)
-    return len(said.partition(b"\n")[2])
+def expected_echo(said: bytes) -> bytes:
+    """What of these bytes comes back: all that follows an id line."""
+    return said.partition(b"\n")[2] if said.startswith(ID_LINE) else said

@@ -39,6 +39,8 @@ class Ledger(msgspec.Struct, frozen=True, tag=True):
 
     attempts: tuple[Attempt, ...]
     arrived: int = 0
+    forgotten: bool = False
+    """Whether the oldest ones are missing, because more have arrived than are kept."""
 
 
 class CaptureReply(msgspec.Struct, frozen=True, tag=True):

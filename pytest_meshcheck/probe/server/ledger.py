@@ -96,6 +96,7 @@ class Ledger:
     _by_id: dict[str, list[Entry]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _waiting: dict[str, asyncio.Event] = field(default_factory=dict)
+    _forgotten: set[str] = field(default_factory=set)
 
     def arrive(self, head: Head) -> tuple[Entry, int]:
         """Open an entry for an attempt that begins now; returns it with its number, 0 if it has no id yet."""
@@ -141,6 +142,10 @@ class Ledger:
             entries = [entry for entry in self._entries if entry.request_id.startswith(request_id)]
         return tuple(entry.attempt() for entry in entries if entry.position >= since)
 
+    def has_forgotten(self, request_id: str) -> bool:
+        """Whether attempts of an id, or of a load whose ids begin so, are no longer kept."""
+        return _load_of(request_id) in self._forgotten
+
     async def wait(self, request_id: str, count: int, *, ended: bool, patience: float) -> tuple[Attempt, ...]:
         """Wait until ``count`` attempts of an id arrived (or ended); fewer once patience is over."""
         try:
@@ -157,9 +162,15 @@ class Ledger:
     def _forget_oldest(self) -> None:
         while len(self._entries) > LIMIT:
             entry = self._entries.popleft()
+            self._forgotten.add(_load_of(entry.request_id))
             filed = self._by_id.get(entry.request_id)
             if filed is not None:
                 filed.remove(entry)
                 if not filed:
                     del self._by_id[entry.request_id]
                     del self._counts[entry.request_id]
+
+
+def _load_of(request_id: str) -> str:
+    """What the ids of all requests of a load begin with."""
+    return request_id.partition("-")[0]

@@ -13,7 +13,7 @@ from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.testbed.stand_in.blocking import BlockingStandIn
 from pytest_meshcheck.testbed.stand_in.calls import REQUEST_ID, Sender
 from pytest_meshcheck.testbed.stand_in.clients import async_client
-from pytest_meshcheck.testbed.stand_in.names import servers_of, workloads_named
+from pytest_meshcheck.testbed.stand_in.names import workloads_named
 from pytest_meshcheck.testbed.trial.stand_ins import StandIns
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class RunningStandIn:
         if call.destination is None:
             raise ValueError(f"{url!r} leads to no stand-in, so that nobody counts what arrives of a load")
         plan = m.LoadPlan(request_id=new_id(), template=call.request, rate=rate, late=LATE * caller.patience)
-        load = Load(plan, servers_of(self.trial, call.destination))
+        everybody = [one for replicas in self.trial.replicas.values() for one in replicas]  # a route may lead anywhere
+        load = Load(plan, everybody)
         await load.begin(caller)
         try:
             yield load

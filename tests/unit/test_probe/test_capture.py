@@ -1,12 +1,18 @@
 """Packets taken apart, and put together again. That a real interface is seen is for ``tests/e2e``."""
 
+import asyncio
+import socket
 import struct
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from pytest_meshcheck.probe.capture.outward import interface_to
-from pytest_meshcheck.probe.capture.packets import CIRCLE, runs, taken_apart, transport
+from pytest_meshcheck.probe.capture.outward import OutwardCapture, interface_to
+from pytest_meshcheck.probe.capture.packets import CIRCLE, drain, runs, taken_apart, transport
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 
 HERE, THERE = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
 
@@ -85,3 +91,63 @@ def test_what_a_packet_carries() -> None:
     carried = transport(memoryview(ipv4(b"wrapped", protocol=50)))
     assert carried is not None
     assert (carried.protocol, carried.source, carried.target, bytes(carried.payload)) == (50, HERE, THERE, b"wrapped")
+
+
+PACKET_HOST, PACKET_OUTGOING = 0, 4
+
+
+class Captured:
+    """A socket with these packets in it, each with its type."""
+
+    def __init__(self, number: int, *packets: tuple[bytes, int]) -> None:
+        self.number = number
+        self.packets = list(packets)
+
+    def fileno(self) -> int:
+        return self.number
+
+    def recvfrom(self, _size: int) -> tuple[bytes, tuple[str, int, int]]:
+        if not self.packets:
+            raise BlockingIOError
+        packet, kind = self.packets.pop(0)
+        return packet, ("eth0", 0x0800, kind)
+
+    def getsockopt(self, *_: int) -> bytes:
+        return bytes(8)
+
+
+@pytest_asyncio.fixture
+async def captured(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., CaptureResult]]:
+    """What a capture finds in packets."""
+    wakes, _ = ends = socket.socketpair()
+
+    def found(needle: str, *packets: tuple[bytes, int]) -> CaptureResult:
+        fake = Captured(wakes.fileno(), *packets)
+        monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.captured_on", lambda _: fake)
+        monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.interface_to", lambda _: "eth0")
+        monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.devices", lambda: ["eth0"])
+        capture = OutwardCapture("10.0.0.2", ())
+        asyncio.get_running_loop().remove_reader(wakes)
+        return capture.look_for((needle,))
+
+    yield found
+    for end in ends:
+        end.close()
+
+
+@pytest.mark.asyncio
+async def test_a_packet_that_is_shown_again_once_it_is_decrypted_was_not_in_the_clear(captured: Any) -> None:
+    seen = captured("secret", (ipv4(b"ciphertext", 50), PACKET_OUTGOING), (ipv4(tcp(b"secret")), PACKET_HOST))
+    assert (seen.found, seen.bytes_to_client > 0) == ((), True)
+
+
+@pytest.mark.asyncio
+async def test_only_packets_with_a_needle_are_shown(captured: Any) -> None:
+    seen = captured("secret", (ipv4(tcp(b"of others")), PACKET_OUTGOING), (ipv4(tcp(b"a secret")), PACKET_OUTGOING))
+    assert (seen.found, b"a secret" in seen.excerpt, b"of others" in seen.excerpt) == (("secret",), True, False)
+
+
+def test_packets_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_meshcheck.probe.capture.packets.DRAINED_WITHIN", 0.01)
+    with pytest.raises(ProbeFault, match="packets arrive faster than they can be searched"):
+        drain(lambda: False)

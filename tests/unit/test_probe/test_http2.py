@@ -90,6 +90,29 @@ async def test_an_answer_after_a_goaway_is_read(pair: Any, peers: Any) -> None:
     assert (seen.ending, seen.detail, seen.status, seen.body_start) == (m.Ending.ANSWERED, "", 200, "late")
 
 
+async def test_a_stream_that_is_reset_within_an_upload_ends_the_exchange(pair: Any, peers: Any) -> None:
+    async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = server_side()
+        writer.write(server.data_to_send())
+        received = 0
+        while received < 65_535:
+            for event in server.receive_data(await reader.read(65536)):
+                received += len(event.data) if isinstance(event, h2.events.DataReceived) else 0
+        server.increment_flow_control_window(100_000)
+        server.increment_flow_control_window(100_000, 1)
+        server.reset_stream(1)
+        writer.write(server.data_to_send())
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async with peers(resets) as address:
+        seen = await pair.send(
+            "reset-upload", address, protocol=m.Protocol.H2C, method="POST", body=m.Body(length=300_000)
+        )
+    assert seen.ending is m.Ending.RESET
+
+
 async def test_an_early_answer_is_read_while_the_body_is_still_to_come(pair: Any) -> None:
     await pair.script("h2-early", m.Answer(status=413, after=0))
     seen = await pair.send(

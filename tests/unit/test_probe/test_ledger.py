@@ -24,6 +24,14 @@ async def test_the_oldest_attempts_are_forgotten(monkeypatch: pytest.MonkeyPatch
     assert ledger.read("a") == ()
 
 
+async def test_it_is_known_whose_attempts_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledgers, "LIMIT", 2)
+    ledger = ledgers.Ledger("i")
+    for name in ("load-0", "other-0", "load-1"):
+        ledger.arrive(head(name))
+    assert (ledger.has_forgotten("load-"), ledger.has_forgotten("other-")) == (True, False)
+
+
 async def test_attempts_are_found_by_id_prefix_and_order() -> None:
     ledger = ledgers.Ledger("i")
     for name in ("load-1", "load-2", "other", ""):

@@ -134,6 +134,18 @@ async def test_http2_against_something_else_is_malformed(pair: Any, peers: Any, 
         assert (await pair.send("h2-else", address, protocol=m.Protocol.H2C)).ending is m.Ending.MALFORMED
 
 
+async def test_an_answer_that_is_no_echo_is_malformed(pair: Any, peers: Any) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        await reader.readexactly(len("meshcheck"))
+        writer.write(b"HTTP/1.1 400 Bad Request")
+        writer.close()
+
+    async with peers(answers) as address:
+        seen = await pair.send("no-echo", address, protocol=m.Protocol.TCP)
+    assert (seen.ending, seen.served) == (m.Ending.MALFORMED, False)
+
+
 async def test_a_wrong_banner_is_malformed(pair: Any, peers: Any) -> None:
     async def greets(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail\r\n")
