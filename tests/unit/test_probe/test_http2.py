@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from typing import Any
 
+import h2.config
+import h2.connection
 import h2.errors
 import h2.events
 import pytest
@@ -92,7 +94,8 @@ async def test_an_answer_after_a_goaway_is_read(pair: Any, peers: Any) -> None:
 
 async def test_a_stream_that_is_reset_within_an_upload_ends_the_exchange(pair: Any, peers: Any) -> None:
     async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server = server_side()
+        server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))  # its windows are narrow
+        server.initiate_connection()
         writer.write(server.data_to_send())
         received = 0
         while received < 65_535:
