@@ -2,7 +2,7 @@
 
 import secrets
 
-from pytest_meshcheck.suite import Answer, Body, MeshUnderTest, Workload, control
+from pytest_meshcheck.suite import Answer, Body, MeshUnderTest, Via, Workload, control
 
 PLACES = {
     # port: where a canary is put; the header frames of HTTP/2 are compressed, so that only bodies are looked for there
@@ -12,7 +12,9 @@ PLACES = {
 }
 
 
-async def send_canaries(client: Workload, server: Workload, port: str, *failures: Answer) -> list[str]:
+async def send_canaries(
+    client: Workload, server: Workload, port: str, *failures: Answer, via: Via = Via.SERVICE
+) -> list[str]:
     """Make one exchange with a canary in each place, and return the canaries.
 
     Attempts before the last one fail as given; it is for a mesh that retries to make more than one.
@@ -27,7 +29,7 @@ async def send_canaries(client: Workload, server: Workload, port: str, *failures
     request_id = await server.answers(*failures, answer)
     headers = (("x-canary", canary["header"]),)
     sent = Body(text=canary["body"])
-    seen = await client.post(server, sent, port, request_id=request_id, headers=headers, **request)
+    seen = await client.post(server, sent, port, via=via, request_id=request_id, headers=headers, **request)
     control(seen).answered()
     control(await server.attempts(seen)).attempted(len(failures) + 1)
     return [canary[place] for place in PLACES[port]]

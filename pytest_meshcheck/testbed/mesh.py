@@ -19,7 +19,7 @@ from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.model.policy import Policy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Via, WorkloadSpec
 from pytest_meshcheck.platforms.base import Distributed, Wire
 from pytest_meshcheck.probe.process.own_loop import OwnLoop
 from pytest_meshcheck.probe.protocol.messages import Credentials
@@ -332,10 +332,13 @@ class MeshUnderTest(MeshFacts):
         await self.peers.impersonate(impostor, credentials, port)
 
     @asynccontextmanager
-    async def wire(self, client: Workload, server: Workload, port: str = "http") -> AsyncIterator[Wire]:
-        """Capture the traffic between two workloads while the block runs."""
+    async def wire(
+        self, client: Workload, server: Workload, port: str = "http", via: Via = Via.SERVICE
+    ) -> AsyncIterator[Wire]:
+        """Capture the traffic between two workloads while the block runs; a proxy of the service forwards its calls."""
         await self.policies.before_call(client, server, port)
-        async with self.platform.wire(client, server, port, self.adapter.hops(client.spec)) as wire:
+        hops = self.adapter.hops(client.spec) if via is Via.SERVICE else ()
+        async with self.platform.wire(client, server, port, hops) as wire:
             await self.adapter.settled()
             yield wire
         await self.adapter.settled()

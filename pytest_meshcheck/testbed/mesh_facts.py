@@ -115,8 +115,18 @@ class MeshFacts:
     def meets_impostors(self, port: str, via: Via = Via.SERVICE) -> bool:
         """Whether an enrolled client's data plane can be made to meet an impostor on this port."""
         ports = self.adapter.impostor_ports
-        in_plaintext = self.adapter.plaintext_by_address if via is Via.ADDRESS else ()
-        return (ports is None or port in ports) and port not in in_plaintext
+        return (ports is None or port in ports) and self.speaks_tls(port, via)
+
+    def speaks_tls(self, port: str, via: Via) -> bool:
+        """Whether an enrolled client's data plane is documented to speak TLS to an enrolled server called like this."""
+        return via is not Via.ADDRESS or port not in self.adapter.plaintext_by_address
+
+    def insist_on_tls(self, port: str, via: Via) -> None:
+        """Raise Unsupported if connections of this kind are documented to be passed through as they are."""
+        if not self.speaks_tls(port, via):
+            raise Unsupported(
+                f"{self.adapter.name} passes connections to the {via} of a workload through on port {port}"
+            )
 
     def measure(self, name: str, value: float | str) -> None:
         """Record a measurement for the report."""

@@ -15,7 +15,7 @@ from .conftest import Given
 from .test_suite import PATIENCE, start
 
 NAME = "meshcheck-e2e"
-CHECKS = "mtls/plaintext-is-refused[workload or mtls/request-is-unreadable-on-the-wire[http]"
+CHECKS = "mtls/plaintext-is-refused[workload or mtls/request-is-unreadable-on-the-wire[http-service]"
 
 Granting = Callable[[str], Given]
 REFUSALS = (b"Forbidden", b"forbidden: User")

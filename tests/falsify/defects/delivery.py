@@ -92,7 +92,7 @@ DEFECTS = {
     ),
     "answered-on-the-way": Defect(
         "A client's data plane answers requests itself, with their own body.",
-        (f"{DELIVERY}[http]", f"{MATRIX}[permissive-http]", f"{MATRIX}[strict-http]"),
+        (f"{DELIVERY}[http]", f"{MATRIX}[permissive-http-service]", f"{MATRIX}[strict-http-address]"),
         scripted(ANSWERED_ON_THE_WAY),
     ),
 }

@@ -112,7 +112,7 @@ DEFECTS = {
     ),
     "mutual-tls-to-everybody": Defect(
         "A client's data plane talks mutual TLS to servers outside of the mesh, too.",
-        tuple(f"{MATRIX}[{mode}-{port}]" for mode in ("permissive", "strict") for port in PORTS),
+        tuple(f"{MATRIX}[{mode}-{port}-service]" for mode in ("permissive", "strict") for port in PORTS),
         mutual_tls_to_everybody,
     ),
     "plaintext-where-retried": Defect(

@@ -185,7 +185,7 @@ DEFECTS = {
             "mtls/plaintext-is-refused[workload-service]",
             "mtls/plaintext-is-refused[mesh-address]",
             "mtls/plaintext-is-refused-on-every-strict-port[http-and-grpc]",
-            *(f"mtls/enrolment-matrix[strict-{port}]" for port in (*PORTS, "tcp-banner")),
+            *(f"mtls/enrolment-matrix[strict-{port}-service]" for port in (*PORTS, "tcp-banner")),
         ),
         strict_ignored(),
     ),
@@ -233,7 +233,7 @@ DEFECTS = {
         (
             "mtls/permissive-accepts-both[http]",
             "mtls/permissive-accepts-both[tcp]",
-            *(f"mtls/enrolment-matrix[permissive-{port}]" for port in (*PORTS, "tcp-banner")),
+            *(f"mtls/enrolment-matrix[permissive-{port}-service]" for port in (*PORTS, "tcp-banner")),
         ),
         permissive_refuses_plaintext,
     ),
@@ -245,9 +245,9 @@ DEFECTS = {
     "plaintext-upstream": Defect(
         "Clients in the mesh call a permissive server in plaintext.",
         (
-            "mtls/request-is-unreadable-on-the-wire[http]",
-            "mtls/request-is-unreadable-on-the-wire[grpc]",
-            "mtls/request-is-unreadable-on-the-wire[tcp]",
+            "mtls/request-is-unreadable-on-the-wire[http-service]",
+            "mtls/request-is-unreadable-on-the-wire[grpc-service]",
+            "mtls/request-is-unreadable-on-the-wire[tcp-service]",
             "mtls/permissive-accepts-both[tcp]",
         ),
         plaintext_to_the_server,

@@ -126,7 +126,7 @@ DEFECTS = {
         (
             f"{PRECEDENCE}[workload-over-namespace-strict]",
             f"{EXCEPTION}[http]",
-            *(f"mtls/enrolment-matrix[strict-{port}]" for port in ("http", "tcp")),
+            *(f"mtls/enrolment-matrix[strict-{port}-service]" for port in ("http", "tcp")),
         ),
         mesh=AnswersWithheld,
     ),
