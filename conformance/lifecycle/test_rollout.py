@@ -12,6 +12,7 @@ from pytest_meshcheck.suite import (
     WorkloadSpec,
     check,
     control,
+    converge,
     expect,
     more_arrive,
     slow,
@@ -21,9 +22,11 @@ RATE = 40
 """Requests per second."""
 MEETING = 8
 """Requests at each endpoint before one of them terminates, and at the remaining one afterwards."""
+SURELY = 24
+"""Requests at one of two endpoints of which a balancer sends some to the other if it still chooses that."""
 CHOSEN_WITHIN = 20.0
 """Seconds until a balancer has chosen an endpoint: one that prefers the fastest may stay with another for a while."""
-POOL = WorkloadSpec("blue", "rolled", calls=False, grace=30.0)
+POOL = WorkloadSpec("blue", "rolled", calls=False, grace=60.0)
 CALLER = WorkloadSpec("blue", "signing-off", grace=60.0)
 BEYOND_DRAINS = 12 * RATE
 """Requests that take longer than data planes drain by default: 5 s in Istio."""
@@ -42,7 +45,8 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
     """While one of two endpoints of a service terminates, no request is lost, failed or executed twice.
 
     As in each step of a rolling update, the endpoint drains, and its application keeps serving for the grace period.
-    The long form lasts beyond the time for which data planes drain by default.
+    Within the time in which data planes follow, none of them chooses it any more. The long form lasts beyond the time
+    for which data planes drain by default.
     """
     async with mesh.deploy(POOL, replicas=2) as pool, AsyncExitStack() as until_joined:
         staying, leaving = pool.endpoints
@@ -53,7 +57,17 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
             control(len(await leaving.attempts_of(load)), "requests at the endpoint before it terminates").at_least(1)
             await until_joined.enter_async_context(mesh.termination(leaving))
             await more_arrive(staying, load, number=calls, within=2 * calls / RATE + 2 * mesh.tolerance)
+
+            async def chosen_again() -> int:
+                before = len(await leaving.attempts_of(load))
+                await more_arrive(staying, load, number=SURELY, within=2 * SURELY / RATE + 2 * mesh.tolerance)
+                return len(await leaving.attempts_of(load)) - before
+
+            within = mesh.documented.policies_act_within + mesh.tolerance
+            again, seconds = await converge(chosen_again, lambda number: number == 0, within)
+            mesh.measure("leaving endpoint chosen for (s)", round(seconds, 3))
         expect(load.result).lost_nothing(MEETING + calls, mesh.tolerance)
+        expect(again, f"requests at the leaving endpoint after {within:g} s, of {SURELY} at the other").equals(0)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from typing import Any
 
 from tests.falsify import parts
-from tests.falsify.defect import Defect, Resources
+from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.meshes.control_planes import (
     ClustersWithdrawn,
     DeafAfterOutage,
@@ -47,6 +48,21 @@ NEW = ("blue/newcomer", "blue/prompt")
 """Workloads that start as the control plane comes back."""
 
 
+def endpoints_kept() -> Plant:
+    """Go on to choose the endpoints of a rolled service that are leaving."""
+    known: dict[str, dict[str, Any]] = {}
+
+    def plant(_workload: str, resources: Resources) -> None:
+        for one in resources["endpoints"]:
+            if "rolled" not in one["cluster_name"]:
+                continue
+            there = known.setdefault(one["cluster_name"], {})
+            there |= {json.dumps(each): each for group in one["endpoints"] for each in group["lb_endpoints"]}
+            one["endpoints"] = [{"lb_endpoints": list(there.values())}]
+
+    return plant
+
+
 def newcomer_open(workload: str, resources: Resources) -> None:
     if workload in NEW:
         parts.take_plaintext(resources)
@@ -71,6 +87,11 @@ def listeners_anew(_workload: str, resources: Resources) -> None:
 
 
 DEFECTS = {
+    "leaving-endpoint-kept": Defect(
+        "Data planes go on to choose an endpoint that terminates, for as long as its application serves.",
+        (f"{LEAVING}[http]", f"{LEAVING}[grpc]"),
+        endpoints_kept(),
+    ),
     "servers-open-while-restarting": Defect(
         "Callers reach the application of a server directly while its data plane is away.",
         (SERVER_RESTART, RESTARTED),

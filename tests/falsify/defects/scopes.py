@@ -118,7 +118,11 @@ DEFECTS = {
     ),
     "plaintext-answered-by-data-plane": Defect(
         "A server's data plane answers plaintext to strict ports itself.",
-        (f"{PRECEDENCE}[workload-over-namespace-strict]", f"{EXCEPTION}[grpc]", "mtls/enrolment-matrix[strict-http]"),
+        (
+            f"{PRECEDENCE}[workload-over-namespace-strict]",
+            f"{EXCEPTION}[grpc]",
+            "mtls/enrolment-matrix[strict-http-service]",
+        ),
         plaintext_answered_by_data_plane,
     ),
     "answers-to-plaintext-withheld": Defect(
