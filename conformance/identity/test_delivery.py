@@ -22,6 +22,10 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
+LARGE = 32 << 20
+"""Bytes of one stream."""
+PATIENCE = 60.0
+"""Seconds for them, in which a busy machine carries them several times."""
 ROUNDS = 2
 """A later round reuses the connections of the earlier one."""
 AT_ONCE = 3
@@ -68,6 +72,17 @@ def tagged(round_: str, clients: Sequence[Workload], servers: Sequence[Workload]
         Tagged(client, server, f"{round_}-{number}", APART * (AT_ONCE - of_pair))
         for number, (client, server, of_pair) in enumerate(calls)
     ]
+
+
+@check(MUST, "identity.whole", uses={Capability.MTLS})
+async def test_streams_are_delivered_whole(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+    """What a client says over TCP, far more than the buffers on the way hold, comes back whole and unaltered.
+
+    The server reads and answers it piece by piece, and the client reads while it still writes.
+    """
+    control(await client.post(server, Body(length=1), "tcp")).answered()
+    seen = await client.post(server, Body(length=LARGE, seed=16), "tcp", patience=PATIENCE * mesh.scale)
+    expect(seen, f"an echo of {LARGE >> 20} MiB", rests_on=mesh.time(PATIENCE / 2)).answered()
 
 
 @pytest.mark.parametrize("port", ["http", "grpc", "tcp"])

@@ -57,6 +57,9 @@ GRPC_TIMEOUTS = {
     "repeated": ("60S", "60S"),
 }
 
+AMPLE = ("longest",)
+"""Those that are valid and longer than any limit."""
+
 INTERNAL = ("x-forwarded-for", "10.0.0.1")
 """An address of a private network, which a proxy may trust."""
 MORE_TIME = {
@@ -114,7 +117,10 @@ async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Wo
 @pytest.mark.parametrize("value", GRPC_TIMEOUTS)
 @check(MUST, "timeout.grpc-timeout-header", uses={Capability.TIMEOUT_GRPC})
 async def test_grpc_timeout_header(mesh: MeshUnderTest, client: Workload, server: Workload, value: str) -> None:
-    """Whatever a caller writes into ``grpc-timeout``, the limit of the policy holds, and later calls are served."""
+    """Whatever a caller writes into ``grpc-timeout``, the limit of the policy holds, and later calls are served.
+
+    A call that has all the time in the world is served if its answer is prompt.
+    """
 
     async def ask() -> Exchange:
         request_id = await server.answers(Answer(delay=LIMIT + LATE))
@@ -122,6 +128,10 @@ async def test_grpc_timeout_header(mesh: MeshUnderTest, client: Workload, server
 
     async with mesh.policy(Timeout(server, LIMIT)):
         cut, stall = await comes_late(ask, LATE)
+    if value in AMPLE:
+        async with mesh.policy(Timeout(server, LONG)):
+            prompt = await call(client, server, *GRPC_TIMEOUTS[value])
+        expect(prompt, "a prompt answer").answered_grpc(0)
     after = await call(client, server)
     expect(cut.served, "whether a late answer is served", rests_on=stall).equals(False)
     expect(after, "the next call").answered_grpc(0)

@@ -24,6 +24,15 @@ end
 """
 
 
+DEADLINE_OVERFLOWS = """
+function envoy_on_request(handle)
+  if string.match(handle:headers():get("grpc-timeout") or "", "^%d%d%d%d%d%d%d%dH$") then
+    handle:respond({[":status"] = "504"}, "over")
+  end
+end
+"""
+
+
 def trusting(prefix: str, length: int, **more: Any) -> Plant:
     """Take callers with such an address for internal ones."""
 
@@ -72,6 +81,10 @@ def deadline_removed(_workload: str, resources: Resources) -> None:
         route["request_headers_to_remove"] = ["grpc-timeout"]
 
 
+def deadline_overflows(_workload: str, resources: Resources) -> None:
+    parts.script(DEADLINE_OVERFLOWS, *parts.outbound(resources))
+
+
 def later_calls_fail(_workload: str, resources: Resources) -> None:
     parts.script(LATER_CALLS_FAIL, *parts.outbound(resources))
 
@@ -91,11 +104,18 @@ def refused_as_500(_workload: str, resources: Resources) -> None:
 RAISE = "retry/client-cannot-raise-the-limit"
 LENGTHEN = "timeout/client-cannot-lengthen"
 DEADLINE = "timeout/caller-deadline"
+
+
 HEADER = "timeout/grpc-timeout-header"
 STATUSES = "timeout/status-table"
 BOUNDARY = "timeout/just-late-is-cut"
 
 DEFECTS = {
+    "deadline-overflows": Defect(
+        "A caller's deadline of many years overflows, and its call is cut at once.",
+        (f"{HEADER}[longest]",),
+        deadline_overflows,
+    ),
     "client-headers-obeyed": Defect(
         "Every client is trusted with headers that raise its limits.",
         (f"{RAISE}[envoy]", f"{LENGTHEN}[envoy]"),

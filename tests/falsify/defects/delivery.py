@@ -7,6 +7,7 @@ from tests.falsify.meshes.faulty import OneKeyForAll
 
 OWN = "identity/certificate-per-workload"
 DELIVERY = "identity/no-cross-delivery"
+WHOLE = "identity/streams-are-delivered-whole"
 MATRIX = "mtls/enrolment-matrix"
 BLUE, GREEN = "outbound.server.blue", "outbound.server.green"
 
@@ -64,7 +65,15 @@ def scripted(source: str) -> Plant:
     return plant
 
 
+def long_transfers_cut(_workload: str, resources: Resources) -> None:
+    for proxy in parts.proxies(*parts.inbound(resources)):
+        proxy["max_downstream_connection_duration"] = "0.1s"
+
+
 DEFECTS = {
+    "large-streams-cut": Defect(
+        "A connection is cut after a tenth of a second, which only large transfers take.", (WHOLE,), long_transfers_cut
+    ),
     "one-key-for-all": Defect(
         "The certificates of all workloads are for the same key.",
         (OWN,),
