@@ -82,7 +82,7 @@ SERVER_FIRST = ",".join(str(NUMBERS[port.name]) for port in PORTS if port.server
 
 CONTROL_PLANE = {
     "disableHeartBeat": True,
-    "webhookFailurePolicy": "Fail",
+    "webhookFailurePolicy": "Fail",  # as in values-ha.yaml; by default pods start without a proxy in an outage
     "proxy": {"opaquePorts": f"{OPAQUE},{SERVER_FIRST}"},
     "identity": {
         "externalCA": True,

@@ -22,8 +22,6 @@ function envoy_on_request(handle)
   end
 end
 """
-
-
 DEADLINE_OVERFLOWS = """
 function envoy_on_request(handle)
   if string.match(handle:headers():get("grpc-timeout") or "", "^%d%d%d%d%d%d%d%dH$") then
@@ -104,8 +102,6 @@ def refused_as_500(_workload: str, resources: Resources) -> None:
 RAISE = "retry/client-cannot-raise-the-limit"
 LENGTHEN = "timeout/client-cannot-lengthen"
 DEADLINE = "timeout/caller-deadline"
-
-
 HEADER = "timeout/grpc-timeout-header"
 STATUSES = "timeout/status-table"
 BOUNDARY = "timeout/just-late-is-cut"
