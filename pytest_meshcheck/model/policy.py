@@ -5,7 +5,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pytest_meshcheck.probe.protocol.messages import POLICIES_HEADER
 
@@ -55,9 +55,11 @@ class ServerPolicy(ABC):
 
     Attributes:
         target: The workloads that it covers. The narrower scope wins: port over workload over namespace over mesh.
+        drops: Whether it refuses by dropping packets; data planes answer.
     """
 
     target: Named | Namespace | WholeMesh
+    drops: ClassVar[bool] = False
 
     @property
     def is_wide(self) -> bool:
@@ -136,6 +138,7 @@ class NetworkPolicy(ServerPolicy):
         ports: The names of ports of the target.
     """
 
+    drops: ClassVar[bool] = True
     callers: tuple[Named, ...] = ()
     ports: tuple[str, ...] = ()
 

@@ -18,7 +18,8 @@ from pytest_meshcheck.model.workload_spec import Enrolment, FirstCall, Via, Work
 from pytest_meshcheck.platforms.base import Metadata
 from pytest_meshcheck.platforms.kubernetes.api.forward import NoAnswer, fetch
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON, WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, PYTHON, WORKLOAD
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number
 from pytest_meshcheck.probe.protocol import messages as m
 
 from .conftest import Given

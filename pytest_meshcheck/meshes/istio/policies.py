@@ -32,7 +32,8 @@ from pytest_meshcheck.model.policy import (
 )
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number
 
 ROOT_NAMESPACE = "istio-system"
 NETWORKING = "networking.istio.io/v1"

@@ -12,7 +12,7 @@ from pytest_meshcheck.model.policy import MARK, Failure, Named, Retry, ServicePo
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number
 
 Parts = Mapping[type[ServicePolicy], Callable[[Any], Mapping[str, Any]]]
 """The fields of a rule for each kind of policy; the ``timeouts`` of several policies are merged."""

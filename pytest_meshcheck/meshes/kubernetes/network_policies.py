@@ -11,7 +11,8 @@ from pytest_meshcheck.model.policy import EgressPolicy, Named, Namespace, Networ
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import KNOWN_AS, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import KNOWN_AS
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number
 
 NAMESPACE = "kubernetes.io/metadata.name"
 """The label that Kubernetes sets on every namespace: its name. It cannot be changed."""

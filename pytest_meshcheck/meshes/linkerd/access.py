@@ -14,7 +14,8 @@ from pytest_meshcheck.model.policy import Mode, MutualTls, Namespace, Policy, Wh
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import PORTS, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import WORKLOAD
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number
 
 ACCESS = {Mode.STRICT: "all-authenticated", Mode.PERMISSIVE: "all-unauthenticated"}
 

@@ -40,7 +40,7 @@ from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Pe
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 from pytest_meshcheck.platforms.kubernetes.evidence.state import Dump
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import NUMBERS
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import NUMBERS
 
 SYSTEM = "linkerd"
 COMPONENTS = ("linkerd-identity", "linkerd-destination", "linkerd-proxy-injector")

@@ -31,7 +31,7 @@ from pytest_meshcheck.model.policy import (
 from pytest_meshcheck.model.workload import spec_of
 from pytest_meshcheck.model.workload_spec import Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number
 
 GRPC_CONDITIONS: Mapping[Failure, str] = {
     Failure.GRPC_CANCELLED: "cancelled",

@@ -18,8 +18,9 @@ from pytest_meshcheck.platforms.kubernetes.connection import ONE_TRY, Connection
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import log_of_ended
 from pytest_meshcheck.platforms.kubernetes.shared_data_planes import SharedDataPlanes
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
-from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, Ownership, port_number
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import CONTAINER, Ownership
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import ContainerEnd, ended_container
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import listen, port_number
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.kubernetes.workloads.signals import end
 from pytest_meshcheck.platforms.last_words import last_words
@@ -125,7 +126,7 @@ class Deployments:
 
     async def serve(self, workload: Workload, port: str, tls: m.ServerTls | None = None) -> None:
         """Open one declared port of an impersonated workload, with its own TLS if ``tls`` is given."""
-        await self._open(workload, [self._listen(workload.spec, port, tls)])
+        await self._open(workload, [listen(workload.spec, port, tls)])
 
     async def address_of(self, spec: WorkloadSpec, port: str) -> Address:
         """The address of the pod, which it has before its containers are ready.
@@ -190,21 +191,11 @@ class Deployments:
     def _patience(self) -> float:
         return PATIENCE * self.timeout_scale
 
-    def _listen(self, spec: WorkloadSpec, port: str, tls: m.ServerTls | None = None) -> m.Listen:
-        declared = spec.port(port)
-        return m.Listen(
-            port=port,
-            address=("0.0.0.0", port_number(spec, port)),  # noqa: S104 - a pod has one network of its own
-            protocol=declared.protocol,
-            server_first=declared.server_first,
-            tls=tls,
-        )
-
     async def _serve(self, workload: Workload, *, through_service: bool) -> None:
-        """Have a workload serve its ports, unless a check impersonates it; returns once it reaches itself."""
+        """Make sure that a workload serves its ports, unless a check impersonates it, and that it reaches itself."""
         if workload.spec.enrolment is Enrolment.IMPERSONATED:
             return
-        await self._open(workload, [self._listen(workload.spec, port.name) for port in workload.spec.ports])
+        await self._open(workload, [listen(workload.spec, port.name) for port in workload.spec.ports])
         if through_service:
             await self._routed(workload, Via.SERVICE)
 

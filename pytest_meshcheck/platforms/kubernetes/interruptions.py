@@ -17,6 +17,7 @@ from pytest_meshcheck.platforms.kubernetes.deployments import Deployments
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.nodes import restart
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import ready as is_ready
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import listen
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.kubernetes.workloads.signals import has_come_back, send_signal, status_of
 
@@ -100,7 +101,7 @@ class Interruptions(Deployments):
         why = f"the node {running.node} of {workload} was restarted"
         await self._restarted(running, before, why, within=NODE_IS_BACK_WITHIN)
         again = await self._enter(running.spec, running.service_address, running.generation)
-        await self._open(again, [self._listen(running.spec, port.name) for port in running.spec.ports])
+        await self._open(again, [listen(running.spec, port.name) for port in running.spec.ports])
         return again, [str(spec) for spec in others]
 
     async def _restarted(

@@ -18,6 +18,7 @@ from pytest_meshcheck.platforms.kubernetes.evidence.logs import write_events, wr
 from pytest_meshcheck.platforms.kubernetes.interruptions import Interruptions
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.pods import fate
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import listen
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.kubernetes.workloads.signals import end
 from pytest_meshcheck.platforms.last_words import last_words
@@ -59,7 +60,7 @@ class Kubernetes(Interruptions):
         await self._apply(manifests.workload_resource(self.owner, spec, metadata, generation))
         new_instance = await self._enter(spec, old.service_address, generation)
         self._replaced[workload.instance] = old
-        await self._open(new_instance, [self._listen(spec, port.name) for port in spec.ports])
+        await self._open(new_instance, [listen(spec, port.name) for port in spec.ports])
         await self._routed(new_instance, Via.ADDRESS)
         await self._apply(manifests.service(self.owner, spec, generation=None))
         return new_instance

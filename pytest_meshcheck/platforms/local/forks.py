@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.children import Child, spawn
-from pytest_meshcheck.probe.agent.first_request import encoded
+from pytest_meshcheck.probe.agent.arguments import encoded
 from pytest_meshcheck.probe.agent.fork_server import REPORT
 from pytest_meshcheck.probe.controller import Probe
 from pytest_meshcheck.probe.process.pipes import streams

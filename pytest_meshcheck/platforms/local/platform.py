@@ -86,10 +86,7 @@ class Processes:
         self.check()
         member = self._enter(spec, metadata)
         try:
-            probe = await self._admitted_probe(member)
-            workload = Workload(spec, probe, self.journal, self.resolve, str(spec), self._patience)
-            if spec.enrolment is not Enrolment.IMPERSONATED:
-                await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
+            workload = await self._admitted(member)
         except BaseException as error:
             try:
                 if isinstance(error, Inconclusive):
@@ -260,13 +257,22 @@ class Processes:
         if member is not None and self.control_plane is not None:
             await self.control_plane.dismiss(member)
 
-    async def _admitted_probe(self, member: Member) -> Probe:
-        """The probe of a workload, which starts while the mesh admits that, or afterwards if it calls at once."""
+    async def _admitted(self, member: Member) -> Workload:
+        """A workload, which starts while the mesh admits it, or afterwards if it calls at once."""
         first = first_request(member.spec, self.resolve, self._patience)
         if first is None:
-            return await _together(self._start_probe(member.spec), self._admit(member))
+            return await _together(self._begin(member), self._admit(member))
         await self._admit(member)
-        return await self._start_probe(member.spec, first)
+        return await self._begin(member, first)
+
+    async def _begin(self, member: Member, first: m.Request | None = None) -> Workload:
+        """Start the probe of a workload, which serves as soon as it runs, unless a check impersonates it."""
+        spec = member.spec
+        probe = await self._start_probe(spec, first)
+        workload = Workload(spec, probe, self.journal, self.resolve, str(spec), self._patience)
+        if spec.enrolment is not Enrolment.IMPERSONATED:
+            await self._serve(workload, [self._listen(member, port.name) for port in spec.ports])
+        return workload
 
     @property
     def _patience(self) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_meshcheck.probe.agent.dispatcher import Dispatcher
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
-from pytest_meshcheck.probe.protocol.messages import Call, Failed, Request, Return
+from pytest_meshcheck.probe.protocol.messages import Call, Failed, Request, Return, Serve
 
 
 class Writer(Protocol):
@@ -40,6 +40,10 @@ class ControlSession:
         self._replies: dict[int, bytes] = {}
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._writer: Writer | None = None
+
+    async def serve(self, command: Serve) -> None:
+        """Open ports before there is a controller; what cannot be opened is told to the first that asks for it."""
+        await self._dispatcher.obey(command)
 
     async def over(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         """Go on over this stream until it ends, in place of the stream before."""

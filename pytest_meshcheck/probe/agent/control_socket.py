@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import signal
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,11 @@ import msgspec
 from pytest_meshcheck.probe.agent.control_session import ControlSession
 from pytest_meshcheck.probe.process.pipes import READ_AHEAD
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
-from pytest_meshcheck.probe.protocol.messages import Hello, Request, Welcome
+from pytest_meshcheck.probe.protocol.messages import Hello, Listen, Request, Serve, Welcome
 
 
-async def serve(path: Path, drain: float, first: Request | None) -> None:
-    """Send the ``first`` request, where there is one, and take controllers on a Unix socket, one at a time.
+async def serve(path: Path, drain: float, first: Request | None, ports: tuple[Listen, ...] = ()) -> None:
+    """Send the ``first`` request, serve the ports, and take controllers on a Unix socket, one at a time.
 
     Until SIGTERM; ports are served ``drain`` seconds longer, or until another SIGTERM.
 
@@ -27,6 +28,8 @@ async def serve(path: Path, drain: float, first: Request | None) -> None:
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     endpoint = Endpoint(first)
+    if ports:
+        await endpoint.session.serve(Serve(socket.gethostname(), ports))
     server = await asyncio.start_unix_server(endpoint.accept, path, limit=READ_AHEAD)
     async with server:
         await terminated.wait()

@@ -2,7 +2,8 @@
 
 Without arguments it is a child: it reads commands from standard input, replies on standard output, and lives no longer
 than its parent. With ``--fork-server`` it forks such children on request. With ``--socket`` it takes controllers on a
-Unix socket until it gets SIGTERM. With ``--first`` it sends a request as the first thing that it does.
+Unix socket until it gets SIGTERM. With ``--serve`` it serves ports from its start, as applications do. With ``--first``
+it sends a request as the first thing that it does.
 """
 
 import argparse
@@ -15,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from pytest_meshcheck.probe.agent.arguments import NONE, decoded, ports_of
 from pytest_meshcheck.probe.agent.control_session import ControlSession
 from pytest_meshcheck.probe.agent.control_socket import serve
-from pytest_meshcheck.probe.agent.first_request import NONE, decoded
 from pytest_meshcheck.probe.agent.fork_server import ForkServer
 from pytest_meshcheck.probe.process.limits import open_as_many_as_allowed
 from pytest_meshcheck.probe.process.pipes import streams
@@ -32,7 +33,7 @@ def main() -> None:
     arguments = _arguments()
     open_as_many_as_allowed()
     if arguments.socket:
-        asyncio.run(serve(arguments.socket, arguments.drain, decoded(arguments.first)))
+        asyncio.run(serve(arguments.socket, arguments.drain, decoded(arguments.first), ports_of(arguments.serve)))
     elif not arguments.fork_server:
         be_a_child(arguments.first)
     elif first := fork_on_request():
@@ -44,6 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--socket", type=Path, help="take controllers on this Unix socket")
     parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on serving after SIGTERM")
     parser.add_argument("--first", default=NONE, help="a request, as JSON, to send at once")
+    parser.add_argument("--serve", default="[]", help="ports, as JSON, to serve at once")
     parser.add_argument("--fork-server", action="store_true", help="fork probes as asked on standard input, a socket")
     return parser.parse_args()
 

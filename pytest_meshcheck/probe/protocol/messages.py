@@ -48,7 +48,7 @@ from pytest_meshcheck.probe.protocol.requests import (
 
 
 class Serve(msgspec.Struct, frozen=True, tag=True):
-    """Open these ports, replacing any with the same names; answers ``Done`` once all of them accept connections."""
+    """Open these ports, replacing others with the same names; answers ``Done`` once all of them accept connections."""
 
     instance: str
     ports: tuple[Listen, ...]

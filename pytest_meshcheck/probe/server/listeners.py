@@ -71,7 +71,12 @@ class Listeners:
     _reopening: dict[str, tuple[Listen, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def open(self, port: Listen) -> None:
-        """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible."""
+        """Listen on a port, in place of what listened there, or took tunnels; ProbeFault where that is not possible.
+
+        A port without TLS that is open like this already stays open, with its connections.
+        """
+        if port.tls is None and (there := self._open.get(port.port)) is not None and there.port == port:
+            return
         serve = await serving(port, self.responses)
         tls = None if port.tls is None else server_context(port.tls)
         if port.port in self._open or port.port in self._reopening:

@@ -15,7 +15,6 @@ import msgspec
 
 from pytest_meshcheck.model.policy import (
     EgressPolicy,
-    NetworkPolicy,
     ServerPolicy,
     WorkloadPolicy,
     admits_outsiders,
@@ -103,8 +102,8 @@ def admission(
 
 
 def _drops(policies: Sequence[ServerPolicy], server: Workload) -> bool:
-    """Whether one of the policies refuses by dropping packets; proxies answer."""
-    return any(isinstance(policy, NetworkPolicy) and policy.covers(server) for policy in policies)
+    """Whether one of the policies refuses callers of a server by dropping packets."""
+    return any(policy.drops and policy.covers(server) for policy in policies)
 
 
 def reachability(newcomer: Workload, running: Sequence[Workload]) -> list[Condition]:

@@ -1,5 +1,6 @@
 """Control planes that are late, or mistaken, about workloads that start, or end by themselves."""
 
+import asyncio
 from typing import Any
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
@@ -14,6 +15,8 @@ from tests.falsify.defects.mtls import accept_plaintext
 FIRST_DIAL = "lifecycle/first-dial-is-served"
 JOB = "lifecycle/job-ends"
 WINDOW = "mtls/no-plaintext-window-at-start"
+WITHOUT_POLICIES = 0.3
+"""Seconds."""
 CHURN = "identity/right-identity-under-churn"
 
 
@@ -51,6 +54,17 @@ class NarrowPoliciesComeLate(PoliciesComeLate):
             await EnvoyMesh.admit(self, member)
         else:
             await super().admit(member)
+
+
+class PoliciesComeSoon(PoliciesComeLate):
+    """A sidecar begins without policies, and has them by the time that its workload counts as started."""
+
+    async def admit(self, member: Member) -> None:
+        await super().admit(member)
+        await asyncio.sleep(WITHOUT_POLICIES)
+        self._young.discard(str(member))
+        self.publish(force=True)
+        await self.settled()
 
 
 class CallsComeLate(EnvoyMesh):
@@ -116,6 +130,11 @@ DEFECTS = {
         "A workload that starts takes plaintext at first, unless a policy for its namespace says otherwise.",
         (f"{WINDOW}[2]",),
         mesh=NarrowPoliciesComeLate,
+    ),
+    "policies-come-soon": Defect(
+        "A workload that starts takes plaintext for a third of a second, until it counts as started.",
+        (f"{WINDOW}[2]",),
+        mesh=PoliciesComeSoon,
     ),
     "calls-come-late": Defect(
         "A workload that starts reaches nobody until the next one starts.", (FIRST_DIAL,), mesh=CallsComeLate

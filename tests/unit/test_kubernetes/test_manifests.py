@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pytest_meshcheck.model.workload_spec import Port, Template, WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Enrolment, Port, Template, WorkloadSpec
 from pytest_meshcheck.platforms.base import Metadata
-from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests, ports
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
 from pytest_meshcheck.platforms.kubernetes.workloads.running import pods_of
-from pytest_meshcheck.probe.agent.first_request import decoded
+from pytest_meshcheck.probe.agent.arguments import decoded, ports_of
 from pytest_meshcheck.probe.protocol.messages import Protocol, Request
 
 OWNER = Ownership("c0ffee", "gw1", "localhost/meshcheck/probe:1")
@@ -60,9 +60,16 @@ def test_a_first_request_is_an_argument_of_the_probe() -> None:
     first = Request(request_id="c0ffee", address=("10.96.0.7", 8080), authority="server.blue")
     (*_, deployment) = manifests.workload(OWNER, SERVER, Metadata(), first)
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    flag, argument = container["args"][2:4]
+    flag, argument = container["args"][4:6]
     assert (flag, decoded(argument)) == ("--first", first)
-    assert container["args"][4:] == ["--drain", "1"]
+    assert container["args"][6:] == ["--drain", "1"]
+
+
+def test_ports_are_served_as_soon_as_the_container_runs() -> None:
+    specs = SERVER, replace(SERVER, enrolment=Enrolment.IMPERSONATED)
+    ours, impersonated = (manifests.pod(OWNER, spec)["containers"][0]["args"] for spec in specs)
+    assert [one.port for one in ports_of(ours[ours.index("--serve") + 1])] == [port.name for port in SERVER.ports]
+    assert "--serve" not in impersonated
 
 
 def test_a_job_is_made_once_and_never_restarted() -> None:
@@ -81,7 +88,7 @@ def test_ports_have_the_same_numbers_on_service_and_pod() -> None:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     declared = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == declared
-    assert declared == {"http": 8080, "extra": manifests.FIRST_OTHER + 1}
+    assert declared == {"http": 8080, "extra": ports.FIRST_OTHER + 1}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.probe.agent.first_request import encoded
+from pytest_meshcheck.probe.agent.arguments import encoded, served
 from pytest_meshcheck.probe.controller import ControlStream, Probe, ProbeLost
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.framing import framed, next_message
@@ -161,6 +161,22 @@ async def test_the_first_request_is_made_before_anyone_asks(tmp_path: Path, unus
     reply = await probe.call(m.FirstExchange())
     assert isinstance(reply, m.Exchanged)
     assert (reply.exchange.request_id, reply.exchange.ending) == ("first", m.Ending.CONNECT_REFUSED)
+    await probe.close()
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+
+
+async def test_ports_are_served_before_anyone_asks_and_stay_open_when_asked_for(
+    tmp_path: Path, unused: tuple[str, int]
+) -> None:
+    port = m.Listen(port="tcp", address=unused, protocol=m.Protocol.TCP)
+    process = await program(tmp_path / "serving", "--serve", served([port]))
+    probe = await Probe.at(Relayed(tmp_path / "serving"))
+    reader, writer = await asyncio.open_connection(*unused)
+    assert await probe.call(m.Serve("server-1", (port,))) == m.Done()
+    writer.write(b"kept")
+    assert await reader.readexactly(4) == b"kept"
+    writer.close()
     await probe.close()
     process.send_signal(signal.SIGTERM)
     assert await process.wait() == 0

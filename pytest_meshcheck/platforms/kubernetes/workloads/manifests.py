@@ -7,7 +7,8 @@ from typing import Any
 
 from pytest_meshcheck.model.workload_spec import Placement, Port, WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.probe.agent.first_request import encoded
+from pytest_meshcheck.platforms.kubernetes.workloads.ports import port_number, served_at_once
+from pytest_meshcheck.probe.agent.arguments import encoded
 from pytest_meshcheck.probe.protocol.messages import Request
 
 RUN = "meshcheck.dev/run"
@@ -40,16 +41,10 @@ KILLED_AFTER = 4
 USER = 65532
 """Not root, and not a user whose traffic a mesh exempts."""
 
-NUMBERS = {"http": 8080, "http-alt": 8081, "grpc": 9090, "tcp": 9000, "tcp-banner": 9001}
-"""Port numbers by name; they are the same on services and on pods."""
-
 FIRST_UNPRIVILEGED = 1024
 LOW_PORTS = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
 """Lets a probe serve ports such as 80; safe by
 https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls"""
-
-FIRST_OTHER = 10080
-"""The first number of declared ports that have other names, in their order."""
 
 SERVER_FIRST = "tcp"
 """Application protocol of a port on which the server speaks first. Istio knows it. Linkerd does not, and treats the
@@ -85,12 +80,6 @@ class Ownership:
     def namespace(self, plain: str) -> str:
         """The name of a namespace in the cluster."""
         return f"{plain}-{self.suffix}"
-
-
-def port_number(spec: WorkloadSpec, name: str) -> int:
-    """The number of a declared port."""
-    port = spec.port(name)
-    return port.number or NUMBERS.get(name) or FIRST_OTHER + spec.ports.index(port)
 
 
 def namespace(
@@ -206,7 +195,7 @@ def _container(owner: Ownership, spec: WorkloadSpec, first: Request | None) -> M
         "image": owner.image,
         "imagePullPolicy": owner.pull_policy,
         "command": [PYTHON, "-m", "pytest_meshcheck.probe"],
-        "args": ["--socket", SOCKET, *_first(first), "--drain", f"{spec.grace:g}"],
+        "args": ["--socket", SOCKET, *served_at_once(spec), *_first(first), "--drain", f"{spec.grace:g}"],
         "ports": [
             {"name": port.name, "containerPort": port_number(spec, port.name), "protocol": "TCP"} for port in spec.ports
         ],
