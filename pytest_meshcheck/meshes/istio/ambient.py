@@ -5,7 +5,8 @@ ztunnel, each leg under mutual TLS. Requests to the address of a pod, and reques
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SIDECAR, SY
 from pytest_meshcheck.meshes.kubernetes import gateway_api
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import INSTALLED_WITHIN, LIFETIME_IS_GIVEN
 from pytest_meshcheck.meshes.kubernetes.node_daemons import NodeDaemon
-from pytest_meshcheck.meshes.kubernetes.readiness import every_node, rolled_out
+from pytest_meshcheck.meshes.kubernetes.readiness import every_node, restart, rolled_out
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability, Claim
 from pytest_meshcheck.model.errors import MeshUnavailable, Unsupported
@@ -38,6 +39,7 @@ UPGRADE = f"{AMBIENT}/upgrade/helm/"
 LAYER_7 = f"{AMBIENT}/usage/l7-features"
 REDIRECTION = f"{AMBIENT}/architecture/traffic-redirection"
 HBONE = f"{AMBIENT}/architecture/hbone"
+DRAINING = "https://github.com/istio/istio/blob/master/releasenotes/notes/waypoint-termination-grace-period.yaml"
 CHANGES = "https://istio.io/latest/news/releases/1.30.x/announcing-1.30/change-notes/"
 ZTUNNEL = "https://github.com/istio/ztunnel/blob/master/src/config.rs"
 PROXY_HEADERS = "https://github.com/istio/istio/blob/1.30.3/pilot/pkg/networking/core/listener_waypoint.go"
@@ -73,7 +75,6 @@ UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
     Capability.REQUIRED_MTLS: (ARCHITECTURE, "a ztunnel calls workloads that are not part of the mesh in plaintext"),
     Capability.UPGRADE: (UPGRADE, "a ztunnel is upgraded in place at the cost of a short downtime of its node"),
-    Capability.PROXY_REPLACEMENT: (UPGRADE, "a ztunnel that is replaced ends connections after a grace period"),
 }
 
 NOT_OF_TUNNELS: Mapping[type[Policy], Capability] = {
@@ -98,6 +99,9 @@ AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
     **{capability: Claim(False, source, note) for capability, (source, note) in UNSUPPORTED.items()},
     **{capability: Claim(True, source) for capability, source in SUPPORTED.items()},
     Capability.PEER_IDENTITY: Claim(True, CHANGES, "by the waypoint, if it is configured to", since="1.30.0"),
+    Capability.PROXY_REPLACEMENT: Claim(
+        True, DRAINING, "of the waypoint; a ztunnel that is replaced ends connections after a grace period"
+    ),
 }
 
 GIVEN: Mapping[Capability, Claim] = {
@@ -247,6 +251,14 @@ class AmbientMesh(HttpRouteMesh):
     async def restart_data_plane(self, workload: Workload) -> None:
         """The same, and wait until it is ready."""
         await ZTUNNEL_OF_NODE.restart(self.platform, workload)
+
+    @asynccontextmanager
+    async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
+        """Roll the waypoint out anew, which is on the way to every workload; the old one drains while the block runs."""
+        api, (_, home) = await self.platform.api(), self.namespaces
+        await restart(api, home, (waypoint.NAME,))
+        self._hop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
+        yield
 
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and every node has a ztunnel."""
