@@ -254,7 +254,7 @@ class AmbientMesh(HttpRouteMesh):
 
     @asynccontextmanager
     async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
-        """Roll the waypoint out anew, which is on the way to every workload; the old one drains while the block runs."""
+        """Roll out the waypoint anew, which all requests to services pass; the old one drains while the block runs."""
         api, (_, home) = await self.platform.api(), self.namespaces
         await restart(api, home, (waypoint.NAME,))
         self._hop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
