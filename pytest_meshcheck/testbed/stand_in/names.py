@@ -110,8 +110,3 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def servers_of(trial: StandIns, destination: Destination) -> list[Workload]:
-    """The probes behind a port."""
-    return [workload for _, _, workload in trial.backends(destination)]
