@@ -31,6 +31,9 @@ class NeverFollows:
     async def flush(self) -> None:
         pass
 
+    def begin_outage(self) -> None:
+        """Nothing to count."""
+
     async def after_own_outage(self) -> None:
         raise Inconclusive("blue/client does not follow")
 
