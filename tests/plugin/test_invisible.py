@@ -53,6 +53,7 @@ def test_of_itself_it_imports_the_options_and_no_more(suite: Suite) -> None:
         "pytest_meshcheck.hookspecs",
         "pytest_meshcheck.options",
         "pytest_meshcheck.plugin",
+        "pytest_meshcheck.refusals",
     }
 
 

@@ -69,6 +69,7 @@ def setting_of(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch) -> S
 
     def tell(name: str, ini: str | None, *args: str) -> str:
         line = f"{name} = {ini}\n" if ini is not None else ""
+        line += "" if name == "mesh" else "mesh = envoy\n"  # without one, the rest of the ini file does not matter
         suite.write("def test_ordinary(): pass", conftest=TELL.format(name=name), pytest_ini=f"{INI}{line}")
         for file in ("one.toml", "two.toml"):
             (suite.path / file).touch()
