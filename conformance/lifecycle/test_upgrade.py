@@ -84,8 +84,9 @@ def works_in_all_pairings(mesh: MeshUnderTest, upgraded: Upgraded, port: str) ->
 async def test_version_skew(mesh: MeshUnderTest, upgraded: Upgraded, port: str) -> None:
     """At each step of an upgrade, old and new data planes serve calls of each other, and state who calls.
 
-    If the mesh can return to its former version, the steps of that return are steps as well. A violation names the
-    first step, and the pairing of data planes, that differ.
+    Over HTTP/1.1 also answers without a body, and one that follows an informational one. If the mesh can return to its
+    former version, the steps of that return are steps as well. A violation names the first step, and the pairing of
+    data planes, that differ.
     """
     works_in_all_pairings(mesh, upgraded, port)
     mesh.measure("steps", "; ".join(dict.fromkeys(call.step for call in upgraded.decisions)))
@@ -93,6 +94,8 @@ async def test_version_skew(mesh: MeshUnderTest, upgraded: Upgraded, port: str) 
         expect(call.exchange, str(call)).answered()
         if port in STATES_CALLERS and mesh.claims(PEER_IDENTITY):
             expect(call.stated, f"caller, {call}").equals(call.caller)
+        for what, status, seen in call.unusual:
+            expect(seen, f"{what}, {call}").answered(status)
 
 
 @pytest.mark.parametrize("port", PORTS)

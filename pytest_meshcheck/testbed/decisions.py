@@ -38,6 +38,8 @@ class Decision:
         arrived: Its attempts at the server.
         caller: The client's identity; None outside the mesh.
         stated: The caller's identity as the mesh states it to the server; None if it states none.
+        unusual: Calls of the same kind whose answers have no body, or come in two steps: what the answer is, its
+            status, and what became of the call.
     """
 
     step: str
@@ -47,6 +49,7 @@ class Decision:
     arrived: tuple[Attempt, ...]
     caller: str | None
     stated: str | None
+    unusual: tuple[tuple[str, int, Exchange], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.port}, {self.step}, {self.pairing}"

@@ -1,17 +1,29 @@
 """Surveys of a mesh whose data planes are of two versions: how it decides about calls between each of them."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_meshcheck.model.capability import Capability
+from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.model.policy import Mode, MutualTls, Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Placement, WorkloadSpec
+from pytest_meshcheck.probe.protocol.messages import Answer
 from pytest_meshcheck.testbed.decisions import DataPlaneVersion, Decision, Pairing
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 PORTS = ("http", "grpc", "tcp")
+
+UNUSUAL: Mapping[str, tuple[Answer, Mapping[str, Any]]] = {
+    # what the answer is: what is scripted, how it is asked for
+    "204": (Answer(status=204), {}),
+    "304": (Answer(status=304), {}),
+    "103 and 200": (Answer(informational=(103,)), {}),
+    "200 to HEAD": (Answer(), {"method": "HEAD"}),
+}
+"""Answers over HTTP/1.1 at which data planes of two versions stumbled: https://github.com/istio/istio/issues/29427"""
 
 
 @dataclass
@@ -73,10 +85,19 @@ class Skew:
             arrived=arrived,
             caller=self.mesh.identity_of(client) if enrolled else None,
             stated=self.mesh.peer_identity(arrived[-1]) if arrived else None,
+            unusual=await _unusual(client, server) if enrolled and port == "http" else (),
         )
 
     def _version(self, workload: Workload) -> DataPlaneVersion:
         return DataPlaneVersion.NEW if str(workload) in self._new else DataPlaneVersion.OLD
+
+
+async def _unusual(client: Workload, server: Workload) -> tuple[tuple[str, int, Exchange], ...]:
+    """What becomes of calls with unusual answers."""
+    calls = [(what, answer, await server.answers(answer), how) for what, (answer, how) in UNUSUAL.items()]
+    return tuple(
+        [(what, answer.status, await client.get(server, request_id=one, **how)) for what, answer, one, how in calls]
+    )
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ CHECKS = (CONTROL_PLANE, DATA_PLANES, PLAINTEXT, SKEW, SKEW_PLAINTEXT)
 
 OLDER = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_2"}
 NEWER = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
+HEAD = {"prefix": "/", "headers": [{"name": ":method", "string_match": {"exact": "HEAD"}}]}
 FORMER = 2
 """How often a data plane of the former version was replaced, once the mesh has returned to it."""
 
@@ -60,6 +61,13 @@ def former_servers_take_plaintext(resources: Resources, replaced: int) -> None:
         parts.take_plaintext(resources, "http", "grpc", "tcp")
 
 
+def new_servers_refuse_head(resources: Resources, replaced: int) -> None:
+    """New servers answer HEAD with 503."""
+    if is_new(replaced):
+        for host in parts.inbound_hosts(resources):
+            host["routes"].insert(0, {"match": HEAD, "direct_response": {"status": 503}})
+
+
 def over(check: str, *ports: str) -> tuple[str, ...]:
     """A check on these ports."""
     return tuple(f"{check}[{port}]" for port in ports)
@@ -85,6 +93,11 @@ DEFECTS = {
         "Data planes of the new version refuse the TLS of clients with the old one.",
         kills=over(SKEW, "http", "grpc", "tcp"),
         mesh=by_version(new_servers_refuse_old_clients),
+    ),
+    "new-servers-refuse-head": Defect(
+        "Data planes of the new version answer HEAD with 503.",
+        kills=over(SKEW, "http"),
+        mesh=by_version(new_servers_refuse_head),
     ),
     "new-clients-refuse-old-servers-over-tcp": Defect(
         "Data planes of the new version refuse the TLS of servers with the old one, on TCP ports.",
