@@ -22,7 +22,7 @@ SOL_PACKET = 263
 PACKET_STATISTICS = 6
 SO_RCVBUFFORCE = 33
 BUFFER = 32 << 20
-"""Bytes of the kernel's buffer; with its default a third of the packets was lost, with 8 MiB still some of a busy run."""
+"""Bytes of the kernel's buffer. With its default a third of the packets was lost, with 8 MiB some of a busy run."""
 
 LARGEST = 1 << 19
 """Bytes of the largest packet, as offloading makes them."""
