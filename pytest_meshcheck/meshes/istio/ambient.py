@@ -70,6 +70,7 @@ LABELS = {
 ZTUNNEL_OF_NODE = NodeDaemon(SYSTEM, "app=ztunnel", SIDECAR)
 """Its container has the name of sidecars."""
 PASSES_CALLER_SINCE = (1, 30)
+DRAINS_SINCE = (1, 28)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
@@ -100,7 +101,7 @@ AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
     **{capability: Claim(True, source) for capability, source in SUPPORTED.items()},
     Capability.PEER_IDENTITY: Claim(True, CHANGES, "by the waypoint, if it is configured to", since="1.30.0"),
     Capability.PROXY_REPLACEMENT: Claim(
-        True, DRAINING, "of the waypoint; a ztunnel that is replaced ends connections after a grace period"
+        True, DRAINING, "of the waypoint; a ztunnel that is replaced ends connections after a grace period", "1.28.0"
     ),
 }
 
@@ -108,6 +109,9 @@ GIVEN: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, LIFETIME_IS_GIVEN),
 }
 
+NOT_DRAINED = Claim(
+    False, DRAINING, "before 1.28 a waypoint has 2 s to drain, and an installed one may have 5", since="1.28.0"
+)
 NOT_PASSED = Claim(
     False, CHANGES, "before 1.30 waypoints do not pass the caller's identity to the application", since="1.30.0"
 )
@@ -151,9 +155,18 @@ AMBIENT_DOCUMENTED: Documented = replace(
 PROFILE = {"profile": "ambient"}
 SECRET_TTL = f"{LEAF_LIFETIME:.0f}s"
 PROXIES = {
-    "meshConfig": {"defaultConfig": {"proxyMetadata": {"PROXY_CONFIG_XDS_AGENT": "true", "SECRET_TTL": SECRET_TTL}}}
+    "meshConfig": {
+        "defaultConfig": {
+            "proxyMetadata": {
+                "PROXY_CONFIG_XDS_AGENT": "true",
+                "SECRET_TTL": SECRET_TTL,
+                "EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true",
+            }
+        }
+    }
 }
-"""Settings of the waypoint; the first makes it accept a second root, as with sidecars."""
+"""Settings of the waypoint. The first makes it accept a second root, as with sidecars; with the last it drains until
+no request is under way, instead of for 5 s."""
 
 
 class AmbientMesh(HttpRouteMesh):
@@ -277,9 +290,11 @@ class AmbientMesh(HttpRouteMesh):
         self._judged_as(self.version)
 
     def _judged_as(self, version: str) -> None:
-        is_passed = tuple(map(int, re.findall(r"\d+", version)[:2])) >= PASSES_CALLER_SINCE
-        claim = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if is_passed else NOT_PASSED
-        self.claims = {**self.claims, Capability.PEER_IDENTITY: claim}
+        minor = tuple(map(int, re.findall(r"\d+", version)[:2]))
+        passed = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if minor >= PASSES_CALLER_SINCE else NOT_PASSED
+        drains = minor >= DRAINS_SINCE and self.installed_by_run
+        drained = AMBIENT_CLAIMS[Capability.PROXY_REPLACEMENT] if drains else NOT_DRAINED
+        self.claims = {**self.claims, Capability.PEER_IDENTITY: passed, Capability.PROXY_REPLACEMENT: drained}
 
 
 def ambient(request: MeshRequest) -> AmbientMesh:
