@@ -75,11 +75,14 @@ def tagged(round_: str, clients: Sequence[Workload], servers: Sequence[Workload]
 
 
 @check(MUST, "identity.whole", uses={Capability.MTLS})
-async def test_streams_are_delivered_whole(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
+async def test_streams_are_delivered_whole(
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload
+) -> None:
     """What a client says over TCP, far more than the buffers on the way hold, comes back whole and unaltered.
 
     The server reads and answers it piece by piece, and the client reads while it still writes.
     """
+    await mesh.shown_chain(outsider, server)  # without a data plane there is nothing to judge
     control(await client.post(server, Body(length=1), "tcp")).answered()
     seen = await client.post(server, Body(length=LARGE, seed=16), "tcp", patience=PATIENCE * mesh.scale)
     expect(seen, f"an echo of {LARGE >> 20} MiB", rests_on=mesh.time(PATIENCE / 2)).answered()
