@@ -381,7 +381,7 @@ def _ini(config: pytest.Config, option: Option) -> tuple[str, Path]:
 
 def _parsed(option: Option, where: str, folder: Path, text: str) -> Any:
     if not isinstance(text, str):
-        raise pytest.UsageError(f"{where}={text!r}: it has to be one text.")
+        raise pytest.UsageError(f"{where}={text!r}: expected a single string.")
     try:
         return option.parse(str(folder / text) if option.parse in PATHS and "://" not in text else text)
     except ValueError as error:

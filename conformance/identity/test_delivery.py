@@ -25,7 +25,7 @@ from pytest_meshcheck.suite import (
 LARGE = 32 << 20
 """Bytes of one stream."""
 PATIENCE = 60.0
-"""Seconds for them, in which a busy machine carries them several times."""
+"""Seconds; even a busy machine needs a fraction of them."""
 ROUNDS = 2
 """A later round reuses the connections of the earlier one."""
 AT_ONCE = 3

@@ -23,7 +23,7 @@ RATE = 40
 MEETING = 8
 """Requests at each endpoint before one of them terminates, and at the remaining one afterwards."""
 SURELY = 24
-"""Requests at one of two endpoints of which a balancer sends some to the other if it still chooses that."""
+"""Requests at one of two endpoints: a balancer that still chooses the other one sends it some meanwhile."""
 CHOSEN_WITHIN = 20.0
 """Seconds until a balancer has chosen an endpoint: one that prefers the fastest may stay with another for a while."""
 POOL = WorkloadSpec("blue", "rolled", calls=False, grace=60.0)
@@ -67,7 +67,8 @@ async def test_leaving_endpoint_loses_nothing(mesh: MeshUnderTest, client: Workl
             again, seconds = await converge(chosen_again, lambda number: number == 0, within)
             mesh.measure("leaving endpoint chosen for (s)", round(seconds, 3))
         expect(load.result).lost_nothing(MEETING + calls, mesh.tolerance)
-        expect(again, f"requests at the leaving endpoint after {within:g} s, of {SURELY} at the other").equals(0)
+        what = f"requests at the leaving endpoint after {within:g} s, of {SURELY} at the other"
+        expect(again, what, rests_on=mesh.time(within)).equals(0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which labels of a workload its network goes by."""
+"""Workloads whose labels are forged, or change."""
 
 from pytest_meshcheck.suite import (
     MUST,
@@ -65,7 +65,7 @@ async def test_decision_follows_labels(mesh: MeshUnderTest, client: Workload, se
 @slow
 @check(MUST, "network.labels", proves={Capability.NETWORK_POLICY})
 async def test_claimed_namespace_is_not_believed(
-    mesh: MeshUnderTest, client: Workload, client_in_green: Workload, server: Workload, far_server: Workload
+    mesh: MeshUnderTest, client: Workload, client_in_green: Workload, server: Workload, server_in_green: Workload
 ) -> None:
     """A running workload that takes on the listed caller's labels, and others that claim its namespace, is refused.
 
@@ -73,21 +73,21 @@ async def test_claimed_namespace_is_not_believed(
     """
     of_blue, of_green = (
         NetworkPolicy(server, (client,), ("http",)),
-        NetworkPolicy(far_server, (client_in_green,), ("http",)),
+        NetworkPolicy(server_in_green, (client_in_green,), ("http",)),
     )
     async with mesh.deploy(WorkloadSpec("green", "claiming")) as deployed, mesh.policy(of_blue, of_green):
         claiming = deployed.service
-        forbidden, allowed = calls((claiming,), (server,), "http"), calls((claiming,), (far_server,), "http")
+        forbidden, allowed = calls((claiming,), (server,), "http"), calls((claiming,), (server_in_green,), "http")
 
         async def call() -> dict[Call, Exchange]:
             return await made(mesh, (*forbidden, *allowed))
 
-        def are_served(seen: dict[Call, Exchange]) -> bool:
+        def is_decided(seen: dict[Call, Exchange]) -> bool:
             return all(seen[one].served for one in allowed) or any(seen[one].served for one in forbidden)
 
         await all_are_refused(mesh, await call())
         async with labelled_as(mesh, claiming, client):
-            seen, _ = await converge(call, are_served, FOLLOWS_WITHIN * mesh.scale)
+            seen, _ = await converge(call, is_decided, FOLLOWS_WITHIN * mesh.scale)
             await all_are_refused(mesh, {one: seen[one] for one in forbidden})
             await all_are_refused(mesh, await made(mesh, forbidden))
         for one in allowed:

@@ -49,13 +49,13 @@ async def test_allow_by_identity_and_port(
     outsider: Workload,
     server: Workload,
     server_in_green: Workload,
-    far_server: Workload,
+    client_in_green: Workload,
 ) -> None:
     """The listed caller reaches the listed port and no other, and a neighbour with another name reaches nothing.
 
     Each of three servers has a policy of its own, which lists another port.
     """
-    admitting = tuple(zip((server, server_in_green, far_server), UNLISTED.items(), strict=True))
+    admitting = tuple(zip((server, server_in_green, client_in_green), UNLISTED.items(), strict=True))
     listed = [call for admits, (port, _) in admitting for call in calls((client,), (admits,), port)]
     unlisted = [
         call

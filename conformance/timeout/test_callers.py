@@ -57,7 +57,7 @@ GRPC_TIMEOUTS = {
     "repeated": ("60S", "60S"),
 }
 
-AMPLE = ("longest",)
+BEYOND_LIMITS = ("longest",)
 """Those that are valid and longer than any limit."""
 
 INTERNAL = ("x-forwarded-for", "10.0.0.1")
@@ -128,7 +128,7 @@ async def test_grpc_timeout_header(mesh: MeshUnderTest, client: Workload, server
 
     async with mesh.policy(Timeout(server, LIMIT)):
         cut, stall = await comes_late(ask, LATE)
-    if value in AMPLE:
+    if value in BEYOND_LIMITS:
         async with mesh.policy(Timeout(server, LONG)):
             prompt = await call(client, server, *GRPC_TIMEOUTS[value])
         expect(prompt, "a prompt answer").answered_grpc(0)

@@ -8,10 +8,10 @@ import msgspec
 from pytest_meshcheck.checks.requirements import CatalogueError
 
 KILL_TABLE = "kill_table.json"
-"""The file of a suite that has one."""
+"""The file name in the root of a suite."""
 
 Kills = dict[str, tuple[str, ...]]
-"""By the id of a check, with its parameters if it has some."""
+"""By the id of a check, with its parameters, if any."""
 
 
 def kill_table(roots: Iterable[Path]) -> Kills:

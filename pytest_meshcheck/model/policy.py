@@ -55,7 +55,7 @@ class ServerPolicy(ABC):
 
     Attributes:
         target: The workloads that it covers. The narrower scope wins: port over workload over namespace over mesh.
-        drops: Whether it refuses by dropping packets; data planes answer.
+        drops: Whether it drops packets instead of rejecting; false for policies of data planes.
     """
 
     target: Named | Namespace | WholeMesh

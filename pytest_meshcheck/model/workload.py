@@ -168,7 +168,11 @@ class Workload:
             port: The name of the server's port.
             request: As for ``get``; ``request_id`` is needed.
         """
-        await self.before_call(self, server, port)  # which may take longer than whoever waits is patient
+        try:
+            await self.before_call(self, server, port)  # may outlast the patience of ``until``
+        except BaseException:
+            asyncio.ensure_future(until).cancel()
+            raise
         sending = asyncio.ensure_future(self.get(server, port, **request))
         waiting = asyncio.ensure_future(until)
         try:
@@ -280,7 +284,7 @@ class Workload:
         """
         ledger = await self.ask(m.ReadLedger(request_id=prefix, prefix=True), m.Ledger)
         if ledger.forgotten:
-            raise Inconclusive(f"{self} has forgotten attempts of {prefix.rstrip('-')}: send fewer requests")
+            raise Inconclusive(f"the ledger of {self} has overflowed: attempts of {prefix.rstrip('-')} were dropped")
         return ledger.attempts
 
     @asynccontextmanager

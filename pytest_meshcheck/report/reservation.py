@@ -32,7 +32,7 @@ class Reservation:
 
         Raises:
             DirectoryTaken: Another run has reserved one of them.
-            ReportNotWritten: A directory cannot be created, or not be written to.
+            ReportNotWritten: A directory cannot be created, or is not writable.
         """
         self._held: dict[Path, int] = {}
         try:

@@ -194,7 +194,8 @@ class Cluster:
             self._plan.close()
         if self._provision is not None:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-            self._provision.release(self._results.adapters.values() if self._results else (), failed=failed)
+            adapters, complete = (self._results.adapters, self._results.complete) if self._results else ({}, True)
+            self._provision.release(adapters.values(), failed=failed, complete=complete)
 
     def _acquire(self) -> None:
         if left := left_by_dead_runs():

@@ -41,6 +41,6 @@ def _continued(before: Result, now: Result | None) -> Result:
     if before.verdict not in STAYING or severity(now.verdict) >= severity(before.verdict):
         return now
     if now.verdict is Verdict.KNOWN_VIOLATION:
-        return now  # it still violates, and is listed since
+        return now  # it still violates, and has been listed since
     worst = worst_of([before, now])
     return msgspec.structs.replace(worst, evidence=worst.evidence or now.evidence)

@@ -234,7 +234,7 @@ def _check_of(item: pytest.Item) -> tuple[Check, MeshName, str] | None:
     if marker is None or not isinstance(item, pytest.Function):
         return None
     if "mesh_name" not in item.fixturenames:
-        raise pytest.UsageError(f"{item.nodeid}: a check tests the mesh, and this one does not use it: take `mesh`")
+        raise pytest.UsageError(f"{item.nodeid}: a check must use the fixture `mesh`")
     mesh: MeshName = item.callspec.params["mesh_name"]  # type: ignore[assignment]
     return marker.args[0], mesh, parameters_of(item)
 

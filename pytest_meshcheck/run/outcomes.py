@@ -18,17 +18,22 @@ OUTCOMES = (Violation, Inconclusive)
 
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict:
     """The verdict for an outcome of pytest; every error except a Violation is inconclusive, and never expected."""
-    if hasattr(report, "wasxfail"):
-        if report.outcome == "passed":
-            return Verdict.CONFORMS
-        return Verdict.KNOWN_VIOLATION if isinstance(error, Violation) else Verdict.INCONCLUSIVE
     if report.outcome == "passed":
         return Verdict.CONFORMS
+    if hasattr(report, "wasxfail"):
+        return _expected(error)
     if report.outcome == "skipped":
         return Verdict.UNSUPPORTED if isinstance(error, Unsupported) else Verdict.NOT_RUN
     if error is None:
         return Verdict.FIXED
     return Verdict.VIOLATES if isinstance(error, Violation) else Verdict.INCONCLUSIVE
+
+
+def _expected(error: BaseException | None) -> Verdict:
+    """The verdict for an expected failure."""
+    if isinstance(error, pytest.xfail.Exception):  # nothing was judged: run=False, or a call of pytest.xfail
+        return Verdict.NOT_RUN
+    return Verdict.KNOWN_VIOLATION if isinstance(error, Violation) else Verdict.INCONCLUSIVE
 
 
 def encode(result: Result) -> str:

@@ -38,8 +38,8 @@ class Decision:
         arrived: Its attempts at the server.
         caller: The client's identity; None outside the mesh.
         stated: The caller's identity as the mesh states it to the server; None if it states none.
-        unusual: Calls of the same kind whose answers have no body, or come in two steps: what the answer is, its
-            status, and what became of the call.
+        unusual: Calls of the same kind whose answers have no body, or are preceded by a 1xx response: what each answer
+            is, the expected status, and what became of the call.
     """
 
     step: str

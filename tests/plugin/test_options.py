@@ -77,7 +77,7 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
 
 # what the ini file has: what is said
 OF_ANOTHER_TYPE = {
-    'mesh_level = ["must"]': "mesh_level=*must*: it has to be one text.",
+    'mesh_level = ["must"]': "mesh_level=*must*: expected a single string.",
     'mesh_slow = "maybe"': "*maybe*",
 }
 
@@ -182,7 +182,7 @@ def test_a_check_without_a_mesh_fixture(suite: Suite, quick: Quick) -> None:
         async def test_of_nothing():
             """It looks at no mesh."""
     ''')
-    usage_error(quick("--mesh=envoy"), suite, "ERROR: *test_of_nothing: a check tests the mesh, *: take `mesh`")
+    usage_error(quick("--mesh=envoy"), suite, "ERROR: *test_of_nothing: a check must use the fixture `mesh`")
 
 
 def test_a_suite_that_is_refused_is_refused_in_one_line(suite: Suite, quick: Quick) -> None:

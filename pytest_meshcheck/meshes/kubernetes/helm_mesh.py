@@ -132,9 +132,11 @@ class HelmMesh(Charted, KubernetesMesh):
 
     async def uninstall(self) -> None:
         """Remove the charts, their leftovers and the namespace, if this run created them."""
+        if not self.installed_by_run:
+            return
         api = await self.platform.api()
         there = await installation_in(api, self.namespace)
-        if self.installed_by_run and there is not None and there.run == self.platform.cluster_ref.run:
+        if there is not None and there.run == self.platform.cluster_ref.run:
             await remove(api, self._helm(), there, INSTALLED_WITHIN * self.scale)
 
     async def upgrade(self, version: str) -> None:

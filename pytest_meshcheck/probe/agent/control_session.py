@@ -42,7 +42,7 @@ class ControlSession:
         self._writer: Writer | None = None
 
     async def serve(self, command: Serve) -> None:
-        """Open ports before there is a controller; what cannot be opened is told to the first that asks for it."""
+        """Open ports before there is a controller; a port that cannot be opened is reported when one asks for it."""
         await self._dispatcher.obey(command)
 
     async def over(self, reader: asyncio.StreamReader, writer: Writer) -> None:

@@ -35,8 +35,8 @@ from pytest_meshcheck.probe.protocol.messages import CaptureResult
 PACKET_OUTGOING = 4
 PACKET_END = b"\0"
 """Between two packets in a search, so that no text is found that none of them carries."""
-COMPLAINTS = (1, 58)
-"""ICMP and ICMPv6."""
+ICMP = (1, 58)
+"""The protocol numbers of ICMP and ICMPv6."""
 INTERFACES = Path("/sys/class/net")
 SIOCGIFADDR = 0x8915
 LONGEST_NAME = 15
@@ -62,7 +62,7 @@ class OutwardCapture:
     def __post_init__(self) -> None:
         self._ends = {ipaddress.ip_address(address).packed for address in (self.peer, *self.pods)}
         interface = interface_to(self.peer)
-        if others := [one for one in devices() if one != interface]:
+        if others := devices_beside(interface):
             raise ProbeFault(f"pods may leave this node by {', '.join(others)}, and only {interface} would be captured")
         self._socket = captured_on(interface)
         asyncio.get_running_loop().add_reader(self._socket, self._take_some)
@@ -94,7 +94,7 @@ class OutwardCapture:
             bytes_to_server=sum(map(len, self._sent)),
             bytes_to_client=self._received,
             found=tuple(needle for needle, text in zip(needles, sought, strict=True) if text in everything),
-            excerpt=b"".join(telling)[:EXCERPT],  # other packets are of other people
+            excerpt=b"".join(telling)[:EXCERPT],  # other traffic may be private
         )
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class OutwardCapture:
                 return True
             carried = transport(memoryview(packet))
             if carried is not None and self._ends & {carried.source, carried.target}:
-                self._keep(packet, outgoing=sender[2] == PACKET_OUTGOING, counts=carries_data(carried))
+                self._keep(packet, outgoing=sender[2] == PACKET_OUTGOING, counts=not is_icmp(carried))
         return False
 
     def _keep(self, packet: bytes, *, outgoing: bool, counts: bool) -> None:
@@ -124,14 +124,28 @@ class OutwardCapture:
             self._sent.append(packet)
 
 
-def carries_data(packet: Transport) -> bool:
-    """Whether a packet may be of a pod: no complaint of a node about a canary."""
-    return packet.protocol not in COMPLAINTS
+def is_icmp(packet: Transport) -> bool:
+    """Whether it is a message of a node about another packet, such as a canary that nobody takes."""
+    return packet.protocol in ICMP
 
 
-def devices() -> list[str]:
-    """The network devices of this node; virtual interfaces lead to pods, or into tunnels over one of these."""
-    return sorted(path.parent.name for path in INTERFACES.glob("*/device"))
+def devices_beside(interface: str) -> list[str]:
+    """The network devices by which packets may leave this node without passing an interface.
+
+    Virtual interfaces lead to pods, or into tunnels over a device; a device may be part of a bond, or below a VLAN.
+    """
+    devices = [path.parent for path in INTERFACES.glob("*/device")]
+    return sorted(
+        one.name for one in devices if not (one.name == interface or _is_down(one) or _is_below(one, interface))
+    )
+
+
+def _is_down(device: Path) -> bool:
+    return (device / "operstate").read_text().strip() == "down"
+
+
+def _is_below(device: Path, interface: str) -> bool:
+    return (device / f"upper_{interface}").exists() or (device / "master").resolve().name == interface
 
 
 def interface_to(peer: str) -> str:

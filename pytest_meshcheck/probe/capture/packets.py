@@ -197,7 +197,7 @@ def drain(take_some: Callable[[], bool]) -> None:
     until = time.monotonic() + DRAINED_WITHIN
     while not take_some():
         if time.monotonic() > until:
-            raise ProbeFault(f"packets arrive faster than they can be searched, for {DRAINED_WITHIN:g} s by now")
+            raise ProbeFault(f"the capture could not be drained within {DRAINED_WITHIN:g} s: packets arrive too fast")
 
 
 def dropped(capturing: socket.socket) -> int:

@@ -99,5 +99,5 @@ class _Answers:
 
 
 def _says_nothing(poll: Poll, value: PolledValue) -> bool:
-    """Whether a request got no answer and no refusal, which a stall of this machine explains as well."""
+    """Whether a request got neither an answer nor a rejection, which a stall of this machine also explains."""
     return poll.examined is Property.SERVED and value is None

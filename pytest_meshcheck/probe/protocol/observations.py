@@ -112,7 +112,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SILENCE = (Ending.TIMED_OUT, Ending.UNREACHABLE)
-"""The endings without a word of anybody: a policy that drops packets, or a machine that is too slow."""
+"""Endings with neither an answer nor a rejection: a policy drops packets, or the machine is too slow."""
 
 
 class AttemptEnding(enum.StrEnum):

@@ -187,7 +187,7 @@ class Property(enum.StrEnum):
     """The property of an answer that a poll examines."""
 
     SERVED = "served"
-    """Whether it is the application's own: true or false; None for silence, which tells nothing."""
+    """Whether it is the application's own: true or false; None if the request timed out."""
     POLICIES = "policies"
     """The mark of the policies that the client's data plane applies; None for none, false for no answer."""
     POLICIES_SERVED = "policies-served"

@@ -58,7 +58,7 @@ class ConvergenceCache:
     _changes: Counter[Service] = field(default_factory=Counter)
     _verified: dict[Route, int] = field(default_factory=dict)
     _overdue: set[Route] = field(default_factory=set)
-    """Routes that followed a deleted policy when the time of the documentation was over."""
+    """The routes that still followed a deleted policy after the documented time."""
     _locks: defaultdict[Route, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property

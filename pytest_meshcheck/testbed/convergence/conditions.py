@@ -35,7 +35,7 @@ STEADY_WITHIN = 5.0
 """Seconds in which the present value has to repeat several times in a row; otherwise the last one counts."""
 
 SOON = 5.0
-"""Seconds for what is overdue: whoever waited for it before has waited for as long as the documentation says."""
+"""Seconds: a shorter limit for conditions that have missed the documented one."""
 
 Subject = tuple[str, str, str, Property]
 

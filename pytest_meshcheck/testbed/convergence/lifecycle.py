@@ -39,7 +39,6 @@ from pytest_meshcheck.model.policy import (
 )
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.probe.protocol.messages import PolledValue
 from pytest_meshcheck.testbed.convergence.applied import AppliedPolicies
 from pytest_meshcheck.testbed.convergence.cache import ConvergenceCache
 from pytest_meshcheck.testbed.convergence.conditions import (
@@ -74,13 +73,13 @@ class PolicyLifecycle:
     scale: float
     applied: AppliedPolicies = field(init=False)
     cache: ConvergenceCache = field(init=False)
-    _without_policies: dict[Subject, PolledValue] = field(default_factory=dict)
+    _without_policies: dict[Subject, Condition] = field(default_factory=dict)
     """What outsiders meet without any policy of ours, polled once: another process of the run may have just changed the
     whole mesh when it would be polled again."""
     _overdue: set[Subject] = field(default_factory=set)
-    """What a deleted policy still affected when the time of the documentation was over."""
+    """The subjects that a deleted policy still affected after the documented time."""
     _gave_up: float = -math.inf
-    """When the last wait for a deletion ended in vain, by ``time.monotonic``; who asked before need not wait again."""
+    """When the last wait for a deletion failed, by ``time.monotonic``; callers queued by then fail at once."""
     _newcomers: list[Workload] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -129,8 +128,8 @@ class PolicyLifecycle:
             return
         asked = time.monotonic()
         async with self._lock:
-            if self._gave_up > asked:
-                self._refuse(self._unconfirmed_except(()))
+            if self._gave_up > asked and (overdue := self._overdue_among(self._unconfirmed_except(()))):
+                raise _still_in_effect(overdue)
             await self._replace(self._in_use())
             await self._wait_for_deletion()
 
@@ -232,12 +231,14 @@ class PolicyLifecycle:
     async def _admission_before(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What outsiders meet now, or will meet once deleted policies are no longer in effect."""
         if about_workloads(self.applied.policies):
-            known = {condition.subject: condition.expected for condition in self.cache.unconfirmed}
+            known = {condition.subject: condition for condition in self.cache.unconfirmed}
         else:
             known = self._without_policies
         polled = await present([one for one in conditions if one.subject not in known], self.scale)
-        known |= {condition.subject: condition.expected for condition in polled}
-        return [replace(one, expected=known[one.subject]) for one in conditions]
+        known |= {condition.subject: condition for condition in polled}
+        return [
+            replace(one, expected=known[one.subject].expected, drops=known[one.subject].drops) for one in conditions
+        ]
 
     def _unconfirmed_except(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What to confirm between workloads that still run, except for the subjects of new conditions."""
@@ -247,7 +248,7 @@ class PolicyLifecycle:
 
     async def _unmet(self, conditions: Sequence[Condition]) -> list[Condition]:
         """The conditions that are not met in time; after that nothing is left to confirm."""
-        known = all(condition.subject in self._overdue for condition in conditions)
+        known = len(self._overdue_among(conditions)) == len(conditions)
         try:
             return await unmet(conditions, SOON if known else self.adapter.documented.follows_within, self.scale)
         finally:
@@ -259,7 +260,16 @@ class PolicyLifecycle:
         self.cache.await_again(wrong)
         if wrong:
             self._gave_up = time.monotonic()
-            raise Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
+            for subject in self._overdue:  # what outsiders meet without policies may have been polled too early
+                self._without_policies.pop(subject, None)
+            raise _still_in_effect(wrong)
+
+    def _overdue_among(self, conditions: Sequence[Condition]) -> list[Condition]:
+        return [condition for condition in conditions if condition.subject in self._overdue]
+
+
+def _still_in_effect(wrong: Sequence[Condition]) -> Inconclusive:
+    return Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
 
 
 def _of_servers(policies: Sequence[Policy]) -> list[ServerPolicy]:

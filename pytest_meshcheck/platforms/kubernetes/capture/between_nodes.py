@@ -10,6 +10,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.observation import CaptureResult
 from pytest_meshcheck.platforms.kubernetes.workloads.running import Running
 from pytest_meshcheck.platforms.recording import Recording
+from pytest_meshcheck.probe.capture.limits import EXCERPT
 from pytest_meshcheck.probe.controller import Probe
 
 ALL_PORTS = "between nodes"
@@ -33,7 +34,9 @@ class NodePath:
         """Search the captures so far."""
         near, *others = [await capture.look_for(needles) for capture in self.captures]
         found = set(near.found).union(*(other.found for other in others))
-        return msgspec.structs.replace(near, found=tuple(needle for needle in needles if needle in found))
+        excerpt = b"".join((near.excerpt, *(other.excerpt for other in others)))[:EXCERPT]
+        found_in_order = tuple(needle for needle in needles if needle in found)
+        return msgspec.structs.replace(near, found=found_in_order, excerpt=excerpt)
 
 
 @asynccontextmanager
