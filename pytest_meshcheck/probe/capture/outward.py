@@ -141,7 +141,7 @@ def devices_beside(interface: str) -> list[str]:
 
 
 def _is_down(device: Path) -> bool:
-    return (device / "operstate").read_text().strip() == "down"
+    return (device / "operstate").read_text("ascii").strip() == "down"
 
 
 def _is_below(device: Path, interface: str) -> bool:

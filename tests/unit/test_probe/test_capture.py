@@ -4,12 +4,13 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.probe.capture.outward import OutwardCapture, interface_to
+from pytest_meshcheck.probe.capture.outward import OutwardCapture, devices_beside, interface_to
 from pytest_meshcheck.probe.capture.packets import CIRCLE, drain, runs, taken_apart, transport
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import CaptureResult
@@ -151,3 +152,14 @@ def test_packets_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("pytest_meshcheck.probe.capture.packets.DRAINED_WITHIN", 0.01)
     with pytest.raises(ProbeFault, match="could not be drained within"):
         drain(lambda: False)
+
+
+def test_devices_that_may_lead_past_a_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, state in {"eth0": "up", "eth1": "up", "eth2": "down", "slave": "up", "below": "up"}.items():
+        (tmp_path / name / "device").mkdir(parents=True)
+        (tmp_path / name / "operstate").write_text(f"{state}\n", "ascii")
+    (tmp_path / "veth").mkdir()
+    (tmp_path / "slave" / "master").symlink_to(tmp_path / "eth0")
+    (tmp_path / "below" / "upper_eth0").symlink_to(tmp_path / "eth0")
+    monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.INTERFACES", tmp_path)
+    assert devices_beside("eth0") == ["eth1"]
