@@ -162,6 +162,7 @@ async def test_restarted_data_plane_fails_closed(mesh: MeshUnderTest, client: Wo
     async with mesh.deploy(spec) as deployed, mesh.policy(MutualTls(deployed.service, Mode.STRICT)):
         server = deployed.service
         control(await client.get(server), "a member's request before").answered()
+        await mesh.disruptions.prepare_to_kill(server)
         intruding = kept_out(outsider.load(server, RATE), "plaintext to a server under strict mutual TLS")
         async with mesh.disruptions.control_plane_outage(), intruding as intrusion:
             await more_sent(intrusion, number=MEETING, within=mesh.tolerance)

@@ -204,6 +204,14 @@ class Restarting(Protocol):
 
 
 @runtime_checkable
+class Killing(Protocol):
+    """A platform that needs help of its own to kill containers, such as a pod on the same node."""
+
+    async def prepare_to_kill(self, workload: Workload) -> None:
+        """Have that help at hand for the data plane of a workload; Inconclusive if there is none."""
+
+
+@runtime_checkable
 class Relabelling(Protocol):
     """A platform on which the labels of a running workload can be changed."""
 

@@ -11,7 +11,7 @@ from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import BEGINS, ENDS, Journal
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.platforms.base import Restarting
+from pytest_meshcheck.platforms.base import Killing, Restarting
 from pytest_meshcheck.testbed.evidence import Evidence
 from pytest_meshcheck.testbed.reconnection import Reconnection
 
@@ -123,6 +123,16 @@ class Disruptions:
         return self._during(
             f"replacement of the data plane of {workload}", lambda: self.adapter.data_plane_replacement(workload)
         )
+
+    async def prepare_to_kill(self, workload: Workload) -> None:
+        """Prepare to kill the data plane of a workload in an outage, in which no pod may be able to start.
+
+        Raises:
+            Inconclusive: It cannot be killed.
+        """
+        platform = self.reconnection.stage.platform
+        if isinstance(platform, Killing):
+            await platform.prepare_to_kill(workload)
 
     async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the data plane of a workload, and return once another one has been started, whether that works or not.

@@ -73,6 +73,14 @@ class Interruptions(Deployments):
         pod = await self._restarted(running, before, f"{container} of {workload} was killed", ready=ready)
         self.running[str(workload)] = replace(running, pod=pod)
 
+    async def prepare_to_kill(self, workload: Workload) -> None:
+        """Have the privileged pod on a workload's node run, which kills containers there.
+
+        Raises:
+            Inconclusive: It cannot start.
+        """
+        await self._watchers.pod_on(self.running[str(workload)].node, await self._connected())
+
     async def insist_on_restarts(self) -> None:
         """Raise Unsupported unless a node can be restarted while another one works on."""
         if not (self._cluster_ref.transient or self._cluster_ref.kept):
