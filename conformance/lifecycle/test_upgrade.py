@@ -94,8 +94,8 @@ async def test_version_skew(mesh: MeshUnderTest, upgraded: Upgraded, port: str) 
         expect(call.exchange, str(call)).answered()
         if port in STATES_CALLERS and mesh.claims(PEER_IDENTITY):
             expect(call.stated, f"caller, {call}").equals(call.caller)
-        for what, status, seen in call.unusual:
-            expect(seen, f"{what}, {call}").answered(status)
+        for one in call.unusual:
+            expect(one.exchange, f"{one.description}, {call}").answered(one.status)
 
 
 @pytest.mark.parametrize("port", PORTS)

@@ -78,7 +78,7 @@ async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
 
 
 async def once_reached(mesh: MeshUnderTest, caller: Workload, newcomer: Workload) -> Exchange:
-    """The first call to a workload that has just started which is answered, or the last of those that are not."""
+    """Call a new workload until it answers or the documented time is over; returns the last exchange."""
     within = mesh.documented.follows_within + mesh.tolerance
     answer, _ = await converge(lambda: caller.get(newcomer), lambda seen: seen.served, within, every=UNHURRIED)
     return answer

@@ -58,7 +58,7 @@ GRPC_TIMEOUTS = {
 }
 
 BEYOND_LIMITS = ("longest",)
-"""Those that are valid and longer than any limit."""
+"""The valid values that exceed every limit of a policy."""
 
 INTERNAL = ("x-forwarded-for", "10.0.0.1")
 """An address of a private network, which a proxy may trust."""

@@ -44,7 +44,7 @@ class Crashes:
         self._removed += crashes
 
     def report(self, of_running: Iterable[str]) -> list[str]:
-        """Mark the kept crashes, and those of running workloads, as reported; returns all of them."""
+        """All crashes, of removed and of running workloads; they count as reported from then on."""
         crashes = [*self._removed, *of_running]
         self._reported.update(crashes)
         return crashes

@@ -27,6 +27,21 @@ class Pairing(NamedTuple):
 
 
 @dataclass(frozen=True)
+class UnusualCall:
+    """A call whose answer has no body, or follows a 1xx response.
+
+    Attributes:
+        description: The answer, such as ``204``.
+        status: The status that the client has to get.
+        exchange: The call, as its client saw it.
+    """
+
+    description: str
+    status: int
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
 class Decision:
     """The fate of one call.
 
@@ -38,8 +53,7 @@ class Decision:
         arrived: Its attempts at the server.
         caller: The client's identity; None outside the mesh.
         stated: The caller's identity as the mesh states it to the server; None if it states none.
-        unusual: Calls of the same kind whose answers have no body, or are preceded by a 1xx response: what each answer
-            is, the expected status, and what became of the call.
+        unusual: Further calls of the same client, whose answers have no body or follow a 1xx response.
     """
 
     step: str
@@ -49,7 +63,7 @@ class Decision:
     arrived: tuple[Attempt, ...]
     caller: str | None
     stated: str | None
-    unusual: tuple[tuple[str, int, Exchange], ...] = ()
+    unusual: tuple[UnusualCall, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.port}, {self.step}, {self.pairing}"

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_meshcheck.model.capability import Capability
-from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.model.policy import Mode, MutualTls, Policy
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Placement, WorkloadSpec
 from pytest_meshcheck.probe.protocol.messages import Answer
-from pytest_meshcheck.testbed.decisions import DataPlaneVersion, Decision, Pairing
+from pytest_meshcheck.testbed.decisions import DataPlaneVersion, Decision, Pairing, UnusualCall
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
 PORTS = ("http", "grpc", "tcp")
 
 UNUSUAL: Mapping[str, tuple[Answer, Mapping[str, Any]]] = {
-    # what the answer is: what is scripted, how it is asked for
+    # description: scripted answer, fields of the request
     "204": (Answer(status=204), {}),
     "304": (Answer(status=304), {}),
     "103 and 200": (Answer(informational=(103,)), {}),
@@ -92,12 +91,14 @@ class Skew:
         return DataPlaneVersion.NEW if str(workload) in self._new else DataPlaneVersion.OLD
 
 
-async def _unusual(client: Workload, server: Workload) -> tuple[tuple[str, int, Exchange], ...]:
-    """What becomes of calls with unusual answers."""
-    calls = [(what, answer, await server.answers(answer), how) for what, (answer, how) in UNUSUAL.items()]
-    return tuple(
-        [(what, answer.status, await client.get(server, request_id=one, **how)) for what, answer, one, how in calls]
-    )
+async def _unusual(client: Workload, server: Workload) -> tuple[UnusualCall, ...]:
+    """One call for each unusual answer."""
+    calls = []
+    for description, (answer, fields) in UNUSUAL.items():
+        request_id = await server.answers(answer)
+        exchange = await client.get(server, request_id=request_id, **fields)
+        calls.append(UnusualCall(description, answer.status, exchange))
+    return tuple(calls)
 
 
 @asynccontextmanager

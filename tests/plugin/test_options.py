@@ -75,7 +75,7 @@ def test_wrong_value_in_the_ini(suite: Suite, quick: Quick, wrong: str) -> None:
     usage_error(quick("--mesh=envoy"), suite, f"ERROR: *pytest.ini: {ini}={shown_and_said}")
 
 
-# what the ini file has: what is said
+# line of the ini file: error message
 OF_ANOTHER_TYPE = {
     'mesh_level = ["must"]': "mesh_level=*must*: expected a single string.",
     'mesh_slow = "maybe"': "*maybe*",

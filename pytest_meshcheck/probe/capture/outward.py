@@ -1,9 +1,9 @@
 """The capture between nodes: every packet on the interface through which this node reaches another one.
 
-What a node encrypts, or wraps into packets of its own, is on that interface as the network between the nodes carries
-it. Whole packets are searched, whatever they carry, because a tunnel's payload is a packet again. Only those that the
-node sends are: the kernel shows a received packet of IPsec once more after its decryption, on the same interface
-(https://github.com/cilium/cilium/pull/34127). The other direction is what the other node sends.
+Encrypted and encapsulated traffic is on that interface as the network between the nodes carries it. Whole packets are
+searched, because the payload of a tunnel is a packet again. Only outgoing packets are searched: after IPsec decryption
+the kernel shows an incoming packet again in the clear, on the same interface
+(https://github.com/cilium/cilium/pull/34127). The capture on the other node covers the other direction.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class OutwardCapture:
     pods: tuple[str, ...]
     _sent: list[bytes] = field(default_factory=list)
     _received: int = 0
-    """Bytes of the packets that came back; their content is what the other node has sent."""
+    """Bytes of incoming packets, which the capture on the other node searches."""
     _recorded: int = 0
     _drops: int = 0
 

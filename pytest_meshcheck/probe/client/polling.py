@@ -13,12 +13,12 @@ import msgspec
 
 from pytest_meshcheck.probe.client.client import exchange
 from pytest_meshcheck.probe.protocol.messages import Poll, PollResult, Watch
-from pytest_meshcheck.probe.protocol.requests import PolledValue, Property
+from pytest_meshcheck.probe.protocol.requests import SILENT, PolledValue
 
 PAUSE = 0.01
 """Seconds between two polls, at first."""
 
-SILENT = 0.3
+UNANSWERED = 0.3
 """Seconds without an answer after which the next request starts beside the one before."""
 
 SHARE = 0.1
@@ -40,7 +40,7 @@ async def _poll(poll: Poll, in_a_row: int, within: float) -> PollResult:
     async with aclosing(_Answers(poll)) as answers:
         for number in itertools.count():
             sent, value = await answers.next(in_a_row - right)
-            silent = _says_nothing(poll, value)
+            silent = value == SILENT
             repeats = value == expected and not silent
             right = right + 1 if repeats else int(poll.expected is msgspec.UNSET and not silent)
             first = sent if right <= 1 else first
@@ -84,7 +84,7 @@ class _Answers:
 
     async def _answered(self) -> bool:
         """Whether the oldest request ends within a moment."""
-        done, _ = await asyncio.wait({self._under_way[0]}, timeout=SILENT)
+        done, _ = await asyncio.wait({self._under_way[0]}, timeout=UNANSWERED)
         return bool(done)
 
     def _begin(self) -> None:
@@ -95,9 +95,4 @@ class _Answers:
         sent = asyncio.get_running_loop().time()
         request = msgspec.structs.replace(self._poll.request, request_id=request_id)
         value = (await exchange(request)).shows(self._poll.examined)
-        return sent, False if self._poll.drops and _says_nothing(self._poll, value) else value
-
-
-def _says_nothing(poll: Poll, value: PolledValue) -> bool:
-    """Whether a request got neither an answer nor a rejection, which a stall of this machine also explains."""
-    return poll.examined is Property.SERVED and value is None
+        return sent, False if self._poll.drops and value == SILENT else value

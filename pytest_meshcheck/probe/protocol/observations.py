@@ -10,7 +10,13 @@ import enum
 import msgspec
 
 from pytest_meshcheck.probe.protocol.protocols import Protocol
-from pytest_meshcheck.probe.protocol.requests import POLICIES_HEADER, POLICIES_SEEN_HEADER, PolledValue, Property
+from pytest_meshcheck.probe.protocol.requests import (
+    POLICIES_HEADER,
+    POLICIES_SEEN_HEADER,
+    SILENT,
+    PolledValue,
+    Property,
+)
 
 
 class Ending(enum.StrEnum):
@@ -100,9 +106,9 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         return joined(self.headers, name)
 
     def shows(self, examined: Property) -> PolledValue:
-        """The value of a property; false without an answer, and None if the client gave up and nothing refused it."""
+        """The value of a property; without an answer false or, where only the answer counts, ``SILENT``."""
         if examined is Property.SERVED and self.ending in SILENCE:
-            return None
+            return SILENT
         if self.ending is not Ending.ANSWERED or (examined is Property.POLICIES_SERVED and not self.served):
             return False
         if examined is Property.SERVED:

@@ -187,7 +187,7 @@ class Property(enum.StrEnum):
     """The property of an answer that a poll examines."""
 
     SERVED = "served"
-    """Whether it is the application's own: true or false; None if the request timed out."""
+    """Whether it is the application's own: true or false; ``SILENT`` if the client gave up."""
     POLICIES = "policies"
     """The mark of the policies that the client's data plane applies; None for none, false for no answer."""
     POLICIES_SERVED = "policies-served"
@@ -195,6 +195,9 @@ class Property(enum.StrEnum):
 
 
 PolledValue = bool | str | None
+
+SILENT = "silent"
+"""The value where the client got neither an answer nor a rejection, which a stall of the machine also explains."""
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, Via
 from pytest_meshcheck.probe.protocol import messages as m
 from pytest_meshcheck.probe.protocol.messages import PolledValue, Property
+from pytest_meshcheck.probe.protocol.requests import SILENT
 
 IN_A_ROW = 3
 """As in Istio's own tests: pkg/test/framework/components/echo/flags.go, callConverge."""
@@ -164,7 +165,7 @@ async def present(conditions: Sequence[Condition], scale: float) -> list[Conditi
 
 
 def _meeting(condition: Condition, value: PolledValue) -> Condition:
-    if condition.examined is Property.SERVED and value is None:
+    if value == SILENT:
         return replace(condition, expected=False, drops=True)
     return replace(condition, expected=value)
 

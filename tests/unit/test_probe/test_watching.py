@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_meshcheck.probe.protocol import messages as m
+from pytest_meshcheck.probe.protocol.requests import SILENT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -96,7 +97,7 @@ async def test_lasting_silence_ends_the_poll(pair: Any) -> None:
     for number in range(30):
         await pair.script(f"silence-{number}", m.Answer(behaviour=m.Behaviour.STALL))
     (result,) = await pair.watch(poll(pair, "silence", m.Property.SERVED, patience=0.1), within=0.5)
-    assert (result.value, result.convincing) == (None, False)
+    assert (result.value, result.convincing) == (SILENT, False)
 
 
 async def test_the_times_are_those_of_the_consecutive_requests(pair: Any) -> None:
