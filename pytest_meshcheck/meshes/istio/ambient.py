@@ -69,8 +69,6 @@ LABELS = {
 
 ZTUNNEL_OF_NODE = NodeDaemon(SYSTEM, "app=ztunnel", SIDECAR)
 """Its container has the name of sidecars."""
-PASSES_CALLER_SINCE = (1, 30)
-DRAINS_SINCE = (1, 28)
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
@@ -107,14 +105,20 @@ AMBIENT_CLAIMS: Mapping[Capability, Claim] = {
 
 GIVEN: Mapping[Capability, Claim] = {
     Capability.LEAF_ROTATION: Claim(False, ZTUNNEL, LIFETIME_IS_GIVEN),
+    Capability.PROXY_REPLACEMENT: Claim(False, DRAINING, "by default an installed waypoint drains for 5 s only"),
 }
 
-NOT_DRAINED = Claim(
-    False, DRAINING, "before 1.28 a waypoint has 2 s to drain, and an installed one may have 5", since="1.28.0"
-)
-NOT_PASSED = Claim(
-    False, CHANGES, "before 1.30 waypoints do not pass the caller's identity to the application", since="1.30.0"
-)
+BEFORE: Mapping[Capability, tuple[tuple[int, int], Claim]] = {
+    # capability: the first minor version that has it, the claim before
+    Capability.PEER_IDENTITY: (
+        (1, 30),
+        Claim(False, CHANGES, "before 1.30 waypoints do not pass the caller's identity to the application", "1.30.0"),
+    ),
+    Capability.PROXY_REPLACEMENT: (
+        (1, 28),
+        Claim(False, DRAINING, "before 1.28 a waypoint has 2 s to drain", "1.28.0"),
+    ),
+}
 
 AMBIENT_DOCUMENTED: Documented = replace(
     ROUTED,
@@ -291,10 +295,7 @@ class AmbientMesh(HttpRouteMesh):
 
     def _judged_as(self, version: str) -> None:
         minor = tuple(map(int, re.findall(r"\d+", version)[:2]))
-        passed = AMBIENT_CLAIMS[Capability.PEER_IDENTITY] if minor >= PASSES_CALLER_SINCE else NOT_PASSED
-        drains = minor >= DRAINS_SINCE and self.installed_by_run
-        drained = AMBIENT_CLAIMS[Capability.PROXY_REPLACEMENT] if drains else NOT_DRAINED
-        self.claims = {**self.claims, Capability.PEER_IDENTITY: passed, Capability.PROXY_REPLACEMENT: drained}
+        self.claims = {**self.claims, **{what: claim for what, (since, claim) in BEFORE.items() if minor < since}}
 
 
 def ambient(request: MeshRequest) -> AmbientMesh:
