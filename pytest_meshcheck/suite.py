@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pytest_meshcheck.checks.catalogue import check, needs, proves, slow
 from pytest_meshcheck.checks.effective_values import effective_values
 from pytest_meshcheck.checks.expect import control, converge, expect
-from pytest_meshcheck.checks.intrusion import kept_out
+from pytest_meshcheck.checks.intrusion import kept_out, kept_unreadable
 from pytest_meshcheck.checks.own.access_hazards import one_way_access, plaintext_beside
 from pytest_meshcheck.checks.own.chain_hazards import multiplied_retries
 from pytest_meshcheck.checks.own.expected_access import ExpectedAccess
@@ -161,6 +161,7 @@ __all__ = [
     "injected_delay",
     "injected_fault",
     "kept_out",
+    "kept_unreadable",
     "labelled_as",
     "mirrored_requests",
     "more_arrive",

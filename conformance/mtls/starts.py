@@ -3,6 +3,7 @@
 from typing import Any
 
 from pytest_meshcheck.suite import (
+    Load,
     LoadOutcome,
     MeshUnderTest,
     NotStarted,
@@ -46,3 +47,13 @@ async def called_from_its_start(
             raise
         return why.calls
     return control(load.result, "plaintext to a workload that starts").sent_at_least(LEAST)
+
+
+async def restart_under_load(mesh: MeshUnderTest, server: Workload, *loads: Load) -> Workload:
+    """Restart the node of a server; the loads count the requests to both of its instances."""
+    for load in loads:
+        await load.leave(server)
+    again = await mesh.disruptions.restart_node(server)
+    for load in loads:
+        load.servers.append(again)
+    return again

@@ -18,12 +18,18 @@ from pytest_meshcheck.suite import (
     control,
     converge,
     expect,
+    kept_out,
+    more_sent,
 )
 
-from .starts import BACK_WITHIN
+from .starts import BACK_WITHIN, LEAST, restart_under_load
 
 PORTS = ("http", "grpc", "tcp")
 WAYS = tuple(itertools.product(PORTS, Via))
+RATE = 50
+"""Requests per second while the node restarts."""
+PATIENCE = 2.0
+"""Seconds of one of them: a node that is away answers nothing."""
 
 
 @check(
@@ -34,7 +40,10 @@ WAYS = tuple(itertools.product(PORTS, Via))
     restarts_node=True,
 )
 async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Workload) -> None:
-    """After its node has restarted, a strict server still refuses plaintext on each port, by service and address."""
+    """While its node restarts, no plaintext gets into a strict server, also when its containers have only just started.
+
+    Afterwards it is refused on each port, by service and address.
+    """
     await mesh.disruptions.insist_on_node_restarts()
     beside, elsewhere = (Placement(outsider.spec, same_node=same) for same in (True, False))
     async with (
@@ -44,12 +53,15 @@ async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Wo
         mesh.policy(MutualTls(before, Mode.STRICT)),
     ):
         control(await caller.get(before), "before the restart").answered()
-        server = await mesh.disruptions.restart_node(before)
+        plaintext = outsider.load(before, RATE, patience=PATIENCE * mesh.scale)
+        async with kept_out(plaintext, "plaintext to a strict server") as intrusion:
+            server = await restart_under_load(mesh, before, intrusion)
 
-        async def call() -> Exchange:
-            return await caller.get(server)
+            async def call() -> Exchange:
+                return await caller.get(server)
 
-        back, _ = await converge(call, lambda seen: seen.served, BACK_WITHIN * mesh.scale)
+            back, _ = await converge(call, lambda seen: seen.served, BACK_WITHIN * mesh.scale)
+            await more_sent(intrusion, number=LEAST, within=mesh.tolerance)
         control(back, "after the restart").answered()
         seen = await asyncio.gather(*(outsider.get(server, port, via) for port, via in WAYS))
         for (port, via), exchange in zip(WAYS, seen, strict=True):

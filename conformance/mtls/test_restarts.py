@@ -1,16 +1,20 @@
 """Restarts of data planes, during which nothing passes in plaintext."""
 
+import secrets
+
 from pytest_meshcheck.suite import (
     MUST,
     Capability,
     MeshUnderTest,
     Mode,
     MutualTls,
+    Via,
     Workload,
     check,
     control,
     expect,
     kept_out,
+    kept_unreadable,
     more_arrive,
     more_sent,
 )
@@ -53,10 +57,17 @@ async def test_client_sends_no_plaintext_while_its_data_plane_restarts(
 ) -> None:
     """While the data plane of a client is killed and comes back, its requests fail or bear its identity.
 
-    The server would serve plaintext.
+    None can be read on the network, whether they name the service or the server's address. The server would serve
+    plaintext.
     """
+    canary = secrets.token_hex(12)
+    request = {"headers": (("x-canary", canary),)}
     async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
-        async with client.load(server, RATE) as load:
+        async with (
+            kept_unreadable(mesh.wire(client, server), canary),
+            client.load(server, RATE, **request) as load,
+            client.load(server, RATE, via=Via.ADDRESS, **request),
+        ):
             await server.wait_for_attempts(f"{load.request_id}-{ENOUGH}")
             try:
                 await mesh.disruptions.restart_data_plane(client)

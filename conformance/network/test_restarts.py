@@ -14,8 +14,8 @@ from pytest_meshcheck.suite import (
     Workload,
     check,
     control,
-    expect,
     kept_out,
+    kept_unreadable,
     more_arrive,
     more_sent,
 )
@@ -63,11 +63,13 @@ async def test_unreadable_between_nodes_while_data_plane_restarts(mesh: MeshUnde
     Every call of a load has the same random text in its message, and so has its answer.
     """
     canary = secrets.token_hex(12)
-    async with mesh.deploy(far_from(server, "far-client")) as far, mesh.wire_between_nodes(far.service, server) as wire:
+    async with mesh.deploy(far_from(server, "far-client")) as far:
         client = far.service
-        async with client.load(server, RATE, "grpc", body=Body(text=canary)) as load:
+        async with (
+            kept_unreadable(mesh.wire_between_nodes(client, server), canary),
+            client.load(server, RATE, "grpc", body=Body(text=canary)) as load,
+        ):
             await more_arrive(server, load, number=ENOUGH, within=mesh.tolerance)
             await mesh.disruptions.restart_data_plane(client)
             await more_arrive(server, load, number=ENOUGH, within=mesh.tolerance)
         control(len(await server.attempts_of(load)), "requests that reach the server").at_least(2 * ENOUGH)
-        expect(await wire.look_for(canary)).unreadable()

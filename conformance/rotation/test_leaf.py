@@ -90,14 +90,16 @@ async def test_leaf_is_renewed_before_expiry(
 ) -> None:
     """The certificate that a workload serves is replaced before it expires, three times in a row, without a restart.
 
-    Then it calls a workload that has just started, on a new connection, as a client with a renewed certificate.
+    Then it calls a workload that has just started, and is called by it: both ways on a new connection, whose peer
+    verifies a renewed certificate.
     """
     serials = {leaf.serial_number for leaf in await head_start}
     expect(len(serials), "different serial numbers").equals(4)
-    control(await client.get(short_lived), "a call afterwards").answered()
-    async with mesh.deploy(WorkloadSpec("blue", "newcomer", calls=False), reached=False) as newcomer:
+    async with mesh.deploy(WorkloadSpec("blue", "newcomer"), reached=False) as newcomer:
         control(await once_reached(mesh, client, newcomer.service), "another client").answered()
+        control(await once_reached(mesh, newcomer.service, client), "another server").answered()
         expect(await once_reached(mesh, short_lived, newcomer.service), "as a client").answered()
+        expect(await once_reached(mesh, newcomer.service, short_lived), "as a server").answered()
 
 
 @check(MAY, "rotation.key", uses={Capability.LEAF_ROTATION}, head_start=four_leaves)

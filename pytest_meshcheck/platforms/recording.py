@@ -42,9 +42,12 @@ class Recording:
         """Start to capture traffic between these addresses, once canaries to the addresses of this node are seen."""
         await self._call(m.Capture(name=self.name, client=client, servers=servers, canaries=canaries))
 
-    async def watch_outward(self, peer: str, pods: tuple[str, ...]) -> None:
-        """Start to capture traffic with another node, once a canary in the clear to that node is seen."""
-        await self._call(m.CaptureOutward(name=self.name, peer=peer, pods=pods))
+    async def watch_outward(self, peer: str, pods: tuple[str, ...], *, alone: bool) -> None:
+        """Start to capture traffic with another node, once a canary in the clear to that node is seen.
+
+        ``alone`` says that nothing is captured on the other node.
+        """
+        await self._call(m.CaptureOutward(name=self.name, peer=peer, pods=pods, alone=alone))
 
     async def look_for(self, needles: tuple[str, ...]) -> CaptureResult:
         """Search the relayed bytes so far."""

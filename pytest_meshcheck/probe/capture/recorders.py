@@ -52,7 +52,7 @@ class Recorders:
     async def capture_outward(self, command: m.CaptureOutward) -> None:
         """Begin to capture packets to and from another node; ProbeFault where that is not possible."""
         self._refuse_second(command.name)
-        capture = self._recording[command.name] = OutwardCapture(command.peer, command.pods)
+        capture = self._recording[command.name] = OutwardCapture(command.peer, command.pods, command.alone)
         await self._proven(command.name, capture.prove())
 
     async def _proven(self, name: str, proof: Awaitable[None]) -> None:

@@ -192,6 +192,8 @@ class CaptureOutward(msgspec.Struct, frozen=True, tag=True):
     """The address of the other node."""
     pods: tuple[str, ...]
     """The addresses of pods whose packets count as well."""
+    alone: bool = False
+    """Whether nothing is captured on the other node."""
 
 
 class LookFor(msgspec.Struct, frozen=True, tag=True):

@@ -21,6 +21,7 @@ from tests.falsify.meshes.control_planes import (
 from tests.falsify.meshes.restarts import (
     ClientsOpenWhileRestarting,
     GoneBeforeCallersKnow,
+    ReadableAfterRestart,
     ReplacedAtOnce,
     ReplacedCold,
     ServersOpenWhileRestarting,
@@ -101,6 +102,11 @@ DEFECTS = {
         "Requests of a client leave it as they are while its data plane is away.",
         (CLIENT_RESTART,),
         mesh=ClientsOpenWhileRestarting,
+    ),
+    "readable-after-restart": Defect(
+        "A data plane that was restarted connects without TLS, and names its workload in a header.",
+        (CLIENT_RESTART,),
+        mesh=ReadableAfterRestart,
     ),
     "replaced-at-once": Defect(
         "A data plane ends as soon as another one has taken over, whatever is under way.",

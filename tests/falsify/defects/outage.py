@@ -4,7 +4,9 @@ from tests.falsify import parts
 from tests.falsify.defect import Defect, Resources
 from tests.falsify.meshes.faulty import planted
 from tests.falsify.meshes.outages import (
+    ClientNeverRecovers,
     NeverRecovers,
+    PlaintextAfterARefusal,
     PlaintextWithoutAuthority,
     SpareAuthority,
     ValidCertificatesDropped,
@@ -33,11 +35,21 @@ DEFECTS = {
         (HEALS,),
         mesh=planted(expired_accepted_by_clients, NeverRecovers),
     ),
+    "client-never-renewed-after-an-outage": Defect(
+        "The certificates of clients are no longer renewed after an outage of the authority.",
+        (HEALS,),
+        mesh=ClientNeverRecovers,
+    ),
     "spare-authority": Defect(
         "While the authority is away, another one renews certificates in its stead.", (SHORT,), mesh=SpareAuthority
     ),
     "plaintext-without-authority": Defect(
         "While the authority is away, clients connect without TLS.", (CLOSED,), mesh=PlaintextWithoutAuthority
+    ),
+    "plaintext-after-a-refusal": Defect(
+        "Clients connect without TLS once a server with an expired certificate was refused.",
+        (CLOSED,),
+        mesh=PlaintextAfterARefusal,
     ),
     "ended-certificate-accepted": Defect(
         "Clients accept a server whose certificate has expired.",

@@ -8,7 +8,13 @@ from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.identity import leaf_without_intermediate
 from tests.falsify.defects.lifecycle import DRAINS, OUTAGE
 from tests.falsify.defects.outage import SHORT
-from tests.falsify.meshes.faulty import BriefLeafOutlivesIssuer, IssuerNotFollowed, LeafOutlivesIssuer
+from tests.falsify.meshes.faulty import (
+    BriefLeafOutlivesIssuer,
+    ConnectionsKept,
+    IssuerNotFollowed,
+    LeafOutlivesIssuer,
+    planted,
+)
 from tests.falsify.meshes.renewal import LateRenewal, LavishLifetimes, SerialNumbersRepeat
 
 OTHER_IDENTITY = "other-identity"
@@ -160,6 +166,11 @@ DEFECTS = {
         "Renewed certificates come without their intermediate, so that clients refuse them.",
         (HITLESS, SHORT),
         renewed_without_intermediate(),
+    ),
+    "renewed-without-intermediate-unnoticed": Defect(
+        "Renewed certificates come without their intermediate, and no old connection ends.",
+        (RENEWED,),
+        mesh=planted(renewed_without_intermediate(), ConnectionsKept),
     ),
     "open-streams-cut": Defect("An open stream is cut within a second.", (HITLESS, OUTAGE), streams_cut),
     "load-fails-in-part": Defect(

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.xfcc import HEADER
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Address
 from pytest_meshcheck.platforms.local.addresses import Member
+from tests.falsify import parts
+from tests.falsify.defect import Resources
 from tests.falsify.meshes.relays import relayed
 
 PORT = "http"
@@ -35,6 +38,30 @@ class ClientsOpenWhileRestarting(ServersOpenWhileRestarting):
     def _way(self, workload: Workload) -> tuple[Address, Address]:
         client, server = self._planes[str(workload)].member, self._planes["blue/server"].member
         return client.outbound(server, PORT), server.data_plane(PORT)
+
+
+class ReadableAfterRestart(EnvoyMesh):
+    """Has data planes name their workload in a header, and connect without TLS once they have been restarted."""
+
+    def __init__(self, version: str | None = None, *, timeout_scale: float = 1.0) -> None:
+        super().__init__(version, publish_hook=self._published, timeout_scale=timeout_scale)
+        self._restarted: set[str] = set()
+
+    async def kill_data_plane(self, workload: Workload) -> None:
+        self._restarted.add(str(workload))
+        await super().kill_data_plane(workload)
+        self.publish(force=True)
+        await self.settled()
+
+    def _published(self, workload: str, resources: Resources) -> Resources:
+        for manager in parts.managers(*parts.inbound(resources)):
+            manager["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY"
+        own = {"key": HEADER, "value": f"URI={self._planes[workload].certificate.uri}"}
+        for _, route in parts.outbound_routes(resources):
+            route.setdefault("request_headers_to_add", []).append({"header": own})
+        for cluster in resources["clusters"] if workload in self._restarted else ():
+            cluster.pop("transport_socket", None)
+        return resources
 
 
 class ReplacedAtOnce(EnvoyMesh):

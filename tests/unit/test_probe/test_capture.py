@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from pytest_meshcheck.probe.capture.outward import OutwardCapture, devices_beside, interface_to
+from pytest_meshcheck.probe.capture.outward import OutwardCapture, devices_beside, gateway_of, interface_to
 from pytest_meshcheck.probe.capture.packets import CIRCLE, drain, runs, taken_apart, transport
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import CaptureResult
@@ -122,12 +122,12 @@ async def captured(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..
     """What a capture finds in packets."""
     wakes, _ = ends = socket.socketpair()
 
-    def found(needle: str, *packets: tuple[bytes, int]) -> CaptureResult:
+    def found(needle: str, *packets: tuple[bytes, int], alone: bool = False) -> CaptureResult:
         fake = Captured(wakes.fileno(), *packets)
         monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.captured_on", lambda _: fake)
         monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.interface_to", lambda _: "eth0")
         monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.devices_beside", lambda _: [])
-        capture = OutwardCapture("10.0.0.2", ())
+        capture = OutwardCapture("10.0.0.2", (), alone)
         asyncio.get_running_loop().remove_reader(wakes)
         return capture.look_for((needle,))
 
@@ -143,6 +143,13 @@ async def test_a_packet_that_is_shown_again_once_it_is_decrypted_was_not_in_the_
 
 
 @pytest.mark.asyncio
+async def test_without_a_capture_on_the_other_node_its_packets_are_searched_until_ipsec_is_seen(captured: Any) -> None:
+    clear, encrypted = (ipv4(tcp(b"secret")), PACKET_HOST), (ipv4(b"ciphertext", 50), PACKET_HOST)
+    seen = [captured("secret", *packets, alone=True).found for packets in ((clear,), (encrypted, clear))]
+    assert seen == [("secret",), ()]
+
+
+@pytest.mark.asyncio
 async def test_only_packets_with_a_needle_are_shown(captured: Any) -> None:
     seen = captured("secret", (ipv4(tcp(b"of others")), PACKET_OUTGOING), (ipv4(tcp(b"a secret")), PACKET_OUTGOING))
     assert (seen.found, b"a secret" in seen.excerpt, b"of others" in seen.excerpt) == (("secret",), True, False)
@@ -152,6 +159,17 @@ def test_packets_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("pytest_meshcheck.probe.capture.packets.DRAINED_WITHIN", 0.01)
     with pytest.raises(ProbeFault, match="could not be drained within"):
         drain(lambda: False)
+
+
+def test_gateway_of_an_interface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = tmp_path / "route"
+    routes.write_text(
+        "Iface\tDestination\tGateway\tFlags\n"
+        "eth1\t00000000\t010014AC\t0003\neth0\t000012AC\t00000000\t0001\neth0\t00000000\t010012AC\t0003\n",
+        "ascii",
+    )
+    monkeypatch.setattr("pytest_meshcheck.probe.capture.outward.ROUTES", routes)
+    assert (gateway_of("eth0"), gateway_of("lo")) == ("172.18.0.1", "")
 
 
 def test_devices_that_may_lead_past_a_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

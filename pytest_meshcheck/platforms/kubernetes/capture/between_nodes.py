@@ -23,7 +23,7 @@ class NodePath:
     Attributes:
         client: The workload that sends requests.
         server: The workload that they go to.
-        captures: The capture on the client's node, which knows the direction of each packet, and any on the server's.
+        captures: The capture on the client's node and, unless that one is alone, the capture on the server's.
     """
 
     client: str
@@ -57,7 +57,7 @@ async def watched_between_nodes(
         captures, ends = [], ((client, server), (server, client))
         for here, there in ends[:1] if near_only else ends:
             capture = Recording(str(client.spec), str(server.spec), ALL_PORTS, watchers[here.node])
-            await capture.watch_outward(there.node_address, pods)
+            await capture.watch_outward(there.node_address, pods, alone=near_only)
             stack.push_async_callback(capture.end)
             captures.append(capture)
         yield NodePath(str(client.spec), str(server.spec), captures)
