@@ -17,6 +17,7 @@ from pytest_meshcheck.suite import (
     Workload,
     check,
     control,
+    expect,
 )
 
 from .plaintext import is_handled
@@ -93,3 +94,18 @@ async def test_workload_overrides_namespace(
         neighbour = server_in_green if wide == "mesh" else second_client
         if wide != "workload":
             await is_handled(mesh, outsider, neighbour, PORT, other, f"another workload within the {wide}")
+
+
+@check(MUST, "mtls.revocation", proves={Capability.STRICT_MTLS}, uses={Capability.PERMISSIVE_MTLS})
+async def test_exception_ends_with_its_policy(
+    mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload
+) -> None:
+    """Once an exception from strict mutual TLS is deleted, a server refuses plaintext again, in documented time."""
+    async with mesh.policy(MutualTls(server, Mode.STRICT)):
+        async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+            control(await outsider.get(server), "plaintext under the exception").answered()
+        in_time = mesh.time(mesh.documented.follows_within)
+        expect(await mesh.lingering_policy(), "an exception that is deleted", rests_on=in_time).equals("")
+        seen = await outsider.get(server)
+        expect(seen, "plaintext afterwards").refused(mesh.refusals.plaintext, arrived=await server.attempts(seen))
+        control(await client.get(server), "a member afterwards").answered()

@@ -69,6 +69,23 @@ async def test_allow_by_identity_and_port(
     all_are_answered(served)
 
 
+@check(MUST, "network.revocation", proves={Capability.NETWORK_POLICY})
+async def test_removed_caller_is_refused(
+    mesh: MeshUnderTest, client: Workload, second_client: Workload, server: Workload
+) -> None:
+    """A caller that a policy no longer lists is refused, in documented time; those that it still lists are served."""
+    removed = calls((second_client,), (server,), "http", "grpc")
+    listed = calls((client,), (server,), "http", "grpc")
+    async with mesh.policy(NetworkPolicy(server, (client,), ("http", "grpc"))):
+        async with mesh.policy(NetworkPolicy(server, (client, second_client), ("http", "grpc"))):
+            for call, seen in (await made(mesh, removed)).items():
+                control(seen, f"{call}, still listed").answered()
+        in_time = mesh.time(mesh.documented.follows_within)
+        expect(await mesh.lingering_policy(), "a caller that is no longer listed", rests_on=in_time).equals("")
+        await all_are_refused(mesh, await made(mesh, removed))
+        all_are_answered(await made(mesh, listed))
+
+
 @check(MUST, "network.every-path", proves={Capability.NETWORK_POLICY})
 async def test_same_decision_on_every_path(mesh: MeshUnderTest, server: Workload) -> None:
     """Callers on the server's node and on another node meet the same decision, by service and by address."""

@@ -11,6 +11,7 @@ from pytest_meshcheck.suite import (
     Answer,
     Body,
     Capability,
+    Documented,
     MeshUnderTest,
     Placement,
     Retry,
@@ -20,6 +21,7 @@ from pytest_meshcheck.suite import (
     expect,
     more_arrive,
     more_sent,
+    needs,
     slow,
 )
 
@@ -32,8 +34,8 @@ GRACE = 30.0
 """Seconds for which a sender goes on that has to terminate."""
 LEAVING = 5 * RATE
 """Calls of a sender that has to terminate."""
-SESSION = 150.0
-"""Seconds of a load: both ends of WireGuard agree on new keys after 120 s."""
+AFTERWARDS = 30.0
+"""Seconds of a load after the session keys have changed."""
 END_OF_HEADER = "\r\n"
 """The ids of requests are of different lengths, and one may be the beginning of another."""
 
@@ -80,17 +82,25 @@ async def test_unreadable_between_nodes_while_terminating(mesh: MeshUnderTest, s
             expect(await wire.look_for(*canaries, canary)).unreadable()
 
 
+def keeps_its_keys(documented: Documented) -> str:
+    """Why no change of keys can be awaited."""
+    network = documented.network
+    return "" if network.session_keys_last else f"nodes keep their keys ({network.source('session_keys_last')})"
+
+
 @slow
+@needs(keeps_its_keys)
 @check(MUST, "network.session-keys", proves={Capability.NODE_ENCRYPTION})
 async def test_session_keys_change_under_load(mesh: MeshUnderTest, client: Workload, far_server: Workload) -> None:
-    """For longer than the session keys of WireGuard last, no call to another node is lost, and none can be read.
+    """For longer than the session keys between nodes last, no call to another node is lost, and none can be read.
 
     Every call of the load has the same random text in its message, and so has its answer.
     """
-    canary, number = secrets.token_hex(12), int(SESSION * RATE)
+    lasts = mesh.documented.network.session_keys_last + AFTERWARDS
+    canary, number = secrets.token_hex(12), int(lasts * RATE)
     async with mesh.wire_between_nodes(client, far_server) as wire:
         async with client.load(far_server, RATE, "grpc", body=Body(text=canary)) as load:
-            await more_sent(load, number=number, within=SESSION + mesh.tolerance)
+            await more_sent(load, number=number, within=lasts + mesh.tolerance)
         expect(await wire.look_for(canary)).unreadable()
     expect(load.result).lost_nothing(number, mesh.tolerance)
 

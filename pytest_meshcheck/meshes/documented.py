@@ -260,10 +260,12 @@ class NetworkPromises(Promises):
     Attributes:
         refused_as: The forms in which a network policy refuses a connection.
         inbound_port: The port on which data planes accept connections to any application port; 0: they have none.
+        session_keys_last: Seconds until nodes that encrypt agree on new session keys; 0: they do not by themselves.
     """
 
     refused_as: frozenset[Form] = frozenset({Ending.UNREACHABLE, Ending.TIMED_OUT})
     inbound_port: int = 0
+    session_keys_last: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,10 @@ class Inconclusive(Exception):
         super().__init__(redacted(message))
 
 
+class StillInEffect(Inconclusive):
+    """A deleted policy is met after the documented time, which would be the wrong policy for later checks."""
+
+
 class Unsupported(Exception):
     """The mesh cannot express or do something; the message has the reason and its source."""
 

@@ -14,7 +14,7 @@ from cryptography import x509
 from pytest_meshcheck.checks.port_effects import PortEffects
 from pytest_meshcheck.meshes.base import Rotation
 from pytest_meshcheck.model.deployment import Deployment
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import Inconclusive, StillInEffect
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.observation import Exchange
 from pytest_meshcheck.model.policy import Policy
@@ -295,6 +295,14 @@ class MeshUnderTest(MeshFacts):
         fields of ``ClientTls``.
         """
         return await self.peers.tls_request(caller, server, credentials, port, **how)
+
+    async def lingering_policy(self) -> str:
+        """Wait until no caller meets a deleted policy; empty, or what is still met after the documented time."""
+        try:
+            await self.policies.flush()
+        except StillInEffect as why:
+            return str(why)
+        return ""
 
     async def until_refused(self, what: str, call: Callable[[], Awaitable[Exchange]], within: float) -> Exchange:
         """Repeat a call for at most ``within`` seconds, until several in a row are refused; return the last one.

@@ -20,6 +20,7 @@ NETWORK_POLICIES = (
     "network/other-nodes-are-refused",
     "network/policy-holds-while-data-plane-restarts",
     "network/policy-holds-while-node-restarts",
+    "network/removed-caller-is-refused",
     "network/same-decision-on-every-path",
 )
 NODE_ENCRYPTION = (

@@ -24,6 +24,7 @@ from pytest_meshcheck.model.observation import Ending
 from pytest_meshcheck.model.policy import Failure
 
 DOCS = "https://docs.cilium.io/en/stable"
+WIREGUARD_TIMERS = "https://www.wireguard.com/papers/wireguard.pdf"
 WIREGUARD = f"{DOCS}/security/network/encryption-wireguard/"
 IPSEC = f"{DOCS}/security/network/encryption-ipsec/"
 ZTUNNEL = f"{DOCS}/security/network/encryption-ztunnel/"
@@ -246,7 +247,9 @@ DOCUMENTED = Documented(
             "overdue_retried": "https://github.com/kubernetes-sigs/gateway-api/tree/main/conformance/reports",
         },
     ),
-    network=NetworkPromises(sources={"refused_as": ENFORCEMENT}),
+    network=NetworkPromises(
+        session_keys_last=120.0, sources={"refused_as": ENFORCEMENT, "session_keys_last": WIREGUARD_TIMERS}
+    ),
     answers_before_endpoints=True,
     policies_act_within=30.0,
     sources={
@@ -254,6 +257,14 @@ DOCUMENTED = Documented(
         "policies_act_within": "https://github.com/cilium/cilium/tree/v1.20.0/cilium-cli/connectivity/check",
     },
 )
+
+OF_IPSEC = replace(
+    DOCUMENTED,
+    network=NetworkPromises(
+        session_keys_last=0.0, sources={"refused_as": ENFORCEMENT, "session_keys_last": f"{IPSEC}#key-rotation"}
+    ),
+)
+"""Nodes share one key until an administrator replaces it."""
 
 
 def in_version(claims: Claims, version: str) -> dict[Capability, Claim]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.cilium import values, variants
-from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
+from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, OF_IPSEC, in_version, is_in
 from pytest_meshcheck.meshes.cilium.installed import (
     SYSTEM,
     USUAL,
@@ -88,6 +88,8 @@ class CiliumMesh(HelmMesh):
     def __init__(self, request: MeshRequest, variant: Variant = variants.WIREGUARD) -> None:
         self.name = variant.name
         self.variant = variant
+        if variant is variants.IPSEC:
+            self.documented = OF_IPSEC
         self.home = SYSTEM
         self._upgraded = request.upgrade_to is not None
         self._upgraded_from = ""

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import StillInEffect
 from pytest_meshcheck.model.policy import (
     EgressPolicy,
     Policy,
@@ -111,7 +111,7 @@ class PolicyLifecycle:
         """Delete policies, and wait; deferred deletions happen before a call could meet them.
 
         Raises:
-            Inconclusive: A deleted policy is still in effect.
+            StillInEffect: A deleted policy is.
         """
         async with self._lock:
             await self._delete(policies, before)
@@ -122,7 +122,7 @@ class PolicyLifecycle:
         """Delete everything that the cache has kept, and wait until outsiders no longer meet it.
 
         Raises:
-            Inconclusive: A deleted policy is still in effect.
+            StillInEffect: A deleted policy is.
         """
         if self.cache.is_empty:
             return
@@ -137,7 +137,7 @@ class PolicyLifecycle:
         """Wait until a caller, or for None each of them, meets the policies in use and no others.
 
         Raises:
-            Inconclusive: A deleted policy is still in effect.
+            StillInEffect: A deleted policy is.
         """
         if not self.adapter.documented.needs_polling:
             return
@@ -255,7 +255,7 @@ class PolicyLifecycle:
             self.cache.unconfirmed = []
 
     def _refuse(self, wrong: Sequence[Condition]) -> None:
-        """Raise ``Inconclusive`` if something is wrong; it stays unconfirmed, so that later checks meet it as well."""
+        """Raise ``StillInEffect`` if something is wrong; it stays unconfirmed, so that later checks meet it as well."""
         self._overdue = {condition.subject for condition in wrong}
         self.cache.await_again(wrong)
         if wrong:
@@ -268,8 +268,8 @@ class PolicyLifecycle:
         return [condition for condition in conditions if condition.subject in self._overdue]
 
 
-def _still_in_effect(wrong: Sequence[Condition]) -> Inconclusive:
-    return Inconclusive(f"a deleted policy is still in effect: {wrong[0]}")
+def _still_in_effect(wrong: Sequence[Condition]) -> StillInEffect:
+    return StillInEffect(f"a deleted policy is still in effect: {wrong[0]}")
 
 
 def _of_servers(policies: Sequence[Policy]) -> list[ServerPolicy]:

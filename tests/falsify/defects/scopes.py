@@ -13,6 +13,9 @@ from tests.falsify.meshes.withholding import AnswersWithheld
 
 EXCEPTION = "mtls/port-exception-opens-one-port-only"
 PRECEDENCE = "mtls/workload-overrides-namespace"
+ENDS = "mtls/exception-ends-with-its-policy"
+POLLED_FOR = 0.5
+"""Seconds."""
 AT_ONCE = "mtls/speaks-first-on-server-first-ports"
 
 
@@ -41,6 +44,23 @@ class LaxestWins(PolicySet):
     def mode(self, namespace: str, name: str, port: str) -> Mode:
         modes = self.modes(namespace, name, port) or [DEFAULT_MODE]
         return Mode.PERMISSIVE if Mode.PERMISSIVE in modes else Mode.STRICT
+
+
+def exceptions_that_stay(*, polled: bool = False) -> type[EnvoyMesh]:
+    """An embedded mesh that goes on excepting a port; ``polled``: requests have to show which policies act."""
+    excepted: set[tuple[str, str, str]] = set()
+
+    class ExceptionsStay(PolicySet):
+        def mode(self, namespace: str, name: str, port: str) -> Mode:
+            modes, of = self.modes(namespace, name, port), (namespace, name, port)
+            if Mode.PERMISSIVE in modes:
+                excepted.add(of)
+            return Mode.PERMISSIVE if modes and of in excepted else super().mode(*of)
+
+    mesh = deciding("ExceptionsStayMesh", ExceptionsStay)
+    if polled:
+        mesh.documented = replace(EnvoyMesh.documented, policies_act_within=POLLED_FOR)
+    return mesh
 
 
 def one_exception_opens_all(_workload: str, resources: Resources) -> None:
@@ -115,6 +135,16 @@ DEFECTS = {
         "Of several modes of mutual TLS permissive counts, in whatever scope it is set.",
         (f"{PRECEDENCE}[workload-over-mesh-strict]", f"{PRECEDENCE}[port-over-namespace-strict]"),
         mesh=deciding("LaxestWinsMesh", LaxestWins),
+    ),
+    "exceptions-stay": Defect(
+        "An exception from strict mutual TLS stays in effect after its policy is deleted.",
+        (ENDS,),
+        mesh=exceptions_that_stay(),
+    ),
+    "exceptions-stay-where-polled": Defect(
+        "The same, in a mesh in which only requests show the policies in effect.",
+        (ENDS,),
+        mesh=exceptions_that_stay(polled=True),
     ),
     "plaintext-answered-by-data-plane": Defect(
         "A server's data plane answers plaintext to strict ports itself.",
