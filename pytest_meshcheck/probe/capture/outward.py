@@ -15,6 +15,7 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_meshcheck.probe.capture.kernel_filter import pass_only
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.capture.packets import (
     AT_A_TIME,
@@ -85,6 +86,7 @@ class OutwardCapture:
         """
         targets = [self.peer, *([self._gateway] if self._gateway else [])]
         captured, self._ends = self._ends, self._ends | {ipaddress.ip_address(target).packed for target in targets}
+        pass_only(self._socket, self._ends)
         canary = secrets.token_hex(16)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for target in targets:

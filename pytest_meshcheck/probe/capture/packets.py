@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pytest_meshcheck.probe.capture.kernel_filter import pass_only
 from pytest_meshcheck.probe.capture.limits import EXCERPT, LIMIT
 from pytest_meshcheck.probe.protocol.errors import ProbeFault
 from pytest_meshcheck.probe.protocol.messages import CaptureResult
@@ -91,6 +92,9 @@ class Capture:
 
     async def prove(self, addresses: Sequence[str]) -> None:
         """Send a canary to each address and capture it; ProbeFault if it is not captured, as then nothing would be."""
+        pass_only(
+            self._socket, {self._client, *self._servers, *(ipaddress.ip_address(one).packed for one in addresses)}
+        )
         for address in addresses:
             self._canary = secrets.token_hex(16).encode()
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
