@@ -16,7 +16,8 @@ from pytest_meshcheck.suite import (
     converge,
 )
 
-from .calls import PATIENCE, UNLISTED, all_are_refused, calls, made
+from ..calls import PATIENCE, calls, made
+from .decisions import UNLISTED, all_are_refused
 
 NEWCOMER = WorkloadSpec("blue", "newcomer", calls=False)
 """Nobody waits until it reaches the others, as it must not."""

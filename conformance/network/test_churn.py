@@ -19,7 +19,8 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
-from .calls import ENOUGH, PATIENCE, RATE, all_are_refused, calls, made
+from ..calls import PATIENCE, calls, made
+from .decisions import ENOUGH, RATE, all_are_refused
 
 ROUNDS = (2, pytest.param(15, marks=slow))
 

@@ -2,7 +2,8 @@
 
 from pytest_meshcheck.suite import MUST, Capability, EgressPolicy, MeshUnderTest, Workload, check
 
-from .calls import UNLISTED, all_are_answered, all_are_refused, all_are_served, calls, made
+from ..calls import calls, made
+from .decisions import UNLISTED, all_are_answered, all_are_refused, all_are_served
 
 
 @check(MUST, "network.egress", proves={Capability.NETWORK_POLICY})

@@ -16,7 +16,8 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
-from .calls import PATIENCE, Call, all_are_refused, all_are_served, calls, made
+from ..calls import PATIENCE, Call, calls, made
+from .decisions import all_are_refused, all_are_served
 
 TWIN = WorkloadSpec("grey", "client", Enrolment.UNENROLLED)
 """Outside of the namespaces of the callers, with the labels of one of them."""

@@ -19,8 +19,9 @@ from pytest_meshcheck.suite import (
     slow,
 )
 
+from ..calls import PATIENCE, calls, made
 from ..mtls.starts import LATE, called_from_its_start
-from .calls import PATIENCE, UNLISTED, all_are_answered, all_are_refused, all_are_served, calls, made
+from .decisions import UNLISTED, all_are_answered, all_are_refused, all_are_served
 
 STARTS = (2, pytest.param(30, marks=slow))
 RATE = 100

@@ -27,7 +27,7 @@ from pytest_meshcheck.suite import (
 
 from ..mtls.canaries import PLACES, send_canaries
 from ..mtls.starts import LATE
-from .calls import ENOUGH, RATE
+from .decisions import ENOUGH, RATE
 from .placement import far_from
 
 GRACE = 30.0

@@ -21,8 +21,9 @@ from pytest_meshcheck.suite import (
     more_sent,
 )
 
+from ..calls import PATIENCE
 from ..mtls.starts import BACK_WITHIN, restart_under_load
-from .calls import ENOUGH, PATIENCE, RATE
+from .decisions import ENOUGH, RATE
 from .placement import far_from
 
 

@@ -20,7 +20,8 @@ from pytest_meshcheck.suite import (
     more_sent,
 )
 
-from .calls import ENOUGH, PATIENCE, RATE
+from ..calls import PATIENCE
+from .decisions import ENOUGH, RATE
 from .placement import far_from
 
 

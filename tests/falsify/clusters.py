@@ -35,7 +35,7 @@ NODE_ENCRYPTION = (
 AUTHENTICATION = ("network/deregistered-callers-are-dropped", "network/unauthenticated-callers-are-dropped")
 UPGRADED_POLICIES = ("network/policy-holds-while-upgraded",)
 UPGRADED_ENCRYPTION = ("network/unreadable-between-nodes-while-upgraded",)
-NODE_RESTART = ("mtls/no-plaintext-after-node-restart",)
+NODES = ("mtls/no-plaintext-after-node-restart", "mtls/plaintext-from-nodes-is-refused")
 UNINSTALLATION = ("lifecycle/uninstall-leaves-nothing",)
 NETWORK = "network"
 """The family all of whose checks need a cluster to fail on."""
@@ -72,7 +72,7 @@ class WrongCluster:
 WRONG_CLUSTERS: Mapping[str, WrongCluster] = {
     "nothing-at-all": WrongCluster(
         "A cluster without a mesh, whose network enforces nothing and encrypts nothing.",
-        tuple(check for check in (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODE_RESTART) if check not in OF_A_DATA_PLANE),
+        tuple(check for check in (*NETWORK_POLICIES, *NODE_ENCRYPTION, *NODES) if check not in OF_A_DATA_PLANE),
         mesh="none",
     ),
     "policies-without-enforcement": WrongCluster(
@@ -127,7 +127,7 @@ ON_CLUSTERS = (
     *AUTHENTICATION,
     *UPGRADED_POLICIES,
     *UPGRADED_ENCRYPTION,
-    *NODE_RESTART,
+    *NODES,
     *UNINSTALLATION,
 )
 """Checks that need a cluster to fail on."""
