@@ -26,6 +26,7 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
+    more_sent,
     under_watch,
 )
 
@@ -152,3 +153,26 @@ async def test_policy_change_loses_nothing(
         expect(not watch.flaps, f"{name}: each policy once, in the order of the changes").is_true(
             otherwise=f"what had been replaced acted again: {back}"
         )
+
+
+@check(SHOULD, "lifecycle.unrelated-change", uses={Capability.RETRY, Capability.TIMEOUT})
+async def test_changes_for_others_change_nothing(
+    mesh: MeshUnderTest, client: Workload, server: Workload, server_in_green: Workload, far_server: Workload
+) -> None:
+    """While policies for other services are created, changed and deleted, that for a service is always in effect.
+
+    Each request to that service is served exactly once. Its answer shows the policy by a mark.
+    """
+    unmarked = (await client.get(server)).shows(Property.POLICIES)
+    async with mesh.policy(Retry(server, 2, statuses={503})):
+        marked = control(await client.get(server), "a call under the policy").answered().shows(Property.POLICIES)
+        control(marked != unmarked, "a mark of the policy").is_true(otherwise="answers are the same without it")
+        async with client.load(server, RATE) as load:
+            for other in (server_in_green, far_server):
+                for policy in (Retry(other, 1, statuses={502}), Timeout(other, PLENTY)):
+                    async with mesh.policy(policy):
+                        control(await client.get(other), f"a call to {other}").answered()
+                        await more_sent(load, number=MEETING, within=mesh.tolerance)
+    expect(load.result).lost_nothing(ENOUGH, mesh.tolerance)
+    strays = [one for one in load.met(Property.POLICIES) if one.tells and one.shown != marked]
+    expect(len(strays), f"of {load.result.sent} requests those that met other policies").equals(0)

@@ -10,6 +10,7 @@ from tests.falsify.meshes.control_planes import (
     ClustersWithdrawn,
     DeafAfterOutage,
     Flapping,
+    Forgetful,
     GoesBack,
     NewcomersUnreached,
     NewcomersWithoutSidecar,
@@ -41,6 +42,7 @@ NEWCOMERS = "lifecycle/new-workload-fails-closed"
 POLICY_CHANGE = tuple(
     f"lifecycle/policy-change-loses-nothing[{kind}]" for kind in ("retry", "timeout", "connections", "mutual-tls")
 )
+UNRELATED = "lifecycle/changes-for-others-change-nothing"
 
 PORTS = ("http", "grpc")
 UNROUTED = ("blue/prompt", "blue/of-replica", "blue/killed")
@@ -163,7 +165,12 @@ DEFECTS = {
         (REPLICAS,),
         mesh=RootOfItsOwn,
     ),
-    "flapping": Defect("Every change of a policy has requests refused for a moment.", POLICY_CHANGE[:1], mesh=Flapping),
+    "flapping": Defect(
+        "Every change of a policy has requests refused for a moment.", (*POLICY_CHANGE[:1], UNRELATED), mesh=Flapping
+    ),
+    "forgetful": Defect(
+        "Whenever a policy changes, the others are not in effect for a moment.", (UNRELATED,), mesh=Forgetful
+    ),
     "clusters-withdrawn": Defect(
         "During every policy change routes lead to clusters that do not exist for a moment.",
         POLICY_CHANGE[:1],

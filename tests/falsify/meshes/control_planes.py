@@ -211,3 +211,13 @@ class GoesBack(EnvoyMesh):
     def _snapshot(self) -> Snapshot:
         newest = super()._snapshot()
         return newest if self._again is None else replace(newest, policies=self._again)
+
+
+class Forgetful(GoesBack):
+    """Applies no policy for a moment whenever one changes."""
+
+    async def changed(self) -> None:
+        for self._again in (PolicySet(()), None):
+            await EnvoyMesh.changed(self)
+            await self.settled()
+            await asyncio.sleep(SEEN)
