@@ -1,9 +1,13 @@
 """Whom a workload may connect to, as its network decides."""
 
-from pytest_meshcheck.suite import MUST, Capability, EgressPolicy, MeshUnderTest, Workload, check
+from pytest_meshcheck.suite import MUST, Capability, EgressPolicy, MeshUnderTest, Workload, check, control, expect
 
-from ..calls import calls, made
+from ..calls import PATIENCE, calls, made
 from .decisions import UNLISTED, all_are_answered, all_are_refused, all_are_served
+
+API_SERVER = "kubernetes.default.svc", 443
+OVER_TLS_ONLY = 400
+"""Its answer to a request without TLS."""
 
 
 @check(MUST, "network.egress", proves={Capability.NETWORK_POLICY})
@@ -17,15 +21,19 @@ async def test_egress_is_denied_by_default(
 ) -> None:
     """A workload whose egress a policy limits without a server connects to nobody, on no port.
 
-    Its neighbour connects as before.
+    Nor does it connect to the API server, which is in the network of a node. Its neighbour connects as before.
     """
+    patience = PATIENCE * mesh.scale
     everything, of_neighbour = (
         calls((caller,), (server, server_in_green, outsider), *UNLISTED) for caller in (client, second_client)
     )
     await all_are_served(mesh, (*everything, *of_neighbour))
+    reached = control(await client.get(server, address=API_SERVER), "the API server").answered(OVER_TLS_ONLY)
     async with mesh.policy(EgressPolicy(client)):
         seen, as_before = await made(mesh, everything), await made(mesh, of_neighbour)
+        api_server = await client.get(server, address=reached.remote, patience=patience)
     await all_are_refused(mesh, seen)
+    expect(api_server, "a request to the API server").refused(mesh.documented.network.refused_as)
     all_are_answered(as_before)
 
 
