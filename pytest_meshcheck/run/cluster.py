@@ -16,7 +16,7 @@ from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.cleanup.leftovers import left_by_dead_runs
-from pytest_meshcheck.platforms.cleanup.run_records import records_folder
+from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster, records_folder
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
@@ -24,7 +24,7 @@ from pytest_meshcheck.run.items import mesh_of
 from pytest_meshcheck.run.own_tests import needs_probe, refuse_without_client, uses_cluster
 from pytest_meshcheck.run.preflight import kind_config, looked_at, refuse_one_place, refuse_unpermitted
 from pytest_meshcheck.run.progress import Progress
-from pytest_meshcheck.run.provision import Provision, context_of, is_named, kind_of
+from pytest_meshcheck.run.provision import Provision, kind_of, named_cluster
 from pytest_meshcheck.run.score import RESULT, RunResults
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
@@ -46,10 +46,12 @@ class Cluster:
 
     Attributes:
         worker: The id of this xdist worker; empty in other processes.
+        named: The cluster that the user named; None for a kind cluster of the run, and in an xdist worker.
     """
 
     config: pytest.Config
     settings: Settings
+    named: NamedCluster | None = None
     worker: str = ""
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     progress: Progress = field(init=False)
@@ -78,9 +80,9 @@ class Cluster:
         if given is not None:
             cluster_ref = msgspec.json.decode(given[CLUSTER_REF], type=ClusterRef)
             if settings.mesh_installed:
-                asyncio.run(looked_at(adapters.values(), settings))
+                asyncio.run(looked_at(adapters.values(), cluster_ref.kubeconfig, cluster_ref.context))
             return cls(config, settings, worker=given["workerid"], run=cluster_ref.run, _cluster_ref=cluster_ref)
-        cluster = cls(config, settings)
+        cluster = cls(config, settings, named_cluster(settings))
         if not config.option.collectonly:
             cluster.look_before(adapters)
         return cluster
@@ -97,13 +99,13 @@ class Cluster:
         self._results = results
         results.steps = self.progress.steps
         results.findings = self._findings
-        self._tell_platform(f"context {context_of(self.settings)}" if is_named(self.settings) else "a kind cluster")
+        self._tell_platform(f"context {self.named.context}" if self.named else "a kind cluster")
 
     def look_before(self, adapters: Mapping[MeshName, Mesh]) -> None:
         """Check that the cluster can be provided, before anything is created; otherwise MeshUnavailable."""
-        settings = self.settings
+        settings, named = self.settings, self.named
         records_folder()
-        if not is_named(settings):
+        if named is None:
             if settings.mesh_installed:
                 raise MeshUnavailable("--mesh-installed needs an existing cluster: name it with --mesh-context=NAME")
             self._kind_config = kind_config(settings, adapters)
@@ -111,19 +113,19 @@ class Cluster:
             kind.require()
             return
         on_cluster = {name: mesh for name, mesh in adapters.items() if mesh.runs_on is PlatformKind.KUBERNETES}
-        refuse_unpermitted(settings, on_cluster, context_of(settings))
+        refuse_unpermitted(settings, on_cluster, named)
         refuse_one_place(settings, on_cluster)
         self._unrecorded = tuple(str(name) for name, mesh in on_cluster.items() if _needs_its_adapter(mesh))
-        asyncio.run(looked_at(on_cluster.values(), settings))
+        asyncio.run(looked_at(on_cluster.values(), named.path, named.context))
         if settings.mesh_installed:
-            self._findings = _examined(settings)
+            self._findings = _examined(named)
 
     def _plan_probe(self) -> None:
         """Fetch the parts of the probe image to this machine; UsageError if that is impossible."""
         settings = self.settings
         if settings.mesh_probe_image is not None:
             return
-        if is_named(settings) and kind_of(settings) is None:
+        if self.named and kind_of(self.named.context) is None:
             raise pytest.UsageError(
                 "an existing cluster pulls the probe image from a registry: name one with --mesh-probe-image=IMAGE "
                 "(a locally built image can be loaded only into a kind cluster of this machine)"
@@ -201,7 +203,7 @@ class Cluster:
         if left := left_by_dead_runs():
             self.progress.say(f"left by an earlier run: {', '.join(left)}; remove with `meshcheck clean`")
         self._provision = Provision(
-            self.settings, self.run, self.progress, self._kind_config, self._plan, self._unrecorded
+            self.settings, self.run, self.named, self.progress, self._kind_config, self._plan, self._unrecorded
         )
         try:
             self._cluster_ref = self._provision.acquire()
@@ -233,9 +235,9 @@ def _needs_its_adapter(mesh: Mesh) -> bool:
     return not mesh.recorded_in_cluster if mesh.installed_by_run else mesh.may_stay_changed
 
 
-def _examined(settings: Settings) -> tuple[Finding, ...]:
+def _examined(named: NamedCluster) -> tuple[Finding, ...]:
     """What the doctor finds in the cluster; MeshUnavailable if it cannot be reached."""
     from pytest_meshcheck.doctor.look import look  # noqa: PLC0415 - other runs need no rules
 
-    _, findings = asyncio.run(look(settings.mesh_kubeconfig, settings.mesh_context, proxies=True))
+    _, findings = asyncio.run(look(named.path, named.context, proxies=True))
     return findings

@@ -248,7 +248,7 @@ def mesh_cluster(mesh_session: MeshUnderTest, pytestconfig: pytest.Config) -> It
     from pytest_meshcheck.run.provision import cluster_of  # noqa: PLC0415 - no cluster, no client
 
     own: OwnTests = pytestconfig.pluginmanager.get_plugin("meshcheck-own-tests")  # type: ignore[assignment]
-    cluster = cluster_of(own.settings, mesh_session)
+    cluster = cluster_of(mesh_session, own.settings.mesh_timeout_scale)
     with pytest.MonkeyPatch.context() as environment:
         for name, value in cluster.access.past_proxy().items():
             environment.setenv(name, value)

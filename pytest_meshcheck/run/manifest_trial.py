@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_meshcheck.manifests.objects import KubernetesObject
     from pytest_meshcheck.manifests.plan import Plan
     from pytest_meshcheck.manifests.reading import Text
+    from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster
     from pytest_meshcheck.testbed.trial.trial import Trial
 
 MANIFESTS = "meshcheck_manifests"
@@ -97,21 +98,20 @@ class ManifestTrial:
         in_worker, budget = hasattr(config, "workerinput"), settings.mesh_manifests_budget
         return cls(given.texts, plans, settings.mesh_timeout_scale, in_worker, expected, homes, budget)
 
-    def look_before(self, config: pytest.Config, settings: Settings) -> None:
+    def look_before(self, config: pytest.Config, named: "NamedCluster | None") -> None:
         """Refuse namespaces that exist in the cluster that the user named, before anything is made.
 
         Raises:
             pytest.UsageError: One exists, or the cluster does not say.
         """
-        is_first = not config.option.collectonly and not hasattr(config, "workerinput")
-        if not (self.plans and is_first and (settings.mesh_context or settings.mesh_kubeconfig)):
+        if not self.plans or named is None or config.option.collectonly:
             return
         from pytest_meshcheck.manifests.errors import ManifestError  # noqa: PLC0415 - other runs need no YAML
         from pytest_meshcheck.testbed.trial.resources import namespaces_are_free  # noqa: PLC0415 - no client either
 
-        named = {name: place for made in self.plans.values() for name, place in made.named.items()}
+        places = {name: place for made in self.plans.values() for name, place in made.named.items()}
         try:
-            asyncio.run(namespaces_are_free(settings.mesh_kubeconfig, settings.mesh_context, named))
+            asyncio.run(namespaces_are_free(named.path, named.context, places))
         except (ManifestError, MeshUnavailable) as error:
             raise pytest.UsageError(f"{OPTION}: {error}") from error
 

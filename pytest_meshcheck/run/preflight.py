@@ -8,20 +8,21 @@ from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
+from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kubernetes.access.permissions import IMAGE_LOAD, PLATFORM
 from pytest_meshcheck.platforms.kubernetes.access.review import lacking
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 
-def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], context: str) -> None:
+def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], named: NamedCluster) -> None:
     """MeshUnavailable if the user lacks permissions that the run needs in the cluster."""
     own = PLATFORM if settings.mesh_probe_image else PLATFORM + IMAGE_LOAD
     permissions = (*own, *(one for mesh in adapters.values() for one in mesh.permissions))
-    if not_allowed := asyncio.run(lacking(settings.mesh_kubeconfig, settings.mesh_context, permissions)):
+    if not_allowed := asyncio.run(lacking(named.path, named.context, permissions)):
         meshes = "".join(f" --mesh={name.name}" for name, mesh in adapters.items() if mesh.permissions)
         raise MeshUnavailable(
-            f"context {context} may not {', '.join(not_allowed)}: apply the output of "
+            f"context {named.context} may not {', '.join(not_allowed)}: apply the output of "
             f"`meshcheck rbac{meshes}` and bind the role, or ask the administrator of the cluster"
         )
 
@@ -49,9 +50,9 @@ def refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> N
             )
 
 
-async def looked_at(adapters: Iterable[Mesh], settings: Settings) -> None:
+async def looked_at(adapters: Iterable[Mesh], kubeconfig: Path | None, context: str) -> None:
     """Have the adapters detect the installed mesh, or check that none is in the way."""
-    api = await Api.connect(settings.mesh_kubeconfig, settings.mesh_context)
+    api = await Api.connect(kubeconfig, context)
     try:
         for adapter in adapters:
             if isinstance(adapter, KubernetesMesh):

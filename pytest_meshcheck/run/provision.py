@@ -49,6 +49,7 @@ class Provision:
     Attributes:
         settings: The options for the cluster.
         run: The run's id.
+        named: The cluster that the user named; None for a kind cluster of the run.
         progress: The progress messages.
         kind_config: The configuration of a kind cluster; None for kind's default.
         plan: The probe image to build; None if a prebuilt one was named, or none is needed.
@@ -58,6 +59,7 @@ class Provision:
 
     settings: Settings
     run: str
+    named: NamedCluster | None
     progress: Progress
     kind_config: Path | None = None
     plan: Plan | None = None
@@ -75,7 +77,7 @@ class Provision:
             Inconclusive: The cluster cannot be created or reached.
             MeshUnavailable: The probe image cannot be provided.
         """
-        self.cluster_ref = self._attach_to_existing() if is_named(self.settings) else self._attach_to_kind()
+        self.cluster_ref = self._attach_to_existing(self.named) if self.named else self._attach_to_kind()
         return self.cluster_ref
 
     def release(self, adapters: Iterable[Mesh], *, failed: bool, complete: bool) -> None:
@@ -93,18 +95,16 @@ class Provision:
         finally:
             self._folder.close()
 
-    def _attach_to_existing(self) -> ClusterRef:
-        settings, context = self.settings, context_of(self.settings)
-        kubeconfig_file = str(settings.mesh_kubeconfig.absolute()) if settings.mesh_kubeconfig else ""
-        self._register(NamedCluster(context, kubeconfig_file or os.environ.get("KUBECONFIG", "")), self.meshes)
-        version = asyncio.run(_version(settings.mesh_kubeconfig, settings.mesh_context))
+    def _attach_to_existing(self, named: NamedCluster) -> ClusterRef:
+        self._register(named, self.meshes)
+        version = asyncio.run(_version(named.path, named.context))
         image = self._image(self._built_image)
         return ClusterRef(
             run=self.run,
-            image=self._on_nodes(image, kind_of(settings), settings.mesh_kubeconfig, settings.mesh_context),
-            description=f"context {context} (Kubernetes {version})",
-            kubeconfig_file=kubeconfig_file,
-            context=settings.mesh_context,
+            image=self._on_nodes(image, kind_of(named.context), named.path, named.context),
+            description=f"context {named.context} (Kubernetes {version})",
+            kubeconfig_file=named.kubeconfig,
+            context=named.context,
             lock=str(self._folder.path / MESH_LOCK),
         )
 
@@ -143,7 +143,7 @@ class Provision:
     def _built_image(self) -> str:
         return self.plan.image() if self.plan else self.settings.mesh_probe_image or ""
 
-    def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str | None) -> str:
+    def _on_nodes(self, image: str, cluster: Kind | None, kubeconfig: Path | None, context: str) -> str:
         """Build the probe image, and load it and the user's images on every node of a kind cluster."""
         if cluster is None:
             return image
@@ -202,7 +202,7 @@ class Provision:
         if left:
             namespaces = ", ".join(left)
             self.progress.say(f"these namespaces are still being deleted: {namespaces}; `meshcheck clean` tries again")
-        return (not is_named(self.settings) or self._are_uninstalled(cluster_ref, adapters)) and not left
+        return (self.named is None or self._are_uninstalled(cluster_ref, adapters)) and not left
 
     def _are_uninstalled(self, cluster_ref: ClusterRef, adapters: Iterable[Mesh]) -> bool:
         """Uninstall the meshes that the processes of this run installed, and restore others; whether that is done."""
@@ -222,37 +222,35 @@ class Provision:
         return adapter.may_stay_changed and self.settings.mesh_allow_disruption and not self._complete
 
 
-def is_named(settings: Settings) -> bool:
-    """Whether the user named a cluster."""
-    return bool(settings.mesh_context or settings.mesh_kubeconfig)
+def named_cluster(settings: Settings) -> NamedCluster | None:
+    """The cluster that the user named, if any, by the context that is the current one now unless one is named.
+
+    Raises:
+        MeshUnavailable: The kubeconfig cannot be used, or has no such context.
+    """
+    if not (settings.mesh_context or settings.mesh_kubeconfig):
+        return None
+    kubeconfig = settings.mesh_kubeconfig
+    context = contexts(kubeconfig).named(settings.mesh_context)
+    return NamedCluster(context, str(kubeconfig.absolute()) if kubeconfig else os.environ.get("KUBECONFIG", ""))
 
 
-def context_of(settings: Settings) -> str:
-    """The context that the user named, or the current one; MeshUnavailable if it does not exist."""
-    return contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
-
-
-def kind_of(settings: Settings) -> Kind | None:
-    """The kind cluster of the user's context, if it is one of this machine."""
-    context = context_of(settings)
+def kind_of(context: str) -> Kind | None:
+    """The kind cluster of a context, if it is one of this machine."""
     name = context.removeprefix(KIND_CONTEXT)
     return Kind(name) if context.startswith(KIND_CONTEXT) and kind.has(name) else None
 
 
-def cluster_of(settings: Settings, subject: MeshUnderTest) -> MeshCluster:
-    """The cluster of a run for tests that are not checks."""
+def cluster_of(subject: MeshUnderTest, scale: float) -> MeshCluster:
+    """The cluster of a run for tests that are not checks; ``scale`` is the factor for its time limits."""
     platform = subject.platform
     if not isinstance(platform, Kubernetes):
         raise Inconclusive(f"{subject.adapter.name} runs on {platform}, which is not a cluster")
-    cluster_ref = platform.cluster_ref
-    context = contexts(cluster_ref.kubeconfig).named(cluster_ref.context)
-    named = kind_of(settings) if is_named(settings) else Kind(context.removeprefix(KIND_CONTEXT))
-    return MeshCluster(
-        subject.adapter, Access(cluster_ref.kubeconfig, context), platform.owner, named, settings.mesh_timeout_scale
-    )
+    kubeconfig, context = platform.cluster_ref.kubeconfig, platform.cluster_ref.context
+    return MeshCluster(subject.adapter, Access(kubeconfig, context), platform.owner, kind_of(context), scale)
 
 
-async def _version(kubeconfig: Path | None, context: str | None) -> str:
+async def _version(kubeconfig: Path | None, context: str) -> str:
     api = await Api.connect(kubeconfig, context)
     try:
         return await api.version()
@@ -260,7 +258,7 @@ async def _version(kubeconfig: Path | None, context: str | None) -> str:
         await api.close()
 
 
-async def _is_on_nodes(image: str, kubeconfig: Path | None, context: str | None) -> bool:
+async def _is_on_nodes(image: str, kubeconfig: Path | None, context: str) -> bool:
     """Whether every node reports an image; the report may lag behind."""
     api = await Api.connect(kubeconfig, context)
     try:

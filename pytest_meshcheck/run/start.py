@@ -56,7 +56,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
     trial = ManifestTrial.of(config, settings, adapters, manifests)
     baseline = _baseline(settings)
     cluster = _cluster(config, settings, adapters)
-    trial.look_before(config, settings)
+    trial.look_before(config, cluster.named if cluster else None)
     results = None
     if not hasattr(config, "workerinput"):
         results = RunResults(settings, adapters, baseline, upgrade)

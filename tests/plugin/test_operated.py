@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import Programs
+
 from .conftest import Finished, Quick, Suite
 from .recorded import api_server
 from .test_installed import KUBECONFIG
@@ -46,7 +48,7 @@ class Operated(KubernetesMesh):
         raise Inconclusive("the operator does not become ready")
 
     async def uninstall(self):
-        self.note(f"uninstall in {self.platform.cluster_ref.context or 'the current context'}")
+        self.note(f"uninstall in {self.platform.cluster_ref.context}")
         if STUCK.exists():
             raise Inconclusive(STUCK.read_text())
 
@@ -68,6 +70,32 @@ from operated import Operated
 def pytest_meshcheck_register_mesh(registry):
     registry.register("operated", Operated)
 """
+SWITCHING = """
+from pathlib import Path
+from operated import Operated
+from pytest_meshcheck.meshes.kubernetes.helm_mesh import HelmMesh
+
+CONFIG = Path(__file__).with_name("config.yaml")
+
+class Switching(Operated):
+    async def look(self, api):
+        self.note(api.configuration.host)
+        CONFIG.write_text(CONFIG.read_text().replace("current-context: near", "current-context: far"))
+
+    async def uninstall(self):
+        self.note((await self.platform.api()).configuration.host)
+        await HelmMesh._helm(self).uninstall("operated", self.namespace)
+
+def pytest_meshcheck_register_mesh(registry):
+    registry.register("operated", Switching)
+"""
+"""The user switches to another context as soon as the run has looked at the cluster."""
+
+FAR = {
+    # list of a kubeconfig: what it has of another cluster
+    "clusters:": "- {name: far, cluster: {server: 'http://127.0.0.1:9'}}",
+    "contexts:": "- {name: far, context: {cluster: far, user: me}}",
+}
 STUCK = "a finalizer holds the namespace operated-system"
 
 
@@ -144,8 +172,35 @@ def test_it_is_removed_after_the_run(run: Runs) -> None:
     result = run()
     result.stdout.fnmatch_lines(["*the operator does not become ready*"])
     assert run.seen[:2] == ["refuse_taken", "install"]
-    assert run.seen[-1] == "uninstall in the current context"
+    assert run.seen[-1] == "uninstall in near"
     assert run.records == []
+
+
+@pytest.fixture
+def switching(run: Runs) -> Runs:
+    """A kubeconfig with two contexts; the run looks at the cluster, and then the other context is the current one."""
+    config = (run.suite.path / "config.yaml").read_text()
+    for title, entry in FAR.items():
+        config = config.replace(title, f"{title}\n{entry}")
+    run.suite.write(conftest=SWITCHING, config_yaml=config)
+    return run
+
+
+def test_a_run_stays_in_the_context_that_was_the_current_one(switching: Runs, programs: Programs) -> None:
+    programs.add("helm", "")
+    switching.quick("--mesh=operated", *OPTIONS)
+    assert "current-context: far" in (switching.suite.path / "config.yaml").read_text()
+    looked_at, installed, cleaned_up = switching.seen
+    assert (looked_at, installed) == (cleaned_up, "install")
+    (helm,) = programs.called()
+    assert "--kube-context=near" in helm.split()
+    assert switching.records == []
+
+
+def test_an_xdist_worker_looks_at_the_same_cluster(switching: Runs) -> None:
+    switching.suite.run(*OPTIONS, "--mesh-installed", "-n1", mesh="operated")
+    looked_at, looked_at_by_worker, installed = switching.seen
+    assert (looked_at, installed) == (looked_at_by_worker, "install")
 
 
 def test_a_mesh_that_was_there_is_never_removed(run: Runs) -> None:
@@ -167,7 +222,7 @@ def test_one_that_cannot_be_removed_is_left_to_clean(run: Runs) -> None:
     done = run.clean()
     assert done.code == 0
     assert done.has("removed: resources of run ")
-    assert run.seen[-3:] == ["uninstall in the current context", "uninstall in near", "uninstall in near"]
+    assert run.seen[-3:] == ["uninstall in near", "uninstall in near", "uninstall in near"]
     assert run.records == []
 
 

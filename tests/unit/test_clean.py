@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup import run_records as registration
-from pytest_meshcheck.platforms.cleanup.leftovers import finished, left_by_dead_runs
+from pytest_meshcheck.platforms.cleanup.leftovers import finished, in_cluster, left_by_dead_runs
 from pytest_meshcheck.platforms.cleanup.run_records import KeptCluster, NamedCluster, OwnCluster, Registration, Where
 from pytest_meshcheck.platforms.kind.cluster import Kind
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 from pytest_meshcheck.platforms.run_directory import RunDirectory
+from tests.plugin.recorded import api_server, recorded
 from tests.programs import Programs
 
 LIVING = """
@@ -217,6 +220,20 @@ def test_a_cluster_that_cannot_be_had(
     code, output = clean(*arguments)
     assert code == 4
     assert said in output
+
+
+def test_namespaces_are_removed_where_they_were_found(clusters: Path, records: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    left = recorded("/api/v1/namespaces", "blue-0a1b2c", labels={RUN: "0a1b2c"})
+    with api_server((left,)) as (server, changes):
+        content = yaml.safe_load(KUBECONFIG.replace("http://127.0.0.1:9", server))
+        content["contexts"].append({"name": "far", "context": {"cluster": "far", "user": "me"}})
+        content["clusters"].append({"name": "far", "cluster": {"server": "http://127.0.0.1:9"}})
+        config.write_text(yaml.safe_dump(content))
+        (leftover,) = in_cluster(config, None)
+        config.write_text(yaml.safe_dump(content | {"current-context": "far"}))
+        leftover.remove()
+    assert changes == ["DELETE /api/v1/namespaces/blue-0a1b2c?propagationPolicy=Background"]
 
 
 def test_what_another_version_has_written_down_is_left_to_it(clean: Clean, clusters: Path, records: Path) -> None:

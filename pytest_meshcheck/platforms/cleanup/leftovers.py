@@ -101,6 +101,7 @@ def of_nobody() -> Iterator[Leftover]:
 def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftover]:
     """Namespaces in a cluster of runs that are not alive; MeshUnavailable if the cluster is unreachable."""
     alive, dead = ({record.run for record in some} for some in records())
+    context = contexts(kubeconfig).named(context)
     for run, names in sorted(asyncio.run(runs_in(kubeconfig, context)).items()):
         if run not in alive:
             there = ClusterRef(run, "", "", str(kubeconfig or ""), context)
@@ -133,7 +134,7 @@ def _doubt(record: RunRecord) -> str:
     if not isinstance(record.where, NamedCluster):
         return ""
     try:
-        known = contexts(Path(record.where.kubeconfig) if record.where.kubeconfig else None)
+        known = contexts(record.where.path)
     except MeshUnavailable:
         return NO_CONTEXT
     return "" if record.where.context in known.names else NO_CONTEXT
@@ -160,9 +161,9 @@ def _remove_made(record: RunRecord, uninstall: Uninstall) -> str:
             with contextlib.closing(RunDirectory()) as folder:
                 kubeconfig = folder.path / "kubeconfig"
                 Kind(name).write_kubeconfig(kubeconfig)
-                return _remove_namespaces(ClusterRef(record.run, "", "", str(kubeconfig)))
+                return _remove_namespaces(ClusterRef(record.run, "", "", str(kubeconfig), Kind(name).context))
         case NamedCluster(context, kubeconfig):
-            there = ClusterRef(record.run, "", "", kubeconfig, context or None)
+            there = ClusterRef(record.run, "", "", kubeconfig, context)
             return (
                 _remove_namespaces(there)
                 or asyncio.run(_remove_installed(there))

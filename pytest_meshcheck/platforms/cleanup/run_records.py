@@ -39,6 +39,11 @@ class NamedCluster(msgspec.Struct, frozen=True, tag="named-cluster"):
     kubeconfig: str = ""
     """Empty for the default one."""
 
+    @property
+    def path(self) -> Path | None:
+        """The kubeconfig; None for the default one."""
+        return Path(self.kubeconfig) if self.kubeconfig else None
+
 
 Where = OwnCluster | KeptCluster | NamedCluster
 

@@ -67,11 +67,11 @@ class Helm:
 
     Attributes:
         kubeconfig: None for the default one.
-        context: None for the current one.
+        context: The context in it.
     """
 
-    kubeconfig: Path | None = None
-    context: str | None = None
+    kubeconfig: Path | None
+    context: str
 
     async def install(self, release: Release, source: Source, *, wait: float | None = None) -> None:
         """Install or change a release, with its namespace.
@@ -139,9 +139,8 @@ class Helm:
                 raise Inconclusive(f"helm cannot {verb} {what}: {error}") from error
 
     async def _call(self, *arguments: str) -> str:
-        cluster = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
-        cluster += [f"--kube-context={self.context}"] if self.context else []
-        return await call(*arguments, *cluster)
+        kubeconfig = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
+        return await call(*arguments, *kubeconfig, f"--kube-context={self.context}")
 
 
 def require() -> None:

@@ -78,7 +78,7 @@ def listed(names: Sequence[str]) -> web.Response:
 @pytest_asyncio.fixture
 async def cluster() -> AsyncIterator[Cluster]:
     mesh, app = IstioMesh(MeshRequest(None, 1.0, None, installed=True)), web.Application()  # type: ignore[arg-type]
-    mesh.bind(Kubernetes(Journal(), ClusterRef(run="1", image="", description="a cluster")))
+    mesh.bind(Kubernetes(Journal(), ClusterRef("1", "", "a cluster", "", "near")))
     one = Cluster(mesh)
     app.router.add_get("/api/v1/namespaces", one.list_namespaces)
     app.router.add_get("/api/v1/namespaces/{namespace}/pods", one.list_pods)

@@ -12,6 +12,7 @@ from pytest_meshcheck.platforms.helm.charts import Source
 from pytest_meshcheck.platforms.helm.helm import Helm, Installed, Release
 
 KEY = "-----BEGIN PRIVATE KEY-----\\nMIIsecret\\nmore\\n-----END PRIVATE KEY-----"
+HELM = Helm(Path("/kube/config"), "near")
 SOURCE = Source("tiny", "1.2.3", "", ("/charts/tiny",))
 TELL_VALUES = """
 for argument; do case $argument in --values=*)
@@ -104,7 +105,7 @@ def test_the_configuration_of_the_user_counts_but_not_another_cluster(monkeypatc
 async def test_values_are_in_private_files_for_the_time_of_the_call(fake: FakeHelm) -> None:
     fake.does(TELL_VALUES)
     release = Release("mine", "tiny", "there", {"key": KEY}, ({"key": None},))
-    await Helm(Path("/kube/config"), "near").install(release, SOURCE, wait=90)
+    await HELM.install(release, SOURCE, wait=90)
     (call,) = fake.called()
     assert call[:3] == ["upgrade", "mine", "/charts/tiny"]
     wanted = {"--namespace=there", "--install", "--create-namespace", "--reset-values", "--wait", "--timeout=90.000s"}
@@ -119,16 +120,16 @@ async def test_values_are_in_private_files_for_the_time_of_the_call(fake: FakeHe
 @pytest.mark.asyncio
 async def test_an_upgrade_neither_installs_nor_waits(fake: FakeHelm) -> None:
     fake.does("")
-    await Helm().upgrade(Release("mine", "tiny", "there"), SOURCE)
+    await HELM.upgrade(Release("mine", "tiny", "there"), SOURCE)
     (call,) = fake.called()
-    assert not [word for word in call if word.startswith(("--install", "--wait", "--kube", "--create"))]
+    assert not [word for word in call if word.startswith(("--install", "--wait", "--create"))]
 
 
 @pytest.mark.asyncio
 async def test_what_helm_refuses_is_inconclusive(fake: FakeHelm) -> None:
     fake.does("echo Error: UPGRADE FAILED: the cluster says no >&2; exit 1")
     with pytest.raises(Inconclusive) as raised:
-        await Helm().install(Release("mine", "tiny", "there"), SOURCE)
+        await HELM.install(Release("mine", "tiny", "there"), SOURCE)
     assert str(raised.value) == "helm cannot install mine (tiny 1.2.3) in there: UPGRADE FAILED: the cluster says no"
 
 
@@ -136,16 +137,16 @@ async def test_what_helm_refuses_is_inconclusive(fake: FakeHelm) -> None:
 async def test_a_missing_helm_is_inconclusive_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Inconclusive, match="helm cannot be started: No such file"):
-        await Helm().releases()
+        await HELM.releases()
 
 
 @pytest.mark.asyncio
 async def test_uninstalling_what_is_gone(fake: FakeHelm) -> None:
     fake.does("echo Error: uninstall: Release not loaded: mine: release: not found >&2; exit 1")
-    await Helm().uninstall("mine", "there")
+    await HELM.uninstall("mine", "there")
     fake.does("echo Error: no right to do so >&2; exit 1")
     with pytest.raises(Inconclusive, match="helm cannot uninstall mine in there: no right to do so"):
-        await Helm().uninstall("mine", "there")
+        await HELM.uninstall("mine", "there")
 
 
 @pytest.mark.parametrize(
@@ -162,14 +163,14 @@ async def test_uninstalling_what_is_gone(fake: FakeHelm) -> None:
 async def test_releases(fake: FakeHelm, told: str, chart: str, version: str) -> None:
     entry = f'"name":"a","namespace":"b","revision":"3","status":"deployed","chart":"{told}","app_version":"x"'
     fake.does(f"echo '[{{{entry}}}]'")
-    assert await Helm().releases("b") == [Installed("a", "b", chart, version, "x", "deployed", 3)]
+    assert await HELM.releases("b") == [Installed("a", "b", chart, version, "x", "deployed", 3)]
     assert "--namespace=b" in fake.called()[0]
 
 
 @pytest.mark.asyncio
 async def test_no_values(fake: FakeHelm) -> None:
     fake.does("echo null")
-    assert await Helm().values("a", "b") == {}
+    assert await HELM.values("a", "b") == {}
 
 
 def ended(pid: int) -> bool:
@@ -197,7 +198,7 @@ async def cancelled_call(fake: FakeHelm, script: str, *, starting: bool = False)
     os.mkfifo(started)
     fake.does(f"{script}\nsh -c 'echo $$ $PPID > {started}; exec sleep 1000' &\nwait")
     before = children()
-    call = asyncio.create_task(Helm().install(Release("mine", "tiny", "there"), SOURCE))
+    call = asyncio.create_task(HELM.install(Release("mine", "tiny", "there"), SOURCE))
     while not children() - before:  # noqa: ASYNC110 - not one turn of the event loop more than it needs
         await asyncio.sleep(0)
     told = started.read_text() if starting else await asyncio.to_thread(started.read_text)

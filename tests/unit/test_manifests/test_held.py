@@ -68,7 +68,7 @@ def manifests(*, in_worker: bool) -> ManifestTrial:
 
 
 def cluster() -> Kubernetes:
-    return Kubernetes(Journal(), ClusterRef(run="c0ffee", image="", description="a cluster"))
+    return Kubernetes(Journal(), ClusterRef("c0ffee", "", "a cluster", "", "near"))
 
 
 async def test_the_run_ends_with_the_place_and_the_exit_code_of_bad_input(closed: list[str]) -> None:

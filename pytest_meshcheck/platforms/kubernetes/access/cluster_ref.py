@@ -25,10 +25,10 @@ class ClusterRef(msgspec.Struct, frozen=True):
     """Empty if no test needs one, or none is available."""
     description: str
     """For headers and reports."""
-    kubeconfig_file: str = ""
+    kubeconfig_file: str
     """Empty for the default one."""
-    context: str | None = None
-    """None for the current one."""
+    context: str
+    """The name of the context, even if it is the current one: the user may switch to another one at any time."""
     lock: str = ""
     """File of the lock that the processes of the run share; empty: there is one process."""
     kept: bool = False
