@@ -196,8 +196,7 @@ class Cluster:
             self._plan.close()
         if self._provision is not None:
             failed = self._exit not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-            adapters, complete = (self._results.adapters, self._results.complete) if self._results else ({}, True)
-            self._provision.release(adapters.values(), failed=failed, complete=complete)
+            self._provision.release(self._results.adapters.values() if self._results else (), failed=failed)
 
     def _acquire(self) -> None:
         if left := left_by_dead_runs():

@@ -68,7 +68,6 @@ class Provision:
     _folder: RunDirectory = field(default_factory=RunDirectory)
     _registration: Registration | None = None
     _kind: Kind | None = None
-    _complete: bool = True
 
     def acquire(self) -> ClusterRef:
         """Create the cluster or connect to the existing one, and load images on its nodes.
@@ -80,15 +79,13 @@ class Provision:
         self.cluster_ref = self._attach_to_existing(self.named) if self.named else self._attach_to_kind()
         return self.cluster_ref
 
-    def release(self, adapters: Iterable[Mesh], *, failed: bool, complete: bool) -> None:
+    def release(self, adapters: Iterable[Mesh], *, failed: bool) -> None:
         """Remove everything that is not to be kept.
 
         Args:
-            adapters: The meshes that the run may have installed.
+            adapters: The meshes that the run may have installed or changed.
             failed: Whether a test has failed.
-            complete: Whether no process of the run was interrupted or has died.
         """
-        self._complete = complete
         try:
             if self._is_left_clean(adapters, failed=failed):
                 self._forget()
@@ -218,8 +215,8 @@ class Provision:
         return gone
 
     def _may_be_changed(self, adapter: KubernetesMesh) -> bool:
-        """Whether a process of this run that died may have left a pre-installed mesh changed."""
-        return adapter.may_stay_changed and self.settings.mesh_allow_disruption and not self._complete
+        """Whether a check that failed, or a process that died, may have left a pre-installed mesh changed."""
+        return adapter.may_stay_changed and self.settings.mesh_allow_disruption
 
 
 def named_cluster(settings: Settings) -> NamedCluster | None:

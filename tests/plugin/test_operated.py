@@ -70,6 +70,7 @@ from operated import Operated
 def pytest_meshcheck_register_mesh(registry):
     registry.register("operated", Operated)
 """
+DISRUPTED = f"{CONFTEST}\nOperated.may_stay_changed = True"
 SWITCHING = """
 from pathlib import Path
 from operated import Operated
@@ -210,6 +211,15 @@ def test_a_mesh_that_was_there_is_never_removed(run: Runs) -> None:
     report = json.loads((run.suite.path / "meshcheck-report/operated-2.0/report.json").read_text())
     (finding,) = report["doctor"]
     assert finding["why"] == "no Istio, Linkerd or Cilium found on Kubernetes v1.34.4"
+
+
+@pytest.mark.parametrize("stuck", [(), (STUCK,)], ids=["", "stuck"])
+def test_a_mesh_that_checks_may_disrupt_is_restored_at_the_end(run: Runs, stuck: tuple[str, ...]) -> None:
+    run.suite.write(conftest=DISRUPTED, **dict.fromkeys(["stuck_txt"] if stuck else [], STUCK))
+    result = run.quick("--mesh=operated", *OPTIONS, "--mesh-installed", "--mesh-allow-disruption")
+    assert run.seen == ["detect v1.34.4", "install", "uninstall in near"]
+    assert json.loads((run.suite.path / "meshcheck-report/operated-2.0/report.json").read_text())["complete"]
+    assert ("operated cannot be restored" in result.stdout.str(), len(run.records)) == (bool(stuck), len(stuck))
 
 
 def test_one_that_cannot_be_removed_is_left_to_clean(run: Runs) -> None:

@@ -28,8 +28,8 @@ class KubernetesMesh(Mesh):
         policies: The API groups of the mesh's configuration, by the suite or by others: evidence of a violation.
         recorded_in_cluster: Whether the cluster itself holds who installed it and how, so that ``meshcheck clean``
             uninstalls it without the adapter.
-        may_stay_changed: Whether a killed run may leave a pre-installed mesh changed, for example without replicas or
-            with a mesh-wide policy, which ``uninstall`` undoes.
+        may_stay_changed: Whether a failed check or a killed run may leave a pre-installed mesh changed, for example
+            without replicas or with a mesh-wide policy, which ``uninstall`` undoes.
     """
 
     namespace: str

@@ -30,6 +30,7 @@ class Cluster:
         }
         self.pods = [{"metadata": {"name": f"identity-{one}", "uid": f"p{one}"}} for one in range(replicas)]
         self.asked: list[str] = []
+        self.failures = 0
 
     @property
     def replicas(self) -> int:
@@ -46,6 +47,9 @@ class Cluster:
     async def change(self, request: web.Request) -> web.Response:
         assert request.content_type == "application/merge-patch+json"
         change = json.loads(await request.read())
+        if self.failures:
+            self.failures -= 1
+            return web.json_response({"message": "etcdserver: request timed out"}, status=500)
         self.deployment["spec"] |= change["spec"]
         annotations = self.deployment["metadata"]["annotations"] | change["metadata"]["annotations"]
         self.deployment["metadata"]["annotations"] = {key: one for key, one in annotations.items() if one is not None}
@@ -88,6 +92,13 @@ async def test_nothing_runs_meanwhile_and_as_much_as_before_does_afterwards(clus
     assert (one.replicas, one.noted) == (2, None)
     assert one.deployment["metadata"]["annotations"] == {"other": "kept"}
     assert set(one.asked) == {"component=identity"}
+
+
+async def test_a_server_that_fails_for_a_moment_is_asked_again_to_scale_back(cluster: tuple[Cluster, Api]) -> None:
+    one, api = cluster
+    async with scaled_to_zero(api, "linkerd", ["linkerd-identity"], 1.0):
+        one.failures = 1
+    assert (one.failures, one.replicas, one.noted) == (0, 2, None)
 
 
 async def test_an_interruption_scales_back(cluster: tuple[Cluster, Api]) -> None:

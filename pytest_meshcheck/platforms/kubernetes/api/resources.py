@@ -1,6 +1,7 @@
 """Resources of a cluster as plain data: applied by the server, watched rather than polled."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -23,10 +24,12 @@ from pytest_meshcheck.platforms.kubernetes.api.server import (
     SERVER_ERRORS,
     UNREACHABLE,
     Object,
+    Query,
     Refused,
     Server,
 )
 
+LOGGER = logging.getLogger(__name__)
 FIELD_MANAGER = "meshcheck"
 REACHABLE_WITHIN = 10.0
 """Seconds within which an API server answers, or there is none."""
@@ -67,8 +70,9 @@ class Api(Server):
         except BROKEN as error:
             raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
         api = cls(configuration, patience)
-        if loader.provider == "gcp" or "exec" in (loader._user or ()):  # what the library can renew
-            api._renewing = asyncio.create_task(config.refresh_token(loader, configuration, RENEWED_EVERY))
+        is_renewable = loader.provider == "gcp" or "exec" in (loader._user or ())
+        if is_renewable and hasattr(loader, "token"):  # which a plugin that issues certificates does not set
+            api._renewing = asyncio.create_task(_renew(loader, configuration))
         return api
 
     async def version(self) -> str:
@@ -97,16 +101,10 @@ class Api(Server):
         """
         path = await self._path(manifest)
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
-        pauses = iter(AGAIN_AFTER)
-        while True:
-            try:
-                return await self.patiently("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
-            except Refused as error:
-                is_passing = error.status >= SERVER_ERRORS or BEHIND.search(error.message)
-                pause = next(pauses, None) if is_passing else None
-                if pause is None:
-                    raise Inconclusive(f"the API server rejects {_described(manifest)}: {error}") from error
-            await asyncio.sleep(pause)
+        try:
+            return await self._patch(path, query, manifest, "application/apply-patch+yaml")
+        except Refused as error:
+            raise Inconclusive(f"the API server rejects {_described(manifest)}: {error}") from error
 
     async def change(self, path: str, change: Manifest) -> Object:
         """Change some fields of the resource at a path, whoever owns them; null deletes a field.
@@ -115,7 +113,7 @@ class Api(Server):
             Inconclusive: The server rejects it, or has no such resource; with its reason.
         """
         try:
-            return await self.patiently("PATCH", path, [], change, content_type="application/merge-patch+json")
+            return await self._patch(path, [], change, "application/merge-patch+json")
         except Refused as error:
             raise Inconclusive(f"the API server rejects a change of {path}: {error}") from error
 
@@ -211,6 +209,19 @@ class Api(Server):
             task.cancel()
         await super().close()
 
+    async def _patch(self, path: str, query: Query, body: Manifest, content_type: str) -> Object:
+        """Make a change that does no harm twice, and repeat it while server or webhook fail; raises Refused."""
+        pauses = iter(AGAIN_AFTER)
+        while True:
+            try:
+                return await self.patiently("PATCH", path, query, body, content_type)
+            except Refused as error:
+                is_passing = error.status >= SERVER_ERRORS or BEHIND.search(error.message)
+                pause = next(pauses, None) if is_passing else None
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
     async def _path(self, manifest: Manifest) -> str:
         resource, metadata = await self._resource(manifest), manifest["metadata"]
         scope = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
@@ -238,6 +249,15 @@ class Api(Server):
             name = urlsplit(str(self.configuration.host)).hostname
             return f" through the proxy {described(proxy)}: {why}; is it the right one? NO_PROXY={name} goes past it"
         return f": {why}; is the cluster running?"
+
+
+async def _renew(loader: Any, configuration: Configuration) -> None:
+    """Renew a token before it expires; a failed renewal is logged and tried again."""
+    while True:
+        try:
+            await config.refresh_token(loader, configuration, RENEWED_EVERY)
+        except Exception as error:  # noqa: BLE001 - a plugin can fail in any way, which ends the loop of the library
+            LOGGER.warning("the token for %s is not renewed: %s", configuration.host, error)
 
 
 def group(version: str) -> str:
