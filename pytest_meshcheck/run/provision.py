@@ -1,7 +1,6 @@
 """Provides the cluster of a run, and removes it at the end."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -27,7 +26,7 @@ from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, KindRecipe
-from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts, located
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
@@ -227,9 +226,8 @@ def named_cluster(settings: Settings) -> NamedCluster | None:
     """
     if not (settings.mesh_context or settings.mesh_kubeconfig):
         return None
-    kubeconfig = settings.mesh_kubeconfig
-    context = contexts(kubeconfig).named(settings.mesh_context)
-    return NamedCluster(context, str(kubeconfig.absolute()) if kubeconfig else os.environ.get("KUBECONFIG", ""))
+    context = contexts(settings.mesh_kubeconfig).named(settings.mesh_context)
+    return NamedCluster(context, str(located(settings.mesh_kubeconfig)))
 
 
 def kind_of(context: str) -> Kind | None:

@@ -56,11 +56,11 @@ class Access:
     """A cluster, by kubeconfig and context; every method blocks, and may be called from any thread.
 
     Attributes:
-        kubeconfig: The file; None for the default one.
+        kubeconfig: Its absolute path; several are joined as in ``KUBECONFIG``.
         context: The context in that file.
     """
 
-    kubeconfig: Path | None
+    kubeconfig: Path
     context: str
 
     @cached_property
@@ -68,7 +68,7 @@ class Access:
         """kr8s's client."""
         import kr8s  # noqa: PLC0415 - comes with an extra
 
-        return kr8s.api(kubeconfig=str(self.kubeconfig) if self.kubeconfig else None, context=self.context)
+        return kr8s.api(kubeconfig=str(self.kubeconfig), context=self.context)
 
     def apply(self, manifests: Sequence[Manifest], namespace: str = "") -> list[Applied]:
         """Create or update resources, one after the other.

@@ -68,8 +68,7 @@ class MeshCluster:
     @property
     def kubeconfig(self) -> str:
         """The kubeconfig: a path, or several with colons between them, as in ``KUBECONFIG``."""
-        default = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-        return str(self.access.kubeconfig or default)
+        return str(self.access.kubeconfig)
 
     @property
     def context(self) -> str:

@@ -15,6 +15,7 @@ from pytest_meshcheck.platforms.cleanup.namespaces import NAMESPACES, remove_nam
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.probe_image import probe_image
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import located
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
@@ -80,7 +81,7 @@ def image(given: Given) -> str:
 def cluster_ref(given: Given, image: str) -> Iterator[ClusterRef]:
     """A run of its own, of which nothing is left."""
     run = f"e2e{secrets.token_hex(3)}"
-    cluster_ref = ClusterRef(run, image, "a cluster", str(given.kubeconfig or ""), given.context)
+    cluster_ref = ClusterRef(run, image, "a cluster", str(located(given.kubeconfig)), given.context)
     yield cluster_ref
     assert asyncio.run(remove_namespaces(cluster_ref)) == []
 

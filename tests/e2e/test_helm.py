@@ -13,6 +13,7 @@ from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.helm import helm
 from pytest_meshcheck.platforms.helm.charts import Charts, Source
 from pytest_meshcheck.platforms.helm.helm import Helm, Installed, Release
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import located
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 from .conftest import Given
@@ -70,7 +71,7 @@ class Place:
     """A namespace for releases, and what is in it."""
 
     def __init__(self, given: Given, api: Api) -> None:
-        self.helm = Helm(given.kubeconfig, given.context)
+        self.helm = Helm(located(given.kubeconfig), given.context)
         self.namespace = f"helm-{secrets.token_hex(3)}"
         self.api = api
 

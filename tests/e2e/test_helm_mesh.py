@@ -23,6 +23,7 @@ from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import located
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 
@@ -95,7 +96,7 @@ def charts(tmp_path: Path) -> Path:
 
 
 async def test_a_mesh_belongs_to_the_run_that_installed_it(charts: Path, given: Given) -> None:
-    mine = ClusterRef("mine", "none", "a cluster", str(given.kubeconfig or ""), given.context)
+    mine = ClusterRef("mine", "none", "a cluster", str(located(given.kubeconfig)), given.context)
     owner = TinyMesh(charts, mine)
     worker = TinyMesh(charts, mine)
     stranger = TinyMesh(charts, msgspec.structs.replace(mine, run="stranger"))
@@ -118,7 +119,7 @@ async def test_what_a_killed_run_installed_is_removed_by_clean(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(TinyMesh, "namespace", f"tiny-{secrets.token_hex(3)}")
-    run, kubeconfig = f"dead{secrets.token_hex(3)}", str(given.kubeconfig or "")
+    run, kubeconfig = f"dead{secrets.token_hex(3)}", str(located(given.kubeconfig))
     mesh = TinyMesh(charts, ClusterRef(run, "none", "a cluster", kubeconfig, given.context))
     await mesh.install(mesh.place)
     killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, run, given.context, kubeconfig)

@@ -33,8 +33,7 @@ def nobody() -> int:
 def refused(suite: Suite, quick: Quick, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """Runs with these options, which have to be refused with these words; the PATH is empty."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    # Read from the environment as soon as the client is imported.
-    monkeypatch.setattr("kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     suite.write("conforms")
 
     def run(*options: str, said: str) -> None:

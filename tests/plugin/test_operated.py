@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -111,17 +111,19 @@ class Runs:
         self.suite.write(conftest=CONFTEST, **files)
         return self.quick(f"--mesh={mesh}", *OPTIONS, *options)
 
-    def elsewhere(self, **files: str) -> Finished:
+    def elsewhere(self, options: Sequence[str] = (), kubeconfig: str = "", **files: str) -> Finished:
         """A run in a process of its own, which is dead afterwards."""
         self.suite.write(conftest=CONFTEST, **files)
-        return self.suite.run(*OPTIONS, mesh="operated", XDG_STATE_HOME=str(self.state))
+        place = {"XDG_STATE_HOME": str(self.state), "KUBECONFIG": kubeconfig}
+        return self.suite.run(*(options or OPTIONS), mesh="operated", **place)
 
     def clean(self, *options: str) -> Finished:
-        """``meshcheck clean``, which finds adapters on the path and no kind."""
+        """``meshcheck clean`` in another folder, which finds adapters on the path and no kind."""
         place = {"XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.suite.temporary), "PATH": ""}
         done = subprocess.run(
             [sys.executable, "-m", "pytest_meshcheck", "clean", *options],
-            env={**os.environ, **place, "PYTHONPATH": str(self.suite.path)},
+            cwd=self.suite.temporary,
+            env={**os.environ, **place, "PYTHONPATH": f"{self.suite.path}:{os.environ.get('PYTHONPATH', '')}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -234,6 +236,16 @@ def test_one_that_cannot_be_removed_is_left_to_clean(run: Runs) -> None:
     assert done.has("removed: resources of run ")
     assert run.seen[-3:] == ["uninstall in near", "uninstall in near", "uninstall in near"]
     assert run.records == []
+
+
+def test_clean_finds_the_kubeconfigs_of_a_run_in_another_folder(run: Runs) -> None:
+    by_name = ("--mesh-context=near", "--mesh-probe-image=probe:1")
+    run.elsewhere(by_name, "none.yaml:config.yaml", stuck_txt=STUCK)
+    assert len(run.records) == 1
+    run.package()
+    (run.suite.path / "stuck.txt").unlink()
+    assert run.clean().has("removed: resources of run ")
+    assert run.seen[-2:] == ["uninstall in near", "uninstall in near"]
 
 
 def test_clean_names_a_mesh_whose_adapter_no_package_provides(run: Runs) -> None:

@@ -201,8 +201,8 @@ def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
 ) -> None:
     dead("0a1b2c", NamedCluster("far", str(tmp_path / "config")))
     code, said = clean()
-    assert (code, said.partition(" (")[0]) == (0, "kept: resources of run 0a1b2c in context far")
-    assert clean("--all")[0] == 0
+    assert (code, said.partition(" (")[0]) == (0, "kept: record of resources of run 0a1b2c in context far")
+    assert clean("--all") == (0, "removed: record of resources of run 0a1b2c in context far\n")
     assert not list(records.glob("*.json"))
 
 
@@ -216,7 +216,7 @@ def test_namespaces_in_a_cluster_that_is_gone_for_good_are_forgotten_on_demand(
 def test_a_cluster_that_cannot_be_had(
     clean: Clean, clusters: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
-    monkeypatch.setattr("kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "nowhere")
+    monkeypatch.setenv("KUBECONFIG", "nowhere")
     code, output = clean(*arguments)
     assert code == 4
     assert said in output

@@ -27,7 +27,7 @@ from pytest_meshcheck.platforms.helm.installation import installed_by, remove
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import KEPT, OURS, Kind
 from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
-from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts, located
 from pytest_meshcheck.platforms.kubernetes.api.resources import REACHABLE_WITHIN, Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 from pytest_meshcheck.platforms.run_directory import RunDirectory, dead_runs
@@ -71,13 +71,14 @@ def finished(cluster: Kind) -> bool:
 
 
 def of_dead_runs(uninstall: Uninstall) -> Iterator[Leftover]:
-    """Leftovers named by this user's run records, and run directories in the temporary folder."""
+    """What this user's run records name, or the record alone, and run directories in the temporary folder."""
     for record in records()[1]:
-        remove = partial(_remove, record, uninstall)
-        if _is_gone(record):
-            yield Leftover(f"record of {_described(record)}, which is gone", remove)
+        if doubt := _doubt(record):
+            yield Leftover(f"record of {_described(record)}", partial(_remove, record), doubt)
+        elif _is_gone(record):
+            yield Leftover(f"record of {_described(record)}, which is gone", partial(_remove, record))
         else:
-            yield Leftover(_described(record), remove, _doubt(record))
+            yield Leftover(_described(record), partial(_remove, record, uninstall))
     for path in dead_runs(Path(tempfile.gettempdir())):
         yield Leftover(f"folder {path}", partial(_remove_folder, path))
 
@@ -104,7 +105,7 @@ def in_cluster(kubeconfig: Path | None, context: str | None) -> Iterator[Leftove
     context = contexts(kubeconfig).named(context)
     for run, names in sorted(asyncio.run(runs_in(kubeconfig, context)).items()):
         if run not in alive:
-            there = ClusterRef(run, "", "", str(kubeconfig or ""), context)
+            there = ClusterRef(run, "", "", str(located(kubeconfig)), context)
             what = f"namespaces {', '.join(sorted(names))} of run {run}"
             yield Leftover(what, partial(_remove_namespaces, there), "" if run in dead else NO_RECORD)
 
@@ -140,12 +141,13 @@ def _doubt(record: RunRecord) -> str:
     return "" if record.where.context in known.names else NO_CONTEXT
 
 
-def _remove(record: RunRecord, uninstall: Uninstall) -> str:
+def _remove(record: RunRecord, uninstall: Uninstall | None = None) -> str:
+    """Remove the record, after what it names; without ``uninstall`` the record alone."""
     with adopted(record) as ours:
         if not ours:
             return ""  # another process is removing it
         try:
-            trouble = "" if _is_gone(record) or _doubt(record) else _remove_made(record, uninstall)
+            trouble = _remove_made(record, uninstall) if uninstall and not _is_gone(record) else ""
         except (Inconclusive, MeshUnavailable) as error:
             return str(error)
         if not trouble:
@@ -162,8 +164,8 @@ def _remove_made(record: RunRecord, uninstall: Uninstall) -> str:
                 kubeconfig = folder.path / "kubeconfig"
                 Kind(name).write_kubeconfig(kubeconfig)
                 return _remove_namespaces(ClusterRef(record.run, "", "", str(kubeconfig), Kind(name).context))
-        case NamedCluster(context, kubeconfig):
-            there = ClusterRef(record.run, "", "", kubeconfig, context)
+        case NamedCluster(context) as named:
+            there = ClusterRef(record.run, "", "", str(located(named.path)), context)
             return (
                 _remove_namespaces(there)
                 or asyncio.run(_remove_installed(there))

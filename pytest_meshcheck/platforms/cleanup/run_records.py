@@ -37,7 +37,7 @@ class NamedCluster(msgspec.Struct, frozen=True, tag="named-cluster"):
 
     context: str
     kubeconfig: str = ""
-    """Empty for the default one."""
+    """Its absolute path; several are joined as in ``KUBECONFIG``; empty for the default one."""
 
     @property
     def path(self) -> Path | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.helm.charts import Source
-from pytest_meshcheck.platforms.helm.process import INSTALL, HelmFailed, ask, call
+from pytest_meshcheck.platforms.helm.process import INSTALL, HelmFailed, ask, call, environment
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 
 OLDEST = (3, 8)
@@ -66,11 +66,11 @@ class Helm:
     """helm for one cluster.
 
     Attributes:
-        kubeconfig: None for the default one.
+        kubeconfig: Its absolute path; several are joined as in ``KUBECONFIG``.
         context: The context in it.
     """
 
-    kubeconfig: Path | None
+    kubeconfig: Path
     context: str
 
     async def install(self, release: Release, source: Source, *, wait: float | None = None) -> None:
@@ -139,8 +139,9 @@ class Helm:
                 raise Inconclusive(f"helm cannot {verb} {what}: {error}") from error
 
     async def _call(self, *arguments: str) -> str:
-        kubeconfig = [f"--kubeconfig={self.kubeconfig}"] if self.kubeconfig else []
-        return await call(*arguments, *kubeconfig, f"--kube-context={self.context}")
+        # --kubeconfig takes one file only
+        env = environment(KUBECONFIG=str(self.kubeconfig))
+        return await call(*arguments, f"--kube-context={self.context}", env=env)
 
 
 def require() -> None:

@@ -65,15 +65,15 @@ def ask(*arguments: str, env: Mapping[str, str] | None = None) -> str:
     return ran.stdout
 
 
-async def call(*arguments: str) -> str:
-    """What helm writes; whatever interrupts the call ends helm first.
+async def call(*arguments: str, env: Mapping[str, str]) -> str:
+    """What helm writes in this environment; whatever interrupts the call ends helm first.
 
     Raises:
         HelmFailed: It ends with an error.
         Inconclusive: It cannot be started.
     """
     try:
-        process = await _started(*arguments)
+        process = await _started(*arguments, env=env)
     except OSError as error:
         raise Inconclusive(f"{PROGRAM} cannot be started: {error.strerror}") from error
     try:
@@ -94,13 +94,13 @@ def complaint(text: str, lines: int = 3) -> str:
     return " ".join(relevant[-lines:]).removeprefix("Error: ") or "it said nothing"
 
 
-async def _started(*arguments: str) -> asyncio.subprocess.Process:
+async def _started(*arguments: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:
     """helm, running; a start that is interrupted is completed first, as asyncio would lose what helm has started."""
     starting = asyncio.create_task(
         asyncio.create_subprocess_exec(
             PROGRAM,
             *arguments,
-            env=environment(),
+            env=env,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -109,12 +109,20 @@ async def test_values_are_in_private_files_for_the_time_of_the_call(fake: FakeHe
     (call,) = fake.called()
     assert call[:3] == ["upgrade", "mine", "/charts/tiny"]
     wanted = {"--namespace=there", "--install", "--create-namespace", "--reset-values", "--wait", "--timeout=90.000s"}
-    assert wanted | {"--kubeconfig=/kube/config", "--kube-context=near"} <= set(call)
+    assert wanted | {"--kube-context=near"} <= set(call)
     assert "PRIVATE" not in " ".join(call)
     base, over = (line.split(" ", 2) for line in fake.values.read_text().splitlines())
     assert (base[1], over[1:]) == ("600", ["600", '{"key": null}'])
     assert KEY.split("\\n", maxsplit=1)[0] in base[2]
     assert not Path(base[0]).parent.exists()
+
+
+@pytest.mark.asyncio
+async def test_several_kubeconfigs(fake: FakeHelm) -> None:
+    fake.does('echo "$KUBECONFIG" > "$0.kubeconfig"')
+    await Helm(Path("/kube/near:/kube/far"), "near").uninstall("mine", "there")
+    assert fake.program.with_name("helm.kubeconfig").read_text() == "/kube/near:/kube/far\n"
+    assert not [word for word in fake.called()[0] if word.startswith("--kubeconfig")]
 
 
 @pytest.mark.asyncio

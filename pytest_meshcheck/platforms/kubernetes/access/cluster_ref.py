@@ -26,7 +26,7 @@ class ClusterRef(msgspec.Struct, frozen=True):
     description: str
     """For headers and reports."""
     kubeconfig_file: str
-    """Empty for the default one."""
+    """Its absolute path; several are joined as in ``KUBECONFIG``."""
     context: str
     """The name of the context, even if it is the current one: the user may switch to another one at any time."""
     lock: str = ""
@@ -49,6 +49,6 @@ class ClusterRef(msgspec.Struct, frozen=True):
         return Path(self.lock).with_name("probe-wanted")
 
     @property
-    def kubeconfig(self) -> Path | None:
-        """The kubeconfig; None for the default one."""
-        return Path(self.kubeconfig_file) if self.kubeconfig_file else None
+    def kubeconfig(self) -> Path:
+        """The kubeconfig."""
+        return Path(self.kubeconfig_file)

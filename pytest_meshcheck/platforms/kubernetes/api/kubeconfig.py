@@ -1,5 +1,6 @@
 """The contexts of a kubeconfig; as with ``kubectl``, a named context needs no current one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from yaml import YAMLError
 
 from pytest_meshcheck.model.errors import MeshUnavailable
 
+DEFAULT = "~/.kube/config"
 BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
 """Errors of the client for files that are not a kubeconfig."""
 
@@ -18,7 +20,7 @@ class Contexts:
     """The contexts of a kubeconfig.
 
     Attributes:
-        kubeconfig: None for the default one.
+        kubeconfig: None for the default one; several are joined as in ``KUBECONFIG``.
         names: Their names.
         current: The name of the current one; empty if there is none.
     """
@@ -50,7 +52,7 @@ def contexts(kubeconfig: Path | None) -> Contexts:
         MeshUnavailable: The kubeconfig cannot be used.
     """
     try:
-        merged = kube_config.KubeConfigMerger(str(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION)).config
+        merged = kube_config.KubeConfigMerger(str(located(kubeconfig))).config
         if merged is None:
             raise ConfigException("no such file, or it is empty")
         names = tuple(str(context["name"]) for context in merged.safe_get("contexts") or ())
@@ -58,6 +60,13 @@ def contexts(kubeconfig: Path | None) -> Contexts:
     except BROKEN as error:
         raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
     return Contexts(kubeconfig, names, current)
+
+
+def located(kubeconfig: Path | None) -> Path:
+    """The absolute path of a kubeconfig, by default that of ``kubectl``; several are joined as in ``KUBECONFIG``."""
+    given = str(kubeconfig or os.environ.get("KUBECONFIG", ""))
+    files = [file for file in given.split(os.pathsep) if file] or [DEFAULT]
+    return Path(os.pathsep.join(str(Path(file).expanduser().absolute()) for file in files))
 
 
 def called(kubeconfig: Path | None) -> str:

@@ -15,7 +15,7 @@ from kubernetes_asyncio.client import Configuration
 
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.base import Manifest
-from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import BROKEN, called, contexts
+from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import BROKEN, called, contexts, located
 from pytest_meshcheck.platforms.kubernetes.api.proxy import described, proxy_of
 from pytest_meshcheck.platforms.kubernetes.api.server import (
     NOT_FOUND,
@@ -65,7 +65,7 @@ class Api(Server):
         configuration, known = Configuration(), contexts(kubeconfig)
         try:
             loader: Any = await config.load_kube_config(
-                str(kubeconfig) if kubeconfig else None, known.named(context), configuration, persist_config=False
+                str(located(kubeconfig)), known.named(context), configuration, persist_config=False
             )
         except BROKEN as error:
             raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
