@@ -1,7 +1,8 @@
 """An API server is reached as kubectl would reach it: through a proxy or past it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +12,7 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes.api import resources
 from pytest_meshcheck.platforms.kubernetes.api.proxy import proxy_to
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE
 from pytest_meshcheck.platforms.kubernetes.api.stream import Executor
 
 PROXY = "http://proxy.test:3128"
@@ -110,10 +112,43 @@ async def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) ->
     async with listening(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n") as (url, _):
         monkeypatch.setenv("HTTPS_PROXY", url.replace("//", "//user:secret@"))
         api = Api(Configuration(host="https://cluster.test:6443"), 1.0)
-        with pytest.raises(MeshUnavailable, match=f"the proxy {url}: it answers 407 Who are you; ") as refused:
+        with pytest.raises(MeshUnavailable, match=f"the proxy {url} answers 407 Who are you; ") as refused:
             await api.version()
     assert "secret" not in str(refused.value)
     await api.close()
+
+
+REQUESTS: dict[str, Callable[[Api, Executor], Awaitable[object]]] = {
+    # what: how
+    "request": lambda api, _: api.request("GET", "/version"),
+    "text": lambda api, _: api.text("/api/v1/namespaces/blue/pods/client/log"),
+    "exec": lambda _, executor: executor.open("blue", "client", "probe", ["true"]),
+    "port-forward": lambda _, executor: executor.forward("blue", "client", 80),
+}
+
+
+@pytest.mark.parametrize("what", REQUESTS)
+@pytest.mark.asyncio
+async def test_no_error_quotes_the_password_of_a_proxy(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listening(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n") as (url, lines):
+        monkeypatch.setenv("HTTPS_PROXY", url.replace("//", "//user:secret@"))
+        configuration = Configuration(host="https://cluster.test:6443")
+        api, executor = Api(configuration, 1.0), Executor(configuration)
+        with pytest.raises(UNREACHABLE, match=f"the proxy {url} answers 503 Busy") as refused:
+            await REQUESTS[what](api, executor)
+        await executor.close()
+        await api.close()
+    assert lines[0] == "CONNECT cluster.test:6443 HTTP/1.1"
+    assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("proxy", ["user:se/cret@127.0.0.1:9", "user:secret@127.0.0.1:port", "user:secret@:9"])
+@pytest.mark.asyncio
+async def test_a_proxy_without_a_valid_url_is_not_quoted(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+    with pytest.raises(MeshUnavailable, match=r"the proxy to the API server https://cluster\.test has no ") as refused:
+        Api(Configuration(host="https://cluster.test"), 1.0)
+    assert "cret" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.asyncio

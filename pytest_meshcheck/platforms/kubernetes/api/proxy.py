@@ -5,7 +5,8 @@ and opens ``exec`` streams without a proxy.
 """
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,6 +21,10 @@ Client = TypeVar("Client", bound=ApiClient)
 SCHEMES = ("http", "https")
 READ_BUFFER = 1 << 21
 """Bytes. A line of a watch is one object, which may be larger than aiohttp expects of a line."""
+
+
+class ProxyRefused(aiohttp.ClientError):
+    """A proxy does not lead to the API server; the text names it without its credentials."""
 
 
 def proxy_to(server: str) -> str | None:
@@ -39,15 +44,11 @@ def client_of(kind: Callable[..., Client], configuration: Configuration, sockets
     """A client whose requests and streams use that proxy, through connections over these sockets.
 
     Raises:
-        MeshUnavailable: The scheme of the proxy is not supported.
+        MeshUnavailable: The proxy has no valid URL, or an unsupported scheme.
     """
     proxy = proxy_of(configuration)
-    if proxy is not None and urlsplit(proxy).scheme not in SCHEMES:
-        raise MeshUnavailable(
-            f"the proxy {described(proxy)} to the API server {configuration.host} has an unsupported scheme; "
-            f"valid are {', '.join(f'{scheme}://' for scheme in SCHEMES)}: use another proxy, or exclude the "
-            "server with NO_PROXY"
-        )
+    if proxy is not None:
+        _refuse_unusable(proxy, str(configuration.host))
     client = kind(configuration, **how)
     rest = client.rest_client
     given: Any = rest.pool_manager.connector
@@ -67,6 +68,38 @@ def described(proxy: str) -> str:
     """The URL of a proxy without credentials."""
     url = urlsplit(proxy)
     return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+
+@contextmanager
+def without_credentials() -> Iterator[None]:
+    """Raise ``ProxyRefused`` in place of the error about a proxy whose text, and whose cause, quote its password."""
+    try:
+        yield
+    except aiohttp.ClientHttpProxyError as error:
+        proxy = described(str(error.request_info.real_url))
+        raise ProxyRefused(f"the proxy {proxy} answers {error.status} {error.message}") from None
+
+
+def _refuse_unusable(proxy: str, server: str) -> None:
+    if not _is_url(proxy):  # where its credentials end is unknown
+        raise MeshUnavailable(
+            f"the proxy to the API server {server} has no valid URL, which is http://USER:PASSWORD@HOST:PORT with "
+            "special characters percent-encoded: correct HTTPS_PROXY, or proxy-url in the kubeconfig"
+        )
+    if urlsplit(proxy).scheme not in SCHEMES:
+        raise MeshUnavailable(
+            f"the proxy {described(proxy)} to the API server {server} has an unsupported scheme; "
+            f"valid are {', '.join(f'{scheme}://' for scheme in SCHEMES)}: use another proxy, or exclude the "
+            "server with NO_PROXY"
+        )
+
+
+def _is_url(proxy: str) -> bool:
+    try:
+        url = urlsplit(proxy)
+        return url.hostname is not None and url.port != 0
+    except ValueError:
+        return False
 
 
 def _is_near(host: str) -> bool:

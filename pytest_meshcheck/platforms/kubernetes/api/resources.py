@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
@@ -89,8 +88,6 @@ class Api(Server):
             raise MeshUnavailable(f"the API server {host} refuses: {error}; check the credentials") from error
         except UNREACHABLE as error:
             why = f"no answer within {REACHABLE_WITHIN:.0f} s" if isinstance(error, TimeoutError) else str(error)
-            if isinstance(error, aiohttp.ClientHttpProxyError):
-                why = f"it answers {error.status} {error.message}"  # in full it quotes the credentials
             raise MeshUnavailable(f"the API server {host} cannot be reached{self._advice(why)}") from error
 
     async def apply(self, manifest: Manifest) -> Object:

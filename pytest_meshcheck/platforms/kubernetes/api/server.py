@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 from kubernetes_asyncio.client import ApiClient, Configuration
 
-from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of
+from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of, without_credentials
 from pytest_meshcheck.platforms.kubernetes.api.sockets import Sockets
 
 PAUSE = 0.5
@@ -157,16 +157,17 @@ class Server:
     async def _call(
         self, method: str, path: str, query: Query, body: Any = None, content_type: str = JSON
     ) -> aiohttp.ClientResponse:
-        response: aiohttp.ClientResponse = await self._client.call_api(
-            path,
-            method,
-            query_params=list(query),
-            header_params={"Accept": JSON, "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _return_http_data_only=True,
-        )
+        with without_credentials():
+            response: aiohttp.ClientResponse = await self._client.call_api(
+                path,
+                method,
+                query_params=list(query),
+                header_params={"Accept": JSON, "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+            )
         if response.status >= REFUSED:  # without preloading the client takes every answer for a good one
             async with response:
                 raise Refused(response.status, _message(await response.text(errors="replace"), response.reason))

@@ -6,7 +6,7 @@ the first byte of each message is its channel.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import aiohttp
@@ -14,7 +14,7 @@ from kubernetes_asyncio.client import Configuration, CoreV1Api
 from kubernetes_asyncio.stream import WsApiClient
 from kubernetes_asyncio.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
 
-from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of
+from pytest_meshcheck.platforms.kubernetes.api.proxy import client_of, without_credentials
 from pytest_meshcheck.platforms.kubernetes.api.sockets import Sockets
 from pytest_meshcheck.probe.controller import ControlStream, ProbeLost
 
@@ -46,7 +46,7 @@ class Executor:
         """
         try:
             # Typed as if it ran the command to its end; without preloading it is a connection to be awaited.
-            opened: Any = await self._pods.connect_get_namespaced_pod_exec(
+            opening: Any = self._pods.connect_get_namespaced_pod_exec(
                 pod,
                 namespace,
                 container=container,
@@ -57,7 +57,7 @@ class Executor:
                 tty=False,
                 _preload_content=False,
             )
-            socket = await opened
+            socket = await _opened(opening)
         except aiohttp.WSServerHandshakeError as refused:
             if refused.status == NOT_FOUND:
                 raise ProbeLost(f"pod {namespace}/{pod} no longer exists") from refused
@@ -83,11 +83,10 @@ class Executor:
 
     async def forward(self, namespace: str, pod: str, port: int) -> aiohttp.ClientWebSocketResponse:
         """Connect to a port on the loopback of a pod; aiohttp.ClientError if the API server refuses."""
-        opened: Any = await self._pods.connect_get_namespaced_pod_portforward(
+        opening: Any = self._pods.connect_get_namespaced_pod_portforward(
             pod, namespace, ports=port, _preload_content=False
         )
-        socket: aiohttp.ClientWebSocketResponse = await opened
-        return socket
+        return await _opened(opening)
 
     async def close(self) -> None:
         """Close all streams and connections."""
@@ -159,6 +158,12 @@ class Pipe:
             self.reader.set_exception(ConnectionError(f"exec into {self._name} ended: {why}"))
         else:
             self.reader.feed_eof()
+
+
+async def _opened(opening: Awaitable[Any]) -> aiohttp.ClientWebSocketResponse:
+    with without_credentials():
+        socket: aiohttp.ClientWebSocketResponse = await (await opening)
+    return socket
 
 
 def _split(message: Any) -> tuple[int | None, bytes]:
