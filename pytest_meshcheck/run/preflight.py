@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
-from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
 from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kubernetes.access.permissions import IMAGE_LOAD, PLATFORM
 from pytest_meshcheck.platforms.kubernetes.access.review import lacking
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused
 
 
 def refuse_unpermitted(settings: Settings, adapters: Mapping[MeshName, Mesh], named: NamedCluster) -> None:
@@ -51,11 +52,26 @@ def refuse_one_place(settings: Settings, adapters: Mapping[MeshName, Mesh]) -> N
 
 
 async def looked_at(adapters: Iterable[Mesh], kubeconfig: Path | None, context: str) -> None:
-    """Have the adapters detect the installed mesh, or check that none is in the way."""
+    """Have the adapters detect the installed mesh, or check that none is in the way.
+
+    Raises:
+        MeshUnavailable: Another mesh is installed, one is in the way, or the cluster does not say.
+    """
     api = await Api.connect(kubeconfig, context)
     try:
         for adapter in adapters:
             if isinstance(adapter, KubernetesMesh):
-                await adapter.look(api)
+                await _look(adapter, api, context)
     finally:
         await api.close()
+
+
+async def _look(adapter: KubernetesMesh, api: Api, context: str) -> None:
+    try:
+        await adapter.look(api)
+    except (*UNREACHABLE, Refused, Inconclusive) as error:
+        why = str(error) or type(error).__name__
+        raise MeshUnavailable(
+            f"context {context} does not say whether {adapter.name} is installed: {why}; check that its API server "
+            f"works, and your permissions with `meshcheck rbac --mesh={adapter.name}`"
+        ) from error

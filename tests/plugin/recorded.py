@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -40,9 +40,10 @@ class Recorded(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # a run asks for all permissions at once
 
-    def __init__(self, objects: Sequence[tuple[str, Object]]) -> None:
+    def __init__(self, objects: Sequence[tuple[str, Object]], forbidden: Collection[str]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects = objects
+        self.forbidden = forbidden
         self.changes: list[str] = []
 
     def answer(self, target: str) -> tuple[int, Object]:
@@ -51,6 +52,8 @@ class Recorded(ThreadingHTTPServer):
         selector = "".join(parse_qs(url.query).get("labelSelector", []))
         if url.path == "/version":
             return 200, {"gitVersion": "v1.34.4"}
+        if url.path in self.forbidden:
+            return 403, {"kind": "Status", "code": 403, "message": f"{url.path.rpartition('/')[2]} is forbidden"}
         if url.path == "/api/v1":
             return 200, {"resources": CORE}
         for path, one in self.objects:
@@ -106,9 +109,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def api_server(objects: Sequence[tuple[str, Object]]) -> Iterator[tuple[str, list[str]]]:
-    """Its address, and what it was asked for that would have changed something."""
-    server = Recorded(objects)
+def api_server(
+    objects: Sequence[tuple[str, Object]], forbidden: Collection[str] = ()
+) -> Iterator[tuple[str, list[str]]]:
+    """Its address, and what it was asked for that would have changed something; some paths may not be read."""
+    server = Recorded(objects, forbidden)
     thread = threading.Thread(target=server.serve_forever, args=[POLL])
     thread.start()
     try:

@@ -155,8 +155,8 @@ class Refused:
     def __init__(self, suite: Suite, quick: Quick) -> None:
         self.suite, self.quick = suite, quick
 
-    def by(self, mesh: str, objects: Objects) -> str:
-        with api_server(objects) as (server, changes):
+    def by(self, mesh: str, objects: Objects, *forbidden: str) -> str:
+        with api_server(objects, forbidden) as (server, changes):
             self.suite.write("conforms", config_yaml=KUBECONFIG.format(server=server))
             result = self.quick(f"--mesh={mesh}", "--mesh-kubeconfig=config.yaml", "--mesh-installed")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -222,6 +222,21 @@ def test_another_version_is_named(mesh: str, refused: Refused) -> None:
 )
 def test_the_version_that_was_asked_for_is_let_pass(mesh: str, objects: Objects, refused: Refused) -> None:
     assert refused.by(mesh, objects).startswith(NEXT)
+
+
+UNREADABLE = {
+    # mesh asked for: what may not be read
+    "istio": "/apis/apps/v1/namespaces/istio-system/deployments",
+    "cilium": "/api/v1/namespaces/kube-system/configmaps/cilium-config",
+}
+
+
+@pytest.mark.parametrize("mesh", UNREADABLE)
+def test_a_cluster_that_does_not_say_what_is_installed(mesh: str, refused: Refused) -> None:
+    path = UNREADABLE[mesh]
+    what = path.rpartition("/")[2]
+    said = refused.by(mesh, (), path)
+    assert said.startswith(f"context near does not say whether {mesh} is installed: 403 {what} is forbidden; check ")
 
 
 def test_a_cilium_of_no_variant_says_what_is_missing(refused: Refused) -> None:

@@ -100,7 +100,9 @@ class CiliumMesh(HelmMesh):
 
     @property
     def permissions(self) -> Sequence[Permission]:
-        """The permissions for testing a pre-installed Cilium; installing it takes an administrator of the cluster."""
+        """The permissions for installing Cilium, or for testing a pre-installed one."""
+        if self.installed_by_run:
+            return super().permissions
         routed = (HTTP_ROUTES,) if self.variant.routed else ()
         decided = (NETWORK_POLICIES, RELABELLED) if self.claims[Capability.NETWORK_POLICY].supported else ()
         return (*LOOKED_AT, *routed, *decided, *reading(self.policies))

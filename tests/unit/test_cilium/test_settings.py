@@ -8,8 +8,10 @@ from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard, ztunnel
 from pytest_meshcheck.meshes.cilium.installed import complete, minor, refuse_nameless, version_of
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, conflicts, contradicted
 from pytest_meshcheck.meshes.cilium.variants import IPSEC, SPIRE, WIREGUARD, ZTUNNEL, Variant
+from pytest_meshcheck.meshes.registry import Factory
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.helm.values import overrides
+from pytest_meshcheck.platforms.kubernetes.access.permissions import ADMINISTRATOR
 
 from .conftest import Judged
 
@@ -147,3 +149,10 @@ def test_each_asks_only_for_what_it_makes(judged: Judged) -> None:
     assert asked[wireguard] - asked[ztunnel] == {"httproutes", "networkpolicies", "pods"}
     assert asked[spire] - asked[wireguard] == {"ciliumnetworkpolicies", "ciliumendpoints"}
     assert "secrets" not in asked[wireguard]
+
+
+@pytest.mark.parametrize("factory", [wireguard, spire])
+def test_a_run_that_installs_it_asks_for_an_administrator(factory: Factory, judged: Judged) -> None:
+    mesh = judged(factory)
+    mesh.installed_by_run = True
+    assert ADMINISTRATOR in mesh.permissions
