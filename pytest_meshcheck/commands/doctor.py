@@ -23,6 +23,7 @@ FINDINGS = 1
 class Diagnosis(msgspec.Struct, frozen=True):
     """What ``--output json`` prints."""
 
+    context: str
     kubernetes: str
     findings: tuple[Finding, ...]
 
@@ -54,14 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the findings; returns the exit code."""
     from pytest_meshcheck.doctor.look import look  # noqa: PLC0415 - other commands need no rules
+    from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts  # noqa: PLC0415 - and no client
 
     if options.kubeconfig and not options.kubeconfig.is_file():
         return failed(f"--kubeconfig={options.kubeconfig}: no such file", BAD_INPUT)
     try:
+        context = contexts(options.kubeconfig).named(options.context)
         kubernetes, findings = asyncio.run(
             look(
                 options.kubeconfig,
-                options.context,
+                context,
                 options.namespace,
                 issuers=options.issuers,
                 proxies=options.proxies,
@@ -70,18 +73,18 @@ def run(options: argparse.Namespace) -> int:
     except MeshUnavailable as error:
         return failed(str(error).replace("--mesh-context", "--context"), BAD_INPUT)
     if options.output == "json":
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(Diagnosis(kubernetes, findings)), indent=2).decode())
-        sys.stdout.write("\n")
+        diagnosis = msgspec.json.encode(Diagnosis(context, kubernetes, findings))
+        sys.stdout.write(f"{msgspec.json.format(diagnosis, indent=2).decode()}\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in lines(findings)))
+        sys.stdout.write("".join(f"{line}\n" for line in lines(context, findings)))
     return FINDINGS if is_wanting(findings) else 0
 
 
-def lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """The findings as text, one line each, and their number."""
+def lines(context: str, findings: Sequence[Finding]) -> Iterator[str]:
+    """The findings in the cluster of a context as text, one line each, and their number."""
     width = max(map(len, Severity))
     for one in findings:
         advice = f"; {one.advice}" if one.advice else ""
         source = f" {one.source}" if one.source else ""
         yield f"{one.severity.upper():{width}}  {one.object}: {one.why}{advice} [{one.rule}]{source}"
-    yield tally(findings)
+    yield f"{tally(findings)} in context {context}"

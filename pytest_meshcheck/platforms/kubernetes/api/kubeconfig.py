@@ -11,7 +11,7 @@ from yaml import YAMLError
 from pytest_meshcheck.model.errors import MeshUnavailable
 
 DEFAULT = "~/.kube/config"
-BROKEN = (ConfigException, OSError, TypeError, ValueError, YAMLError)
+BROKEN = (AttributeError, ConfigException, OSError, TypeError, ValueError, YAMLError)
 """Errors of the client for files that are not a kubeconfig."""
 
 
@@ -22,7 +22,7 @@ class Contexts:
     Attributes:
         kubeconfig: None for the default one; several are joined as in ``KUBECONFIG``.
         names: Their names.
-        current: The name of the current one; empty if there is none.
+        current: The name of the current one, in the first file that names one; empty if there is none.
     """
 
     kubeconfig: Path | None
@@ -52,14 +52,15 @@ def contexts(kubeconfig: Path | None) -> Contexts:
         MeshUnavailable: The kubeconfig cannot be used.
     """
     try:
-        merged = kube_config.KubeConfigMerger(str(located(kubeconfig))).config
+        read = kube_config.KubeConfigMerger(str(located(kubeconfig)))
+        merged = read.config
         if merged is None:
             raise ConfigException("no such file, or it is empty")
         names = tuple(str(context["name"]) for context in merged.safe_get("contexts") or ())
-        current = str(merged.safe_get("current-context") or "")
+        named = [str(one["current-context"]) for one in read.config_files.values() if one.get("current-context")]
     except BROKEN as error:
         raise MeshUnavailable(f"{called(kubeconfig)} cannot be used: {error}") from error
-    return Contexts(kubeconfig, names, current)
+    return Contexts(kubeconfig, names, named[0] if named else "")
 
 
 def located(kubeconfig: Path | None) -> Path:
