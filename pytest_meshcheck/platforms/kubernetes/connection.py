@@ -139,7 +139,7 @@ class Connection:
         return unfinished(self.pods.known.get(key))
 
     async def nodes_for_workloads(self) -> int:
-        """The number of nodes that accept pods."""
+        """The number of nodes that accept workloads."""
         nodes, _ = await self.api.items(NODES)
         return sum(bool(room.allocatable(node).pods) for node in nodes)
 

@@ -28,12 +28,14 @@ def pod(*containers: Object, init: tuple[Object, ...] = (), **spec: Any) -> Obje
     return {"spec": {"containers": list(containers), "initContainers": list(init), **spec}}
 
 
-def node(cpu: str, memory: str, *, ready: str = "True", **spec: Any) -> dict[str, Any]:
+def node(
+    cpu: str, memory: str, *, name: str = "open", ready: str = "True", system: str = "linux", **spec: Any
+) -> dict[str, Any]:
     status = {
         "allocatable": {"cpu": cpu, "memory": memory, "pods": "110"},
         "conditions": [{"type": "Ready", "status": ready}],
     }
-    return {"spec": spec, "status": status}
+    return {"metadata": {"name": name, "labels": {"kubernetes.io/os": system}}, "spec": spec, "status": status}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,7 @@ def test_what_a_pod_requests(case: str) -> None:
     "shut",
     [
         node("2", "1Gi", ready="False"),
+        node("2", "1Gi", system="windows"),
         node("2", "1Gi", unschedulable=True),
         node("2", "1Gi", taints=[{"key": "own", "effect": "NoSchedule"}]),
     ],
@@ -91,7 +94,7 @@ def test_a_node_that_takes_no_pods_has_no_room(shut: Object) -> None:
 
 
 def test_what_is_free_is_what_others_leave() -> None:
-    nodes = [{"metadata": {"name": "open"}, **node("2", "1Gi")}]
+    nodes = [node("2", "1Gi")]
     there = [
         pod(container("500m", "256Mi"), nodeName="open"),
         pod(container("500m", "256Mi"), nodeName="elsewhere"),
@@ -117,7 +120,7 @@ async def asked(processes: int, *objects: tuple[str, Object]) -> list[str]:
     return changes
 
 
-SMALL = recorded(NODES, "small", **node("50m", "1Gi"))
+SMALL = NODES, node("50m", "1Gi", name="small")
 
 
 @pytest.mark.asyncio

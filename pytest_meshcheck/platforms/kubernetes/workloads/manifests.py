@@ -29,6 +29,9 @@ Of a pod no network may believe them: https://github.com/advisories/GHSA-gj2r-ph
 GENERATION = "meshcheck.dev/generation"
 """Distinguishes replicas of a workload, and an instance from its successor; a service leads to one or to all."""
 
+LINUX: Mapping[str, str] = {"kubernetes.io/os": "linux"}
+"""The label of nodes that can run a probe: AKS and EKS do not taint their Windows nodes."""
+
 FIRST = 1
 CONTAINER = "probe"
 PYTHON = "/opt/meshcheck/bin/python"
@@ -173,6 +176,7 @@ def pod(owner: Ownership, spec: WorkloadSpec, first: Request | None = None) -> M
     return {
         **({"restartPolicy": "Never"} if spec.job else {}),
         **_placed(spec.placement),
+        "nodeSelector": dict(LINUX),
         "serviceAccountName": spec.service_account,
         "terminationGracePeriodSeconds": math.ceil(spec.grace) + KILLED_AFTER,
         "enableServiceLinks": False,
@@ -233,6 +237,7 @@ def _watcher(owner: Ownership) -> Manifest:
         "hostPID": True,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 0,
+        "nodeSelector": dict(LINUX),
         "tolerations": [{"operator": "Exists"}],
         "containers": [
             {

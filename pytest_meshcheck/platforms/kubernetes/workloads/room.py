@@ -12,6 +12,7 @@ from functools import reduce
 from operator import add
 
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import LINUX
 
 UNITS = {
     # suffix of a quantity: factor
@@ -86,11 +87,12 @@ def requested(pod: Object) -> Room:
 
 
 def allocatable(node: Object) -> Room:
-    """The resources of a node for pods; nothing if it accepts none."""
+    """The resources of a node for workloads; nothing if it accepts none."""
     spec, status = node.get("spec", {}), node.get("status", {})
     is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
     is_shut = spec.get("unschedulable") or any(taint["effect"] in KEEPS_OFF for taint in spec.get("taints", ()))
-    if not is_ready or is_shut:
+    is_linux = LINUX.items() <= node["metadata"].get("labels", {}).items()
+    if not is_ready or is_shut or not is_linux:
         return Room()
     return _read(status["allocatable"])
 
