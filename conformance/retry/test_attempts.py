@@ -144,7 +144,7 @@ async def test_request_body_is_intact_on_every_attempt(
     """On every attempt the application receives the whole body as it was sent: same length, same SHA-256.
 
     Sizes around the usual buffer limits; with a length, in chunks, with a body that comes after the head, and over
-    HTTP/2, for which a mesh may document another limit, or none.
+    HTTP/2. Where the mesh documents no limit for HTTP/2, the request may be tried once, and then ends with that answer.
     """
     body, digest = Body(length=size, seed=7), hashlib.sha256(seeded_bytes(7, size)).hexdigest()
     for how in WAYS.values():
@@ -154,7 +154,8 @@ async def test_request_body_is_intact_on_every_attempt(
         for way, how in WAYS.items():
             answer = await client.post(server, body, request_id=await server.answers(503), **how)
             attempts = await server.attempts(answer)
+            is_promised = way != H2C or size <= (mesh.documented.retry.http2_body_limit or 0)
+            tries = 2 if is_promised or len(attempts) > 1 else 1
             expect(attempts, way).bodies(size, digest)
-            if way != H2C or size <= (mesh.documented.retry.http2_body_limit or 0):
-                expect(attempts, way).attempted(2)
-                expect(answer, way).answered()
+            expect(attempts, way).attempted(tries)
+            expect(answer, way).answered(200 if tries > 1 else 503)

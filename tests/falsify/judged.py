@@ -16,8 +16,6 @@ from tests.forked import FORKED
 
 SOUND_MESH = "envoy"
 UPGRADABLE = "upgradable"
-PROMISING = "other-promises"
-"""A sound mesh that documents what the embedded one does not."""
 
 ENDS = ("-p", "tests.falsify.ends")
 """All parameters of each check are run on the sound mesh by ``pytest`` alone."""

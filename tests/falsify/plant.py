@@ -3,18 +3,19 @@
 from pytest_meshcheck.meshes.base import PlatformKind
 from pytest_meshcheck.meshes.none import NoMesh
 from pytest_meshcheck.meshes.registry import MeshRequest, Registry
-from tests.falsify.judged import PROMISING, UPGRADABLE
+from tests.falsify.judged import UPGRADABLE
 from tests.falsify.meshes import faulty
-from tests.falsify.meshes.promising import PromisesKept
 from tests.falsify.meshes.refusing import RefuseAll
 from tests.falsify.meshes.upgrading import Upgradable
 from tests.falsify.table import DEFECTS
+from tests.falsify.variants import VARIANTS
 
 
 def pytest_meshcheck_register_mesh(registry: Registry) -> None:
     """Offer the meshes that no check may conform on, each faulty mesh under the name of its defect, and sound ones."""
     registry.register(UPGRADABLE, faulty.factory(Upgradable, UPGRADABLE))
-    registry.register(PROMISING, faulty.factory(PromisesKept, PROMISING))
+    for name, variant in VARIANTS.items():
+        registry.register(name, faulty.factory(variant.mesh, name))
     registry.register("no-mesh", no_mesh)
     registry.register("refuse-all", faulty.factory(RefuseAll, "refuse-all"))
     for name, defect in DEFECTS.items():

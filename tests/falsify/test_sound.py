@@ -1,5 +1,6 @@
 """The sound mesh conforms, whatever the clocks of its machines; one that does nothing, or refuses all, never does."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from pytest_meshcheck.checks.verdict import Verdict
 from tests import clocks
 from tests.falsify.clusters import ON_CLUSTERS, RECORDS
-from tests.falsify.judged import ENDS, FIRST_END, PROMISING, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
+from tests.falsify.judged import ENDS, FIRST_END, SOUND_MESH, UPGRADABLE, Run, Verdicts, upgraded
 from tests.falsify.table import OF_OTHER_PROMISES, SLOW, checks, of_upgrade
+from tests.falsify.variants import VARIANTS
 
 IMPATIENT = "--mesh-timeout-scale=0.3"
 """Nothing good is to be waited for."""
@@ -21,7 +23,7 @@ CLOCKS_APART = Run("clocks-apart", (SOUND_MESH,), ("-p", "tests.clocks", "-k", "
 SOUND = [
     Run(SOUND_MESH, (SOUND_MESH,), ENDS, thorough=True),
     upgraded(UPGRADABLE, UPGRADABLE),
-    Run(PROMISING, (PROMISING,), ("-k", " or ".join(OF_OTHER_PROMISES))),
+    *(Run(name, (name,), ("-k", " or ".join(variant.checks))) for name, variant in VARIANTS.items()),
     pytest.param(CLOCKS_APART, marks=WITHOUT_CLOCKS, id="clocks-apart"),
 ]
 NO_MESHES = ("no-mesh", "refuse-all")
@@ -44,15 +46,15 @@ def of_run(run: Run) -> set[str]:
 
 def conforming(run: Run) -> set[str]:
     """The checks that have to conform in a run on a sound mesh."""
-    others = set(OF_OTHER_PROMISES)
-    if PROMISING in run.meshes:
-        return others
+    if variant := VARIANTS.get(run.name):
+        return without_parameters(variant.checks)
     chosen = ABOUT_TIME if run is CLOCKS_APART else ("",)
-    return {check for check in of_run(run) - others - {*ON_CLUSTERS, *RECORDS} if check.startswith(chosen)}
+    others = {*OF_OTHER_PROMISES, *ON_CLUSTERS, *RECORDS}
+    return {check for check in of_run(run) - others if check.startswith(chosen)}
 
 
-def without_parameters(verdicts: Verdicts) -> set[str]:
-    return {check.partition("[")[0] for check in verdicts}
+def without_parameters(ids: Iterable[str]) -> set[str]:
+    return {one.partition("[")[0] for one in ids}
 
 
 @pytest.mark.parametrize("run", SOUND, ids=str)

@@ -5,6 +5,9 @@ from dataclasses import replace
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
+from tests.falsify.defects.retry import INTACT, scripted_where_retried
+from tests.falsify.meshes.faulty import planted
+from tests.falsify.meshes.sparing import NoHttp2LimitDocumented
 
 BODY = "retry/body-late-and-refused-early"
 
@@ -30,6 +33,13 @@ function envoy_on_request(handle)
 end
 """
 FIRST_PIECE_LOST = FIRST_PIECE_TWICE.replace("bytes .. bytes", '""')
+HTTP2_BODY_REFUSED = """
+function envoy_on_request(handle)
+  if handle:streamInfo():protocol() == "HTTP/2" and handle:headers():get(":method") == "POST" then
+    handle:respond({[":status"] = "413"}, "")
+  end
+end
+"""
 
 
 def on_each_attempt(source: str) -> Plant:
@@ -79,5 +89,10 @@ DEFECTS = {
         "The mesh documents that it does not retry an incomplete body, does so, and retries once more after a success.",
         (f"{BODY}[before-http-status]", f"{BODY}[inside-http-status]"),
         mesh=UnfinishedServedTwice,
+    ),
+    "http2-bodies-refused": Defect(
+        "Where retries are in force, a request with a body is answered with 413 over HTTP/2.",
+        (f"{INTACT}[1]", f"{INTACT}[65537]", f"{INTACT}[1048576]"),
+        mesh=planted(scripted_where_retried(HTTP2_BODY_REFUSED), NoHttp2LimitDocumented),
     ),
 }

@@ -1,0 +1,30 @@
+"""The embedded mesh that retries less than it could, within what it documents."""
+
+from dataclasses import replace
+
+from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from tests.falsify import parts
+from tests.falsify.defect import Resources
+from tests.falsify.meshes.faulty import planted
+
+HTTP2_BODY_NOT_RETRIED = """
+function envoy_on_request(handle)
+  if handle:streamInfo():protocol() == "HTTP/2" and handle:headers():get(":method") == "POST" then
+    handle:headers():replace("x-envoy-max-retries", "0")
+  end
+end
+"""
+
+
+class NoHttp2LimitDocumented(EnvoyMesh):
+    """Documents nothing about retries of requests with a body over HTTP/2."""
+
+    documented = replace(EnvoyMesh.documented, retry=replace(EnvoyMesh.documented.retry, http2_body_limit=None))
+
+
+def http2_bodies_not_retried(_workload: str, resources: Resources) -> None:
+    parts.script(HTTP2_BODY_NOT_RETRIED, *parts.listeners_that_retry(resources))
+
+
+Http2BodiesNotRetried = planted(http2_bodies_not_retried, NoHttp2LimitDocumented)
+"""Tries a request with a body once over HTTP/2, about which it documents nothing."""
