@@ -157,6 +157,9 @@ DEFECTS = {
     ),
     "per-try-too-late": Defect("The limit of an attempt is never shorter than two seconds.", (ALONE,), per_try("2s")),
     "per-try-too-early": Defect("An attempt is cut after a millisecond.", (ALONE, WITH_LIMIT), per_try("0.001s")),
+    "per-try-in-whole-seconds": Defect(
+        "The limit of an attempt is cut down to whole seconds.", (ALONE, WITH_LIMIT), per_try("1s")
+    ),
     "per-try-halved": Defect("An attempt is cut after half of its limit.", (ALONE, WITH_LIMIT), per_try("0.6s")),
     "overdue-not-retried": Defect(
         "An attempt that exceeds its limit is cut and not retried.",
