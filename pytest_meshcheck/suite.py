@@ -28,7 +28,7 @@ from pytest_meshcheck.model.errors import ClusterError, Inconclusive, Unsupporte
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.model.malformed import IssuedBy, Recipe
 from pytest_meshcheck.model.observation import Attempt, CaptureResult, Ending, Exchange, LoadOutcome, Protocol
-from pytest_meshcheck.model.pki import Issuer, Validity, parsed_chain, spiffe_id
+from pytest_meshcheck.model.pki import Issuer, Validity, is_signed_by, parsed_chain, spiffe_id
 from pytest_meshcheck.model.policy import (
     EgressPolicy,
     Failure,
@@ -160,6 +160,7 @@ __all__ = [
     "host_of",
     "injected_delay",
     "injected_fault",
+    "is_signed_by",
     "kept_out",
     "kept_unreadable",
     "labelled_as",

@@ -1,7 +1,7 @@
 """Peers under an authority's issuers, and waiting until data planes follow a change of it."""
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from cryptography import x509
@@ -18,6 +18,7 @@ from pytest_meshcheck.suite import (
     Workload,
     converge,
     expect,
+    is_signed_by,
     parsed_chain,
 )
 
@@ -36,6 +37,14 @@ def leaf_of(handshake: Exchange) -> x509.Certificate | None:
     return parsed_chain(handshake.tls.chain)[0] if handshake.tls else None
 
 
+def leads_to(chain: Sequence[x509.Certificate], issuer: x509.Certificate) -> bool:
+    """Whether an issuer signed the leaf of a chain, and its certificate is in the chain.
+
+    One of two certificates of the same key signs as well as the other, so that the signature alone does not tell.
+    """
+    return issuer in chain and is_signed_by(chain[0], issuer)
+
+
 async def follows(
     mesh: MeshUnderTest, outsider: Workload, workload: Workload, within: float, *loads: Load, elapsed: float = 0.0
 ) -> float:
@@ -50,7 +59,7 @@ async def follows(
         for load in loads:
             await load.keeps_up()
         shown = (await mesh.handshake(outsider, workload)).tls
-        return shown is not None and wanted in parsed_chain(shown.chain)
+        return shown is not None and leads_to(parsed_chain(shown.chain), wanted)
 
     seen, seconds = await converge(issuer_seen, bool, max(0.0, within - elapsed), every=UNHURRIED)
     expect(seen, f"{workload} under the new issuer within {within:g} s", rests_on=mesh.time(within)).is_true(

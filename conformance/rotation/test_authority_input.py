@@ -84,11 +84,13 @@ async def test_each_part_takes_effect_alone(
     mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, part: Rotation
 ) -> None:
     """The issuer's key and certificate, or its certificate alone, can be replaced, and act without a restart."""
-    await mesh.rotate(part)
-    within = mesh.documented.rotation.issuer_acts_within + mesh.tolerance
-    seconds = await follows(mesh, outsider, server, within)
-    mesh.measure("in leaves after (s)", round(seconds, 3))
-    control(await client.get(server)).answered()
+    async with mesh.policy(*mesh.fresh_connections(server)):
+        control(await client.get(server), "a client of the mesh before").answered()
+        await mesh.rotate(part)
+        within = mesh.documented.rotation.issuer_acts_within + mesh.tolerance
+        seconds = await follows(mesh, outsider, server, within)
+        mesh.measure("in leaves after (s)", round(seconds, 3))
+        expect(await client.get(server), "a client of the mesh").answered()
 
 
 @check(MUST, "rotation.parts", proves={Capability.ROOT_ROTATION}, uses={Capability.CUSTOM_AUTHORITY}, disruptive=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -224,6 +225,15 @@ def key_usage(*usages: str) -> x509.KeyUsage:
 def parsed_chain(chain: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     """The DER certificates of a handshake, parsed."""
     return tuple(x509.load_der_x509_certificate(der) for der in chain)
+
+
+def is_signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
+    """Whether a certificate names another one as its issuer, and that one's key signed it."""
+    try:
+        certificate.verify_directly_issued_by(signer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def certificates_in(pem: str) -> frozenset[x509.Certificate]:

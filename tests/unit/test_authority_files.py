@@ -6,7 +6,7 @@ from cryptography import x509
 from pytest_meshcheck.meshes.envoy.authority_input import complaint
 from pytest_meshcheck.model.authority_files import AuthorityFiles, Flaw, broken
 from pytest_meshcheck.model.bundle_form import BundleForm, written
-from pytest_meshcheck.model.pki import Authority
+from pytest_meshcheck.model.pki import Authority, is_signed_by
 
 COMPLAINTS = {
     Flaw.EMPTY: "cannot be read",
@@ -55,3 +55,15 @@ def test_a_new_certificate_of_the_issuer_is_for_the_same_key(authority: Authorit
     assert after.certificate.public_key() == before.certificate.public_key()
     assert after.certificate.subject == before.certificate.subject
     after.certificate.verify_directly_issued_by(after.root)
+
+
+def test_a_leaf_is_signed_by_both_certificates_of_its_issuers_key_and_by_no_other_issuer() -> None:
+    one = Authority("cluster.local")
+    leaf = x509.load_pem_x509_certificate(one.issue("spiffe://cluster.local/ns/blue/sa/server", 60).chain)
+    before = one.issuer.certificate
+    one.recertify_issuer()
+    assert is_signed_by(leaf, before)
+    assert is_signed_by(leaf, one.issuer.certificate)
+    one.rotate_issuer()
+    assert not is_signed_by(leaf, one.issuer.certificate)
+    assert not is_signed_by(leaf, one.issuer.root)

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from pytest_meshcheck.model.authority_files import AuthorityFiles
+from pytest_meshcheck.model.pki import is_signed_by
 
 
 def complaint(files: AuthorityFiles) -> str:
@@ -22,14 +22,6 @@ def complaint(files: AuthorityFiles) -> str:
         return "the authority's key does not belong to its certificate"
     if not issuer.not_valid_before_utc <= datetime.now(UTC) <= issuer.not_valid_after_utc:
         return f"the authority's certificate is not valid now, but until {issuer.not_valid_after_utc}"
-    if not any(_is_issued_by(issuer, root) for root in roots):
+    if not any(is_signed_by(issuer, root) for root in roots):
         return "the authority's certificate chains to no announced root"
     return ""
-
-
-def _is_issued_by(issuer: x509.Certificate, root: x509.Certificate) -> bool:
-    try:
-        issuer.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True

@@ -1,11 +1,12 @@
 """Certificates that are renewed too late, too long, or at the cost of the traffic."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
-from tests.falsify.defects.identity import leaf_without_intermediate
+from tests.falsify.defects.identity import CERTIFICATE_END, leaf_without_intermediate
 from tests.falsify.defects.lifecycle import DRAINS, OUTAGE
 from tests.falsify.defects.outage import SHORT
 from tests.falsify.meshes.faulty import (
@@ -79,6 +80,21 @@ def clients_keep_the_first() -> Plant:
     return plant
 
 
+def first_leaf_below(above: Callable[[str, str], str]) -> Plant:
+    """Keep the first key and leaf of each workload, below these: (issuers of the first, of the newest) -> issuers."""
+    certificates = Certificates()
+
+    def plant(workload: str, resources: Resources) -> None:
+        due = certificates.until_now(workload, resources)
+        (leaf, *_, first), (*_, newest) = (
+            due[n]["certificate_chain"]["inline_string"].partition(CERTIFICATE_END) for n in (0, -1)
+        )
+        parts.secret(resources, "identity")["tls_certificate"] = copy.deepcopy(due[0])
+        parts.chain_of(resources)["inline_string"] = leaf + CERTIFICATE_END + above(first, newest)
+
+    return plant
+
+
 def shows_other_identity(context: dict[str, Any]) -> None:
     """Take the certificate of a TLS context from the other secret."""
     (secret,) = context["common_tls_context"]["tls_certificate_sds_secret_configs"]
@@ -100,6 +116,22 @@ def renewed_without_intermediate() -> Plant:
         for listener in parts.inbound(resources):
             if list(parts.managers(listener)):
                 shows_other_identity(parts.secure_chain(listener)["transport_socket"]["typed_config"])
+
+    return plant
+
+
+def clients_renewed_without_intermediate() -> Plant:
+    """Every certificate but the first is shown to servers without the intermediate that signed it."""
+    certificates = Certificates()
+
+    def plant(workload: str, resources: Resources) -> None:
+        renewed = len(certificates.until_now(workload, resources)) > 1
+        other = copy.deepcopy(resources)
+        if renewed:
+            leaf_without_intermediate(workload, other)
+        resources["secrets"].append(parts.secret(other, "identity") | {"name": OTHER_IDENTITY})
+        for context in parts.client_contexts(resources):
+            shows_other_identity(context)
 
     return plant
 
@@ -133,6 +165,7 @@ NEW_HANDSHAKES = "rotation/new-handshakes-use-the-new-certificate"
 ROOT = "rotation/whole-root-change-loses-nothing"
 LIFETIME = "rotation/leaf-never-outlives-its-issuer"
 ISSUER = "rotation/issuer-changes-under-load"
+NEW_ISSUER = "rotation/each-part-takes-effect-alone[issuer]"
 
 DEFECTS = {
     "leaf-never-renewed": Defect(
@@ -188,8 +221,23 @@ DEFECTS = {
     ),
     "issuer-not-followed": Defect(
         "After a change of the issuer, certificates under the old one are kept until they are due.",
-        (ISSUER, "rotation/each-part-takes-effect-alone[issuer]"),
+        (ISSUER, NEW_ISSUER),
         mesh=IssuerNotFollowed,
+    ),
+    "new-issuer-sent-beside-the-old": Defect(
+        "After a change of the issuer its certificate is sent as well, with the leaf and the issuer from before.",
+        (ISSUER, NEW_ISSUER),
+        first_leaf_below(lambda first, newest: "".join(dict.fromkeys((first, newest)))),
+    ),
+    "new-issuer-sent-with-the-old-leaf": Defect(
+        "After a change of the issuer its certificate is sent with the leaf from before, which it did not sign.",
+        (NEW_ISSUER,),
+        first_leaf_below(lambda _first, newest: newest),
+    ),
+    "new-leaf-sent-without-issuer-by-clients": Defect(
+        "Clients send their renewed certificates without the intermediate, so that servers refuse new connections.",
+        (NEW_ISSUER,),
+        clients_renewed_without_intermediate(),
     ),
     "leaf-outlives-issuer": Defect(
         "A certificate gets its whole lifetime even where its issuer ends before.", (LIFETIME,), mesh=LeafOutlivesIssuer
