@@ -27,6 +27,8 @@ LIMIT = 0.1
 """Seconds."""
 LATE = 0.1
 """Seconds after the limit at which an answer would come."""
+TICK = 0.01
+"""Seconds by which a data plane may round a deadline down."""
 LONG = 60.0
 """Seconds of a limit that is not reached before the client gives up."""
 
@@ -95,8 +97,9 @@ def seconds_of(deadline: str | None) -> float:
 async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Workload, case: str) -> None:
     """The application learns a gRPC caller's deadline, and the call is cut at the limit of the policy.
 
-    It is cut at the caller's deadline only where the mesh documents that: with a deadline that is shorter or longer
-    than the limit, and with no policy at all. The client itself keeps no deadline.
+    The deadline is at most as long as the caller's. It is shorter than the caller's and the limit by no more than the
+    time that a prompt call takes. A call is cut at the caller's deadline only where the mesh documents that: with a
+    deadline that is shorter or longer than the limit, and with no policy at all. The client itself keeps no deadline.
     """
     policy, deadline = DEADLINES[case]
     limit = min(policy or LONG, deadline / 1000 if mesh.documented.timeout.caller_deadline else LONG)
@@ -106,10 +109,13 @@ async def test_caller_deadline(mesh: MeshUnderTest, client: Workload, server: Wo
         cut = await call(client, server, request_id=await server.answers(Answer(delay=LIMIT + LATE)))
         control(cut.served, "whether a late answer is served to a call without a deadline").equals(False)
     async with mesh.policy(*([] if policy is None else [Timeout(server, policy)])):
+        prompt = await call(client, server, f"{deadline}m")
         answer = await call(client, server, f"{deadline}m", request_id=request_id)
-        attempts = await server.wait_for_attempts(request_id, patience=mesh.tolerance)
-    control(attempts).attempted(1)
-    expect(seconds_of(attempts[0].header("grpc-timeout")), "the deadline at the application").at_most(deadline / 1000)
+        control(await server.wait_for_attempts(request_id, patience=mesh.tolerance)).attempted(1)
+    (arrived,) = control(await server.attempts(prompt), "a prompt call").attempted(1)
+    stated, least = seconds_of(arrived.header("grpc-timeout")), min(policy or LONG, deadline / 1000) - prompt.seconds
+    expect(stated, "the deadline at the application").at_most(deadline / 1000)
+    expect(stated, "the deadline at the application").at_least(least - TICK)
     stall = mesh.time(client.patience) if limit > late.delay else Time(LATE, answer.seconds)
     expect(answer.served, "whether the answer is served", rests_on=stall).equals(limit > late.delay)
 

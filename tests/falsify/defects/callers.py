@@ -30,6 +30,15 @@ function envoy_on_request(handle)
 end
 """
 
+DEADLINE_IN_MICROSECONDS = """
+function envoy_on_request(handle)
+  local deadline = handle:headers():get("grpc-timeout")
+  if deadline then
+    handle:headers():replace("grpc-timeout", (string.gsub(deadline, "m$", "u")))
+  end
+end
+"""
+
 
 def trusting(prefix: str, length: int, **more: Any) -> Plant:
     """Take callers with such an address for internal ones."""
@@ -81,6 +90,10 @@ def deadline_removed(_workload: str, resources: Resources) -> None:
 
 def deadline_overflows(_workload: str, resources: Resources) -> None:
     parts.script(DEADLINE_OVERFLOWS, *parts.outbound(resources))
+
+
+def deadline_in_microseconds(_workload: str, resources: Resources) -> None:
+    parts.script(DEADLINE_IN_MICROSECONDS, *parts.outbound(resources))
 
 
 def later_calls_fail(_workload: str, resources: Resources) -> None:
@@ -154,6 +167,11 @@ DEFECTS = {
         "The application does not learn its caller's deadline.",
         (f"{DEADLINE}[shorter]", f"{DEADLINE}[longer]", f"{DEADLINE}[alone]"),
         deadline_removed,
+    ),
+    "deadline-in-microseconds": Defect(
+        "The milliseconds of a caller's deadline reach the application as microseconds.",
+        (f"{DEADLINE}[shorter]", f"{DEADLINE}[alone]"),
+        deadline_in_microseconds,
     ),
     "malformed-deadline-breaks-later-calls": Defect(
         "After a call with a malformed deadline all later calls fail.", (f"{HEADER}[no-unit]",), later_calls_fail
