@@ -16,6 +16,7 @@ from pytest_meshcheck.suite import (
     Mode,
     MutualTls,
     Rotation,
+    Via,
     Workload,
     broken,
     check,
@@ -25,6 +26,7 @@ from pytest_meshcheck.suite import (
     proves,
 )
 
+from ..mtls.peers import is_reached
 from .authorities import UNHURRIED, follows, peer, two_roots
 
 FORMS = [form for form in BundleForm if form is not BundleForm.PLAIN]
@@ -53,11 +55,12 @@ def bundle_in(mesh: MeshUnderTest, form: BundleForm) -> Iterator[None]:
     disruptive=True,
 )
 async def test_bundle_form_does_not_matter(
-    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, form: BundleForm
+    mesh: MeshUnderTest, client: Workload, server: Workload, outsider: Workload, impostor: Workload, form: BundleForm
 ) -> None:
     """A bundle that is written in another order, twice, with comments or without its last newline acts like any other.
 
-    A second root is announced in it, and dropped again.
+    A second root is announced in it, and dropped again. Clients and servers under it are accepted meanwhile, servers
+    where the mesh lets clients reach an impostor.
     """
 
     async def request_under_new_root() -> Exchange:
@@ -67,7 +70,13 @@ async def test_bundle_form_does_not_matter(
     with bundle_in(mesh, form):
         async with mesh.policy(MutualTls(server, Mode.STRICT), *mesh.fresh_connections(server)):
             control(await client.get(server), "a client of the mesh before").answered()
+            if meets_impostors := mesh.meets_impostors("http"):
+                await mesh.impersonate(impostor, peer(mesh.authority.issuer, mesh.identity_of(impostor)))
+                await is_reached(mesh, client, impostor, "http", Via.SERVICE)
             async with two_roots(mesh) as issuers:
+                if meets_impostors:
+                    await mesh.impersonate(impostor, peer(issuers["new"], mesh.identity_of(impostor)))
+                    expect(await client.get(impostor), "a server of the new root", rests_on=announced).answered()
                 expect(await request_under_new_root(), "a client of the new root", rests_on=announced).answered()
                 caller = peer(issuers["old"], mesh.identity_of(outsider))
                 expect(await mesh.tls_request(outsider, server, caller), "a client of the old root").answered()

@@ -71,6 +71,21 @@ DEFECTS = {
     "commented-bundle-ignored": Defect(
         "A bundle with comments is ignored.", (f"{FORMS}[commented]",), roots_kept_if(has_comments)
     ),
+    "unterminated-bundle-ignored-by-clients": Defect(
+        "A bundle without a newline at its end is ignored by clients.",
+        (f"{FORMS}[unterminated]",),
+        concerning(parts.client_contexts, roots_kept_if(is_unterminated)),
+    ),
+    "doubled-root-ignored-by-servers": Defect(
+        "A bundle that has a root twice is ignored by servers.",
+        (f"{FORMS}[doubled]",),
+        concerning(parts.server_contexts, roots_kept_if(has_a_root_twice)),
+    ),
+    "commented-bundle-ignored-by-clients": Defect(
+        "A bundle with comments is ignored by clients.",
+        (f"{FORMS}[commented]",),
+        concerning(parts.client_contexts, roots_kept_if(has_comments)),
+    ),
     "first-root-alone-read-by-clients": Defect(
         "Clients trust only the first root of a bundle.",
         (f"{FORMS}[reversed]",),
