@@ -8,6 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from pytest_meshcheck.checks.aliases import Alias, Aliases
+from pytest_meshcheck.checks.check_ids import covers
 from pytest_meshcheck.checks.verdict import Verdict
 from pytest_meshcheck.report.model import Change, CheckChange, Comparison, Report, ReportUnreadable, load
 from pytest_meshcheck.report.recorded import compare_tables
@@ -47,7 +48,8 @@ def load_baseline(path: Path) -> Report:
 def compare(baseline: Report, report: Report, aliases: Aliases = MappingProxyType({})) -> Comparison:
     """Compare each check of two reports; those of this report come first, then those that are gone.
 
-    What the baseline has under an id of ``aliases`` is compared with each check that replaces it.
+    What the baseline has under an id of ``aliases``, or under the id of a check that has got parameters since, is
+    compared with each check that replaces it.
     """
     now = {result.id: result.verdict for result in report.results}
     before: dict[str, Verdict] = {}
@@ -65,10 +67,12 @@ def old_ids(baseline: Report, aliases: Aliases) -> list[Alias]:
 
 
 def _heirs(check_id: str, now: Mapping[str, Verdict], aliases: Aliases) -> list[str]:
-    """The checks of now that replace one of a baseline; those that do not apply to the mesh only if none does."""
-    if (alias := aliases.get(check_id)) is None:
-        return []
-    heirs = [one for one in now if alias.covers(one)]
+    """The checks of now that replace one of a baseline; those that do not apply to the mesh only if none does.
+
+    An id without parameters stands for the check with those that it has got since.
+    """
+    alias = aliases.get(check_id)
+    heirs = [one for one in now if (alias.covers(one) if alias else covers(check_id, one))]
     return [one for one in heirs if now[one] is not Verdict.UNSUPPORTED] or heirs
 
 

@@ -108,6 +108,17 @@ def test_an_old_id_of_the_baseline_is_compared_with_what_replaces_it(
     assert old_ids(before, ALIASES) == [ALIASES["a/old"]]
 
 
+def test_a_check_of_the_baseline_that_has_got_parameters_is_compared_with_each_of_them(
+    make_report: MakeReport, make_result: MakeResult
+) -> None:
+    before = make_report(make_result("a/b", Verdict.CONFORMS, "r"))
+    report = make_report(
+        *(make_result(f"a/b[{one}]", verdict, "r") for one, verdict in enumerate((Verdict.CONFORMS, Verdict.VIOLATES)))
+    )
+    changes = {one.id: one.change for one in compare(before, report).changes}
+    assert changes == {"a/b[0]": Change.SAME, "a/b[1]": Change.WORSE}
+
+
 def test_the_comparison_has_a_summary_line(sample: Report) -> None:
     assert sample.baseline
     assert summary(sample.baseline) == "against envoy 1.36.2: 1 worse, 1 better, 1 same, 8 new, 1 gone"
