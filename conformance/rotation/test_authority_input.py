@@ -27,13 +27,15 @@ from pytest_meshcheck.suite import (
 )
 
 from ..mtls.peers import is_reached
-from .authorities import UNHURRIED, follows, peer, two_roots
+from .authorities import UNHURRIED, follows, leads_to, peer, two_roots
 
 FORMS = [form for form in BundleForm if form is not BundleForm.PLAIN]
 PARTS = [
     pytest.param(Rotation.ISSUER, marks=proves(Capability.ISSUER_ROTATION)),
     pytest.param(Rotation.ISSUER_CERTIFICATE, marks=proves(Capability.ISSUER_ROTATION)),
 ]
+READABLE = (Flaw.MISMATCHED, Flaw.EXPIRED, Flaw.FOREIGN)
+"""The flaws of files that can be read, so that a control plane could issue under them."""
 
 
 @contextmanager
@@ -137,6 +139,7 @@ async def test_broken_authority_input_is_loud(
         expect(issuer in chain, "the present issuer").is_true(otherwise="it is another one")
 
 
+@pytest.mark.parametrize("flaw", READABLE)
 @check(
     MUST,
     "rotation.broken-input",
@@ -145,10 +148,10 @@ async def test_broken_authority_input_is_loud(
     disruptive=True,
 )
 async def test_broken_authority_input_is_not_used(
-    mesh: MeshUnderTest, client: Workload, short_lived: Workload, outsider: Workload
+    mesh: MeshUnderTest, client: Workload, short_lived: Workload, outsider: Workload, flaw: Flaw
 ) -> None:
     """A certificate that is renewed after broken files were given comes from the current issuer."""
-    issuer, files = mesh.authority.issuer.certificate, broken(mesh.authority, Flaw.FOREIGN)
+    issuer, files = mesh.authority.issuer.certificate, broken(mesh.authority, flaw)
     within = mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
 
     async def chain() -> tuple[x509.Certificate, ...]:
@@ -156,11 +159,11 @@ async def test_broken_authority_input_is_not_used(
 
     async with mesh.disruptions.authority_files(files):
         old, *_ = await chain()
-        (leaf, *above), _ = await converge(chain, lambda shown: shown[0] != old, within, every=UNHURRIED)
-        expect(leaf != old, f"a new certificate within {within:g} s", rests_on=mesh.time(within)).is_true(
+        new, _ = await converge(chain, lambda shown: shown[0] != old, within, every=UNHURRIED)
+        expect(new[0] != old, f"a new certificate within {within:g} s", rests_on=mesh.time(within)).is_true(
             otherwise="it is the same"
         )
-        expect(issuer in above, "the issuer of a new certificate").is_true(
-            otherwise=f"it is {leaf.issuer.rfc4514_string()}"
+        expect(leads_to(new, issuer), "a new certificate to be signed by the current issuer").is_true(
+            otherwise=f"its issuer is called {new[0].issuer.rfc4514_string()}"
         )
         expect(await client.get(short_lived), "a call with that certificate").answered()

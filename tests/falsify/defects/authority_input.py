@@ -7,8 +7,10 @@ from tests.falsify import parts
 from tests.falsify.defect import Defect, Plant, Resources
 from tests.falsify.defects.roots import BLOCK, FORMS, concerning
 from tests.falsify.meshes.authority_input import (
+    ExpiredIssuerUsed,
     IssuerCertificateNotFollowed,
     IssuesNothingAfterBrokenInput,
+    MismatchedKeyUsed,
     OutOfServiceAfterBrokenInput,
     SelfSignedAfterBrokenInput,
     SilentAboutBrokenInput,
@@ -18,6 +20,7 @@ from tests.falsify.meshes.faulty import ConnectionsKept, planted
 PARTS = "rotation/each-part-takes-effect-alone"
 LOUD = tuple(f"rotation/broken-authority-input-is-loud[{flaw}]" for flaw in Flaw)
 NOT_USED = "rotation/broken-authority-input-is-not-used"
+NEVER_USED = tuple(f"{NOT_USED}[{flaw}]" for flaw in (Flaw.MISMATCHED, Flaw.EXPIRED, Flaw.FOREIGN))
 
 
 def roots_kept_if(misread: Callable[[str, str], bool]) -> Plant:
@@ -108,17 +111,27 @@ DEFECTS = {
     ),
     "out-of-service-after-broken-input": Defect(
         "Data planes refuse requests while the control plane has unusable authority files.",
-        (*LOUD, NOT_USED),
+        (*LOUD, *NEVER_USED),
         mesh=OutOfServiceAfterBrokenInput,
     ),
     "issues-nothing-after-broken-input": Defect(
         "A control plane that is given broken files of an authority renews no certificate any more.",
-        (NOT_USED,),
+        NEVER_USED,
         mesh=IssuesNothingAfterBrokenInput,
+    ),
+    "expired-issuer-used": Defect(
+        "The control plane reports an issuer that has expired, and signs what falls due with it.",
+        (f"{NOT_USED}[{Flaw.EXPIRED}]",),
+        mesh=ExpiredIssuerUsed,
+    ),
+    "mismatched-key-used": Defect(
+        "The control plane reports a key that is not the issuer's, and signs what falls due with it.",
+        (f"{NOT_USED}[{Flaw.MISMATCHED}]",),
+        mesh=MismatchedKeyUsed,
     ),
     "self-signed-after-broken-input": Defect(
         "The control plane makes a root of its own where it cannot use the files of an authority.",
-        (*LOUD, NOT_USED),
+        (*LOUD, *NEVER_USED),
         mesh=SelfSignedAfterBrokenInput,
     ),
 }

@@ -1,12 +1,19 @@
 """The embedded mesh that misuses what it is given as its authority."""
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from pytest_meshcheck.meshes.base import Rotation
+from pytest_meshcheck.meshes.envoy.certificates import RENEWED_AFTER
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
+from pytest_meshcheck.meshes.envoy.sidecar_mesh import DataPlane
 from pytest_meshcheck.model.authority_files import AuthorityFiles
 from pytest_meshcheck.model.pki import Issuer
+from pytest_meshcheck.platforms.local.addresses import Member
 from tests.falsify.meshes.control_planes import OutOfService
 
 
@@ -36,12 +43,22 @@ class OutOfServiceAfterBrokenInput(OutOfService):
         return said
 
 
+LASTING = 30.0
+"""Seconds of a certificate that is still valid when its renewal is long overdue."""
+
+
 class IssuesNothingAfterBrokenInput(EnvoyMesh):
-    """Issues no certificates until it is given files that it can use."""
+    """Issues no certificates until it is given files that it can use; the present ones last."""
 
     def __init__(self, version: str | None = None, **named: Any) -> None:
         super().__init__(version, **named)
         self._stopped = AsyncExitStack()
+
+    async def _enter(self, member: Member) -> DataPlane:
+        spec = member.spec
+        if spec.leaf_lifetime:
+            spec = replace(spec, leaf_lifetime=LASTING, renewed_after=spec.leaf_lifetime * RENEWED_AFTER)
+        return await super()._enter(replace(member, spec=spec))
 
     async def give_authority(self, files: AuthorityFiles) -> str:
         said = await super().give_authority(files)
@@ -66,3 +83,41 @@ class SelfSignedAfterBrokenInput(EnvoyMesh):
         await self.rotate(Rotation.LEAF)
         await self.settled()
         return said
+
+
+class UsedDespiteComplaint(EnvoyMesh):
+    """Complains about files, and issues under them what falls due, until it is given files that it can use.
+
+    Attributes:
+        complaint: Words of the complaint about the files that it uses; others it does not.
+    """
+
+    complaint: str
+
+    async def give_authority(self, files: AuthorityFiles) -> str:
+        said = await super().give_authority(files)
+        authority = self.authority
+        if not said:
+            authority.issuer = self._sound
+            return said
+        self._sound = authority.issuer
+        if self.complaint in said:
+            authority.issuer = replace(
+                authority.issuer,
+                certificate=x509.load_pem_x509_certificate(files.certificate),
+                key=load_pem_private_key(files.key, None),
+                chain=tuple(x509.load_pem_x509_certificates(files.chain)),
+            )
+        return said
+
+
+class ExpiredIssuerUsed(UsedDespiteComplaint):
+    """Uses an issuer that has expired."""
+
+    complaint = "is not valid now"
+
+
+class MismatchedKeyUsed(UsedDespiteComplaint):
+    """Uses a key that does not belong to the certificate of its issuer."""
+
+    complaint = "does not belong to its certificate"
