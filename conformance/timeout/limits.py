@@ -1,11 +1,17 @@
-"""Whether limits act at all, and whether an answer that gets through shows that one does not."""
+"""Whether limits act at all, and whether an answer or an attempt that comes late shows that one does not."""
 
 from collections.abc import Awaitable, Callable
 
-from pytest_meshcheck.suite import Answer, Exchange, MeshUnderTest, Time, Timeout, Workload, control
+from pytest_meshcheck.suite import Answer, Attempt, Exchange, MeshUnderTest, Time, Timeout, Workload, control, expect
 
 SHORT = 0.05
 """Seconds."""
+
+IN_FLIGHT = 0.05
+"""Seconds by which an attempt may arrive late that was on its way when the request was cut."""
+
+PENDING = 0.5
+"""Seconds after the end of a request by which a retry is made that was waiting for its turn."""
 
 AGAIN = 8
 """Further requests after one whose late answer got through."""
@@ -33,3 +39,15 @@ async def stall_of(first: Exchange, ask: Callable[[], Awaitable[Exchange]], late
     if not first.served or all([(await ask()).served for _ in range(AGAIN)]):
         return None
     return Time(lost=late, during=first.seconds)
+
+
+def begin_within(mesh: MeshUnderTest, limit: float, attempts: tuple[Attempt, ...]) -> None:
+    """A violation if an attempt arrives later after the first one than the limit of their request allows.
+
+    It may have been on its way when the request was cut. The times are by one clock, that of the server.
+    """
+    arrivals = [attempt.arrived for attempt in attempts]
+    spread = max(arrivals) - min(arrivals)
+    expect(spread, "seconds from the first attempt's arrival to the last one's", rests_on=mesh.time(limit)).at_most(
+        limit + IN_FLIGHT * mesh.scale
+    )

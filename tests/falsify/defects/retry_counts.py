@@ -31,6 +31,27 @@ end
 """
 )
 """Three of the requests delay the answer, by at most 0.6 s in all; the fourth arrives well after a limit."""
+PENDING_SENT = (
+    HEAD_KEPT
+    + """
+function envoy_on_response(handle)
+  if handle:headers():get(":status") == "504" then
+    local head = handle:streamInfo():dynamicMetadata():get("request")["head"]
+    head["x-envoy-fault-delay-request"] = "300"
+    handle:httpCall("{cluster}", head, "", 2000, true)
+  end
+end
+"""
+)
+"""The request reaches the server's data plane at once, which has it wait for so many milliseconds."""
+DELAY = {
+    "name": "envoy.filters.http.fault",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "delay": {"header_delay": {}, "percentage": {"numerator": 100}},
+    },
+}
+"""Has requests wait for the time that is in their header."""
 AS_504 = """
 function envoy_on_response(handle)
   local head = handle:headers()
@@ -54,6 +75,15 @@ def where_tried(tried: str, source: str) -> Plant:
     return plant
 
 
+def pending_sent(_workload: str, resources: Resources) -> None:
+    for policy in parts.retry_policies(resources):
+        policy["retry_back_off"] = {"base_interval": "0.08s", "max_interval": "0.08s"}
+    for listener in parts.listeners_that_retry(resources):
+        parts.script(PENDING_SENT.format(cluster=listener["name"]), listener)
+    for manager in parts.managers(*parts.inbound(resources)):
+        manager["http_filters"] = [DELAY, *manager["http_filters"]]
+
+
 DEFECTS = {
     "first-answer-asked-for-again": Defect(
         "A request that is not retried is sent four times more once it is answered, and those answers are thrown away.",
@@ -64,6 +94,11 @@ DEFECTS = {
         "A request that was retried is sent four times more once it is answered, and those answers are thrown away.",
         (ALONE, WITH_LIMIT, EXHAUSTED, f"{GRPC_STATUSES}[grpc-internal]", WITHIN, ALL_ATTEMPTS),
         where_tried(RETRIED, SENT_AGAIN),
+    ),
+    "pending-retry-sent-after-the-limit": Defect(
+        "A retry that waits for its turn when the limit of the request is over is sent all the same.",
+        (WITHIN, ALL_ATTEMPTS),
+        pending_sent,
     ),
     "first-answer-as-504": Defect(
         "A first attempt that succeeds is reported as 504.", (ALONE,), where_tried(TRIED_ONCE, AS_504)
