@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.meshes.envoy.mesh import EnvoyMesh
 from tests.falsify.defects.retry import INTACT
 from tests.falsify.meshes.promising import PromisesKept
-from tests.falsify.meshes.sparing import Http2BodiesNotRetried
+from tests.falsify.meshes.sparing import Http2BodiesNotRetried, RetryAfterNotRetried
 from tests.falsify.table import OF_OTHER_PROMISES
 
 
@@ -26,4 +26,5 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = {
     "other-promises": Variant(PromisesKept, OF_OTHER_PROMISES),
     "http2-bodies-not-retried": Variant(Http2BodiesNotRetried, (f"{INTACT}[1]", f"{INTACT}[1048576]")),
+    "retry-after-not-retried": Variant(RetryAfterNotRetried, ("retry/backoff",)),
 }

@@ -14,6 +14,13 @@ function envoy_on_request(handle)
   end
 end
 """
+RETRY_AFTER_NOT_RETRIED = """
+function envoy_on_response(handle)
+  if handle:headers():get("retry-after") then
+    handle:headers():replace("x-envoy-ratelimited", "true")
+  end
+end
+"""
 
 
 class NoHttp2LimitDocumented(EnvoyMesh):
@@ -28,3 +35,11 @@ def http2_bodies_not_retried(_workload: str, resources: Resources) -> None:
 
 Http2BodiesNotRetried = planted(http2_bodies_not_retried, NoHttp2LimitDocumented)
 """Tries a request with a body once over HTTP/2, about which it documents nothing."""
+
+
+def retry_after_not_retried(_workload: str, resources: Resources) -> None:
+    parts.script(RETRY_AFTER_NOT_RETRIED, *parts.inbound(resources))
+
+
+RetryAfterNotRetried = planted(retry_after_not_retried)
+"""Passes an answer on that says when to come back."""
