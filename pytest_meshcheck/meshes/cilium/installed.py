@@ -31,6 +31,21 @@ async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
     )
 
 
+async def refuse_network(api: Api) -> None:
+    """MeshUnavailable if a node is Ready: the cluster has a network then, which Cilium would replace for good.
+
+    Its chart renames the configuration of another network on every node, and leaves its own there when uninstalled, so
+    that new pods of everybody fail: https://docs.cilium.io/en/stable/helm-reference/ (cni.exclusive, cni.uninstall).
+    """
+    nodes, _ = await api.items("/api/v1/nodes")
+    if connected := [node["metadata"]["name"] for node in nodes if _is_ready(node)]:
+        raise MeshUnavailable(
+            f"the node {connected[0]} is Ready, so the cluster already has a network, which Cilium would replace for "
+            "good: test an installed Cilium with --mesh-installed, or omit --mesh-context and --mesh-kubeconfig for a "
+            "kind cluster of the run's own"
+        )
+
+
 def complete(workload: Object) -> bool:
     """Whether all pods of a DaemonSet, Deployment or StatefulSet belong to the newest generation and are ready.
 
@@ -62,3 +77,8 @@ def refuse_nameless(image: str) -> NoReturn:
 def minor(version: str) -> str:
     """The minor version, e.g. ``1.20``."""
     return ".".join(version.removeprefix("v").split(".")[:2])
+
+
+def _is_ready(node: Object) -> bool:
+    conditions = node.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -52,6 +52,12 @@ class LinkerdOnCilium(LinkerdMesh):
         clone.network = self.network.clone()
         return clone
 
+    async def look(self, api: Api) -> None:
+        """Also check that nothing prevents the installation of the network; otherwise MeshUnavailable."""
+        await super().look(api)
+        if self.installed_by_run:
+            await self.network.refuse_taken(api)
+
     async def install(self, platform: Platform) -> None:
         """Install the network, check its configuration, then install Linkerd.
 

@@ -18,6 +18,7 @@ from pytest_meshcheck.meshes.cilium.installed import (
     configuration,
     minor,
     refuse_nameless,
+    refuse_network,
     version_of,
 )
 from pytest_meshcheck.meshes.cilium.render import Strictness, access, routes
@@ -276,9 +277,15 @@ class CiliumMesh(HelmMesh):
             raise MeshUnavailable(f"the Gateway API version for Cilium {version} is unknown; use one of {known}")
 
     async def refuse_taken(self, api: Api) -> None:
-        """MeshUnavailable if another Cilium is installed: a cluster can have only one network."""
+        """Check that nothing prevents the installation.
+
+        Raises:
+            MeshUnavailable: Cilium is installed, or a cluster that the suite did not create has another network.
+        """
         await super().refuse_taken(api)
         await self._alone(api)
+        if self._platform is None or not self._platform.cluster_ref.is_own:
+            await refuse_network(api)
 
     async def _alone(self, api: Api) -> None:
         if await api.read(f"/api/v1/namespaces/{USUAL}/configmaps/{CONFIG}") is not None:

@@ -39,6 +39,11 @@ class ClusterRef(msgspec.Struct, frozen=True):
     """None for a cluster that the suite did not create."""
 
     @property
+    def is_own(self) -> bool:
+        """Whether the suite created the cluster."""
+        return self.kept or self.transient
+
+    @property
     def lock_file(self) -> Path | None:
         """The file of the lock; None if there is one process."""
         return Path(self.lock) if self.lock else None

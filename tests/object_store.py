@@ -1,0 +1,117 @@
+"""A fake API server that keeps what is applied to it."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from tests.serving import serving
+
+Object = dict[str, Any]
+
+KINDS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
+    # path of a group: its resources, their kinds, and whether they are in namespaces
+    "/api/v1": (("namespaces", "Namespace", False), ("secrets", "Secret", True), ("pods", "Pod", True)),
+    "/apis/apiextensions.k8s.io/v1": (("customresourcedefinitions", "CustomResourceDefinition", False),),
+}
+LABEL = re.compile(r"([^=,]+)=([^,]*)")
+"""A label of a selector; sets of values are not looked at."""
+
+CONFIG = """
+apiVersion: v1
+kind: Config
+current-context: near
+clusters: [{{name: near, cluster: {{server: "{server}"}}}}]
+contexts: [{{name: near, context: {{cluster: near, user: me}}}}]
+users: [{{name: me, user: {{token: abc}}}}]
+"""
+
+
+class ObjectStore:
+    """The objects of a cluster by their paths; a namespace that is deleted takes along what is in it.
+
+    Attributes:
+        objects: What there is.
+        held: The end of the path of an object whose application is kept, but never answered; empty for none.
+        has_held: Set once such an application has arrived.
+    """
+
+    def __init__(self, **lists: list[Object]) -> None:
+        self.objects: dict[str, Object] = {}
+        self.held = ""
+        self.has_held = asyncio.Event()
+        for resource, several in lists.items():
+            self.objects |= {f"/api/v1/{resource}/{one['metadata']['name']}": one for one in several}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        match request.method:
+            case "GET":
+                return self._read(request)
+            case "PATCH":
+                return await self._apply(request)
+            case _:
+                return self._delete(request.path)
+
+    def _read(self, request: web.Request) -> web.StreamResponse:
+        if request.path in KINDS:
+            named = [{"name": name, "kind": kind, "namespaced": scoped} for name, kind, scoped in KINDS[request.path]]
+            return web.json_response({"resources": named})
+        if "watch" in request.query:
+            return web.Response()
+        if _is_of_one(request.path):
+            found = self.objects.get(request.path)
+            return web.json_response(found or {"message": "not found"}, status=200 if found else 404)
+        wanted = dict(LABEL.findall(request.query.get("labelSelector", "")))
+        listed = [
+            one
+            for path, one in self.objects.items()
+            if _is_in(path, request.path) and wanted.items() <= one["metadata"].get("labels", {}).items()
+        ]
+        return web.json_response({"items": listed, "metadata": {"resourceVersion": "1"}})
+
+    async def _apply(self, request: web.Request) -> web.Response:
+        applied: Object = json.loads(await request.read())
+        applied["metadata"]["uid"] = request.path
+        texts: Mapping[str, str] = applied.pop("stringData", {})
+        if texts:
+            applied["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+        self.objects[request.path] = applied
+        if self.held and request.path.endswith(self.held):
+            self.has_held.set()
+            await asyncio.Event().wait()
+        return web.json_response(applied)
+
+    def _delete(self, path: str) -> web.Response:
+        status = 200 if self.objects.pop(path, None) else 404
+        self.objects = {other: one for other, one in self.objects.items() if not other.startswith(f"{path}/")}
+        return web.json_response({"message": "deleted"}, status=status)
+
+
+@asynccontextmanager
+async def cluster_of(store: ObjectStore, folder: Path) -> AsyncIterator[Path]:
+    """A kubeconfig for the store, which serves while the block runs."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", store.answer)
+    async with serving(app) as url:
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(CONFIG.format(server=url))
+        yield kubeconfig
+
+
+def _is_of_one(path: str) -> bool:
+    """Whether a path is that of an object, and not of a list."""
+    *_, within = path.split("/v1/")
+    return len(within.split("/")) % 2 == 0
+
+
+def _is_in(path: str, listed: str) -> bool:
+    """Whether the object of a path is in a list, perhaps that of all namespaces."""
+    group, _, resource = listed.rpartition("/v1/")
+    anywhere = re.fullmatch(f"{group}/v1/namespaces/[^/]+/{resource}/[^/]+", path)
+    return path.rpartition("/")[0] == listed or anywhere is not None
