@@ -38,14 +38,18 @@ class ObjectStore:
 
     Attributes:
         objects: What there is.
-        held: The end of the path of an object whose application is kept, but never answered; empty for none.
+        held: The path of an object whose application is not answered; empty for none.
+        loses: Whether it does not keep that object either.
         has_held: Set once such an application has arrived.
+        ends: Set once it need not be held any longer.
     """
 
     def __init__(self, **lists: list[Object]) -> None:
         self.objects: dict[str, Object] = {}
         self.held = ""
+        self.loses = False
         self.has_held = asyncio.Event()
+        self.ends = asyncio.Event()
         for resource, several in lists.items():
             self.objects |= {f"/api/v1/{resource}/{one['metadata']['name']}": one for one in several}
 
@@ -81,10 +85,12 @@ class ObjectStore:
         texts: Mapping[str, str] = applied.pop("stringData", {})
         if texts:
             applied["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-        self.objects[request.path] = applied
-        if self.held and request.path.endswith(self.held):
+        is_held = request.path == self.held
+        if not (is_held and self.loses):
+            self.objects[request.path] = applied
+        if is_held:
             self.has_held.set()
-            await asyncio.Event().wait()
+            await self.ends.wait()
         return web.json_response(applied)
 
     def _delete(self, path: str) -> web.Response:
@@ -101,11 +107,14 @@ async def cluster_of(store: ObjectStore, folder: Path) -> AsyncIterator[Path]:
     async with serving(app) as url:
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(CONFIG.format(server=url))
-        yield kubeconfig
+        try:
+            yield kubeconfig
+        finally:
+            store.ends.set()
 
 
 def _is_of_one(path: str) -> bool:
-    """Whether a path is that of an object, and not of a list."""
+    """Whether a path is that of an object, or of a group that the cluster does not have, and not that of a list."""
     *_, within = path.split("/v1/")
     return len(within.split("/")) % 2 == 0
 

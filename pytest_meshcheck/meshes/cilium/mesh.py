@@ -148,23 +148,24 @@ class CiliumMesh(HelmMesh):
         return TlsEndpoint(workload.resolve(workload.spec, workload.spec, port, Via.ADDRESS), workload.spec.authority)
 
     async def install(self, platform: Platform) -> None:
-        """Install the Gateway API definitions if HTTPRoutes are used, then Cilium.
+        """Install Cilium, or detect the installed one.
 
         Raises:
-            MeshUnavailable: Another Cilium is installed, or the definitions cannot be fetched.
+            MeshUnavailable: Another Cilium or another network is installed, or definitions cannot be fetched.
             Inconclusive: Cilium does not become ready.
         """
         self.bind(platform)
         api = await self.platform.api()
-        if self.installed_by_run:
-            await self._alone(api)
-            if self.variant.routed:
-                version = values.GATEWAY_API[minor(self.version)]
-                await gateway_api.ensure(api, version, self._given, OURS, self.scale)
-        else:
-            await self.detect(api)
+        await (self._alone(api) if self.installed_by_run else self.detect(api))
         await super().install(platform)
         await self.platform.watch_data_planes(DATA_PLANES)
+
+    async def define(self, api: Api) -> None:
+        """Install the Gateway API definitions if HTTPRoutes are used; an upgrade replaces those of the run."""
+        version = values.GATEWAY_API.get(minor(self.version))
+        if self.variant.routed and version:
+            is_upgrade = bool(self._upgraded_from)
+            await gateway_api.ensure(api, version, self._given, OURS, self.scale, upgrade=is_upgrade)
 
     async def ready(self, api: Api) -> None:
         """Wait until agents, proxies and operator run, and the operator has created the definitions of policies."""
@@ -214,9 +215,6 @@ class CiliumMesh(HelmMesh):
             Inconclusive: The new version does not become ready.
         """
         api, self._upgraded_from = await self.platform.api(), minor(self.version)
-        if self.variant.routed and minor(version) in values.GATEWAY_API:
-            needed = values.GATEWAY_API[minor(version)]
-            await gateway_api.ensure(api, needed, self._given, OURS, self.scale, upgrade=True)
         await super().upgrade(version)
         nodes, _ = await api.items("/api/v1/nodes")
         running = self.platform.running.values()

@@ -23,9 +23,10 @@ from pytest_meshcheck.model.policy import (
     Timeout,
     about_service,
 )
-from pytest_meshcheck.platforms.base import Manifest, Platform
+from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.helm.installation import OURS
 from pytest_meshcheck.platforms.kubernetes.access.permissions import APPLIED, Permission
+from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 
 GATEWAY_API = "v1.5.1"
 """The version that Istio 1.30 is built with; the experimental channel has ``retry`` from v1.2 on."""
@@ -72,18 +73,9 @@ class HttpRouteMesh(IstioMesh):
         super().__init__(request, claims)
         self._given = request.charts
 
-    async def install(self, platform: Platform) -> None:
-        """Install the Gateway API definitions, unless the cluster has them, and then Istio.
-
-        Raises:
-            MeshUnavailable: The definitions cannot be fetched, or another Istio is installed.
-            Inconclusive: Istio does not become ready.
-        """
-        self.bind(platform)
-        if self.installed_by_run:
-            api = await self.platform.api()
-            await gateway_api.ensure(api, GATEWAY_API, self._given, OURS, self.scale)
-        await super().install(platform)
+    async def define(self, api: Api) -> None:
+        """Install the Gateway API definitions, unless the cluster has them; raises what ``ensure`` raises."""
+        await gateway_api.ensure(api, GATEWAY_API, self._given, OURS, self.scale)
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
         """The policies as PeerAuthentications, DestinationRules and HTTPRoutes.

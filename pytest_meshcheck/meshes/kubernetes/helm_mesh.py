@@ -85,6 +85,14 @@ class HelmMesh(Charted, KubernetesMesh):
     def secrets(self) -> Sequence[Manifest]:
         """The objects needed before the charts: the authority in the format of the mesh; applied at each rotation."""
 
+    async def define(self, api: Api) -> None:
+        """Install definitions that the charts lack, labelled ``OURS``; the installation is on record by then.
+
+        Raises:
+            MeshUnavailable: They cannot be fetched.
+            Inconclusive: The API server does not accept them.
+        """
+
     @abstractmethod
     async def ready(self, api: Api) -> None:
         """Return once the control plane works.
@@ -196,11 +204,12 @@ class HelmMesh(Charted, KubernetesMesh):
         await write_dumps(await platform.executor(), directory, [*pods, *await platform.pods()], self.dumps)
 
     async def _install(self, api: Api) -> None:
-        await api.apply(home(self.namespace))
+        await api.apply(home(self.namespace, self.platform.cluster_ref.run))
         names = [release.name for release in self.there()]
         before = await installation_in(api, self.namespace)
         gone = [name for name in before.releases if name not in names] if before else []
         await self._store(api, "", *gone)
+        await self.define(api)
         for secret in self.secrets():
             await api.apply(secret)
         program = self._helm()
@@ -251,13 +260,13 @@ class HelmMesh(Charted, KubernetesMesh):
             releases=(*(release.name for release in self.there()), *more),
             groups=tuple(self.groups),
             authority=archived(self.authority).decode(),
-            foreign=there.foreign if there else await foreign_definitions(api),
+            foreign=there.foreign if there and there.releases else await foreign_definitions(api),
         )
         await api.apply(now.secret)
         self._known_state = now.authority
 
     def _take_over(self, there: Installation) -> None:
-        if there.authority != self._known_state:
+        if there.authority not in ("", self._known_state):
             restore(self.authority, there.authority.encode())
             self._known_state = there.authority
 

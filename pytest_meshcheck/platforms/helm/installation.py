@@ -1,7 +1,7 @@
 """Records, in the cluster, of a run's Helm installations, so that others know its owner and can remove it.
 
 The record is a Secret in the namespace of the mesh; that namespace, and definitions that did not come with a chart,
-have the labels ``OURS``.
+have the labels ``OURS``. Until the Secret is there, a label of the namespace names the run that created it.
 """
 
 import base64
@@ -19,6 +19,8 @@ STATE = "meshcheck"
 """Name of the Secret."""
 
 OURS: Mapping[str, str] = {"app.kubernetes.io/managed-by": "meshcheck"}
+INSTALLED_BY = "meshcheck.dev/installed-by"
+"""The label of a mesh's namespace with the run that created it."""
 
 NAMESPACES = "/api/v1/namespaces"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -34,7 +36,8 @@ class Installation:
         namespace: Created for them.
         run: The run that installed them.
         recipe: Identifies how they were installed; empty during installation.
-        releases: In the order of their installation, then any others that may be there.
+        releases: In the order of their installation, then any others that may be there; none if a run was interrupted
+            when there was nothing but the namespace.
         groups: API groups whose definitions the programs of the charts create.
         authority: The archive of the authority that they use.
         foreign: The names of the definitions that the cluster had before; they stay.
@@ -66,12 +69,13 @@ class Installation:
     def by_hand(self) -> str:
         """The commands that remove it."""
         names = " ".join(reversed(self.releases))
-        return f"helm uninstall -n {self.namespace} {names} && kubectl delete namespace {self.namespace}"
+        charts = f"helm uninstall -n {self.namespace} {names} && " if names else ""
+        return f"{charts}kubectl delete namespace {self.namespace}"
 
 
-def home(namespace: str) -> Manifest:
-    """The namespace of an installation."""
-    labels = {**OURS, "pod-security.kubernetes.io/enforce": "privileged"}
+def home(namespace: str, run: str) -> Manifest:
+    """The namespace of an installation by a run."""
+    labels = {**OURS, INSTALLED_BY: run, "pod-security.kubernetes.io/enforce": "privileged"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
 
 
@@ -81,9 +85,9 @@ async def installation_in(api: Api, namespace: str) -> Installation | None:
     Raises:
         Inconclusive: The Secret was not written by the suite.
     """
-    secret = await api.read(f"/api/v1/namespaces/{namespace}/secrets/{STATE}")
+    secret = await api.read(f"{NAMESPACES}/{namespace}/secrets/{STATE}")
     if secret is None:
-        return None
+        return await _begun(api, namespace)
     data = _decoded(secret)
     return Installation(
         namespace=namespace,
@@ -94,6 +98,13 @@ async def installation_in(api: Api, namespace: str) -> Installation | None:
         authority=data["authority"],
         foreign=frozenset(data.get("foreign", "").split()),
     )
+
+
+async def _begun(api: Api, namespace: str) -> Installation | None:
+    """The installation of which there is nothing but the namespace."""
+    found = await api.read(f"{NAMESPACES}/{namespace}")
+    run = found["metadata"].get("labels", {}).get(INSTALLED_BY) if found else None
+    return Installation(namespace, run, recipe="", releases=(), groups=(), authority="") if run else None
 
 
 async def foreign_definitions(api: Api) -> frozenset[str]:
@@ -123,7 +134,7 @@ async def remove(api: Api, program: Helm, installation: Installation, patience: 
         await program.uninstall(name, installation.namespace, wait=patience)
     for definition in left:
         await api.delete(definition)
-    await api.delete(home(installation.namespace))
+    await api.delete(home(installation.namespace, installation.run))
 
     def is_gone(namespaces: Sequence[Object]) -> bool:
         return all(one["metadata"]["name"] != installation.namespace for one in namespaces)
@@ -135,7 +146,7 @@ async def remove(api: Api, program: Helm, installation: Installation, patience: 
 
 
 def _came_with(installation: Installation, definition: Object) -> bool:
-    if definition["metadata"]["name"] in installation.foreign:
+    if not installation.releases or definition["metadata"]["name"] in installation.foreign:
         return False
     annotations = definition["metadata"].get("annotations", {})
     of_chart = (

@@ -8,7 +8,6 @@ import pytest
 from pytest_meshcheck.meshes.cilium.adapter import spire, wireguard
 from pytest_meshcheck.meshes.cilium.linkerd_on_cilium import LinkerdOnCilium
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
-from pytest_meshcheck.meshes.cilium.variants import BELOW_LINKERD
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import MeshUnavailable
@@ -57,7 +56,7 @@ class Reused(CiliumMesh):
     """A Cilium that is ready."""
 
     def __init__(self) -> None:
-        super().__init__(REQUEST, BELOW_LINKERD)
+        super().__init__(REQUEST)
         self.installed_by_run = True
 
     async def ready(self, api: Api) -> None:
