@@ -261,7 +261,8 @@ class IstioMesh(ControlledMesh):
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, [revisions.istiod(self.revision)], within)
         pod = Metadata({INJECT: "true"} | revisions.labels(self.revision))
-        sidecar = await injects(api, pod, lambda container: container["name"] == SIDECAR, within)
+        owner = self.platform.owner
+        sidecar = await injects(api, owner, pod, lambda container: container["name"] == SIDECAR, within)
         self.data_planes = form_of(sidecar)
         self.documented = as_injected(self.documented, sidecar)
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,12 +11,18 @@ from dataclasses import replace
 from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, Metadata
-from pytest_meshcheck.platforms.kubernetes.api.resources import Api
+from pytest_meshcheck.platforms.kubernetes.api.resources import BEHIND, Api
 from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused, was_refused
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
+from pytest_meshcheck.platforms.kubernetes.workloads import manifests
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN, Ownership
 
-SAMPLES = "/api/v1/namespaces/default/pods"
-"""The namespace of the dry-run pods."""
+SAMPLES = "sample"
+"""The namespace of the dry-run pods: policies about other namespaces say nothing about those of the run."""
+
+FORBIDDEN = 403
+PASSING = re.compile(f"failed calling webhook|error looking up service account|{BEHIND.pattern}")
+"""Why a pod may be forbidden for a while: a webhook is away, or the namespace is new."""
 
 PAUSE = 0.2
 
@@ -79,33 +86,51 @@ async def _annotate(api: Api, pod: str, change: Manifest) -> None:
 
 
 async def injects(
-    api: Api, metadata: Metadata, sidecar: Callable[[Object], bool], within: float, *, in_a_row: int = 1
+    api: Api,
+    owner: Ownership,
+    metadata: Metadata,
+    sidecar: Callable[[Object], bool],
+    within: float,
+    *,
+    in_a_row: int = 1,
 ) -> Object:
     """Wait until the webhook adds a container to a dry-run pod, and return that container.
 
     Args:
         api: The cluster.
+        owner: The owner of the namespace of the pod.
         metadata: The labels and annotations that enrol a pod.
         sidecar: Whether a container is the awaited one.
         within: The time limit in seconds.
         in_a_row: The number of consecutive successes, as several replicas of a webhook may answer.
 
     Raises:
-        Inconclusive: It does not within this time.
+        Inconclusive: It does not within this time, or the cluster forbids such pods.
     """
+    home = owner.namespace(SAMPLES)
+    await api.apply(manifests.namespace(owner, home))
     until, added, found = asyncio.get_running_loop().time() + within, 0, list[Object]()
     while added < in_a_row:
         try:
-            pod = await api.created_dry(SAMPLES, _sample(metadata))
+            pod = await api.created_dry(f"/api/v1/namespaces/{home}/pods", _sample(metadata))
             found = [*filter(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])]
             added = added + 1 if found else 0
-            seen = "it adds no such sidecar"
+            seen = "it adds no such sidecar; can the API server reach it?"
         except Refused as error:
+            _refuse_forbidden(error, home)
             added, seen = 0, str(error)
         if asyncio.get_running_loop().time() > until:
-            raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}; can the API server reach it?")
+            raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}")
         await asyncio.sleep(PAUSE)
     return found[0]
+
+
+def _refuse_forbidden(error: Refused, namespace: str) -> None:
+    """Inconclusive if the cluster forbids a pod for good."""
+    if error.status == FORBIDDEN and not PASSING.search(error.message):
+        raise Inconclusive(
+            f"the cluster forbids pods of the mesh in {namespace}: {error}; exempt the namespaces labelled {RUN}"
+        ) from error
 
 
 def form_of(sidecar: Object) -> str:

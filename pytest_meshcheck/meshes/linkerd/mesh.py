@@ -191,7 +191,8 @@ class LinkerdMesh(ControlledMesh):
         """Wait until the control plane serves, and its webhook adds a proxy with the announced anchors."""
         within = INSTALLED_WITHIN * self.scale
         await rolled_out(api, SYSTEM, COMPONENTS, within)
-        sidecar = await injects(api, Metadata(annotations=ENROLLED), self._is_sidecar, within, in_a_row=IN_A_ROW)
+        pod, owner = Metadata(annotations=ENROLLED), self.platform.owner
+        sidecar = await injects(api, owner, pod, self._is_sidecar, within, in_a_row=IN_A_ROW)
         self.data_planes = form_of(sidecar)
         self.documented = as_injected(self.documented, sidecar)
 

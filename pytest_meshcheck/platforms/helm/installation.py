@@ -14,6 +14,7 @@ from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.helm.helm import Helm
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.workloads.manifests import PRIVILEGED
 
 STATE = "meshcheck"
 """Name of the Secret."""
@@ -75,7 +76,7 @@ class Installation:
 
 def home(namespace: str, run: str) -> Manifest:
     """The namespace of an installation by a run."""
-    labels = {**OURS, INSTALLED_BY: run, "pod-security.kubernetes.io/enforce": "privileged"}
+    labels = {**OURS, INSTALLED_BY: run, **PRIVILEGED}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
 
 

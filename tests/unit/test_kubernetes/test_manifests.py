@@ -43,6 +43,11 @@ def test_a_namespace_of_a_run_without_workers() -> None:
     assert Ownership("c0ffee", "", "image").namespace("blue") == "blue-c0ffee"
 
 
+def test_a_level_of_pod_security_that_is_given_stays() -> None:
+    given = {"pod-security.kubernetes.io/enforce": "baseline"}
+    assert given.items() <= manifests.namespace(OWNER, "blue-c0ffee", given)["metadata"]["labels"].items()
+
+
 def test_a_selector_does_not_change_with_the_labels_of_a_mesh() -> None:
     # Deployments cannot change their selector: a workload that is enrolled later would be refused.
     plain, enrolled = (manifests.workload_resource(OWNER, SERVER, Metadata(labels)) for labels in ({}, {"mesh": "on"}))

@@ -31,6 +31,9 @@ GENERATION = "meshcheck.dev/generation"
 
 LINUX: Mapping[str, str] = {"kubernetes.io/os": "linux"}
 """The label of nodes that can run a probe: AKS and EKS do not taint their Windows nodes."""
+PRIVILEGED: Mapping[str, str] = {"pod-security.kubernetes.io/enforce": "privileged"}
+"""The label of a namespace with pods that the cluster's default may forbid, e.g. with init containers of a mesh, which
+redirect traffic: https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline"""
 
 FIRST = 1
 CONTAINER = "probe"
@@ -91,8 +94,8 @@ def namespace(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """A namespace; ``name`` is its full name in the cluster."""
-    metadata: dict[str, Any] = {"name": name, "labels": owner.labels | dict(labels or {})}
+    """A namespace for any pods, unless ``labels`` say otherwise; ``name`` is its full name in the cluster."""
+    metadata: dict[str, Any] = {"name": name, "labels": {**PRIVILEGED, **owner.labels, **(labels or {})}}
     if annotations:
         metadata["annotations"] = dict(annotations)
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
@@ -218,7 +221,7 @@ def watchers(owner: Ownership) -> list[Manifest]:
     home = owner.namespace("wire")
     labels = owner.labels | {WORKLOAD: "wire"}
     return [
-        namespace(owner, home, {"pod-security.kubernetes.io/enforce": "privileged"}),
+        namespace(owner, home),
         {
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",
