@@ -19,6 +19,7 @@ KINDS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
     # path of a group: its resources, their kinds, and whether they are in namespaces
     "/api/v1": (("namespaces", "Namespace", False), ("secrets", "Secret", True), ("pods", "Pod", True)),
     "/apis/apiextensions.k8s.io/v1": (("customresourcedefinitions", "CustomResourceDefinition", False),),
+    "/apis/gateway.networking.k8s.io/v1": (("gateways", "Gateway", True),),
 }
 LABEL = re.compile(r"([^=,]+)=([^,]*)")
 """A label of a selector; sets of values are not looked at."""
@@ -41,11 +42,11 @@ class ObjectStore:
         held: The path of an object whose application is not answered; empty for none.
         loses: Whether it does not keep that object either.
         has_held: Set once such an application has arrived.
-        ends: Set once it need not be held any longer.
+        ends: Set once nobody is held or watches any longer.
     """
 
-    def __init__(self, **lists: list[Object]) -> None:
-        self.objects: dict[str, Object] = {}
+    def __init__(self, objects: Mapping[str, Object] | None = None, **lists: list[Object]) -> None:
+        self.objects: dict[str, Object] = dict(objects or {})
         self.held = ""
         self.loses = False
         self.has_held = asyncio.Event()
@@ -55,6 +56,8 @@ class ObjectStore:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         match request.method:
+            case "GET" if "watch" in request.query:
+                return await self._watch(request)
             case "GET":
                 return self._read(request)
             case "PATCH":
@@ -62,12 +65,17 @@ class ObjectStore:
             case _:
                 return self._delete(request.path)
 
-    def _read(self, request: web.Request) -> web.StreamResponse:
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        """A watch that tells of nothing: whoever waits lists what there is when it begins."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await self.ends.wait()
+        return response
+
+    def _read(self, request: web.Request) -> web.Response:
         if request.path in KINDS:
             named = [{"name": name, "kind": kind, "namespaced": scoped} for name, kind, scoped in KINDS[request.path]]
             return web.json_response({"resources": named})
-        if "watch" in request.query:
-            return web.Response()
         if _is_of_one(request.path):
             found = self.objects.get(request.path)
             return web.json_response(found or {"message": "not found"}, status=200 if found else 404)
@@ -81,7 +89,7 @@ class ObjectStore:
 
     async def _apply(self, request: web.Request) -> web.Response:
         applied: Object = json.loads(await request.read())
-        applied["metadata"]["uid"] = request.path
+        applied["metadata"] |= {"uid": request.path, "generation": 1}
         texts: Mapping[str, str] = applied.pop("stringData", {})
         if texts:
             applied["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}

@@ -42,7 +42,8 @@ SOURCE_TREE = recorded(
     },
 )
 WAYPOINTS = recorded("/apis/gateway.networking.k8s.io/v1/gatewayclasses", "istio-waypoint")
-ZTUNNEL = recorded("/apis/apps/v1/namespaces/istio-system/daemonsets", "ztunnel")
+ZTUNNEL = recorded("/apis/apps/v1/namespaces/istio-system/daemonsets|/apis/apps/v1/daemonsets", "ztunnel")
+ELSEWHERE = recorded("/apis/apps/v1/namespaces/ztunnel/daemonsets|/apis/apps/v1/daemonsets", "ztunnel")
 INJECTED = recorded("/api/v1/namespaces", "shop", labels={"istio-injection": "enabled"})
 AMBIENT = recorded(
     "/api/v1/namespaces", "shop", labels={"istio.io/rev": "stable", "istio.io/dataplane-mode": "ambient"}
@@ -131,6 +132,7 @@ OTHER: dict[str, tuple[str, Objects, str]] = {
 FITTING: dict[str, tuple[str, Objects]] = {
     # what it is about: the mesh asked for, what is in the cluster
     "ambient": ("istio-ambient", (ISTIOD, ZTUNNEL)),
+    "ambient elsewhere": ("istio-ambient", (ISTIOD, ELSEWHERE)),
     "sidecars": ("istio", (ISTIOD,)),
     "sidecars beside ztunnel": ("istio", (ISTIOD, ZTUNNEL, INJECTED)),
     "ztunnel beside sidecars": ("istio-ambient", (ISTIOD, ZTUNNEL, INJECTED)),

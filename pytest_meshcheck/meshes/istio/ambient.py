@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.documented import Documented, LifecyclePromises, NetworkPromises
-from pytest_meshcheck.meshes.istio import waypoint
+from pytest_meshcheck.meshes.istio import revisions, waypoint
 from pytest_meshcheck.meshes.istio.documented import CLAIMS, DOCS
 from pytest_meshcheck.meshes.istio.http_route import ROUTED, HttpRouteMesh
 from pytest_meshcheck.meshes.istio.mesh import CONTROL_PLANE, LEAST, SIDECAR, SYSTEM
@@ -67,8 +67,10 @@ LABELS = {
 }
 """The last one makes istiod's ambient index treat a workload as one that terminates tunnels itself, like waypoints."""
 
-ZTUNNEL_OF_NODE = NodeDaemon(SYSTEM, "app=ztunnel", SIDECAR)
-"""Its container has the name of sidecars."""
+CNI_PODS = "k8s-app=istio-cni-node"
+ZTUNNEL_PODS = "app=ztunnel"
+"""Labels of the daemons' pods, which need not be in the namespace of istiod, for example on OpenShift:
+https://istio.io/latest/docs/ambient/install/platform-prerequisites/"""
 
 UNSUPPORTED: Mapping[Capability, tuple[str, str]] = {
     Capability.CONNECTION_REUSE: (HBONE, "tunnels are pooled without a limit of requests"),
@@ -193,6 +195,7 @@ class AmbientMesh(HttpRouteMesh):
     def __init__(self, request: MeshRequest) -> None:
         super().__init__(request, AMBIENT_CLAIMS)
         self._hop: ProxyHop | None = None
+        self._ztunnel = NodeDaemon(SYSTEM, ZTUNNEL_PODS, SIDECAR)  # its container has the name of sidecars
         self._judged_as(self.version)
 
     def releases(self) -> Sequence[Release]:
@@ -215,9 +218,9 @@ class AmbientMesh(HttpRouteMesh):
         api, owner = await self.platform.api(), self.platform.owner
         _, home = self.namespaces
         await api.apply(manifests.namespace(owner, home))
-        await api.apply(waypoint.gateway(home, owner.labels))
+        await api.apply(revisions.labelled(waypoint.gateway(home, owner.labels), self.revision))
         self._hop = await waypoint.ready(api, home, INSTALLED_WITHIN * self.scale)
-        await self.platform.watch_data_planes(ZTUNNEL_OF_NODE.selector, waypoint.pods(owner.labels))
+        await self.platform.watch_data_planes(ZTUNNEL_PODS, waypoint.pods(owner.labels))
 
     @property
     def namespaces(self) -> Sequence[str]:
@@ -233,7 +236,7 @@ class AmbientMesh(HttpRouteMesh):
         return Metadata(LABELS[Enrolment.ENROLLED])
 
     def render(self, policies: Sequence[Policy]) -> list[Manifest]:
-        """The policies as PeerAuthentications and HTTPRoutes.
+        """The policies as PeerAuthentications and HTTPRoutes of the control plane.
 
         Raises:
             Unsupported: They have no field for a policy.
@@ -242,7 +245,7 @@ class AmbientMesh(HttpRouteMesh):
             if (capability := NOT_OF_TUNNELS.get(type(policy))) is not None:
                 source, why = UNSUPPORTED[capability]
                 raise Unsupported(f"{why} ({source})")
-        return super().render(policies)
+        return [revisions.labelled(one, self.revision) for one in super().render(policies)]
 
     def hops(self, client: WorkloadSpec) -> Sequence[ProxyHop]:
         """The waypoint, if the client is enrolled."""
@@ -263,11 +266,11 @@ class AmbientMesh(HttpRouteMesh):
 
     async def kill_data_plane(self, workload: Workload) -> None:
         """Kill the ztunnel of a workload's node, and wait until the kubelet has started another one."""
-        await ZTUNNEL_OF_NODE.restart(self.platform, workload, ready=False)
+        await self._ztunnel.restart(self.platform, workload, ready=False)
 
     async def restart_data_plane(self, workload: Workload) -> None:
         """The same, and wait until it is ready."""
-        await ZTUNNEL_OF_NODE.restart(self.platform, workload)
+        await self._ztunnel.restart(self.platform, workload)
 
     @asynccontextmanager
     async def data_plane_replacement(self, workload: Workload) -> AsyncIterator[None]:
@@ -280,8 +283,9 @@ class AmbientMesh(HttpRouteMesh):
     async def ready(self, api: Api) -> None:
         """Wait until istiod serves, and every node has a ztunnel."""
         within = INSTALLED_WITHIN * self.scale
-        await rolled_out(api, SYSTEM, ("istiod",), within)
-        await every_node(api, SYSTEM, ("istio-cni-node", "ztunnel"), within)
+        await rolled_out(api, SYSTEM, self.control_plane_deployments, within)
+        await every_node(api, CNI_PODS, within)
+        self._ztunnel = replace(self._ztunnel, namespace=await every_node(api, ZTUNNEL_PODS, within))
 
     async def detect(self, api: Api) -> None:
         """Detect the version by istiod's image, and check that waypoints are possible."""

@@ -1,9 +1,9 @@
 """Detection of sidecar and ambient mode in a pre-installed Istio."""
 
-from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
 from pytest_meshcheck.meshes.kubernetes.modes import InstalledMode, Trace
+from pytest_meshcheck.meshes.kubernetes.readiness import DAEMON_SETS
 
-ZTUNNEL = Trace("there is a DaemonSet ztunnel", f"/apis/apps/v1/namespaces/{ROOT_NAMESPACE}/daemonsets", name="ztunnel")
+ZTUNNEL = Trace("there is a DaemonSet ztunnel", DAEMON_SETS, name="ztunnel")
 INJECTED = (
     # traces of sidecars next to ztunnel: the injection webhook is no trace, it exists in ambient mode as well
     Trace("there are namespaces labelled istio-injection=enabled", "/api/v1/namespaces", "istio-injection=enabled"),

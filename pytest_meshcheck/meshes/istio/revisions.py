@@ -10,12 +10,13 @@ from typing import Any
 from pytest_meshcheck.meshes.istio.policies import ROOT_NAMESPACE
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments
 from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.base import Manifest
 from pytest_meshcheck.platforms.helm.helm import Release
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
 
 REVISION = "istio.io/rev"
-"""On a pod, the label that names its control plane; on a control plane, its own revision."""
+"""On a pod or a resource, the label that names its control plane; on a control plane, its own revision."""
 
 INJECTION = "istio-injection"
 """The label of a namespace whose pods belong to the control plane without a revision."""
@@ -51,6 +52,14 @@ def control_plane(revision: str, values: Mapping[str, Any]) -> Release:
 def labels(revision: str) -> dict[str, str]:
     """The labels of a pod that belongs to a control plane."""
     return {REVISION: revision} if revision else {}
+
+
+def labelled(resource: Manifest, revision: str) -> Manifest:
+    """A resource that belongs to a control plane, which deploys and reports the status of its own alone."""
+    if not revision:
+        return resource
+    metadata = resource["metadata"]
+    return {**resource, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), REVISION: revision}}}
 
 
 async def installed(api: Api) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN, Ownership
 
+DAEMON_SETS = "/apis/apps/v1/daemonsets"
 SAMPLES = "sample"
 """The namespace of the dry-run pods: policies about other namespaces say nothing about those of the run."""
 
@@ -41,16 +42,45 @@ async def rolled_out(api: Api, namespace: str, names: Sequence[str], within: flo
     Raises:
         Inconclusive: They do not within this time, in seconds; with the state of their pods.
     """
-    await _all(api, deployments(namespace), names, _serves, within)
+    missing: list[str] = []
+
+    def available(there: Sequence[Object]) -> bool:
+        found = {one["metadata"]["name"] for one in there if _serves(one)}
+        missing[:] = [name for name in names if name not in found]
+        return not missing
+
+    try:
+        await api.until(deployments(namespace), "", available, within)
+    except TimeoutError as late:
+        raise await _unavailable(api, namespace, ", ".join(missing), within) from late
 
 
-async def every_node(api: Api, namespace: str, names: Sequence[str], within: float) -> None:
-    """Wait until these daemon sets serve on every node that they select.
+async def every_node(api: Api, label: str, within: float) -> str:
+    """Wait until the daemon set of pods with a label serves on every node that it selects; returns its namespace.
 
     Raises:
-        Inconclusive: They do not within this time, in seconds; with the state of their pods.
+        Inconclusive: It does not within this time, in seconds; with the state of its pods.
     """
-    await _all(api, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", names, _on_every_node, within)
+    key, _, value = label.partition("=")
+    found: list[Object] = []
+
+    def available(there: Sequence[Object]) -> bool:
+        found[:] = [one for one in there if one["spec"]["selector"].get("matchLabels", {}).get(key) == value]
+        return bool(found) and all(map(_on_every_node, found))
+
+    try:
+        await api.until(DAEMON_SETS, "", available, within)
+    except TimeoutError as late:
+        if not found:
+            raise Inconclusive(f"after {within:.0f} s no namespace has a DaemonSet of pods labelled {label}") from late
+        about = found[0]["metadata"]
+        raise await _unavailable(api, about["namespace"], about["name"], within) from late
+    return str(found[0]["metadata"]["namespace"])
+
+
+async def _unavailable(api: Api, namespace: str, what: str, within: float) -> Inconclusive:
+    why = await trouble(api, namespace)
+    return Inconclusive(f"{what} in {namespace} is not available after {within:.0f} s: {why}")
 
 
 async def restart(api: Api, namespace: str, names: Sequence[str]) -> None:
@@ -153,23 +183,6 @@ def as_injected(documented: Documented, sidecar: Object) -> Documented:
     waits = native or "postStart" in sidecar.get("lifecycle", {})
     ends = lifecycle.job_ends_within if native else math.inf
     return replace(documented, lifecycle=replace(lifecycle, application_waits=waits, job_ends_within=ends))
-
-
-async def _all(api: Api, path: str, names: Sequence[str], good: Callable[[Object], bool], within: float) -> None:
-    namespace = path.split("/")[-2]
-    missing: list[str] = []
-
-    def available(there: Sequence[Object]) -> bool:
-        found = {one["metadata"]["name"] for one in there if good(one)}
-        missing[:] = [name for name in names if name not in found]
-        return not missing
-
-    try:
-        await api.until(path, "", available, within)
-    except TimeoutError as late:
-        why = await trouble(api, namespace)
-        listed = ", ".join(missing)
-        raise Inconclusive(f"{listed} in {namespace} is not available after {within:.0f} s: {why}") from late
 
 
 def _on_every_node(daemons: Object) -> bool:

@@ -1,7 +1,10 @@
-"""Ambient mode: who passes the waypoint, what it is made of, and what it can be told."""
+"""Ambient mode: who passes the waypoint, what it is made of, what it can be told, and where its daemons are."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from pytest_meshcheck.meshes.istio.ambient import AMBIENT_CLAIMS, AmbientMesh
 from pytest_meshcheck.meshes.istio.http_route import HttpRouteMesh
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.capability import Capability
-from pytest_meshcheck.model.errors import Unsupported
+from pytest_meshcheck.model.errors import Inconclusive, Unsupported
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import (
     Failure,
@@ -25,7 +28,10 @@ from pytest_meshcheck.model.policy import (
 )
 from pytest_meshcheck.model.workload import Workload
 from pytest_meshcheck.model.workload_spec import Enrolment, WorkloadSpec
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
+from pytest_meshcheck.platforms.kubernetes.platform import Kubernetes
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import Ownership
+from tests.object_store import Object, ObjectStore, cluster_of
 
 GOLDEN = Path(__file__).parent / "golden-ambient"
 SERVER = WorkloadSpec("blue", "server")
@@ -119,3 +125,82 @@ def test_how_long_certificates_live_is_known_of_an_installation_of_ours_only() -
     there = mesh().claims[Capability.LEAF_ROTATION]
     assert not there.supported
     assert there.note.startswith("the mesh was already installed")
+
+
+APPS = "/apis/apps/v1/namespaces"
+REVISION = "1-30-3"
+
+
+def serving(path: str, **labels: str) -> dict[str, Object]:
+    """A deployment or a daemon set, of pods with these labels, that serves."""
+    namespace, _, name = path.split("/")
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)
+    counts |= dict.fromkeys(("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"), 1)
+    about: dict[str, Any] = {"name": name, "namespace": namespace, "uid": path, "generation": 1}
+    spec = {"replicas": 1, "selector": {"matchLabels": {key.replace("_", "-"): one for key, one in labels.items()}}}
+    return {f"{APPS}/{path}": {"metadata": about, "spec": spec, "status": {"observedGeneration": 1, **counts}}}
+
+
+def installed(**more: str) -> ObjectStore:
+    """An installation with a revision, whose daemons are not in the namespace of istiod."""
+    istiod = serving(f"istio-system/deployments/istiod-{REVISION}", app="istiod")
+    cni = serving("kube-system/daemonsets/istio-cni-node", k8s_app="istio-cni-node")
+    other = serving("kube-system/daemonsets/kube-proxy", k8s_app="kube-proxy")
+    return ObjectStore({**istiod, **cni, **other, **(serving("ztunnel/daemonsets/ztunnel", **more) if more else {})})
+
+
+@asynccontextmanager
+async def bound(ambient: AmbientMesh, store: ObjectStore, folder: Path) -> AsyncIterator[Kubernetes]:
+    """The platform of an adapter for a pre-installed control plane with a revision."""
+    ambient.revision = REVISION
+    async with cluster_of(store, folder) as kubeconfig:
+        platform = Kubernetes(Journal(), ClusterRef("run", "", "a cluster", str(kubeconfig)))
+        ambient.bind(platform)
+        try:
+            yield platform
+        finally:
+            await platform.close()
+
+
+@pytest.mark.asyncio
+async def test_an_installation_with_a_revision_and_daemons_elsewhere_becomes_ready(tmp_path: Path) -> None:
+    ambient = mesh()
+    async with bound(ambient, installed(app="ztunnel"), tmp_path) as platform:
+        await ambient.ready(await platform.api())
+    assert ambient._ztunnel.namespace == "ztunnel"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({}, "no namespace has a DaemonSet of pods labelled app=ztunnel"),
+        ({"app": "ztunnel"}, "ztunnel in ztunnel is not available after 2 s: 0 pods"),
+    ],
+    ids=["missing", "late"],
+)
+async def test_a_daemon_that_does_not_serve_is_named(labels: dict[str, str], said: str, tmp_path: Path) -> None:
+    store, ambient = installed(**labels), mesh()
+    if labels:
+        store.objects[f"{APPS}/ztunnel/daemonsets/ztunnel"]["status"]["numberAvailable"] = 0
+    ambient.scale = 0.005
+    async with bound(ambient, store, tmp_path) as platform:
+        with pytest.raises(Inconclusive, match=said):
+            await ambient.ready(await platform.api())
+
+
+@pytest.mark.asyncio
+async def test_the_waypoint_is_deployed_by_the_control_plane_with_a_revision(tmp_path: Path) -> None:
+    store, ambient = installed(app="ztunnel"), mesh()
+    ambient.scale = 0.005
+    async with bound(ambient, store, tmp_path) as platform:
+        with pytest.raises(Inconclusive, match="the Gateway waypoint-run/waypoint is not programmed"):
+            await ambient.install(platform)
+    gateway = store.objects["/apis/gateway.networking.k8s.io/v1/namespaces/waypoint-run/gateways/waypoint"]
+    assert gateway["metadata"]["labels"]["istio.io/rev"] == REVISION
+
+
+def test_policies_belong_to_the_control_plane_with_a_revision() -> None:
+    ambient = mesh()
+    ambient.revision = REVISION
+    assert {one["metadata"]["labels"]["istio.io/rev"] for one in ambient.render(POLICIES)} == {REVISION}
