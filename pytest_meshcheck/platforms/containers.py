@@ -6,6 +6,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
 
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.children import tethered
@@ -19,10 +22,41 @@ PROVIDERS = ("docker", "nerdctl", "podman")
 NERDCTL = ("finch", "nerdctl.lima")
 """Other names of nerdctl, which kind takes as well."""
 
+DOCKER_HOST = "DOCKER_HOST"
+DOCKER_CONTEXT = "DOCKER_CONTEXT"
+DOCKER_CONFIG = "DOCKER_CONFIG"
+DEFAULT_CONTEXT = "default"
+"""The variables that lead docker to a daemon: https://docs.docker.com/engine/manage-resources/contexts/."""
+
 ENDS_WITHIN = 5.0
 """Seconds that the helpers of an interrupted program have to finish their work."""
 
 PAUSE = 0.05
+
+
+class Engine(msgspec.Struct, frozen=True):
+    """The container engine that runs the nodes of a kind cluster; as text, the variables that select it.
+
+    Attributes:
+        provider: The program.
+        daemon: The variables that lead docker to its daemon; empty for other programs.
+    """
+
+    provider: str
+    daemon: str = ""
+
+    def __str__(self) -> str:
+        return f"{PROVIDER}={self.provider} {self.daemon}".strip()
+
+
+class _DockerConfig(msgspec.Struct, rename="camel"):
+    current_context: str = ""
+
+
+def engine() -> Engine:
+    """The container engine that kind uses in this environment; raises as ``provider``."""
+    program = provider()
+    return Engine(program, _daemon() if program == PROVIDERS[0] else "")
 
 
 def provider() -> str:
@@ -35,6 +69,22 @@ def provider() -> str:
     if asked and asked not in (*PROVIDERS, *NERDCTL):
         raise MeshUnavailable(f"{PROVIDER}={asked}: valid are {', '.join((*PROVIDERS, *NERDCTL))}")
     return asked or next(filter(shutil.which, PROVIDERS), PROVIDERS[0])
+
+
+def _daemon() -> str:
+    if host := os.environ.get(DOCKER_HOST):
+        return f"{DOCKER_HOST}={host}"
+    context = os.environ.get(DOCKER_CONTEXT) or _current_context() or DEFAULT_CONTEXT
+    return f"{DOCKER_HOST}= {DOCKER_CONTEXT}={context}"
+
+
+def _current_context() -> str:
+    """The context that the user has chosen; empty if there is none, as docker takes a file that it cannot read."""
+    folder = os.environ.get(DOCKER_CONFIG) or Path.home() / ".docker"
+    try:
+        return msgspec.json.decode(Path(folder, "config.json").read_bytes(), type=_DockerConfig).current_context
+    except (OSError, msgspec.DecodeError):
+        return ""
 
 
 def run(command: Sequence[str], patience: float | None = None) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup import run_records as registration
 from pytest_meshcheck.platforms.cleanup.leftovers import finished, in_cluster, left_by_dead_runs
 from pytest_meshcheck.platforms.cleanup.run_records import KeptCluster, NamedCluster, OwnCluster, Registration, Where
+from pytest_meshcheck.platforms.containers import DOCKER_CONFIG, DOCKER_CONTEXT, DOCKER_HOST
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 from pytest_meshcheck.platforms.run_directory import RunDirectory
@@ -172,6 +173,65 @@ def test_a_creation_that_was_cut_short_is_not_taken_for_a_kept_cluster(clusters:
     dead("aaaaaa", OwnCluster("meshcheck-kept-0a1b2c"))
     assert not finished(Kind("meshcheck-kept-0a1b2c"))
     assert not list(records.glob("*.json"))
+
+
+ENGINES = {
+    # variables of a run: those that clean names
+    "KIND_EXPERIMENTAL_PROVIDER=podman": "KIND_EXPERIMENTAL_PROVIDER=podman",
+    "DOCKER_HOST=tcp://far:2375": "KIND_EXPERIMENTAL_PROVIDER=docker DOCKER_HOST=tcp://far:2375",
+    "DOCKER_CONTEXT=far": "KIND_EXPERIMENTAL_PROVIDER=docker DOCKER_HOST= DOCKER_CONTEXT=far",
+    "DOCKER_CONFIG={}": "KIND_EXPERIMENTAL_PROVIDER=docker DOCKER_HOST= DOCKER_CONTEXT=chosen",
+}
+
+
+@pytest.fixture
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment in which docker has its default daemon; the configuration in tmp_path chooses another one."""
+    for variable in (DOCKER_HOST, DOCKER_CONTEXT):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(DOCKER_CONFIG, "nowhere")
+    (tmp_path / "config.json").write_text('{"auths": {}, "currentContext": "chosen"}')
+
+
+@pytest.mark.usefixtures("plain", "clusters")
+@pytest.mark.parametrize("variable", ENGINES)
+@pytest.mark.parametrize("where", [OwnCluster("meshcheck-0a1b2c"), KeptCluster("meshcheck-kept-0a1b2c")])
+def test_what_another_container_engine_runs_is_kept(
+    clean: Clean, records: Path, where: OwnCluster | KeptCluster, variable: str, tmp_path: Path
+) -> None:
+    name, _, value = variable.format(tmp_path).partition("=")
+    with pytest.MonkeyPatch.context() as there:
+        there.setenv(name, value)
+        dead("0a1b2c", where)
+    what = f"kind cluster {where.name}"
+    if isinstance(where, KeptCluster):
+        what = f"namespaces of run 0a1b2c in {what}"
+    kept = f"kept: {what} (it belongs to another container engine: set {ENGINES[variable]})\n"
+    assert clean() == clean("--all") == (0, kept)
+    assert left_by_dead_runs() == [what]
+    assert len(list(records.glob("*.json"))) == 1
+    with pytest.MonkeyPatch.context() as there:
+        there.setenv(name, value)
+        assert clean() == (0, f"removed: record of {what}, which is gone\n")
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_cut_short_creation_by_another_container_engine_stays_on_record(
+    clusters: Path, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead("aaaaaa", OwnCluster("meshcheck-kept-0a1b2c"))
+    monkeypatch.setenv(DOCKER_HOST, "tcp://far:2375")
+    assert not finished(Kind("meshcheck-kept-0a1b2c"))
+    assert list(records.glob("*.json"))
+
+
+def test_a_record_of_an_older_version_is_of_the_engine_at_hand(clean: Clean, clusters: Path, records: Path) -> None:
+    clusters.write_text("meshcheck-0a1b2c\n")
+    records.mkdir(parents=True)
+    where = {"type": "own-cluster", "name": "meshcheck-0a1b2c"}
+    (records / "0a1b2c.own-cluster.json").write_text(json.dumps({"run": "0a1b2c", "where": where, "meshes": []}))
+    assert clean() == (0, "removed: kind cluster meshcheck-0a1b2c\n")
+    assert clusters.read_text() == ""
 
 
 def test_the_folder_of_a_dead_run_is_removed(clean: Clean, clusters: Path, tmp_path: Path) -> None:

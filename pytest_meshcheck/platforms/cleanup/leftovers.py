@@ -50,11 +50,13 @@ class Leftover:
         what: Its name, for messages.
         remove: Removes it; returns an error message, empty on success.
         doubt: Why it may still be in use; empty if it certainly is not.
+        out_of_reach: Why it cannot be removed in this environment, with the next step; empty if it can.
     """
 
     what: str
     remove: Callable[[], str]
     doubt: str = ""
+    out_of_reach: str = ""
 
 
 def left_by_dead_runs() -> list[str]:
@@ -65,7 +67,8 @@ def left_by_dead_runs() -> list[str]:
 def finished(cluster: Kind) -> bool:
     """Whether a kept cluster exists; removes one whose creation was interrupted. The caller holds its reservation."""
     for record in records()[1]:
-        if isinstance(record.where, OwnCluster) and record.uses(cluster.name) and not cluster.delete():
+        is_of_it = isinstance(record.where, OwnCluster) and record.uses(cluster.name) and record.is_in_reach
+        if is_of_it and not cluster.delete():
             forget(record)
     return cluster.exists()
 
@@ -75,6 +78,8 @@ def of_dead_runs(uninstall: Uninstall) -> Iterator[Leftover]:
     for record in records()[1]:
         if doubt := _doubt(record):
             yield Leftover(f"record of {_described(record)}", partial(_remove, record), doubt)
+        elif away := _out_of_reach(record):
+            yield Leftover(_described(record), partial(_remove, record), out_of_reach=away)
         elif _is_gone(record):
             yield Leftover(f"record of {_described(record)}, which is gone", partial(_remove, record))
         else:
@@ -126,7 +131,7 @@ def _is_gone(record: RunRecord) -> bool:
     if isinstance(record.where, NamedCluster) or shutil.which("kind") is None:
         return False
     try:
-        return not kind.has(record.where.name)
+        return record.is_in_reach and not kind.has(record.where.name)
     except MeshUnavailable:
         return False
 
@@ -139,6 +144,10 @@ def _doubt(record: RunRecord) -> str:
     except MeshUnavailable:
         return NO_CONTEXT
     return "" if record.where.context in known.names else NO_CONTEXT
+
+
+def _out_of_reach(record: RunRecord) -> str:
+    return "" if record.is_in_reach else f"it belongs to another container engine: set {record.engine}"
 
 
 def _remove(record: RunRecord, uninstall: Uninstall | None = None) -> str:

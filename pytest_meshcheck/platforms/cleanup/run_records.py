@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_meshcheck.model.errors import MeshUnavailable
+from pytest_meshcheck.platforms.containers import Engine, engine
 
 SUFFIX = ".json"
 
@@ -55,11 +56,18 @@ class RunRecord(msgspec.Struct, frozen=True):
     where: Where
     meshes: tuple[str, ...] = ()
     """Meshes, as ``NAME[@VERSION]``, that nothing but their adapters can find in the cluster and uninstall."""
+    engine: Engine | None = None
+    """What runs the nodes of a kind cluster; None for another cluster, and in the records of older versions."""
 
     @property
     def file(self) -> str:
         """The name of the file, which does not begin with a dot."""
         return f"{self.run}.{self.where.__struct_config__.tag}{SUFFIX}"
+
+    @property
+    def is_in_reach(self) -> bool:
+        """Whether kind, in this environment, lists the clusters of its engine; raises as ``engine``."""
+        return self.engine in (None, engine())
 
     def uses(self, cluster: str) -> bool:
         """Whether it names this kind cluster."""
@@ -80,9 +88,10 @@ class Registration:
         """Record the resources that a run is about to create.
 
         Raises:
-            MeshUnavailable: The folder of records cannot be written.
+            MeshUnavailable: The folder of records cannot be written, or the container engine is unknown.
         """
-        record, folder = RunRecord(run, where, meshes), records_folder()
+        runs_nodes = None if isinstance(where, NamedCluster) else engine()
+        record, folder = RunRecord(run, where, meshes, runs_nodes), records_folder()
         fresh = folder / f".{secrets.token_hex(8)}"
         lock = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
