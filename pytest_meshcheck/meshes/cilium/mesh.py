@@ -155,8 +155,8 @@ class CiliumMesh(HelmMesh):
             Inconclusive: Cilium does not become ready.
         """
         self.bind(platform)
-        api = await self.platform.api()
-        await (self._alone(api) if self.installed_by_run else self.detect(api))
+        if not self.installed_by_run:
+            await self.detect(await self.platform.api())
         await super().install(platform)
         await self.platform.watch_data_planes(DATA_PLANES)
 
@@ -281,15 +281,12 @@ class CiliumMesh(HelmMesh):
             MeshUnavailable: Cilium is installed, or a cluster that the suite did not create has another network.
         """
         await super().refuse_taken(api)
-        await self._alone(api)
-        if self._platform is None or not self._platform.cluster_ref.is_own:
-            await refuse_network(api)
-
-    async def _alone(self, api: Api) -> None:
         if await api.read(f"/api/v1/namespaces/{USUAL}/configmaps/{CONFIG}") is not None:
             raise MeshUnavailable(
                 f"the cluster has a Cilium in {USUAL} already: test it with --mesh-installed, or use another cluster"
             )
+        if self._platform is None or not self._platform.cluster_ref.is_own:
+            await refuse_network(api)
 
     async def _rolled_out(self, api: Api, namespace: str, kind: str, name: str) -> None:
         path = f"/apis/apps/v1/namespaces/{namespace}/{kind}"

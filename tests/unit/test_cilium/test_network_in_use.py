@@ -80,6 +80,16 @@ async def test_a_cluster_without_a_network_has_no_node_that_is_ready(mesh: str, 
         await api.close()
 
 
+async def test_another_cilium_is_named(tmp_path: Path) -> None:
+    store = nodes("True")
+    store.objects["/api/v1/namespaces/kube-system/configmaps/cilium-config"] = {"metadata": {"name": "cilium-config"}}
+    async with cluster_of(store, tmp_path) as kubeconfig:
+        api = await Api.connect(kubeconfig, None)
+        with pytest.raises(MeshUnavailable, match=r"^the cluster has a Cilium in kube-system already: test it with"):
+            await to_install("cilium").look(api)
+        await api.close()
+
+
 OWN = {
     # cluster of the suite: its reference, without the kubeconfig
     "kept": ClusterRef("mine", "", "a cluster", kept=True, recipe=KindRecipe()),
