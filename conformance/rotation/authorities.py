@@ -16,6 +16,7 @@ from pytest_meshcheck.suite import (
     Rotation,
     Validity,
     Workload,
+    control,
     converge,
     expect,
     is_signed_by,
@@ -66,6 +67,24 @@ async def follows(
         otherwise="it shows a leaf under the old one, or none"
     )
     return elapsed + seconds
+
+
+async def once_reached(mesh: MeshUnderTest, caller: Workload, newcomer: Workload) -> Exchange:
+    """Call a new workload until it answers or the documented time is over; returns the last exchange."""
+    within = mesh.documented.follows_within + mesh.tolerance
+    answer, _ = await converge(lambda: caller.get(newcomer), lambda seen: seen.served, within, every=UNHURRIED)
+    return answer
+
+
+async def shows_present_issuer(mesh: MeshUnderTest, outsider: Workload, workload: Workload) -> None:
+    """Control: a workload shows a leaf of the present issuer, which another process of the run may just have made."""
+    issuer, within = mesh.authority.issuer.certificate, mesh.documented.rotation.leaf_renewed_within + mesh.tolerance
+
+    async def is_shown() -> bool:
+        return leads_to(await mesh.served_chain(outsider, workload), issuer)
+
+    shown, _ = await converge(is_shown, bool, within, every=UNHURRIED)
+    control(shown, "the present issuer before").is_true(otherwise="it is another one")
 
 
 @asynccontextmanager

@@ -11,7 +11,6 @@ from pytest_meshcheck.suite import (
     MAY,
     MUST,
     Capability,
-    Exchange,
     Load,
     MeshUnderTest,
     Workload,
@@ -22,14 +21,12 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
-from .authorities import leaf_of
+from .authorities import UNHURRIED, leaf_of, once_reached
 
 RATE = 50
 """Requests per second while something is rotated."""
 HANDSHAKES = 20
 PLAIN_KEY = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-UNHURRIED = 0.05
-"""Seconds between two looks at a certificate, while other checks run or a load is under way."""
 
 
 async def renewed(
@@ -75,13 +72,6 @@ async def four_leaves(mesh: MeshUnderTest) -> list[x509.Certificate]:
     for _round in range(3):
         leaves.append(await renewed(mesh, outsider, short_lived, leaves[-1]))
     return leaves
-
-
-async def once_reached(mesh: MeshUnderTest, caller: Workload, newcomer: Workload) -> Exchange:
-    """Call a new workload until it answers or the documented time is over; returns the last exchange."""
-    within = mesh.documented.follows_within + mesh.tolerance
-    answer, _ = await converge(lambda: caller.get(newcomer), lambda seen: seen.served, within, every=UNHURRIED)
-    return answer
 
 
 @check(MUST, "rotation.leaf", proves={Capability.LEAF_ROTATION}, head_start=four_leaves)

@@ -14,6 +14,8 @@ from pytest_meshcheck.suite import (
     expect,
 )
 
+from .authorities import once_reached
+
 NEWCOMER = WorkloadSpec("blue", "of-replica")
 
 
@@ -48,5 +50,5 @@ async def test_every_replica_issues_one_bundle(
         newcomer = deployed.service
         after = anchor(await mesh.served_chain(outsider, newcomer))
         expect(after, "the root above a certificate of the new replica").equals(before)
-        expect(await client.get(newcomer), "a request to the newcomer").answered()
-        expect(await newcomer.get(server), "a request of the newcomer").answered()
+        expect(await once_reached(mesh, client, newcomer), "a request to the newcomer").answered()
+        expect(await once_reached(mesh, newcomer, server), "a request of the newcomer").answered()
