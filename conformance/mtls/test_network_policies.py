@@ -1,6 +1,7 @@
 """Kubernetes network policies for enrolled workloads."""
 
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,8 @@ from pytest_meshcheck.suite import (
     converge,
 )
 
+OUTSIDE = WorkloadSpec("grey", "guarded", Enrolment.UNENROLLED)
+INSIDE = WorkloadSpec("blue", "guarded", calls=False)
 LISTED, UNLISTED = "http", "http-alt"
 PATIENCE = 4.0
 """The time limit of a request in seconds; a blocked connection is retried after 1 and 3 s."""
@@ -61,30 +64,27 @@ async def under_a_policy(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]
     """What becomes of calls under a network policy, for each way to address the server."""
     client, second_client = await mesh.workload("client"), await mesh.workload("second_client")
     outsider = await mesh.workload("outsider")
-    guarded = WorkloadSpec("grey", "guarded", Enrolment.UNENROLLED), WorkloadSpec("blue", "guarded", calls=False)
-    async with (
-        mesh.deploy_together(*guarded) as (outside, inside),
-        admitted_by_network(mesh, inside, client, (LISTED,)),
-        admitted_by_network(mesh, outside, outsider, (LISTED,)),
-    ):
-        if not await becomes_refused(mesh, outsider, outside):
-            raise Unsupported("the network of this cluster enforces no network policies")
-        control(await outsider.get(outside, LISTED), "the listed port outside of the mesh").answered()
-        enforced = await becomes_refused(mesh, outsider, inside)
+    async with mesh.deploy(OUTSIDE) as deployed:
+        outside = deployed.service
+        async with admitted_by_network(mesh, outside, outsider, (LISTED,)):
+            if not await becomes_refused(mesh, outsider, outside):
+                raise Unsupported("the network of this cluster enforces no network policies")
+            control(await outsider.get(outside, LISTED), "the listed port outside of the mesh").answered()
+    inside = replace(INSIDE, namespace=client.namespace)
+    async with admitted_by_network(mesh, inside, client, (LISTED,)), mesh.deploy(INSIDE, reached=False) as deployed:
+        enforced = await becomes_refused(mesh, outsider, deployed.service)
         control(enforced, "the policy").is_true(
             otherwise=f"an outsider is still served after {ENFORCED_WITHIN * mesh.scale:.0f} s"
         )
-        await mesh.disruptions.restart_data_plane(inside)
-        return {via: await fates(mesh, client, second_client, inside, via) for via in Via}
+        return {via: await fates(mesh, client, second_client, deployed.service, via) for via in Via}
 
 
 @pytest.mark.parametrize("via", Via)
 @check(
     MAY,
     "mtls.network-policy",
-    uses={Capability.KUBERNETES, Capability.MTLS, Capability.PROXY_RESTART},
+    uses={Capability.KUBERNETES, Capability.MTLS},
     head_start=under_a_policy,
-    disruptive=True,
 )
 async def test_network_policy_still_holds(
     head_start: Awaitable[Mapping[Via, Mapping[str, str]]], mesh: MeshUnderTest, via: Via
@@ -93,8 +93,7 @@ async def test_network_policy_still_holds(
 
     The policy admits one caller to one port, and to the inbound port of data planes if they have one; with that port
     listed, the network may not tell application ports apart. If a proxy of the service forwards the request, the
-    network sees the proxy as the caller. The data plane of the server is restarted first, because a network policy does
-    not close established connections.
+    network sees the proxy as the caller. The server starts under the policy, which closes no established connection.
     """
     for what, fate in (await head_start)[via].items():
         mesh.measure(what, fate)

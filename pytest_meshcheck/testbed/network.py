@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import NetworkPolicy
 from pytest_meshcheck.model.workload import Workload
+from pytest_meshcheck.model.workload_spec import WorkloadSpec
 from pytest_meshcheck.platforms.base import Distributed, Relabelling
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
 
@@ -54,7 +55,7 @@ async def host_of(mesh: MeshUnderTest, workload: Workload) -> AsyncIterator[Work
 
 @asynccontextmanager
 async def admitted_by_network(
-    mesh: MeshUnderTest, server: Workload, caller: Workload, ports: tuple[str, ...]
+    mesh: MeshUnderTest, server: Workload | WorkloadSpec, caller: Workload, ports: tuple[str, ...]
 ) -> AsyncIterator[None]:
     """Apply a NetworkPolicy that admits only this caller, and only to these ports of a server, while the block runs.
 
