@@ -2,10 +2,20 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pytest_meshcheck.suite import Exchange, MeshUnderTest, Via, Workload
+from pytest_meshcheck.suite import (
+    Exchange,
+    MeshUnderTest,
+    Placement,
+    Via,
+    Workload,
+    WorkloadSpec,
+    host_of,
+    insist_on_two_nodes,
+)
 
 PATIENCE = 4.0
 """Seconds of a request that has to be refused: the second and third packet of a connection leave after 1 and 3 s."""
@@ -41,3 +51,24 @@ async def made(mesh: MeshUnderTest, calls: Iterable[Call]) -> dict[Call, Exchang
     listed, patience = list(calls), PATIENCE * mesh.scale
     seen = await asyncio.gather(*(one.caller.get(one.server, one.port, one.via, patience=patience) for one in listed))
     return dict(zip(listed, seen, strict=True))
+
+
+@asynccontextmanager
+async def calls_from_nodes(
+    mesh: MeshUnderTest, server: Workload, *ports: str
+) -> AsyncIterator[tuple[list[Call], list[Call]]]:
+    """Calls by processes in the network of another node than a server's, and in that of its own, while the block runs.
+
+    Raises:
+        Unsupported: Only one node accepts workloads.
+    """
+    await insist_on_two_nodes(mesh)
+    elsewhere = WorkloadSpec("blue", "elsewhere", placement=Placement(server.spec, same_node=False))
+    async with mesh.deploy(elsewhere) as there, host_of(mesh, there.service) as other, host_of(mesh, server) as own:
+        yield calls((other,), (server,), *ports), calls((own,), (server,), *ports)
+
+
+def record_own_node(mesh: MeshUnderTest, seen: Mapping[Call, Exchange]) -> None:
+    """Record how many calls from its own node a server has served."""
+    served = sum(exchange.served for exchange in seen.values())
+    mesh.measure("calls served from its own node", f"{served} of {len(seen)}")

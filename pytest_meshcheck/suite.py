@@ -63,7 +63,7 @@ from pytest_meshcheck.testbed.decisions import DataPlaneVersion
 from pytest_meshcheck.testbed.disruptions import Outage
 from pytest_meshcheck.testbed.early_calls import NotStarted
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
-from pytest_meshcheck.testbed.network import admitted_by_network, host_of, labelled_as
+from pytest_meshcheck.testbed.network import admitted_by_network, host_of, insist_on_two_nodes, kubelet_of, labelled_as
 from pytest_meshcheck.testbed.policy_watch import PolicyWatch, under_watch
 from pytest_meshcheck.testbed.upgrade_outcome import Upgraded
 
@@ -160,9 +160,11 @@ __all__ = [
     "host_of",
     "injected_delay",
     "injected_fault",
+    "insist_on_two_nodes",
     "is_signed_by",
     "kept_out",
     "kept_unreadable",
+    "kubelet_of",
     "labelled_as",
     "mirrored_requests",
     "more_arrive",

@@ -157,7 +157,7 @@ async def test_policy_change_loses_nothing(
 
 @check(SHOULD, "lifecycle.unrelated-change", uses={Capability.RETRY, Capability.TIMEOUT})
 async def test_changes_for_others_change_nothing(
-    mesh: MeshUnderTest, client: Workload, server: Workload, server_in_green: Workload, far_server: Workload
+    mesh: MeshUnderTest, client: Workload, server: Workload, server_in_green: Workload, second_client: Workload
 ) -> None:
     """While policies for other services are created, changed and deleted, that for a service is always in effect.
 
@@ -168,7 +168,7 @@ async def test_changes_for_others_change_nothing(
         marked = control(await client.get(server), "a call under the policy").answered().shows(Property.POLICIES)
         control(marked != unmarked, "a mark of the policy").is_true(otherwise="answers are the same without it")
         async with client.load(server, RATE) as load:
-            for other in (server_in_green, far_server):
+            for other in (server_in_green, second_client):
                 for policy in (Retry(other, 1, statuses={502}), Timeout(other, PLENTY)):
                     async with mesh.policy(policy):
                         control(await client.get(other), f"a call to {other}").answered()

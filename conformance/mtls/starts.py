@@ -3,7 +3,6 @@
 from typing import Any
 
 from pytest_meshcheck.suite import (
-    Load,
     LoadOutcome,
     MeshUnderTest,
     NotStarted,
@@ -19,8 +18,6 @@ RATE = 200
 """Requests per second from the moment when the workload has an address."""
 LEAST = 5
 """Requests that have to be sent meanwhile."""
-BACK_WITHIN = 90.0
-"""Seconds until callers reach a workload whose node has restarted; the control plane may have run there as well."""
 LATE = WorkloadSpec("blue", "late", ports=(Port("http", Protocol.HTTP1),), calls=False)
 
 
@@ -47,13 +44,3 @@ async def called_from_its_start(
             raise
         return why.calls
     return control(load.result, "plaintext to a workload that starts").sent_at_least(LEAST)
-
-
-async def restart_under_load(mesh: MeshUnderTest, server: Workload, *loads: Load) -> Workload:
-    """Restart the node of a server; the loads count the requests to both of its instances."""
-    for load in loads:
-        await load.leave(server)
-    again = await mesh.disruptions.restart_node(server)
-    for load in loads:
-        load.servers.append(again)
-    return again

@@ -22,7 +22,8 @@ from pytest_meshcheck.suite import (
     more_sent,
 )
 
-from .starts import BACK_WITHIN, LEAST, restart_under_load
+from ..node_restarts import BACK_WITHIN, restart_under_load
+from .starts import LEAST
 
 PORTS = ("http", "grpc", "tcp")
 WAYS = tuple(itertools.product(PORTS, Via))

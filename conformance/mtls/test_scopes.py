@@ -101,11 +101,12 @@ async def test_exception_ends_with_its_policy(
     mesh: MeshUnderTest, server: Workload, outsider: Workload, client: Workload
 ) -> None:
     """Once an exception from strict mutual TLS is deleted, a server refuses plaintext again, in documented time."""
-    async with mesh.policy(MutualTls(server, Mode.STRICT)):
-        async with mesh.policy(MutualTls(server, Mode.PERMISSIVE)):
+    async with mesh.policy(SCOPES["namespace"](server, Mode.STRICT)):
+        async with mesh.policy(SCOPES["workload"](server, Mode.PERMISSIVE)):
             control(await outsider.get(server), "plaintext under the exception").answered()
         in_time = mesh.time(mesh.documented.follows_within)
-        expect(await mesh.lingering_policy(), "an exception that is deleted", rests_on=in_time).equals("")
+        lingering = await mesh.lingering_policy()
+        expect(not lingering, "the exception to end with its policy", rests_on=in_time).is_true(otherwise=lingering)
         seen = await outsider.get(server)
         expect(seen, "plaintext afterwards").refused(mesh.refusals.plaintext, arrived=await server.attempts(seen))
         control(await client.get(server), "a member afterwards").answered()

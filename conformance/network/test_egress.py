@@ -1,13 +1,22 @@
 """Whom a workload may connect to, as its network decides."""
 
-from pytest_meshcheck.suite import MUST, Capability, EgressPolicy, MeshUnderTest, Workload, check, control, expect
+from pytest_meshcheck.suite import (
+    MUST,
+    Capability,
+    EgressPolicy,
+    MeshUnderTest,
+    Workload,
+    check,
+    control,
+    expect,
+    kubelet_of,
+)
 
 from ..calls import PATIENCE, calls, made
 from .decisions import UNLISTED, all_are_answered, all_are_refused, all_are_served
 
-API_SERVER = "kubernetes.default.svc", 443
 OVER_TLS_ONLY = 400
-"""Its answer to a request without TLS."""
+"""The answer of a kubelet to a request without TLS."""
 
 
 @check(MUST, "network.egress", proves={Capability.NETWORK_POLICY})
@@ -18,22 +27,23 @@ async def test_egress_is_denied_by_default(
     outsider: Workload,
     server: Workload,
     server_in_green: Workload,
+    far_server: Workload,
 ) -> None:
     """A workload whose egress a policy limits without a server connects to nobody, on no port.
 
-    Nor does it connect to the API server, which is in the network of a node. Its neighbour connects as before.
+    Nor does it connect to the kubelet of another node. Its neighbour connects as before.
     """
-    patience = PATIENCE * mesh.scale
+    to_kubelet = {"address": kubelet_of(mesh, far_server), "patience": PATIENCE * mesh.scale}
     everything, of_neighbour = (
         calls((caller,), (server, server_in_green, outsider), *UNLISTED) for caller in (client, second_client)
     )
     await all_are_served(mesh, (*everything, *of_neighbour))
-    reached = control(await client.get(server, address=API_SERVER), "the API server").answered(OVER_TLS_ONLY)
+    control(await client.get(server, **to_kubelet), "the kubelet").answered(OVER_TLS_ONLY)
     async with mesh.policy(EgressPolicy(client)):
         seen, as_before = await made(mesh, everything), await made(mesh, of_neighbour)
-        api_server = await client.get(server, address=reached.remote, patience=patience)
+        kubelet = await client.get(server, **to_kubelet)
     await all_are_refused(mesh, seen)
-    expect(api_server, "a request to the API server").refused(mesh.documented.network.refused_as)
+    expect(kubelet, "a request to the kubelet").refused(mesh.documented.network.refused_as)
     all_are_answered(as_before)
 
 

@@ -15,11 +15,10 @@ from pytest_meshcheck.suite import (
     check,
     control,
     expect,
-    host_of,
     slow,
 )
 
-from ..calls import PATIENCE, calls, made
+from ..calls import PATIENCE, calls, calls_from_nodes, made, record_own_node
 from ..mtls.starts import LATE, called_from_its_start
 from .decisions import UNLISTED, all_are_answered, all_are_refused, all_are_served
 
@@ -82,7 +81,8 @@ async def test_removed_caller_is_refused(
             for call, seen in (await made(mesh, removed)).items():
                 control(seen, f"{call}, still listed").answered()
         in_time = mesh.time(mesh.documented.follows_within)
-        expect(await mesh.lingering_policy(), "a caller that is no longer listed", rests_on=in_time).equals("")
+        lingering = await mesh.lingering_policy()
+        expect(not lingering, "a removed caller to be refused", rests_on=in_time).is_true(otherwise=lingering)
         await all_are_refused(mesh, await made(mesh, removed))
         all_are_answered(await made(mesh, listed))
 
@@ -110,15 +110,12 @@ async def test_other_nodes_are_refused(mesh: MeshUnderTest, server: Workload) ->
 
     Whether one on the workload's own node does is recorded: Kubernetes promises to let it in.
     """
-    elsewhere = WorkloadSpec("blue", "elsewhere", placement=Placement(server.spec, same_node=False))
-    async with mesh.deploy(elsewhere) as there, host_of(mesh, there.service) as other, host_of(mesh, server) as own:
-        of_other, of_own = (calls((node,), (server,), *UNLISTED) for node in (other, own))
+    async with calls_from_nodes(mesh, server, *UNLISTED) as (of_other, of_own):
         await all_are_served(mesh, (*of_other, *of_own))
         async with mesh.policy(NetworkPolicy(server)):
             seen, seen_of_own = await made(mesh, of_other), await made(mesh, of_own)
         await all_are_refused(mesh, seen)
-    served = sum(exchange.served for exchange in seen_of_own.values())
-    mesh.measure("calls served from its own node", f"{served} of {len(of_own)}")
+    record_own_node(mesh, seen_of_own)
 
 
 @pytest.mark.parametrize("starts", STARTS)

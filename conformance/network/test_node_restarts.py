@@ -22,7 +22,7 @@ from pytest_meshcheck.suite import (
 )
 
 from ..calls import PATIENCE
-from ..mtls.starts import BACK_WITHIN, restart_under_load
+from ..node_restarts import BACK_WITHIN, restart_under_load
 from .decisions import ENOUGH, RATE
 from .placement import far_from
 
@@ -41,7 +41,7 @@ class NodeRestart:
     captured: CaptureResult
     trouble: str
 
-    def is_over(self) -> None:
+    def insist_it_is_over(self) -> None:
         """Raise Inconclusive unless the server was served again: a leak counts without that, its absence does not."""
         if self.trouble:
             raise Inconclusive(self.trouble)
@@ -85,7 +85,7 @@ async def test_policy_holds_while_node_restarts(head_start: Awaitable[NodeRestar
     """
     seen = await head_start
     expect(seen.unlisted, "requests of a caller that is not listed").refused()
-    seen.is_over()
+    seen.insist_it_is_over()
 
 
 @check(
@@ -104,4 +104,4 @@ async def test_unreadable_between_nodes_while_node_restarts(head_start: Awaitabl
     """
     seen = await head_start
     expect(seen.captured).unreadable()
-    seen.is_over()
+    seen.insist_it_is_over()

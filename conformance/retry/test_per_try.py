@@ -99,8 +99,8 @@ async def test_per_try_timeout_starts_the_next(
 async def test_within_the_request_timeout(mesh: MeshUnderTest, client: Workload, server: Workload) -> None:
     """No attempt starts after the limit of the request, however many retries are left.
 
-    No attempt is answered, and each one takes as long as it may. A retry that waits for its turn when the request is
-    cut is not made any more.
+    No attempt is answered, and each one takes as long as it may. A retry still in back-off when the request times out
+    is never sent.
     """
     request_id = await server.answers(Answer(behaviour=Behaviour.STALL), repeat=True)
     async with mesh.policy(Retry(server, RETRIES, per_try=PACE, **overdue(mesh)), Timeout(server, LIMIT)):

@@ -61,8 +61,8 @@ async def test_bundle_form_does_not_matter(
 ) -> None:
     """A bundle that is written in another order, twice, with comments or without its last newline acts like any other.
 
-    A second root is announced in it, and dropped again. Clients and servers under it are accepted meanwhile, servers
-    where the mesh lets clients reach an impostor.
+    A second root is announced in it, and dropped again. Meanwhile clients under it are accepted and, where clients can
+    reach an impostor, so are servers.
     """
 
     async def request_under_new_root() -> Exchange:

@@ -11,7 +11,7 @@ IN_FLIGHT = 0.05
 """Seconds by which an attempt may arrive late that was on its way when the request was cut."""
 
 PENDING = 0.5
-"""Seconds after the end of a request by which a retry is made that was waiting for its turn."""
+"""Seconds after the end of a request within which a retry still in back-off would be sent."""
 
 AGAIN = 8
 """Further requests after one whose late answer got through."""

@@ -1,9 +1,11 @@
 """What must not happen while a check breaks something: loads that get in, texts that can be read."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from pytest_meshcheck.checks.expect import expect
+from pytest_meshcheck.checks.verdict import Violation
+from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.model.load import Load
 from pytest_meshcheck.platforms.base import Wire
 
@@ -19,13 +21,16 @@ async def kept_out(intruding: AbstractAsyncContextManager[Load], what: str) -> A
         intruding: The load, not yet begun.
         what: What it is called in messages.
     """
-    load: Load | None = None
-    try:
-        async with intruding as load:
-            yield load
-    finally:
-        if load is not None and load.outcome is not None:
-            expect(load.outcome, what).refused()
+    begun: list[Load] = []
+
+    async def judge() -> None:
+        for load in begun:
+            if load.outcome is not None:
+                expect(load.outcome, what).refused()
+
+    async with _judged_at_the_end(judge), intruding as intrusion:
+        begun.append(intrusion)
+        yield intrusion
 
 
 @asynccontextmanager
@@ -35,7 +40,23 @@ async def kept_unreadable(watched: AbstractAsyncContextManager[Wire], *canaries:
     That is judged at the end of the block, however it ends, as with ``kept_out``.
     """
     async with watched as wire:
-        try:
-            yield wire
-        finally:
+
+        async def judge() -> None:
             expect(await wire.look_for(*canaries)).unreadable()
+
+        async with _judged_at_the_end(judge):
+            yield wire
+
+
+@asynccontextmanager
+async def _judged_at_the_end(judge: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Judge at the end of a block; the block's own violation, or the reason why it has no verdict, is not replaced."""
+    try:
+        yield
+    except Violation:
+        raise
+    except Exception:
+        with suppress(Inconclusive):
+            await judge()
+        raise
+    await judge()

@@ -17,7 +17,7 @@ from typing import Any
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
 
-REFUSALS = frozenset({"refused", "never_arrived", "unreadable", "kept_out"})
+REFUSALS = frozenset({"refused", "never_arrived", "unreadable", "kept_out", "kept_unreadable"})
 """The assertions of ``expect`` that find leaks, and what makes one of them."""
 
 _failed: ContextVar[list[Inconclusive] | None] = ContextVar("failed controls", default=None)

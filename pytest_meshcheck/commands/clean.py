@@ -64,9 +64,6 @@ def _found(options: argparse.Namespace) -> Iterator["Leftover"]:
 
 def _treat(leftover: "Leftover", options: argparse.Namespace) -> bool:
     """Remove, list or keep one leftover; returns whether that worked."""
-    if leftover.out_of_reach:
-        sys.stdout.write(f"kept: {leftover.what} ({leftover.out_of_reach})\n")
-        return True
     if leftover.doubt and not options.all:
         sys.stdout.write(f"kept: {leftover.what} ({leftover.doubt}); --all removes it\n")
         return True

@@ -11,7 +11,7 @@ class Inconclusive(Exception):
 
 
 class StillInEffect(Inconclusive):
-    """A deleted policy is met after the documented time, which would be the wrong policy for later checks."""
+    """A deleted policy is still in effect after the documented time: later checks would run under the wrong policy."""
 
 
 class Unsupported(Exception):

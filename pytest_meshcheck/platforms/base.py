@@ -176,6 +176,12 @@ class Distributed(Protocol):
     def node_of(self, workload: Workload) -> str:
         """The name of the node of a workload."""
 
+    def node_address(self, workload: Workload) -> str:
+        """The address of the node of a workload."""
+
+    async def insist_on_two_nodes(self) -> None:
+        """Raise Unsupported unless two nodes accept workloads."""
+
     def wire_between_nodes(
         self, client: Workload, server: Workload, *, near_only: bool = False
     ) -> AbstractAsyncContextManager[Wire]:

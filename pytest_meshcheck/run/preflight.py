@@ -72,6 +72,6 @@ async def _look(adapter: KubernetesMesh, api: Api, context: str) -> None:
     except (*UNREACHABLE, Refused, Inconclusive) as error:
         why = str(error) or type(error).__name__
         raise MeshUnavailable(
-            f"context {context} does not say whether {adapter.name} is installed: {why}; check that its API server "
-            f"works, and your permissions with `meshcheck rbac --mesh={adapter.name}`"
+            f"cannot tell whether {adapter.name} is installed in context {context}: {why}; check that its API server "
+            f"works, and that you may read this (for a pre-installed mesh apply `meshcheck rbac --mesh={adapter.name}`)"
         ) from error

@@ -297,7 +297,7 @@ class MeshUnderTest(MeshFacts):
         return await self.peers.tls_request(caller, server, credentials, port, **how)
 
     async def lingering_policy(self) -> str:
-        """Wait until no caller meets a deleted policy; empty, or what is still met after the documented time."""
+        """What deleted policies about servers still do after the documented time; empty once they are out of effect."""
         try:
             await self.policies.flush()
         except StillInEffect as why:

@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from pytest_meshcheck.model.errors import Unsupported
 from pytest_meshcheck.model.policy import NetworkPolicy
 from pytest_meshcheck.model.workload import Workload
-from pytest_meshcheck.model.workload_spec import WorkloadSpec
+from pytest_meshcheck.model.workload_spec import Address, WorkloadSpec
 from pytest_meshcheck.platforms.base import Distributed, Relabelling
 from pytest_meshcheck.testbed.mesh import MeshUnderTest
+
+KUBELET = 10250
+"""Its port: https://kubernetes.io/docs/reference/networking/ports-and-protocols/."""
 
 
 @asynccontextmanager
@@ -42,15 +45,32 @@ async def host_of(mesh: MeshUnderTest, workload: Workload) -> AsyncIterator[Work
         Unsupported: The platform has no nodes.
         Inconclusive: The caller cannot be started.
     """
-    platform = mesh.platform
-    if not isinstance(platform, Distributed):
-        raise Unsupported(f"there are no nodes on {platform}")
-    host = await platform.host(workload)
+    host = await _nodes(mesh).host(workload)
     host.before_call = mesh.policies.before_call
     try:
         yield host
     finally:
         await host.polls.close()
+
+
+def kubelet_of(mesh: MeshUnderTest, workload: Workload) -> Address:
+    """The address of the kubelet of a workload's node, which answers HTTP without TLS with 400.
+
+    Raises:
+        Unsupported: The platform has no nodes.
+    """
+    return _nodes(mesh).node_address(workload), KUBELET
+
+
+async def insist_on_two_nodes(mesh: MeshUnderTest) -> None:
+    """Raise Unsupported unless two nodes accept workloads."""
+    await _nodes(mesh).insist_on_two_nodes()
+
+
+def _nodes(mesh: MeshUnderTest) -> Distributed:
+    if not isinstance(mesh.platform, Distributed):
+        raise Unsupported(f"there are no nodes on {mesh.platform}")
+    return mesh.platform
 
 
 @asynccontextmanager

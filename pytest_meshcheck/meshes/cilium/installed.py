@@ -8,6 +8,7 @@ from pytest_meshcheck.meshes.cilium.settings import CONFIG
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import Object
+from pytest_meshcheck.platforms.kubernetes.workloads.room import is_ready
 
 SYSTEM = "cilium"
 """A namespace of its own: the suite removes the namespace of the mesh, which kube-system must survive."""
@@ -38,11 +39,11 @@ async def refuse_network(api: Api) -> None:
     that new pods of everybody fail: https://docs.cilium.io/en/stable/helm-reference/ (cni.exclusive, cni.uninstall).
     """
     nodes, _ = await api.items("/api/v1/nodes")
-    if connected := [node["metadata"]["name"] for node in nodes if _is_ready(node)]:
+    if connected := [node["metadata"]["name"] for node in nodes if is_ready(node)]:
         raise MeshUnavailable(
-            f"the node {connected[0]} is Ready, so the cluster already has a network, which Cilium would replace for "
-            "good: test an installed Cilium with --mesh-installed, or omit --mesh-context and --mesh-kubeconfig for a "
-            "kind cluster of the run's own"
+            f"node {connected[0]} is Ready, so the cluster already has a CNI plugin, which Cilium would replace "
+            "permanently: test an installed Cilium with --mesh-installed, or omit --mesh-context and --mesh-kubeconfig "
+            "for a kind cluster of the run's own"
         )
 
 

@@ -22,7 +22,9 @@ SAMPLES = "sample"
 """The namespace of the dry-run pods: policies about other namespaces say nothing about those of the run."""
 
 FORBIDDEN = 403
-PASSING = re.compile(f"failed calling webhook|error looking up service account|{BEHIND.pattern}")
+PASSING = re.compile(
+    f"failed calling webhook|error looking up service account|status unknown for quota|{BEHIND.pattern}"
+)
 """Why a pod may be forbidden for a while: a webhook is away, or the namespace is new."""
 
 PAUSE = 0.2
@@ -141,25 +143,33 @@ async def injects(
     await api.apply(manifests.namespace(owner, home))
     until, added, found = asyncio.get_running_loop().time() + within, 0, list[Object]()
     while added < in_a_row:
-        try:
-            pod = await api.created_dry(f"/api/v1/namespaces/{home}/pods", _sample(metadata))
-            found = [*filter(sidecar, [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])])]
-            added = added + 1 if found else 0
-            seen = "it adds no such sidecar; can the API server reach it?"
-        except Refused as error:
-            _refuse_forbidden(error, home)
-            added, seen = 0, str(error)
+        found, why = await _injected(api, home, metadata, sidecar)
+        added = added + 1 if found else 0
         if asyncio.get_running_loop().time() > until:
-            raise Inconclusive(f"the webhook adds no sidecar to pods: {seen}")
+            raise Inconclusive(f"the webhook adds no sidecar to pods: {why}")
         await asyncio.sleep(PAUSE)
     return found[0]
+
+
+async def _injected(
+    api: Api, namespace: str, metadata: Metadata, sidecar: Callable[[Object], bool]
+) -> tuple[list[Object], str]:
+    """The awaited containers of a dry-run pod, and why there are none."""
+    try:
+        pod = await api.created_dry(f"/api/v1/namespaces/{namespace}/pods", _sample(metadata))
+    except Refused as error:
+        _refuse_forbidden(error, namespace)
+        return [], str(error)
+    containers = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
+    return [*filter(sidecar, containers)], "it adds no such sidecar; can the API server reach it?"
 
 
 def _refuse_forbidden(error: Refused, namespace: str) -> None:
     """Inconclusive if the cluster forbids a pod for good."""
     if error.status == FORBIDDEN and not PASSING.search(error.message):
         raise Inconclusive(
-            f"the cluster forbids pods of the mesh in {namespace}: {error}; exempt the namespaces labelled {RUN}"
+            f"the cluster rejects pods of the mesh in {namespace}: {error}; if a policy or quota rejects them, exempt "
+            f"namespaces with the label {RUN}"
         ) from error
 
 

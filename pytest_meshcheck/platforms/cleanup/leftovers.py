@@ -50,13 +50,11 @@ class Leftover:
         what: Its name, for messages.
         remove: Removes it; returns an error message, empty on success.
         doubt: Why it may still be in use; empty if it certainly is not.
-        out_of_reach: Why it cannot be removed in this environment, with the next step; empty if it can.
     """
 
     what: str
     remove: Callable[[], str]
     doubt: str = ""
-    out_of_reach: str = ""
 
 
 def left_by_dead_runs() -> list[str]:
@@ -78,8 +76,6 @@ def of_dead_runs(uninstall: Uninstall) -> Iterator[Leftover]:
     for record in records()[1]:
         if doubt := _doubt(record):
             yield Leftover(f"record of {_described(record)}", partial(_remove, record), doubt)
-        elif away := _out_of_reach(record):
-            yield Leftover(_described(record), partial(_remove, record), out_of_reach=away)
         elif _is_gone(record):
             yield Leftover(f"record of {_described(record)}, which is gone", partial(_remove, record))
         else:
@@ -137,6 +133,8 @@ def _is_gone(record: RunRecord) -> bool:
 
 
 def _doubt(record: RunRecord) -> str:
+    if not record.is_in_reach:
+        return f"it is managed by another container engine: set {record.engine}"
     if not isinstance(record.where, NamedCluster):
         return ""
     try:
@@ -144,10 +142,6 @@ def _doubt(record: RunRecord) -> str:
     except MeshUnavailable:
         return NO_CONTEXT
     return "" if record.where.context in known.names else NO_CONTEXT
-
-
-def _out_of_reach(record: RunRecord) -> str:
-    return "" if record.is_in_reach else f"it belongs to another container engine: set {record.engine}"
 
 
 def _remove(record: RunRecord, uninstall: Uninstall | None = None) -> str:

@@ -67,7 +67,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     @property
     def is_in_reach(self) -> bool:
         """Whether kind, in this environment, lists the clusters of its engine; raises as ``engine``."""
-        return self.engine in (None, engine())
+        return self.engine is None or self.engine == engine()
 
     def uses(self, cluster: str) -> bool:
         """Whether it names this kind cluster."""

@@ -81,12 +81,20 @@ class Interruptions(Deployments):
         """
         await self._watchers.pod_on(self.running[str(workload)].node, await self._connected())
 
-    async def insist_on_restarts(self) -> None:
-        """Raise Unsupported unless a node can be restarted while another one works on."""
-        if not (self._cluster_ref.transient or self._cluster_ref.kept):
-            raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
+    def node_address(self, workload: Workload) -> str:
+        """The address of the node of a workload."""
+        return self.running[str(workload)].node_address
+
+    async def insist_on_two_nodes(self) -> None:
+        """Raise Unsupported unless two nodes accept workloads."""
         if await (await self._connected()).nodes_for_workloads() < ENOUGH_NODES:
             raise Unsupported("needs two nodes that accept pods: name a larger cluster with --mesh-kind-config")
+
+    async def insist_on_restarts(self) -> None:
+        """Raise Unsupported unless a node can be restarted while another one works on."""
+        if not self._cluster_ref.is_own:
+            raise Unsupported("nodes are restarted in kind clusters of the suite alone: leave out --mesh-context")
+        await self.insist_on_two_nodes()
 
     async def restart_node(self, workload: Workload) -> tuple[Workload, Sequence[str]]:
         """Restart the node of a workload, and wait until the workload serves again.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pytest_meshcheck.meshes.base import Mesh
-from pytest_meshcheck.model.errors import Inconclusive
+from pytest_meshcheck.model.errors import StillInEffect
 from pytest_meshcheck.model.journal import Journal
 from pytest_meshcheck.model.policy import Policy, about_service, mark
 from pytest_meshcheck.model.workload import Workload
@@ -90,7 +90,7 @@ class ConvergenceCache:
         """Wait until a route follows the applied policies; one that never does is left to the check.
 
         Raises:
-            Inconclusive: A deleted policy is still in effect.
+            StillInEffect: A deleted policy is.
         """
         service = server.namespace, server.name
         route = str(caller), service, port
@@ -104,7 +104,7 @@ class ConvergenceCache:
                 wrong = await self._polled(Condition(caller, server, port, examined, self._marks.get(service)), within)
                 if wrong and deleted and change == self._changes[service]:
                     self._overdue.add(route)
-                    raise Inconclusive(f"a deleted policy is still in effect: {wrong}")
+                    raise StillInEffect(f"a deleted policy is still in effect: {wrong}")
                 self._overdue.discard(route)
                 self._verified[route] = change
 

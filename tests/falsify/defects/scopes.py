@@ -142,7 +142,7 @@ DEFECTS = {
         mesh=exceptions_that_stay(),
     ),
     "exceptions-stay-where-polled": Defect(
-        "The same, in a mesh in which only requests show the policies in effect.",
+        "An exception from strict mutual TLS outlives its policy, where only traffic shows the policies in effect.",
         (ENDS,),
         mesh=exceptions_that_stay(polled=True),
     ),

@@ -254,7 +254,7 @@ async def _renew(loader: Any, configuration: Configuration) -> None:
         try:
             await config.refresh_token(loader, configuration, RENEWED_EVERY)
         except Exception as error:  # noqa: BLE001 - a plugin can fail in any way, which ends the loop of the library
-            LOGGER.warning("the token for %s is not renewed: %s", configuration.host, error)
+            LOGGER.warning("the token for %s could not be renewed: %s; trying again", configuration.host, error)
 
 
 def group(version: str) -> str:

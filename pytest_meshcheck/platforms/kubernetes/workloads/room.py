@@ -89,12 +89,17 @@ def requested(pod: Object) -> Room:
 def allocatable(node: Object) -> Room:
     """The resources of a node for workloads; nothing if it accepts none."""
     spec, status = node.get("spec", {}), node.get("status", {})
-    is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
     is_shut = spec.get("unschedulable") or any(taint["effect"] in KEEPS_OFF for taint in spec.get("taints", ()))
     is_linux = LINUX.items() <= node["metadata"].get("labels", {}).items()
-    if not is_ready or is_shut or not is_linux:
+    if not is_ready(node) or is_shut or not is_linux:
         return Room()
     return _read(status["allocatable"])
+
+
+def is_ready(node: Object) -> bool:
+    """Whether a node can run pods, for which it needs a network."""
+    conditions = node.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def free(nodes: Sequence[Object], pods: Iterable[Object]) -> Room:
