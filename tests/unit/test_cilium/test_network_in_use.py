@@ -30,7 +30,7 @@ MESHES: dict[str, Callable[[MeshRequest], KubernetesMesh]] = {
     "linkerd+cilium": LinkerdOnCilium,
 }
 SAID = (
-    r"^the node b is Ready, so the cluster already has a network, which Cilium would replace for good: test an "
+    r"^node b is Ready, so the cluster already has a CNI plugin, which Cilium would replace permanently: test an "
     r"installed Cilium with --mesh-installed, or omit --mesh-context and --mesh-kubeconfig for a kind cluster of the "
     r"run's own$"
 )
@@ -92,8 +92,8 @@ async def test_another_cilium_is_named(tmp_path: Path) -> None:
 
 OWN = {
     # cluster of the suite: its reference, without the kubeconfig
-    "kept": ClusterRef("mine", "", "a cluster", kept=True, recipe=KindRecipe()),
-    "spare": ClusterRef("mine", "", "a cluster", transient=True),
+    "kept": ClusterRef("mine", "", "a cluster", "", "near", kept=True, recipe=KindRecipe()),
+    "spare": ClusterRef("mine", "", "a cluster", "", "near", transient=True),
 }
 
 
@@ -111,7 +111,7 @@ async def test_in_a_cluster_of_the_suite_it_may_be_replaced(own: str, tmp_path: 
 async def test_a_cilium_of_ours_is_reused_though_its_nodes_are_ready(run: str, kept: bool, tmp_path: Path) -> None:
     store, mesh = nodes("True"), Reused()
     async with cluster_of(store, tmp_path) as kubeconfig:
-        platform = Kubernetes(Journal(), ClusterRef("mine", "", "a cluster", str(kubeconfig), kept=kept))
+        platform = Kubernetes(Journal(), ClusterRef("mine", "", "a cluster", str(kubeconfig), "near", kept=kept))
         api = await platform.api()
         there = Installation(mesh.namespace, run, mesh.recipe(), ("cilium",), (), archived(mesh.authority).decode())
         await api.apply(there.secret)

@@ -154,7 +154,7 @@ async def bound(ambient: AmbientMesh, store: ObjectStore, folder: Path) -> Async
     """The platform of an adapter for a pre-installed control plane with a revision."""
     ambient.revision = REVISION
     async with cluster_of(store, folder) as kubeconfig:
-        platform = Kubernetes(Journal(), ClusterRef("run", "", "a cluster", str(kubeconfig)))
+        platform = Kubernetes(Journal(), ClusterRef("run", "", "a cluster", str(kubeconfig), "near"))
         ambient.bind(platform)
         try:
             yield platform

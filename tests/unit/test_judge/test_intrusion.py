@@ -1,64 +1,62 @@
-"""A load that must not get in is judged however its block ends."""
+"""What is judged at the end of a block, and what is not replaced by that."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from pytest_meshcheck.checks.intrusion import kept_out
+from pytest_meshcheck.checks.intrusion import kept_unreadable
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
-from pytest_meshcheck.model.observation import LoadOutcome, Spread
+from pytest_meshcheck.platforms.base import Wire
+from pytest_meshcheck.probe.protocol.messages import CaptureResult
 
-pytestmark = pytest.mark.asyncio
-
-
-class Ended:
-    """A load whose outcome is known at the end of its block."""
-
-    outcome: LoadOutcome | None = None
-
-    @asynccontextmanager
-    async def block(self, reached: int) -> AsyncIterator[Any]:
-        """The block, after which so many requests have reached an application."""
-        none = Spread.of([])
-        try:
-            yield self
-        finally:
-            self.outcome = LoadOutcome(
-                1, (("r", "reset"),), (), (), lateness=none, latency=none, served_in=none, reached=reached
-            )
+CANARY = "c0ffee"
 
 
-async def test_a_leak_is_a_violation() -> None:
-    with pytest.raises(Violation) as found:
-        async with kept_out(Ended().block(reached=1), "plaintext"):
-            pass
-    assert found.value.leak
+class Captured:
+    """A wire with a canary on it, or none, or whose capture is incomplete."""
+
+    def __init__(self, *found: str, broken: str = "") -> None:
+        self._result = CaptureResult(connections=1, bytes_to_server=1, bytes_to_client=1, found=found, excerpt=b"")
+        self._broken = broken
+
+    async def look_for(self, *_: str) -> CaptureResult:
+        if self._broken:
+            raise Inconclusive(self._broken)
+        return self._result
 
 
-async def test_a_leak_outranks_what_ended_the_block() -> None:
-    with pytest.raises(Violation) as found:
-        async with kept_out(Ended().block(reached=1), "plaintext"):
-            raise Inconclusive("the control plane is not back")
-    assert str(found.value.__context__) == "the control plane is not back"
+@asynccontextmanager
+async def capture(wire: Captured) -> AsyncIterator[Wire]:
+    yield wire  # type: ignore[misc]
 
 
-async def test_without_a_leak_the_block_ends_as_it_does() -> None:
-    async with kept_out(Ended().block(reached=0), "plaintext") as load:
-        assert load.outcome is None
-    with pytest.raises(Inconclusive):
-        async with kept_out(Ended().block(reached=0), "plaintext"):
-            raise Inconclusive("the control plane is not back")
+ENDS = {
+    # id: the wire, how the block ends, what is raised
+    "leak": (Captured(CANARY), None, Violation),
+    "leak-though-the-rest-breaks": (Captured(CANARY), Inconclusive("the node is away"), Violation),
+    "nothing": (Captured(), Inconclusive("the node is away"), Inconclusive),
+    "violation-before-a-broken-capture": (Captured(broken="packets were lost"), Violation("found", "less"), Violation),
+    "reason-before-a-broken-capture": (Captured(broken="packets were lost"), Inconclusive("the node is away"), None),
+}
 
 
-async def test_a_load_that_does_not_begin_is_not_judged() -> None:
-    @asynccontextmanager
-    async def lost() -> AsyncIterator[Any]:
-        raise Inconclusive("the probe is gone")
-        yield
+async def watched(wire: Captured, error: Exception | None) -> None:
+    async with kept_unreadable(capture(wire), CANARY):
+        if error is not None:
+            raise error
 
-    with pytest.raises(Inconclusive, match="the probe is gone"):
-        async with kept_out(lost(), "plaintext"):
-            pytest.fail("it has begun")
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_leak_counts_however_the_block_ends(end: str) -> None:
+    wire, error, raised = ENDS[end]
+    with pytest.raises(raised) as why:
+        await watched(wire, error)
+    assert isinstance(why.value, Violation) or str(why.value) == "the node is away"
+
+
+@pytest.mark.asyncio
+async def test_a_block_without_a_leak_ends_well() -> None:
+    await watched(Captured(), None)

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_meshcheck.checks.claims import AttemptsClaims
 from pytest_meshcheck.checks.expect import KINDS, control, expect
-from pytest_meshcheck.checks.intrusion import kept_out
+from pytest_meshcheck.checks.intrusion import kept_out, kept_unreadable
 from pytest_meshcheck.checks.leaks import REFUSALS, asserts_refusal, leaks_first
 from pytest_meshcheck.checks.verdict import Violation
 from pytest_meshcheck.model.errors import Inconclusive
@@ -131,4 +131,4 @@ def test_functions_outside_of_the_suite_do_not_count() -> None:
 
 def test_refusals_are_assertions() -> None:
     claims = {name for kind in (*(claims for _, claims in KINDS), AttemptsClaims) for name in vars(kind)}
-    assert {*claims, kept_out.__name__} >= REFUSALS
+    assert {*claims, kept_out.__name__, kept_unreadable.__name__} >= REFUSALS

@@ -64,7 +64,7 @@ def mesh(programs: Programs, tmp_path: Path) -> Mesh:
 
 
 def cluster_ref(kubeconfig: Path, run: str = "mine") -> ClusterRef:
-    return ClusterRef(run, "", "a cluster", str(kubeconfig))
+    return ClusterRef(run, "", "a cluster", str(kubeconfig), "near")
 
 
 def begun(run: str = "dead") -> ObjectStore:
@@ -109,7 +109,7 @@ async def test_the_namespace_of_an_interrupted_run_is_said_to_be_its_own(mesh: M
         await mesh.uninstall_from(cluster_ref(kubeconfig))
         assert SYSTEM in store.objects, "it is another run's"
         assert await installed_by(api, "dead") == [BEGUN]
-        await remove(api, Helm(kubeconfig), BEGUN, 5.0)
+        await remove(api, Helm(kubeconfig, "near"), BEGUN, 5.0)
         await api.close()
     assert not store.objects
 
@@ -120,7 +120,7 @@ async def test_what_is_not_there_yet_is_not_removed(tmp_path: Path) -> None:
     store.objects[f"{DEFINITIONS}/{ROUTES}"] = definition(ROUTES, **labels)
     async with cluster_of(store, tmp_path) as kubeconfig:
         api = await Api.connect(kubeconfig, None)
-        await remove(api, Helm(kubeconfig), BEGUN, 5.0)
+        await remove(api, Helm(kubeconfig, "near"), BEGUN, 5.0)
         await api.close()
     assert [*store.objects] == [f"{DEFINITIONS}/{ROUTES}"], "it belongs to another installation"
 

@@ -105,8 +105,8 @@ async def test_pods_that_the_cluster_forbids_are_not_waited_for(message: str) ->
         await admission.injected(within=60.0)
     assert len(admission.refusals) == 1, "it was asked once"
     assert str(forbidden.value) == (
-        f"the cluster forbids pods of the mesh in sample-c0ffee-gw0: 403 {message}; "
-        "exempt the namespaces labelled meshcheck.dev/run"
+        f"the cluster rejects pods of the mesh in sample-c0ffee-gw0: 403 {message}; "
+        "if a policy or quota rejects them, exempt namespaces with the label meshcheck.dev/run"
     )
 
 
