@@ -38,7 +38,11 @@ ENDS = {
     "leak-though-the-rest-breaks": (Captured(CANARY), Inconclusive("the node is away"), Violation),
     "nothing": (Captured(), Inconclusive("the node is away"), Inconclusive),
     "violation-before-a-broken-capture": (Captured(broken="packets were lost"), Violation("found", "less"), Violation),
-    "reason-before-a-broken-capture": (Captured(broken="packets were lost"), Inconclusive("the node is away"), None),
+    "reason-before-a-broken-capture": (
+        Captured(broken="packets were lost"),
+        Inconclusive("the node is away"),
+        Inconclusive,
+    ),
 }
 
 
