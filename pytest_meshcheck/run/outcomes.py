@@ -49,7 +49,7 @@ def fill_result(result: Result, error: BaseException | None, report: pytest.Test
         result = msgspec.structs.replace(result, reason=report.longrepr[2].removeprefix("Skipped: "))
     elif error is not None:
         result = msgspec.structs.replace(
-            result, reason=f"{type(error).__name__}: {error}".removeprefix("Inconclusive: ")
+            result, reason=str(error) if isinstance(error, Inconclusive) else f"{type(error).__name__}: {error}"
         )
     if mesh is None:
         return result

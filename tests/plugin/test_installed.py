@@ -238,7 +238,7 @@ def test_a_cluster_that_does_not_say_what_is_installed(mesh: str, refused: Refus
     path = UNREADABLE[mesh]
     what = path.rpartition("/")[2]
     said = refused.by(mesh, (), path)
-    assert said.startswith(f"context near does not say whether {mesh} is installed: 403 {what} is forbidden; check ")
+    assert said.startswith(f"cannot tell whether {mesh} is installed in context near: 403 {what} is forbidden; check ")
 
 
 def test_a_cilium_of_no_variant_says_what_is_missing(refused: Refused) -> None:
