@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_meshcheck.manifests.objects import KubernetesObject
     from pytest_meshcheck.manifests.plan import Plan
     from pytest_meshcheck.manifests.reading import Text
-    from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster
+    from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import NamedCluster
     from pytest_meshcheck.testbed.trial.trial import Trial
 
 MANIFESTS = "meshcheck_manifests"

@@ -8,8 +8,8 @@ from pytest_meshcheck.meshes.base import Mesh, PlatformKind
 from pytest_meshcheck.meshes.kubernetes.mesh import KubernetesMesh
 from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.options import MeshName, Settings
-from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster
 from pytest_meshcheck.platforms.kind import cluster as kind
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import NamedCluster
 from pytest_meshcheck.platforms.kubernetes.access.permissions import IMAGE_LOAD, PLATFORM
 from pytest_meshcheck.platforms.kubernetes.access.review import lacking
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api

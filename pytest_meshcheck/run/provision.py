@@ -16,7 +16,6 @@ from pytest_meshcheck.platforms.cleanup.leftovers import finished
 from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces
 from pytest_meshcheck.platforms.cleanup.run_records import (
     KeptCluster,
-    NamedCluster,
     OwnCluster,
     Registration,
     Where,
@@ -25,7 +24,7 @@ from pytest_meshcheck.platforms.cleanup.run_records import (
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import Kind
 from pytest_meshcheck.platforms.kind.probe_image import Plan
-from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, KindRecipe
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, KindRecipe, NamedCluster
 from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts, located
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused

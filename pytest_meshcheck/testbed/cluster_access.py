@@ -56,7 +56,7 @@ class Access:
     """A cluster, by kubeconfig and context; every method blocks, and may be called from any thread.
 
     Attributes:
-        kubeconfig: Its absolute path; several are joined as in ``KUBECONFIG``.
+        kubeconfig: Absolute path; several paths are joined as in ``KUBECONFIG``.
         context: The context in that file.
     """
 

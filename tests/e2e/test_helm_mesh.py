@@ -36,7 +36,8 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Na
 
 KILLED = """
 import sys
-from pytest_meshcheck.platforms.cleanup.run_records import NamedCluster, Registration
+from pytest_meshcheck.platforms.cleanup.run_records import Registration
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import NamedCluster
 Registration.begin(sys.argv[1], NamedCluster(sys.argv[2], sys.argv[3]))
 """
 """A run that writes down where it is at work, and comes to no end of its own."""

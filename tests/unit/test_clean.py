@@ -17,9 +17,10 @@ from pytest_meshcheck.__main__ import main
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.cleanup import run_records as registration
 from pytest_meshcheck.platforms.cleanup.leftovers import finished, in_cluster, left_by_dead_runs
-from pytest_meshcheck.platforms.cleanup.run_records import KeptCluster, NamedCluster, OwnCluster, Registration, Where
+from pytest_meshcheck.platforms.cleanup.run_records import KeptCluster, OwnCluster, Registration, Where
 from pytest_meshcheck.platforms.containers import DOCKER_CONFIG, DOCKER_CONTEXT, DOCKER_HOST
 from pytest_meshcheck.platforms.kind.cluster import Kind
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import NamedCluster
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN
 from pytest_meshcheck.platforms.run_directory import RunDirectory
 from tests.plugin.recorded import api_server, recorded

@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from pytest_meshcheck.meshes.kubernetes.readiness import deployments
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.kubernetes.api.resources import Api, selector
-from pytest_meshcheck.platforms.kubernetes.api.server import Object, was_refused
+from pytest_meshcheck.platforms.kubernetes.api.server import FORBIDDEN, Object, was_refused
 
 REPLICAS = "meshcheck.dev/replicas"
 """The annotation with the number of replicas before the outage: whoever finds it after a killed run can restore it."""
 
-FORBIDDEN = 403
 GONE_WITHIN = 60.0
 """Seconds until the last pod of a deployment is gone."""
 

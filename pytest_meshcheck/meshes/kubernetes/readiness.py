@@ -12,7 +12,7 @@ from pytest_meshcheck.meshes.documented import Documented
 from pytest_meshcheck.model.errors import Inconclusive
 from pytest_meshcheck.platforms.base import Manifest, Metadata
 from pytest_meshcheck.platforms.kubernetes.api.resources import BEHIND, Api
-from pytest_meshcheck.platforms.kubernetes.api.server import NOT_FOUND, Object, Refused, was_refused
+from pytest_meshcheck.platforms.kubernetes.api.server import FORBIDDEN, NOT_FOUND, Object, Refused, was_refused
 from pytest_meshcheck.platforms.kubernetes.evidence.logs import trouble
 from pytest_meshcheck.platforms.kubernetes.workloads import manifests
 from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN, Ownership
@@ -21,7 +21,6 @@ DAEMON_SETS = "/apis/apps/v1/daemonsets"
 SAMPLES = "sample"
 """The namespace of the dry-run pods: policies about other namespaces say nothing about those of the run."""
 
-FORBIDDEN = 403
 PASSING = re.compile(
     f"failed calling webhook|error looking up service account|status unknown for quota|{BEHIND.pattern}"
 )

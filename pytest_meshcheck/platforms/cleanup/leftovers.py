@@ -13,7 +13,6 @@ from pytest_meshcheck.model.errors import Inconclusive, MeshUnavailable
 from pytest_meshcheck.platforms.cleanup.namespaces import remove_namespaces, runs_in
 from pytest_meshcheck.platforms.cleanup.run_records import (
     KeptCluster,
-    NamedCluster,
     OwnCluster,
     RunRecord,
     adopted,
@@ -26,7 +25,7 @@ from pytest_meshcheck.platforms.helm.helm import Helm
 from pytest_meshcheck.platforms.helm.installation import installed_by, remove
 from pytest_meshcheck.platforms.kind import cluster as kind
 from pytest_meshcheck.platforms.kind.cluster import KEPT, OURS, Kind
-from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import ClusterRef, NamedCluster
 from pytest_meshcheck.platforms.kubernetes.api.kubeconfig import contexts, located
 from pytest_meshcheck.platforms.kubernetes.api.resources import REACHABLE_WITHIN, Api
 from pytest_meshcheck.platforms.kubernetes.api.server import UNREACHABLE, Refused

@@ -17,6 +17,7 @@ import msgspec
 
 from pytest_meshcheck.model.errors import MeshUnavailable
 from pytest_meshcheck.platforms.containers import Engine, engine
+from pytest_meshcheck.platforms.kubernetes.access.cluster_ref import NamedCluster
 
 SUFFIX = ".json"
 
@@ -31,19 +32,6 @@ class KeptCluster(msgspec.Struct, frozen=True, tag="kept-cluster"):
     """A kept kind cluster in which the run has namespaces."""
 
     name: str
-
-
-class NamedCluster(msgspec.Struct, frozen=True, tag="named-cluster"):
-    """A cluster that the user named, in which the run has namespaces and meshes."""
-
-    context: str
-    kubeconfig: str = ""
-    """Its absolute path; several are joined as in ``KUBECONFIG``; empty for the default one."""
-
-    @property
-    def path(self) -> Path | None:
-        """The kubeconfig; None for the default one."""
-        return Path(self.kubeconfig) if self.kubeconfig else None
 
 
 Where = OwnCluster | KeptCluster | NamedCluster

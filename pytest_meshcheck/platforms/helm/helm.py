@@ -66,7 +66,7 @@ class Helm:
     """helm for one cluster.
 
     Attributes:
-        kubeconfig: Its absolute path; several are joined as in ``KUBECONFIG``.
+        kubeconfig: Absolute path; several paths are joined as in ``KUBECONFIG``.
         context: The context in it.
     """
 

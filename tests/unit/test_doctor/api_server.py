@@ -38,10 +38,10 @@ class ApiServer:
         content = {
             "apiVersion": "v1",
             "kind": "Config",
-            "current-context": "here",
-            "clusters": [{"name": "here", "cluster": {"server": self.url}}],
+            "current-context": "staging",
+            "clusters": [{"name": "staging", "cluster": {"server": self.url}}],
             "users": [{"name": "me", "user": {}}],
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+            "contexts": [{"name": "staging", "context": {"cluster": "staging", "user": "me"}}],
         }
         path.write_text(yaml.safe_dump(content))
         return path

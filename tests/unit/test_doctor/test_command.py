@@ -40,7 +40,7 @@ def test_a_healthy_mesh_is_0(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert doctor(server, tmp_path) == 0
     out = capsys.readouterr().out.splitlines()
     assert "Deployment istio-system/istiod: Istio 1.31.0, control plane, on Kubernetes v1.34.4" in "\n".join(out)
-    assert out[-1] == "0 errors, 0 warnings, 3 facts in context here"
+    assert out[-1] == "0 errors, 0 warnings, 3 facts in context staging"
 
 
 def test_findings_are_1_and_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,7 @@ def test_json_has_all_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with serving(ApiServer({DEPLOYMENTS: [CLUSTER["istiod"]], POLICIES: [PERMISSIVE]})) as server:
         assert doctor(server, tmp_path, "--output=json") == 1
     told = json.loads(capsys.readouterr().out)
-    assert (told["context"], told["kubernetes"]) == ("here", "v1.34.4")
+    assert (told["context"], told["kubernetes"]) == ("staging", "v1.34.4")
     found = next(one for one in told["findings"] if one["rule"] == "policy.permissive")
     assert set(found) == {"rule", "severity", "object", "why", "advice", "source"}
     assert (found["severity"], found["object"]) == ("warning", "PeerAuthentication shop/old")
@@ -173,7 +173,7 @@ def test_bad_input_is_4_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == f"error: --kubeconfig={tmp_path}/none: no such file\n"
     with serving(ApiServer()) as server:
         assert doctor(server, tmp_path, "--context=elsewhere") == 4
-    assert "has no context 'elsewhere'; it has here" in capsys.readouterr().err
+    assert "has no context 'elsewhere'; it has staging" in capsys.readouterr().err
 
 
 def test_a_cluster_out_of_reach_is_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,19 @@ class KindRecipe(msgspec.Struct, frozen=True):
     """Local images that are loaded onto its nodes."""
 
 
+class NamedCluster(msgspec.Struct, frozen=True, tag="named-cluster"):
+    """A cluster that the user named, in which the run has namespaces and meshes."""
+
+    context: str
+    kubeconfig: str = ""
+    """Absolute path of the kubeconfig; several paths are joined as in ``KUBECONFIG``; empty for the default one."""
+
+    @property
+    def path(self) -> Path | None:
+        """The kubeconfig; None for the default one."""
+        return Path(self.kubeconfig) if self.kubeconfig else None
+
+
 class ClusterRef(msgspec.Struct, frozen=True):
     """An existing cluster, and the probe image that its nodes have or can pull."""
 
@@ -26,7 +39,7 @@ class ClusterRef(msgspec.Struct, frozen=True):
     description: str
     """For headers and reports."""
     kubeconfig_file: str
-    """Its absolute path; several are joined as in ``KUBECONFIG``."""
+    """Absolute path of the kubeconfig; several paths are joined as in ``KUBECONFIG``."""
     context: str
     """The name of the context, even if it is the current one: the user may switch to another one at any time."""
     lock: str = ""

@@ -26,6 +26,7 @@ PAUSE = 0.5
 """Seconds between attempts to reach a server that is away."""
 
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
+FORBIDDEN = 403
 NOT_FOUND = 404
 SERVER_ERRORS = 500
 REFUSED = 400
