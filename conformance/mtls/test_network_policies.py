@@ -61,7 +61,10 @@ async def fates(
 
 
 async def under_a_policy(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]:
-    """What becomes of calls under a network policy, for each way to address the server."""
+    """What becomes of calls under a network policy, for each way to address the server.
+
+    The mesh does not know of that policy, so that newcomers of other checks would call these servers in vain.
+    """
     client, second_client = await mesh.workload("client"), await mesh.workload("second_client")
     outsider = await mesh.workload("outsider")
     async with mesh.deploy(OUTSIDE) as deployed:
@@ -85,6 +88,7 @@ async def under_a_policy(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]
     "mtls.network-policy",
     uses={Capability.KUBERNETES, Capability.MTLS},
     head_start=under_a_policy,
+    disruptive=True,
 )
 async def test_network_policy_still_holds(
     head_start: Awaitable[Mapping[Via, Mapping[str, str]]], mesh: MeshUnderTest, via: Via
