@@ -49,16 +49,16 @@ async def test_no_plaintext_while_data_plane_restarts(
     MUST,
     "mtls.restart",
     proves={Capability.PROXY_RESTART},
-    uses={Capability.PERMISSIVE_MTLS, Capability.PEER_IDENTITY},
+    uses={Capability.PERMISSIVE_MTLS, Capability.CONFIDENTIALITY},
     disruptive=True,
 )
 async def test_client_sends_no_plaintext_while_its_data_plane_restarts(
     mesh: MeshUnderTest, client: Workload, server: Workload
 ) -> None:
-    """While the data plane of a client is killed and comes back, its requests fail or bear its identity.
+    """While the data plane of a client is killed and comes back, its requests fail or are encrypted.
 
     None can be read on the network, whether they name the service or the server's address. The server would serve
-    plaintext.
+    plaintext. Where the mesh passes identities, each request bears that of the client.
     """
     canary = secrets.token_hex(12)
     request = {"headers": (("x-canary", canary),)}
@@ -74,7 +74,8 @@ async def test_client_sends_no_plaintext_while_its_data_plane_restarts(
                 await more_arrive(server, load, number=ENOUGH, within=mesh.tolerance)
             finally:
                 arrived = await server.attempts_of(load)
-                strangers = tuple(one for one in arrived if mesh.peer_identity(one) != mesh.identity_of(client))
-                expect(strangers, "requests without the identity of their client").never_arrived()
+                if mesh.claims(Capability.PEER_IDENTITY):
+                    strangers = tuple(one for one in arrived if mesh.peer_identity(one) != mesh.identity_of(client))
+                    expect(strangers, "requests without the identity of their client").never_arrived()
         mesh.measure("requests that failed meanwhile", len(load.result.failed))
         control(len(arrived), "requests that arrived").at_least(ENOUGH)
