@@ -29,6 +29,8 @@ PORTS = ("http", "grpc", "tcp")
 WAYS = tuple(itertools.product(PORTS, Via))
 RATE = 50
 """Requests per second while the node restarts."""
+EVERY = 0.1
+"""Seconds between two calls of a member until one is served."""
 PATIENCE = 2.0
 """Seconds of one of them: a node that is away answers nothing."""
 
@@ -61,7 +63,7 @@ async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Wo
             async def call() -> Exchange:
                 return await caller.get(server)
 
-            back, _ = await converge(call, lambda seen: seen.served, BACK_WITHIN * mesh.scale)
+            back, _ = await converge(call, lambda seen: seen.served, BACK_WITHIN * mesh.scale, every=EVERY)
             await more_sent(intrusion, number=LEAST, within=mesh.tolerance)
         control(back, "after the restart").answered()
         seen = await asyncio.gather(*(outsider.get(server, port, via) for port, via in WAYS))

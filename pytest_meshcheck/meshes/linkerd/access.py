@@ -71,9 +71,13 @@ MODES: Mapping[type[WorkloadPolicy], Callable[[Any, WorkloadSpec], dict[Door, Mo
 
 
 def _but(wide: Door, own: Sequence[Door]) -> dict[str, Any]:
-    """A selector for every workload without a Server of its own for this port."""
+    """A selector for every workload without a Server of its own for this port.
+
+    It is never empty: the API server rejects the change to an empty one, which server-side apply makes null.
+    """
     others = sorted(one.workload for one in own if (one.namespace, one.number) == (wide.namespace, wide.number))
-    return {"matchExpressions": [{"key": WORKLOAD, "operator": "NotIn", "values": others}]} if others else {}
+    excepted = {"operator": "NotIn", "values": others} if others else {"operator": "Exists"}
+    return {"matchExpressions": [{"key": WORKLOAD, **excepted}]}
 
 
 def _server(door: Door, selector: Mapping[str, Any], mode: Mode) -> Manifest:
