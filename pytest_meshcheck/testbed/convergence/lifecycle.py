@@ -231,14 +231,30 @@ class PolicyLifecycle:
     async def _admission_before(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What outsiders meet now, or will meet once deleted policies are no longer in effect."""
         if about_workloads(self.applied.policies):
-            known = {condition.subject: condition for condition in self.cache.unconfirmed}
+            known, poll = {condition.subject: condition for condition in self.cache.unconfirmed}, self._present
         else:
-            known = self._without_policies
-        polled = await present([one for one in conditions if one.subject not in known], self.scale)
-        known |= {condition.subject: condition for condition in polled}
+            known, poll = self._without_policies, self._present_without_policies
+        if unknown := [one for one in conditions if one.subject not in known]:
+            known |= {condition.subject: condition for condition in await poll(unknown)}
         return [
             replace(one, expected=known[one.subject].expected, drops=known[one.subject].drops) for one in conditions
         ]
+
+    async def _present(self, conditions: Sequence[Condition]) -> list[Condition]:
+        return await present(conditions, self.scale)
+
+    async def _present_without_policies(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """What outsiders meet where no policy acts.
+
+        A deleted policy, or a service that has just come to be known, refuses them for a moment, and that would be
+        awaited after each later deletion: a refusal counts only if it lasts.
+        """
+        await self._wait_for_deletion()
+        seen = await self._present(conditions)
+        if refused := [replace(one, expected=True, drops=False) for one in seen if not one.expected]:
+            await unmet(refused, SOON, self.scale)
+            seen = await self._present(conditions)
+        return seen
 
     def _unconfirmed_except(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What to confirm between workloads that still run, except for the subjects of new conditions."""
