@@ -13,6 +13,7 @@ from pytest_meshcheck.suite import (
     Via,
     Workload,
     WorkloadSpec,
+    expect,
     host_of,
     insist_on_two_nodes,
 )
@@ -51,6 +52,13 @@ async def made(mesh: MeshUnderTest, calls: Iterable[Call]) -> dict[Call, Exchang
     listed, patience = list(calls), PATIENCE * mesh.scale
     seen = await asyncio.gather(*(one.caller.get(one.server, one.port, one.via, patience=patience) for one in listed))
     return dict(zip(listed, seen, strict=True))
+
+
+async def deletion_acts(mesh: MeshUnderTest) -> None:
+    """Expect a deleted policy to be out of effect within the documented time."""
+    in_time = mesh.time(mesh.documented.follows_within)
+    lingering = await mesh.lingering_policy()
+    expect(not lingering, "a deleted policy to be out of effect", rests_on=in_time).is_true(otherwise=lingering)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A fake API server that keeps what is applied to it."""
+"""A fake API server that stores applied objects."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ KINDS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
 LABEL = re.compile(r"([^=,]+)=([^,]*)")
 """A label of a selector; sets of values are not looked at."""
 
-CONFIG = """
+KUBECONFIG = """
 apiVersion: v1
 kind: Config
 current-context: near
@@ -35,7 +35,7 @@ users: [{{name: me, user: {{token: abc}}}}]
 
 
 class ObjectStore:
-    """The objects of a cluster by their paths; a namespace that is deleted takes along what is in it.
+    """The objects of a cluster by path; deleting a namespace deletes its contents.
 
     Attributes:
         objects: What there is.
@@ -66,7 +66,7 @@ class ObjectStore:
                 return self._delete(request.path)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
-        """A watch that tells of nothing: whoever waits lists what there is when it begins."""
+        """A watch without events: clients rely on the initial list."""
         response = web.StreamResponse()
         await response.prepare(request)
         await self.ends.wait()
@@ -114,7 +114,7 @@ async def cluster_of(store: ObjectStore, folder: Path) -> AsyncIterator[Path]:
     app.router.add_route("*", "/{path:.*}", store.answer)
     async with serving(app) as url:
         kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(CONFIG.format(server=url))
+        kubeconfig.write_text(KUBECONFIG.format(server=url))
         try:
             yield kubeconfig
         finally:

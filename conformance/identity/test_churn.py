@@ -27,7 +27,7 @@ PORTS = (Port("http", Protocol.HTTP1),)
 
 
 async def short_life(mesh: MeshUnderTest, server: Workload, name: str) -> tuple[str, tuple[Attempt, ...]]:
-    """A workload that makes one request as it starts, and one once it is ready: its identity, and the attempts of both.
+    """A workload that sends one request on start-up and one when ready: its identity, and the attempts of both.
 
     Where an application may start before its data plane, its first request need not arrive, or bear an identity.
     """

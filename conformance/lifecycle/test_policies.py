@@ -159,7 +159,7 @@ async def test_policy_change_loses_nothing(
 async def test_changes_for_others_change_nothing(
     mesh: MeshUnderTest, client: Workload, server: Workload, server_in_green: Workload, second_client: Workload
 ) -> None:
-    """While policies for other services are created, changed and deleted, that for a service is always in effect.
+    """While policies for other services are created, changed and deleted, the policy for a service stays in effect.
 
     Each request to that service is served exactly once. Its answer shows the policy by a mark.
     """
@@ -175,4 +175,4 @@ async def test_changes_for_others_change_nothing(
                         await more_sent(load, number=MEETING, within=mesh.tolerance)
     expect(load.result).lost_nothing(ENOUGH, mesh.tolerance)
     strays = [one for one in load.met(Property.POLICIES) if one.tells and one.shown != marked]
-    expect(len(strays), f"of {load.result.sent} requests those that met other policies").equals(0)
+    expect(len(strays), f"requests under another policy, out of {load.result.sent}").equals(0)

@@ -63,7 +63,7 @@ async def fates(
 async def under_a_policy(mesh: MeshUnderTest) -> Mapping[Via, Mapping[str, str]]:
     """What becomes of calls under a network policy, for each way to address the server.
 
-    The mesh does not know of that policy, so that newcomers of other checks would call these servers in vain.
+    The mesh does not know this policy, so new workloads of concurrent checks could not reach these servers.
     """
     client, second_client = await mesh.workload("client"), await mesh.workload("second_client")
     outsider = await mesh.workload("outsider")

@@ -43,7 +43,7 @@ PATIENCE = 2.0
     restarts_node=True,
 )
 async def test_no_plaintext_after_node_restart(mesh: MeshUnderTest, outsider: Workload) -> None:
-    """While its node restarts, no plaintext gets into a strict server, also when its containers have only just started.
+    """No plaintext reaches a strict server while its node restarts, not even just after its containers have started.
 
     Afterwards it is refused on each port, by service and address.
     """

@@ -42,7 +42,7 @@ async def stall_of(first: Exchange, ask: Callable[[], Awaitable[Exchange]], late
 
 
 def begin_within(mesh: MeshUnderTest, limit: float, attempts: tuple[Attempt, ...]) -> None:
-    """A violation if an attempt arrives later after the first one than the limit of their request allows.
+    """Expect the last attempt to arrive no later after the first one than the limit of the request.
 
     It may have been on its way when the request was cut. The times are by one clock, that of the server.
     """

@@ -1,4 +1,4 @@
-"""What must not happen while a check breaks something: loads that get in, texts that can be read."""
+"""Leaks during a disruption: requests that get in, text that can be read on the wire."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress

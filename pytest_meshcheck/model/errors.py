@@ -13,6 +13,9 @@ class Inconclusive(Exception):
 class StillInEffect(Inconclusive):
     """A deleted policy is still in effect after the documented time: later checks would run under the wrong policy."""
 
+    def __init__(self, met: str) -> None:
+        super().__init__(f"a deleted policy is still in effect: {met}")
+
 
 class Unsupported(Exception):
     """The mesh cannot express or do something; the message has the reason and its source."""

@@ -79,7 +79,7 @@ def _daemon() -> str:
 
 
 def _current_context() -> str:
-    """The context that the user has chosen; empty if there is none, as docker takes a file that it cannot read."""
+    """The context in docker's configuration; empty if there is none, or if the file is unreadable, as in docker."""
     folder = os.environ.get(DOCKER_CONFIG) or Path.home() / ".docker"
     try:
         return msgspec.json.decode(Path(folder, "config.json").read_bytes(), type=_DockerConfig).current_context

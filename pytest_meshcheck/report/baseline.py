@@ -67,9 +67,9 @@ def old_ids(baseline: Report, aliases: Aliases) -> list[Alias]:
 
 
 def _heirs(check_id: str, now: Mapping[str, Verdict], aliases: Aliases) -> list[str]:
-    """The checks of now that replace one of a baseline; those that do not apply to the mesh only if none does.
+    """The checks of this report that replace one of the baseline; unsupported ones only if no other does.
 
-    An id without parameters stands for the check with those that it has got since.
+    An id without parameters also covers the parameters that the check has gained since.
     """
     alias = aliases.get(check_id)
     heirs = [one for one in now if (alias.covers(one) if alias else covers(check_id, one))]

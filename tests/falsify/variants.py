@@ -1,4 +1,4 @@
-"""Sound meshes that behave otherwise than the embedded one, within what they document."""
+"""Sound meshes whose behaviour differs from that of the embedded one, within their documentation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -112,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
 def api_server(
     objects: Sequence[tuple[str, Object]], forbidden: Collection[str] = ()
 ) -> Iterator[tuple[str, list[str]]]:
-    """Its address, and what it was asked for that would have changed something; some paths may not be read."""
+    """The server's address and its write requests; a read of a ``forbidden`` path gets 403."""
     server = Recorded(objects, forbidden)
     thread = threading.Thread(target=server.serve_forever, args=[POLL])
     thread.start()

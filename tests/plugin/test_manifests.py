@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.object_store import KUBECONFIG
+
 from .conftest import Quick, Suite
 from .recorded import api_server, recorded
 
@@ -199,16 +201,6 @@ def test_without_mesh_resources_none_is_taken_out(manifests: Path, quick: Quick)
     result = quick("--mesh=none", "--mesh-manifests=k8s.yaml", "--collect-only")
     assert "test_resource_acts" not in result.stdout.str()
     assert "taken out" not in result.stdout.str()
-
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: near
-clusters: [{{name: near, cluster: {{server: "{server}"}}}}]
-contexts: [{{name: near, context: {{cluster: near, user: me}}}}]
-users: [{{name: me, user: {{token: abc}}}}]
-"""
 
 
 def test_a_namespace_that_the_cluster_has_is_refused_and_nothing_is_changed(suite: Suite, quick: Quick) -> None:

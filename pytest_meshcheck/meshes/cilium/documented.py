@@ -8,6 +8,7 @@ ztunnel puts the connections of workloads into mutual TLS.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from pytest_meshcheck.meshes.cilium.render import ALWAYS_RETRIED, GAMMA, ROUTES
 from pytest_meshcheck.meshes.cilium.settings import LINKERD_DOCS
@@ -258,13 +259,19 @@ DOCUMENTED = Documented(
     },
 )
 
-OF_IPSEC = replace(
-    DOCUMENTED,
-    network=NetworkPromises(
-        session_keys_last=0.0, sources={"refused_as": ENFORCEMENT, "session_keys_last": f"{IPSEC}#key-rotation"}
-    ),
-)
+
+def _with_network(**promises: tuple[float | int, str]) -> Documented:
+    """The same, with these promises of the network, each with its source."""
+    sources = {"refused_as": ENFORCEMENT, **{name: source for name, (_, source) in promises.items()}}
+    values: dict[str, Any] = {name: value for name, (value, _) in promises.items()}
+    return replace(DOCUMENTED, network=NetworkPromises(**values, sources=sources))
+
+
+OF_IPSEC = _with_network(session_keys_last=(0.0, f"{IPSEC}#key-rotation"))
 """Nodes share one key until an administrator replaces it."""
+HBONE = 15008
+OF_ZTUNNEL = _with_network(inbound_port=(HBONE, f"{ZTUNNEL}#limitations"))
+"""Network policies see only the port of the tunnel."""
 
 
 def in_version(claims: Claims, version: str) -> dict[Capability, Claim]:

@@ -33,10 +33,10 @@ async def configuration(api: Api) -> tuple[str, Mapping[str, str]]:
 
 
 async def refuse_network(api: Api) -> None:
-    """MeshUnavailable if a node is Ready: the cluster has a network then, which Cilium would replace for good.
+    """MeshUnavailable if a node is Ready: such a cluster has a CNI plugin, which Cilium would replace permanently.
 
-    Its chart renames the configuration of another network on every node, and leaves its own there when uninstalled, so
-    that new pods of everybody fail: https://docs.cilium.io/en/stable/helm-reference/ (cni.exclusive, cni.uninstall).
+    Its chart renames another plugin's configuration on every node, and leaves its own behind when uninstalled, so that
+    all new pods fail: https://docs.cilium.io/en/stable/helm-reference/ (cni.exclusive, cni.uninstall).
     """
     nodes, _ = await api.items("/api/v1/nodes")
     if connected := [node["metadata"]["name"] for node in nodes if is_ready(node)]:
@@ -78,8 +78,3 @@ def refuse_nameless(image: str) -> NoReturn:
 def minor(version: str) -> str:
     """The minor version, e.g. ``1.20``."""
     return ".".join(version.removeprefix("v").split(".")[:2])
-
-
-def _is_ready(node: Object) -> bool:
-    conditions = node.get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from pytest_meshcheck.meshes.base import Rotation, TlsEndpoint
 from pytest_meshcheck.meshes.cilium import values, variants
-from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, OF_IPSEC, in_version, is_in
+from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, in_version, is_in
 from pytest_meshcheck.meshes.cilium.installed import (
     SYSTEM,
     USUAL,
@@ -89,8 +89,7 @@ class CiliumMesh(HelmMesh):
     def __init__(self, request: MeshRequest, variant: Variant = variants.WIREGUARD) -> None:
         self.name = variant.name
         self.variant = variant
-        if variant is variants.IPSEC:
-            self.documented = OF_IPSEC
+        self.documented = variant.documented
         self.home = SYSTEM
         self._upgraded = request.upgrade_to is not None
         self._upgraded_from = ""
@@ -161,7 +160,7 @@ class CiliumMesh(HelmMesh):
         await self.platform.watch_data_planes(DATA_PLANES)
 
     async def define(self, api: Api) -> None:
-        """Install the Gateway API definitions if HTTPRoutes are used; an upgrade replaces those of the run."""
+        """Install the Gateway API definitions if the variant uses HTTPRoutes; an upgrade replaces the run's own."""
         version = values.GATEWAY_API.get(minor(self.version))
         if self.variant.routed and version:
             is_upgrade = bool(self._upgraded_from)

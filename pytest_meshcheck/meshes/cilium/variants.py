@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pytest_meshcheck.meshes.cilium import documented as d, values as v
 from pytest_meshcheck.meshes.cilium.render import GAMMA
 from pytest_meshcheck.meshes.cilium.settings import FOR_LINKERD, LINKERD_DOCS, Setting, conflicts
+from pytest_meshcheck.meshes.documented import Documented
 
 SPIRE_SYSTEM = "cilium-spire"
 """The namespace of SPIRE, by default of the chart."""
@@ -22,6 +23,7 @@ class Variant:
         why_not_strict: The reason why it has no strict mutual TLS.
         source: The documentation of that reason; a URL.
         settings: The settings that a pre-installed Cilium must have; the first identifies the variant.
+        documented: The promises of its documentation.
         words: The end of a sentence that names the variant; empty if it cannot be detected.
         rollouts: Additional workloads that must run: namespace (empty for that of Cilium), kind and name.
         since: The first version that has it.
@@ -34,6 +36,7 @@ class Variant:
     why_not_strict: str
     source: str
     settings: Sequence[Setting] = ()
+    documented: Documented = d.DOCUMENTED
     words: str = ""
     rollouts: Sequence[tuple[str, str, str]] = ()
     since: str = "1.18.0"
@@ -67,6 +70,7 @@ IPSEC = Variant(
     d.BY_IPSEC,
     *d.BETWEEN_NODES["IPsec"],
     settings=(_encryption("enable-ipsec", "ipsec", d.IPSEC), HTTP_ROUTES),
+    documented=d.OF_IPSEC,
     words="with IPsec between nodes",
 )
 SPIRE = Variant(
@@ -96,6 +100,7 @@ ZTUNNEL = Variant(
     d.NO_STRICT,
     f"{d.ZTUNNEL}#limitations",
     settings=(_encryption("enable-ztunnel", "ztunnel", d.ZTUNNEL),),
+    documented=d.OF_ZTUNNEL,
     words="with ztunnel",
     rollouts=(("", "daemonsets", "ztunnel-cilium"),),
     since=d.FIRST_WITH_ZTUNNEL,

@@ -1,7 +1,6 @@
 """Cilium with ztunnel: mutual TLS for the TCP connections of all pods of enrolled namespaces."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -10,11 +9,10 @@ from cryptography.x509.oid import NameOID
 
 from pytest_meshcheck.meshes.base import TlsEndpoint
 from pytest_meshcheck.meshes.cilium import variants
-from pytest_meshcheck.meshes.cilium.documented import DOCUMENTED, ENFORCEMENT, ZTUNNEL
+from pytest_meshcheck.meshes.cilium.documented import HBONE
 from pytest_meshcheck.meshes.cilium.installed import SYSTEM
 from pytest_meshcheck.meshes.cilium.mesh import CiliumMesh
 from pytest_meshcheck.meshes.cilium.render import Strictness, access
-from pytest_meshcheck.meshes.documented import NetworkPromises
 from pytest_meshcheck.meshes.kubernetes.helm_mesh import secret
 from pytest_meshcheck.meshes.registry import MeshRequest
 from pytest_meshcheck.model.errors import Unsupported
@@ -27,19 +25,11 @@ from pytest_meshcheck.platforms.base import Manifest, Metadata
 ENROLLED = "io.cilium/mtls-enabled"
 """The label of a namespace; https://docs.cilium.io/en/stable/security/network/encryption-ztunnel/#enrolling-namespaces"""
 
-HBONE = 15008
 BITS = 2048
 
 
 class CiliumZtunnelMesh(CiliumMesh):
     """Istio's ztunnel, with the control plane and authority of Cilium."""
-
-    documented = replace(
-        DOCUMENTED,
-        network=NetworkPromises(
-            inbound_port=HBONE, sources={"refused_as": ENFORCEMENT, "inbound_port": f"{ZTUNNEL}#limitations"}
-        ),
-    )
 
     def __init__(self, request: MeshRequest) -> None:
         super().__init__(request, variants.ZTUNNEL)

@@ -55,7 +55,7 @@ def labels(revision: str) -> dict[str, str]:
 
 
 def labelled(resource: Manifest, revision: str) -> Manifest:
-    """A resource that belongs to a control plane, which deploys and reports the status of its own alone."""
+    """A resource with the label of its control plane, which handles only its own resources."""
     if not revision:
         return resource
     metadata = resource["metadata"]

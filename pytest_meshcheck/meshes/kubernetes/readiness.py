@@ -19,7 +19,7 @@ from pytest_meshcheck.platforms.kubernetes.workloads.manifests import RUN, Owner
 
 DAEMON_SETS = "/apis/apps/v1/daemonsets"
 SAMPLES = "sample"
-"""The namespace of the dry-run pods: policies about other namespaces say nothing about those of the run."""
+"""The namespace of the dry-run pods, one of the run's own: admission policies differ between namespaces."""
 
 PASSING = re.compile(
     f"failed calling webhook|error looking up service account|status unknown for quota|{BEHIND.pattern}"

@@ -73,7 +73,7 @@ MODES: Mapping[type[WorkloadPolicy], Callable[[Any, WorkloadSpec], dict[Door, Mo
 def _but(wide: Door, own: Sequence[Door]) -> dict[str, Any]:
     """A selector for every workload without a Server of its own for this port.
 
-    It is never empty: the API server rejects the change to an empty one, which server-side apply makes null.
+    It is never empty: server-side apply turns a change to an empty selector into null, which the API server rejects.
     """
     others = sorted(one.workload for one in own if (one.namespace, one.number) == (wide.namespace, wide.number))
     excepted = {"operator": "NotIn", "values": others} if others else {"operator": "Exists"}

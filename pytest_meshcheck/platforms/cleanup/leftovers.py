@@ -71,7 +71,7 @@ def finished(cluster: Kind) -> bool:
 
 
 def of_dead_runs(uninstall: Uninstall) -> Iterator[Leftover]:
-    """What this user's run records name, or the record alone, and run directories in the temporary folder."""
+    """Resources named by this user's run records, records whose resources are gone, and run directories."""
     for record in records()[1]:
         if doubt := _doubt(record):
             yield Leftover(f"record of {_described(record)}", partial(_remove, record), doubt)
@@ -144,7 +144,7 @@ def _doubt(record: RunRecord) -> str:
 
 
 def _remove(record: RunRecord, uninstall: Uninstall | None = None) -> str:
-    """Remove the record, after what it names; without ``uninstall`` the record alone."""
+    """Remove the resources that a record names, then the record; without ``uninstall`` only the record."""
     with adopted(record) as ours:
         if not ours:
             return ""  # another process is removing it

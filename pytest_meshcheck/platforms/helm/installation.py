@@ -102,7 +102,7 @@ async def installation_in(api: Api, namespace: str) -> Installation | None:
 
 
 async def _begun(api: Api, namespace: str) -> Installation | None:
-    """The installation of which there is nothing but the namespace."""
+    """An installation that was interrupted before it had a record, by the label of its namespace."""
     found = await api.read(f"{NAMESPACES}/{namespace}")
     run = found["metadata"].get("labels", {}).get(INSTALLED_BY) if found else None
     return Installation(namespace, run, recipe="", releases=(), groups=(), authority="") if run else None

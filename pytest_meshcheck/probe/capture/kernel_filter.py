@@ -1,4 +1,4 @@
-"""A filter in the kernel, which keeps the traffic of others on a busy node from filling the buffer of a capture.
+"""A kernel filter that keeps other traffic on a busy node out of a capture's buffer.
 
 Classic BPF, as attached by ``SO_ATTACH_FILTER`` (socket(7), https://www.kernel.org/doc/html/latest/networking/filter.html).
 """

@@ -104,7 +104,7 @@ class ConvergenceCache:
                 wrong = await self._polled(Condition(caller, server, port, examined, self._marks.get(service)), within)
                 if wrong and deleted and change == self._changes[service]:
                     self._overdue.add(route)
-                    raise StillInEffect(f"a deleted policy is still in effect: {wrong}")
+                    raise StillInEffect(str(wrong))
                 self._overdue.discard(route)
                 self._verified[route] = change
 

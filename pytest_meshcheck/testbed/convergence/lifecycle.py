@@ -129,7 +129,7 @@ class PolicyLifecycle:
         asked = time.monotonic()
         async with self._lock:
             if self._gave_up > asked and (overdue := self._overdue_among(self._unconfirmed_except(()))):
-                raise _still_in_effect(overdue)
+                raise StillInEffect(str(overdue[0]))
             await self._replace(self._in_use())
             await self._wait_for_deletion()
 
@@ -231,29 +231,29 @@ class PolicyLifecycle:
     async def _admission_before(self, conditions: Sequence[Condition]) -> list[Condition]:
         """What outsiders meet now, or will meet once deleted policies are no longer in effect."""
         if about_workloads(self.applied.policies):
-            known, poll = {condition.subject: condition for condition in self.cache.unconfirmed}, self._present
+            known = {condition.subject: condition for condition in self.cache.unconfirmed}
+            polled = await present([one for one in conditions if one.subject not in known], self.scale)
         else:
-            known, poll = self._without_policies, self._present_without_policies
-        if unknown := [one for one in conditions if one.subject not in known]:
-            known |= {condition.subject: condition for condition in await poll(unknown)}
+            known = self._without_policies
+            polled = await self._present_without_policies([one for one in conditions if one.subject not in known])
+        known |= {condition.subject: condition for condition in polled}
         return [
             replace(one, expected=known[one.subject].expected, drops=known[one.subject].drops) for one in conditions
         ]
 
-    async def _present(self, conditions: Sequence[Condition]) -> list[Condition]:
-        return await present(conditions, self.scale)
-
     async def _present_without_policies(self, conditions: Sequence[Condition]) -> list[Condition]:
-        """What outsiders meet where no policy acts.
+        """What outsiders meet where no policy acts; a refusal counts only if it lasts.
 
-        A deleted policy, or a service that has just come to be known, refuses them for a moment, and that would be
-        awaited after each later deletion: a refusal counts only if it lasts.
+        It may be transient: a deleted policy still acts, or a new service is not yet known to their node. As the state
+        without policies, it would be awaited after every later deletion.
         """
+        if not conditions:
+            return []
         await self._wait_for_deletion()
-        seen = await self._present(conditions)
+        seen = await present(conditions, self.scale)
         if refused := [replace(one, expected=True, drops=False) for one in seen if not one.expected]:
             await unmet(refused, SOON, self.scale)
-            seen = await self._present(conditions)
+            seen = await present(conditions, self.scale)
         return seen
 
     def _unconfirmed_except(self, conditions: Sequence[Condition]) -> list[Condition]:
@@ -278,14 +278,10 @@ class PolicyLifecycle:
             self._gave_up = time.monotonic()
             for subject in self._overdue:  # what outsiders meet without policies may have been polled too early
                 self._without_policies.pop(subject, None)
-            raise _still_in_effect(wrong)
+            raise StillInEffect(str(wrong[0]))
 
     def _overdue_among(self, conditions: Sequence[Condition]) -> list[Condition]:
         return [condition for condition in conditions if condition.subject in self._overdue]
-
-
-def _still_in_effect(wrong: Sequence[Condition]) -> StillInEffect:
-    return StillInEffect(f"a deleted policy is still in effect: {wrong[0]}")
 
 
 def _of_servers(policies: Sequence[Policy]) -> list[ServerPolicy]:

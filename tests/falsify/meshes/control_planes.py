@@ -214,7 +214,7 @@ class GoesBack(EnvoyMesh):
 
 
 class Forgetful(GoesBack):
-    """Applies no policy for a moment whenever one changes."""
+    """Drops all policies for a moment whenever one changes."""
 
     async def changed(self) -> None:
         for self._again in (PolicySet(()), None):

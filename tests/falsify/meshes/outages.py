@@ -20,7 +20,7 @@ from tests.falsify.meshes.faulty import ConnectionsKept
 
 A_MINUTE_AGO = timedelta(minutes=-1)
 CLIENT = "client"
-SHORTER = SHORTEST_LIFETIME / 2
+SHORTER = 2 / 3 * SHORTEST_LIFETIME
 """Such a certificate ends before that of a server in the same outage."""
 DISAPPOINTED = 0.7
 """Seconds after the end of a certificate."""
@@ -54,7 +54,7 @@ class NeverRecovers(EnvoyMesh):
 
 
 class ClientNeverRecovers(ConnectionsKept):
-    """Renews the certificates of clients no more after an outage of the authority, and keeps their connections."""
+    """Stops renewing the certificates of clients after an outage of the authority, and keeps their connections."""
 
     async def _enter(self, member: Member) -> DataPlane:
         if member.spec.name == CLIENT:
@@ -104,7 +104,7 @@ class PlaintextWithoutAuthority(EnvoyMesh):
 
 
 class PlaintextAfterARefusal(PlaintextWithoutAuthority):
-    """Connects without TLS a little after a certificate has ended in an outage."""
+    """Connects without TLS shortly after a certificate has expired in an outage."""
 
     @asynccontextmanager
     async def authority_outage(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""The embedded mesh that retries less than it could, within what it documents."""
+"""Embedded meshes that retry less often than the default one, within their documentation."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def http2_bodies_not_retried(_workload: str, resources: Resources) -> None:
 
 
 Http2BodiesNotRetried = planted(http2_bodies_not_retried, NoHttp2LimitDocumented)
-"""Tries a request with a body once over HTTP/2, about which it documents nothing."""
+"""Does not retry a request with a body over HTTP/2; nothing is documented about that."""
 
 
 def retry_after_not_retried(_workload: str, resources: Resources) -> None:
@@ -42,4 +42,4 @@ def retry_after_not_retried(_workload: str, resources: Resources) -> None:
 
 
 RetryAfterNotRetried = planted(retry_after_not_retried)
-"""Passes an answer on that says when to come back."""
+"""Does not retry an answer with Retry-After."""

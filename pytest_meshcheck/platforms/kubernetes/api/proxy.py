@@ -72,7 +72,7 @@ def described(proxy: str) -> str:
 
 @contextmanager
 def without_credentials() -> Iterator[None]:
-    """Raise ``ProxyRefused`` in place of the error about a proxy whose text, and whose cause, quote its password."""
+    """Replace errors that quote the password of a proxy by ``ProxyRefused``, which has no cause."""
     try:
         yield
     except aiohttp.ClientHttpProxyError as error:
